@@ -1,0 +1,60 @@
+"""daam-syntax: where did each word of a prompt go, and does the picture respect the sentence?
+
+The names below load their rooms when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from daam_syntax import figures as figures
+    from daam_syntax.analysis import measure_pairs as measure_pairs
+    from daam_syntax.analysis import summarize as summarize
+    from daam_syntax.analysis import word_table as word_table
+    from daam_syntax.attention import trace as trace
+    from daam_syntax.attention import trace_image as trace_image
+    from daam_syntax.attention import trace_images as trace_images
+    from daam_syntax.errors import DaamSyntaxError as DaamSyntaxError
+    from daam_syntax.language import Sentence as Sentence
+    from daam_syntax.language import parse as parse
+    from daam_syntax.loading import load_pipeline as load_pipeline
+    from daam_syntax.maps import HeatMap as HeatMap
+    from daam_syntax.maps import HeatMaps as HeatMaps
+    from daam_syntax.maps import mask_iou as mask_iou
+    from daam_syntax.workflow import analyze as analyze
+
+_HOMES = {
+    "DaamSyntaxError": "errors",
+    "HeatMap": "maps",
+    "HeatMaps": "maps",
+    "Sentence": "language",
+    "analyze": "workflow",
+    "load_pipeline": "loading",
+    "mask_iou": "maps",
+    "measure_pairs": "analysis",
+    "parse": "language",
+    "summarize": "analysis",
+    "trace": "attention",
+    "trace_image": "attention",
+    "trace_images": "attention",
+    "word_table": "analysis",
+}
+_ROOMS = ("figures",)
+
+__all__ = ["__version__", *sorted(_HOMES), *_ROOMS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"daam_syntax.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"daam_syntax.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'daam_syntax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

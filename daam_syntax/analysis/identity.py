@@ -1,0 +1,26 @@
+"""The columns that say which image a row is about."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from daam_syntax.maps import HeatMaps
+
+
+def prompt_id(prompt: str) -> str:
+    """Return a short name of a prompt that depends on nothing but its text."""
+    return hashlib.sha256(prompt.encode("utf-8")).hexdigest()[:10]
+
+
+def image_columns(maps: HeatMaps, number: int) -> dict[str, Any]:
+    """Return ``prompt_id``, ``prompt``, ``image`` and ``seed`` of an image."""
+    seed = maps.provenance.get("seed")
+    return {
+        "prompt_id": maps.provenance.get("prompt_id", prompt_id(maps.prompt)),
+        "prompt": maps.prompt,
+        "image": number,
+        "seed": pd.NA if seed is None else seed,
+    }

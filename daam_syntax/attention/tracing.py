@@ -1,0 +1,298 @@
+"""Tracing a pipeline: which pixels attended to which word while it drew."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+from weakref import WeakSet
+
+import numpy as np
+import xarray as xr
+from torch import nn
+
+from daam_syntax.attention.accumulate import LayerSelection, layer_selector
+from daam_syntax.attention.drawings import Drawing, Recorder
+from daam_syntax.attention.families import family_of
+from daam_syntax.attention.tap import Tap
+from daam_syntax.errors import TraceError
+from daam_syntax.language import Sentence, parse
+from daam_syntax.maps import HeatMaps
+
+Sentences = Sentence | Iterable[Sentence] | Mapping[str, Sentence]
+
+_TRACED: WeakSet[nn.Module] = WeakSet()
+"""The denoisers that a trace listens to at this moment."""
+
+
+def trace(pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> Trace:
+    """Record which pixels attend to which words while a pipeline draws.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers text-to-image pipeline of a known family (see `FAMILIES`).
+    parser
+        The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the
+        default.
+    layers
+        Which text attentions to record: None for all; a function ``(path, (rows, columns)) ->
+        bool``; or a list of which one entry must fit, a string every module path that contains it,
+        a number every layer whose grid has that many rows.
+
+    Returns
+    -------
+    Trace
+        To be used in a ``with`` statement.
+
+    Raises
+    ------
+    TraceError
+        If the pipeline's family is not known.
+
+    Examples
+    --------
+    >>> with trace(pipe) as recording:  # doctest: +SKIP
+    ...     images = pipe("a red cat", num_images_per_prompt=2).images
+    >>> maps = recording.heat_maps()  # doctest: +SKIP
+    """
+    return Trace(pipe, parser=parser, layers=layers)
+
+
+class Trace:
+    """A recording of a pipeline's attention to its prompts.
+
+    Inside the ``with`` block the pipeline is listened to; afterwards it is as it was. What it draws
+    is the same to the bit. Several calls of the pipeline in one block are recorded one after the
+    other. Only calls from the thread that entered the block are recorded.
+
+    See Also
+    --------
+    trace : Its parameters.
+    """
+
+    def __init__(self, pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> None:
+        family = family_of(pipe)
+        if not hasattr(pipe, "encode_prompt"):
+            raise TraceError(
+                f"Expected a pipeline that draws from prompts, but {type(pipe).__name__} has no "
+                "encode_prompt."
+            )
+        self._denoiser = family.denoiser_of(pipe)
+        attentions = {
+            path: module
+            for path, module in self._denoiser.named_modules()
+            if family.is_text_attention(path, module)
+        }
+        if not attentions:
+            raise TraceError(
+                f"Expected text attentions in the {family.denoiser} of {type(pipe).__name__}, but "
+                "it has none: a model without text has no words to trace."
+            )
+        self._parser = parser
+        self._pipeline = type(pipe).__name__
+        self._n_attentions = len(attentions)
+        self._recorder = Recorder(pipe, family, attentions, layer_selector(layers))
+        self._tap = Tap(self._denoiser, attentions, self._recorder)
+        self._methods = _Methods(pipe)
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._denoiser in _TRACED:
+            raise TraceError(
+                "Expected a model that is not being traced, but a trace of it is open already: "
+                "end that trace first. One trace can record any number of pipeline calls."
+            )
+        with ExitStack() as undo:
+            undo.callback(self._recorder.give_up)
+            undo.callback(self._tap.detach)
+            undo.callback(self._methods.restore)
+            undo.callback(_TRACED.discard, self._denoiser)
+            _TRACED.add(self._denoiser)
+            self._tap.attach()
+            self._methods.wrap("encode_prompt", self._recorder.encoding)
+            self._methods.wrap("prepare_latents", self._recorder.preparing)
+            # Every pipeline calls this last, so a drawing that gets here was not interrupted.
+            self._methods.wrap("maybe_free_model_hooks", self._recorder.finishing)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._undo.close()
+
+    @property
+    def n_unfinished(self) -> int:
+        """How many drawings were interrupted, and so left out."""
+        return self._recorder.n_unfinished
+
+    def describe_drawing(
+        self, *, seeds: Sequence[int | None], settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Add to the provenance of the drawing that has begun, in a loop of your own.
+
+        Call it after `pipe.encode_prompt`, where no `prepare_latents` tells the seeds.
+
+        Parameters
+        ----------
+        seeds
+            Each image's seed, None where there is none.
+        settings
+            Whatever else should be known of all images of this drawing, by name.
+
+        Raises
+        ------
+        TraceError
+            If no drawing has begun, or it has another number of images.
+        """
+        self._recorder.describe(seeds, settings)
+
+    def heat_maps(self, parser: Any = None, *, sentences: Sentences = ()) -> list[HeatMaps]:
+        """Return the heat maps of all images that were drawn, in the pipeline's order.
+
+        A map's value is the mean probability with which a pixel attends to a token, over heads,
+        steps and layers (each layer's mean resized to the finest grid recorded, bicubic). Drawings
+        that were interrupted are left out.
+
+        Parameters
+        ----------
+        parser
+            The dependency parser; None for the trace's.
+        sentences
+            Sentences that are ready for use: one, several, or a mapping from prompts. Prompts with
+            the texts of these are not parsed.
+
+        Returns
+        -------
+        list of HeatMaps
+            One per image.
+
+        Raises
+        ------
+        TraceError
+            If nothing was drawn, or a given sentence is not the text of any prompt.
+        """
+        drawings = self._recorder.finished
+        if not drawings:
+            interrupted = (
+                f" ({self.n_unfinished} interrupted: a loop of your own must end with "
+                "pipe.maybe_free_model_hooks())"
+                if self.n_unfinished
+                else ""
+            )
+            raise TraceError(
+                f"Expected at least one drawing, but {self._pipeline} finished none in this "
+                f"trace{interrupted}: call the pipeline inside the `with` block, in the thread "
+                "that entered it."
+            )
+        read = self._sentences(drawings, parser, sentences)
+        return [
+            maps
+            for call, drawing in enumerate(drawings)
+            for maps in _heat_maps(drawing, call, read)
+        ]
+
+    def _sentences(
+        self, drawings: list[Drawing], parser: Any, given: Sentences
+    ) -> dict[str, Sentence]:
+        """Return the sentence of each distinct prompt."""
+        if isinstance(given, Sentence):
+            given = [given]
+        given = list(given.values() if isinstance(given, Mapping) else given)
+        prompts = list(
+            dict.fromkeys(each.prompt for drawing in drawings for each in drawing.prompts)
+        )
+        unknown = [sentence.text for sentence in given if sentence.text not in prompts]
+        if unknown:
+            raise TraceError(
+                f"Expected sentences of the prompts {prompts}, but got {unknown}: the texts must "
+                "be the same to the letter."
+            )
+        read = {sentence.text: sentence for sentence in given}
+        chosen = self._parser if parser is None else parser
+        return {
+            prompt: read[prompt] if prompt in read else parse(prompt, chosen) for prompt in prompts
+        }
+
+    def __repr__(self) -> str:
+        drawings = self._recorder.finished
+        images = sum(drawing.n_images for drawing in drawings)
+        unfinished = f", {self.n_unfinished} interrupted" if self.n_unfinished else ""
+        state = "recording" if self._denoiser in _TRACED else "not recording"
+        return (
+            f"<Trace of {self._pipeline} ({self._n_attentions} text attentions): {state}, "
+            f"{len(drawings)} drawings with {images} images{unfinished}>"
+        )
+
+
+def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -> list[HeatMaps]:
+    kept = {position: row for row, position in enumerate(drawing.positions)}
+    values = drawing.sums.mean_maps()
+    result = []
+    for image in range(drawing.n_images):
+        read = drawing.prompts[image // drawing.images_per_prompt]
+        sentence = sentences[read.prompt]
+        rows = [kept[position] for position in read.positions]
+        result.append(
+            HeatMaps(
+                xr.DataArray(np.ascontiguousarray(values[image, rows]), dims=("token", "y", "x")),
+                read.subwords,
+                sentence,
+                image_size=drawing.image_size,
+                truncated_at=read.truncated_at,
+                provenance=drawing.provenance(image) | {"call": call, "parser": sentence.parser},
+            )
+        )
+    return result
+
+
+class _Methods:
+    """Methods of one object that are wrapped for a time. The object's class is not touched."""
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+        self._before: dict[str, Any] = {}  # instance attributes that were there
+
+    def wrap(
+        self, name: str, around: Callable[[Callable[[], Any], Mapping[str, Any]], Any]
+    ) -> None:
+        """Have calls of a method from this thread go through ``around(call, arguments)``.
+
+        A method that the object does not have is left out.
+        """
+        original = getattr(self._owner, name, None)
+        if original is None:
+            return
+        signature = inspect.signature(original)
+        thread = threading.get_ident()
+
+        @functools.wraps(original)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != thread:
+                return original(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return around(lambda: original(*args, **kwargs), bound.arguments)
+
+        self._before[name] = vars(self._owner).get(name, _ABSENT)
+        setattr(self._owner, name, wrapper)
+
+    def restore(self) -> None:
+        """Put the methods back."""
+        for name, before in self._before.items():
+            if before is _ABSENT:
+                delattr(self._owner, name)
+            else:
+                setattr(self._owner, name, before)
+        self._before.clear()
+
+
+_ABSENT = object()

@@ -1,0 +1,185 @@
+"""Draw prompts under a trace, one seeded generator per image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from daam_syntax.analysis.identity import prompt_id
+from daam_syntax.errors import DaamSyntaxError, ModelError, PromptError
+from daam_syntax.language import Sentence, check_prompt
+from daam_syntax.loading import is_emoji
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from PIL.Image import Image
+
+    from daam_syntax.maps import HeatMaps
+
+
+@dataclass(frozen=True)
+class DrawingSettings:
+    """How a pipeline draws; None leaves a setting to the pipeline.
+
+    Attributes
+    ----------
+    steps
+        Denoising steps.
+    guidance
+        Classifier-free guidance scale; 1 or less draws without guidance.
+    height, width
+        Size of the picture, pixels.
+    """
+
+    steps: int | None = None
+    guidance: float | None = None
+    height: int | None = None
+    width: int | None = None
+
+    def for_pipeline(self, pipe: DiffusionPipeline) -> DrawingSettings:
+        """Fill in what suits the embedded model, whose pipeline class has defaults of larger ones."""
+        if not is_emoji(pipe):
+            return self
+        steps = 30 if self.steps is None else self.steps
+        guidance = 4.0 if self.guidance is None else self.guidance
+        return DrawingSettings(steps, guidance, self.height, self.width)
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the arguments of a diffusers pipeline call, without those left open."""
+        arguments = {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "height": self.height,
+            "width": self.width,
+        }
+        return {name: value for name, value in arguments.items() if value is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture and its heat maps.
+
+    Attributes
+    ----------
+    prompt_id
+        See `prompt_id`.
+    seed
+        The seed's number, from 0.
+    image
+        The picture.
+    maps
+        Its heat maps, with ``prompt_id``, ``seed`` and ``generator_seed`` in their provenance.
+    """
+
+    prompt_id: str
+    seed: int
+    image: Image
+    maps: HeatMaps
+
+
+
+
+def generator_seed(prompt: str, seed: int) -> int:
+    """Return the seed of an image's generator: every prompt has seeds of its own.
+
+    So an image depends neither on its neighbours in a batch nor on the other prompts of a study, and
+    seeds are nested in prompts.
+    """
+    digest = hashlib.sha256(f"{prompt_id(prompt)}/{seed}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def check_prompts(prompts: str | Iterable[str]) -> list[str]:
+    """Return the prompts as a list, each checked, none twice.
+
+    Raises
+    ------
+    PromptError
+        If there is none, one is empty, or one stands there twice.
+    """
+    checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
+    if not checked:
+        raise PromptError("Expected at least one prompt, but got none.")
+    twice = next((p for i, p in enumerate(checked) if p in checked[:i]), None)
+    if twice is not None:
+        raise PromptError(
+            f"Expected each prompt once, but got {twice!r} twice; ask for more seeds instead."
+        )
+    return checked
+
+
+def draw(
+    sentences: Sequence[Sentence],
+    pipe: DiffusionPipeline,
+    *,
+    seeds: Sequence[int],
+    settings: DrawingSettings = DrawingSettings(),
+    batch_size: int = 8,
+) -> Iterator[Drawing]:
+    """Draw each parsed prompt once per seed, and record its heat maps.
+
+    Parameters
+    ----------
+    sentences
+        The parsed prompts.
+    pipe
+        A diffusers text-to-image pipeline.
+    seeds
+        Numbers of the seeds, see `generator_seed`.
+    settings
+        How to draw.
+    batch_size
+        Images of a prompt that are drawn together. It may change the last bits of the results.
+
+    Yields
+    ------
+    Drawing
+        One per prompt and seed, as soon as it is there.
+
+    Raises
+    ------
+    ModelError
+        If the pipeline refuses the settings.
+    """
+    import torch
+
+    from daam_syntax.attention import trace
+
+    settings = settings.for_pipeline(pipe)
+    for sentence in sentences:
+        prompt = sentence.text
+        for start in range(0, len(seeds), batch_size):
+            batch = seeds[start : start + batch_size]
+            generators = [
+                torch.Generator(pipe.device).manual_seed(generator_seed(prompt, seed))
+                for seed in batch
+            ]
+            with trace(pipe) as recording:
+                try:
+                    images = pipe(
+                        prompt,
+                        num_images_per_prompt=len(batch),
+                        generator=generators,
+                        **settings.as_arguments(),
+                    ).images
+                except DaamSyntaxError:
+                    raise
+                except (ValueError, TypeError) as error:
+                    raise ModelError(
+                        f"The pipeline {type(pipe).__name__} refused to draw with "
+                        f"{settings.as_arguments()}: {error}"
+                    ) from error
+            recorded = recording.heat_maps(sentences={prompt: sentence})
+            for seed, image, maps in zip(batch, images, recorded, strict=True):
+                identified = maps.with_provenance(
+                    prompt_id=prompt_id(prompt),
+                    seed=seed,
+                    generator_seed=generator_seed(prompt, seed),
+                )
+                yield Drawing(prompt_id(prompt), seed, image, identified)

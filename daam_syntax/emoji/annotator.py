@@ -1,0 +1,189 @@
+"""The annotator: a small segmentation network that says which objects a picture holds, and where.
+
+It stands in for the human annotators of Tang et al. (2023), for pictures of the embedded model only: it has
+seen nothing but emoji scenes. How often it errs is measured in the model card; correct for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from daam_syntax.data_files import data_path
+from daam_syntax.emoji.scenes import IMAGE_SIZE
+from daam_syntax.emoji.vocabulary import COLOURS, NOUNS
+from daam_syntax.errors import FileError
+
+NOUN_CLASSES: Final = ("", *NOUNS)
+"""Class names by number; class 0 is the background."""
+
+COLOUR_CLASSES: Final = ("", "own colour", *COLOURS)
+"""Class names by number; "own colour" is that of an untinted sprite."""
+
+MIN_AREA: Final = 20
+"""Pixels that a noun must cover to count as present: half of what the smallest sprite covers."""
+
+
+class SegmentationNet(nn.Module):
+    """A U-Net on half of the resolution with one head for nouns and one for colours.
+
+    Parameters
+    ----------
+    widths
+        Channels at 1/2, 1/4 and 1/8 of the picture's side.
+    """
+
+    def __init__(self, widths: Sequence[int] = (48, 96, 160)) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3 * 4, widths[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
+        for narrow, wide in zip(widths, widths[1:], strict=False):
+            self.down.append(nn.Conv2d(narrow, wide, 3, stride=2, padding=1))
+            self.up.append(nn.Conv2d(wide + narrow, narrow, 3, padding=1))
+        self.encoders = nn.ModuleList(_Residual(width) for width in widths)
+        self.middle = nn.Sequential(*(_Residual(widths[-1]) for _ in range(2)))
+        self.decoders = nn.ModuleList(_Residual(width) for width in widths[:-1])
+        classes = len(NOUN_CLASSES) + len(COLOUR_CLASSES)
+        self.head = nn.Conv2d(widths[0], classes * 4, 1)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Classify every pixel.
+
+        Parameters
+        ----------
+        images
+            In [-1, 1], *Shape:* (image, 3, y, x); sides divisible by 8.
+
+        Returns
+        -------
+        nouns, colours
+            Logits, *Shape:* (image, class, y, x).
+        """
+        x = self.encoders[0](self.stem(nn.functional.pixel_unshuffle(images, 2)))
+        skips = []
+        for down, encode in zip(self.down, list(self.encoders)[1:], strict=True):
+            skips.append(x)
+            x = encode(down(x))
+        x = self.middle(x)
+        levels = zip(reversed(self.up), reversed(self.decoders), reversed(skips), strict=True)
+        for up, decode, skip in levels:
+            x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = decode(up(torch.cat([x, skip], dim=1)))
+        logits = nn.functional.pixel_shuffle(self.head(x), 2)
+        n = len(NOUN_CLASSES)
+        return logits[:, :n], logits[:, n:]
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the annotator sees in one picture.
+
+    Attributes
+    ----------
+    nouns
+        Noun class of every pixel (see `NOUN_CLASSES`), uint8, shape (y, x).
+    colours
+        Colour class of every pixel (see `COLOUR_CLASSES`), uint8, shape (y, x).
+    """
+
+    nouns: np.ndarray
+    colours: np.ndarray
+
+    def mask(self, noun: str) -> np.ndarray:
+        """Where the picture shows this noun, bool, shape (y, x)."""
+        if noun not in NOUNS:
+            raise ValueError(f"Expected one of the embedded world's nouns, but got {noun!r}.")
+        return np.asarray(self.nouns == NOUN_CLASSES.index(noun))
+
+    def present(self, min_area: int = MIN_AREA) -> dict[str, int]:
+        """Nouns that cover at least `min_area` pixels, with their areas, largest first."""
+        areas = np.bincount(self.nouns.ravel(), minlength=len(NOUN_CLASSES))
+        order = np.argsort(-areas, kind="stable")
+        return {NOUN_CLASSES[c]: int(areas[c]) for c in order if c and areas[c] >= min_area}
+
+    def colour(self, noun: str) -> str | None:
+        """Return the colour most of a noun's pixels have; None where the noun is absent."""
+        pixels = self.colours[self.mask(noun)]
+        pixels = pixels[pixels > 0]
+        if not len(pixels):
+            return None
+        return COLOUR_CLASSES[int(np.bincount(pixels).argmax())]
+
+
+class Annotator:
+    """Segments pictures of the embedded model.
+
+    Parameters
+    ----------
+    network
+        A trained `SegmentationNet`.
+    """
+
+    def __init__(self, network: SegmentationNet) -> None:
+        self._network = network.eval().float()
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Annotator:
+        """Load the shipped annotator, or one that was trained into `folder`."""
+        return _load(folder or data_path("emoji-annotator"))
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[Annotation]:
+        """Annotate pictures; each is brought to 64 x 64 pixels first if it has another size."""
+        side = (IMAGE_SIZE, IMAGE_SIZE)
+        annotations: list[Annotation] = []
+        for start in range(0, len(images), 32):
+            batch = [image.convert("RGB") for image in images[start : start + 32]]
+            batch = [
+                image if image.size == side else image.resize(side, Image.Resampling.BOX)
+                for image in batch
+            ]
+            pixels = torch.from_numpy(np.stack([np.asarray(image) for image in batch]))
+            with torch.no_grad():
+                nouns, colours = self._network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            for noun, colour in zip(nouns.argmax(1), colours.argmax(1), strict=True):
+                annotations.append(
+                    Annotation(noun.numpy().astype(np.uint8), colour.numpy().astype(np.uint8))
+                )
+        return annotations
+
+
+@cache
+def _load(folder: Path) -> Annotator:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+        network = SegmentationNet(config["widths"])
+        network.load_state_dict({name: w.float() for name, w in weights.items()})
+    except Exception as error:
+        raise FileError(
+            f"Expected an annotator (config.json, model.safetensors) in {folder}, but reading it "
+            f"failed: {error}. Reinstall daam-syntax, or train it again."
+        ) from error
+    return Annotator(network)

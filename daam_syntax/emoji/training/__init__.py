@@ -1,0 +1,1 @@
+"""How the embedded model and the annotator were made; nothing else imports this."""

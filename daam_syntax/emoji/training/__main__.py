@@ -1,0 +1,63 @@
+"""``python -m daam_syntax.emoji.training STAGE``: the stages, in order, with the shipped settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+Runs = Annotated[Path, typer.Option(help="Folder of datasets and checkpoints.")]
+Threads = Annotated[int, typer.Option(help="Threads that torch may use.")]
+
+
+@app.command()
+def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) -> None:
+    """Draw the training scenes."""
+    from daam_syntax.emoji.training.dataset import write_dataset
+
+    write_dataset(runs / "dataset", scenes, workers)
+
+
+@app.command()
+def autoencoder(
+    runs: Runs = Path("runs"), steps: int = 4_000, threads: Threads = 2, decoder_only: bool = False
+) -> None:
+    """Train the autoencoder, or its decoder alone."""
+    from daam_syntax.emoji.training.autoencoder import train
+
+    torch.set_num_threads(threads)
+    train(runs / "dataset", runs / "autoencoder", steps, decoder_only)
+
+
+@app.command()
+def denoiser(runs: Runs = Path("runs"), steps: int = 10_000, threads: Threads = 2) -> None:
+    """Train the text encoder and the UNet."""
+    from daam_syntax.emoji.training.denoiser import train
+
+    torch.set_num_threads(threads)
+    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps)
+
+
+@app.command()
+def annotator(runs: Runs = Path("runs"), steps: int = 3_000, threads: Threads = 2) -> None:
+    """Train the annotator."""
+    from daam_syntax.emoji.training.annotator import train
+
+    torch.set_num_threads(threads)
+    train(runs / "dataset", runs / "annotator", steps)
+
+
+@app.command()
+def ship(runs: Runs = Path("runs")) -> None:
+    """Put the trained weights into data/."""
+    from daam_syntax.emoji.training.ship import ship
+
+    ship(runs)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,39 @@
+"""The errors that a user can mend.
+
+Every error that bad input can cause is a `DaamSyntaxError`, so that the command line can print it as
+one line and a notebook user can catch it. A message says what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class DaamSyntaxError(Exception):
+    """Base of all errors that a user of daam-syntax can mend."""
+
+
+class PromptError(DaamSyntaxError, ValueError):
+    """A prompt, or a file of prompts, that cannot be used."""
+
+
+class ParserError(DaamSyntaxError, ValueError):
+    """A dependency parser that cannot be found or loaded."""
+
+
+class ModelError(DaamSyntaxError, ValueError):
+    """A text-to-image model that cannot be found or loaded."""
+
+
+class ThresholdError(DaamSyntaxError, ValueError):
+    """A threshold rule that does not exist, or whose parameter is out of range."""
+
+
+class WordError(DaamSyntaxError, LookupError):
+    """A word that is not in the sentence, is ambiguous, or has no map."""
+
+
+class FileError(DaamSyntaxError, OSError):
+    """A file or folder that cannot be read or written."""
+
+
+class TraceError(DaamSyntaxError, RuntimeError):
+    """Attention that could not be recorded, or a recording that cannot be read."""

@@ -1,0 +1,110 @@
+"""A whole prompt on one page: picture, dependency arcs, and one overlay per word."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from daam_syntax.figures.arcs import dependency_arcs
+from daam_syntax.figures.overlays import overlay
+from daam_syntax.maps import HeatMaps
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+_PER_ROW: Final = 14  # words beside each other before the overlays wrap
+_CELL: Final = 1.05  # inches
+
+
+def overview(
+    image: ArrayLike, maps: HeatMaps, *, scheme: str = "native", vmax: float | None = None
+) -> Figure:
+    """Draw the picture, the tree of its prompt, and every word's map in sentence order.
+
+    All overlays share one colour scale. A word without a map is there, with its status.
+
+    Parameters
+    ----------
+    image
+        The picture: a PIL image or an array, shape (y, x, 3).
+    maps
+        Its heat maps.
+    scheme
+        Whose edges to draw as arcs.
+    vmax
+        Mean attention probability at the top of the colour scale; the largest of any word if None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A figure outside pyplot's list: save it with ``figure.savefig(path)``.
+    """
+    sentence = maps.sentence
+    n = len(sentence)
+    columns = min(max(n, 4), _PER_ROW)
+    rows = math.ceil(n / columns)
+    height, width = maps.image_size
+    cell_height = _CELL * min(2.0, max(0.5, height / width)) + 0.28
+    n_levels = 1.6 if rows > 1 else 2.1
+    picture_columns = 3
+    figure = plt.Figure(
+        figsize=((columns + picture_columns + 0.6) * _CELL, n_levels + rows * cell_height + 0.25),
+        layout="constrained",
+    )
+    grid = figure.add_gridspec(
+        rows + 1,
+        columns + picture_columns,
+        height_ratios=[n_levels, *[cell_height] * rows],
+        wspace=0.02,
+        hspace=0.02,
+    )
+    picture_axes = figure.add_subplot(grid[:, :picture_columns])
+    picture_axes.imshow(np.asarray(image))
+    picture_axes.set_axis_off()
+    arcs_axes = figure.add_subplot(grid[0, picture_columns:])
+    # Words stand over their overlays where all of them fit in one row, else under the arcs.
+    dependency_arcs(sentence, scheme=scheme, ax=arcs_axes, show_words=rows > 1)
+    arcs_axes.set_xlim(-0.5, max(n, columns) - 0.5)
+
+    mapped = [w.index for w in maps.words if w.status == "mapped"]
+    if vmax is None:
+        vmax = max((float(maps[i].resize().max()) for i in mapped), default=1.0)
+    overlay_axes = []
+    scale: ScalarMappable | None = None
+    for word in maps.words:
+        row, column = divmod(word.index, columns)
+        ax = figure.add_subplot(grid[row + 1, picture_columns + column])
+        overlay_axes.append(ax)
+        title = sentence[word.index].text.strip() or "(space)"
+        if word.status == "mapped":
+            overlay(image, maps[word.index], ax=ax, vmax=vmax, title="")
+            scale = ax.images[-1]
+        else:
+            _draw_status(ax, word.status, height / width)
+        ax.set_title(title, fontsize=9, pad=3)
+    if scale is not None:
+        bar = figure.colorbar(
+            ScalarMappable(norm=scale.norm, cmap=scale.cmap), ax=overlay_axes, shrink=0.9, pad=0.01
+        )
+        bar.set_label("mean attention probability", fontsize=7)
+        bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def _draw_status(ax: Axes, status: str, aspect: float) -> None:
+    """Draw an empty, hatched box with the reason that there is no map."""
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, aspect)
+    ax.set_aspect("equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_facecolor("0.96")
+    for spine in ax.spines.values():
+        spine.set_color("0.8")
+    ax.text(0.5, aspect / 2, status, ha="center", va="center", fontsize=7, color="0.4")

@@ -1,0 +1,263 @@
+"""A parsed prompt as a plain value: what every other room reads, whoever parsed it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from daam_syntax.errors import WordError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the parse.
+
+    Attributes
+    ----------
+    index
+        Its place in the sentence, from 0: this is what a word *is*; its text is only a label.
+    text, lemma
+        As written, and its dictionary form.
+    pos, tag
+        Universal part of speech, and the parser's own finer tag ("" where there is none).
+    start, end
+        Character offsets into the prompt, end exclusive.
+    """
+
+    index: int
+    text: str
+    lemma: str
+    pos: str
+    tag: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A dependency: `relation` joins the token `dependent` to its `head` (indices). Roots have none."""
+
+    head: int
+    dependent: int
+    relation: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A noun phrase: tokens from `start` to before `end`, around the noun `root` (indices)."""
+
+    start: int
+    end: int
+    root: int
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A parsed prompt. It may hold several grammatical sentences: then it has several roots.
+
+    Attributes
+    ----------
+    text
+        The prompt.
+    tokens
+        All its tokens, white space included, so that every character is accounted for.
+    edges
+        Scheme to dependency edges: ``"native"`` (the parser's own labels), ``"ud"``, ``"enhanced"``.
+    noun_phrases
+        Base noun phrases, in order.
+    parser
+        Name and version of what parsed it.
+
+    Raises
+    ------
+    ValueError
+        If offsets, indices or edges contradict each other; the message lists every problem.
+    """
+
+    text: str
+    tokens: tuple[Token, ...]
+    edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
+    noun_phrases: tuple[Span, ...] = ()
+    parser: str = ""
+
+    def __post_init__(self) -> None:
+        frozen = MappingProxyType({scheme: tuple(edges) for scheme, edges in self.edges.items()})
+        object.__setattr__(self, "edges", frozen)
+        problems = self._problems()
+        if problems:
+            raise ValueError(f"Expected a consistent parse of {self.text!r}, but " + "; ".join(problems))
+
+    def _problems(self) -> list[str]:
+        n = len(self.tokens)
+        problems = []
+        for i, token in enumerate(self.tokens):
+            if token.index != i:
+                problems.append(f"token {i} has index {token.index}")
+            if self.text[token.start : token.end] != token.text:
+                problems.append(
+                    f"token {i} {token.text!r} is not at characters {token.start}-{token.end}"
+                )
+        for scheme, edges in self.edges.items():
+            for edge in edges:
+                if not (0 <= edge.head < n and 0 <= edge.dependent < n):
+                    problems.append(f"{scheme}: {edge} leaves the {n} tokens")
+                elif edge.head == edge.dependent:
+                    problems.append(f"{scheme}: {edge} makes a token its own head")
+        for span in self.noun_phrases:
+            if not 0 <= span.start <= span.root < span.end <= n:
+                problems.append(f"{span} is no span around its root in {n} tokens")
+        return problems
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.tokens, tuple(self.edges.items()), self.noun_phrases, self.parser))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_dict, (self.to_dict(),)  # a mapping proxy cannot be copied by itself
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> Token:
+        return self.tokens[index]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The tokens' texts."""
+        return tuple(token.text for token in self.tokens)
+
+    def edges_of(self, scheme: str) -> tuple[Edge, ...]:
+        """Return the edges of a scheme.
+
+        Raises
+        ------
+        ValueError
+            If the sentence has no such scheme.
+        """
+        if scheme not in self.edges:
+            raise ValueError(
+                f"Expected one of this sentence's schemes ({', '.join(self.edges) or 'none'}), "
+                f"but got {scheme!r}."
+            )
+        return self.edges[scheme]
+
+    def roots(self, scheme: str) -> tuple[int, ...]:
+        """Return the indices of the tokens without a head."""
+        dependents = {edge.dependent for edge in self.edges_of(scheme)}
+        return tuple(i for i in range(len(self)) if i not in dependents)
+
+    def graph(self, scheme: str) -> nx.DiGraph:
+        """Return the tree as a graph from heads to dependents.
+
+        Nodes are token indices with ``text``, ``lemma`` and ``pos``; edges carry ``relation``.
+        """
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        for token in self.tokens:
+            graph.add_node(token.index, text=token.text, lemma=token.lemma, pos=token.pos)
+        for edge in self.edges_of(scheme):
+            graph.add_edge(edge.head, edge.dependent, relation=edge.relation)
+        return graph
+
+    def subtree(self, index: int, scheme: str) -> tuple[int, ...]:
+        """Return a token and everything below it, sorted indices."""
+        import networkx as nx
+
+        self._check(index)
+        return tuple(sorted({index, *nx.descendants(self.graph(scheme), index)}))
+
+    def tree_distance(self, first: int, second: int, scheme: str) -> int | None:
+        """Return the number of edges between two tokens, or None where no path joins them."""
+        import networkx as nx
+
+        self._check(first)
+        self._check(second)
+        try:
+            path = nx.shortest_path_length(self.graph(scheme).to_undirected(), first, second)
+        except nx.NetworkXNoPath:
+            return None
+        return int(path)
+
+    def find(self, text: str) -> tuple[int, ...]:
+        """Return the indices of all tokens with this text, whatever its case."""
+        wanted = text.casefold()
+        return tuple(t.index for t in self.tokens if t.text.casefold() == wanted)
+
+    def index(self, word: int | str) -> int:
+        """Return the index that a word means: an index itself, or a text that stands there once.
+
+        Raises
+        ------
+        WordError
+            If there is no such word, or its text stands there more than once.
+        """
+        if isinstance(word, str):
+            found = self.find(word)
+            if len(found) > 1:
+                raise WordError(
+                    f"Expected one word {word!r}, but it has indices {', '.join(map(str, found))} in "
+                    f"{self.text!r}; ask by index."
+                )
+            if not found:
+                raise WordError(
+                    f"Expected a word of {self.text!r} ({', '.join(self.words)}), but got {word!r}."
+                )
+            return found[0]
+        self._check(word)
+        return int(word)
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise WordError(
+                f"Expected an index from 0 to {len(self) - 1} in {self.text!r}, but got {index}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sentence as plain lists and dictionaries, ready for JSON."""
+        return {
+            "text": self.text,
+            "tokens": [asdict(token) for token in self.tokens],
+            "edges": {scheme: [asdict(e) for e in edges] for scheme, edges in self.edges.items()},
+            "noun_phrases": [asdict(span) for span in self.noun_phrases],
+            "parser": self.parser,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Sentence:
+        """Return the sentence that `to_dict` wrote."""
+        return cls(
+            text=values["text"],
+            tokens=tuple(Token(**token) for token in values["tokens"]),
+            edges={
+                scheme: tuple(Edge(**edge) for edge in edges)
+                for scheme, edges in values["edges"].items()
+            },
+            noun_phrases=tuple(Span(**span) for span in values["noun_phrases"]),
+            parser=values["parser"],
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the tokens with their heads and relations as a table."""
+        rows = []
+        for token in self.tokens:
+            heads = [
+                f"{edge.relation} &larr; {html.escape(self[edge.head].text)}&thinsp;({edge.head})"
+                for edges in self.edges.values()
+                for edge in edges
+                if edge.dependent == token.index
+            ]
+            cells = (str(token.index), token.text, token.lemma, token.pos)
+            row = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+            rows.append(f"<tr>{row}<td>{', '.join(heads) or 'root'}</td></tr>")
+        head = "".join(f"<th>{name}</th>" for name in ("", "word", "lemma", "pos", "head"))
+        return (
+            f"<p><b>{html.escape(self.text)}</b> <small>{html.escape(self.parser)}</small></p>"
+            f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+        )

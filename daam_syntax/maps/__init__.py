@@ -1,0 +1,35 @@
+"""Heat maps as labelled arrays, their thresholds and measures; NumPy only, no model."""
+
+from daam_syntax.maps.heatmaps import HeatMap, HeatMaps
+from daam_syntax.maps.measures import (
+    intersections,
+    iod,
+    ioh,
+    iou,
+    lift,
+    log_area_ratio,
+    mask_iou,
+    soft_iou,
+)
+from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.subwords import Subword, WordAlignment, align
+from daam_syntax.maps.thresholds import Threshold, parse_threshold
+
+__all__ = [
+    "HeatMap",
+    "HeatMaps",
+    "Subword",
+    "Threshold",
+    "WordAlignment",
+    "align",
+    "bicubic",
+    "intersections",
+    "iod",
+    "ioh",
+    "iou",
+    "lift",
+    "log_area_ratio",
+    "mask_iou",
+    "parse_threshold",
+    "soft_iou",
+]

@@ -1,0 +1,61 @@
+"""Heat maps on disk: one ``.npz`` (a zip, so that damage is noticed) of an array and a JSON header."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from daam_syntax.errors import FileError
+
+_FORMAT: Final = "daam-syntax heat maps 1"
+
+
+def write(path: Path, values: np.ndarray, header: Mapping[str, Any]) -> None:
+    """Write maps, shape (token, y, x), and their header; an error leaves no half-written file."""
+    text = json.dumps({"format": _FORMAT, **header}, ensure_ascii=False)
+    partial: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, maps=values, header=np.array(text))
+        os.replace(partial, path)
+    except OSError as error:
+        raise FileError(
+            f"Could not write heat maps to {path}: {error.strerror or error}. "
+            "Choose a folder that exists and can be written, with room on its disk."
+        ) from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Give maps and header; whatever is wrong with them inside the block becomes a `FileError`."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = json.loads(str(archive["header"]))
+            if header.get("format") != _FORMAT:
+                raise ValueError(f"its format is {header.get('format')!r}, not {_FORMAT!r}")
+            values = archive["maps"]
+        yield values, header
+    except FileNotFoundError:
+        raise FileError(f"Expected saved heat maps at {path}, but there is no such file.") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error) or type(error).__name__
+        raise FileError(
+            f"Expected saved heat maps in {path}, but it is damaged or something else: {reason}. "
+            "Draw it again."
+        ) from error
+    except Exception as error:
+        # zlib.error and its kin have no common base but Exception.
+        raise FileError(f"Expected saved heat maps in {path}, but it is damaged: {error}.") from error

@@ -1,0 +1,60 @@
+"""Upscaling of maps."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+_A: Final = -0.75
+"""Keys' parameter, as in torch's bicubic interpolation, which the released DAAM uses."""
+
+
+def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample maps by cubic convolution (Keys 1981, with a = -0.75), then clamp at 0.
+
+    Pixel centres are at half-integers, borders are repeated, and nothing is smoothed when shrinking:
+    ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)`` gives the same.
+
+    Parameters
+    ----------
+    maps
+        Shape (..., y, x).
+    size
+        New height and width, pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (..., height, width), non-negative, in the precision of `maps`.
+    """
+    maps = np.asarray(maps)
+    rows = _weights(maps.shape[-2], size[0])
+    columns = _weights(maps.shape[-1], size[1])
+    dtype = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
+    resized = np.matmul(np.matmul(rows, maps), columns.T)  # in 64 bits
+    return np.clip(resized, 0.0, None).astype(dtype)
+
+
+@cache
+def _weights(n_in: int, n_out: int) -> np.ndarray:
+    """Return the matrix that resamples one axis, shape (n_out, n_in); each row sums to 1."""
+    if n_in == n_out:
+        return np.eye(n_in)
+    centres = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
+    first = np.floor(centres).astype(int) - 1
+    matrix = np.zeros((n_out, n_in))
+    for tap in range(4):
+        source = first + tap
+        weight = _keys(np.abs(centres - source))
+        np.add.at(matrix, (np.arange(n_out), source.clip(0, n_in - 1)), weight)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _keys(d: np.ndarray) -> np.ndarray:
+    """Keys' kernel at distance `d` (0 to 2)."""
+    near = ((_A + 2) * d - (_A + 3)) * d * d + 1
+    far = ((_A * d - 5 * _A) * d + 8 * _A) * d - 4 * _A
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))

@@ -1,0 +1,196 @@
+"""From prompts to tables and pictures in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from daam_syntax.analysis import measure_pairs, summarize, word_table
+from daam_syntax.analysis.identity import prompt_id
+from daam_syntax.drawing import DrawingSettings, check_prompts, draw
+from daam_syntax.language import Sentence, parse_many
+from daam_syntax.loading import EMOJI, load_pipeline
+from daam_syntax.maps import HeatMaps, parse_threshold
+from daam_syntax.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from PIL.Image import Image
+    from spacy.language import Language
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyze` gives.
+
+    Attributes
+    ----------
+    images
+        The pictures: all seeds of the first prompt, then of the second, and so on.
+    maps
+        Their heat maps, in the same order.
+    pairs
+        One row per image and pair, see `daam_syntax.analysis.PAIR_COLUMNS`.
+    words
+        One row per image and token of the parse, whatever its status.
+    summary
+        One row per relation, the control first.
+    """
+
+    images: Sequence[Image]
+    maps: Sequence[HeatMaps]
+    pairs: pd.DataFrame
+    words: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def analyze(
+    prompts: str | Iterable[str],
+    pipe: DiffusionPipeline | str | Path = EMOJI,
+    *,
+    seeds: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    threshold: str = "relative:0.4",
+    parser: str | Language | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Analysis:
+    """Draw prompts, record the map of every word, and measure every pair of head and dependent.
+
+    Parameters
+    ----------
+    prompts
+        One prompt, or several different ones.
+    pipe
+        A pipeline, or what `load_pipeline` takes.
+    seeds
+        Images per prompt; every prompt has seeds of its own.
+    steps, guidance, height, width
+        How to draw; None leaves it to the pipeline (the embedded model: 30 steps, guidance 4).
+    threshold
+        Rule that makes a mask of a map: "relative:0.4" (times the map's maximum) or
+        "absolute:0.15" (mean attention probability).
+    parser
+        Name, folder or object of a spaCy pipeline; the small English one if None.
+    out
+        Folder to keep everything in (see `daam_syntax.run_folder`); a run that was interrupted there is taken up.
+    overwrite
+        Whether to replace another run in that folder.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Analysis
+        Pictures, maps and tables.
+
+    Raises
+    ------
+    DaamSyntaxError
+        For bad input; its message says what to do. What was drawn before an error is in `out`.
+    """
+    texts = check_prompts(prompts)
+    if seeds < 1:
+        raise ValueError(f"Expected at least one seed, but got {seeds}.")
+    parse_threshold(threshold)
+    sentences = parse_many(texts, parser)
+    settings = DrawingSettings(steps, guidance, height, width)
+    numbers = range(seeds)
+    folder = None if out is None else RunFolder(out)
+    if folder is not None:
+        # Asked before the model is loaded, so that a folder that cannot be used costs no time.
+        described = {
+            "prompts": texts,
+            "names": [f"{prompt_id(text)}-{seed}" for text in texts for seed in numbers],
+            "seeds": seeds,
+            "model": str(pipe) if isinstance(pipe, str | Path) else type(pipe).__name__,
+            "parser": sentences[0].parser,
+            **settings.as_dict(),
+        }
+        folder.start(described, overwrite=overwrite)
+    if isinstance(pipe, str | Path):
+        pipe = load_pipeline(pipe)
+    images: list[Image] = []
+    maps: list[HeatMaps] = []
+    with _progress(progress, len(texts) * seeds) as advance:
+        for sentence in sentences:
+            for image, recorded in _draw_or_read(sentence, pipe, numbers, settings, folder):
+                images.append(image)
+                maps.append(recorded)
+                advance()
+    analysis = Analysis(images, maps, *tables(maps, threshold))
+    if folder is not None:
+        write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
+        write_overviews(folder, images, maps)
+        folder.finish({"threshold": threshold, "provenance": dict(maps[0].provenance)})
+    return analysis
+
+
+def tables(
+    maps: Sequence[HeatMaps], threshold: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the pair table, the word table and the summary of some maps."""
+    pairs = measure_pairs(maps, threshold=threshold)
+    return pairs, word_table(maps, threshold=threshold), summarize(pairs, by="relation")
+
+
+def write_tables(
+    folder: RunFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
+) -> None:
+    """Write the three tables of a run."""
+    for name, table in {"pairs": pairs, "words": words, "summary": summary}.items():
+        folder.write_table(name, table)
+
+
+def write_overviews(folder: RunFolder, images: Sequence[Image], maps: Sequence[HeatMaps]) -> None:
+    """Draw the overview of every image of a run into its folder."""
+    from daam_syntax.figures import overview
+
+    for name, image, recorded in zip(folder.names(), images, maps, strict=True):
+        figure = overview(image, recorded)
+        folder.write(
+            f"overview-{name}.png", lambda path, f=figure: f.savefig(path, dpi=130, format="png")
+        )
+
+
+def _draw_or_read(
+    sentence: Sentence,
+    pipe: DiffusionPipeline,
+    seeds: Sequence[int],
+    settings: DrawingSettings,
+    folder: RunFolder | None,
+) -> list[tuple[Image, HeatMaps]]:
+    """Return a prompt's images in the order of the seeds; draw those that the folder does not hold."""
+    done: dict[int, tuple[Image, HeatMaps]] = {}
+    if folder is not None:
+        for seed in seeds:
+            kept = folder.get(f"{prompt_id(sentence.text)}-{seed}")
+            if kept is not None:
+                done[seed] = kept
+    missing = [seed for seed in seeds if seed not in done]
+    for drawing in draw([sentence], pipe, seeds=missing, settings=settings):
+        if folder is not None:
+            folder.add(f"{drawing.prompt_id}-{drawing.seed}", drawing.image, drawing.maps)
+        done[drawing.seed] = (drawing.image, drawing.maps)
+    return [done[seed] for seed in seeds]
+
+
+@contextmanager
+def _progress(show: bool, total: int) -> Iterator[Callable[[], None]]:
+    """Show a progress bar on stderr; gives the function that moves it on by one image."""
+    columns = ("Drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not show, transient=True) as bar:
+        task = bar.add_task("Drawing", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,147 @@
+"""Tiny pipelines with random weights, of the same classes as the real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
+
+TEXT_LENGTH = 12
+PIECES = ["cat</w>", "red</w>", "blue</w>", "owl</w>", "and</w>", "the</w>", "straw", "berry</w>"]
+
+
+def _byte_symbols() -> list[str]:
+    """Return the 256 characters by which CLIP's BPE writes bytes."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(byte) for byte in plain] + [chr(256 + n) for n in range(256 - len(plain))]
+
+
+def make_tokenizer(length: int = TEXT_LENGTH) -> CLIPTokenizer:
+    """Make a CLIP tokenizer that knows a few words; "strawberry" is two tokens, others letters."""
+    merges = []
+    for piece in PIECES:
+        letters = list(piece.removesuffix("</w>"))
+        if piece.endswith("</w>"):
+            letters[-1] += "</w>"
+        start = letters[0]
+        for letter in letters[1:]:
+            merges.append((start, letter))
+            start += letter
+    merges = list(dict.fromkeys(merges))
+    symbols = _byte_symbols()
+    tokens = [*symbols, *(symbol + "</w>" for symbol in symbols), *("".join(m) for m in merges)]
+    tokens = list(dict.fromkeys([*tokens, "<|startoftext|>", "<|endoftext|>"]))
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length)
+
+
+def _text_config(tokenizer: CLIPTokenizer, hidden_size: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=tokenizer.model_max_length,
+        projection_dim=hidden_size,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=2,
+        sample_size=64,
+    ).eval()
+
+
+def _sharpen(unet: UNet2DConditionModel) -> None:
+    """Make attention differ from uniform, as it does in trained models."""
+    with torch.no_grad():
+        for name, weight in unet.named_parameters():
+            if "attn2.to_q" in name or "attn2.to_k" in name:
+                weight *= 4
+
+
+def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPipeline:
+    """Make a Stable Diffusion 1 pipeline with attention at three resolutions; the VAE halves 3 x."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(length)
+    options: dict[str, Any] = {
+        "sample_size": 8,
+        "block_out_channels": (16, 16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": 16,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
+    }
+    unet = UNet2DConditionModel(**options | unet_options).eval()
+    _sharpen(unet)
+    pipe = StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, 16)).eval(),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def make_sdxl() -> StableDiffusionXLPipeline:
+    """Make an SDXL pipeline, with a scheduler that works on sigmas."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 16,
+        norm_num_groups=4,
+    ).eval()
+    _sharpen(unet)
+    pipe = StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, 16)).eval(),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        tokenizer=tokenizer,
+        tokenizer_2=make_tokenizer(),
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(steps_offset=1),
+        add_watermarker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
