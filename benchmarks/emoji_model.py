@@ -131,7 +131,7 @@ def draw(pipe: Any, prompts: list[str], seed: int = 0) -> list[Image.Image]:
 
 
 def share(hits: list[bool]) -> dict[str, float]:
-    """A share with its Wilson interval."""
+    """Return a share with its Wilson interval."""
     interval = binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
     return {"share": float(np.mean(hits)), "low": float(interval.low), "high": float(interval.high)}
 
@@ -188,7 +188,9 @@ def main() -> None:
     options.add_argument("--annotator", type=Path, default=None, help="folder of an annotator")
     options.add_argument("--prompts", type=int, default=200, help="held-out prompts per kind")
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--sheet-only", type=Path, help="only draw the contact sheet, to this file")
+    options.add_argument(
+        "--sheet-only", type=Path, help="only draw the contact sheet, to this file"
+    )
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     pipe = load_pipeline(given.model)
@@ -214,7 +216,9 @@ def main() -> None:
         results["fidelity"][kind] = fidelity(annotator(images), specs)
         print(kind, results["fidelity"][kind], flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "emoji_model.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / "emoji_model.json").write_text(
+        json.dumps(results, indent=2) + "\n", encoding="utf-8"
+    )
     contact_sheet(pipe).save(RESULTS / "contact_sheet.png", optimize=True)
     if given.model == "emoji":
         card = model_card(results)

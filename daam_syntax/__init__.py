@@ -1,4 +1,4 @@
-"""daam-syntax: where did each word of a prompt go, and does the picture respect the sentence?
+"""Dependency syntax and cross-attention heat maps of text-to-image diffusion models.
 
 The names below load their rooms when they are first used, so that importing the package is quick.
 """

@@ -33,7 +33,9 @@ def analyze(
     prompts: Annotated[list[str] | None, typer.Argument(help="Prompts, each in quotes.")] = None,
     prompts_file: Annotated[
         Path | None,
-        typer.Option("--prompts", help="Read prompts from a file, one a line (# starts a comment)."),
+        typer.Option(
+            "--prompts", help="Read prompts from a file, one a line (# starts a comment)."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
@@ -53,12 +55,14 @@ def analyze(
     ] = False,
 ) -> None:
     """Draw prompts, and measure the map of every head against those of its dependents."""
-    from daam_syntax.workflow import analyze as run
     from daam_syntax.language import read_prompts
+    from daam_syntax.workflow import analyze as run
 
     texts = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
     if not texts:
-        raise PromptError('Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.')
+        raise PromptError(
+            'Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.'
+        )
     _quiet_libraries()
     analysis = run(
         texts,
@@ -84,8 +88,8 @@ def measure(
     threshold: Threshold = "relative:0.4",
 ) -> None:
     """Make the tables of a run again from its saved maps, without drawing."""
-    from daam_syntax.workflow import tables, write_tables
     from daam_syntax.run_folder import RunFolder
+    from daam_syntax.workflow import tables, write_tables
 
     run = RunFolder(folder)
     pairs, words, summary = tables(run.maps(), threshold)

@@ -83,8 +83,6 @@ class Drawing:
     maps: HeatMaps
 
 
-
-
 def generator_seed(prompt: str, seed: int) -> int:
     """Return the seed of an image's generator: every prompt has seeds of its own.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,10 +159,8 @@ def write_overviews(folder: RunFolder, images: Sequence[Image], maps: Sequence[H
     from daam_syntax.figures import overview
 
     for name, image, recorded in zip(folder.names(), images, maps, strict=True):
-        figure = overview(image, recorded)
-        folder.write(
-            f"overview-{name}.png", lambda path, f=figure: f.savefig(path, dpi=130, format="png")
-        )
+        save = partial(overview(image, recorded).savefig, dpi=130, format="png")
+        folder.write(f"overview-{name}.png", save)
 
 
 def _draw_or_read(

@@ -59,12 +59,15 @@ class Reference:
 
     def maps(self, rows: slice) -> NDArray[Any]:
         """Return mean maps of these batch rows, (row, text position, y, x)."""
-        finest = max(self.grids.values())
+        seen = [self.grids[calls[0].shape[1]] for calls in self.layers.values()]
+        finest = max(seen)
         upscaled = []
         for calls in self.layers.values():
             mean = torch.stack(calls).mean(dim=0)[rows]
             grid = mean.transpose(1, 2).unflatten(-1, self.grids[mean.shape[1]])
             upscaled.append(
-                functional.interpolate(grid, finest, mode="bicubic", align_corners=False).clamp(min=0)
+                functional.interpolate(grid, finest, mode="bicubic", align_corners=False).clamp(
+                    min=0
+                )
             )
         return np.asarray(torch.stack(upscaled).mean(dim=0))

@@ -9,6 +9,9 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -64,7 +67,7 @@ def _text_config(tokenizer: CLIPTokenizer, hidden_size: int) -> CLIPTextConfig:
     )
 
 
-def _vae() -> AutoencoderKL:
+def _vae(**options: Any) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(4, 4, 4, 4),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -72,6 +75,7 @@ def _vae() -> AutoencoderKL:
         latent_channels=4,
         norm_num_groups=2,
         sample_size=64,
+        **options,
     ).eval()
 
 
@@ -142,6 +146,40 @@ def make_sdxl() -> StableDiffusionXLPipeline:
         unet=unet,
         scheduler=EulerDiscreteScheduler(steps_offset=1),
         add_watermarker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def make_sd3() -> StableDiffusion3Pipeline:
+    """Make a Stable Diffusion 3 pipeline (joint attention of pixels and text) without its T5."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    transformer = SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        num_layers=3,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pooled_projection_dim=32,
+        pos_embed_max_size=64,
+        qk_norm="rms_norm",
+        dual_attention_layers=(0,),
+    ).eval()
+    pipe = StableDiffusion3Pipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        tokenizer=tokenizer,
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        tokenizer_2=make_tokenizer(),
+        text_encoder_3=None,
+        tokenizer_3=None,
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe

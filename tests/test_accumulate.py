@@ -43,7 +43,7 @@ def test_memory_does_not_grow_and_inputs_stay():
 def test_attention_that_overflowed_is_refused():
     sums = LayerSums()
     sums.add("mid", (1, 1), torch.tensor([[[float("nan")]]]))
-    with pytest.raises(TraceError, match="mid has NaN.*float32"):
+    with pytest.raises(TraceError, match=r"mid has NaN.*float32"):
         sums.mean_maps()
 
 

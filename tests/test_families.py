@@ -3,10 +3,12 @@
 import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from pipelines import make_sd
+import torch
+from pipelines import make_sd, make_sd3
 
-from daam_syntax.attention import FAMILIES, UNET, family_of
+from daam_syntax.attention import FAMILIES, UNET, Family, family_of, trace
 from daam_syntax.attention.families import halved_grid
 from daam_syntax.errors import TraceError
 
@@ -67,12 +69,63 @@ def test_an_unknown_family_says_what_to_describe():
         family_of(pipe)
 
 
-def test_a_description_adds_a_family(monkeypatch):
-    class NewTransformer:
-        pass
+def _latent_size(inputs):
+    return tuple(inputs["hidden_states"].shape[-2:])
 
-    described = dataclasses.replace(
-        UNET, name="New", denoiser="transformer", denoiser_classes=("NewTransformer",)
-    )
-    monkeypatch.setattr("daam_syntax.attention.families.FAMILIES", [*FAMILIES, described])
-    assert family_of(SimpleNamespace(transformer=NewTransformer())) is described
+
+SD3 = Family(
+    name="SD3",
+    denoiser="transformer",
+    denoiser_classes=("SD3Transformer2DModel",),
+    tokenizers=("tokenizer",),
+    is_text_attention=lambda path, module: path.endswith(".attn"),
+    layout="image-first",
+    guidance_rows="unconditional-first",
+    grid=lambda inputs, n_queries: tuple(n // 2 for n in _latent_size(inputs)),
+    image_size=lambda pipe, inputs: tuple(n * pipe.vae_scale_factor for n in _latent_size(inputs)),
+)
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+def test_a_description_alone_adds_a_family_with_joint_attention(block, monkeypatch):
+    """The maps of Stable Diffusion 3 against a softmax over pixels and text, by hand."""
+    monkeypatch.setattr("daam_syntax.attention.families.FAMILIES", [*FAMILIES, SD3])
+    pipe = make_sd3()
+    prompts = ["a red cat", "the strawberry and the owl"]
+
+    def draw():
+        return pipe(
+            prompts,
+            height=64,
+            width=96,
+            num_inference_steps=1,
+            max_sequence_length=20,
+            generator=torch.Generator().manual_seed(1),
+            output_type="pt",
+        ).images
+
+    seen = {}
+    attention = pipe.transformer.transformer_blocks[block].attn
+    handles = [
+        getattr(attention, name).register_forward_hook(
+            lambda module, args, output, name=name: seen.update({name: output.detach()})
+        )
+        for name in ("norm_q", "norm_k", "norm_added_k")
+    ]
+    untraced = draw()
+    for handle in handles:
+        handle.remove()
+    with trace(pipe, layers=[f"blocks.{block}."]) as recording:
+        assert torch.equal(draw(), untraced)
+
+    query = seen["norm_q"].double()  # (row, head, pixel, feature)
+    key = torch.cat([seen["norm_k"], seen["norm_added_k"]], dim=2).double()
+    weights = torch.exp(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5)
+    shares = (weights / weights.sum(dim=-1, keepdim=True)).mean(dim=1)
+    maps = recording.heat_maps()
+    assert [each.image_size for each in maps] == [(64, 96)] * 2
+    for row, each in enumerate(maps):
+        assert each.grid == (4, 6)
+        n = len(each.subwords)
+        text = shares[len(prompts) + row, :, 24 : 24 + n].T.reshape(n, 4, 6)
+        np.testing.assert_allclose(each.data, text, atol=1e-6)

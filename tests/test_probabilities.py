@@ -54,16 +54,16 @@ def test_reproduces_the_model_s_own_attention(call):
 @pytest.mark.parametrize("keys", [slice(0, 3), slice(4, 7)])
 def test_joint_attention_divides_by_all_keys(call, keys):
     whole = attend(call.query, call.key)
-    part = text_probabilities(call, rows=slice(1, 2), queries=slice(5, 15), keys=keys, tokens=[2, 0])
+    part = text_probabilities(
+        call, rows=slice(1, 2), queries=slice(5, 15), keys=keys, tokens=[2, 0]
+    )
     np.testing.assert_allclose(part, whole[1:, 5:, keys][..., [2, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("budget", [1, 100, 2**22])
 def test_chunks_change_nothing(call, budget, monkeypatch):
     monkeypatch.setattr(probabilities, "_LOGITS_AT_ONCE", budget)
-    np.testing.assert_allclose(
-        text_probabilities(call), attend(call.query, call.key), atol=1e-6
-    )
+    np.testing.assert_allclose(text_probabilities(call), attend(call.query, call.key), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,10 @@ def test_refusals(call):
 def test_reads_the_arguments_of_a_call():
     q, k, v, mask = (torch.zeros(1) for _ in range(4))
     call = AttentionCall.from_arguments((q, k), {"value": v, "attn_mask": mask, "scale": 2.0})
-    assert (call.mask is mask, call.scale, call.is_causal, call.enable_gqa) == (True, 2.0, False, False)
+    assert (call.mask is mask, call.scale, call.is_causal, call.enable_gqa) == (
+        True,
+        2.0,
+        False,
+        False,
+    )
     assert AttentionCall.from_arguments((q, k, v, None, 0.0, True), {}).is_causal

@@ -77,5 +77,5 @@ def test_an_empty_prompt_has_special_tokens_only(tokenizer):
 def test_a_tokenizer_without_offsets_is_refused():
     from transformers import ByT5Tokenizer
 
-    with pytest.raises(TraceError, match="ByT5Tokenizer does not.*fast version"):
+    with pytest.raises(TraceError, match=r"ByT5Tokenizer does not.*fast version"):
         tokenize(ByT5Tokenizer(), "a cat", 20)

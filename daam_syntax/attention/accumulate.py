@@ -102,6 +102,7 @@ class LayerSums:
                     "number format. Draw in another one, e.g. pipe.to(torch.float32) or "
                     "torch.bfloat16."
                 )
-            mean = (summed / self._calls[layer]).transpose(1, 2).unflatten(-1, self._grids[layer])
-            total = total + bicubic(mean.cpu().numpy(), finest).astype(np.float32)
+            grid = self._grids[layer]
+            mean = (summed / self._calls[layer]).transpose(1, 2).unflatten(-1, grid).cpu().numpy()
+            total = total + (mean if grid == finest else bicubic(mean, finest))
         return np.asarray(total / len(self._sums), dtype=np.float32)

@@ -80,6 +80,7 @@ class Drawing:
         """
         prompt_index, image_number = divmod(image, self.images_per_prompt)
         return {
+            "source": "drawing",
             **self.settings,
             "steps": len(self.timesteps),
             "timesteps": list(self.timesteps),
@@ -246,10 +247,11 @@ class Recorder:
         drawing.heard.add(path)
         grid = self._grid(path, queries.stop - queries.start)
         self._grids[path] = grid
+        rows = self._conditional_rows(drawing, call.query.shape[0])
         if self._selects(path, grid):
             probabilities = text_probabilities(
                 call,
-                rows=self._conditional_rows(drawing, call.query.shape[0]),
+                rows=rows,
                 queries=queries,
                 keys=keys,
                 tokens=drawing.positions,

@@ -16,7 +16,7 @@ from daam_syntax.attention.accumulate import LayerSelection
 from daam_syntax.attention.families import UNET, family_of
 from daam_syntax.attention.tracing import Sentences, Trace
 from daam_syntax.errors import TraceError
-from daam_syntax.language import Sentence
+from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 
 Picture = Image.Image | NDArray[Any]
@@ -68,6 +68,8 @@ def trace_image(
     ------
     TraceError
         If the picture, the timesteps or the model cannot be used so.
+    PromptError
+        If the prompt has no words.
     """
     return trace_images(
         pipe,
@@ -126,12 +128,15 @@ def trace_images(
     ------
     TraceError
         If a picture, the timesteps or the model cannot be used so.
+    PromptError
+        If a prompt has no words.
     """
     if isinstance(prompts, str) or len(images) != len(prompts):
         got = "one text" if isinstance(prompts, str) else f"{len(prompts)} prompts"
         raise TraceError(f"Expected a prompt for each of {len(images)} images, but got {got}.")
     if batch_size < 1:
         raise TraceError(f"Expected a batch size of 1 or more, but got {batch_size}.")
+    prompts = [check_prompt(prompt) for prompt in prompts]
     noising = _Noising(pipe, timesteps)
     pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
     if not pixels:
@@ -225,7 +230,8 @@ def _batches(pixels: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:
 
 def _conditions(pipe: Any, prompts: list[str], image_size: Sequence[int]) -> dict[str, Any]:
     """Return the denoiser's inputs besides the latents and the timestep."""
-    device, unet = pipe._execution_device, UNET.denoiser_of(pipe)
+    device = pipe._execution_device
+    unet: Any = UNET.denoiser_of(pipe)
     embeddings, _, *pooled = pipe.encode_prompt(
         prompts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
     )
@@ -260,7 +266,8 @@ def _conditions(pipe: Any, prompts: list[str], image_size: Sequence[int]) -> dic
 
 def _latents(pipe: Any, pixels: Tensor) -> Tensor:
     """Encode pictures (row, 3, y, x) in [-1, 1] as the denoiser takes them."""
-    vae, unet = pipe.vae, UNET.denoiser_of(pipe)
+    vae = pipe.vae
+    unet: Any = UNET.denoiser_of(pipe)
     encoded = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.mode().float()
     if not torch.isfinite(encoded).all():
         raise TraceError(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -18,12 +15,14 @@ from torch import nn
 from daam_syntax.attention.accumulate import LayerSelection, layer_selector
 from daam_syntax.attention.drawings import Drawing, Recorder
 from daam_syntax.attention.families import family_of
+from daam_syntax.attention.methods import WrappedMethods
 from daam_syntax.attention.tap import Tap
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
 
 Sentences = Sentence | Iterable[Sentence] | Mapping[str, Sentence]
+"""Sentences that need not be parsed: one, several, or a mapping from prompts."""
 
 _TRACED: WeakSet[nn.Module] = WeakSet()
 """The denoisers that a trace listens to at this moment."""
@@ -98,7 +97,7 @@ class Trace:
         self._n_attentions = len(attentions)
         self._recorder = Recorder(pipe, family, attentions, layer_selector(layers))
         self._tap = Tap(self._denoiser, attentions, self._recorder)
-        self._methods = _Methods(pipe)
+        self._methods = WrappedMethods(pipe)
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -252,47 +251,3 @@ def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -
             )
         )
     return result
-
-
-class _Methods:
-    """Methods of one object that are wrapped for a time. The object's class is not touched."""
-
-    def __init__(self, owner: Any) -> None:
-        self._owner = owner
-        self._before: dict[str, Any] = {}  # instance attributes that were there
-
-    def wrap(
-        self, name: str, around: Callable[[Callable[[], Any], Mapping[str, Any]], Any]
-    ) -> None:
-        """Have calls of a method from this thread go through ``around(call, arguments)``.
-
-        A method that the object does not have is left out.
-        """
-        original = getattr(self._owner, name, None)
-        if original is None:
-            return
-        signature = inspect.signature(original)
-        thread = threading.get_ident()
-
-        @functools.wraps(original)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != thread:
-                return original(*args, **kwargs)
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            return around(lambda: original(*args, **kwargs), bound.arguments)
-
-        self._before[name] = vars(self._owner).get(name, _ABSENT)
-        setattr(self._owner, name, wrapper)
-
-    def restore(self) -> None:
-        """Put the methods back."""
-        for name, before in self._before.items():
-            if before is _ABSENT:
-                delattr(self._owner, name)
-            else:
-                setattr(self._owner, name, before)
-        self._before.clear()
-
-
-_ABSENT = object()

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,7 @@ class SegmentationNet(nn.Module):
         self.stem = nn.Conv2d(3 * 4, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             self.down.append(nn.Conv2d(narrow, wide, 3, stride=2, padding=1))
             self.up.append(nn.Conv2d(wide + narrow, narrow, 3, padding=1))
         self.encoders = nn.ModuleList(_Residual(width) for width in widths)

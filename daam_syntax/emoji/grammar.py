@@ -288,7 +288,9 @@ def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
     phrases = []
     for node in nodes:
         if node.pos == "NOUN" and node.relation != "compound":
-            inner = [child for child in node.before if child.relation in ("det", "amod", "compound")]
+            inner = [
+                child for child in node.before if child.relation in ("det", "amod", "compound")
+            ]
             start = index[id(inner[0])] if inner else index[id(node)]
             phrases.append(Span(start, index[id(node)] + 1, index[id(node)]))
     sentence = Sentence(

@@ -27,7 +27,11 @@ IMAGE_SIZE: Final = 64
 """Pixels along each side of a scene, and of the embedded model's pictures."""
 
 _CANVAS: Final = 128  # scenes are drawn at twice the size and averaged down, for smooth edges
-_SIDES: Final = {1: 86.0, 2: 62.0, 3: 44.0}  # an ordinary sprite's longer side, by number of objects
+_SIDES: Final = {
+    1: 86.0,
+    2: 62.0,
+    3: 44.0,
+}  # an ordinary sprite's longer side, by number of objects
 _LARGEST: Final = 104.0
 
 _RELATIONS: Final = {
@@ -196,7 +200,9 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
         masks = {j: mask & ~visible for j, mask in masks.items()}
         masks[i] = visible
     image = Image.fromarray(
-        np.round(_average_down(np.asarray(canvas.convert("RGB"), dtype=np.float64))).astype(np.uint8)
+        np.round(_average_down(np.asarray(canvas.convert("RGB"), dtype=np.float64))).astype(
+            np.uint8
+        )
     )
     sentence, refers = write_caption(spec)
     masks[BACKGROUND] = ~np.any([masks[i] for i in range(len(spec.objects))], axis=0)

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, Normalize
 from daam_syntax.maps import HeatMap
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from PIL.Image import Image
 
 CMAP: Final = "rocket"
 """seaborn's perceptually uniform map from black over red to white."""
@@ -22,7 +22,7 @@ _STRONGEST: Final = 0.85  # opacity where attention is highest: the picture stil
 
 
 def overlay(
-    image: ArrayLike,
+    image: Image | np.ndarray,
     heat_map: HeatMap,
     *,
     ax: Axes | None = None,

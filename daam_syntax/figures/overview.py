@@ -16,14 +16,14 @@ from daam_syntax.figures.overlays import overlay
 from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from PIL.Image import Image
 
 _PER_ROW: Final = 14  # words beside each other before the overlays wrap
 _CELL: Final = 1.05  # inches
 
 
 def overview(
-    image: ArrayLike, maps: HeatMaps, *, scheme: str = "native", vmax: float | None = None
+    image: Image | np.ndarray, maps: HeatMaps, *, scheme: str = "native", vmax: float | None = None
 ) -> Figure:
     """Draw the picture, the tree of its prompt, and every word's map in sentence order.
 

@@ -91,7 +91,9 @@ class Sentence:
         object.__setattr__(self, "edges", frozen)
         problems = self._problems()
         if problems:
-            raise ValueError(f"Expected a consistent parse of {self.text!r}, but " + "; ".join(problems))
+            raise ValueError(
+                f"Expected a consistent parse of {self.text!r}, but " + "; ".join(problems)
+            )
 
     def _problems(self) -> list[str]:
         n = len(self.tokens)
@@ -115,7 +117,9 @@ class Sentence:
         return problems
 
     def __hash__(self) -> int:
-        return hash((self.text, self.tokens, tuple(self.edges.items()), self.noun_phrases, self.parser))
+        return hash(
+            (self.text, self.tokens, tuple(self.edges.items()), self.noun_phrases, self.parser)
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_dict, (self.to_dict(),)  # a mapping proxy cannot be copied by itself

@@ -203,7 +203,9 @@ class HeatMaps:
         having = [i for i in indices if self.words[i].status == "mapped"]
         if not having:
             statuses = ", ".join(f"{i}: {self.words[i].status}" for i in indices)
-            raise WordError(f"Expected a phrase with at least one map, but got {statuses or 'no word'}.")
+            raise WordError(
+                f"Expected a phrase with at least one map, but got {statuses or 'no word'}."
+            )
         label = " ".join(self.sentence[i].text for i in indices)
         return HeatMap(self.stack(having).mean(axis=0), label, indices, self.image_size)
 
@@ -228,7 +230,9 @@ class HeatMaps:
             If the sentence's text is not this prompt.
         """
         if sentence.text != self.prompt:
-            raise ValueError(f"Expected a parse of {self.prompt!r}, but got one of {sentence.text!r}.")
+            raise ValueError(
+                f"Expected a parse of {self.prompt!r}, but got one of {sentence.text!r}."
+            )
         return self._with(sentence=sentence)
 
     def with_provenance(self, **more: Any) -> HeatMaps:

@@ -91,5 +91,7 @@ def parse_threshold(rule: str | Threshold) -> Threshold:
         number = float(value)
     except ValueError:
         examples = ", ".join(r.example for r in _RULES.values())
-        raise ThresholdError(f"Expected a threshold rule such as {examples}, but got {rule!r}.") from None
+        raise ThresholdError(
+            f"Expected a threshold rule such as {examples}, but got {rule!r}."
+        ) from None
     return Threshold(name.strip(), number)

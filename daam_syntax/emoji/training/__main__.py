@@ -30,16 +30,16 @@ def autoencoder(
     from daam_syntax.emoji.training.autoencoder import train
 
     torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "autoencoder", steps, decoder_only)
+    train(runs / "dataset", runs / "autoencoder", steps, threads, decoder_only)
 
 
 @app.command()
-def denoiser(runs: Runs = Path("runs"), steps: int = 10_000, threads: Threads = 2) -> None:
+def denoiser(runs: Runs = Path("runs"), steps: int = 7_000, threads: Threads = 2) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
     torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps)
+    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps, threads)
 
 
 @app.command()
@@ -48,7 +48,7 @@ def annotator(runs: Runs = Path("runs"), steps: int = 3_000, threads: Threads = 
     from daam_syntax.emoji.training.annotator import train
 
     torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "annotator", steps)
+    train(runs / "dataset", runs / "annotator", steps, threads)
 
 
 @app.command()

@@ -30,23 +30,19 @@ def _degrade(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return images.clamp(-1, 1)
 
 
-def train(dataset: Path, folder: Path, steps: int) -> None:
+def train(dataset: Path, folder: Path, steps: int, threads: int) -> None:
     """Train, or go on training; writes ``config.json`` and ``model.safetensors`` into `folder`."""
     data = read_dataset(dataset)
     torch.manual_seed(0)
     network = SegmentationNet(WIDTHS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(
-        {"network": network}, folder, steps=steps, learning_rate=1.5e-3, ema=0.998
-    )
+    trainer = Trainer({"network": network}, folder, steps=steps, learning_rate=1.5e-3, ema=0.998)
     rng = np.random.default_rng(trainer.step)
 
     def losses() -> dict[str, torch.Tensor]:
         chosen = np.sort(rng.integers(0, len(data.images), BATCH))
         images = _degrade(as_input(data.images[chosen]), rng)
         nouns, colours = network(images.bfloat16())
-        targets = [
-            torch.from_numpy(labels[chosen]).long() for labels in (data.nouns, data.colours)
-        ]
+        targets = [torch.from_numpy(labels[chosen]).long() for labels in (data.nouns, data.colours)]
         noun = nn.functional.cross_entropy(nouns.float(), targets[0])
         colour = nn.functional.cross_entropy(colours.float(), targets[1])
         return {"loss": noun + 0.5 * colour, "noun": noun, "colour": colour}
@@ -57,4 +53,4 @@ def train(dataset: Path, folder: Path, steps: int) -> None:
         config = {"widths": WIDTHS, "step": trainer.step}
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
-    trainer.run(losses, on_save=save)
+    trainer.run(losses, threads=threads, on_save=save)

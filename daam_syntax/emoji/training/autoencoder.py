@@ -44,9 +44,7 @@ def _edges(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[str, torch.Tensor]:
     """L1 and squared error, and the L1 error of the image gradient, which keeps thin shapes."""
-    edge = sum(
-        (a - b).abs().mean() for a, b in zip(_edges(target), _edges(output), strict=True)
-    )
+    edge = sum((a - b).abs().mean() for a, b in zip(_edges(target), _edges(output), strict=True))
     return {
         "l1": (output - target).abs().mean(),
         "mse": (output - target).square().mean(),
@@ -54,14 +52,14 @@ def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[st
     }
 
 
-def train(dataset: Path, folder: Path, steps: int, decoder_only: bool = False) -> None:
+def train(dataset: Path, folder: Path, steps: int, threads: int, decoder_only: bool = False) -> None:
     """Train, or go on training, the autoencoder; writes ``vae/`` into `folder`.
 
     With `decoder_only`, the encoder stays as it is, so that latents made by it stay valid.
     """
     images = read_dataset(dataset).images
     torch.manual_seed(0)
-    model = build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build().to(memory_format=torch.channels_last)
     if decoder_only:
         model = AutoencoderKL.from_pretrained(folder / "vae")
         model.encoder.requires_grad_(False)
@@ -86,4 +84,4 @@ def train(dataset: Path, folder: Path, steps: int, decoder_only: bool = False) -
         loss = parts["l1"] + parts["mse"] + 0.5 * parts["edge"] + 1e-4 * kl
         return {"loss": loss, **parts, "kl": kl}
 
-    trainer.run(losses, on_save=lambda: model.save_pretrained(folder / "vae"))
+    trainer.run(losses, threads=threads, on_save=lambda: model.save_pretrained(folder / "vae"))

@@ -75,14 +75,17 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / self.warm_up)
         start = self.decay_from * self.steps
         done = max(0.0, (self.step - start) / max(1.0, self.steps - start))
-        return self.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, done))))
+        return (
+            self.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, done))))
+        )
 
     def run(
         self,
         losses: Callable[[], dict[str, torch.Tensor]],
         *,
+        threads: int = 1,
         log_every: int = 50,
-        save_every: int = 500,
+        save_every: int = 250,
         on_save: Callable[[], None] | None = None,
     ) -> None:
         """Train until the last step.
@@ -91,6 +94,8 @@ class Trainer:
         ----------
         losses
             Computes one batch's losses; ``"loss"`` is minimised, the others are only logged.
+        threads
+            At most so many threads; one whenever another program computes.
         log_every, save_every
             Steps between rows of the curve, and between checkpoints.
         on_save
@@ -99,6 +104,7 @@ class Trainer:
         sums: dict[str, float] = {}
         started = time.perf_counter()
         while self.step < self.steps:
+            _share_processors(threads)
             values = losses()
             self._update(values["loss"])
             for name, value in values.items():
@@ -181,3 +187,23 @@ class Trainer:
                 mine.copy_(saved)
         self._optimizer.load_state_dict(state["optimizer"])
         self._load(self._master, torch.bfloat16)
+        self._forget_curve_after(self.step)
+
+    def _forget_curve_after(self, step: int) -> None:
+        """Drop the rows that an interrupted run logged after its last checkpoint."""
+        path = self.folder / "curve.csv"
+        head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if int(row.partition(",")[0]) <= step]
+        path.write_text("".join([head, *kept]), encoding="utf-8")
+
+
+def _share_processors(threads: int) -> None:
+    """Use `threads` threads while the machine is idle, one while others compute.
+
+    Threads that wait for one that was put aside make a training several times slower than one thread
+    alone. Linux tells how many are running; elsewhere nothing is changed.
+    """
+    load = Path("/proc/loadavg")
+    if threads > 1 and load.exists():
+        running = int(load.read_text(encoding="ascii").split()[3].partition("/")[0])
+        torch.set_num_threads(threads if running <= 1 else 1)

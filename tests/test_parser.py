@@ -1,0 +1,105 @@
+import pytest
+import spacy
+
+from daam_syntax.errors import FileError, ParserError, PromptError
+from daam_syntax.language import (
+    check_prompt,
+    from_doc,
+    load_parser,
+    parse,
+    parse_many,
+    read_prompts,
+)
+
+
+def relations(sentence):
+    return {
+        (e.relation, sentence[e.head].text, sentence[e.dependent].text)
+        for e in sentence.edges["native"]
+    }
+
+
+def test_the_default_parser_gives_spacys_own_labels():
+    sentence = parse("a red cat chasing a small blue owl in the snow")
+    assert {
+        ("amod", "cat", "red"),
+        ("acl", "cat", "chasing"),
+        ("dobj", "chasing", "owl"),
+    } <= relations(sentence)
+    assert sentence.roots("native") == (2,)
+    assert [sentence[s.root].text for s in sentence.noun_phrases] == ["cat", "owl", "snow"]
+    assert sentence.parser.startswith("en_core_web_sm")
+
+
+def test_all_tokens_are_kept_with_their_offsets():
+    prompt = "A  red-hot car.\nCafe\u0301 & 東京 😀 <b>owl</b>"
+    sentence = parse(prompt)
+    assert all(prompt[t.start : t.end] == t.text for t in sentence.tokens)
+    covered = {i for t in sentence.tokens for i in range(t.start, t.end)}
+    assert {i for i, c in enumerate(prompt) if c != " "} <= covered
+    assert len(sentence.roots("native")) > 1
+
+
+def test_many_prompts_at_once_equal_one_by_one():
+    prompts = ["a red car", "two dogs and a cat"]
+    assert parse_many(prompts) == [parse(p) for p in prompts]
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t"])
+def test_blank_prompts_are_refused(prompt):
+    with pytest.raises(PromptError, match="at least one word"):
+        parse(prompt)
+
+
+def test_a_prompt_must_be_a_string():
+    with pytest.raises(PromptError, match="string, but got int"):
+        check_prompt(3)
+
+
+def test_unknown_parsers_say_how_to_install():
+    with pytest.raises(ParserError, match="spacy download xx_no_such"):
+        load_parser("xx_no_such")
+
+
+def test_a_folder_without_a_pipeline_is_refused(tmp_path):
+    with pytest.raises(ParserError, match="could not be loaded"):
+        load_parser(tmp_path)
+
+
+def test_a_parser_from_a_folder_gives_the_same_tree(tmp_path):
+    load_parser().to_disk(tmp_path / "mine")
+    prompt = "a red cat on a bed"
+    assert parse(prompt, tmp_path / "mine").edges == parse(prompt).edges
+
+
+def test_a_pipeline_without_a_parser_is_refused():
+    with pytest.raises(ParserError, match="dependency parser"):
+        load_parser(spacy.blank("en"))
+    with pytest.raises(ParserError, match="Doc with dependencies"):
+        from_doc(spacy.blank("en")("a cat"))
+
+
+def test_a_hand_made_doc_in_a_language_without_noun_chunks():
+    nlp = spacy.blank("xx")
+    doc = spacy.tokens.Doc(nlp.vocab, words=["rot", "Auto"], heads=[1, 1], deps=["amod", "ROOT"])
+    sentence = from_doc(doc, scheme="ud")
+    assert [(e.head, e.dependent, e.relation) for e in sentence.edges["ud"]] == [(1, 0, "amod")]
+    assert sentence.noun_phrases == ()
+
+
+def test_prompts_are_read_line_by_line(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("\ufeff# colours\na red car\r\n\n  ein grüner Käse  \n".encode())
+    assert read_prompts(path) == ["a red car", "ein grüner Käse"]
+
+
+def test_files_of_prompts_that_cannot_be_used(tmp_path):
+    path = tmp_path / "prompts.txt"
+    with pytest.raises(FileError, match="No such file"):
+        read_prompts(path)
+    path.write_text("# nothing\n\n")
+    with pytest.raises(PromptError, match="holds none"):
+        read_prompts(path)
+    path.write_bytes(b"a caf\xe9")
+    with pytest.raises(FileError, match="byte 5"):
+        read_prompts(path)

@@ -1,0 +1,189 @@
+import numpy as np
+import pandas as pd
+import pytest
+from examples import make_maps, make_sentence
+
+from daam_syntax.analysis import (
+    MEASURES,
+    PAIR_COLUMNS,
+    WORD_COLUMNS,
+    measure_pairs,
+    summarize,
+    word_table,
+)
+from daam_syntax.errors import ThresholdError
+
+
+@pytest.fixture
+def pairs():
+    return measure_pairs(make_maps())
+
+
+def row(table, head, dependent):
+    found = table[(table["head_index"] == head) & (table["dependent_index"] == dependent)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_every_edge_and_every_unrelated_pair_has_a_row(pairs):
+    assert list(pairs.columns) == list(PAIR_COLUMNS)
+    dependencies = pairs[pairs["kind"] == "dependency"]
+    assert dependencies["relation"].tolist() == ["amod", "punct", "conj", "amod"]
+    # four words without the comma make six pairs; three of them are edges
+    unrelated = pairs[pairs["kind"] == "unrelated"]
+    found = list(zip(unrelated["head_index"], unrelated["dependent_index"], strict=True))
+    assert found == [(0, 3), (0, 4), (1, 3)]
+    assert set(unrelated["relation"]) == {"unrelated"}
+
+
+def test_measures_of_hand_made_boxes(pairs):
+    red_car = row(pairs, 1, 0)
+    assert red_car["iou"] == pytest.approx(1 / 3)
+    assert red_car[["iod", "ioh"]].tolist() == [0.5, 0.5]
+    assert red_car["head_area"] == pytest.approx(8 / 24)
+    assert red_car["lift"] == pytest.approx(1.5)
+    assert red_car["soft_iou"] == pytest.approx(1 / 3)
+    assert red_car["linear_distance"] == -1
+    assert red_car["reason"] == ""
+    # the zebra is 0.6 on 4 pixels and 0.2 on 4: only the first four pass 0.4 x 0.6
+    assert row(pairs, 4, 3)["iou"] == 1
+    assert row(pairs, 1, 4)["iou"] == 0
+    assert row(pairs, 0, 3)["iou"] == 0
+
+
+def test_an_empty_mask_is_a_row_with_a_reason(pairs):
+    comma = row(pairs, 1, 2)
+    assert comma["reason"] == "dependent's mask is empty"
+    assert comma[["iou", "iod", "ioh", "lift", "soft_iou"]].isna().all()
+    assert comma["dependent_area"] == 0
+
+
+def test_a_truncated_word_is_a_row_with_a_reason():
+    maps = make_maps([np.ones((4, 6), np.float32)] * 3, truncated_at=7)
+    table = measure_pairs(maps)
+    assert len(table) == 7
+    zebra = row(table, 1, 4)
+    assert "dependent is truncated" in zebra["reason"]
+    assert zebra[list(MEASURES)].isna().all()
+    assert row(table, 1, 0)["iou"] == 1
+
+
+def test_every_pair_against_a_loop(pairs):
+    maps = make_maps(image_size=(9, 14))
+    table = measure_pairs(maps, threshold="relative:0.3")
+    for _, got in table.iterrows():
+        head, dependent = (
+            maps[int(got[i])].mask("relative:0.3") for i in ("head_index", "dependent_index")
+        )
+        if not (head.any() and dependent.any()):
+            assert np.isnan(got["iou"])
+            continue
+        shared = (head & dependent).sum()
+        assert got["iou"] == pytest.approx(shared / (head | dependent).sum())
+        assert got["iod"] == pytest.approx(shared / dependent.sum())
+        assert got["ioh"] == pytest.approx(shared / head.sum())
+        assert got["head_area"] == pytest.approx(head.mean())
+
+
+def test_thresholds_sizes_and_schemes_have_rows_of_their_own():
+    maps = make_maps(image_size=(8, 12))
+    table = measure_pairs(maps, threshold=["relative:0.4", "absolute:0.15"], unrelated=False)
+    assert table.groupby("threshold").size().to_dict() == {"absolute:0.15": 4, "relative:0.4": 4}
+    grid = measure_pairs(maps, size="grid")
+    assert row(grid, 1, 0)["iou"] == pytest.approx(1 / 3)
+    assert row(measure_pairs(maps, size=(4, 6)), 1, 0)["iou"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="schemes"):
+        measure_pairs(maps, schemes=["ud"])
+    with pytest.raises(ThresholdError):
+        measure_pairs(maps, threshold="otsu")
+
+
+def test_no_images_give_an_empty_table_with_its_columns():
+    assert list(measure_pairs([]).columns) == list(PAIR_COLUMNS)
+
+
+def test_one_word_has_no_pairs():
+    maps = make_maps([np.ones((4, 6), np.float32)] * 2, sentence=make_sentence("red", edges=()))
+    table = measure_pairs(maps)
+    assert len(table) == 0
+    assert summarize(table).empty
+
+
+def test_images_know_their_prompt_and_seed():
+    maps = [make_maps(provenance={"seed": s}) for s in (5, 6)]
+    table = measure_pairs(maps)
+    assert table.groupby("image")["seed"].first().tolist() == [5, 6]
+    assert table["prompt_id"].nunique() == 1
+    assert measure_pairs(make_maps())["seed"].isna().all()
+
+
+def test_the_word_table_has_a_row_per_token():
+    table = word_table([make_maps(), make_maps()])
+    assert list(table.columns) == list(WORD_COLUMNS)
+    assert len(table) == 10
+    zebra = table.iloc[4]
+    assert (zebra["subwords"], zebra["n_subwords"]) == ("ze|bra</w>", 2)
+    assert zebra["max"] == pytest.approx(0.6)
+    assert zebra["mean"] == pytest.approx((4 * 0.6 + 4 * 0.2) / 24)
+    assert zebra["area"] == pytest.approx(4 / 24)
+    assert zebra["peak_y"] == pytest.approx(2.5 / 4)  # not exchanged with x on a grid of 4 x 6
+    assert zebra["peak_x"] == pytest.approx(0.5 / 6)
+    car = table.iloc[1]
+    assert car["peak_x"] == pytest.approx(2.5 / 6)
+
+
+def test_words_without_a_map_are_rows_too():
+    maps = make_maps([np.ones((4, 6), np.float32)] * 3, truncated_at=7)
+    table = word_table(maps)
+    assert table["status"].tolist() == ["mapped", "mapped", "truncated", "truncated", "truncated"]
+    assert table["mean"].notna().tolist() == [True, True, False, False, False]
+    assert table["reason"].iloc[4] != ""
+
+
+def pair_rows(values):
+    """A pair table with one relation: values[prompt][image] is the list of IoUs."""
+    rows = []
+    image = 0
+    for prompt, images in values.items():
+        for ious in images:
+            rows += [
+                {
+                    "kind": "dependency",
+                    "scheme": "native",
+                    "threshold": "relative:0.4",
+                    "relation": "amod",
+                    "prompt_id": prompt,
+                    "image": image,
+                    **dict.fromkeys(MEASURES, v),
+                }
+                for v in ious
+            ]
+            image += 1
+    return pd.DataFrame(rows)
+
+
+def test_prompts_are_the_sample():
+    # a: images of 0.2 and 0.4 -> 0.3; b: one image with three pairs -> 0.9. The mean is 0.6, whatever n.
+    table = summarize(pair_rows({"a": [[0.1, 0.3], [0.4]], "b": [[0.9, 0.9, 0.9]]}))
+    assert table.loc[0, "iou"] == pytest.approx(0.6)
+    assert table.loc[0, ["n_prompts", "n_images", "n_pairs", "n_missing"]].tolist() == [2, 3, 6, 0]
+
+
+def test_missing_values_are_counted_not_averaged():
+    table = summarize(pair_rows({"a": [[0.2, np.nan]], "b": [[np.nan]]}))
+    assert table.loc[0, "iou"] == pytest.approx(0.2)
+    assert table.loc[0, ["n_prompts", "n_images", "n_pairs", "n_missing"]].tolist() == [1, 1, 1, 2]
+
+
+def test_the_control_comes_first_then_the_largest_groups(pairs):
+    table = summarize(pairs)
+    assert table["relation"].tolist() == ["unrelated", "amod", "conj", "punct"]
+    assert table.set_index("relation").loc["punct", ["n_pairs", "n_missing"]].tolist() == [0, 1]
+    assert table.to_latex()  # course reports take it as it is
+
+
+def test_summaries_by_other_columns(pairs):
+    by_pos = summarize(pairs, by=["relation", "dependent_pos"])
+    assert {"relation", "dependent_pos"} <= set(by_pos.columns)
+    with pytest.raises(ValueError, match="columns colour"):
+        summarize(pairs, by="colour")
