@@ -52,7 +52,7 @@ def load_pipeline(
     options = {"safety_checker": None} if model == EMOJI else {}
     try:
         pipeline = DiffusionPipeline.from_pretrained(
-            source, torch_dtype=dtype, revision=revision, **options
+            source, dtype=dtype, revision=revision, **options
         )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -6,8 +6,9 @@ import xarray as xr
 from examples import SUBWORDS, box, make_maps, make_sentence
 
 from daam_syntax.errors import FileError, WordError
-from daam_syntax.language import Span
-from daam_syntax.maps import HeatMaps, Subword, align
+from daam_syntax.language import Sentence, Span, Token
+from daam_syntax.maps import HeatMap, HeatMaps, Subword, align
+from daam_syntax.maps.html import thumbnail_size
 
 
 def test_a_repeated_word_has_maps_of_its_own():
@@ -104,7 +105,7 @@ def test_a_damaged_file_never_gives_other_maps(tmp_path):
     maps = make_maps()
     maps.save(path)
     whole = path.read_bytes()
-    refused = 0
+    refusals = []
     for where in range(0, len(whole), 5):
         damaged = bytearray(whole)
         damaged[where] ^= 0xFF
@@ -112,12 +113,12 @@ def test_a_damaged_file_never_gives_other_maps(tmp_path):
         try:
             loaded = HeatMaps.load(path)
         except FileError as error:
-            assert "damaged" in str(error)
-            refused += 1
+            refusals.append(str(error))
         else:  # bytes of the zip that nothing depends on, such as dates
             xr.testing.assert_identical(loaded.data, maps.data)
             assert loaded.sentence == maps.sentence
-    assert refused > len(whole) / 5 / 2
+    assert len(refusals) > len(whole) / 5 / 2
+    assert all("damaged" in message for message in refusals)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FileError, match="damaged"):
         HeatMaps.load(path)
@@ -207,3 +208,56 @@ def test_masks_and_resizing_of_one_map():
     assert map_.mask().shape == (8, 12)
     np.testing.assert_array_equal(map_.mask(size=(4, 6)), box(0, 2, 2, 6) > 0)
     np.testing.assert_array_equal(np.asarray(map_), map_.values)
+
+
+def test_white_space_takes_no_map_from_a_subword_that_starts_with_it():
+    tokens = (
+        Token(0, "a", "a", "X", "", 0, 1),
+        Token(1, " ", " ", "SPACE", "", 2, 3),
+        Token(2, "owl", "owl", "X", "", 3, 6),
+    )
+    words = align(Sentence("a  owl", tokens), [Subword(0, "a", 0, 1), Subword(1, " owl", 1, 6)])
+    assert [w.status for w in words] == ["mapped", "unaligned", "mapped"]
+    assert words[1].reason == "white space has no subword"
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_words_are_not_counted_from_the_end(index):
+    maps = make_maps()
+    for ask in (maps.word, lambda i: maps.stack([i]), lambda i: maps.phrase([i])):
+        with pytest.raises(WordError, match=rf"from 0 to 4 .*got {index}"):
+            ask(index)
+
+
+def test_a_phrase_of_texts():
+    maps = make_maps()
+    np.testing.assert_array_equal(maps.phrase(["car", "zebra"]).values, maps.phrase([1, 4]).values)
+    with pytest.raises(WordError, match="indices 0, 3"):
+        maps.phrase(["red", "car"])
+
+
+def test_a_map_cannot_be_changed_but_the_array_it_was_made_of_can():
+    values = np.ones((4, 6), np.float32)
+    map_ = HeatMap(values, "cat", (0,), (4, 6))
+    with pytest.raises(ValueError, match="read-only"):
+        map_.values[0] = 0
+    values[0] = 0
+
+
+def test_notebook_pictures_stay_small_and_in_proportion():
+    maps = make_maps(image_size=(1024, 1536))
+    assert thumbnail_size((1024, 1536)) == (96, 144)
+    assert thumbnail_size((40, 60)) == (40, 60)
+    assert thumbnail_size((4, 3000)) == (1, 144)
+    assert len(maps._repr_html_()) < 100_000
+
+
+def test_a_saved_file_is_as_readable_as_any_other(tmp_path):
+    make_maps().save(tmp_path / "maps.npz")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "maps.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path):
+    with pytest.raises(FileError, match="cannot be read: Is a directory"):
+        HeatMaps.load(tmp_path)

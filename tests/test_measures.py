@@ -147,3 +147,12 @@ def test_threshold_text_round_trips():
 def test_threshold_errors_say_what_is_possible(rule, message):
     with pytest.raises(ThresholdError, match=message):
         parse_threshold(rule)
+
+
+def test_close_thresholds_have_texts_of_their_own():
+    texts = ("relative:0.3333333333", "relative:0.33333331", "absolute:0.00001", "relative:0")
+    assert [str(parse_threshold(text)) for text in texts] == list(texts)
+
+
+def test_no_masks_have_no_intersections():
+    assert measures.intersections(np.zeros((0, 4, 6), bool)).shape == (0, 0)

@@ -92,3 +92,22 @@ def test_notebook_view_escapes(sentence):
     view = Sentence(text, (Token(0, text, text, "X", "", 0, 3),), {"native": ()})._repr_html_()
     assert "&lt;b&gt;" in view
     assert "<b><b>" not in view
+
+
+def test_offsets_from_the_end_are_no_offsets():
+    # Python would slice them: "red car"[-7:-4] is "red".
+    with pytest.raises(ValueError, match="not at characters -7--4"):
+        Sentence("red car", (Token(0, "red", "red", "X", "", -7, -4),))
+
+
+def test_equal_sentences_have_equal_hashes_whatever_the_order_of_schemes(sentence):
+    edges = sentence.edges["native"]
+    one = Sentence(sentence.text, sentence.tokens, {"native": edges, "ud": ()})
+    other = Sentence(sentence.text, sentence.tokens, {"ud": (), "native": edges})
+    assert one == other
+    assert len({one, other}) == 1
+
+
+def test_a_fraction_is_no_index(sentence):
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        sentence.index(1.5)

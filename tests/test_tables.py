@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from examples import make_maps, make_sentence
+from examples import box, make_maps, make_sentence
 
 from daam_syntax.analysis import (
     MEASURES,
@@ -187,3 +187,53 @@ def test_summaries_by_other_columns(pairs):
     assert {"relation", "dependent_pos"} <= set(by_pos.columns)
     with pytest.raises(ValueError, match="columns colour"):
         summarize(pairs, by="colour")
+
+
+def test_an_image_without_any_map_has_its_rows():
+    maps = make_maps([np.ones((4, 6), np.float32)], truncated_at=0)
+    table = measure_pairs(maps)
+    assert len(table) == 7
+    assert table[list(MEASURES)].isna().all(axis=None)
+    assert table["reason"].str.contains("head is truncated").all()
+    assert summarize(table)["n_missing"].sum() == 7
+    assert word_table(maps)["area"].isna().all()
+
+
+def test_all_masks_of_a_map_are_the_same_where_it_equals_the_cut():
+    # 0.4 in 32 bits is above 0.4 in 64 bits: masks must be made in one precision everywhere
+    tied = box(0, 1, 0, 2)
+    tied[0, 1] = 0.4
+    maps = make_maps([tied] * 8)
+    area = maps["car"].mask().mean()
+    assert area == pytest.approx(1 / 24)
+    assert row(measure_pairs(maps), 1, 0)["head_area"] == area
+    assert word_table(maps).loc[1, "area"] == area
+
+
+def test_means_and_peaks_are_of_the_recording_not_of_the_upscaled_map():
+    table = word_table(make_maps([box(1, 2, 2, 3, value=0.5)] * 8, image_size=(40, 60)))
+    assert table.loc[1, "max"] == 0.5
+    assert table.loc[1, "mean"] == pytest.approx(0.5 / 24)
+    assert table.loc[1, ["peak_y", "peak_x"]].tolist() == pytest.approx([1.5 / 4, 2.5 / 6])
+
+
+def test_sizes_and_schemes_that_make_no_sense_are_named():
+    with pytest.raises(ValueError, match="but got 'imag'"):
+        measure_pairs(make_maps(), size="imag")
+    with pytest.raises(ValueError, match=r"but got \(0, 6\)"):
+        measure_pairs(make_maps(), size=(0, 6))
+    assert measure_pairs(make_maps(), schemes="native").equals(measure_pairs(make_maps()))
+
+
+def test_groups_without_a_name_are_groups_too(pairs):
+    table = summarize(pairs, by="seed")  # no image knows its seed
+    by_kind = summarize(pairs, by="kind")
+    assert table["seed"].isna().all()
+    assert table["n_pairs"].tolist() == by_kind["n_pairs"].tolist() == [3, 3]
+    np.testing.assert_allclose(table["iou"], by_kind["iou"])
+
+
+def test_summaries_by_image_and_by_prompt():
+    table = measure_pairs([make_maps(), make_maps()])
+    assert summarize(table, by="image")["n_images"].tolist() == [1, 1, 1, 1]
+    assert summarize(table, by="prompt_id")["n_images"].tolist() == [2, 2]

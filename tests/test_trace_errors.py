@@ -92,6 +92,21 @@ def test_methods_of_the_user_s_own_are_put_back(pipe):
     assert pipe.encode_prompt is own
 
 
+def test_prompts_are_read_before_a_pipeline_changes_them(pipe):
+    """Some pipelines rewrite the list of prompts that they are given."""
+    original = pipe.encode_prompt
+
+    def rewriting(prompt, *args, **kwargs):
+        result = original(prompt, *args, **kwargs)
+        prompt[:] = [f"<template>{text}" for text in prompt]
+        return result
+
+    pipe.encode_prompt = rewriting
+    with trace(pipe) as recording:
+        draw(pipe, [PROMPT, "the owl"])
+    assert [each.prompt for each in recording.heat_maps()] == [PROMPT, "the owl"]
+
+
 @pytest.mark.parametrize("error", [ValueError("stop"), KeyboardInterrupt()])
 def test_an_interrupted_drawing_is_left_out(pipe, error):
     with trace(pipe) as recording:

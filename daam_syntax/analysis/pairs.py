@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, Literal
@@ -55,6 +55,10 @@ MEASURES: Final = (
 """Columns of the pair table that hold measures."""
 
 
+Size = Literal["image", "grid"] | tuple[int, int]
+"""Where maps are compared: at the image's size, on the recording's grid, or at (height, width)."""
+
+
 @dataclass(frozen=True)
 class _Pair:
     kind: Literal["dependency", "unrelated"]
@@ -66,9 +70,9 @@ class _Pair:
 def measure_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
-    schemes: Sequence[str] = ("native",),
+    schemes: str | Sequence[str] = ("native",),
     threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
-    size: Literal["image", "grid"] | tuple[int, int] = "image",
+    size: Size = "image",
     unrelated: bool = True,
 ) -> pd.DataFrame:
     """Measure the attention overlap of every head with its dependent, and of unrelated pairs.
@@ -98,16 +102,22 @@ def measure_pairs(
     ------
     ThresholdError
         If there is no such rule.
+    ValueError
+        If a sentence has no such scheme, or the size is none.
     """
     images = [maps] if isinstance(maps, HeatMaps) else list(maps)
     rules = [threshold] if isinstance(threshold, str | Threshold) else list(threshold)
     parsed = [parse_threshold(rule) for rule in rules]
-    tables = [
-        _measure_image(image, number, scheme, rule, size, unrelated)
-        for number, image in enumerate(images)
-        for scheme in schemes
-        for rule in parsed
-    ]
+    wanted = [schemes] if isinstance(schemes, str) else list(schemes)
+    tables = []
+    for number, image in enumerate(images):
+        words = bicubic(image.stack(), _pixels(image, size))
+        for scheme in wanted:
+            pairs = list(_pairs(image.sentence, scheme, unrelated))
+            soft = _soft_overlaps(image, pairs, words)
+            tables += [
+                _measure_image(image, number, scheme, rule, pairs, words, soft) for rule in parsed
+            ]
     if not tables:
         return pd.DataFrame(columns=list(PAIR_COLUMNS))
     return pd.concat(tables, ignore_index=True)[list(PAIR_COLUMNS)]
@@ -125,18 +135,29 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
                 yield _Pair("unrelated", "unrelated", first, second)
 
 
+def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
+    """Return the height and width that a size means for an image."""
+    if size == "image":
+        return maps.image_size
+    if size == "grid":
+        return maps.grid
+    if isinstance(size, str) or len(size) != 2 or min(size) < 1:
+        raise ValueError(f'Expected size "image", "grid" or (height, width), but got {size!r}.')
+    return size
+
+
 def _measure_image(
     maps: HeatMaps,
     number: int,
     scheme: str,
     rule: Threshold,
-    size: Literal["image", "grid"] | tuple[int, int],
-    unrelated: bool,
+    pairs: Sequence[_Pair],
+    words: np.ndarray,
+    soft: np.ndarray,
 ) -> pd.DataFrame:
     sentence = maps.sentence
-    pairs = list(_pairs(sentence, scheme, unrelated))
-    place = {"image": maps.image_size, "grid": maps.grid}.get(size, size)  # type: ignore[arg-type]
-    values, reasons = _measure(maps, pairs, rule, place)  # type: ignore[arg-type]
+    values, reasons = _measure(maps, pairs, rule, words)
+    values["soft_iou"] = soft
     heads = [sentence[pair.head] for pair in pairs]
     dependents = [sentence[pair.dependent] for pair in pairs]
     columns: dict[str, Any] = {
@@ -158,22 +179,35 @@ def _measure_image(
     return pd.DataFrame(columns, index=range(len(pairs)))
 
 
-def _measure(
-    maps: HeatMaps, pairs: Sequence[_Pair], rule: Threshold, size: tuple[int, int]
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Measure all pairs of an image at once: one upscaling, one matrix of intersections."""
+def _rows(maps: HeatMaps, pairs: Sequence[_Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which pairs have both maps (bool), and the rows of their heads' and dependents' maps."""
     row_of = {index: row for row, index in enumerate(maps.mapped)}
-    words = bicubic(maps.stack(), size).astype(np.float64)
-    masks = rule.apply(words)
-    shared = measures.intersections(masks)
-    areas = np.diag(shared)
-    n_pixels = size[0] * size[1]
+    rows = np.array([(row_of.get(p.head, -1), row_of.get(p.dependent, -1)) for p in pairs], int)
+    rows = rows.reshape(len(pairs), 2)
+    measurable = np.all(rows >= 0, axis=1)
+    head, dependent = rows[measurable].T
+    return measurable, head, dependent
 
-    measurable = [p.head in row_of and p.dependent in row_of for p in pairs]
-    head = np.array([row_of[p.head] for p, ok in zip(pairs, measurable, strict=True) if ok], int)
-    dependent = np.array(
-        [row_of[p.dependent] for p, ok in zip(pairs, measurable, strict=True) if ok], int
-    )
+
+def _soft_overlaps(maps: HeatMaps, pairs: Sequence[_Pair], words: np.ndarray) -> np.ndarray:
+    """Measure the pairs' maps without a threshold, shape (pair,); NaN where one is missing."""
+    measurable, head, dependent = _rows(maps, pairs)
+    soft = np.full(len(pairs), np.nan)
+    # One pair at a time: all pairs' maps at image size would not fit into memory.
+    soft[measurable] = [
+        measures.soft_iou(words[i], words[j]) for i, j in zip(head, dependent, strict=True)
+    ]
+    return soft
+
+
+def _measure(
+    maps: HeatMaps, pairs: Sequence[_Pair], rule: Threshold, words: np.ndarray
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Measure the masks of all pairs of an image with one matrix of intersections."""
+    shared = measures.intersections(rule.apply(words))
+    areas = np.diag(shared)
+    n_pixels = words.shape[-2] * words.shape[-1]
+    measurable, head, dependent = _rows(maps, pairs)
     both = shared[head, dependent]
     a, b = areas[head], areas[dependent]
     found = {
@@ -184,24 +218,21 @@ def _measure(
         "dependent_area": b / n_pixels,
         "log_area_ratio": measures.log_area_ratio(a, b),
         "lift": measures.lift(both, a, b, n_pixels),
-        "soft_iou": np.array(
-            [measures.soft_iou(words[i], words[j]) for i, j in zip(head, dependent, strict=True)],
-            dtype=float,
-        ),
     }
     values = {name: np.full(len(pairs), np.nan) for name in MEASURES}
     for name, measured in found.items():
         values[name][measurable] = measured
-    return values, [_reason(maps, pair, row_of, areas) for pair in pairs]
+    area_of = dict(zip(maps.mapped, areas, strict=True))
+    return values, [_reason(maps, pair, area_of) for pair in pairs]
 
 
-def _reason(maps: HeatMaps, pair: _Pair, row_of: dict[int, int], areas: np.ndarray) -> str:
+def _reason(maps: HeatMaps, pair: _Pair, area_of: Mapping[int, float]) -> str:
     """Say why a pair has missing measures."""
     problems = []
     for role, index in (("head", pair.head), ("dependent", pair.dependent)):
-        if index not in row_of:
+        if index not in area_of:
             word = maps.words[index]
             problems.append(f"{role} is {word.status}: {word.reason}")
-        elif areas[row_of[index]] == 0:
+        elif area_of[index] == 0:
             problems.append(f"{role}'s mask is empty")
     return "; ".join(problems)

@@ -43,15 +43,18 @@ def summarize(pairs: pd.DataFrame, by: str | Sequence[str] = "relation") -> pd.D
             f"{', '.join(pairs.columns)}."
         )
     measured = pairs[pairs["iou"].notna()]
-    table = pairs.groupby(groups, sort=False).size().rename("n_rows").to_frame()
-    counts = measured.groupby(groups).agg(
+    # dropna=False: a group without a name, such as images of unknown seeds, is a group too.
+    table = pairs.groupby(groups, sort=False, dropna=False).size().rename("n_rows").to_frame()
+    counts = measured.groupby(groups, dropna=False).agg(
         n_prompts=("prompt_id", "nunique"), n_images=("image", "nunique"), n_pairs=("iou", "size")
     )
     table = table.join(counts).fillna({"n_prompts": 0, "n_images": 0, "n_pairs": 0})
     table = table.astype({"n_prompts": int, "n_images": int, "n_pairs": int})
     table["n_missing"] = table.pop("n_rows") - table["n_pairs"]
-    means = pairs.groupby([*groups, "prompt_id", "image"])[list(MEASURES)].mean()
-    means = means.groupby([*groups, "prompt_id"]).mean().groupby(groups).mean()
+    columns = list(dict.fromkeys([*groups, "prompt_id", "image"]))
+    means = pairs.groupby(columns, dropna=False)[list(MEASURES)].mean()
+    means = means.groupby(list(dict.fromkeys([*groups, "prompt_id"])), dropna=False).mean()
+    means = means.groupby(groups, dropna=False).mean()
     table = table.join(means).reset_index()
     table["_control"] = table["kind"] == "unrelated"
     order = ["scheme", "threshold", "_control", "n_pairs"]

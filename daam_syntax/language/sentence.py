@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -101,7 +102,8 @@ class Sentence:
         for i, token in enumerate(self.tokens):
             if token.index != i:
                 problems.append(f"token {i} has index {token.index}")
-            if self.text[token.start : token.end] != token.text:
+            inside = 0 <= token.start <= token.end <= len(self.text)
+            if not inside or self.text[token.start : token.end] != token.text:
                 problems.append(
                     f"token {i} {token.text!r} is not at characters {token.start}-{token.end}"
                 )
@@ -118,7 +120,7 @@ class Sentence:
 
     def __hash__(self) -> int:
         return hash(
-            (self.text, self.tokens, tuple(self.edges.items()), self.noun_phrases, self.parser)
+            (self.text, self.tokens, frozenset(self.edges.items()), self.noun_phrases, self.parser)
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -214,8 +216,8 @@ class Sentence:
                     f"Expected a word of {self.text!r} ({', '.join(self.words)}), but got {word!r}."
                 )
             return found[0]
-        self._check(word)
-        return int(word)
+        self._check(operator.index(word))  # 1.5 is no index
+        return operator.index(word)
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):

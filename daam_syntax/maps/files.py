@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +20,10 @@ _FORMAT: Final = "daam-syntax heat maps 1"
 def write(path: Path, values: np.ndarray, header: Mapping[str, Any]) -> None:
     """Write maps, shape (token, y, x), and their header; an error leaves no half-written file."""
     text = json.dumps({"format": _FORMAT, **header}, ensure_ascii=False)
-    partial: Path | None = None
+    # Not a file of `tempfile`, which nobody but its owner could read.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             np.savez_compressed(file, maps=values, header=np.array(text))
         os.replace(partial, path)
     except OSError as error:
@@ -33,8 +32,7 @@ def write(path: Path, values: np.ndarray, header: Mapping[str, Any]) -> None:
             "Choose a folder that exists and can be written, with room on its disk."
         ) from error
     finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -51,6 +49,10 @@ def reading(path: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         yield values, header
     except FileNotFoundError:
         raise FileError(f"Expected saved heat maps at {path}, but there is no such file.") from None
+    except OSError as error:
+        raise FileError(
+            f"Expected saved heat maps at {path}, but it cannot be read: {error.strerror or error}."
+        ) from error
     except Exception as error:
         # A damaged zip raises errors of many kinds, with no common base but Exception.
         reason = str(error) or type(error).__name__

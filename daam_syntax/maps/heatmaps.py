@@ -41,6 +41,11 @@ class HeatMap:
     indices: tuple[int, ...]
     image_size: tuple[int, int]
 
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values).view()  # the caller's own array stays as it is
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
     def resize(self, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return the map on another grid (bicubic, clamped at 0), shape `size`; the image's if None."""
         return bicubic(self.values, size or self.image_size)
@@ -55,7 +60,8 @@ class HeatMap:
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
-        return html.strip([(self.label, self.resize())], float(self.values.max()))
+        small = self.resize(html.thumbnail_size(self.image_size))
+        return html.strip([(self.label, small)], float(self.values.max()))
 
 
 class HeatMaps:
@@ -167,8 +173,14 @@ class HeatMaps:
         return HeatMap(self.stack([index])[0], self.sentence[index].text, (index,), self.image_size)
 
     def stack(self, indices: Iterable[int] | None = None) -> np.ndarray:
-        """Return word maps as one array, shape (word, y, x); of all words that have one if None."""
-        chosen = self.mapped if indices is None else tuple(indices)
+        """Return word maps as one array, shape (word, y, x); of all words that have one if None.
+
+        Raises
+        ------
+        WordError
+            If there is no such word, or it has no map (the message says why).
+        """
+        chosen = self.mapped if indices is None else [self.sentence.index(i) for i in indices]
         for index in chosen:
             word = self.words[index]
             if word.status != "mapped":
@@ -188,7 +200,7 @@ class HeatMaps:
         words = tuple(word.index for word in self.words if row in word.subwords)
         return HeatMap(self.data.values[row], self.subwords[row].text, words, self.image_size)
 
-    def phrase(self, words: Span | Iterable[int]) -> HeatMap:
+    def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
         """Return the map of several words: the mean over the maps of those words that have one.
 
         Every word counts once, however many subwords it has.
@@ -196,10 +208,12 @@ class HeatMaps:
         Raises
         ------
         WordError
-            If none of them has a map.
+            If none of them has a map, or there is no such word.
         """
-        wanted = range(words.start, words.end) if isinstance(words, Span) else words
-        indices = tuple(sorted({self.sentence.index(int(word)) for word in wanted}))
+        wanted: Iterable[int | str] = (
+            range(words.start, words.end) if isinstance(words, Span) else words
+        )
+        indices = tuple(sorted({self.sentence.index(word) for word in wanted}))
         having = [i for i in indices if self.words[i].status == "mapped"]
         if not having:
             statuses = ", ".join(f"{i}: {self.words[i].status}" for i in indices)
@@ -294,7 +308,8 @@ class HeatMaps:
         )
 
     def _repr_html_(self) -> str:
-        mapped = dict(zip(self.mapped, bicubic(self.stack(), self.image_size), strict=True))
+        small = bicubic(self.stack(), html.thumbnail_size(self.image_size))
+        mapped = dict(zip(self.mapped, small, strict=True))
         cells = [
             (self.sentence[word.index].text, mapped.get(word.index, word.status))
             for word in self.words

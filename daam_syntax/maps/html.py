@@ -7,8 +7,18 @@ import html
 import struct
 import zlib
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
+
+_LONGEST: Final = 144
+"""Longest side of a picture, pixels: twice as fine as it is shown, however large the image is."""
+
+
+def thumbnail_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of an image's small pictures, in its proportions."""
+    scale = min(1.0, _LONGEST / max(image_size))
+    return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
 
 
 def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float) -> str:

@@ -23,7 +23,8 @@ def intersections(masks: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Shape (word, word); the diagonal holds the areas.
     """
-    flat = np.asarray(masks).reshape(len(masks), -1).astype(np.float64)
+    n_words, height, width = np.shape(masks)
+    flat = np.asarray(masks).reshape(n_words, height * width).astype(np.float64)
     return np.asarray(flat @ flat.T)
 
 

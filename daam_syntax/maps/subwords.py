@@ -63,7 +63,7 @@ def align(
     """Align every word of the parse with the subwords that share a character with it.
 
     Overlap, not equality: several subwords may stand for one character (an emoji), a subword may include the
-    space before it, and one subword may belong to two words.
+    space before it, and one subword may belong to two words. White space is never a word.
 
     Parameters
     ----------
@@ -87,13 +87,14 @@ def align(
             if subword.kind == "text" and subword.start < token.end and subword.end > token.start
         )
         cut = truncated_at is not None and token.end > truncated_at
-        if rows:
-            reason = "the encoder's limit cuts it: its first subwords only" if cut else ""
-            alignments.append(WordAlignment(token.index, rows, "mapped", reason))
-        elif not token.text.strip():
+        if not token.text.strip():
+            # Asked first: a subword that includes the space before it is the word's, not the space's.
             alignments.append(
                 WordAlignment(token.index, (), "unaligned", "white space has no subword")
             )
+        elif rows:
+            reason = "the encoder's limit cuts it: its first subwords only" if cut else ""
+            alignments.append(WordAlignment(token.index, rows, "mapped", reason))
         elif cut:
             alignments.append(
                 WordAlignment(

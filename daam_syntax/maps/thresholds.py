@@ -65,7 +65,8 @@ class Threshold:
             )
 
     def __str__(self) -> str:
-        return f"{self.rule}:{self.value:g}"
+        # Shortest digits that give the value back: the text tells rules apart in the tables.
+        return f"{self.rule}:{np.format_float_positional(self.value, trim='-')}"
 
     def apply(self, maps: np.ndarray) -> np.ndarray:
         """Return where maps lie strictly above their cut, bool, shape (..., y, x) like `maps`.

@@ -24,7 +24,7 @@ def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) 
 
 @app.command()
 def autoencoder(
-    runs: Runs = Path("runs"), steps: int = 4_000, threads: Threads = 2, decoder_only: bool = False
+    runs: Runs = Path("runs"), steps: int = 2_600, threads: Threads = 2, decoder_only: bool = False
 ) -> None:
     """Train the autoencoder, or its decoder alone."""
     from daam_syntax.emoji.training.autoencoder import train
@@ -34,7 +34,7 @@ def autoencoder(
 
 
 @app.command()
-def denoiser(runs: Runs = Path("runs"), steps: int = 7_000, threads: Threads = 2) -> None:
+def denoiser(runs: Runs = Path("runs"), steps: int = 6_000, threads: Threads = 2) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
@@ -43,7 +43,7 @@ def denoiser(runs: Runs = Path("runs"), steps: int = 7_000, threads: Threads = 2
 
 
 @app.command()
-def annotator(runs: Runs = Path("runs"), steps: int = 3_000, threads: Threads = 2) -> None:
+def annotator(runs: Runs = Path("runs"), steps: int = 2_500, threads: Threads = 2) -> None:
     """Train the annotator."""
     from daam_syntax.emoji.training.annotator import train
 

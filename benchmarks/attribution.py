@@ -1,0 +1,221 @@
+"""Do the maps lie on the things they name: ``python benchmarks/attribution.py``.
+
+Reads the attention of the embedded model to fresh scenes, whose exact masks are known (`trace_images`), and to pictures that
+it draws, whose masks the annotator gives. Layers and threshold are chosen on other scenes than those that are scored.
+The scene is the sample: objects are averaged within it, and intervals are bootstrapped over scenes (95 %, percentile).
+Writes ``benchmarks/results/attribution.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import bootstrap
+
+from daam_syntax.attention import trace, trace_images
+from daam_syntax.emoji.annotator import Annotator
+from daam_syntax.emoji.scenes import Scene, scene
+from daam_syntax.loading import load_pipeline
+from daam_syntax.maps import HeatMaps, bicubic, mask_iou, parse_threshold
+
+RESULTS = Path(__file__).parent / "results" / "attribution.json"
+TAUS = (0.3, 0.4, 0.5)
+LAYERS: dict[str, list[int] | None] = {"all layers": None, "finest grid": [16], "second grid": [8]}
+FIRST_SCORED, FIRST_CHOOSING = 600_000, 700_000
+MIN_VISIBLE = 12  # pixels; less of an object is a remnant behind another
+
+
+@dataclass(frozen=True)
+class Target:
+    """A noun's map beside the mask of the thing it names, and the masks of the other things."""
+
+    scene: int
+    values: np.ndarray
+    mask: np.ndarray
+    others: tuple[np.ndarray, ...]
+
+
+def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], colour: bool) -> list[Target]:
+    """Pair the map of every noun (or, with `colour`, of every colour word) with its exact mask."""
+    targets = []
+    for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True)):
+        visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
+        for obj in visible:
+            word = obj.word
+            if colour:
+                words = [
+                    w
+                    for w, mask in drawn.masks.items()
+                    if mask is obj.mask and drawn.sentence[w].text == obj.spec.colour
+                ]
+                if not words:
+                    continue
+                word = words[0]
+            others = tuple(other.mask for other in visible if other is not obj)
+            values = recorded[word].resize(obj.mask.shape)
+            targets.append(Target(number, values, obj.mask, others))
+    return targets
+
+
+def over_scenes(targets: Sequence[Target], values: Sequence[float]) -> dict[str, float]:
+    """Average within scenes, then over scenes, with a bootstrap interval over scenes."""
+    by_scene: dict[int, list[float]] = {}
+    for target, value in zip(targets, values, strict=True):
+        by_scene.setdefault(target.scene, []).append(float(value))
+    means = np.array([np.mean(v) for v in by_scene.values()])
+    interval = bootstrap(
+        (means,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return {
+        "mean": float(means.mean()),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "n_scenes": len(means),
+        "n_objects": len(values),
+    }
+
+
+def miou(targets: Sequence[Target], tau: float) -> list[float]:
+    """IoU of every thresholded map with its mask."""
+    rule = parse_threshold(f"relative:{tau}")
+    return [float(mask_iou(rule.apply(t.values), t.mask)) for t in targets]
+
+
+def ceiling(targets: Sequence[Target], grid: tuple[int, int]) -> list[float]:
+    """Best IoU that a map on this grid could reach: the mask itself, averaged down and upscaled."""
+    best = []
+    for target in targets:
+        height, width = target.mask.shape
+        block = (grid[0], height // grid[0], grid[1], width // grid[1])
+        values = bicubic(target.mask.reshape(block).mean(axis=(1, 3)), target.mask.shape)
+        best.append(
+            max(float(mask_iou(values > cut, target.mask)) for cut in np.arange(0.1, 0.9, 0.05))
+        )
+    return best
+
+
+def own_is_stronger(targets: Sequence[Target]) -> tuple[list[Target], list[float]]:
+    """Whether a map is stronger on its own object than on every other, where there are others."""
+    chosen = [t for t in targets if t.others]
+    hits = [
+        float(t.values[t.mask].mean() > max(t.values[other].mean() for other in t.others))
+        for t in chosen
+    ]
+    return chosen, hits
+
+
+def read(pipe: Any, scenes: Sequence[Scene], layers: list[int] | None) -> list[HeatMaps]:
+    """Record the attention to given scenes under the trees that their captions were written from."""
+    return trace_images(
+        pipe,
+        [s.image for s in scenes],
+        [s.caption for s in scenes],
+        layers=layers,
+        sentences={s.caption: s.sentence for s in scenes},
+        batch_size=16,
+    )
+
+
+def drawn_targets(
+    pipe: Any, annotator: Annotator, scenes: Sequence[Scene]
+) -> tuple[list[Target], int]:
+    """Draw the scenes' captions, and pair the nouns' maps with the masks that the annotator sees."""
+    targets: list[Target] = []
+    n_nouns = 0
+    for start in range(0, len(scenes), 20):
+        batch = scenes[start : start + 20]
+        with trace(pipe) as recording:
+            images = pipe(
+                [s.caption for s in batch],
+                generator=[torch.Generator().manual_seed(start + i) for i in range(len(batch))],
+                num_inference_steps=30,
+                guidance_scale=4.0,
+            ).images
+        maps = recording.heat_maps(sentences={s.caption: s.sentence for s in batch})
+        annotations = annotator(images)
+        for i, (drawn, recorded, seen) in enumerate(zip(batch, maps, annotations, strict=True)):
+            present = seen.present()
+            n_nouns += len(drawn.objects)
+            there = [obj for obj in drawn.objects if obj.spec.noun in present]
+            for obj in there:
+                mask = seen.mask(obj.spec.noun)
+                others = tuple(seen.mask(o.spec.noun) for o in there if o is not obj)
+                targets.append(
+                    Target(start + i, recorded[obj.word].resize(mask.shape), mask, others)
+                )
+    return targets, n_nouns
+
+
+def score(targets: Sequence[Target]) -> dict[str, Any]:
+    """All figures that need only maps and masks."""
+    pairs, hits = own_is_stronger(targets)
+    return {
+        **{f"miou at relative:{tau}": over_scenes(targets, miou(targets, tau)) for tau in TAUS},
+        "whole image": over_scenes(targets, [t.mask.mean() for t in targets]),
+        "stronger on its own object": over_scenes(pairs, hits),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--model", default="emoji")
+    options.add_argument("--annotator", type=Path, default=None)
+    options.add_argument("--scenes", type=int, default=200)
+    options.add_argument("--drawn", type=int, default=100)
+    options.add_argument("--threads", type=int, default=2)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    pipe = load_pipeline(given.model)
+    pipe.set_progress_bar_config(disable=True)
+
+    choosing = [scene(FIRST_CHOOSING + i) for i in range(given.scenes // 2)]
+    choices: dict[str, dict[str, float]] = {}
+    for name, layers in LAYERS.items():
+        found = scene_targets(choosing, read(pipe, choosing, layers), colour=False)
+        choices[name] = {f"{tau}": over_scenes(found, miou(found, tau))["mean"] for tau in TAUS}
+    best_layers, best_tau = max(
+        ((name, tau) for name in LAYERS for tau in TAUS), key=lambda c: choices[c[0]][str(c[1])]
+    )
+
+    scenes = [scene(FIRST_SCORED + i) for i in range(given.scenes)]
+    maps = read(pipe, scenes, None)
+    nouns = scene_targets(scenes, maps, colour=False)
+    chosen = (
+        nouns
+        if LAYERS[best_layers] is None
+        else scene_targets(scenes, read(pipe, scenes, LAYERS[best_layers]), colour=False)
+    )
+    drawn, n_nouns = drawn_targets(pipe, Annotator.load(given.annotator), scenes[: given.drawn])
+    results: dict[str, Any] = {
+        "exact masks, nouns": {
+            **score(nouns),
+            "ceiling of the grid": over_scenes(nouns, ceiling(nouns, maps[0].grid)),
+        },
+        "exact masks, colour words": score(scene_targets(scenes, maps, colour=True)),
+        "chosen on other scenes": {
+            "layers": best_layers,
+            "tau": best_tau,
+            "miou": over_scenes(chosen, miou(chosen, best_tau)),
+            "candidates": choices,
+        },
+        "drawn pictures, annotator's masks": {
+            **score(drawn),
+            "nouns in the prompts": n_nouns,
+            "nouns that the annotator finds": len(drawn),
+        },
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
