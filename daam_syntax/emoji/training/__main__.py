@@ -43,7 +43,7 @@ def denoiser(runs: Runs = Path("runs"), steps: int = 6_000, threads: Threads = 2
 
 
 @app.command()
-def annotator(runs: Runs = Path("runs"), steps: int = 2_500, threads: Threads = 2) -> None:
+def annotator(runs: Runs = Path("runs"), steps: int = 1_500, threads: Threads = 2) -> None:
     """Train the annotator."""
     from daam_syntax.emoji.training.annotator import train
 
