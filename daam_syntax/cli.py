@@ -78,7 +78,7 @@ def analyze(
         overwrite=overwrite,
         progress=sys.stderr.isatty(),
     )
-    _show(analysis.pairs, analysis.summary)
+    _show(analysis.pairs, analysis.summary, threshold)
     typer.echo(f"\nPictures, maps and tables are in {out}")
 
 
@@ -95,7 +95,7 @@ def measure(
     pairs, words, summary = tables(run.maps(), threshold)
     write_tables(run, pairs, words, summary)
     run.finish({"threshold": threshold})
-    _show(pairs, summary)
+    _show(pairs, summary, threshold)
     typer.echo(f"\nThe tables in {folder} now use {threshold}")
 
 
@@ -124,7 +124,7 @@ def _quiet_libraries() -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def _show(pairs: pd.DataFrame, summary: pd.DataFrame) -> None:
+def _show(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
     """Print the dependency pairs and the summary as tables."""
     from rich.console import Console
     from rich.table import Table
@@ -132,7 +132,7 @@ def _show(pairs: pd.DataFrame, summary: pd.DataFrame) -> None:
     console = Console(width=None if sys.stdout.isatty() else 110)
     chosen = pairs[pairs["kind"] == "dependency"]
     views = {
-        f"Pairs of head and dependent ({pairs['threshold'].iloc[0]})": (
+        f"Pairs of head and dependent ({threshold})": (
             chosen,
             ["image", "relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"],
         ),

@@ -39,7 +39,23 @@ class DrawingSettings:
     width: int | None = None
 
     def for_pipeline(self, pipe: DiffusionPipeline) -> DrawingSettings:
-        """Fill in what suits the embedded model, whose pipeline class has defaults of larger ones."""
+        """Check the size, and fill in what suits the embedded model.
+
+        Its pipeline class has defaults that suit larger models.
+
+        Raises
+        ------
+        ModelError
+            If the pipeline cannot draw this size.
+        """
+        factor = getattr(pipe, "vae_scale_factor", 1)
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side is not None and side % factor:
+                # Some pipelines would quietly draw another size.
+                raise ModelError(
+                    f"Expected a {name} that is a multiple of {factor} pixels, but got {side}; "
+                    f"{max(factor, round(side / factor) * factor)} would do."
+                )
         if not is_emoji(pipe):
             return self
         steps = 30 if self.steps is None else self.steps

@@ -13,14 +13,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.errors import FileError
+from daam_syntax.whole_files import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +57,14 @@ class RunFolder:
         if (self.path / MANIFEST).exists() and not overwrite:
             before = self.manifest()["settings"]
             now = json.loads(json.dumps(dict(settings)))
-            if before != now:
+            if before == now:
+                return
+            if self.names():  # a run that drew nothing is not worth keeping
                 changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
                 raise FileError(
                     f"Expected an empty folder or the same run in {self.path}, but it holds a run with "
                     f"other settings ({', '.join(changed)}); choose another folder, or overwrite it."
                 )
-            return
         with _told(self.path):
             for name in ("images", "maps"):
                 folder = self.path / name
@@ -103,8 +103,7 @@ class RunFolder:
     def add(self, name: str, image: Image, maps: HeatMaps) -> None:
         """Keep one picture and its maps; the maps last, so that they stand for both."""
         self.write(f"images/{name}.png", lambda path: image.save(path, format="PNG"))
-        with _told(self.path):
-            maps.save(self.path / "maps" / f"{name}.npz")
+        maps.save(self.path / "maps" / f"{name}.npz")
 
     def get(self, name: str) -> tuple[Image, HeatMaps] | None:
         """Return a picture and its maps, or None if they were not kept yet."""
@@ -149,13 +148,8 @@ class RunFolder:
         target = self.path / name
         with _told(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
-            os.close(handle)
-            try:
-                save(Path(partial))
-                os.replace(partial, target)
-            finally:
-                Path(partial).unlink(missing_ok=True)
+        with whole_file(target) as partial:
+            save(partial)
 
     def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -7,7 +7,9 @@ from typing import Final
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.path import Path
 
+from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence
 
 _ARC: Final = "#4c72b0"
@@ -57,7 +59,15 @@ def dependency_arcs(
     ax.set_ylim(-0.75 if show_words else 0.0, (top + 1.0) * _STEP)
     if show_words:
         for token in sentence.tokens:
-            ax.text(token.index, -0.15, token.text, ha="center", va="top", fontsize=9)
+            ax.text(
+                token.index,
+                -0.15,
+                label(token.text),
+                ha="center",
+                va="top",
+                fontsize=9,
+                fontfamily=label_fonts(),
+            )
     ax.set_axis_off()
     return ax
 
@@ -83,8 +93,6 @@ def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:
     start, end = edge.head + inwards, edge.dependent - inwards / 2
     height = level * _STEP
     corner = min(0.18, abs(end - start) / 3) * (1 if end > start else -1)
-    from matplotlib.path import Path
-
     rounding = 0.35 * _STEP
     path = Path(
         [

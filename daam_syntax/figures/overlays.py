@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
+from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.maps import HeatMap
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def overlay(
         interpolation="nearest",
     )
     ax.set_axis_off()
-    text = heat_map.label if title is None else title
+    text = label(heat_map.label) if title is None else title
     if text:
-        ax.set_title(text)
+        ax.set_title(text, fontfamily=label_fonts())
     return ax

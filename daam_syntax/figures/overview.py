@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from daam_syntax.figures.arcs import dependency_arcs
+from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import overlay
 from daam_syntax.maps import HeatMaps
 
@@ -81,13 +82,13 @@ def overview(
         row, column = divmod(word.index, columns)
         ax = figure.add_subplot(grid[row + 1, picture_columns + column])
         overlay_axes.append(ax)
-        title = sentence[word.index].text.strip() or "(space)"
+        title = label(sentence[word.index].text)
         if word.status == "mapped":
             overlay(image, maps[word.index], ax=ax, vmax=vmax, title="")
             scale = ax.images[-1]
         else:
             _draw_status(ax, word.status, height / width)
-        ax.set_title(title, fontsize=9, pad=3)
+        ax.set_title(title, fontsize=9, pad=3, fontfamily=label_fonts())
     if scale is not None:
         bar = figure.colorbar(
             ScalarMappable(norm=scale.norm, cmap=scale.cmap), ax=overlay_axes, shrink=0.9, pad=0.01

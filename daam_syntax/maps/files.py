@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from daam_syntax.errors import FileError
+from daam_syntax.whole_files import whole_file
 
 _FORMAT: Final = "daam-syntax heat maps 1"
 
@@ -20,19 +19,8 @@ _FORMAT: Final = "daam-syntax heat maps 1"
 def write(path: Path, values: np.ndarray, header: Mapping[str, Any]) -> None:
     """Write maps, shape (token, y, x), and their header; an error leaves no half-written file."""
     text = json.dumps({"format": _FORMAT, **header}, ensure_ascii=False)
-    # Not a file of `tempfile`, which nobody but its owner could read.
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as file:
-            np.savez_compressed(file, maps=values, header=np.array(text))
-        os.replace(partial, path)
-    except OSError as error:
-        raise FileError(
-            f"Could not write heat maps to {path}: {error.strerror or error}. "
-            "Choose a folder that exists and can be written, with room on its disk."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open("xb") as file:
+        np.savez_compressed(file, maps=values, header=np.array(text))
 
 
 @contextmanager

@@ -52,7 +52,9 @@ def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[st
     }
 
 
-def train(dataset: Path, folder: Path, steps: int, threads: int, decoder_only: bool = False) -> None:
+def train(
+    dataset: Path, folder: Path, steps: int, threads: int, decoder_only: bool = False
+) -> None:
     """Train, or go on training, the autoencoder; writes ``vae/`` into `folder`.
 
     With `decoder_only`, the encoder stays as it is, so that latents made by it stay valid.

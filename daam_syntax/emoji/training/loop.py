@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from daam_syntax.whole_files import whole_file
 
 
 class Trainer:
@@ -163,7 +164,6 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; an interrupted write leaves the last one whole."""
-        partial = self.folder / "checkpoint.pt.partial"
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -171,8 +171,8 @@ class Trainer:
             "ema": self._ema,
             "optimizer": self._optimizer.state_dict(),
         }
-        torch.save(state, partial)
-        os.replace(partial, self.folder / "checkpoint.pt")
+        with whole_file(self.folder / "checkpoint.pt") as partial:
+            torch.save(state, partial)
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"

@@ -28,7 +28,7 @@ def ship(runs: Path) -> None:
         pipeline.vae.register_to_config(scaling_factor=scale)
         curves["decoder"] = refined / "curve.csv"
     model = data_path() / "emoji-model"
-    pipeline.to(torch.float16).save_pretrained(model)
+    pipeline.to(dtype=torch.float16).save_pretrained(model)
     (model / "curves").mkdir(exist_ok=True)
     for name, curve in curves.items():
         shutil.copyfile(curve, model / "curves" / f"{name}.csv")

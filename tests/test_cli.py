@@ -1,0 +1,126 @@
+"""The command line, run as a user runs it: in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "daam_syntax.cli", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def analyzed(folder):
+    prompt = "a red cat chasing a small blue owl in the snow"
+    done = run("analyze", prompt, "--seeds", 2, "--steps", 3, "--out", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
+    assert "amod" in analyzed.stdout
+    assert "unrelated" in analyzed.stdout
+    assert "owl" in analyzed.stdout
+    assert analyzed.stderr == ""
+    out = folder / "out"
+    for name in ("pairs.csv", "words.csv", "summary.csv", "manifest.json"):
+        assert (out / name).stat().st_size > 0
+    assert len(list((out / "images").glob("*.png"))) == 2
+    assert len(list(out.glob("overview*.png"))) == 2
+    words = pd.read_csv(out / "words.csv")
+    assert len(words) == 22
+    assert set(words["status"]) == {"mapped"}
+
+
+def test_measure_makes_the_tables_again(analyzed, folder):
+    out = folder / "out"
+    before = pd.read_csv(out / "pairs.csv")
+    done = run("measure", "out", "--threshold", "absolute:0.05", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    after = pd.read_csv(out / "pairs.csv")
+    assert set(after["threshold"]) == {"absolute:0.05"}
+    assert len(after) == len(before)
+    assert not after["iou"].equals(before["iou"])
+    assert json.loads((out / "manifest.json").read_text())["threshold"] == "absolute:0.05"
+    run("measure", "out", "--threshold", "relative:0.4", cwd=folder)
+    pd.testing.assert_frame_equal(pd.read_csv(out / "pairs.csv"), before)
+
+
+def test_prompts_from_a_file(folder):
+    (folder / "prompts.txt").write_text("# two\na cat\na red car\n")
+    done = run(
+        "analyze",
+        "--prompts",
+        "prompts.txt",
+        "--steps",
+        1,
+        "--guidance",
+        1,
+        "--height",
+        64,
+        "--width",
+        96,
+        "--threshold",
+        "relative:0.3",
+        "--out",
+        "file",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(folder / "file" / "words.csv")["prompt"].unique().tolist() == [
+        "a cat",
+        "a red car",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyze", ""], "at least one word"),
+        (["analyze", " \n"], "at least one word"),
+        (["analyze"], "--prompts FILE"),
+        (["analyze", "a cat", "--model", "no/such-model"], "could not be loaded"),
+        (["analyze", "a cat", "--parser", "xx_none"], "spacy download xx_none"),
+        (["analyze", "a cat", "--threshold", "median:2"], "relative:0.4"),
+        (["analyze", "a cat", "--out", "/proc/none/out"], "Choose a folder"),
+        (["analyze", "a cat", "--height", "63"], "multiple of 4"),
+        (["analyze", "--prompts", "missing.txt"], "cannot be read"),
+        (["measure", "missing"], "daam-syntax analyze"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(arguments, message, folder):
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("daam-syntax: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_damaged_maps_are_one_line_too(analyzed, folder):
+    out = folder / "damaged"
+    done = run("analyze", "a cat", "--steps", 1, "--out", out, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    next((out / "maps").iterdir()).write_bytes(b"PK")
+    done = run("measure", out, cwd=folder)
+    assert done.returncode == 1
+    assert "damaged" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,73 @@
+"""The package as it is installed: what importing costs, and a wheel in an empty environment."""
+
+import importlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import daam_syntax
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_importing_loads_nothing_heavy():
+    code = (
+        "import sys, daam_syntax; dir(daam_syntax);"
+        "heavy = {'torch', 'diffusers', 'transformers', 'spacy', 'matplotlib', 'pandas'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_and_measuring_load_no_model_library():
+    code = (
+        "import sys, daam_syntax.language, daam_syntax.maps, daam_syntax.analysis, daam_syntax.figures;"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'spacy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in daam_syntax.__all__:
+        assert getattr(daam_syntax, name) is not None
+    importlib.import_module("daam_syntax.workflow")  # must not take the place of a function
+    assert callable(daam_syntax.analyze)
+    assert callable(daam_syntax.trace)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        daam_syntax.nothing  # noqa: B018
+
+
+def test_the_wheel_works_in_an_empty_environment(tmp_path):
+    """Install the built wheel where nothing of the checkout is, and run the main command there."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("*.whl"))
+    names = zipfile.ZipFile(wheel).namelist()
+    for needed in ("emoji-model/unet/", "emoji-annotator/model.safetensors", "sprites/cat.png"):
+        assert any(needed in name for name in names), needed
+    assert wheel.stat().st_size < 60e6
+    environment = tmp_path / "env"
+    # Its own site-packages is empty but for the wheel; the dependencies are this environment's.
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(pip, check=True)
+    site = next((environment / "lib").glob("python*/site-packages"))
+    torch_home = Path(__import__("torch").__file__).parent.parent
+    (site / "dependencies.pth").write_text(f"{torch_home}\n")
+    command = [environment / "bin" / "daam-syntax", "analyze", "a red cat", "--steps", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "pairs.csv").exists()
+    where = [python, "-c", "import daam_syntax; print(daam_syntax.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(environment) in found.stdout

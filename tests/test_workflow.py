@@ -1,0 +1,180 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import daam_syntax as ds
+from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
+from daam_syntax.drawing import DrawingSettings, generator_seed
+from daam_syntax.errors import FileError, ModelError, PromptError, ThresholdError
+from daam_syntax.maps import HeatMaps
+from daam_syntax.run_folder import RunFolder
+
+PROMPT = "a red cat chasing a small blue owl in the snow"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, emoji_pipe):
+    out = tmp_path_factory.mktemp("run")
+    prompts = [PROMPT, "a red car and a red house"]
+    return out, ds.analyze(prompts, emoji_pipe, seeds=2, steps=4, height=64, width=96, out=out)
+
+
+def test_every_image_pair_and_word_is_there(run):
+    _, analysis = run
+    assert [image.size for image in analysis.images] == [(96, 64)] * 4
+    assert [m.provenance["seed"] for m in analysis.maps] == [0, 1, 0, 1]
+    assert list(analysis.pairs.columns) == list(PAIR_COLUMNS)
+    assert list(analysis.words.columns) == list(WORD_COLUMNS)
+    edges = {m.prompt: len(m.sentence.edges["native"]) for m in analysis.maps}
+    found = analysis.pairs[analysis.pairs["kind"] == "dependency"].groupby("prompt").size()
+    assert found.to_dict() == {prompt: 2 * n for prompt, n in edges.items()}
+    assert len(analysis.words) == 2 * sum(len(ds.parse(p)) for p in edges)
+    assert analysis.summary["relation"].iloc[0] == "unrelated"
+    assert analysis.pairs["iou"].between(0, 1).all()
+
+
+def test_the_two_reds_are_two_words(run):
+    _, analysis = run
+    maps = analysis.maps[2]
+    assert maps.sentence.find("red") == (1, 5)
+    assert not np.array_equal(maps[1].values, maps[5].values)
+
+
+def test_maps_are_probabilities_of_all_tokens(run):
+    _, analysis = run
+    for maps in analysis.maps:
+        total = maps.data.sum("token")
+        assert float(total.max()) < 1.05  # padding has the rest; resizing may overshoot a little
+        assert float(maps.data.min()) >= 0
+
+
+def test_the_folder_holds_everything(run):
+    out, analysis = run
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["provenance"]["versions"]["torch"]
+    names = manifest["settings"]["names"]
+    for name, image, maps in zip(names, analysis.images, analysis.maps, strict=True):
+        np.testing.assert_array_equal(Image.open(out / "images" / f"{name}.png"), image)
+        loaded = HeatMaps.load(out / "maps" / f"{name}.npz")
+        np.testing.assert_array_equal(loaded.data, maps.data)
+        assert Image.open(out / f"overview-{name}.png").width > 500
+    pairs = pd.read_csv(out / "pairs.csv", keep_default_na=False, na_values=[""])
+    assert pairs["head"].tolist() == analysis.pairs["head"].tolist()
+    np.testing.assert_allclose(pairs["iou"], analysis.pairs["iou"])
+    assert len(pd.read_csv(out / "words.csv")) == len(analysis.words)
+    assert len(pd.read_csv(out / "summary.csv")) == len(analysis.summary)
+
+
+def test_an_interrupted_run_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
+    drawn = []
+    original = type(emoji_pipe).__call__
+
+    def counting(self, *args, **kwargs):
+        if len(drawn) == 1:
+            raise KeyboardInterrupt
+        drawn.append(args)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(emoji_pipe), "__call__", counting)
+    prompts = ["a cat", "a dog"]
+    with pytest.raises(KeyboardInterrupt):
+        ds.analyze(prompts, emoji_pipe, steps=2, out=tmp_path)
+    assert RunFolder(tmp_path).manifest()["status"] == "running"
+    assert len(list((tmp_path / "maps").glob("*.npz"))) == 1
+    monkeypatch.setattr(type(emoji_pipe), "__call__", original)
+    whole = ds.analyze(prompts, emoji_pipe, steps=2, out=tmp_path)
+    assert RunFolder(tmp_path).manifest()["status"] == "complete"
+    alone = ds.analyze(prompts, emoji_pipe, steps=2)
+    pd.testing.assert_frame_equal(whole.pairs, alone.pairs)
+
+
+def test_another_run_in_the_folder_is_not_overwritten_unasked(tmp_path, emoji_pipe):
+    ds.analyze("a cat", emoji_pipe, steps=2, out=tmp_path)
+    with pytest.raises(FileError, match=r"other settings \(names, prompts\)"):
+        ds.analyze("a dog", emoji_pipe, steps=2, out=tmp_path)
+    again = ds.analyze("a dog", emoji_pipe, steps=2, out=tmp_path, overwrite=True)
+    assert again.maps[0].prompt == "a dog"
+    assert len(list((tmp_path / "maps").iterdir())) == 1
+
+
+def test_an_image_does_not_depend_on_its_neighbours(emoji_pipe):
+    both = ds.analyze(["a cat", "a dog"], emoji_pipe, seeds=2, steps=2)
+    alone = ds.analyze("a dog", emoji_pipe, seeds=1, steps=2)
+    difference = np.asarray(both.images[2], int) - np.asarray(alone.images[0], int)
+    assert np.abs(difference).max() <= 1  # the size of a batch may change the last bits
+    assert generator_seed("a cat", 0) != generator_seed("a dog", 0)
+    assert generator_seed("a cat", 0) != generator_seed("a cat", 1)
+
+
+def test_maps_do_not_scale_with_the_steps_or_the_guidance(emoji_pipe):
+    def total(**settings):
+        maps = ds.analyze("a red cat", emoji_pipe, **settings).maps[0]
+        return float(maps.data.sum("token").mean())
+
+    totals = [total(steps=2), total(steps=5), total(steps=2, guidance=1.0)]
+    assert max(totals) / min(totals) < 1.3
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "cat " * 60,
+        "😀 🐈 🦉",
+        "ein Käse 東京 кот",
+        "cafe\u0301 au lait",
+        "<b>a cat</b> & [dog] {owl} (fox:1.3)",
+        "one",
+        "two  spaces\nand a line",
+    ],
+    ids=["too long", "emoji", "mixed scripts", "NFD", "markup", "one word", "white space"],
+)
+def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
+    analysis = ds.analyze(prompt, emoji_pipe, steps=1, out=tmp_path)
+    assert len(analysis.words) == len(ds.parse(prompt))
+    assert analysis.words["status"].isin(["mapped", "truncated", "unaligned"]).all()
+    unmapped = analysis.words[analysis.words["status"] != "mapped"]
+    assert (unmapped["reason"] != "").all()
+    if prompt.startswith("cat cat"):
+        assert (analysis.words["status"] == "truncated").sum() >= 30
+        assert analysis.pairs["reason"].str.contains("truncated").any()
+    else:
+        assert set(unmapped["word"].str.strip()) <= {""}
+    assert len(list(tmp_path.glob("overview-*.png"))) == 1
+
+
+def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
+    with pytest.raises(PromptError, match="at least one word"):
+        ds.analyze("  ", emoji_pipe)
+    with pytest.raises(PromptError, match="at least one prompt"):
+        ds.analyze([], emoji_pipe)
+    with pytest.raises(PromptError, match="'a cat' twice"):
+        ds.analyze(["a cat", "a cat"], emoji_pipe)
+    with pytest.raises(ThresholdError, match=r"relative:0\.4"):
+        ds.analyze("a cat", emoji_pipe, threshold="median")
+    with pytest.raises(ModelError, match="multiple of 4 pixels, but got 63; 64 would do"):
+        ds.analyze("a cat", emoji_pipe, height=63)
+    with pytest.raises(ModelError, match="'no/such-model' could not be loaded"):
+        ds.load_pipeline("no/such-model")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="Not a directory"):
+        ds.analyze("a cat", emoji_pipe, out=tmp_path / "file" / "out")
+
+
+def test_what_the_pipeline_refuses_is_said(emoji_pipe):
+    with pytest.raises(ModelError, match="refused to draw"):
+        ds.analyze("a cat", emoji_pipe, steps=2000)
+
+
+def test_a_model_folder_that_is_damaged(tmp_path):
+    (tmp_path / "model_index.json").write_text("{")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        ds.load_pipeline(tmp_path)
+
+
+def test_the_embedded_model_has_settings_of_its_own(emoji_pipe):
+    assert DrawingSettings().for_pipeline(emoji_pipe) == DrawingSettings(30, 4.0)
+    assert DrawingSettings(7, 1.0).for_pipeline(emoji_pipe) == DrawingSettings(7, 1.0)
