@@ -1,9 +1,9 @@
 """Do the maps lie on the things they name: ``python benchmarks/attribution.py``.
 
 Reads the attention of the embedded model to fresh scenes, whose exact masks are known (`trace_images`), and to
-pictures that it draws, whose masks the annotator gives. Layers and threshold are chosen on other scenes than those that are scored.
-The scene is the sample: objects are averaged within it, and intervals are bootstrapped over scenes (95 %, percentile).
-Writes ``benchmarks/results/attribution.json``.
+pictures that it draws, whose masks the annotator gives. Layers and threshold are chosen on other scenes than those
+that are scored. The scene is the sample: objects are averaged within it, and intervals are bootstrapped over scenes
+(95 %, percentile). Writes ``benchmarks/results/attribution.json``.
 """
 
 from __future__ import annotations

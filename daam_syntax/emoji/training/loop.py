@@ -205,5 +205,6 @@ def _share_processors(threads: int) -> None:
     """
     load = Path("/proc/loadavg")
     if threads > 1 and load.exists():
+        time.sleep(0.005)  # until our own threads have stopped waiting for work
         running = int(load.read_text(encoding="ascii").split()[3].partition("/")[0])
         torch.set_num_threads(threads if running <= 1 else 1)
