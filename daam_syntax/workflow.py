@@ -122,6 +122,7 @@ def analyze(
         folder.start(described, overwrite=overwrite)
     if isinstance(pipe, str | Path):
         pipe = load_pipeline(pipe)
+        pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
     images: list[Image] = []
     maps: list[HeatMaps] = []
     with _progress(progress, len(texts) * seeds) as advance:

@@ -105,14 +105,21 @@ def test_prompts_from_a_file(folder):
         (["measure", "missing"], "daam-syntax analyze"),
     ],
 )
-def test_bad_input_is_one_line_on_stderr(arguments, message, folder):
-    done = run(*arguments, cwd=folder)
+def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
+    done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("daam-syntax: ")
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_another_run_is_not_overwritten_unasked(analyzed, folder):
+    done = run("analyze", "a dog", "--steps", 1, "--out", "out", cwd=folder)
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_damaged_maps_are_one_line_too(analyzed, folder):

@@ -52,7 +52,7 @@ def _furnish(image: Image.Image, place: str, line: int, rng: np.random.Generator
     elif place == "night":
         for x, y in zip(rng.integers(0, 128, 14), rng.integers(0, 56, 14), strict=True):
             draw.rectangle(box(x, y, 1, 1), fill=(255, 255, 230))
-        draw.ellipse(box(rng.integers(5, 100), 6, 18, 18), fill=(255, 250, 210))
+        draw.ellipse(box(float(rng.integers(5, 100)), 6, 18, 18), fill=(255, 250, 210))
     elif place == "city":
         x = 0
         while x < 128:

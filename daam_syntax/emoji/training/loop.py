@@ -124,8 +124,8 @@ class Trainer:
     def _update(self, loss: torch.Tensor) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate()
-        loss.backward()  # type: ignore[no-untyped-call]
-        parameters = self._parameters()
+        loss.backward()
+        parameters: list[torch.Tensor] = [*self._parameters()]
         for master, p in zip(self._master, parameters, strict=True):
             master.grad = None if p.grad is None else p.grad.float()
             p.grad = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -40,7 +40,7 @@ def learn_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(captions, trainer)
-    merges = [tuple(m) for m in json.loads(tokenizer.to_str())["model"]["merges"]][:_MERGES]
+    merges: Any = [tuple(m) for m in json.loads(tokenizer.to_str())["model"]["merges"]][:_MERGES]
     pieces = symbols + [s + _END for s in symbols] + ["".join(merge) for merge in merges]
     vocabulary = {piece: i for i, piece in enumerate([*dict.fromkeys(pieces), *specials])}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS)
