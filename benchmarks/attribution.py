@@ -135,7 +135,7 @@ def drawn_targets(
             images = pipe(
                 [s.caption for s in batch],
                 generator=[torch.Generator().manual_seed(start + i) for i in range(len(batch))],
-                num_inference_steps=30,
+                num_inference_steps=20,
                 guidance_scale=4.0,
             ).images
         maps = recording.heat_maps(sentences={s.caption: s.sentence for s in batch})

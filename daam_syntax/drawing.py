@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.errors import DaamSyntaxError, ModelError, PromptError
 from daam_syntax.language import Sentence, check_prompt
-from daam_syntax.loading import is_emoji
+from daam_syntax.loading import EMOJI, is_emoji
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -58,7 +58,7 @@ class DrawingSettings:
                 )
         if not is_emoji(pipe):
             return self
-        steps = 30 if self.steps is None else self.steps
+        steps = 20 if self.steps is None else self.steps
         guidance = 4.0 if self.guidance is None else self.guidance
         return DrawingSettings(steps, guidance, self.height, self.width)
 
@@ -190,8 +190,10 @@ def draw(
                         f"{settings.as_arguments()}: {error}"
                     ) from error
             recorded = recording.heat_maps(sentences={prompt: sentence})
+            named = {"model": EMOJI} if is_emoji(pipe) else {}
             for seed, image, maps in zip(batch, images, recorded, strict=True):
                 identified = maps.with_provenance(
+                    **named,
                     prompt_id=prompt_id(prompt),
                     seed=seed,
                     generator_seed=generator_seed(prompt, seed),

@@ -63,7 +63,8 @@ class RunFolder:
                 changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
                 raise FileError(
                     f"Expected an empty folder or the same run in {self.path}, but it holds a run with "
-                    f"other settings ({', '.join(changed)}); choose another folder, or overwrite it (overwrite=True, --overwrite)."
+                    f"other settings ({', '.join(changed)}); choose another folder, or overwrite it "
+                    "(overwrite=True, --overwrite)."
                 )
         with _told(self.path):
             for name in ("images", "maps"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Analysis:
     """What `analyze` gives.
 
@@ -50,6 +51,17 @@ class Analysis:
     pairs: pd.DataFrame
     words: pd.DataFrame
     summary: pd.DataFrame
+
+    def __repr__(self) -> str:
+        n_prompts = len({maps.prompt for maps in self.maps})
+        n_pairs = int((self.pairs["kind"] == "dependency").sum())
+        return (
+            f"Analysis({n_prompts} prompts, {len(self.images)} images, {n_pairs} dependency pairs, "
+            f"{len(self.pairs) - n_pairs} unrelated pairs, {len(self.words)} words)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.summary.to_html(float_format='%.3f')}"
 
 
 def analyze(
@@ -78,7 +90,7 @@ def analyze(
     seeds
         Images per prompt; every prompt has seeds of its own.
     steps, guidance, height, width
-        How to draw; None leaves it to the pipeline (the embedded model: 30 steps, guidance 4).
+        How to draw; None leaves it to the pipeline (the embedded model: 20 steps, guidance 4).
     threshold
         Rule that makes a mask of a map: "relative:0.4" (times the map's maximum) or
         "absolute:0.15" (mean attention probability).

@@ -36,6 +36,12 @@ def test_every_image_pair_and_word_is_there(run):
     assert analysis.pairs["iou"].between(0, 1).all()
 
 
+def test_an_analysis_shows_itself_briefly(run):
+    _, analysis = run
+    assert repr(analysis).startswith("Analysis(2 prompts, 4 images, ")
+    assert "unrelated" in analysis._repr_html_()
+
+
 def test_the_two_reds_are_two_words(run):
     _, analysis = run
     maps = analysis.maps[2]
@@ -56,6 +62,7 @@ def test_the_folder_holds_everything(run):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert manifest["provenance"]["versions"]["torch"]
+    assert manifest["provenance"]["model"] == "emoji"
     names = manifest["settings"]["names"]
     for name, image, maps in zip(names, analysis.images, analysis.maps, strict=True):
         np.testing.assert_array_equal(Image.open(out / "images" / f"{name}.png"), image)
@@ -176,5 +183,5 @@ def test_a_model_folder_that_is_damaged(tmp_path):
 
 
 def test_the_embedded_model_has_settings_of_its_own(emoji_pipe):
-    assert DrawingSettings().for_pipeline(emoji_pipe) == DrawingSettings(30, 4.0)
+    assert DrawingSettings().for_pipeline(emoji_pipe) == DrawingSettings(20, 4.0)
     assert DrawingSettings(7, 1.0).for_pipeline(emoji_pipe) == DrawingSettings(7, 1.0)
