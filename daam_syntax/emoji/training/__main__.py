@@ -34,7 +34,7 @@ def autoencoder(
 
 
 @app.command()
-def denoiser(runs: Runs = Path("runs"), steps: int = 6_000, threads: Threads = 2) -> None:
+def denoiser(runs: Runs = Path("runs"), steps: int = 6_600, threads: Threads = 2) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 

@@ -72,6 +72,18 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
+def _sample_timesteps(n_timesteps: int) -> torch.Tensor:
+    """Draw timesteps mostly where shapes are decided, in the middle (logit-normal), a quarter anywhere.
+
+    The shipped weights saw timesteps of equal density, with the weight of pure noise at 1, up to step
+    3,250: backgrounds, colours and places were learned by then, shapes were not.
+    """
+    middle = torch.sigmoid(torch.randn(BATCH) - 0.4)
+    anywhere = torch.rand(BATCH)
+    share = torch.where(torch.rand(BATCH) < 0.25, anywhere, middle)
+    return (share * n_timesteps).long().clamp(max=n_timesteps - 1)
+
+
 @torch.no_grad()
 def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
     """Write the latent mean of every scene, float16, shape (scene, channel, y, x), to `path`."""
@@ -122,7 +134,7 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
         chosen = torch.randint(0, len(latents), (BATCH,))
         clean = latents[chosen].float() * scale
         tokens = torch.where(torch.rand(BATCH, 1) < CAPTION_DROP, no_caption, ids[chosen])
-        timesteps = torch.randint(0, len(alphas), (BATCH,))
+        timesteps = _sample_timesteps(len(alphas))
         noise = torch.randn_like(clean)
         noisy = scheduler.add_noise(clean, noise, timesteps)
         target = scheduler.get_velocity(clean, noise, timesteps)
@@ -130,10 +142,10 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
         noisy = noisy.bfloat16().contiguous(memory_format=torch.channels_last)
         output = unet(noisy, timesteps, hidden).sample.float()
         error = (output - target).square().mean(dim=(1, 2, 3))
-        # Nearly clean pictures teach little: weigh them down (min-SNR, Hang et al. 2023, arXiv
-        # 2303.09556), but keep the weight of pure noise at 1, which a zero-SNR schedule needs.
+        # Nearly clean pictures teach little, and what pure noise hides cannot be learned (min-SNR,
+        # Hang et al. 2023, arXiv 2303.09556); a zero-SNR schedule needs some weight there, too.
         snr = alphas[timesteps] / (1 - alphas[timesteps])
-        weight = torch.clamp(6.0 / (snr + 1.0), max=1.0)
+        weight = torch.clamp(torch.clamp(snr, max=5.0) / (snr + 1.0), min=0.2)
         return {"loss": (weight * error).mean(), "error": error.mean()}
 
     def save_pipeline() -> None:
