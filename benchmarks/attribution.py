@@ -89,7 +89,7 @@ def miou(targets: Sequence[Target], tau: float) -> list[float]:
 
 
 def ceiling(targets: Sequence[Target], grid: tuple[int, int]) -> list[float]:
-    """Best IoU that a map on this grid could reach: the mask itself, averaged down and upscaled."""
+    """IoU that the mask itself reaches, averaged down to this grid and upscaled, at its best cut."""
     best = []
     for target in targets:
         height, width = target.mask.shape
@@ -169,7 +169,7 @@ def main() -> None:
     options.add_argument("--model", default="emoji")
     options.add_argument("--annotator", type=Path, default=None)
     options.add_argument("--scenes", type=int, default=200)
-    options.add_argument("--drawn", type=int, default=100)
+    options.add_argument("--drawn", type=int, default=200)
     options.add_argument("--threads", type=int, default=2)
     given = options.parse_args()
     torch.set_num_threads(given.threads)
@@ -197,7 +197,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "exact masks, nouns": {
             **score(nouns),
-            "ceiling of the grid": over_scenes(nouns, ceiling(nouns, maps[0].grid)),
+            "mask on the grid": over_scenes(nouns, ceiling(nouns, maps[0].grid)),
         },
         "exact masks, colour words": score(scene_targets(scenes, maps, colour=True)),
         "chosen on other scenes": {

@@ -81,9 +81,9 @@ Made by `python benchmarks/report.py` from the results in `benchmarks/results/`.
 
 `python benchmarks/attribution.py`, on the embedded model. Fresh scenes have exact masks; of pictures that the model drew, the
 annotator says where things are. IoU of thresholded maps with masks; the scene is the sample, intervals are 95 %
-(bootstrap over scenes). "Whole image" is what a map that covers everything would get, "ceiling of the grid" what the exact mask itself
-gets once it is reduced to the grid of the attention. The last row of the scores is a share: how often a word's map is stronger on its own
-object than on every other.
+(bootstrap over scenes). "Whole image" is what a map that covers everything would get, "mask on the grid" what the exact mask itself
+reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own object" is a share: how often a word's map is stronger
+there, on average, than on every other object.
 
 {attribution()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -64,20 +64,23 @@ def analyze(
             'Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.'
         )
     _quiet_libraries()
-    analysis = run(
-        texts,
-        model,
-        seeds=seeds,
-        steps=steps,
-        guidance=guidance,
-        height=height,
-        width=width,
-        threshold=threshold,
-        parser=parser,
-        out=out,
-        overwrite=overwrite,
-        progress=sys.stderr.isatty(),
-    )
+    try:
+        analysis = run(
+            texts,
+            model,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            height=height,
+            width=width,
+            threshold=threshold,
+            parser=parser,
+            out=out,
+            overwrite=overwrite,
+            progress=sys.stderr.isatty(),
+        )
+    except KeyboardInterrupt:
+        _fail(f"interrupted; the same command takes up what is in {out}", 130)
     _show(analysis.pairs, analysis.summary, threshold)
     typer.echo(f"\nPictures, maps and tables are in {out}")
 
@@ -94,9 +97,15 @@ def measure(
     run = RunFolder(folder)
     pairs, words, summary = tables(run.maps(), threshold)
     write_tables(run, pairs, words, summary)
-    run.finish({"threshold": threshold})
+    run.note(threshold=threshold)
     _show(pairs, summary, threshold)
-    typer.echo(f"\nThe tables in {folder} now use {threshold}")
+    there, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
+    missing = (
+        f", of {there} of {wanted} images: `analyze` again to draw the others"
+        if there < wanted
+        else ""
+    )
+    typer.echo(f"\nThe tables in {folder} now use {threshold}{missing}")
 
 
 def main() -> None:
@@ -105,11 +114,9 @@ def main() -> None:
         app()
     except DaamSyntaxError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command takes up what was drawn so far", 130)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"daam-syntax: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
 
@@ -128,6 +135,7 @@ def _show(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
     """Print the dependency pairs and the summary as tables."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     chosen = pairs[pairs["kind"] == "dependency"]
@@ -147,7 +155,8 @@ def _show(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
         for column in columns:
             view.add_column(column, justify="right" if column in numeric else "left")
         for row in table[columns].itertuples(index=False):
-            view.add_row(*(_cell(value) for value in row))
+            # As Text: a prompt may hold what would be markup.
+            view.add_row(*(Text(_cell(value)) for value in row))
         console.print(view)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,33 @@ def generator_seed(prompt: str, seed: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
+def identify(pipe: DiffusionPipeline) -> dict[str, Any]:
+    """Say which model this is, so that a run is not taken up with another one.
+
+    Returns
+    -------
+    dict
+        ``model`` (its name or path), ``scheduler`` (its class), and ``fingerprint``: a checksum of the
+        scheduler's settings and of the first numbers of every weight.
+    """
+    from torch import nn
+
+    digest = hashlib.sha256(
+        json.dumps(dict(pipe.scheduler.config), sort_keys=True, default=str).encode()
+    )
+    for name, component in sorted(pipe.components.items()):
+        if isinstance(component, nn.Module):
+            for path, weight in component.named_parameters():
+                digest.update(f"{name}.{path}".encode())
+                digest.update(weight.detach().flatten()[:8].float().cpu().numpy().tobytes())
+    name = EMOJI if is_emoji(pipe) else str(pipe.config.get("_name_or_path") or type(pipe).__name__)
+    return {
+        "model": name,
+        "scheduler": type(pipe.scheduler).__name__,
+        "fingerprint": digest.hexdigest()[:16],
+    }
+
+
 def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     """Return the prompts as a list, each checked, none twice.
 
@@ -147,7 +175,7 @@ def draw(
     seeds
         Numbers of the seeds, see `generator_seed`.
     settings
-        How to draw.
+        How to draw, see `DrawingSettings.for_pipeline`.
     batch_size
         Images of a prompt that are drawn together. It may change the last bits of the results.
 
@@ -165,7 +193,6 @@ def draw(
 
     from daam_syntax.attention import trace
 
-    settings = settings.for_pipeline(pipe)
     for sentence in sentences:
         prompt = sentence.text
         for start in range(0, len(seeds), batch_size):

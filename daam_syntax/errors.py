@@ -1,7 +1,8 @@
 """The errors that a user can mend.
 
-Every error that bad input can cause is a `DaamSyntaxError`, so that the command line can print it as
-one line and a notebook user can catch it. A message says what was expected, what came, and what to do.
+Every error that bad input to the command line can cause is a `DaamSyntaxError`, so that it can print it as one
+line; arguments that only code can get wrong raise `ValueError`. A message says what was expected, what came, and
+what to do.
 """
 
 from __future__ import annotations

@@ -66,5 +66,5 @@ def load_pipeline(
 
 def is_emoji(pipe: DiffusionPipeline) -> bool:
     """Whether a pipeline is the embedded one."""
-    name = str(pipe.config.get("_name_or_path", ""))
-    return Path(name).name == _EMOJI_FOLDER
+    name = pipe.config.get("_name_or_path") or ""
+    return Path(name).resolve() == data_path(_EMOJI_FOLDER).resolve()

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from daam_syntax.maps import HeatMaps
 
 MANIFEST: Final = "manifest.json"
+TABLES: Final = ("pairs", "words", "summary")
 _FORMAT: Final = 1
 
 
@@ -46,39 +47,75 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def start(self, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Begin a run with these settings, or take up one that began with the same.
+    def check_writable(self) -> None:
+        """Make the folder where it is missing, and see that something can be written there.
 
         Raises
         ------
         FileError
-            If the folder cannot be written, or holds a run with other settings.
+            If not.
         """
-        if (self.path / MANIFEST).exists() and not overwrite:
+        with _told(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self.write(".writable", lambda path: path.write_bytes(b""))
+        (self.path / ".writable").unlink()
+
+    def start(self, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Begin a run with these settings, or take up one that began with the same.
+
+        Parameters
+        ----------
+        settings
+            All that the pictures depend on, and ``names``: the names of all images, in order.
+        overwrite
+            Whether to replace a run with other settings. Only files that its manifest names are deleted.
+
+        Raises
+        ------
+        FileError
+            If the folder cannot be written, or holds a run with other settings, or files of another origin.
+        """
+        with _told(self.path):
+            is_run = (self.path / MANIFEST).exists()
+            strange = not is_run and [
+                str(file) for name in ("images", "maps") for file in (self.path / name).glob("*")
+            ]
+        if strange:
+            raise FileError(
+                f"Expected a new folder or that of a run, but {self.path} has files of another origin, "
+                f"for instance {strange[0]}; choose another folder."
+            )
+        if is_run:
             before = self.manifest()["settings"]
             now = json.loads(json.dumps(dict(settings)))
             if before == now:
                 return
-            if self.names():  # a run that drew nothing is not worth keeping
+            if self.names() and not overwrite:  # a run that drew nothing is not worth keeping
                 changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
                 raise FileError(
-                    f"Expected an empty folder or the same run in {self.path}, but it holds a run with "
+                    f"Expected a new folder or the same run in {self.path}, but it holds a run with "
                     f"other settings ({', '.join(changed)}); choose another folder, or overwrite it "
                     "(overwrite=True, --overwrite)."
                 )
-        with _told(self.path):
-            for name in ("images", "maps"):
-                folder = self.path / name
-                folder.mkdir(parents=True, exist_ok=True)
-                for old in [*folder.glob("*.png"), *folder.glob("*.npz")]:
-                    old.unlink()
-            for old in self.path.glob("overview-*.png"):
-                old.unlink()
+            self._delete(before.get("names", []))
         self._write_manifest({"format": _FORMAT, "status": "running", "settings": dict(settings)})
 
-    def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Mark the run complete, and say with what it was made."""
-        self._write_manifest({**self.manifest(), "status": "complete", **provenance})
+    def _delete(self, names: Iterable[str]) -> None:
+        """Delete the files of a run, and nothing else."""
+        files = [f"{table}.csv" for table in TABLES]
+        for name in names:
+            files += [f"images/{name}.png", f"maps/{name}.npz", f"overview-{name}.png"]
+        with _told(self.path):
+            for file in files:
+                (self.path / file).unlink(missing_ok=True)
+
+    def finish(self, **more: Any) -> None:
+        """Mark the run complete, and add to its manifest."""
+        self.note(status="complete", **more)
+
+    def note(self, **more: Any) -> None:
+        """Add to the manifest."""
+        self._write_manifest({**self.manifest(), **more})
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest.
@@ -113,17 +150,16 @@ class RunFolder:
         from daam_syntax.maps import HeatMaps
 
         image, maps = self.path / "images" / f"{name}.png", self.path / "maps" / f"{name}.npz"
-        if not (image.exists() and maps.exists()):
-            return None
         with _told(image):
+            if not (image.exists() and maps.exists()):
+                return None
             picture = PillowImage.open(image).convert("RGB")
         return picture, HeatMaps.load(maps)
 
     def names(self) -> list[str]:
-        """Return the names of all kept maps, in the order in which the run drew them."""
-        found = {path.stem for path in (self.path / "maps").glob("*.npz")}
-        ordered = [name for name in self.manifest()["settings"].get("names", []) if name in found]
-        return ordered + sorted(found - set(ordered))
+        """Return the names of the run's images that are there, in the order of the run."""
+        names = self.manifest()["settings"].get("names", [])
+        return [name for name in names if (self.path / "maps" / f"{name}.npz").exists()]
 
     def maps(self) -> list[HeatMaps]:
         """Return all kept maps.

@@ -16,11 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from daam_syntax.analysis import measure_pairs, summarize, word_table
 from daam_syntax.analysis.identity import prompt_id
-from daam_syntax.drawing import DrawingSettings, check_prompts, draw
+from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
+from daam_syntax.errors import PromptError
 from daam_syntax.language import Sentence, parse_many
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.run_folder import RunFolder
+from daam_syntax.run_folder import TABLES, RunFolder
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -115,26 +116,29 @@ def analyze(
     """
     texts = check_prompts(prompts)
     if seeds < 1:
-        raise ValueError(f"Expected at least one seed, but got {seeds}.")
+        raise PromptError(f"Expected at least one seed, but got {seeds}.")
     parse_threshold(threshold)
     sentences = parse_many(texts, parser)
-    settings = DrawingSettings(steps, guidance, height, width)
     numbers = range(seeds)
     folder = None if out is None else RunFolder(out)
     if folder is not None:
-        # Asked before the model is loaded, so that a folder that cannot be used costs no time.
-        described = {
-            "prompts": texts,
-            "names": [f"{prompt_id(text)}-{seed}" for text in texts for seed in numbers],
-            "seeds": seeds,
-            "model": str(pipe) if isinstance(pipe, str | Path) else type(pipe).__name__,
-            "parser": sentences[0].parser,
-            **settings.as_dict(),
-        }
-        folder.start(described, overwrite=overwrite)
+        folder.check_writable()  # before the model is loaded, which may take long
     if isinstance(pipe, str | Path):
         pipe = load_pipeline(pipe)
         pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
+    settings = DrawingSettings(steps, guidance, height, width).for_pipeline(pipe)
+    if folder is not None:
+        folder.start(
+            {
+                "prompts": texts,
+                "names": [f"{prompt_id(text)}-{seed}" for text in texts for seed in numbers],
+                "seeds": seeds,
+                "parser": sentences[0].parser,
+                **settings.as_dict(),
+                **identify(pipe),
+            },
+            overwrite=overwrite,
+        )
     images: list[Image] = []
     maps: list[HeatMaps] = []
     with _progress(progress, len(texts) * seeds) as advance:
@@ -147,7 +151,7 @@ def analyze(
     if folder is not None:
         write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
         write_overviews(folder, images, maps)
-        folder.finish({"threshold": threshold, "provenance": dict(maps[0].provenance)})
+        folder.finish(threshold=threshold, provenance=dict(maps[0].provenance))
     return analysis
 
 
@@ -163,7 +167,7 @@ def write_tables(
     folder: RunFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
 ) -> None:
     """Write the three tables of a run."""
-    for name, table in {"pairs": pairs, "words": words, "summary": summary}.items():
+    for name, table in zip(TABLES, (pairs, words, summary), strict=True):
         folder.write_table(name, table)
 
 

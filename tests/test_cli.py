@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -113,6 +115,48 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
     assert done.stderr.startswith("daam-syntax: ")
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_prompt_that_looks_like_markup(folder):
+    done = run("analyze", "a[/b]cat [red]x$_$y[/red] :cat:", "--steps", 1, "--out", "m", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "a[/b]cat" in done.stdout
+
+
+def test_an_interrupt_says_how_to_go_on(folder):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "daam_syntax.cli",
+            "analyze",
+            "a cat",
+            "--seeds",
+            "500",
+            "--out",
+            "i",
+        ],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+    )
+    for _ in range(600):
+        time.sleep(0.1)
+        if list((folder / "i" / "maps").glob("*.npz")):
+            break
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == (
+        "daam-syntax: interrupted; the same command takes up what is in i"
+    )
+    assert stdout == ""
+    done = run("measure", "i", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "of 500 images: `analyze` again" in " ".join(done.stdout.split())
+    assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "running"
 
 
 def test_another_run_is_not_overwritten_unasked(analyzed, folder):

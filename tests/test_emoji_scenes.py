@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from daam_syntax.emoji import ObjectSpec, SceneSpec, draw_scene, scene, write_caption
-from daam_syntax.emoji.scenes import is_reserved
+from daam_syntax.emoji.scenes import is_reserved, sample_spec
 from daam_syntax.emoji.vocabulary import (
     BACKGROUNDS,
     CATEGORIES,
@@ -212,6 +214,9 @@ def test_masks_are_where_the_picture_changes():
         ("below", lambda a, b: a[0] > b[0]),
         ("on", lambda a, b: a[0] < b[0]),
         ("ride", lambda a, b: a[0] < b[0]),
+        ("chase", lambda a, b: a[1] > b[1]),  # the artwork looks to the left
+        ("next to", lambda a, b: abs(a[1] - b[1]) > abs(a[0] - b[0])),
+        ("hold", lambda a, b: a[1] < b[1]),
     ],
 )
 def test_relations_are_drawn_as_said(relation, holds):
@@ -223,14 +228,28 @@ def test_relations_are_drawn_as_said(relation, holds):
         assert holds(first, second)
 
 
-def test_sizes_are_drawn_as_said():
-    def area(size):
-        spec = SceneSpec((ObjectSpec("cat", size=size),))
-        return draw_scene(spec, np.random.default_rng(0)).objects[0].mask.sum()
+@pytest.mark.parametrize(("relation", "index"), [(None, 0), ("and", 1), ("ride", 1), ("chase", 0)])
+def test_sizes_are_drawn_as_said(relation, index):
+    def side(size):
+        objects = [ObjectSpec("cat"), ObjectSpec("horse")][: 1 if relation is None else 2]
+        objects[index] = replace(objects[index], size=size)
+        spec = SceneSpec(tuple(objects), relation or "and")
+        mask = draw_scene(spec, np.random.default_rng(0)).objects[index].mask
+        return max(np.ptp(axis) + 1 for axis in np.nonzero(mask))
 
-    areas = [area(size) for size in ("tiny", "small", None, "big", "huge")]
-    assert areas == sorted(areas)
-    assert areas[0] < areas[-1] / 3
+    sides = [side(size) for size in ("tiny", "small", None, "big", "huge")]
+    assert sides[0] < sides[1] < sides[2] < sides[3] <= sides[4]
+    if relation is None:
+        assert sides[3] < sides[4]  # of two, a huge one may be hidden in part by the picture's edge
+
+
+def test_no_caption_states_a_size_that_is_not_drawn():
+    for seed in range(2000):
+        spec = sample_spec(np.random.default_rng(seed))
+        if spec.relation in ("wear", "hold") and len(spec.objects) > 1:
+            assert spec.objects[1].size is None
+        if len(spec.objects) == 3 and spec.relation != "and":
+            assert spec.objects[2].size is None
 
 
 def test_training_never_shows_what_is_reserved():

@@ -169,6 +169,12 @@ def test_prompts_are_the_sample():
     assert table.loc[0, ["n_prompts", "n_images", "n_pairs", "n_missing"]].tolist() == [2, 3, 6, 0]
 
 
+def test_images_of_joined_tables_are_told_apart_by_their_prompts():
+    first, second = (pair_rows({prompt: [[0.2]]}) for prompt in "ab")
+    table = summarize(pd.concat([first, second]))
+    assert table.loc[0, ["n_prompts", "n_images"]].tolist() == [2, 2]
+
+
 def test_missing_values_are_counted_not_averaged():
     table = summarize(pair_rows({"a": [[0.2, np.nan]], "b": [[np.nan]]}))
     assert table.loc[0, "iou"] == pytest.approx(0.2)

@@ -325,19 +325,24 @@ class TestProvenance:
         json.dumps(dict(known))
 
     def test_seeds(self, sd):
+        batch_seeds = []
+
         def seeds(**options):
             with trace(sd) as recording:
                 sd([CAT, OWL], num_inference_steps=1, output_type="latent", **options)
-            return [maps.provenance["seed"] for maps in recording.heat_maps()]
+            maps = recording.heat_maps()
+            batch_seeds.append(maps[0].provenance.get("batch_seed"))
+            return [each.provenance["seed"] for each in maps]
 
         each = [torch.Generator().manual_seed(seed) for seed in (11, 12)]
         assert seeds(generator=each) == [11, 12]
         used = torch.Generator().manual_seed(13)
-        assert seeds(generator=used) == [13, 13]
+        assert seeds(generator=used) == [None, None]  # neither can be drawn again from 13 alone
         assert seeds(generator=used) == [None, None]
         assert seeds() == [None, None]
         fresh = torch.Generator().manual_seed(14)
         assert seeds(generator=fresh, latents=latents(2, SQUARE)) == [None, None]
+        assert batch_seeds == [None, 13, None, None, None]
 
     def test_model_and_revision(self, sd, tmp_path):
         from diffusers import StableDiffusionPipeline

@@ -1,8 +1,10 @@
+import copy
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import daam_syntax as ds
@@ -101,11 +103,55 @@ def test_an_interrupted_run_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
 
 def test_another_run_in_the_folder_is_not_overwritten_unasked(tmp_path, emoji_pipe):
     ds.analyze("a cat", emoji_pipe, steps=2, out=tmp_path)
-    with pytest.raises(FileError, match=r"other settings \(names, prompts\)"):
+    with pytest.raises(FileError, match=r"other settings \(names, prompts\).*--overwrite"):
         ds.analyze("a dog", emoji_pipe, steps=2, out=tmp_path)
     again = ds.analyze("a dog", emoji_pipe, steps=2, out=tmp_path, overwrite=True)
     assert again.maps[0].prompt == "a dog"
     assert len(list((tmp_path / "maps").iterdir())) == 1
+
+
+def test_a_run_is_not_taken_up_with_another_model(tmp_path, emoji_pipe):
+    from diffusers import StableDiffusionPipeline
+
+    ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
+    other = StableDiffusionPipeline(**emoji_pipe.components, requires_safety_checker=False)
+    other.unet = copy.deepcopy(emoji_pipe.unet)
+    other.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        next(other.unet.parameters()).mul_(0.5)
+    with pytest.raises(FileError, match="fingerprint"):
+        ds.analyze("a cat", other, steps=1, out=tmp_path)
+
+
+def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
+    holiday = tmp_path / "images" / "holiday.png"
+    holiday.parent.mkdir()
+    holiday.write_bytes(b"mine")
+    with pytest.raises(FileError, match=r"another origin, for instance .*holiday\.png"):
+        ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path, overwrite=True)
+    assert holiday.read_bytes() == b"mine"
+    holiday.unlink()
+    ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
+    holiday.write_bytes(b"mine")
+    ds.analyze("a dog", emoji_pipe, steps=1, out=tmp_path, overwrite=True)
+    assert holiday.read_bytes() == b"mine"
+
+
+def test_a_failed_start_does_not_cost_the_old_run(tmp_path, emoji_pipe):
+    ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
+    with pytest.raises(ModelError):
+        ds.analyze("a cat", "no/such-model", out=tmp_path, overwrite=True)
+    with pytest.raises(ModelError, match="multiple of 4"):
+        ds.analyze("a cat", emoji_pipe, height=63, out=tmp_path, overwrite=True)
+    assert RunFolder(tmp_path).maps()[0].prompt == "a cat"
+
+
+def test_a_model_from_a_folder(tmp_path, emoji_pipe):
+    emoji_pipe.save_pretrained(tmp_path / "model")
+    from_folder = ds.analyze("a cat", tmp_path / "model", steps=2, guidance=4.0)
+    embedded = ds.analyze("a cat", emoji_pipe, steps=2)
+    pd.testing.assert_frame_equal(from_folder.pairs, embedded.pairs)
+    assert from_folder.maps[0].provenance["model"] == str(tmp_path / "model")
 
 
 def test_an_image_does_not_depend_on_its_neighbours(emoji_pipe):

@@ -27,7 +27,7 @@ def summarize(pairs: pd.DataFrame, by: str | Sequence[str] = "relation") -> pd.D
     pandas.DataFrame
         One row per kind, scheme, threshold and group, the control first, then the groups with most pairs:
         ``n_prompts``, ``n_images`` and ``n_pairs`` (with an IoU), ``n_missing`` (pairs without one), and the
-        mean of every measure.
+        mean of every measure over the same ``n_pairs``.
 
     Raises
     ------
@@ -45,14 +45,16 @@ def summarize(pairs: pd.DataFrame, by: str | Sequence[str] = "relation") -> pd.D
     measured = pairs[pairs["iou"].notna()]
     # dropna=False: a group without a name, such as images of unknown seeds, is a group too.
     table = pairs.groupby(groups, sort=False, dropna=False).size().rename("n_rows").to_frame()
+    images = list(dict.fromkeys([*groups, "prompt_id", "image"]))
     counts = measured.groupby(groups, dropna=False).agg(
-        n_prompts=("prompt_id", "nunique"), n_images=("image", "nunique"), n_pairs=("iou", "size")
+        n_prompts=("prompt_id", "nunique"), n_pairs=("iou", "size")
     )
+    distinct = measured[images].drop_duplicates().groupby(groups, dropna=False).size()
+    counts.insert(1, "n_images", distinct)
     table = table.join(counts).fillna({"n_prompts": 0, "n_images": 0, "n_pairs": 0})
     table = table.astype({"n_prompts": int, "n_images": int, "n_pairs": int})
     table["n_missing"] = table.pop("n_rows") - table["n_pairs"]
-    columns = list(dict.fromkeys([*groups, "prompt_id", "image"]))
-    means = pairs.groupby(columns, dropna=False)[list(MEASURES)].mean()
+    means = measured.groupby(images, dropna=False)[list(MEASURES)].mean()
     means = means.groupby(list(dict.fromkeys([*groups, "prompt_id"])), dropna=False).mean()
     means = means.groupby(groups, dropna=False).mean()
     table = table.join(means).reset_index()

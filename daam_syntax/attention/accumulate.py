@@ -16,7 +16,7 @@ from daam_syntax.maps.resize import bicubic
 Grid = tuple[int, int]
 """Rows and columns (y, x) of a layer's pixels."""
 
-LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | None
+LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | str | int | None
 """Which layers to record.
 
 None for all; a function of a module's path and grid; or a sequence of which one entry must fit,
@@ -30,7 +30,7 @@ def layer_selector(layers: LayerSelection) -> Callable[[str, Grid], bool]:
         return lambda path, grid: True
     if callable(layers):
         return layers
-    entries = [layers] if isinstance(layers, str) else list(layers)
+    entries = [layers] if isinstance(layers, str | int) else list(layers)
     return lambda path, grid: any(
         entry in path if isinstance(entry, str) else entry == grid[0] for entry in entries
     )

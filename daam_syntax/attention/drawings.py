@@ -173,9 +173,13 @@ class Recorder:
         generator = arguments.get("generator")
         if self.current is not None and arguments.get("latents") is None:
             n_images = self.current.n_images
-            generators = generator if isinstance(generator, list) else [generator] * n_images
-            if len(generators) == n_images:  # else the pipeline itself refuses
-                self.current.seeds = [fresh_seed(each) for each in generators]
+            if isinstance(generator, list) or n_images == 1:
+                generators = generator if isinstance(generator, list) else [generator]
+                if len(generators) == n_images:  # else the pipeline itself refuses
+                    self.current.seeds = [fresh_seed(each) for each in generators]
+            else:
+                # One generator for several images: no image can be drawn again from it alone.
+                self.current.settings["batch_seed"] = fresh_seed(generator)
         return call()
 
     def describe(self, seeds: Sequence[int | None], settings: Mapping[str, Any]) -> None:

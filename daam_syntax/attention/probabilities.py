@@ -121,7 +121,8 @@ def text_probabilities(
     parts = []
     for start in range(0, query.shape[2], chunk):
         part = slice(start, start + chunk)
-        logits = query[:, :, part].float() @ key
+        with torch.autocast(query.device.type, enabled=False):
+            logits = query[:, :, part].float() @ key
         if mask is not None:
             logits = _masked(logits, mask[:, :, part])
         share = _softmax_columns(logits, keys)

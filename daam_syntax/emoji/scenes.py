@@ -27,12 +27,9 @@ IMAGE_SIZE: Final = 64
 """Pixels along each side of a scene, and of the embedded model's pictures."""
 
 _CANVAS: Final = 128  # scenes are drawn at twice the size and averaged down, for smooth edges
-_SIDES: Final = {
-    1: 86.0,
-    2: 62.0,
-    3: 44.0,
-}  # an ordinary sprite's longer side, by number of objects
-_LARGEST: Final = 104.0
+# An ordinary sprite's longer side, by the number of objects; the largest size still fits.
+_SIDES: Final = {1: 80.0, 2: 62.0, 3: 44.0}
+_LARGEST: Final = 112.0
 
 _RELATIONS: Final = {
     "and": 5.0,
@@ -161,14 +158,25 @@ def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> Scene
         ObjectSpec(
             noun,
             colour=str(rng.choice(list(COLOURS))) if rng.random() < 0.5 else None,
-            size=str(rng.choice(list(SIZES))) if rng.random() < 0.18 else None,
+            size=(
+                str(rng.choice(list(SIZES)))
+                if rng.random() < 0.18 and _has_free_size(i, n, relation)
+                else None
+            ),
             by_category=bool(rng.random() < 0.08),
         )
-        for noun in nouns
+        for i, noun in enumerate(nouns)
     )
     background = str(rng.choice(list(BACKGROUNDS))) if rng.random() < 0.6 else None
     pattern: Pattern = _choose(rng, _PATTERNS)  # type: ignore[assignment]
     return SceneSpec(objects, relation, background, pattern)
+
+
+def _has_free_size(index: int, n_objects: int, relation: str) -> bool:
+    """Whether an object's size is its own: what is worn, held or stands beside a pair has a fixed one."""
+    fitted = index == 1 and relation in ("wear", "hold")
+    beside_pair = index == 2 and relation != "and"
+    return not (fitted or beside_pair)
 
 
 def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:

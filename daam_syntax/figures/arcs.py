@@ -67,6 +67,7 @@ def dependency_arcs(
                 va="top",
                 fontsize=9,
                 fontfamily=label_fonts(),
+                parse_math=False,
             )
     ax.set_axis_off()
     return ax
@@ -125,6 +126,7 @@ def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:
         (start + end) / 2,
         height,
         edge.relation,
+        parse_math=False,
         ha="center",
         va="center",
         fontsize=7,

@@ -80,5 +80,5 @@ def overlay(
     ax.set_axis_off()
     text = label(heat_map.label) if title is None else title
     if text:
-        ax.set_title(text, fontfamily=label_fonts())
+        ax.set_title(text, fontfamily=label_fonts(), parse_math=False)
     return ax

@@ -88,7 +88,7 @@ def overview(
             scale = ax.images[-1]
         else:
             _draw_status(ax, word.status, height / width)
-        ax.set_title(title, fontsize=9, pad=3, fontfamily=label_fonts())
+        ax.set_title(title, fontsize=9, pad=3, fontfamily=label_fonts(), parse_math=False)
     if scale is not None:
         bar = figure.colorbar(
             ScalarMappable(norm=scale.norm, cmap=scale.cmap), ax=overlay_axes, shrink=0.9, pad=0.01

@@ -21,6 +21,12 @@ def check_prompt(prompt: str) -> str:
         raise PromptError(
             f"Expected a prompt with at least one word, but got {prompt!r}; write what to draw."
         )
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError:
+        raise PromptError(
+            f"Expected a prompt of valid characters, but got {prompt!r}; write it in UTF-8."
+        ) from None
     return prompt
 
 

@@ -17,6 +17,7 @@ from daam_syntax.emoji.training.autoencoder import as_input
 from daam_syntax.emoji.training.dataset import read_dataset
 from daam_syntax.emoji.training.loop import Trainer
 from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
+from daam_syntax.whole_files import whole_file
 
 BATCH: Final = 32
 CAPTION_DROP: Final = 0.1  # share of captions emptied, for classifier-free guidance
@@ -94,7 +95,8 @@ def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
         vae.encode(as_input(images[i : i + 64]).bfloat16()).latent_dist.mean.half()
         for i in track(starts, description="Encoding scenes")
     ]
-    np.save(path, torch.cat(chunks).numpy())
+    with whole_file(path) as partial, partial.open("xb") as file:
+        np.save(file, torch.cat(chunks).numpy())
 
 
 def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: int) -> None:
@@ -107,6 +109,11 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
     latents = torch.from_numpy(np.load(latents_path))
     scale = 1.0 / float(latents[:4096].float().std())
     captions = json.loads((dataset / "captions.json").read_text(encoding="utf-8"))
+    if len(captions) != len(latents):
+        raise ValueError(
+            f"Expected the latents of {len(captions)} scenes in {latents_path}, but got {len(latents)}: "
+            "they are of another dataset; delete them."
+        )
 
     torch.manual_seed(0)
     tokenizer = learn_tokenizer(captions[:20_000])
