@@ -141,6 +141,8 @@ class RunFolder:
     def add(self, name: str, image: Image, maps: HeatMaps) -> None:
         """Keep one picture and its maps; the maps last, so that they stand for both."""
         self.write(f"images/{name}.png", lambda path: image.save(path, format="PNG"))
+        with _told(self.path):
+            (self.path / "maps").mkdir(exist_ok=True)
         maps.save(self.path / "maps" / f"{name}.npz")
 
     def get(self, name: str) -> tuple[Image, HeatMaps] | None:

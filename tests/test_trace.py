@@ -169,7 +169,7 @@ def test_calls_append_in_order_and_inputs_stay(sd):
     assert [each.prompt for each in maps] == [CAT, OWL, OWL]
     assert [each.grid for each in maps] == [(9, 13), (9, 13), (8, 8)]
     assert [each.provenance["call"] for each in maps] == [0, 0, 1]
-    assert [each.provenance["seed"] for each in maps] == [1, 1, 2]
+    assert [each.provenance["seed"] for each in maps] == [None, None, 2]
     assert "3 images" in repr(recording)
     np.testing.assert_array_equal(
         values(maps[2]), values(traced(sd, OWL, size=SQUARE, seed=2)[1][0])
@@ -309,7 +309,8 @@ class TestProvenance:
             "guided": True,
             "height": 72,
             "width": 104,
-            "seed": 7,
+            "seed": None,
+            "batch_seed": 7,
             "batch_row": 3,
             "batch_size": 4,
             "prompt_index": 1,
