@@ -62,7 +62,7 @@ class Analysis:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.summary.to_html(float_format='%.3f')}"
+        return f"<p>{html.escape(repr(self))}</p>{self.summary.round(3).to_html()}"
 
 
 def analyze(

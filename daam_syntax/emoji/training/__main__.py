@@ -34,12 +34,20 @@ def autoencoder(
 
 
 @app.command()
-def denoiser(runs: Runs = Path("runs"), steps: int = 6_600, threads: Threads = 2) -> None:
+def denoiser(
+    runs: Runs = Path("runs"),
+    steps: int = 6_600,
+    threads: Threads = 2,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Pipeline whose weights to begin with, e.g. data/emoji-model."),
+    ] = None,
+) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
     torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps, threads)
+    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps, threads, start_from)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Final
@@ -99,15 +100,34 @@ def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
         np.save(file, torch.cat(chunks).numpy())
 
 
-def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: int) -> None:
-    """Train, or go on training; writes a whole ``StableDiffusionPipeline`` into ``folder/pipeline``."""
+def train(
+    dataset: Path,
+    autoencoder: Path,
+    folder: Path,
+    steps: int,
+    threads: int,
+    start_from: Path | None = None,
+) -> None:
+    """Train, or go on training; writes a whole ``StableDiffusionPipeline`` into ``folder/pipeline``.
+
+    Training goes on from the checkpoint in `folder`; without one it begins at the weights of the pipeline in the
+    folder `start_from`, or, where that is None, at random ones. A pipeline that training goes on from keeps its
+    tokenizer and autoencoder, whatever the dataset is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
+    base = (
+        None
+        if before is None
+        else StableDiffusionPipeline.from_pretrained(before, safety_checker=None)
+    )
+    vae = AutoencoderKL.from_pretrained(autoencoder / "vae") if base is None else base.vae
     latents_path = folder / "latents.npy"
     if not latents_path.exists():
-        vae = AutoencoderKL.from_pretrained(autoencoder / "vae").eval()
-        encode_dataset(dataset, vae, latents_path)
+        encode_dataset(dataset, copy.deepcopy(vae).eval(), latents_path)
     latents = torch.from_numpy(np.load(latents_path))
-    scale = 1.0 / float(latents[:4096].float().std())
+    if base is None:
+        vae.register_to_config(scaling_factor=1.0 / float(latents[:4096].float().std()))
     captions = json.loads((dataset / "captions.json").read_text(encoding="utf-8"))
     if len(captions) != len(latents):
         raise ValueError(
@@ -116,12 +136,17 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
         )
 
     torch.manual_seed(0)
-    tokenizer = learn_tokenizer(captions[:20_000])
-    padded = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+    tokenizer = learn_tokenizer(captions[:20_000]) if base is None else base.tokenizer
+    padded = {
+        "padding": "max_length",
+        "max_length": MAX_TOKENS,
+        "truncation": True,
+        "return_tensors": "pt",
+    }
     ids = tokenizer(captions, **padded).input_ids
     no_caption = tokenizer([""], **padded).input_ids[0]
-    text_encoder = build_text_encoder(tokenizer)
-    unet = build_unet(latents.shape[1], latents.shape[2])
+    text_encoder = build_text_encoder(tokenizer) if base is None else base.text_encoder.train()
+    unet = build_unet(latents.shape[1], latents.shape[2]) if base is None else base.unet.train()
     unet.to(memory_format=torch.channels_last)
     # The explicit processor's backward pass is a third faster on CPUs than the fused one's.
     unet.set_attn_processor(AttnProcessor())
@@ -139,7 +164,7 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
 
     def losses() -> dict[str, torch.Tensor]:
         chosen = torch.randint(0, len(latents), (BATCH,))
-        clean = latents[chosen].float() * scale
+        clean = latents[chosen].float() * vae.config.scaling_factor
         tokens = torch.where(torch.rand(BATCH, 1) < CAPTION_DROP, no_caption, ids[chosen])
         timesteps = _sample_timesteps(len(alphas))
         noise = torch.randn_like(clean)
@@ -156,8 +181,6 @@ def train(dataset: Path, autoencoder: Path, folder: Path, steps: int, threads: i
         return {"loss": (weight * error).mean(), "error": error.mean()}
 
     def save_pipeline() -> None:
-        vae = AutoencoderKL.from_pretrained(autoencoder / "vae")
-        vae.register_to_config(scaling_factor=scale)
         unet.set_attn_processor(AttnProcessor2_0())
         pipeline = StableDiffusionPipeline(
             vae=vae,

@@ -192,6 +192,8 @@ class Trainer:
     def _forget_curve_after(self, step: int) -> None:
         """Drop the rows that an interrupted run logged after its last checkpoint."""
         path = self.folder / "curve.csv"
+        if not path.exists():
+            return
         head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if int(row.partition(",")[0]) <= step]
         path.write_text("".join([head, *kept]), encoding="utf-8")
