@@ -14,6 +14,7 @@ from daam_syntax.language import Edge, Sentence
 
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
+_UPRIGHT: Final = 16  # words that fit beside each other; more are turned
 
 
 def dependency_arcs(
@@ -38,7 +39,7 @@ def dependency_arcs(
         The axes.
     """
     if ax is None:
-        width = max(4.0, 0.95 * len(sentence))
+        width = max(4.0, 0.95 * min(len(sentence), 24))
         _, ax = plt.subplots(figsize=(width, 2.6), layout="constrained")
     edges = sentence.edges_of(scheme)
     levels = _levels(edges)
@@ -56,16 +57,20 @@ def dependency_arcs(
             )
             ax.text(root, height, "root", ha="center", va="bottom", fontsize=7, color="0.35")
     ax.set_xlim(-0.5, len(sentence) - 0.5)
-    ax.set_ylim(-0.75 if show_words else 0.0, (top + 1.0) * _STEP)
+    crowded = len(sentence) > _UPRIGHT
+    below = (0.35 * top + 0.6 if crowded else 0.75) if show_words else 0.0
+    ax.set_ylim(-below, (top + 1.0) * _STEP)
     if show_words:
         for token in sentence.tokens:
             ax.text(
                 token.index,
                 -0.15,
                 label(token.text),
-                ha="center",
+                ha="right" if crowded else "center",
                 va="top",
-                fontsize=9,
+                rotation=40 if crowded else 0,
+                rotation_mode="anchor" if crowded else "default",
+                fontsize=8 if crowded else 9,
                 fontfamily=label_fonts(),
                 parse_math=False,
             )

@@ -52,23 +52,27 @@ def overview(
     rows = math.ceil(n / columns)
     height, width = maps.image_size
     cell_height = _CELL * min(2.0, max(0.5, height / width)) + 0.28
-    n_levels = 1.6 if rows > 1 else 2.1
+    arcs_height = 2.1 if rows == 1 else 2.6  # inches; with words below the arcs where rows wrap
     picture_columns = 3
     figure = plt.Figure(
-        figsize=((columns + picture_columns + 0.6) * _CELL, n_levels + rows * cell_height + 0.25),
+        figsize=(
+            (columns + picture_columns + 0.9) * _CELL,
+            arcs_height + rows * cell_height + 0.25,
+        ),
         layout="constrained",
     )
     grid = figure.add_gridspec(
         rows + 1,
-        columns + picture_columns,
-        height_ratios=[n_levels, *[cell_height] * rows],
+        picture_columns + columns + 1,  # the last one for the colour bar
+        height_ratios=[arcs_height, *[cell_height] * rows],
+        width_ratios=[*[1.0] * (picture_columns + columns), 0.12],
         wspace=0.02,
         hspace=0.02,
     )
     picture_axes = figure.add_subplot(grid[:, :picture_columns])
     picture_axes.imshow(np.asarray(image))
     picture_axes.set_axis_off()
-    arcs_axes = figure.add_subplot(grid[0, picture_columns:])
+    arcs_axes = figure.add_subplot(grid[0, picture_columns:-1])
     # Words stand over their overlays where all of them fit in one row, else under the arcs.
     dependency_arcs(sentence, scheme=scheme, ax=arcs_axes, show_words=rows > 1)
     arcs_axes.set_xlim(-0.5, max(n, columns) - 0.5)
@@ -76,12 +80,10 @@ def overview(
     mapped = [w.index for w in maps.words if w.status == "mapped"]
     if vmax is None:
         vmax = max((float(maps[i].resize().max()) for i in mapped), default=1.0)
-    overlay_axes = []
     scale: ScalarMappable | None = None
     for word in maps.words:
         row, column = divmod(word.index, columns)
         ax = figure.add_subplot(grid[row + 1, picture_columns + column])
-        overlay_axes.append(ax)
         title = label(sentence[word.index].text)
         if word.status == "mapped":
             overlay(image, maps[word.index], ax=ax, vmax=vmax, title="")
@@ -91,7 +93,7 @@ def overview(
         ax.set_title(title, fontsize=9, pad=3, fontfamily=label_fonts(), parse_math=False)
     if scale is not None:
         bar = figure.colorbar(
-            ScalarMappable(norm=scale.norm, cmap=scale.cmap), ax=overlay_axes, shrink=0.9, pad=0.01
+            ScalarMappable(norm=scale.norm, cmap=scale.cmap), cax=figure.add_subplot(grid[:, -1])
         )
         bar.set_label("mean attention probability", fontsize=7)
         bar.ax.tick_params(labelsize=7)
