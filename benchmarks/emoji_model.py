@@ -296,8 +296,9 @@ colour is right on {judge["colour_pixel_accuracy"]:.1%}.
 
 ## Training
 
-`python -m daam_syntax.emoji.training STAGE` with the stages `dataset`, `autoencoder`, `denoiser`, `annotator`, `ship`, at
-their default settings; it resumes from checkpoints. The curves of the shipped weights are in `curves/`
+`python -m daam_syntax.emoji.training STAGE` with the stages `dataset`, `autoencoder`, `denoiser`, `autoencoder --decoder-only
+--steps 1000`, `annotator`, `ship`; it resumes from checkpoints. These weights are those after 6,250 of the denoiser's
+6,600 steps; the first 3,250 of them drew all timesteps alike and gave pure noise its full weight. The curves of the shipped weights are in `curves/`
 (![curves](../../benchmarks/results/curves.png)). Trained on nothing
 but scenes composed from Noto Emoji artwork (see `THIRD_PARTY_NOTICES.md`).
 """

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -99,6 +99,13 @@ def draw(way: str, pipe: Any, steps: int) -> float:
     return time.perf_counter() - started
 
 
+def resident_peak() -> float:
+    """Return the largest resident memory of this process so far, MB."""
+    # Not getrusage: what it reports begins with the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
 def peak(way: str, given: argparse.Namespace) -> float:
     """Draw once in a process of its own, and return its peak of resident memory, MB."""
     command = [sys.executable, __file__, "--only", way, "--steps", str(given.steps)]
@@ -109,40 +116,13 @@ def peak(way: str, given: argparse.Namespace) -> float:
     return float(done.stdout.split()[-1])
 
 
-def main() -> None:
-    """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=2)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--daam", type=Path, help="folder that holds the released daam package")
-    options.add_argument("--only", help=argparse.SUPPRESS)
-    given = options.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.daam:
-        sys.path.append(str(given.daam))
-    pipe = build()
-    if given.only:
-        draw(given.only, pipe, given.steps)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        return
-
-    ways = ["untraced", "traced"]
-    problem = None
-    if given.daam:
-        try:
-            draw("daam", pipe, 1)
-            ways.append("daam")
-        except Exception as error:  # the released package is not ours: say what it said
-            problem = f"{type(error).__name__}: {error}"
+def times(ways: list[str], pipe: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """Draw in all ways in turn, several rounds, and return the ratios to the untraced time."""
     for way in ways:
         draw(way, pipe, 1)  # warm up
     rounds = [{way: draw(way, pipe, given.steps) for way in ways} for _ in range(given.rounds)]
-    peaks = {way: peak(way, given) for way in ways}
     results: dict[str, Any] = {
         "shape": "Stable Diffusion 1.5, 512 x 512, 1 image with guidance, float32",
-        "steps": given.steps,
-        "threads": given.threads,
         "untraced seconds (median)": statistics.median(r["untraced"] for r in rounds),
     }
     for way in ways[1:]:
@@ -153,9 +133,46 @@ def main() -> None:
             "max": max(ratios),
             "rounds": len(ratios),
         }
-        results[f"{way}: extra peak memory, MB"] = peaks[way] - peaks["untraced"]
+    return results
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--steps", type=int, default=2)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--daam", type=Path, help="folder that holds the released daam package")
+    options.add_argument(
+        "--memory-only", action="store_true", help="measure memory again, and keep the last times"
+    )
+    options.add_argument("--only", help=argparse.SUPPRESS)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.daam:
+        sys.path.append(str(given.daam))
+    pipe = build()
+    if given.only:
+        draw(given.only, pipe, given.steps)
+        print(resident_peak())
+        return
+
+    results = {} if not given.memory_only else json.loads(RESULTS.read_text(encoding="utf-8"))
+    results |= {"steps": given.steps, "threads": given.threads}
+    ways, problem = ["untraced", "traced"], None
+    if given.daam:
+        try:
+            draw("daam", pipe, 1)
+            ways.append("daam")
+        except Exception as error:  # the released package is not ours: say what it said
+            problem = f"could not run: {type(error).__name__}: {error}"
+    if not given.memory_only:
+        results |= times(ways, pipe, given)
+    peaks = {way: peak(way, given) for way in ways}
+    results |= {f"{way}: extra peak memory, MB": peaks[way] - peaks["untraced"] for way in ways[1:]}
+    results["untraced: peak memory, MB"] = peaks["untraced"]
     if problem:
-        results["daam"] = f"could not run: {problem}"
+        results["daam"] = problem
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))

@@ -75,11 +75,7 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def _sample_timesteps(n_timesteps: int) -> torch.Tensor:
-    """Draw timesteps mostly where shapes are decided, in the middle (logit-normal), a quarter anywhere.
-
-    The shipped weights saw timesteps of equal density, with the weight of pure noise at 1, up to step
-    3,250: backgrounds, colours and places were learned by then, shapes were not.
-    """
+    """Draw timesteps mostly where shapes are decided, in the middle (logit-normal), a quarter anywhere."""
     middle = torch.sigmoid(torch.randn(BATCH) - 0.4)
     anywhere = torch.rand(BATCH)
     share = torch.where(torch.rand(BATCH) < 0.25, anywhere, middle)
