@@ -92,7 +92,7 @@ def annotator_scores(annotator: Annotator, scenes: list[Scene]) -> dict[str, flo
 
 
 def held_out_specs(kind: str, n: int, rng: np.random.Generator) -> list[SceneSpec]:
-    """Draw `n` different meanings of one kind; "reserved" kinds use combinations never trained on."""
+    """Draw `n` different meanings of one kind; "reserved" ones combine what no training scene does."""
     specs: dict[str, SceneSpec] = {}
     while len(specs) < n:
         count = 1 if kind.startswith("one") else 2
@@ -278,7 +278,7 @@ The judge is the annotator, which errs too (below). Seeds are new everywhere. Pr
 training captions hold too (there are only 56 nouns and 8 places); prompts of two objects are mostly new; "reserved" prompts
 combine nouns, or a colour and a noun, that no training scene combines.
 
-| Held-out prompts | n | every noun present | every noun present in its colour |
+| Prompts | n | every noun present | every noun present in its colour |
 |---|---|---|---|
 {rows}
 
