@@ -66,6 +66,11 @@ def tracing() -> str:
             name = "daam 0.2.0" if way == "daam" else way
             cell = f"{ratio['median']:.3f} [{ratio['min']:.3f}, {ratio['max']:.3f}]"
             lines.append(f"| {name} / untraced | {cell} | {memory:.0f} MB |")
+    lines += [
+        "",
+        f"Memory beside {results['untraced: peak memory, MB']:.0f} MB untraced, one process each: two measurements of the "
+        "same way differ by 100 to 200 MB, so the figures say only that the cost is small.",
+    ]
     if "daam" in results:
         lines += ["", f"The released `daam` 0.2.0 {results['daam']}."]
     return "\n".join(lines)
