@@ -203,12 +203,12 @@ def draw(
             ]
             with trace(pipe) as recording:
                 try:
-                    images = pipe(
+                    output = pipe(
                         prompt,
                         num_images_per_prompt=len(batch),
                         generator=generators,
                         **settings.as_arguments(),
-                    ).images
+                    )
                 except DaamSyntaxError:
                     raise
                 except (ValueError, TypeError) as error:
@@ -218,8 +218,12 @@ def draw(
                     ) from error
             recorded = recording.heat_maps(sentences={prompt: sentence})
             named = {"model": EMOJI} if is_emoji(pipe) else {}
-            for seed, image, maps in zip(batch, images, recorded, strict=True):
+            # A safety checker paints pictures black after they were drawn: their maps are of what was drawn.
+            blacked_out = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
+            drawn = zip(batch, output.images, recorded, blacked_out, strict=True)
+            for seed, image, maps, is_black in drawn:
                 identified = maps.with_provenance(
+                    blacked_out=bool(is_black),
                     **named,
                     prompt_id=prompt_id(prompt),
                     seed=seed,

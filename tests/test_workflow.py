@@ -217,6 +217,19 @@ def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
         ds.analyze("a cat", emoji_pipe, out=tmp_path / "file" / "out")
 
 
+def test_pictures_that_a_safety_checker_blacked_out_are_marked(emoji_pipe, monkeypatch):
+    original = type(emoji_pipe).__call__
+
+    def checked(self, *args, **kwargs):
+        output = original(self, *args, **kwargs)
+        output.nsfw_content_detected = [False, True]
+        return output
+
+    monkeypatch.setattr(type(emoji_pipe), "__call__", checked)
+    maps = ds.analyze("a cat", emoji_pipe, seeds=2, steps=1).maps
+    assert [m.provenance["blacked_out"] for m in maps] == [False, True]
+
+
 def test_what_the_pipeline_refuses_is_said(emoji_pipe):
     with pytest.raises(ModelError, match="refused to draw"):
         ds.analyze("a cat", emoji_pipe, steps=2000)
