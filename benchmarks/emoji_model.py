@@ -298,7 +298,8 @@ colour is right on {judge["colour_pixel_accuracy"]:.1%}.
 
 `python -m daam_syntax.emoji.training STAGE` with the stages `dataset`, `autoencoder`, `denoiser`, `autoencoder --decoder-only
 --steps 1000`, `annotator`, `ship`; it resumes from checkpoints. These weights are those after 6,250 of the denoiser's
-6,600 steps; the first 3,250 of them drew all timesteps alike and gave pure noise its full weight. The curves of the shipped weights are in `curves/`
+6,600 steps; the first 3,250 of them drew all timesteps alike and gave pure noise its full weight. They and the annotator saw
+scenes in which a single object was a little larger and some stated sizes were not drawn; the figures above are of today's scenes. The curves of the shipped weights are in `curves/`
 (![curves](../../benchmarks/results/curves.png)). Trained on nothing
 but scenes composed from Noto Emoji artwork (see `THIRD_PARTY_NOTICES.md`).
 """

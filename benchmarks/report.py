@@ -68,8 +68,8 @@ def tracing() -> str:
             lines.append(f"| {name} / untraced | {cell} | {memory:.0f} MB |")
     lines += [
         "",
-        f"Memory beside {results['untraced: peak memory, MB']:.0f} MB untraced, one process each: two measurements of the "
-        "same way differ by 100 to 200 MB, so the figures say only that the cost is small.",
+        f"Memory beside {results['untraced: peak memory, MB']:.0f} MB untraced: one measurement each, in a process of its "
+        "own and a run of its own. A negative figure is scatter: no difference of this size can be told from none.",
     ]
     if "daam" in results:
         lines += ["", f"The released `daam` 0.2.0 {results['daam']}."]
