@@ -12,6 +12,7 @@ from daam_syntax.analysis import (
     word_table,
 )
 from daam_syntax.errors import ThresholdError
+from daam_syntax.language import Edge
 
 
 @pytest.fixture
@@ -49,6 +50,16 @@ def test_measures_of_hand_made_boxes(pairs):
     assert row(pairs, 4, 3)["iou"] == 1
     assert row(pairs, 1, 4)["iou"] == 0
     assert row(pairs, 0, 3)["iou"] == 0
+
+
+def test_pairs_carry_what_matching_and_regressions_need(pairs):
+    columns = ["head_lemma", "dependent_lemma", "head_subwords", "dependent_subwords"]
+    assert row(pairs, 4, 3)[columns].tolist() == ["zebra", "red", 2, 1]  # ze|bra
+    assert row(pairs, 1, 0)["tree_distance"] == 1
+    # red - car - zebra - red
+    assert [row(pairs, 0, j)["tree_distance"] for j in (3, 4)] == [3, 2]
+    apart = make_maps(sentence=make_sentence(edges=[Edge(1, 0, "amod")]))
+    assert pd.isna(row(measure_pairs(apart), 1, 4)["tree_distance"])
 
 
 def test_an_empty_mask_is_a_row_with_a_reason(pairs):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, Literal
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 
@@ -26,9 +27,14 @@ PAIR_COLUMNS: Final = {
     "dependent_index": "Index of the dependent (of an unrelated pair: the later word)",
     "head": "Text of the head",
     "dependent": "Text of the dependent",
+    "head_lemma": "Lemma of the head",
+    "dependent_lemma": "Lemma of the dependent",
     "head_pos": "Universal part of speech of the head",
     "dependent_pos": "Universal part of speech of the dependent",
+    "head_subwords": "Number of the head's subwords",
+    "dependent_subwords": "Number of the dependent's subwords",
     "linear_distance": "Tokens from head to dependent; negative if the dependent stands first",
+    "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing where no path joins them",
     "threshold": "Rule that made the masks",
     "iou": "Intersection over union of the masks, 0 to 1",
     "iod": "Intersection over the dependent's area, 0 to 1",
@@ -160,6 +166,8 @@ def _measure_image(
     values["soft_iou"] = soft
     heads = [sentence[pair.head] for pair in pairs]
     dependents = [sentence[pair.dependent] for pair in pairs]
+    n_subwords = [len(word.subwords) for word in maps.words]
+    distance = _tree_distances(sentence, scheme)
     columns: dict[str, Any] = {
         **image_columns(maps, number),
         "kind": [pair.kind for pair in pairs],
@@ -169,14 +177,27 @@ def _measure_image(
         "dependent_index": [pair.dependent for pair in pairs],
         "head": [token.text for token in heads],
         "dependent": [token.text for token in dependents],
+        "head_lemma": [token.lemma for token in heads],
+        "dependent_lemma": [token.lemma for token in dependents],
         "head_pos": [token.pos for token in heads],
         "dependent_pos": [token.pos for token in dependents],
+        "head_subwords": [n_subwords[pair.head] for pair in pairs],
+        "dependent_subwords": [n_subwords[pair.dependent] for pair in pairs],
         "linear_distance": [pair.dependent - pair.head for pair in pairs],
+        "tree_distance": pd.array(
+            [distance[pair.head].get(pair.dependent) for pair in pairs], dtype="Int64"
+        ),
         "threshold": str(rule),
         **values,
         "reason": reasons,
     }
     return pd.DataFrame(columns, index=range(len(pairs)))
+
+
+def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
+    """Return the number of edges from each token to each that a path leads to, whatever its direction."""
+    graph = sentence.graph(scheme).to_undirected()
+    return dict(nx.all_pairs_shortest_path_length(graph))
 
 
 def _rows(maps: HeatMaps, pairs: Sequence[_Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
