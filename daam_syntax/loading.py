@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,17 +46,19 @@ def load_pipeline(
         If there is no such model, or its files cannot be read.
     """
     import torch
-    from diffusers import DiffusionPipeline
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     source: str | Path = data_path(_EMOJI_FOLDER) if model == EMOJI else model
     dtype = torch.float32 if device == "cpu" else torch.float16
-    # Loading explains itself with warnings and bars that say nothing to our users.
     options = {"safety_checker": None} if model == EMOJI else {}
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            source, dtype=dtype, revision=revision, **options
-        )
+        # The embedded model is there in a moment: bars and advice on its parts would only be noise.
+        with _quietly() if model == EMOJI else nullcontext():
+            from diffusers import DiffusionPipeline
+
+            pipeline = DiffusionPipeline.from_pretrained(
+                source, dtype=dtype, revision=revision, **options
+            )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -68,3 +73,25 @@ def is_emoji(pipe: DiffusionPipeline) -> bool:
     """Whether a pipeline is the embedded one."""
     name = pipe.config.get("_name_or_path") or ""
     return Path(name).resolve() == data_path(_EMOJI_FOLDER).resolve()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the progress bars and warnings of diffusers and transformers from being shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook, tqdm asks for widgets when it is imported
+        from diffusers.utils import logging as diffusers_logging
+        from transformers.utils import logging as transformers_logging
+
+    before = []
+    for logging in (diffusers_logging, transformers_logging):
+        before.append((logging, logging.get_verbosity(), logging.is_progress_bar_enabled()))
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging, verbosity, had_bar in before:
+            logging.set_verbosity(verbosity)
+            if had_bar:
+                logging.enable_progress_bar()
