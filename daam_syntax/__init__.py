@@ -12,6 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from daam_syntax import figures as figures
+    from daam_syntax.analysis import Estimate as Estimate
+    from daam_syntax.analysis import estimate_difference as estimate_difference
+    from daam_syntax.analysis import estimate_mean as estimate_mean
     from daam_syntax.analysis import measure_pairs as measure_pairs
     from daam_syntax.analysis import summarize as summarize
     from daam_syntax.analysis import word_table as word_table
@@ -29,10 +32,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DaamSyntaxError": "errors",
+    "Estimate": "analysis",
     "HeatMap": "maps",
     "HeatMaps": "maps",
     "Sentence": "language",
     "analyze": "workflow",
+    "estimate_difference": "analysis",
+    "estimate_mean": "analysis",
     "load_pipeline": "loading",
     "mask_iou": "maps",
     "measure_pairs": "analysis",

@@ -1,0 +1,58 @@
+"""Pair tables made of numbers, for tests and simulations of inference."""
+
+import numpy as np
+import pandas as pd
+
+
+def pair_table(values, **columns):
+    """A pair table of one group: values[prompt][image] is the list of IoUs of its pairs."""
+    rows, image = [], 0
+    for prompt, images in values.items():
+        for ious in images:
+            rows += [{"prompt_id": prompt, "image": image, "iou": value} for value in ious]
+            image += 1
+    fixed = {
+        "kind": "dependency",
+        "scheme": "native",
+        "threshold": "relative:0.4",
+        "relation": "amod",
+    }
+    return pd.DataFrame(rows).assign(**{**fixed, **columns})
+
+
+def random_pairs(rng, n_prompts=12, n_images=2, n_pairs=3, *, effect=0.0, spread=0.1, lemmas=6):
+    """A relation and its control in every image, with effects of prompts, images and pairs."""
+    tables = []
+    prompts = rng.normal(0.3, spread, n_prompts)
+    images = prompts[:, None] + rng.normal(0, spread / 2, (n_prompts, n_images))
+    for kind, relation, shift in (
+        ("dependency", "amod", effect),
+        ("unrelated", "unrelated", 0.0),
+    ):
+        own = rng.normal(0, spread / 2, n_prompts)[
+            :, None, None
+        ]  # a prompt's own overlap of this kind
+        noise = rng.normal(0, spread, (n_prompts, n_images, n_pairs))
+        values = np.clip(images[..., None] + own + noise + shift, 0, 1)
+        table = pair_table(
+            {f"p{i:03}": value.tolist() for i, value in enumerate(values)},
+            kind=kind,
+            relation=relation,
+        )
+        n = len(table)
+        tables.append(
+            table.assign(
+                head_lemma=[f"lemma{i}" for i in rng.integers(0, lemmas, n)],
+                linear_distance=rng.integers(1, 6, n) * rng.choice([-1, 1], n),
+                head_subwords=rng.integers(1, 3, n),
+                dependent_subwords=rng.integers(1, 3, n),
+                head_area=rng.uniform(0.05, 0.5, n),
+                dependent_area=rng.uniform(0.05, 0.5, n),
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def sides(pairs, relation="amod"):
+    """The rows of a relation, and those of the control."""
+    return pairs[pairs["relation"] == relation], pairs[pairs["kind"] == "unrelated"]
