@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from daam_syntax.analysis import estimate_difference as estimate_difference
     from daam_syntax.analysis import estimate_mean as estimate_mean
     from daam_syntax.analysis import measure_pairs as measure_pairs
+    from daam_syntax.analysis import regress as regress
     from daam_syntax.analysis import summarize as summarize
     from daam_syntax.analysis import word_table as word_table
     from daam_syntax.attention import trace as trace
@@ -43,6 +44,7 @@ _HOMES = {
     "mask_iou": "maps",
     "measure_pairs": "analysis",
     "parse": "language",
+    "regress": "analysis",
     "summarize": "analysis",
     "trace": "attention",
     "trace_image": "attention",
