@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,3 +74,71 @@ class Reference:
                 )
             )
         return np.asarray(torch.stack(upscaled).mean(dim=0))
+
+
+@dataclass
+class SeenCall:
+    """One call of `scaled_dot_product_attention`."""
+
+    query: Tensor
+    key: Tensor
+    mask: Tensor | None
+    scale: float | None
+
+    def shares(self) -> Tensor:
+        """Return softmax(scale q k^T + mask), averaged over heads, (row, query, key)."""
+        query, key = self.query.double(), self.key.double()
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        logits = query @ key.transpose(2, 3) * (self.scale or query.shape[-1] ** -0.5)
+        if self.mask is not None and self.mask.dtype == torch.bool:
+            logits = torch.where(self.mask, logits, -torch.inf)
+        elif self.mask is not None:
+            logits = logits + self.mask
+        weights = torch.exp(logits - logits.amax(dim=-1, keepdim=True))
+        return (weights / weights.sum(dim=-1, keepdim=True)).mean(dim=1)
+
+
+class CallsWithin:
+    """Watches the attention calls of a denoiser's modules while something is drawn without a trace.
+
+    `drawing` has a list of calls for each call of the denoiser, and `inputs` its inputs.
+    """
+
+    def __init__(self, denoiser: nn.Module, modules: str) -> None:
+        self.drawing: list[list[SeenCall]] = []
+        self.inputs: list[dict[str, Any]] = []
+        self._denoiser = denoiser
+        self._modules = [m for path, m in denoiser.named_modules() if re.fullmatch(modules, path)]
+        self._inside = False
+
+    def during(self, draw: Callable[[], Any]) -> Any:
+        handles = [
+            self._denoiser.register_forward_pre_hook(self._start, with_kwargs=True),
+            *(m.register_forward_pre_hook(self._enter) for m in self._modules),
+            *(m.register_forward_hook(self._leave) for m in self._modules),
+        ]
+        original = functional.scaled_dot_product_attention
+
+        def seen(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
+            if self._inside:
+                self.drawing[-1].append(SeenCall(query, key, attn_mask, options.get("scale")))
+            return original(query, key, value, attn_mask, dropout_p, is_causal, **options)
+
+        functional.scaled_dot_product_attention = seen
+        try:
+            return draw()
+        finally:
+            functional.scaled_dot_product_attention = original
+            for handle in handles:
+                handle.remove()
+
+    def _start(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        names = list(inspect.signature(module.forward).parameters)
+        self.inputs.append(dict(zip(names, args, strict=False)) | kwargs)
+        self.drawing.append([])
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        self._inside = True
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._inside = False

@@ -27,7 +27,7 @@ TEXT_LENGTH = 12
 PIECES = ["cat</w>", "red</w>", "blue</w>", "owl</w>", "and</w>", "the</w>", "straw", "berry</w>"]
 
 
-def _byte_symbols() -> list[str]:
+def byte_symbols() -> list[str]:
     """Return the 256 characters by which CLIP's BPE writes bytes."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(byte) for byte in plain] + [chr(256 + n) for n in range(256 - len(plain))]
@@ -45,14 +45,14 @@ def make_tokenizer(length: int = TEXT_LENGTH) -> CLIPTokenizer:
             merges.append((start, letter))
             start += letter
     merges = list(dict.fromkeys(merges))
-    symbols = _byte_symbols()
+    symbols = byte_symbols()
     tokens = [*symbols, *(symbol + "</w>" for symbol in symbols), *("".join(m) for m in merges)]
     tokens = list(dict.fromkeys([*tokens, "<|startoftext|>", "<|endoftext|>"]))
     vocabulary = {token: index for index, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length)
 
 
-def _text_config(tokenizer: CLIPTokenizer, hidden_size: int) -> CLIPTextConfig:
+def clip_config(tokenizer: CLIPTokenizer, hidden_size: int) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
@@ -67,7 +67,7 @@ def _text_config(tokenizer: CLIPTokenizer, hidden_size: int) -> CLIPTextConfig:
     )
 
 
-def _vae(**options: Any) -> AutoencoderKL:
+def make_vae(**options: Any) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(4, 4, 4, 4),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -104,8 +104,8 @@ def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPi
     unet = UNet2DConditionModel(**options | unet_options).eval()
     _sharpen(unet)
     pipe = StableDiffusionPipeline(
-        vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config(tokenizer, 16)).eval(),
+        vae=make_vae(),
+        text_encoder=CLIPTextModel(clip_config(tokenizer, 16)).eval(),
         tokenizer=tokenizer,
         unet=unet,
         scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
@@ -138,9 +138,9 @@ def make_sdxl() -> StableDiffusionXLPipeline:
     ).eval()
     _sharpen(unet)
     pipe = StableDiffusionXLPipeline(
-        vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config(tokenizer, 16)).eval(),
-        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        vae=make_vae(),
+        text_encoder=CLIPTextModel(clip_config(tokenizer, 16)).eval(),
+        text_encoder_2=CLIPTextModelWithProjection(clip_config(tokenizer, 16)).eval(),
         tokenizer=tokenizer,
         tokenizer_2=make_tokenizer(),
         unet=unet,
@@ -173,10 +173,10 @@ def make_sd3() -> StableDiffusion3Pipeline:
     pipe = StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        vae=make_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModelWithProjection(clip_config(tokenizer, 16)).eval(),
         tokenizer=tokenizer,
-        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, 16)).eval(),
+        text_encoder_2=CLIPTextModelWithProjection(clip_config(tokenizer, 16)).eval(),
         tokenizer_2=make_tokenizer(),
         text_encoder_3=None,
         tokenizer_3=None,

@@ -1,4 +1,4 @@
-"""Descriptions of model families."""
+"""Descriptions of model families, and how they are found."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -6,14 +6,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from pipelines import make_sd, make_sd3
+from family_pipelines import make
+from pipelines import make_sd
 
-from daam_syntax.attention import FAMILIES, UNET, Family, family_of, trace
+from daam_syntax.attention import (
+    FAMILIES,
+    UNET,
+    Family,
+    families,
+    family_of,
+    register_family,
+    trace,
+)
 from daam_syntax.attention.families import halved_grid
+from daam_syntax.attention.families.layouts import CallSizes, Split, cross, image_first, text_first
 from daam_syntax.errors import TraceError
 
-TEXT_FIRST = dataclasses.replace(UNET, layout="text-first")
-IMAGE_FIRST = dataclasses.replace(UNET, layout="image-first", guidance_rows="conditional-first")
+
+@pytest.fixture
+def known(monkeypatch):
+    """The list of families, which may be changed."""
+    families = list(FAMILIES)
+    monkeypatch.setattr("daam_syntax.attention.families.registry.FAMILIES", families)
+    return families
 
 
 @pytest.mark.parametrize(
@@ -33,29 +48,49 @@ def test_halved_grid(size, queries, grid):
     assert halved_grid(size, queries) == grid
 
 
-def test_split():
-    assert UNET.split(100, 12, 12) == (slice(0, 100), slice(0, 12))
-    assert UNET.split(100, 4, 12) is None
-    assert TEXT_FIRST.split(112, 112, 12) == (slice(12, 112), slice(0, 12))
-    assert IMAGE_FIRST.split(112, 112, 12) == (slice(0, 100), slice(100, 112))
-    assert TEXT_FIRST.split(100, 112, 12) is None
-    assert IMAGE_FIRST.split(12, 12, 12) is None
+@pytest.mark.parametrize(
+    ("layout", "queries", "keys", "pixels", "text"),
+    [
+        (cross, 100, 12, slice(0, 100), slice(0, 12)),
+        (cross, 100, 112, slice(0, 100), slice(0, 12)),
+        (cross, 100, 4, None, None),
+        (text_first, 112, 112, slice(12, 112), slice(0, 12)),
+        (text_first, 100, 112, None, None),
+        (image_first, 112, 112, slice(0, 100), slice(100, 112)),
+        (image_first, 12, 12, None, None),
+    ],
+)
+def test_layouts(layout, queries, keys, pixels, text):
+    split = layout(CallSizes(queries, keys, text=12), {})
+    assert split == (None if pixels is None else Split(pixels, text))
+
+
+def test_registers_stand_before_the_text():
+    split = text_first(CallSizes(120, 120, text=12), {}, registers=8)
+    assert split == Split(slice(20, 120), slice(8, 20))
 
 
 def test_conditional_rows():
+    conditional_first = dataclasses.replace(UNET, guidance="conditional-first")
     assert UNET.conditional_rows(4, 4) == slice(0, 4)
     assert UNET.conditional_rows(8, 4) == slice(4, 8)
-    assert IMAGE_FIRST.conditional_rows(8, 4) == slice(0, 4)
+    assert conditional_first.conditional_rows(8, 4) == slice(0, 4)
     assert UNET.conditional_rows(12, 4) is None
 
 
 def test_family_of():
     pipe = make_sd()
     assert family_of(pipe) is UNET
-    assert UNET.tokenizer_of(pipe) is pipe.tokenizer
-    assert UNET.tokenizer_of(SimpleNamespace(tokenizer=None, tokenizer_2="second")) == "second"
-    with pytest.raises(TraceError, match="tokenizer or tokenizer_2"):
-        UNET.tokenizer_of(SimpleNamespace(tokenizer=None))
+    (encoder,) = UNET.encoders
+    assert encoder.tokenizer_of(pipe) is pipe.tokenizer
+    assert encoder.tokenizer_of(SimpleNamespace(tokenizer=None, tokenizer_2="second")) == "second"
+
+
+def test_a_pipeline_without_its_tokenizer():
+    pipe = make_sd()
+    pipe.tokenizer = None
+    with pytest.raises(TraceError, match="tokenizer or tokenizer_2"), trace(pipe):
+        pipe.encode_prompt("a cat", "cpu", 1, False)
 
 
 def test_an_unknown_family_says_what_to_describe():
@@ -64,68 +99,79 @@ def test_an_unknown_family_says_what_to_describe():
 
     pipe = SimpleNamespace(transformer=NewTransformer())
     with pytest.raises(
-        TraceError, match=r"UNet2DConditionModel.*transformer: NewTransformer.*Family.*FAMILIES"
+        TraceError,
+        match=r"UNet2DConditionModel.*transformer: NewTransformer.*register_family.*Family",
     ):
         family_of(pipe)
 
 
-def _latent_size(inputs):
-    return tuple(inputs["hidden_states"].shape[-2:])
+def draw(pipe, guidance_scale=4.0, **options):
+    return pipe(
+        ["a red cat", "the strawberry and the owl"],
+        height=64,
+        width=96,
+        num_inference_steps=1,
+        max_sequence_length=20,
+        guidance_scale=guidance_scale,
+        generator=torch.Generator().manual_seed(1),
+        output_type="pt",
+        **options,
+    ).images
 
 
-SD3 = Family(
-    name="SD3",
-    denoiser="transformer",
-    denoiser_classes=("SD3Transformer2DModel",),
-    tokenizers=("tokenizer",),
-    is_text_attention=lambda path, module: path.endswith(".attn"),
-    layout="image-first",
-    guidance_rows="unconditional-first",
-    grid=lambda inputs, n_queries: tuple(n // 2 for n in _latent_size(inputs)),
-    image_size=lambda pipe, inputs: tuple(n * pipe.vae_scale_factor for n in _latent_size(inputs)),
-)
+def traced(pipe, **options):
+    with trace(pipe) as recording:
+        images = draw(pipe, **options)
+    return images, recording.heat_maps()
 
 
-@pytest.mark.parametrize("block", [0, 1, 2])
-def test_a_description_alone_adds_a_family_with_joint_attention(block, monkeypatch):
-    """The maps of Stable Diffusion 3 against a softmax over pixels and text, by hand."""
-    monkeypatch.setattr("daam_syntax.attention.families.FAMILIES", [*FAMILIES, SD3])
-    pipe = make_sd3()
-    prompts = ["a red cat", "the strawberry and the owl"]
+@pytest.mark.parametrize("guidance_scale", [4.0, 1.0])
+def test_an_unknown_family_with_plain_cross_attention_just_works(known, guidance_scale):
+    pipe = make("PixArt-sigma")
+    options = {"use_resolution_binning": False, "guidance_scale": guidance_scale}
+    images, described = traced(pipe, **options)
+    known.remove(family_of(pipe))
+    family = family_of(pipe)
+    assert (family.name, family.guidance) == ("PixArtTransformer2DModel", "by-text")
+    again, found = traced(pipe, **options)
+    assert torch.equal(again, images)
+    for one, other in zip(described, found, strict=True):
+        assert one.subwords == other.subwords
+        np.testing.assert_array_equal(one.data, other.data)
+        assert one.provenance["guided"] == other.provenance["guided"]
 
-    def draw():
-        return pipe(
-            prompts,
-            height=64,
-            width=96,
-            num_inference_steps=1,
-            max_sequence_length=20,
-            generator=torch.Generator().manual_seed(1),
-            output_type="pt",
-        ).images
 
-    seen = {}
-    attention = pipe.transformer.transformer_blocks[block].attn
-    handles = [
-        getattr(attention, name).register_forward_hook(
-            lambda module, args, output, name=name: seen.update({name: output.detach()})
-        )
-        for name in ("norm_q", "norm_k", "norm_added_k")
-    ]
-    untraced = draw()
-    for handle in handles:
-        handle.remove()
-    with trace(pipe, layers=[f"blocks.{block}."]) as recording:
-        assert torch.equal(draw(), untraced)
+def test_a_family_can_be_registered_from_outside(known):
+    pipe = make("SD3")
+    _, described = traced(pipe)
+    known.remove(family_of(pipe))
+    with pytest.raises(TraceError, match="register_family"):
+        trace(pipe)
 
-    query = seen["norm_q"].double()  # (row, head, pixel, feature)
-    key = torch.cat([seen["norm_k"], seen["norm_added_k"]], dim=2).double()
-    weights = torch.exp(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5)
-    shares = (weights / weights.sum(dim=-1, keepdim=True)).mean(dim=1)
-    maps = recording.heat_maps()
-    assert [each.image_size for each in maps] == [(64, 96)] * 2
-    for row, each in enumerate(maps):
-        assert each.grid == (4, 6)
-        n = len(each.subwords)
-        text = shares[len(prompts) + row, :, 24 : 24 + n].T.reshape(n, 4, 6)
-        np.testing.assert_allclose(each.data, text, atol=1e-6)
+    def latent_size(inputs):
+        return tuple(inputs["hidden_states"].shape[-2:])
+
+    family = Family(
+        name="My model",
+        denoiser_classes=("SD3Transformer2DModel",),
+        encoders=(families.TextEncoder(name="clip"),),
+        is_text_attention=lambda path, module: path.endswith(".attn"),
+        layout=families.image_first,
+        guidance="by-text",
+        grid=lambda pipe, inputs, n_pixels: tuple(n // 2 for n in latent_size(inputs)),
+        image_size=lambda pipe, inputs: tuple(8 * n for n in latent_size(inputs)),
+    )
+    assert register_family(family) is family is family_of(pipe)
+    _, found = traced(pipe)
+    for one, other in zip(described, found, strict=True):
+        assert other.provenance["family"] == "My model"
+        np.testing.assert_array_equal(one.encoder("clip").data, other.data)
+
+
+def test_a_description_that_keeps_other_tokens_is_refused(known):
+    pipe = make("PixArt-sigma")
+    (encoder,) = family_of(pipe).encoders
+    too_many = dataclasses.replace(encoder, kept=lambda mask, pipe, arguments: [0] * 21)
+    register_family(dataclasses.replace(family_of(pipe), encoders=(too_many,)))
+    with pytest.raises(TraceError, match=r"give 21 text keys.*but it gave 20"):
+        traced(pipe, use_resolution_binning=False)

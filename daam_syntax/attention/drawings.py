@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
 from daam_syntax.attention.accumulate import Grid, LayerSums
-from daam_syntax.attention.families import Family
+from daam_syntax.attention.families import Family, Split, TextEncoder
+from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
-from daam_syntax.attention.refusals import refuse_compiled, refuse_silent_attention
-from daam_syntax.attention.tokens import TokenizedPrompt, tokenize
+from daam_syntax.attention.refusals import (
+    refuse_compiled,
+    refuse_replaced_text,
+    refuse_silent_attention,
+)
+from daam_syntax.attention.tokens import (
+    Reading,
+    TokenizedPrompt,
+    find_prompts,
+    listening,
+    read_prompt,
+)
 from daam_syntax.errors import TraceError
+
+
+@dataclass(frozen=True)
+class TextBlock:
+    """What one text encoder made of the prompts.
+
+    Attributes
+    ----------
+    encoder
+        The encoder's name.
+    start
+        Place of its first token among the text keys.
+    prompts
+        The prompts as it read them.
+    """
+
+    encoder: str
+    start: int
+    prompts: tuple[TokenizedPrompt, ...]
 
 
 @dataclass
@@ -28,18 +59,26 @@ class Drawing:
         The prompts, in order. Image ``i`` is of prompt ``i // images_per_prompt``.
     images_per_prompt
         How many images each prompt gets.
-    text_length
-        Length of the embedded text.
     asked_guidance
         Whether the pipeline asked for an unconditional embedding; None if it does not say.
     seeds
         Each image's seed, or None where it is not known.
+    encoders
+        Names of the text encoders that were heard.
+    blocks
+        The tokens of those that read the prompts.
+    text_length
+        Length of the embedded text, of all encoders together.
+    embedded
+        The prompts as they were embedded.
+    embedded_otherwise
+        Everything else that was embedded, such as negative prompts.
     settings
         Provenance that all images share.
     timesteps
         The distinct timesteps, in order.
     image_size
-        Height and width in pixels.
+        Height and width in pixels; None before the first call of the denoiser.
     guided
         Whether any call of the denoiser had unconditional rows.
     heard
@@ -48,14 +87,18 @@ class Drawing:
         What they attended to.
     """
 
-    prompts: tuple[TokenizedPrompt, ...]
+    prompts: tuple[str, ...]
     images_per_prompt: int
-    text_length: int
     asked_guidance: bool | None
     seeds: list[int | None]
+    encoders: list[str] = field(default_factory=list)
+    blocks: list[TextBlock] = field(default_factory=list)
+    text_length: int = 0
+    embedded: Any = None
+    embedded_otherwise: list[Any] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     timesteps: list[float] = field(default_factory=list)
-    image_size: tuple[int, int] = (0, 0)
+    image_size: tuple[int, int] | None = None
     guided: bool = False
     heard: set[str] = field(default_factory=set)
     sums: LayerSums = field(default_factory=LayerSums)
@@ -67,8 +110,15 @@ class Drawing:
 
     @property
     def positions(self) -> list[int]:
-        """The text positions that are kept: those which are not padding in some prompt."""
-        return sorted({position for prompt in self.prompts for position in prompt.positions})
+        """The text keys that are kept: those which are not padding in some prompt."""
+        return sorted(
+            {
+                block.start + position
+                for block in self.blocks
+                for prompt in block.prompts
+                for position in prompt.positions
+            }
+        )
 
     def provenance(self, image: int) -> dict[str, Any]:
         """Say where an image's maps come from.
@@ -79,20 +129,23 @@ class Drawing:
             The image's row in the batch.
         """
         prompt_index, image_number = divmod(image, self.images_per_prompt)
+        assert self.image_size is not None, "a finished drawing has a size"
+        height, width = self.image_size
         return {
             "source": "drawing",
             **self.settings,
             "steps": len(self.timesteps),
             "timesteps": list(self.timesteps),
             "guided": self.guided,
-            "height": self.image_size[0],
-            "width": self.image_size[1],
+            "height": height,
+            "width": width,
             "seed": self.seeds[image],
             "batch_row": image,
             "batch_size": self.n_images,
             "prompt_index": prompt_index,
             "image_number": image_number,
             "layers": len(self.sums.grids),
+            "encoders": [block.encoder for block in self.blocks],
         }
 
 
@@ -127,59 +180,185 @@ class Recorder:
         self._selects = selects
         self._grids: dict[str, Grid] = {}
         self._inputs: Mapping[str, Any] = {}
+        self._n_rows = 0  # of the denoiser's call
+        self._rows: slice | None = None  # those of them that are drawn from the prompts
+        self._asked_size: tuple[int, int] | None = None
         self.current: Drawing | None = None
         self.finished: list[Drawing] = []
         self.n_unfinished = 0
 
-    def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
-        """Start a drawing when the pipeline encodes its prompts."""
+    def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Note that a call of the pipeline begins."""
         self.give_up()
-        prompt = arguments.get("prompt")
-        if prompt is None:
+        try:
+            return call()
+        except BaseException:
+            self._asked_size = None  # of this call, which has just ended
+            raise
+
+    def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Refuse to draw in another shape than was asked for, since the picture would be cropped."""
+        height, width = call()
+        asked = arguments["height"], arguments["width"]
+        if height * asked[1] != width * asked[0]:
+            raise TraceError(
+                f"Expected a picture of {asked[0]}x{asked[1]} (height x width) to be drawn as it is, "
+                f"but {type(self._pipe).__name__} would draw one of {height}x{width} and crop it, so "
+                "that its maps would not lie on it: ask for that size, or draw with "
+                "use_resolution_binning=False."
+            )
+        self._asked_size = asked
+        return height, width
+
+    def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Start a drawing when the pipeline encodes its prompts, or take in further text."""
+        drawing = self.current
+        if drawing is not None and not drawing.timesteps and self._encodes_more(drawing):
+            return self._encoding_more(drawing, call, arguments)
+        self.give_up()
+        asked_size, self._asked_size = self._asked_size, None
+        if arguments.get("prompt") is None:
             raise TraceError(
                 "Expected the prompt as text, but the pipeline was given prompt_embeds without a "
                 "prompt, so the words are not known: pass prompt=... instead, and "
                 "negative_prompt=... likewise."
             )
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)  # some pipelines change it
         refuse_compiled(
             self._family.denoiser_of(self._pipe), getattr(self._pipe, self._family.denoiser)
         )
-        tokenizer = self._family.tokenizer_of(self._pipe)
-        self._refuse_replaced_text(prompts, tokenizer)
-        result = call()
-        n_rows, text_length = result[0].shape[:2]
-        n_images, rest = divmod(n_rows, len(prompts))
+        given = {
+            name: texts for name in arguments if (texts := _texts(arguments[name])) is not None
+        }
+        with self._listening() as heard:
+            result = call()
+        encoder = self._family.encoders[0]
+        prompts = next(given[name] for name in encoder.prompts if name in given)
+        n_images, rest = divmod(len(result[0]), len(prompts))
         if rest:
             raise TraceError(
                 f"Expected the embeddings of {len(prompts)} prompts to have a multiple of that "
-                f"many rows, but {type(self._pipe).__name__}.encode_prompt gave {n_rows}."
+                f"many rows, but {type(self._pipe).__name__}.encode_prompt gave {len(result[0])}."
             )
-        length = min(text_length, tokenizer.model_max_length)
-        self.current = Drawing(
-            prompts=tuple(tokenize(tokenizer, text, length) for text in prompts),
+        drawing = Drawing(
+            prompts=prompts,
             images_per_prompt=n_images,
-            text_length=text_length,
             asked_guidance=arguments.get("do_classifier_free_guidance"),
-            seeds=[None] * n_rows,
+            seeds=[None] * len(result[0]),
+            embedded=result[0],
+            image_size=asked_size,
         )
-        second = arguments.get("prompt_2")
-        if second is not None and second != prompt:
-            self.current.settings["prompt_2"] = second if isinstance(second, str) else list(second)
+        self._add_blocks(drawing, heard, given, arguments, result)
+        self.current = drawing
+        second = given.get("prompt_2")
+        if second is not None and second != given["prompt"]:
+            one = isinstance(arguments["prompt_2"], str)
+            drawing.settings["prompt_2"] = second[0] if one else list(second)
         return result
 
+    def _encodes_more(self, drawing: Drawing) -> bool:
+        """Whether another call of encode_prompt belongs to a drawing that has not begun."""
+        return self._family.guidance == "by-text" or len(self._readable()) > len(drawing.encoders)
+
+    def _encoding_more(
+        self, drawing: Drawing, call: Callable[[], Any], arguments: Mapping[str, Any]
+    ) -> Any:
+        """Take in a negative prompt, or the prompts from another encoder."""
+        given = {
+            name: texts for name in arguments if (texts := _texts(arguments[name])) is not None
+        }
+        with self._listening() as heard:
+            result = call()
+        drawing.embedded_otherwise += _embeddings(result)
+        if len(self._readable()) > len(drawing.encoders):
+            self._add_blocks(drawing, heard, given, arguments, result)
+        return result
+
+    def _readable(self) -> list[TextEncoder]:
+        """Return the encoders that the pipeline was loaded with."""
+        return [
+            encoder
+            for encoder in self._family.encoders
+            if encoder.tokenizer_of(self._pipe) is not None
+        ]
+
+    @contextmanager
+    def _listening(self) -> Iterator[dict[str, list[Reading]]]:
+        """Listen to the encoders' tokenizers."""
+        encoders = self._readable()
+        if not encoders:
+            names = " or ".join(
+                name for encoder in self._family.encoders for name in encoder.tokenizers
+            )
+            raise TraceError(
+                f"Expected {type(self._pipe).__name__} to have a tokenizer ({names}), but it has "
+                "none: load the pipeline with its tokenizer."
+            )
+        with listening([encoder.tokenizer_of(self._pipe) for encoder in encoders]) as heard:
+            yield {encoder.name: heard[i] for i, encoder in enumerate(encoders)}
+
+    def _add_blocks(
+        self,
+        drawing: Drawing,
+        heard: Mapping[str, list[Reading]],
+        given: Mapping[str, tuple[str, ...]],
+        arguments: Mapping[str, Any],
+        result: Sequence[Any],
+    ) -> None:
+        """Find out which tokens of the prompts became text keys in a call of encode_prompt."""
+        start = drawing.text_length
+        drawing.text_length += max(len(row) for row in result[0])
+        drawing.embedded_otherwise += _embeddings(result[1:])
+        for encoder in self._readable():
+            if encoder.name in drawing.encoders or not heard[encoder.name]:
+                continue
+            drawing.encoders.append(encoder.name)
+            tokenizer = encoder.tokenizer_of(self._pipe)
+            own = next(given[name] for name in encoder.prompts if name in given)
+            readings = find_prompts(tokenizer, own, heard[encoder.name])
+            if readings is None:
+                refuse_replaced_text(self._pipe, own, heard[encoder.name])
+            prompts = tuple(
+                read_prompt(
+                    tokenizer, reading, text, encoder.kept(reading.mask, self._pipe, arguments)
+                )
+                for reading, text in zip(readings, own, strict=True)
+            )
+            if own == drawing.prompts:
+                drawing.blocks.append(TextBlock(encoder.name, start, prompts))
+            else:
+                drawing.settings.setdefault("left_out", {})[encoder.name] = (
+                    "this text encoder read another text: " + " | ".join(own)
+                )
+            start += max(prompt.length for prompt in prompts)
+        if not drawing.encoders:
+            raise TraceError(
+                f"Expected {type(self._pipe).__name__}.encode_prompt to call its tokenizer, but it did "
+                "not, so the tokens of the prompt are not known."
+            )
+        if start > drawing.text_length:
+            raise TraceError(
+                f"Expected {type(self._pipe).__name__}.encode_prompt to give {start} text keys, as "
+                f"the {self._family.name} family describes it, but it gave {drawing.text_length}: it "
+                "keeps other tokens, and needs a Family of its own."
+            )
+
     def preparing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
-        """Read the seeds when the pipeline prepares its latents."""
+        """Read the number of images and the seeds when the pipeline prepares its latents."""
         generator = arguments.get("generator")
-        if self.current is not None and arguments.get("latents") is None:
-            n_images = self.current.n_images
+        drawing = self.current
+        if drawing is not None and isinstance(arguments.get("batch_size"), int):
+            # Some pipelines repeat the embeddings only after they were made.
+            drawing.images_per_prompt = arguments["batch_size"] // len(drawing.prompts)
+            drawing.seeds = [None] * drawing.n_images
+        if drawing is not None and arguments.get("latents") is None:
+            n_images = drawing.n_images
             if isinstance(generator, list) or n_images == 1:
                 generators = generator if isinstance(generator, list) else [generator]
                 if len(generators) == n_images:  # else the pipeline itself refuses
-                    self.current.seeds = [fresh_seed(each) for each in generators]
+                    drawing.seeds = [fresh_seed(each) for each in generators]
             else:
                 # One generator for several images: no image can be drawn again from it alone.
-                self.current.settings["batch_seed"] = fresh_seed(generator)
+                drawing.settings["batch_seed"] = fresh_seed(generator)
         return call()
 
     def describe(self, seeds: Sequence[int | None], settings: Mapping[str, Any]) -> None:
@@ -221,22 +400,26 @@ class Recorder:
         self._inputs = {}
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
-        """Note the timestep, the size, and how the pipeline is set."""
+        """Note the timestep, the size, how the pipeline is set, and which rows are of the prompts."""
         drawing = self._drawing()
         self._inputs = inputs
         if not drawing.timesteps:
             drawing.settings = describe_pipeline(self._pipe, self._family) | drawing.settings
-            drawing.image_size = self._family.image_size(self._pipe, inputs)
+            if drawing.image_size is None:
+                drawing.image_size = self._family.image_size(self._pipe, inputs)
+        self._rows = self._conditional_rows(drawing, inputs)
         timestep = float(torch.as_tensor(inputs[self._family.timestep]).flatten()[0])
         if timestep not in drawing.timesteps:
             drawing.timesteps.append(timestep)
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Add what a text attention attended to."""
+        if self._rows is None:
+            return
         drawing = self._drawing()
         for call in calls:
-            n_queries, n_keys = call.query.shape[-2], call.key.shape[-2]
-            split = self._family.split(n_queries, n_keys, drawing.text_length)
+            sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], drawing.text_length)
+            split = self._family.layout(sizes, self._inputs)
             if split is not None:
                 break  # an IP-Adapter makes a second call, for its image
         else:
@@ -247,19 +430,14 @@ class Recorder:
                 text_length=drawing.text_length,
                 denoiser=self._family.denoiser,
             )
-        queries, keys = split
+        if call.query.shape[0] != self._n_rows:
+            self._refuse_rows(drawing, call.query.shape[0])
         drawing.heard.add(path)
-        grid = self._grid(path, queries.stop - queries.start)
+        pixels = (split if isinstance(split, Split) else split[0]).pixels
+        grid = self._grid(path, pixels.stop - pixels.start)
         self._grids[path] = grid
-        rows = self._conditional_rows(drawing, call.query.shape[0])
         if self._selects(path, grid):
-            probabilities = text_probabilities(
-                call,
-                rows=rows,
-                queries=queries,
-                keys=keys,
-                tokens=drawing.positions,
-            )
+            probabilities = prompt_probabilities(call, split, self._rows, drawing.positions)
             drawing.sums.add(path, grid, probabilities)
 
     def denoiser_returned(self) -> None:
@@ -285,7 +463,7 @@ class Recorder:
         return self.current
 
     def _grid(self, path: str, n_queries: int) -> Grid:
-        grid = self._family.grid(self._inputs, n_queries)
+        grid = self._family.grid(self._pipe, self._inputs, n_queries)
         if grid is None:
             size = "x".join(map(str, self._family.image_size(self._pipe, self._inputs)))
             raise TraceError(
@@ -295,31 +473,106 @@ class Recorder:
             )
         return grid
 
-    def _conditional_rows(self, drawing: Drawing, n_rows: int) -> slice:
+    def _conditional_rows(self, drawing: Drawing, inputs: Mapping[str, Any]) -> slice | None:
+        """Return the rows of a call that are drawn from the prompts; None if there are none."""
+        if self._family.is_extra_call(inputs):
+            return None
+        text = inputs.get(self._family.text)
+        if text is None:
+            raise TraceError(
+                f"Expected the {self._family.denoiser} to be given the text as {self._family.text}, but "
+                f"it was given {', '.join(inputs)}: this model needs a Family of its own."
+            )
+        text = text[0] if isinstance(text, tuple) else text  # with the images of an IP-Adapter
+        n_rows = self._n_rows = len(text)
+        if self._family.guidance == "by-text":
+            return self._rows_by_text(drawing, text)
         rows = self._family.conditional_rows(n_rows, drawing.n_images)
         guided = n_rows > drawing.n_images
         if rows is None or (guided and drawing.asked_guidance is False):
-            with_guidance = (
-                ""
-                if drawing.asked_guidance is False
-                else f", or {2 * drawing.n_images} with guidance"
-            )
-            raise TraceError(
-                f"Expected a batch of {drawing.n_images} rows{with_guidance}, one per image, but "
-                f"the {self._family.denoiser} got {n_rows}: this kind of guidance (perturbed "
-                "attention, image guidance) is not supported; switch it off."
-            )
+            self._refuse_rows(drawing, n_rows)
         drawing.guided |= guided
         return rows
 
-    def _refuse_replaced_text(self, prompts: Sequence[str], tokenizer: Any) -> None:
-        convert = getattr(self._pipe, "maybe_convert_prompt", None)
-        if convert is None:
-            return
-        for prompt in prompts:
-            if (converted := convert(prompt, tokenizer)) != prompt:
-                raise TraceError(
-                    f"Expected the pipeline to read the prompt {prompt!r} as it stands, but a "
-                    f"textual inversion of several vectors turns it into {converted!r}: write the "
-                    "prompt in that form."
-                )
+    def _rows_by_text(self, drawing: Drawing, text: Any) -> slice | None:
+        n, n_rows = drawing.n_images, len(text)
+        halves = [slice(start, start + n) for start in range(0, n_rows, n)]
+        # Where prompt and negative prompt are the same, it does not matter which is taken.
+        found = next((rows for rows in halves if is_same_text(text[rows], drawing.embedded)), None)
+        if n_rows not in (n, 2 * n) and (n_rows > n or found):
+            self._refuse_rows(drawing, n_rows)
+        drawing.guided |= n_rows > n or found is None
+        if found is None and not any(
+            is_same_text(text, each) for each in drawing.embedded_otherwise
+        ):
+            raise TraceError(
+                f"Expected the {self._family.denoiser} to be given the text as encode_prompt embedded "
+                "it, but it was given another: so prompts cannot be told from negative prompts. Do "
+                "not change the embeddings while the pipeline draws, and in a loop of your own "
+                "encode the prompts before the negative ones."
+            )
+        return found
+
+    def _refuse_rows(self, drawing: Drawing, n_rows: int) -> NoReturn:
+        with_guidance = (
+            "" if drawing.asked_guidance is False else f", or {2 * drawing.n_images} with guidance"
+        )
+        raise TraceError(
+            f"Expected a batch of {drawing.n_images} rows{with_guidance}, one per image, but "
+            f"the {self._family.denoiser} got {n_rows}: this kind of guidance (perturbed "
+            "attention, image guidance) is not supported; switch it off."
+        )
+
+
+def _texts(argument: Any) -> tuple[str, ...] | None:
+    """Return an argument as prompts (a copy, since some pipelines change it), if it is such."""
+    if isinstance(argument, str):
+        return (argument,)
+    if isinstance(argument, list | tuple) and argument:
+        return tuple(argument) if all(isinstance(each, str) for each in argument) else None
+    return None
+
+
+def _embeddings(result: Any) -> list[Any]:
+    """Return what may be embedded text among the results of encode_prompt."""
+    return [
+        each
+        for each in (result if isinstance(result, tuple | list) else [result])
+        if isinstance(each, torch.Tensor) and each.ndim == 3
+    ]
+
+
+def is_same_text(given: Any, embedded: Any) -> bool:
+    """Whether the denoiser's text is what was embedded (perhaps in another number format)."""
+    return given.shape == embedded.shape and torch.equal(given, embedded.to(given))
+
+
+def prompt_probabilities(
+    call: AttentionCall, split: Split | list[Split], rows: slice, positions: list[int]
+) -> torch.Tensor:
+    """Return the share of its attention that each pixel gives to each text key of `positions`.
+
+    Returns
+    -------
+    Tensor
+        *Shape:* (row, pixel, position)
+    """
+    if isinstance(split, Split):
+        return text_probabilities(
+            call, rows=rows, queries=split.pixels, keys=split.text, tokens=positions
+        )
+    parts = []
+    for row in range(rows.start, rows.stop):
+        pixels, text = split[row].pixels, split[row].text
+        seen = [place for place, position in enumerate(positions) if position < text.stop]
+        part = text_probabilities(
+            call,
+            rows=slice(row, row + 1),
+            queries=pixels,
+            keys=text,
+            tokens=[positions[place] for place in seen],
+        )
+        whole = part.new_zeros(*part.shape[:-1], len(positions))  # what is masked gets no attention
+        whole[..., seen] = part
+        parts.append(whole)
+    return torch.cat(parts)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.probabilities import AttentionCall
+from daam_syntax.attention.tokens import Reading
 from daam_syntax.errors import TraceError
 
 _CLASSIC: Final = ("AttnProcessor", "AttnAddedKVProcessor", "CustomDiffusionAttnProcessor")
@@ -64,6 +65,26 @@ def refuse_silent_attention(
         remedy = f"choose the native attention backend, or a processor that calls it: {modern}"
     raise TraceError(
         f"Expected {path} to attend to {text_length} text keys, but {cause}. What to do: {remedy}."
+    )
+
+
+def refuse_replaced_text(pipe: Any, prompts: Sequence[str], heard: Sequence[Reading]) -> NoReturn:
+    """Raise a `TraceError` for a pipeline that has its encoder read something else than the prompts.
+
+    Parameters
+    ----------
+    pipe
+        The pipeline.
+    prompts
+        What it was given.
+    heard
+        What the tokenizer read.
+    """
+    read = ", ".join(repr(reading.text) for reading in heard[: len(prompts)])
+    raise TraceError(
+        f"Expected the pipeline to read the prompts {', '.join(map(repr, prompts))} as they stand, but "
+        f"{type(pipe).__name__} turns them into {read} (a textual inversion of several vectors, or "
+        "cleaning): write the prompts in that form, or pass clean_caption=False where it is offered."
     )
 
 

@@ -1,90 +1,332 @@
-"""The tokens that a text encoder reads from a prompt, and where in the prompt they stand."""
+"""The tokens that a text encoder reads from a prompt, and where in the prompt they stand.
+
+While a pipeline encodes its prompts, its tokenizers are listened to: so it is known what they were
+given (a chat template around the prompt, for instance) and what they made of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import Subword
 
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as a tokenizer read it.
+
+    Attributes
+    ----------
+    text
+        What the tokenizer was given.
+    ids
+        The tokens, padding and special tokens included.
+    mask
+        1 for each token, 0 for padding.
+    special
+        Whether a token was added by the tokenizer, and stands for no text.
+    spans
+        Each token's character offsets in the text; None where the tokenizer does not know them.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    mask: tuple[int, ...]
+    special: tuple[bool, ...]
+    spans: tuple[Span, ...] | None
+
 
 @dataclass(frozen=True)
 class TokenizedPrompt:
-    """A prompt as a text encoder reads it.
+    """A prompt as it reaches the denoiser from a text encoder.
 
     Attributes
     ----------
     prompt
         The text.
     subwords
-        Start token, text tokens and end token in the encoder's order; padding is left out.
+        The tokens in the encoder's order; padding is left out.
     truncated_at
         Offset of the first character that the encoder did not read; None if it read all.
+    length
+        Length of the sequence, padding included.
     """
 
     prompt: str
     subwords: tuple[Subword, ...]
     truncated_at: int | None
+    length: int
 
     @property
     def positions(self) -> list[int]:
-        """The subwords' positions in the encoder's sequence."""
+        """The subwords' positions in the sequence."""
         return [subword.position for subword in self.subwords]
 
 
-def tokenize(tokenizer: Any, prompt: str, length: int) -> TokenizedPrompt:
-    """Tokenize a prompt as a pipeline does, with each token's place in the prompt.
+@contextmanager
+def listening(tokenizers: Sequence[Any]) -> Iterator[list[list[Reading]]]:
+    """Listen to the calls of tokenizers from this thread.
+
+    Calling an object looks `__call__` up in its class, so each tokenizer has, for a time, a subclass
+    of its class. The class itself is not touched.
+
+    Yields
+    ------
+    list of list of Reading
+        For each tokenizer, what it read, in order; filled while the block runs.
+    """
+    heard: list[list[Reading]] = [[] for _ in tokenizers]
+    before = [type(tokenizer) for tokenizer in tokenizers]
+    try:
+        for tokenizer, readings in zip(tokenizers, heard, strict=True):
+            tokenizer.__class__ = _listening_class(type(tokenizer), readings)
+        yield heard
+    finally:
+        for tokenizer, cls in zip(tokenizers, before, strict=True):
+            tokenizer.__class__ = cls
+
+
+def _listening_class(cls: type, readings: list[Reading]) -> type:
+    thread = threading.get_ident()
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = cls.__call__(self, *args, **kwargs)
+        text = args[0] if args else kwargs.get("text")
+        if text is not None and threading.get_ident() == thread:
+            readings.extend(_readings(self, [text] if isinstance(text, str) else text, output))
+        return output
+
+    return type(cls.__name__, (cls,), {"__call__": call, "__module__": cls.__module__})
+
+
+def _readings(tokenizer: Any, texts: Sequence[str], output: Any) -> Iterator[Reading]:
+    encodings = getattr(output, "encodings", None)
+    if encodings:
+        # Encodings of overflowing tokens, where asked for, come after those of the texts.
+        for text, encoding in zip(texts, encodings, strict=False):
+            yield Reading(
+                text,
+                tuple(encoding.ids),
+                tuple(encoding.attention_mask),
+                tuple(bool(is_special) for is_special in encoding.special_tokens_mask),
+                tuple(encoding.offsets),
+            )
+        return
+    rows = _as_lists(output["input_ids"])
+    given_masks = output.get("attention_mask") if hasattr(output, "get") else None
+    masks = [[1] * len(row) for row in rows] if given_masks is None else _as_lists(given_masks)
+    added = set(tokenizer.all_special_ids)
+    for text, ids, mask in zip(texts, rows, masks, strict=False):
+        special = tuple(each in added for each in ids)
+        yield Reading(text, tuple(ids), tuple(mask), special, None)
+
+
+def _as_lists(ids: Any) -> list[list[int]]:
+    rows = ids.tolist() if isinstance(ids, torch.Tensor) else list(ids)
+    return [rows] if rows and isinstance(rows[0], int) else rows
+
+
+def find_prompts(
+    tokenizer: Any, prompts: Sequence[str], readings: Sequence[Reading]
+) -> list[Reading] | None:
+    """Find what a tokenizer read for the prompts among all that it read.
+
+    Returns
+    -------
+    list of Reading or None
+        One per prompt: the first in a row whose texts are the prompts, or else which contain them.
+    """
+    n = len(prompts)
+    runs = [list(readings[start : start + n]) for start in range(len(readings) - n + 1)]
+    for fits in (
+        lambda prompt, text: text in (prompt, *(each for each, _ in _variants(prompt))),
+        lambda prompt, text: locate(tokenizer, prompt, text) is not None,
+    ):
+        for run in runs:
+            if all(fits(p, reading.text) for p, reading in zip(prompts, run, strict=True)):
+                return run
+    return None
+
+
+def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[Span], Span | None] | None:
+    """Find a prompt in the text that a tokenizer was given.
+
+    The text may be the prompt itself or a template around it, and the prompt in it may have lost its
+    case and the space around it. If it is there several times, the place counts after which the text
+    ends or a special token follows, as is so in chat templates.
+
+    Returns
+    -------
+    callable or None
+        From a span of the text to the span of the prompt, or None where it is outside; None if the
+        prompt is not in the text.
+    """
+    for variant, origin in _variants(prompt):
+        start = _place(tokenizer, variant, text)
+        if start is None:
+            continue
+
+        def to_prompt(
+            span: Span, start: int = start, origin: Sequence[int] = origin
+        ) -> Span | None:
+            first, last = max(span[0] - start, 0), min(span[1] - start, len(origin)) - 1
+            return (origin[first], origin[last] + 1) if first <= last else None
+
+        return to_prompt
+    return None
+
+
+def _variants(prompt: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield a prompt as pipelines rewrite it, and where each character stood in the original."""
+    places = list(range(len(prompt)))
+    yield prompt, places
+    stripped = prompt.strip()
+    skipped = len(prompt) - len(prompt.lstrip())
+    yield stripped, places[skipped : skipped + len(stripped)]
+    # Some characters become two in lower case.
+    lowered = [(low, skipped + i) for i, each in enumerate(stripped) for low in each.lower()]
+    if len(lowered) == len(stripped.lower()):
+        yield stripped.lower(), [place for _, place in lowered]
+
+
+def _place(tokenizer: Any, prompt: str, text: str) -> int | None:
+    if prompt == text or not prompt:
+        return 0
+    places, start = [], text.find(prompt)
+    while start >= 0:
+        places.append(start)
+        start = text.find(prompt, start + 1)
+    if len(places) > 1:
+        special = tuple(map(str, getattr(tokenizer, "added_tokens_encoder", {}))) + tuple(
+            map(str, tokenizer.all_special_tokens)
+        )
+        for place in places:
+            rest = text[place + len(prompt) :].lstrip()
+            if not rest or rest.startswith(special):
+                return place
+        return None
+    return places[0] if places else None
+
+
+def read_prompt(
+    tokenizer: Any, reading: Reading, prompt: str, kept: Sequence[int | None]
+) -> TokenizedPrompt:
+    """Say which tokens of a prompt reach the denoiser, and where in the prompt they stand.
 
     Parameters
     ----------
     tokenizer
-        A fast tokenizer of transformers, that is, one which knows character offsets.
+        A tokenizer of transformers.
+    reading
+        What it read for the prompt.
     prompt
         The text, as the user wrote it.
-    length
-        Number of positions of the encoder's sequence, which the prompt is padded or cut to.
+    kept
+        The positions of the reading that reach the denoiser, in order; None for padding.
 
     Raises
     ------
     TraceError
-        If the tokenizer has no character offsets.
+        If it is not known where in the prompt the tokens stand.
     """
-    if not getattr(tokenizer, "is_fast", False):
+    to_prompt = locate(tokenizer, prompt, reading.text)
+    if to_prompt is None:
         raise TraceError(
-            "Expected a tokenizer that knows the character offsets of its tokens (a fast one), but "
-            f"{type(tokenizer).__name__} does not: its tokens cannot be matched with words. "
-            "Load the pipeline with the fast version of the tokenizer, where there is one."
+            f"Expected the tokenizer to be given {prompt!r}, but it was given {reading.text!r}."
         )
-    read = tokenizer(
-        prompt,
-        padding="max_length",
-        max_length=length,
-        truncation=True,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=True,
-    )
-    texts = tokenizer.convert_ids_to_tokens(read["input_ids"])
+    if reading.spans is None:
+        reading = replace(reading, spans=_decoded_spans(tokenizer, reading))
+    assert reading.spans is not None
+    texts = tokenizer.convert_ids_to_tokens(list(reading.ids))
     starters = {tokenizer.bos_token_id, tokenizer.cls_token_id} - {None}
     subwords = []
-    for position, (start, end) in enumerate(read["offset_mapping"]):
-        if not read["attention_mask"][position]:
+    for position, source in enumerate(kept):
+        if source is None or not reading.mask[source]:
             continue
-        if not read["special_tokens_mask"][position]:
-            subwords.append(Subword(position, texts[position], start, end, "text"))
-        elif read["input_ids"][position] in starters:
-            subwords.append(Subword(position, texts[position], 0, 0, "start"))
+        span = None if reading.special[source] else to_prompt(reading.spans[source])
+        if span is not None:
+            subwords.append(Subword(position, texts[source], *span, "text"))
+        elif not reading.special[source]:
+            subwords.append(Subword(position, texts[source], 0, 0, "template"))
+        elif reading.ids[source] in starters:
+            subwords.append(Subword(position, texts[source], 0, 0, "start"))
         else:
-            subwords.append(Subword(position, texts[position], 0, 0, "end"))
+            subwords.append(Subword(position, texts[source], 0, 0, "end"))
+    return TokenizedPrompt(
+        prompt,
+        tuple(subwords),
+        _truncated_at(tokenizer, reading, to_prompt, subwords),
+        len(kept),
+    )
+
+
+def _truncated_at(
+    tokenizer: Any,
+    reading: Reading,
+    to_prompt: Callable[[Span], Span | None],
+    subwords: Sequence[Subword],
+) -> int | None:
+    """Return the offset of the first token of the prompt after those that were kept."""
     n_read = sum(subword.kind == "text" for subword in subwords)
-    return TokenizedPrompt(prompt, tuple(subwords), _truncated_at(tokenizer, prompt, n_read))
+    if getattr(tokenizer, "is_fast", False):
+        # verbose=False: a prompt that is too long for the encoder is expected here.
+        whole = tokenizer(
+            reading.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+    else:
+        ids = tokenizer(reading.text, add_special_tokens=False, verbose=False)["input_ids"]
+        n = len(ids)
+        alone = Reading(reading.text, tuple(ids), (1,) * n, (False,) * n, None)
+        whole = _decoded_spans(tokenizer, alone)
+    spans = [span for each in whole if (span := to_prompt(tuple(each))) is not None]
+    end = max((subword.end for subword in subwords if subword.kind == "text"), default=0)
+    left_out = [span for span in spans if span[0] >= end]
+    return left_out[0][0] if len(spans) > n_read and left_out else None
 
 
-def _truncated_at(tokenizer: Any, prompt: str, n_read: int) -> int | None:
-    """Return the offset of the first token after the `n_read` tokens that the encoder read."""
-    # verbose=False: a prompt that is too long for the encoder is expected here.
-    whole = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
-        "offset_mapping"
+def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:
+    """Find the offsets of tokens by decoding one more token at a time.
+
+    This is exact or refused: what is decoded must be the text, or its beginning where the text was
+    truncated.
+    """
+    spans = [(0, 0)] * len(reading.ids)
+    places = [
+        place
+        for place, (is_read, special) in enumerate(zip(reading.mask, reading.special, strict=True))
+        if is_read and not special
     ]
-    return whole[n_read][0] if len(whole) > n_read else None
+    ids = [reading.ids[place] for place in places]
+    options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    decoded = [tokenizer.decode(ids[:n], **options) for n in range(len(ids) + 1)]
+    skipped = len(reading.text) - len(reading.text.lstrip())
+    # A decoder may drop the space before the text.
+    lead = 0 if reading.text.startswith(decoded[-1]) else skipped
+    if not reading.text[lead:].startswith(decoded[-1]):
+        raise TraceError(
+            "Expected a tokenizer that knows the character offsets of its tokens, or whose tokens "
+            f"decode to the text, but {type(tokenizer).__name__} makes {decoded[-1]!r} of "
+            f"{reading.text!r}: its tokens cannot be matched with words. Load the pipeline with the "
+            "fast version of the tokenizer, where there is one."
+        )
+    start = 0
+    for n, place in enumerate(places, start=1):
+        # A token may be part of a character only: then it has the span of all the parts.
+        whole = next(
+            m
+            for m in range(n, len(decoded))
+            if m == len(ids) or (len(decoded[m]) > start and decoded[-1].startswith(decoded[m]))
+        )
+        spans[place] = (lead + start, lead + len(decoded[whole]))
+        if whole == n:
+            start = len(decoded[n])
+    return tuple(spans)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from weakref import WeakSet
@@ -98,6 +99,7 @@ class Trace:
         self._recorder = Recorder(pipe, family, attentions, layer_selector(layers))
         self._tap = Tap(self._denoiser, attentions, self._recorder)
         self._methods = WrappedMethods(pipe)
+        self._sizes = WrappedMethods(getattr(pipe, "image_processor", None))
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -110,11 +112,15 @@ class Trace:
             undo.callback(self._recorder.give_up)
             undo.callback(self._tap.detach)
             undo.callback(self._methods.restore)
+            undo.callback(self._sizes.restore)
             undo.callback(_TRACED.discard, self._denoiser)
             _TRACED.add(self._denoiser)
             self._tap.attach()
+            self._methods.wrap("check_inputs", self._recorder.starting)
+            self._sizes.wrap("classify_height_width_bin", self._recorder.choosing_size)
             self._methods.wrap("encode_prompt", self._recorder.encoding)
             self._methods.wrap("prepare_latents", self._recorder.preparing)
+            self._methods.wrap("prepare_intermediate_images", self._recorder.preparing)
             # Every pipeline calls this last, so a drawing that gets here was not interrupted.
             self._methods.wrap("maybe_free_model_hooks", self._recorder.finishing)
             self._undo = undo.pop_all()
@@ -206,9 +212,7 @@ class Trace:
         if isinstance(given, Sentence):
             given = [given]
         given = list(given.values() if isinstance(given, Mapping) else given)
-        prompts = list(
-            dict.fromkeys(each.prompt for drawing in drawings for each in drawing.prompts)
-        )
+        prompts = list(dict.fromkeys(prompt for drawing in drawings for prompt in drawing.prompts))
         unknown = [sentence.text for sentence in given if sentence.text not in prompts]
         if unknown:
             raise TraceError(
@@ -236,18 +240,27 @@ def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -
     kept = {position: row for row, position in enumerate(drawing.positions)}
     values = drawing.sums.mean_maps()
     result = []
+    several = len(drawing.blocks) > 1
     for image in range(drawing.n_images):
-        read = drawing.prompts[image // drawing.images_per_prompt]
-        sentence = sentences[read.prompt]
-        rows = [kept[position] for position in read.positions]
+        known = drawing.provenance(image)
+        index = known["prompt_index"]
+        sentence = sentences[drawing.prompts[index]]
+        read = {block.encoder: (block.start, block.prompts[index]) for block in drawing.blocks}
+        rows = [kept[start + place] for start, each in read.values() for place in each.positions]
         result.append(
             HeatMaps(
                 xr.DataArray(np.ascontiguousarray(values[image, rows]), dims=("token", "y", "x")),
-                read.subwords,
+                [
+                    replace(subword, encoder=name if several else "")
+                    for name, (_, each) in read.items()
+                    for subword in each.subwords
+                ],
                 sentence,
-                image_size=drawing.image_size,
-                truncated_at=read.truncated_at,
-                provenance=drawing.provenance(image) | {"call": call, "parser": sentence.parser},
+                image_size=(known["height"], known["width"]),
+                truncated_at={name: each.truncated_at for name, (_, each) in read.items()}
+                if several
+                else next(each.truncated_at for _, each in read.values()),
+                provenance=known | {"call": call, "parser": sentence.parser},
             )
         )
     return result

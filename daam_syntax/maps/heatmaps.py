@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -83,7 +83,8 @@ class HeatMaps:
     image_size
         Height and width of the image, pixels.
     truncated_at
-        Character offset from which the encoder read nothing more; None if it read all.
+        Character offset from which the encoder read nothing more; None if it read all. Where there are several
+        encoders, such an offset for each, by the name that its subwords have.
     provenance
         Where the maps come from: model, seed, steps, scheduler, ... (must be JSON-able to be saved).
 
@@ -100,10 +101,13 @@ class HeatMaps:
         sentence: Sentence,
         image_size: tuple[int, int],
         *,
-        truncated_at: int | None = None,
+        truncated_at: int | Mapping[str, int | None] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         problems = []
+        limits = truncated_at if isinstance(truncated_at, Mapping) else {"": truncated_at}
+        if unknown := {s.encoder for s in subwords} - set(limits):
+            problems.append(f"truncated_at must be known of the encoders {sorted(unknown)}")
         if tuple(data.dims) != ("token", "y", "x"):
             problems.append(f"dims must be ('token', 'y', 'x'), but are {tuple(data.dims)}")
         elif data.sizes["token"] != len(subwords):
@@ -120,14 +124,45 @@ class HeatMaps:
         coordinates = {
             "token": [s.position for s in self.subwords],
             "subword": ("token", [s.text for s in self.subwords]),
+            "encoder": ("token", [s.encoder for s in self.subwords]),
         }
         self.data = xr.DataArray(
             values, dims=("token", "y", "x"), coords=coordinates, name="attention probability"
         )
         self.sentence = sentence
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.truncated_at = truncated_at
+        self.truncated_by: Mapping[str, int | None] = MappingProxyType(dict(limits))
         self.provenance: Mapping[str, Any] = MappingProxyType(dict(provenance or {}))
+
+    @property
+    def truncated_at(self) -> int | None:
+        """Character offset from which no encoder read anything more; None if one read all."""
+        limits = list(self.truncated_by.values())
+        return None if None in limits else max(limit for limit in limits if limit is not None)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the text encoders whose subwords these are; empty where there is only one."""
+        return tuple(name for name in self.truncated_by if name)
+
+    def encoder(self, name: str) -> HeatMaps:
+        """Return the maps of one text encoder's subwords.
+
+        Raises
+        ------
+        WordError
+            If these are not the maps of several encoders, or there is none of this name.
+        """
+        if name not in self.encoders:
+            having = ", ".join(map(repr, self.encoders)) or "one encoder without a name"
+            raise WordError(f"Expected one of the text encoders {having}, but got {name!r}.")
+        rows = [row for row, subword in enumerate(self.subwords) if subword.encoder == name]
+        return self._with(
+            data=self.data[{"token": rows}],
+            subwords=[replace(self.subwords[row], encoder="") for row in rows],
+            truncated_at=self.truncated_by[name],
+            provenance={**self.provenance, "encoders": [name]},
+        )
 
     @property
     def prompt(self) -> str:
@@ -158,6 +193,9 @@ class HeatMaps:
 
     def word(self, word: int | str) -> HeatMap:
         """Return a word's map: the mean over its subwords (Tang et al. 2023).
+
+        Where the model has several text encoders, it is the mean over those that have the word, each with the
+        mean over its own subwords.
 
         Parameters
         ----------
@@ -190,8 +228,14 @@ class HeatMaps:
                 )
         if not chosen:
             return np.zeros((0, *self.grid), dtype=np.float32)
+        return np.stack([self._word(self.words[i].subwords) for i in chosen])
+
+    def _word(self, rows: Sequence[int]) -> np.ndarray:
+        by_encoder: dict[str, list[int]] = {}
+        for row in rows:
+            by_encoder.setdefault(self.subwords[row].encoder, []).append(row)
         values = self.data.values
-        return np.stack([values[list(self.words[i].subwords)].mean(axis=0) for i in chosen])
+        return np.mean([values[own].mean(axis=0) for own in by_encoder.values()], axis=0)
 
     def subword(self, row: int) -> HeatMap:
         """Return the map of ``subwords[row]``; special tokens have maps too."""
@@ -259,10 +303,14 @@ class HeatMaps:
             "subwords": self.subwords,
             "sentence": self.sentence,
             "image_size": self.image_size,
-            "truncated_at": self.truncated_at,
+            "truncated_at": self._limits(),
             "provenance": self.provenance,
         }
         return HeatMaps(**{**parts, **changes})
+
+    def _limits(self) -> int | dict[str, int | None] | None:
+        """Return `truncated_at` as it was given."""
+        return dict(self.truncated_by) if self.encoders else self.truncated_at
 
     def save(self, path: str | Path) -> None:
         """Write everything into one compressed ``.npz`` file, whole or not at all.
@@ -273,10 +321,10 @@ class HeatMaps:
             If it cannot be written.
         """
         header = {
-            "subwords": [vars(s) for s in self.subwords],
+            "subwords": [_as_dict(s) for s in self.subwords],
             "sentence": self.sentence.to_dict(),
             "image_size": self.image_size,
-            "truncated_at": self.truncated_at,
+            "truncated_at": self._limits(),
             "provenance": dict(self.provenance),
         }
         files.write(Path(path), self.data.values, header)
@@ -316,3 +364,9 @@ class HeatMaps:
         ]
         top = max((float(m.max()) for m in mapped.values()), default=1.0)
         return html.strip(cells, top)
+
+
+def _as_dict(subword: Subword) -> dict[str, Any]:
+    """Return a subword's fields for a file; the encoder only where there are several."""
+    fields = vars(subword)
+    return fields if subword.encoder else {k: v for k, v in fields.items() if k != "encoder"}

@@ -18,20 +18,24 @@ class Subword:
     Attributes
     ----------
     position
-        Its place in the encoder's sequence, from 0.
+        Its place in the encoder's sequence, as the denoiser sees it, from 0.
     text
         As the tokenizer writes it, for instance ``"cat</w>"``.
     start, end
         Character offsets into the prompt, end exclusive; equal for a special token.
     kind
-        "text", or "start" and "end" for the special tokens around it.
+        "text"; "start" and "end" for the special tokens around it; "template" for what a pipeline writes around
+        the prompt (a system prompt, say).
+    encoder
+        The text encoder, where the model has several whose tokens it attends to; "" where it has one.
     """
 
     position: int
     text: str
     start: int
     end: int
-    kind: Literal["text", "start", "end"] = "text"
+    kind: Literal["text", "start", "end", "template"] = "text"
+    encoder: str = ""
 
 
 @dataclass(frozen=True)

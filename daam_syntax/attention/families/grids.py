@@ -1,0 +1,97 @@
+"""The grid of a layer's pixels and the size of the picture, read from the denoiser's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+def halved_grid(size: Size, n_queries: int) -> Size | None:
+    """Halve a grid, rounding up, until it has as many cells as there are queries.
+
+    This is what the strided convolutions between a UNet's levels do to the latents.
+
+    Parameters
+    ----------
+    size
+        Height and width of the latents.
+    n_queries
+        The number of cells that is wanted.
+
+    Returns
+    -------
+    tuple[int, int] or None
+        Height and width of the grid; None if no number of halvings gives that many cells.
+    """
+    height, width = size
+    while height * width > n_queries:
+        height, width = -(-height // 2), -(-width // 2)
+    return (height, width) if height * width == n_queries else None
+
+
+def latent_size(inputs: Mapping[str, Any]) -> Size:
+    """Return the size of latents that are a map of (row, channel, y, x)."""
+    latents = inputs["sample"] if "sample" in inputs else inputs["hidden_states"]
+    height, width = latents.shape[-2:]
+    return int(height), int(width)
+
+
+def halvings(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+    """Return the grid of a model that halves its latents, or divides them into patches of 2, 4 ..."""
+    return halved_grid(latent_size(inputs), n_pixels)
+
+
+def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+    """Return the grid of a transformer that divides its latents into square patches."""
+    side = int(pipe.transformer.config.patch_size)
+    height, width = latent_size(inputs)
+    return _if_it_fits((height // side, width // side), n_pixels)
+
+
+def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+    """Return the size of the picture that the VAE makes of latents (1 x where there is none)."""
+    factor = getattr(pipe, "vae_scale_factor", 1)
+    height, width = latent_size(inputs)
+    return height * factor, width * factor
+
+
+def image_ids(inputs: Mapping[str, Any]) -> Size:
+    """Return the grid of packed latents whose positions are given as ids (..., (t, y, x, ...))."""
+    height, width = inputs["img_ids"].reshape(-1, inputs["img_ids"].shape[-1])[:, 1:3].amax(0) + 1
+    return int(height), int(width)
+
+
+def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+    """Return the grid of packed latents from their ids."""
+    return _if_it_fits(image_ids(inputs), n_pixels)
+
+
+def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+    """Return the size of the picture: every id stands for 2 x 2 latents."""
+    height, width = image_ids(inputs)
+    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
+
+
+def image_shape(inputs: Mapping[str, Any]) -> Size:
+    """Return the grid of packed latents whose shapes (frames, y, x) are given."""
+    shape = inputs["img_shapes"][0]
+    _, height, width = shape[0] if isinstance(shape, list) else shape
+    return int(height), int(width)
+
+
+def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+    """Return the grid of packed latents from their shapes."""
+    return _if_it_fits(image_shape(inputs), n_pixels)
+
+
+def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+    """Return the size of the picture: every cell stands for 2 x 2 latents."""
+    height, width = image_shape(inputs)
+    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
+
+
+def _if_it_fits(grid: Size, n_pixels: int) -> Size | None:
+    return grid if grid[0] * grid[1] == n_pixels else None

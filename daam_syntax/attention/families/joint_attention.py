@@ -1,0 +1,171 @@
+"""Transformers in which pixels and text attend to each other in one attention."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from daam_syntax.attention.families import grids
+from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
+from daam_syntax.attention.families.layouts import CallSizes, Split, image_first, text_first
+
+SD3: Final = Family(
+    name="Stable Diffusion 3",
+    denoiser_classes=("SD3Transformer2DModel",),
+    encoders=(
+        TextEncoder(name="clip", tokenizers=("tokenizer", "tokenizer_2")),  # joined on the features
+        TextEncoder(name="t5", tokenizers=("tokenizer_3",), prompts=("prompt_3", "prompt")),
+    ),
+    is_text_attention=ends_with(".attn"),
+    layout=image_first,
+    guidance="unconditional-first",
+    grid=grids.patches,
+    image_size=grids.latents_decoded,
+    is_extra_call=lambda inputs: inputs.get("skip_layers") is not None,  # skip-layer guidance
+)
+
+AURA_FLOW: Final = Family(
+    name="AuraFlow",
+    denoiser_classes=("AuraFlowTransformer2DModel",),
+    encoders=(TextEncoder(name="t5"),),
+    is_text_attention=ends_with(".attn"),
+    layout=functools.partial(text_first, registers=8),
+    guidance="unconditional-first",
+    grid=grids.patches,
+    image_size=grids.latents_decoded,
+)
+
+FLUX: Final = Family(
+    name="Flux",
+    denoiser_classes=("FluxTransformer2DModel",),
+    # CLIP gives one pooled vector only, which is no key.
+    encoders=(TextEncoder(name="t5", tokenizers=("tokenizer_2",), prompts=("prompt_2", "prompt")),),
+    is_text_attention=ends_with(".attn"),
+    layout=text_first,
+    guidance="by-text",
+    grid=grids.from_image_ids,
+    image_size=grids.image_ids_decoded,
+)
+
+CHROMA: Final = Family(
+    name="Chroma",
+    denoiser_classes=("ChromaTransformer2DModel",),
+    encoders=(TextEncoder(name="t5"),),
+    is_text_attention=ends_with(".attn"),
+    layout=text_first,
+    guidance="by-text",
+    grid=grids.from_image_ids,
+    image_size=grids.image_ids_decoded,
+)
+
+FLUX_2: Final = Family(
+    name="Flux 2",
+    denoiser_classes=("Flux2Transformer2DModel",),
+    encoders=(TextEncoder(name="text"),),  # Mistral or Qwen
+    is_text_attention=ends_with(".attn"),
+    layout=text_first,
+    guidance="by-text",
+    grid=grids.from_image_ids,
+    image_size=grids.image_ids_decoded,
+)
+
+
+def _without_template(
+    mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
+) -> Sequence[int | None]:
+    """Drop the padding and a fixed number of tokens before the prompt."""
+    read = [position for position, is_read in enumerate(mask) if is_read]
+    return read[pipe.prompt_template_encode_start_idx :][: arguments["max_sequence_length"]]
+
+
+QWEN_IMAGE: Final = Family(
+    name="Qwen-Image",
+    denoiser_classes=("QwenImageTransformer2DModel",),
+    encoders=(TextEncoder(name="qwen", kept=_without_template),),
+    is_text_attention=ends_with(".attn"),
+    layout=text_first,
+    guidance="by-text",
+    grid=grids.from_image_shapes,
+    image_size=grids.image_shapes_decoded,
+)
+
+
+def _padded_left(
+    mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
+) -> Sequence[int | None]:
+    """Keep everything, after padding on the left to a multiple of 16."""
+    return [*[None] * (-len(mask) % 16), *range(len(mask))]
+
+
+COGVIEW_4: Final = Family(
+    name="CogView4",
+    denoiser_classes=("CogView4Transformer2DModel",),
+    encoders=(TextEncoder(name="glm", kept=_padded_left),),
+    is_text_attention=ends_with(".attn1"),
+    layout=text_first,
+    guidance="by-text",
+    grid=grids.patches,
+    image_size=grids.latents_decoded,
+)
+
+
+def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[Split] | None:
+    """Describe joint attention in which each row's pixels follow its unmasked text at once."""
+    lengths = [int(length) for length in inputs["encoder_attention_mask"].sum(dim=1)]
+    n_pixels = sizes.keys - max(lengths)
+    if sizes.queries != sizes.keys or n_pixels < 1:
+        return None
+    return [Split(slice(length, length + n_pixels), slice(0, length)) for length in lengths]
+
+
+LUMINA_2: Final = Family(
+    name="Lumina 2",
+    denoiser_classes=("Lumina2Transformer2DModel",),
+    encoders=(TextEncoder(name="gemma"),),
+    is_text_attention=lambda path, module: path.startswith("layers.") and path.endswith(".attn"),
+    layout=_ragged_text_first,
+    guidance="by-text",
+    grid=grids.patches,
+    image_size=grids.latents_decoded,
+)
+
+_Z_PATCH: Final = 2
+_Z_MULTIPLE: Final = 32  # pixels and text are each filled up to a multiple of this
+
+
+def _unmasked(mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]) -> Sequence[int | None]:
+    return [position for position, is_read in enumerate(mask) if is_read]
+
+
+def _z_grid(inputs: Mapping[str, Any]) -> grids.Size:
+    height, width = inputs["x"][0].shape[-2:]
+    return height // _Z_PATCH, width // _Z_PATCH
+
+
+def _filled_image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> Split | None:
+    """Describe joint attention of pixels and text that are each filled up to a multiple of 32."""
+    height, width = _z_grid(inputs)
+    n_pixels = height * width
+    start = n_pixels + -n_pixels % _Z_MULTIPLE
+    if sizes.queries != sizes.keys or sizes.keys < start + sizes.text:
+        return None
+    return Split(slice(0, n_pixels), slice(start, start + sizes.text))
+
+
+Z_IMAGE: Final = Family(
+    name="Z-Image",
+    denoiser_classes=("ZImageTransformer2DModel",),
+    encoders=(TextEncoder(name="qwen", kept=_unmasked),),
+    is_text_attention=lambda path, module: (
+        path.startswith("layers.") and path.endswith(".attention")
+    ),
+    layout=_filled_image_first,
+    guidance="conditional-first",
+    grid=lambda pipe, inputs, n_pixels: _z_grid(inputs),
+    image_size=lambda pipe, inputs: tuple(
+        n * _Z_PATCH * pipe.vae_scale_factor for n in _z_grid(inputs)
+    ),
+    timestep="t",
+    text="cap_feats",
+)

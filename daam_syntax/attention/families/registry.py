@@ -1,0 +1,149 @@
+"""The families that are known, and finding a pipeline's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from daam_syntax.attention.families.cross_attention import HUNYUAN_DIT, PIXART, PRX, SANA
+from daam_syntax.attention.families.description import Family, TextEncoder, is_cross_attention
+from daam_syntax.attention.families.grids import halvings, latents_decoded
+from daam_syntax.attention.families.joint_attention import (
+    AURA_FLOW,
+    CHROMA,
+    COGVIEW_4,
+    FLUX,
+    FLUX_2,
+    LUMINA_2,
+    QWEN_IMAGE,
+    SD3,
+    Z_IMAGE,
+)
+from daam_syntax.attention.families.layouts import cross
+from daam_syntax.attention.families.unets import UNET
+from daam_syntax.errors import TraceError
+
+FAMILIES: list[Family] = [
+    UNET,
+    PIXART,
+    SANA,
+    HUNYUAN_DIT,
+    PRX,
+    SD3,
+    AURA_FLOW,
+    FLUX,
+    CHROMA,
+    FLUX_2,
+    QWEN_IMAGE,
+    COGVIEW_4,
+    LUMINA_2,
+    Z_IMAGE,
+]
+"""The families that can be traced; see `register_family`."""
+
+_DENOISERS = ("unet", "transformer", "prior")
+
+
+def register_family(family: Family) -> Family:
+    """Make a family of models known, so that `trace` works with its pipelines.
+
+    The last one that was registered counts first, also before those that are known from the start.
+
+    Parameters
+    ----------
+    family
+        Its description.
+
+    Returns
+    -------
+    Family
+        The same.
+
+    Examples
+    --------
+    A transformer in which the text comes before the pixels, and which guides by a second call:
+
+    >>> from daam_syntax.attention import Family, TextEncoder, families, register_family
+    >>> family = register_family(
+    ...     Family(
+    ...         name="My model",
+    ...         denoiser_classes=("MyTransformer2DModel",),
+    ...         encoders=(TextEncoder(name="t5"),),
+    ...         is_text_attention=lambda path, module: path.endswith(".attn"),
+    ...         layout=families.text_first,
+    ...         guidance="by-text",
+    ...         grid=lambda pipe, inputs, n_pixels: tuple(
+    ...             n // 2 for n in inputs["hidden_states"].shape[-2:]
+    ...         ),
+    ...         image_size=lambda pipe, inputs: tuple(
+    ...             8 * n for n in inputs["hidden_states"].shape[-2:]
+    ...         ),
+    ...     )
+    ... )
+    >>> families.FAMILIES.remove(family)
+    """
+    FAMILIES.insert(0, family)
+    return family
+
+
+def family_of(pipe: Any) -> Family:
+    """Find the family of a pipeline.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline.
+
+    Returns
+    -------
+    Family
+        The first of `FAMILIES` whose denoiser the pipeline has; otherwise, for a denoiser with
+        diffusers' plain cross-attention, a description made for it.
+
+    Raises
+    ------
+    TraceError
+        If no description fits and the denoiser has no plain cross-attention.
+    """
+    for family in FAMILIES:
+        if getattr(pipe, family.denoiser, None) is None:
+            continue
+        classes = {cls.__name__ for cls in type(family.denoiser_of(pipe)).__mro__}
+        if classes.intersection(family.denoiser_classes):
+            return family
+    for name in _DENOISERS:
+        module = getattr(pipe, name, None)
+        module = getattr(module, "_orig_mod", module)
+        if isinstance(module, nn.Module) and any(
+            is_cross_attention(path, each) for path, each in module.named_modules()
+        ):
+            return _plain(name, type(module).__name__)
+    denoisers = [
+        f"{name}: {type(module).__name__}"
+        for name in _DENOISERS
+        if (module := getattr(pipe, name, None)) is not None
+    ]
+    known = ", ".join(name for family in FAMILIES for name in family.denoiser_classes)
+    raise TraceError(
+        "Expected a text-to-image pipeline with plain cross-attention, or with one of these "
+        f"denoisers: {known}; but got {type(pipe).__name__} ({', '.join(denoisers) or 'no denoiser'}). "
+        "To trace it, describe its family: hand daam_syntax.attention.register_family a "
+        "daam_syntax.attention.Family that says where its denoiser and tokenizers are, which modules "
+        "attend to text, how their keys and pixels are laid out, and how guidance is done."
+    )
+
+
+def _plain(denoiser: str, denoiser_class: str) -> Family:
+    """Describe an unknown model with plain cross-attention; nothing is taken for granted."""
+    return Family(
+        name=denoiser_class,
+        denoiser=denoiser,
+        denoiser_classes=(denoiser_class,),
+        encoders=(TextEncoder(name="text"),),
+        is_text_attention=is_cross_attention,
+        layout=cross,
+        guidance="by-text",
+        grid=halvings,
+        image_size=latents_decoded,
+    )

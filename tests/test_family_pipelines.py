@@ -1,0 +1,190 @@
+"""Every family of models: whole tiny pipelines, traced, against a softmax by hand."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from attention_reference import CallsWithin
+from family_cases import CASES
+from family_pipelines import make
+
+from daam_syntax.attention import trace
+from daam_syntax.errors import TraceError
+
+CAT = "a red cat"
+OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
+SQUARE, OBLONG = (64, 64), (64, 96)
+
+each_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+pipeline = functools.cache(make)
+
+
+def draw(case, prompts, *, guided=True, size=OBLONG, per_prompt=1, steps=1, **options):
+    pipe = pipeline(case.name)
+    arguments = {
+        "height": size[0],
+        "width": size[1],
+        "num_inference_steps": steps,
+        "num_images_per_prompt": per_prompt,
+        "generator": torch.Generator().manual_seed(7),
+        "output_type": "pt",
+        **case.arguments,
+        **(case.guided if guided else case.unguided),
+    }
+    if "negative_prompt" in arguments:
+        arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
+    return pipe(list(prompts), **arguments | options).images
+
+
+def traced(case, prompts, **options):
+    with trace(pipeline(case.name)) as recording:
+        images = draw(case, prompts, **options)
+    return images, recording.heat_maps()
+
+
+def conditional(case, call_index, n_rows, n_images):
+    """Return the rows of a call of the denoiser that are drawn from the prompts, by the table."""
+    if case.calls == "first call":
+        return slice(0, n_images) if call_index % 2 == 0 else None
+    return slice(n_images, n_rows) if case.calls == "second half" else slice(0, n_images)
+
+
+def reference(case, drawing, n_images, grid, guided):
+    """Mean shares of attention of the rows that are drawn from the prompts, (row, pixel, text key)."""
+    n_pixels, shares = grid[0] * grid[1], []
+    for index, calls in enumerate(drawing):
+        n_rows = calls[0].query.shape[0]
+        rows = conditional(case, index, n_rows, n_images) if guided else slice(0, n_images)
+        if rows is None:
+            continue
+        for call in calls:
+            pixels, text = case.where(call.query.shape[2], n_pixels)
+            whole = call.shares()[rows, pixels : pixels + n_pixels]
+            shares.append(whole[..., text:])
+    return torch.stack(shares).mean(dim=0)
+
+
+@each_family
+@pytest.mark.parametrize("size", [SQUARE, OBLONG], ids=["square", "oblong"])
+@pytest.mark.parametrize("batch", [([CAT], 1), ([OWL, CAT], 2)], ids=["1x1", "2x2"])
+@pytest.mark.parametrize("guided", [True, False], ids=["guided", "unguided"])
+def test_images_are_the_same_to_the_bit_and_maps_are_right(case, guided, batch, size):
+    prompts, per_prompt = batch
+    pipe = pipeline(case.name)
+    options = {"size": size, "guided": guided, "per_prompt": per_prompt}
+    watch = CallsWithin(pipe.transformer, case.modules)
+    untraced = watch.during(lambda: draw(case, prompts, **options))
+    images, maps = traced(case, prompts, **options)
+    assert torch.equal(images, untraced)
+    assert untraced.isfinite().all()
+    n, grid = len(images), (size[0] // case.cell, size[1] // case.cell)
+    assert len(maps) == n == len(prompts) * per_prompt
+    expected = reference(case, watch.drawing, n, grid, guided).numpy()
+    starts = dict(zip(case.encoders, np.cumsum([0, *case.encoders.values()]), strict=False))
+    for row, each in enumerate(maps):
+        assert each.prompt == prompts[row // per_prompt]
+        assert (each.image_size, each.grid) == (size, grid)
+        assert each.provenance["guided"] is guided
+        assert [word.status for word in each.words] == ["mapped"] * len(each)
+        keys = [starts[s.encoder or next(iter(starts))] + s.position for s in each.subwords]
+        by_hand = expected[row][:, keys].T.reshape(-1, *grid)
+        np.testing.assert_allclose(each.data, by_hand, atol=1e-6)
+
+
+@each_family
+def test_each_image_has_the_text_of_its_prompt(case):
+    """The text that the denoiser is given for an image of a batch is that of its single run."""
+
+    def text_of(prompts, per_prompt):
+        watch = CallsWithin(pipeline(case.name).transformer, case.modules)
+        watch.during(lambda: draw(case, prompts, per_prompt=per_prompt, guided=False))
+        return watch.inputs[0]["encoder_hidden_states"]
+
+    together = text_of([OWL, CAT], 2)
+    for row, prompt in enumerate([OWL, OWL, CAT, CAT]):
+        (alone,) = text_of([prompt], 1)
+        (maps,) = traced(case, [prompt], guided=False)[1]
+        n = max(subword.position for subword in maps.subwords) + 1
+        torch.testing.assert_close(together[row, :n], alone[:n], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(together[1], together[2], atol=1e-3)
+
+
+def test_two_encoders():
+    """Stable Diffusion 3 attends to CLIP's tokens of a prompt and to T5's."""
+    case = next(each for each in CASES if each.name == "SD3")
+    long = "the red cat and the blue owl and the red strawberry"  # too long for CLIP
+    (maps,) = traced(case, [long])[1]
+    assert maps.encoders == ("clip", "t5")
+    clip, t5 = (maps.encoder(name) for name in maps.encoders)
+    assert clip.truncated_at == long.index("strawberry")
+    assert t5.truncated_at is maps.truncated_at is None
+    assert [word.status for word in clip.words] == ["mapped"] * 10 + ["truncated"]
+    assert len(maps.mapped) == len(t5.mapped) == 11
+    np.testing.assert_array_equal(maps[10].values, t5[10].values)
+    np.testing.assert_allclose(maps[2].values, (clip[2].values + t5[2].values) / 2, atol=1e-7)
+    assert len(clip.subwords) + len(t5.subwords) == len(maps.subwords)
+
+
+def test_a_second_encoder_with_another_prompt_is_left_out():
+    case = next(each for each in CASES if each.name == "SD3")
+    (maps,) = traced(case, [CAT], prompt_3=OWL)[1]
+    assert maps.encoders == ()
+    assert next(subword.text for subword in maps.subwords if subword.kind == "text") == "a</w>"
+    assert OWL in maps.provenance["left_out"]["t5"]
+
+
+def test_words_are_those_of_the_prompt_that_the_denoiser_attends_to():
+    case = next(each for each in CASES if each.name == "Flux")
+    (maps,) = traced(case, [CAT], prompt_2=OWL)[1]
+    assert maps.prompt == OWL
+
+
+def test_equal_prompt_and_negative_prompt():
+    """Both calls of a step are then the same, so it does not matter which is recorded."""
+    case = next(each for each in CASES if each.name == "Flux")
+    (same,) = traced(case, [CAT], true_cfg_scale=4.0, negative_prompt=CAT)[1]
+    (single,) = traced(case, [CAT], guided=False)[1]
+    np.testing.assert_allclose(same.data, single.data, atol=1e-7)
+
+
+def test_text_that_is_changed_while_drawing_is_refused():
+    case = next(each for each in CASES if each.name == "Flux")
+
+    def change(pipe, step, timestep, tensors):
+        return {"prompt_embeds": tensors["prompt_embeds"] + 1}
+
+    options = {
+        "callback_on_step_end": change,
+        "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
+        "steps": 2,
+    }
+    with pytest.raises(TraceError, match="prompts cannot be told from negative prompts"):
+        traced(case, [CAT], **options)
+
+
+def test_a_failed_call_does_not_spoil_the_next():
+    case = next(each for each in CASES if each.name == "Qwen-Image")
+    with trace(pipeline(case.name)) as recording:
+        with pytest.raises(ValueError, match="generators"):
+            draw(case, [CAT], generator=[torch.Generator()] * 3)
+        draw(case, [OWL])
+    assert [maps.prompt for maps in recording.heat_maps()] == [OWL]
+
+
+def test_pictures_that_would_be_cropped_are_refused():
+    case = next(each for each in CASES if each.name == "PixArt-sigma")
+    with pytest.raises(TraceError, match=r"64x96 .*use_resolution_binning=False"):
+        traced(case, [CAT], use_resolution_binning=True)
+    (maps,) = traced(case, [CAT], use_resolution_binning=True, size=SQUARE)[1]
+    assert maps.image_size == SQUARE
+    assert maps.grid[0] == maps.grid[1] > 4
+
+
+def test_captions_that_are_lower_cased_and_stripped():
+    case = next(each for each in CASES if each.name == "PixArt-sigma")
+    (maps,) = traced(case, ["  The red CAT "])[1]
+    spans = [maps.prompt[s.start : s.end] for s in maps.subwords if s.kind == "text"]
+    assert spans == ["The", "red", "CAT"]
