@@ -1,9 +1,19 @@
+import colorspacious
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
-from examples import box, make_maps, make_sentence
+from examples import SUBWORDS, box, make_maps, make_sentence
+from matplotlib.colors import to_rgb
+from readable import assert_readable
 
 from daam_syntax import figures
+from daam_syntax.analysis import measure_pairs, summarize
+from daam_syntax.language import Edge
+from daam_syntax.maps import HeatMaps
+
+COLUMN, PAGE = 3.3, 6.6  # inches
+widths = pytest.mark.parametrize("width", [COLUMN, PAGE])
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 
@@ -98,3 +108,403 @@ def test_characters_that_no_font_has_are_code_points():
     assert label("Käse") == "Käse"
     assert label(" \n") == "(space)"
     assert label("a\U000f0000") == "aU+F0000"
+
+
+def long_maps():
+    """Thirty words, the first three of which the encoder read; every word hangs on the second."""
+    sentence = make_sentence(
+        " ".join(["red", "extraordinarily", *["zebra"] * 28]),
+        edges=[Edge(1, i, "compound:prt") for i in range(30) if i != 1],
+    )
+    data = make_maps(image_size=(40, 60)).data[:3]
+    subwords = [SUBWORDS[0], SUBWORDS[1], type(SUBWORDS[0])(2, "extraordinarily</w>", 4, 19)]
+    return HeatMaps(data, subwords, sentence, (40, 60), truncated_at=19)
+
+
+def one_word():
+    sentence = make_sentence("red", edges=())
+    return HeatMaps(make_maps().data[:2], SUBWORDS[:2], sentence, (40, 60))
+
+
+RELATIONS = [f"relation:{number}" for number in range(20)]
+
+
+def make_summary(relations=("amod", "nsubj"), **columns):
+    """A summary of one control row and one row per relation, with means 0.5, 0.48, ..."""
+    n = len(relations) + 1
+    mean = np.r_[0.3, 0.5 - 0.02 * np.arange(n - 1)]
+    table = {
+        "kind": ["unrelated"] + ["dependency"] * (n - 1),
+        "relation": ["unrelated", *relations],
+        "n_prompts": range(40, 40 + n),
+        "iou": mean,
+        "low": mean - 0.05,
+        "high": mean + 0.1,
+    }
+    return pd.DataFrame({**table, **columns})
+
+
+def make_sweep(relations=("amod", "nsubj")):
+    """Overlaps that fall from 0.5 at threshold 0.2 over 0.3 at 0.4 to nothing measured at 0.6."""
+    rows = [
+        (f"relative:{t}", "iou", relation, mean, mean - 0.1, mean + 0.1)
+        for relation in ["unrelated", *relations]
+        for t, mean in ((0.4, 0.3), (0.2, 0.5), (0.6, np.nan))
+    ]
+    columns = ["threshold", "measure", "relation", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def line_of(ax, label):
+    return next(line for line in ax.lines if line.get_label() == label)
+
+
+# --- every figure, narrow and wide, short and long
+
+
+def draw_graph(maps):
+    return figures.dependency_graph(maps.sentence, measure_pairs(maps))
+
+
+CASES = {
+    "forest": lambda: figures.forest(make_summary()),
+    "forest of many": lambda: figures.forest(make_summary(RELATIONS)),
+    "sweep": lambda: figures.threshold_sweep(make_sweep()),
+    "sweep of many": lambda: figures.threshold_sweep(make_sweep(RELATIONS)),
+    "containment": lambda: figures.containment(measure_pairs(make_maps())),
+    "matrix": lambda: figures.word_matrix(make_maps()),
+    "long matrix": lambda: figures.word_matrix(long_maps()),
+    "matrix of one word": lambda: figures.word_matrix(one_word()),
+    "graph": lambda: draw_graph(make_maps()),
+    "long graph": lambda: draw_graph(long_maps()),
+}
+
+
+@widths
+@pytest.mark.parametrize("case", CASES)
+def test_figures_of_tables_and_trees_can_be_read(case, width):
+    with figures.paper(width):
+        assert_readable(CASES[case]().figure)
+
+
+@widths
+@pytest.mark.parametrize("maps", [make_maps(image_size=(40, 60)), long_maps(), one_word()])
+@pytest.mark.parametrize("scale", ["shared", "own"])
+def test_word_grids_can_be_read(maps, width, scale):
+    with figures.paper(width):
+        figure = figures.word_grid(IMAGE, maps, width=width, scale=scale)
+    assert_readable(figure)
+    assert figure.get_figwidth() <= width
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_restyled(case):
+    before = dict(plt.rcParams)
+    ax = CASES[case]()
+    assert dict(plt.rcParams) == before
+    assert plt.get_fignums() == [ax.figure.number]
+
+
+@pytest.mark.parametrize(
+    ("draw", "table", "column"),
+    [
+        (figures.forest, make_summary(), "low"),
+        (figures.forest, make_summary(), "n_prompts"),
+        (figures.threshold_sweep, make_sweep(), "relation"),
+        (figures.containment, measure_pairs(make_maps()), "ioh"),
+        (
+            lambda pairs, **options: figures.dependency_graph(make_sentence(), pairs, **options),
+            measure_pairs(make_maps()),
+            "head_index",
+        ),
+    ],
+)
+def test_missing_columns_are_named_and_axes_are_taken(draw, table, column):
+    with pytest.raises(ValueError, match=f"with the columns {column}, but it has only"):
+        draw(table.drop(columns=column))
+    with pytest.raises(ValueError, match="at least one row"):
+        draw(table.iloc[:0])
+    _, axes = plt.subplots(1, 2)
+    assert draw(table, ax=axes[1]) is axes[1]
+    assert not axes[0].has_data()
+
+
+@pytest.mark.parametrize("draw", [figures.forest, figures.containment])
+def test_thresholds_are_not_mixed(draw):
+    table = measure_pairs(make_maps(), threshold=["relative:0.4", "absolute:0.15"])
+    table = summarize(table) if draw is figures.forest else table
+    with pytest.raises(ValueError, match="one threshold, but got"):
+        draw(table)
+
+
+# --- forest
+
+
+def test_the_forest_has_a_row_per_relation_and_the_control_as_a_line():
+    table = make_summary(p_adjusted=[np.nan, 0.001, 0.2])
+    ax = figures.forest(table)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["nsubj (42)", "amod (41)"]
+    assert line_of(ax, "unrelated pairs (40 prompts)").get_xdata() == [0.3, 0.3]
+    band = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+    np.testing.assert_allclose([band.x0, band.x1], [0.25, 0.4])
+    ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.43, 0.58], [0.45, 0.6]])
+    # amod differs from the control, nsubj does not
+    filled = line_of(ax, "differs from them (adjusted p < 0.05)")
+    hollow = line_of(ax, "no difference shown")
+    assert (filled.get_xdata()[0], filled.get_ydata()[0]) == (0.5, 1)
+    assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (0.48, 0)
+    assert hollow.get_markerfacecolor() == "white"
+    assert "attention overlap (IoU, 0 to 1)" in ax.get_xlabel()
+
+
+def test_relations_without_mean_or_interval_keep_their_rows():
+    table = make_summary(["amod", "det", "punct"])
+    table.loc[2, ["low", "high"]] = np.nan
+    table.loc[3, ["iou", "low", "high", "n_prompts"]] = [np.nan, np.nan, np.nan, 0]
+    ax = figures.forest(table)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["punct (0)", "det (42)", "amod (41)"]
+    assert line_of(ax, "without interval").get_ydata() == [1]
+    (note,) = [t for t in ax.texts if t.get_text() == "not measured"]
+    assert note.xy[1] == 0
+
+
+def test_the_forest_of_a_summary_says_its_level_and_keeps_to_its_measure():
+    summary = summarize(measure_pairs(make_maps()), measure="soft_iou", level=0.9)
+    ax = figures.forest(summary)
+    assert (
+        ax.get_xlabel() == "attention overlap (soft IoU, 0 to 1)\nmean over prompts, 90% interval"
+    )
+    with pytest.raises(
+        ValueError, match="intervals of iou, but got one with intervals of soft_iou"
+    ):
+        figures.forest(summary, measure="iou")
+
+
+# --- sweep
+
+
+def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
+    ax = figures.threshold_sweep(make_sweep())
+    line = line_of(ax, "amod")
+    np.testing.assert_allclose(line.get_xdata(), [0.2, 0.4, 0.6])
+    np.testing.assert_allclose(line.get_ydata(), [0.5, 0.3, np.nan])
+    assert len(ax.collections) == 3  # two relations and the control
+    assert line_of(ax, "unrelated").get_linestyle() == "--"
+    assert "mean with interval" in ax.get_ylabel()
+    assert "relative threshold" in ax.get_xlabel()
+
+
+def test_many_lines_differ_and_have_no_bands_but_say_so():
+    ax = figures.threshold_sweep(make_sweep(RELATIONS))
+    assert "intervals not drawn" in ax.get_ylabel()
+    assert len(ax.collections) == 1
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 21
+    assert len(ax.get_legend().get_texts()) == 21
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"measure": "iod"}, "one of its measures .iod., but got 'iou'"),
+        ({"threshold": ["relative:0.2", "absolute:0.2"] * 2 + ["relative:0.6"] * 5}, "of one rule"),
+        ({"threshold": "relative:0.2"}, "one row per relation"),
+    ],
+)
+def test_sweeps_that_cannot_be_lines_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        figures.threshold_sweep(make_sweep().assign(**change))
+
+
+def test_an_overlap_runs_along_steps_to_scale_and_along_layers_in_order():
+    table = make_sweep().assign(step=[9, 2, 5] * 3, layer=["up.1", "down.0", "mid"] * 3)
+    table["threshold"] = "relative:0.4"
+    by_step = figures.overlap_profile(table, along="step")
+    assert line_of(by_step, "amod").get_xdata().tolist() == [2, 5, 9]
+    by_layer = figures.overlap_profile(table, along="layer")
+    assert [t.get_text() for t in by_layer.get_xticklabels()] == ["up.1", "down.0", "mid"]
+    np.testing.assert_allclose(line_of(by_layer, "amod").get_ydata(), [0.3, 0.5, np.nan])
+    assert by_layer.get_xlabel() == "layer"
+
+
+# --- IoD against IoH
+
+
+def test_pairs_lie_at_their_ioh_and_iod_on_the_line_of_their_area_ratio():
+    pairs = measure_pairs(make_maps())
+    ax = figures.containment(pairs)
+    control, related = ax.collections
+    rows = pairs[pairs["kind"] == "dependency"]
+    np.testing.assert_allclose(related.get_offsets(), rows[["ioh", "iod"]])
+    assert related.get_label() == "head and dependent (3 pairs, 1 not measured)"  # the comma
+    assert control.get_label() == "unrelated (3 pairs)"
+    slopes = sorted(line.get_ydata()[1] / line.get_xdata()[1] for line in ax.lines)
+    np.testing.assert_allclose(slopes, [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8])
+    assert "1 prompt" in ax.get_xlabel()
+
+
+# --- matrix
+
+
+@pytest.mark.parametrize("measure", ["iou", "iod", "ioh", "lift", "soft_iou"])
+def test_a_matrix_holds_what_the_pair_table_holds(measure):
+    maps = make_maps(image_size=(40, 60))
+    drawn = figures.word_matrix(maps, measure=measure).images[0].get_array()
+    for _, row in measure_pairs(maps).iterrows():
+        found = drawn[row["head_index"], row["dependent_index"]]
+        if np.isnan(row[measure]):
+            assert found is np.ma.masked
+        else:
+            assert found == pytest.approx(row[measure])
+
+
+def test_a_matrix_frames_noun_phrases_and_marks_edges():
+    ax = figures.word_matrix(make_maps())
+    frames = [p.get_bbox().extents.tolist() for p in ax.patches if not p.get_fill()]
+    assert frames == [[-0.5, -0.5, 1.5, 1.5], [2.5, 2.5, 4.5, 4.5]]
+    (dots,) = ax.collections
+    assert sorted(map(tuple, dots.get_offsets().tolist())) == [(0, 1), (2, 1), (3, 4), (4, 1)]
+    assert not figures.word_matrix(make_maps(), scheme=None).collections
+    drawn = ax.images[0].get_array().filled(np.nan)
+    off = drawn[~np.eye(5, dtype=bool)]
+    assert ax.images[0].norm.vmax == pytest.approx(np.nanmax(off))
+
+
+def test_matrices_can_share_a_scale_and_words_without_maps_stay():
+    ax = figures.word_matrix(long_maps(), vmax=0.7)
+    assert ax.images[0].norm.vmax == 0.7
+    assert len(ax.get_xticklabels()) == 30
+    assert ax.get_yticklabels()[5].get_text() == "zebra (truncated)"
+    with pytest.raises(ValueError, match="one of iou"):
+        figures.word_matrix(make_maps(), measure="dice?")
+
+
+# --- word grid
+
+
+def test_maps_of_all_words_of_all_images_share_one_scale():
+    maps = [make_maps(image_size=(40, 60)), make_maps(image_size=(40, 60)), one_word()]
+    maps[1] = HeatMaps(maps[1].data * 0.5, maps[1].subwords, maps[1].sentence, (40, 60))
+    figure = figures.word_grid([IMAGE] * 3, maps)
+    overlays = [ax for ax in figure.axes if len(ax.images) == 2]
+    assert len(overlays) == 5 + 5 + 1
+    top = max(maps[0][i].resize().max() for i in range(5))
+    assert {ax.images[-1].norm.vmax for ax in overlays} == {float(top)}
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    sentence = ["red", "car", ",", "red", "zebra"]
+    assert titles == ["image 0", *sentence, "image 1", *sentence, "image 2", "red"]
+    assert plt.get_fignums() == []
+
+
+def test_maps_on_scales_of_their_own_say_so():
+    maps = make_maps(image_size=(40, 60))
+    figure = figures.word_grid(IMAGE, maps, scale="own")
+    zebra = figure.axes[-1]
+    assert zebra.get_title() == f"zebra\n≤ {maps['zebra'].resize().max():.2g}"
+    assert zebra.images[-1].norm.vmax == pytest.approx(maps["zebra"].resize().max())
+    assert "scale of its own" in figure.get_suptitle()
+
+
+def test_long_words_are_broken_and_words_without_maps_stay():
+    figure = figures.word_grid(IMAGE, long_maps())
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert len(titles) == 31
+    assert titles[2].replace("\n", "") == "extraordinarily"
+    assert "\n" in titles[2]
+    assert texts(*figure.axes).count("truncated") == 28
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "message"),
+    [
+        ([IMAGE], {}, "as many pictures as heat maps, at least one, but got 1 and 2"),
+        ([IMAGE] * 2, {"scale": "each"}, "'each'"),
+        ([IMAGE] * 2, {"scale": "own", "vmax": 1.0}, "without a vmax"),
+    ],
+)
+def test_word_grids_that_make_no_sense_are_refused(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        figures.word_grid(images, [make_maps()] * 2, **options)
+
+
+# --- graph
+
+
+def test_the_graph_writes_each_word_on_its_line_with_relation_and_weight():
+    maps = make_maps()
+    pairs = measure_pairs([maps, maps])
+    ax = figures.dependency_graph(maps.sentence, pairs)
+    words = {
+        t.get_text(): t.get_position() for t in ax.texts if t.get_text() in maps.sentence.words
+    }
+    assert words["car"] == (0, 1)
+    assert words["zebra"] == (1, 4)
+    assert words["red"] == (2, 3)  # the second one; it hangs on zebra
+    notes = [t.get_text() for t in ax.texts if t.get_text() not in maps.sentence.words]
+    assert notes == ["amod 0.33", "root", "punct (not measured)", "amod 1.00", "conj 0.00"]
+    edge_to = {line.get_ydata()[-1]: line for line in ax.lines}
+    assert edge_to[3].get_linewidth() > edge_to[0].get_linewidth() > edge_to[4].get_linewidth()
+    assert edge_to[2].get_linestyle() == ":"
+    bar = next(a for a in ax.figure.axes if a is not ax)
+    assert bar.get_ylabel() == "attention overlap (IoU, 0 to 1)\nmean of 2 images"
+
+
+def test_further_heads_are_curves():
+    sentence = make_sentence("a b c", edges=[Edge(0, 1, "x"), Edge(1, 2, "y"), Edge(0, 2, "z")])
+    maps = HeatMaps(make_maps().data[:1], SUBWORDS[:1], sentence, (4, 6))
+    ax = figures.dependency_graph(sentence, measure_pairs(maps))
+    # c hangs on a directly, and on its sister b by a curve
+    assert len(ax.lines) == 2
+    assert len(ax.patches) == 1
+    assert ax.texts[-1].get_text() == "y (not measured), z (not measured)"
+
+
+def test_a_graph_is_of_one_prompt_and_all_its_edges():
+    pairs = measure_pairs(make_maps())
+    with pytest.raises(ValueError, match="pairs of 'red zebra' only"):
+        figures.dependency_graph(make_sentence("red zebra", edges=()), pairs)
+    with pytest.raises(ValueError, match=r"every native edge .* relation='conj'"):
+        figures.dependency_graph(make_sentence(), pairs[pairs["relation"] != "conj"])
+
+
+# --- paper
+
+
+def test_paper_sets_sizes_and_fonts_for_a_while(tmp_path):
+    before = dict(plt.rcParams)
+    with figures.paper():
+        figure = figures.forest(make_summary()).figure
+        figure.savefig(tmp_path / "forest.svg")
+        figure.savefig(tmp_path / "forest.pdf")
+    assert dict(plt.rcParams) == before
+    assert figure.get_figwidth() == pytest.approx(3.3)
+    svg = (tmp_path / "forest.svg").read_text()
+    assert "<text" in svg
+    assert "nsubj (42)" in svg
+    pdf = (tmp_path / "forest.pdf").read_bytes()
+    assert b"/FontFile2" in pdf  # a TrueType font, whole letters
+    assert b"/Type3" not in pdf
+
+
+@pytest.mark.parametrize("kind", ["deuteranomaly", "protanomaly", "tritanomaly"])
+def test_colours_of_neighbouring_series_differ_to_colour_blind_readers(kind):
+    space = {"name": "sRGB1+CVD", "cvd_type": kind, "severity": 100}
+    palette = [to_rgb(c) for c in (*figures.PALETTE, figures.CONTROL)]
+    seen = np.clip([colorspacious.cspace_convert(c, space, "sRGB1") for c in palette], 0, 1)
+    for i, one in enumerate(seen):
+        for other in seen[:i]:
+            # In CAM02-UCS just noticeable is about 1 (Luo et al. 2006).
+            assert colorspacious.deltaE(one, other, input_space="sRGB1") > 10
+
+
+def test_the_check_of_readability_finds_what_is_wrong():
+    for x, y, size, found in (
+        (0.9, 0.5, 9, "leaves"),
+        (0.1, 0.5, 5, "smaller than 6"),
+        (0.1, 0.1, 9, "covers"),
+    ):
+        figure = plt.figure()
+        figure.text(0.1, 0.12, "another text")
+        figure.text(x, y, "a text, rather long", fontsize=size)
+        with pytest.raises(AssertionError, match=found):
+            assert_readable(figure)

@@ -1,7 +1,32 @@
-"""Pictures of heat maps and trees; every function draws on the axes it is given and saves nothing."""
+"""Pictures of heat maps, trees and tables.
+
+Functions that take ``ax`` draw on the axes they are given and return them; composites return a figure. None of them
+saves anything or changes a global style.
+"""
 
 from daam_syntax.figures.arcs import dependency_arcs
+from daam_syntax.figures.containment import containment
+from daam_syntax.figures.forest import forest
+from daam_syntax.figures.graph import dependency_graph
+from daam_syntax.figures.lines import overlap_profile, threshold_sweep
+from daam_syntax.figures.matrix import word_matrix
 from daam_syntax.figures.overlays import overlay
 from daam_syntax.figures.overview import overview
+from daam_syntax.figures.styles import CONTROL, PALETTE, paper
+from daam_syntax.figures.word_grid import word_grid
 
-__all__ = ["dependency_arcs", "overlay", "overview"]
+__all__ = [
+    "CONTROL",
+    "PALETTE",
+    "containment",
+    "dependency_arcs",
+    "dependency_graph",
+    "forest",
+    "overlap_profile",
+    "overlay",
+    "overview",
+    "paper",
+    "threshold_sweep",
+    "word_grid",
+    "word_matrix",
+]

@@ -82,3 +82,17 @@ def overlay(
     if text:
         ax.set_title(text, fontfamily=label_fonts(), parse_math=False)
     return ax
+
+
+def draw_status(ax: Axes, status: str, image_size: tuple[int, int]) -> None:
+    """Draw an empty box, in the shape of the picture, with the reason that there is no map."""
+    aspect = image_size[0] / image_size[1]
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, aspect)
+    ax.set_aspect("equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_facecolor("0.96")
+    for spine in ax.spines.values():
+        spine.set_color("0.8")
+    ax.text(0.5, aspect / 2, status, ha="center", va="center", fontsize=7, color="0.4")

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from daam_syntax.figures.arcs import dependency_arcs
 from daam_syntax.figures.labels import label, label_fonts
-from daam_syntax.figures.overlays import overlay
+from daam_syntax.figures.overlays import draw_status, overlay
 from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def overview(
             overlay(image, maps[word.index], ax=ax, vmax=vmax, title="")
             scale = ax.images[-1]
         else:
-            _draw_status(ax, word.status, height / width)
+            draw_status(ax, word.status, maps.image_size)
         ax.set_title(title, fontsize=9, pad=3, fontfamily=label_fonts(), parse_math=False)
     if scale is not None:
         bar = figure.colorbar(
@@ -98,16 +97,3 @@ def overview(
         bar.set_label("mean attention probability", fontsize=7)
         bar.ax.tick_params(labelsize=7)
     return figure
-
-
-def _draw_status(ax: Axes, status: str, aspect: float) -> None:
-    """Draw an empty, hatched box with the reason that there is no map."""
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, aspect)
-    ax.set_aspect("equal")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_facecolor("0.96")
-    for spine in ax.spines.values():
-        spine.set_color("0.8")
-    ax.text(0.5, aspect / 2, status, ha="center", va="center", fontsize=7, color="0.4")
