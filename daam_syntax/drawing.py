@@ -204,7 +204,7 @@ def draw(
             with trace(pipe) as recording:
                 try:
                     output = pipe(
-                        prompt,
+                        prompt=prompt,  # the first argument is another one in some pipelines
                         num_images_per_prompt=len(batch),
                         generator=generators,
                         **settings.as_arguments(),

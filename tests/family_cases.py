@@ -5,6 +5,7 @@ python tests/family_cases.py --write
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,16 @@ def text_first(n_queries: int, n_pixels: int) -> tuple[int, int]:
     return n_queries - n_pixels, 0
 
 
+def after_eight_registers(n_queries: int, n_pixels: int) -> tuple[int, int]:
+    return n_queries - n_pixels, 8
+
+
 def image_first(n_queries: int, n_pixels: int) -> tuple[int, int]:
     return 0, n_pixels
+
+
+def image_first_filled(n_queries: int, n_pixels: int) -> tuple[int, int]:
+    return 0, math.ceil(n_pixels / 32) * 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Case:
 
     `cell` is the side of a grid cell in image pixels. `calls` says which rows of which calls are
     drawn from the prompts under guidance: the "second half" or "first half" of each, or all rows of
-    the "first call" of each pair.
+    the "first call" of each pair, or "all" where the guidance scale is an input of the model.
     """
 
     name: str
@@ -46,17 +55,18 @@ class Case:
     calls: str
     modules: str = r".*\.attn"  # paths of the attentions between pixels and text
     cell: int = 16
+    sizes: tuple[tuple[int, int], tuple[int, int]] = ((64, 64), (64, 96))
+    denoiser: str = "transformer"
+    text: str = "encoder_hidden_states"  # the denoiser's input
+    images: int = 4  # how many a pipeline can draw at once under guidance
     arguments: Mapping[str, Any] = field(default_factory=dict)
     guided: Mapping[str, Any] = field(default_factory=lambda: {"guidance_scale": 4.0})
     unguided: Mapping[str, Any] = field(default_factory=lambda: {"guidance_scale": 1.0})
     limits: str = ""
 
-    @property
-    def reads_length(self) -> int:
-        return sum(self.encoders.values())
-
 
 SHORT = {"max_sequence_length": 24}
+LONG = {"max_sequence_length": 64}  # for a chat template around the prompt
 AS_ASKED = {"use_resolution_binning": False}
 TRUE_CFG = {"true_cfg_scale": 4.0, "negative_prompt": "the blue owl"}
 
@@ -99,6 +109,31 @@ CASES = [
         limits="as PixArt-alpha",
     ),
     Case(
+        "HunyuanDiT",
+        "HunyuanDiTPipeline",
+        {"clip": 77, "t5": 256},
+        "BERT (bilingual CLIP), T5",
+        "cross-attention: CLIP, T5",
+        cross,
+        "second half",
+        r".*\.attn2",
+        arguments=AS_ASKED,
+    ),
+    Case(
+        "PRX",
+        "PRXPipeline",
+        {"t5gemma": 0},
+        "Gemma (T5Gemma)",
+        "text, pixels; only pixels ask",
+        cross,
+        "second half",
+        r"blocks\.\d+\.attention",
+        arguments=AS_ASKED,
+        images=1,
+        limits="under guidance, diffusers 0.42 itself draws one image at a time only; text that its "
+        "cleaning rewrites is refused",
+    ),
+    Case(
         "SD3",
         "StableDiffusion3Pipeline (SD3, SD3.5)",
         {"clip": 12, "t5": 24},
@@ -108,6 +143,16 @@ CASES = [
         "second half",
         arguments=SHORT,
         limits="with another `prompt_3`, T5's tokens are left out",
+    ),
+    Case(
+        "AuraFlow",
+        "AuraFlowPipeline",
+        {"t5": 24},
+        "T5",
+        "joint: 8 registers, text, pixels",
+        after_eight_registers,
+        "second half",
+        arguments=SHORT,
     ),
     Case(
         "Flux",
@@ -133,6 +178,26 @@ CASES = [
         arguments=SHORT,
     ),
     Case(
+        "Flux 2",
+        "Flux2Pipeline (dev)",
+        {"text": 0},
+        "Mistral in a chat template; run with Qwen's tokenizer and text model",
+        "joint: text, pixels",
+        text_first,
+        "all",
+        arguments={"max_sequence_length": 256},
+    ),
+    Case(
+        "Flux 2 klein",
+        "Flux2KleinPipeline",
+        {"text": 0},
+        "Qwen3 in a chat template",
+        "joint: text, pixels",
+        text_first,
+        "first call",
+        arguments=LONG,
+    ),
+    Case(
         "Qwen-Image",
         "QwenImagePipeline",
         {"qwen": 0},
@@ -143,5 +208,54 @@ CASES = [
         arguments=SHORT,
         guided=TRUE_CFG,
         unguided={"true_cfg_scale": 1.0},
+    ),
+    Case(
+        "CogView4",
+        "CogView4Pipeline",
+        {"glm": 0},
+        "GLM, padded on the left",
+        "joint: text, pixels",
+        text_first,
+        "first call",
+        r".*\.attn1",
+        arguments={"max_sequence_length": 32},
+    ),
+    Case(
+        "Lumina 2",
+        "Lumina2Pipeline",
+        {"gemma": 0},
+        "Gemma after a system prompt",
+        "joint: text, pixels at once after each row's own text",
+        text_first,
+        "first call",
+        r"layers\..*\.attn",
+        arguments={"max_sequence_length": 256},
+    ),
+    Case(
+        "Z-Image",
+        "ZImagePipeline",
+        {"qwen": 0},
+        "Qwen3 in a chat template",
+        "joint: pixels, text, each filled up to a multiple of 32",
+        image_first_filled,
+        "first half",
+        r"layers\..*\.attention",
+        unguided={"guidance_scale": 0.0},
+        text="cap_feats",
+        arguments=LONG,
+    ),
+    Case(
+        "DeepFloyd IF",
+        "IFPipeline (first stage)",
+        {"t5": 77},
+        "T5",
+        "text, pixels; only pixels ask",
+        cross,
+        "second half",
+        r".*\.attentions\.\d+",
+        cell=2,
+        sizes=((16, 16), (16, 24)),
+        denoiser="unet",
+        limits="as PixArt-alpha",
     ),
 ]

@@ -10,7 +10,9 @@ import torch
 import transformers
 from pipelines import clip_config, make_tokenizer, make_vae
 from tiny_tokenizers import (
+    make_bert_tokenizer,
     make_gemma_tokenizer,
+    make_glm_tokenizer,
     make_qwen_tokenizer,
     make_t5_tokenizer,
 )
@@ -270,14 +272,293 @@ def make_qwen_image() -> Any:
     return _ready(pipe, transformer)
 
 
+def make_hunyuan_dit() -> Any:
+    bert, t5 = make_bert_tokenizer(), make_t5_tokenizer()
+    transformer = diffusers.HunyuanDiT2DModel(
+        sample_size=16,
+        num_layers=2,
+        patch_size=2,
+        attention_head_dim=8,
+        num_attention_heads=3,
+        in_channels=4,
+        cross_attention_dim=16,
+        cross_attention_dim_t5=16,
+        pooled_projection_dim=4,
+        hidden_size=24,
+        activation_fn="gelu-approximate",
+        text_len=77,
+        text_len_t5=256,
+    ).eval()
+    config = transformers.BertConfig(
+        vocab_size=len(bert),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    pipe = diffusers.HunyuanDiTPipeline(
+        vae=make_vae(),
+        text_encoder=transformers.BertModel(config).eval(),
+        tokenizer=bert,
+        transformer=transformer,
+        scheduler=diffusers.DDPMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        text_encoder_2=_t5(t5, 16),
+        tokenizer_2=t5,
+    )
+    return _ready(pipe, transformer)
+
+
+def make_aura_flow() -> Any:
+    tokenizer = make_t5_tokenizer()
+    transformer = diffusers.AuraFlowTransformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        caption_projection_dim=32,
+        joint_attention_dim=32,
+        out_channels=4,
+        pos_embed_max_size=256,
+    ).eval()
+    pipe = diffusers.AuraFlowPipeline(
+        tokenizer=tokenizer,
+        text_encoder=_t5(tokenizer, 32, transformers.UMT5EncoderModel),
+        vae=make_vae(),
+        transformer=transformer,
+        scheduler=FLOW(),
+    )
+    return _ready(pipe, transformer)
+
+
+def _qwen3(tokenizer: Any, cls: Any, layers: int = 2) -> Any:
+    config = transformers.Qwen3Config(
+        vocab_size=len(tokenizer), **DECODER | {"num_hidden_layers": layers}
+    )
+    return cls(config).eval()
+
+
+def _flux_2() -> Any:
+    return diffusers.Flux2Transformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=48,
+        timestep_guidance_channels=256,
+        axes_dims_rope=[4, 4, 4, 4],
+    ).eval()
+
+
+def _flux_2_vae() -> Any:
+    return diffusers.AutoencoderKLFlux2(
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=2,
+        sample_size=64,
+    ).eval()
+
+
+def make_flux_2_klein() -> Any:
+    tokenizer, transformer = make_qwen_tokenizer(), _flux_2()
+    pipe = diffusers.Flux2KleinPipeline(
+        scheduler=FLOW(),
+        vae=_flux_2_vae(),
+        text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 28),
+        tokenizer=tokenizer,
+        transformer=transformer,
+    )
+    return _ready(pipe, transformer)
+
+
+def make_flux_2() -> Any:
+    """Make a Flux 2 [dev] with Qwen's tokenizer and text model in place of Mistral's."""
+    tokenizer, transformer = make_qwen_tokenizer(), _flux_2()
+    pipe = diffusers.Flux2Pipeline(
+        scheduler=FLOW(),
+        vae=_flux_2_vae(),
+        text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 31),
+        tokenizer=tokenizer,
+        transformer=transformer,
+    )
+    return _ready(pipe, transformer)
+
+
+def make_z_image() -> Any:
+    tokenizer = make_qwen_tokenizer()
+    transformer = diffusers.ZImageTransformer2DModel(
+        all_patch_size=(2,),
+        all_f_patch_size=(1,),
+        in_channels=4,
+        dim=32,
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        norm_eps=1e-5,
+        qk_norm=True,
+        cap_feat_dim=16,
+        rope_theta=256.0,
+        t_scale=1000.0,
+        axes_dims=[8, 4, 4],
+        axes_lens=[256, 32, 32],
+    ).eval()
+    nn.init.normal_(transformer.x_pad_token)
+    nn.init.normal_(transformer.cap_pad_token)
+    pipe = diffusers.ZImagePipeline(
+        scheduler=FLOW(),
+        vae=make_vae(**VAE_OPTIONS),
+        text_encoder=_qwen3(tokenizer, transformers.Qwen3Model),
+        tokenizer=tokenizer,
+        transformer=transformer,
+    )
+    return _ready(pipe, transformer)
+
+
+def make_lumina_2() -> Any:
+    tokenizer = make_gemma_tokenizer()
+    transformer = diffusers.Lumina2Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        hidden_size=24,
+        num_layers=2,
+        num_refiner_layers=1,
+        num_attention_heads=3,
+        num_kv_heads=1,
+        multiple_of=2,
+        norm_eps=1e-5,
+        scaling_factor=1.0,
+        axes_dim_rope=(4, 2, 2),
+        axes_lens=(512, 512, 512),
+        cap_feat_dim=16,
+    ).eval()
+    pipe = diffusers.Lumina2Pipeline(
+        transformer=transformer,
+        scheduler=FLOW(),
+        vae=make_vae(**VAE_OPTIONS),
+        text_encoder=_gemma(tokenizer),
+        tokenizer=tokenizer,
+    )
+    return _ready(pipe, transformer)
+
+
+def make_cogview_4() -> Any:
+    tokenizer = make_glm_tokenizer()
+    transformer = diffusers.CogView4Transformer2DModel(
+        patch_size=2,
+        in_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        out_channels=4,
+        text_embed_dim=16,
+        time_embed_dim=8,
+        condition_dim=4,
+    ).eval()
+    config = transformers.GlmConfig(
+        vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **DECODER
+    )
+    pipe = diffusers.CogView4Pipeline(
+        tokenizer=tokenizer,
+        text_encoder=transformers.GlmModel(config).eval(),
+        vae=make_vae(),
+        transformer=transformer,
+        scheduler=FLOW(base_shift=0.25, max_shift=0.75, use_dynamic_shifting=True),
+    )
+    return _ready(pipe, transformer)
+
+
+def make_prx() -> Any:
+    tokenizer = make_gemma_tokenizer()
+    tokenizer.model_max_length = 24
+    transformer = diffusers.PRXTransformer2DModel(
+        patch_size=2,
+        in_channels=4,
+        context_in_dim=16,
+        hidden_size=32,
+        mlp_ratio=2.0,
+        num_heads=2,
+        depth=2,
+        axes_dim=[8, 8],
+        theta=10000,
+    ).eval()
+    module = {"vocab_size": len(tokenizer), **DECODER}
+    config = transformers.T5GemmaConfig(
+        encoder=transformers.T5GemmaModuleConfig(**module),
+        decoder=transformers.T5GemmaModuleConfig(**module),
+        is_encoder_decoder=False,
+        vocab_size=len(tokenizer),
+    )
+    pipe = diffusers.PRXPipeline(
+        transformer=transformer,
+        scheduler=FLOW(),
+        text_encoder=transformers.T5GemmaEncoderModel(config).eval().encoder,
+        tokenizer=tokenizer,
+        vae=make_vae(**VAE_OPTIONS),
+    )
+    return _ready(pipe, transformer)
+
+
+def make_if() -> Any:
+    tokenizer = make_t5_tokenizer()
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=32,
+        in_channels=3,
+        out_channels=6,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        cross_attention_dim=16,
+        encoder_hid_dim=16,
+        attention_head_dim=8,
+        norm_num_groups=8,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=2,
+        act_fn="gelu",
+        resnet_time_scale_shift="scale_shift",
+    ).eval()
+    pipe = diffusers.IFPipeline(
+        tokenizer=tokenizer,
+        text_encoder=_t5(tokenizer, 16),
+        unet=unet,
+        scheduler=diffusers.DDPMScheduler(variance_type="learned_range"),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+    return _ready(pipe, unet)
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "PixArt-alpha": make_pixart_alpha,
     "PixArt-sigma": make_pixart,
     "Sana": make_sana,
+    "HunyuanDiT": make_hunyuan_dit,
+    "PRX": make_prx,
     "SD3": make_sd3_with_t5,
+    "AuraFlow": make_aura_flow,
     "Flux": make_flux,
     "Chroma": make_chroma,
+    "Flux 2": make_flux_2,
+    "Flux 2 klein": make_flux_2_klein,
     "Qwen-Image": make_qwen_image,
+    "CogView4": make_cogview_4,
+    "Lumina 2": make_lumina_2,
+    "Z-Image": make_z_image,
+    "DeepFloyd IF": make_if,
 }
 
 

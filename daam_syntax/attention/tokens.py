@@ -248,16 +248,21 @@ def read_prompt(
     assert reading.spans is not None
     texts = tokenizer.convert_ids_to_tokens(list(reading.ids))
     starters = {tokenizer.bos_token_id, tokenizer.cls_token_id} - {None}
+    spans = [
+        None if special else to_prompt(span)
+        for span, special in zip(reading.spans, reading.special, strict=True)
+    ]
+    first = next((source for source, span in enumerate(spans) if span is not None), 0)
     subwords = []
     for position, source in enumerate(kept):
         if source is None or not reading.mask[source]:
             continue
-        span = None if reading.special[source] else to_prompt(reading.spans[source])
+        span = spans[source]
         if span is not None:
             subwords.append(Subword(position, texts[source], *span, "text"))
         elif not reading.special[source]:
             subwords.append(Subword(position, texts[source], 0, 0, "template"))
-        elif reading.ids[source] in starters:
+        elif reading.ids[source] in starters or source < first:
             subwords.append(Subword(position, texts[source], 0, 0, "start"))
         else:
             subwords.append(Subword(position, texts[source], 0, 0, "end"))
