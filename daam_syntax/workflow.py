@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from daam_syntax.analysis import measure_pairs, summarize, word_table
+from daam_syntax.analysis import measure_tables, summarize
 from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
 from daam_syntax.errors import PromptError
@@ -159,8 +159,8 @@ def tables(
     maps: Sequence[HeatMaps], threshold: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the pair table, the word table and the summary of some maps."""
-    pairs = measure_pairs(maps, threshold=threshold)
-    return pairs, word_table(maps, threshold=threshold), summarize(pairs, by="relation")
+    pairs, words = measure_tables(maps, threshold=threshold)
+    return pairs, words, summarize(pairs, by="relation")
 
 
 def write_tables(

@@ -8,11 +8,13 @@ from daam_syntax.analysis import (
     PAIR_COLUMNS,
     WORD_COLUMNS,
     measure_pairs,
+    measure_tables,
     summarize,
     word_table,
 )
 from daam_syntax.errors import ThresholdError
 from daam_syntax.language import Edge
+from daam_syntax.maps import BREADTH_MEASURES, PAIR_MEASURES, bicubic
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_thresholds_sizes_and_schemes_have_rows_of_their_own():
     with pytest.raises(ValueError, match="schemes"):
         measure_pairs(maps, schemes=["ud"])
     with pytest.raises(ThresholdError):
-        measure_pairs(maps, threshold="otsu")
+        measure_pairs(maps, threshold="median")
 
 
 def test_no_images_give_an_empty_table_with_its_columns():
@@ -254,3 +256,82 @@ def test_summaries_by_image_and_by_prompt():
     table = measure_pairs([make_maps(), make_maps()])
     assert summarize(table, by="image")["n_images"].tolist() == [1, 1, 1, 1]
     assert summarize(table, by="prompt_id")["n_images"].tolist() == [2, 2]
+
+
+CHEAP = [name for name in PAIR_MEASURES if name != "earth_movers"]
+
+
+def test_measures_by_name():
+    table = measure_pairs(make_maps(), measures=("pearson", "iou"))
+    assert list(table.columns)[-3:] == ["pearson", "iou", "reason"]
+    assert len(table.columns) == len(PAIR_COLUMNS) - len(MEASURES) + 2
+    maps = make_maps(image_size=(9, 14))
+    everything = measure_pairs(maps, measures=CHEAP, size=(5, 7))
+    words = bicubic(maps.stack(), (5, 7))  # of all five words, in order
+    for _, got in everything.iterrows():
+        pair = words[[got["head_index"], got["dependent_index"]]]
+        for name in ("cosine", "spearman", "centroid_distance"):
+            assert got[name] == pytest.approx(
+                float(PAIR_MEASURES[name].function(*pair)), nan_ok=True
+            )
+    with pytest.raises(ValueError, match="but got 'dependency'"):
+        measure_pairs(maps, measures="dependency")
+    assert measure_pairs([], measures="phi").columns[-2] == "phi"
+
+
+@pytest.mark.parametrize("rule", ["relative:0.4", "absolute:0.15", "absolute:0.9", "otsu"])
+def test_what_is_missing_has_a_reason_and_only_that(rule):
+    flat = np.full((4, 6), 0.3, np.float32)
+    odd = [flat, box(0, 2, 0, 4), flat, np.zeros((4, 6), np.float32), flat, flat, box(2, 4, 0, 4)]
+    for measures in (CHEAP, "iou", "cosine", "pearson", "phi", "head_area"):
+        table = measure_pairs([make_maps(), make_maps(odd)], threshold=rule, measures=measures)
+        values = table.loc[:, "threshold":"reason"].drop(columns=["threshold", "reason"])
+        assert ((table["reason"] != "") == values.isna().any(axis=1)).all()
+
+
+def test_reasons_name_what_is_undefined():
+    flat = np.full((4, 6), 0.3, np.float32)
+    maps = make_maps([flat, box(0, 2, 0, 4), flat, flat, np.zeros((4, 6), np.float32)])
+
+    def reason(measures, dependent):
+        return row(measure_pairs(maps, measures=measures), 1, dependent)["reason"]
+
+    assert reason("cosine", 0) == ""
+    assert reason("pearson", 0) == "head's map is constant"
+    assert reason("phi", 0) == "head's mask covers everything"
+    last = measure_pairs(maps, measures="cosine").iloc[-1]  # car and the second red
+    assert last["reason"] == "dependent's map has no mass"
+
+
+def test_images_of_any_size_are_measured_as_each_alone(monkeypatch):
+    images = [make_maps(image_size=size) for size in [(9, 14), (9, 14), (14, 9), (9, 14), (9, 14)]]
+    options = {"threshold": ["paper", "otsu"], "unrelated": True}
+    together = measure_pairs(images, **options)
+    monkeypatch.setattr("daam_syntax.analysis.batches._PIXELS_AT_ONCE", 1)
+    alone = measure_pairs(images, **options)
+    pd.testing.assert_frame_equal(together, alone)
+    assert together.groupby("image").size().tolist() == [14] * 5
+    assert together["threshold"].iloc[:14].tolist() == ["relative:0.4"] * 7 + ["otsu"] * 7
+    pd.testing.assert_frame_equal(
+        together[together["image"] == 2].drop(columns="image").reset_index(drop=True),
+        measure_pairs(images[2], **options).drop(columns="image"),
+    )
+
+
+def test_breadth_by_name():
+    maps = make_maps(image_size=(40, 60))
+    table = word_table(maps, breadth=BREADTH_MEASURES)
+    assert [c for c in table.columns if c in BREADTH_MEASURES] == list(BREADTH_MEASURES)
+    assert list(table.columns)[-2:] == ["threshold", "area"]
+    assert table.loc[0, "effective_area"] == pytest.approx(8 / 24)  # of the recording
+    assert table.loc[2, list(BREADTH_MEASURES)].isna().all()  # the comma's map is 0 everywhere
+    with pytest.raises(ValueError, match=r"entropy, .* but got 'width'"):
+        word_table(maps, breadth="width")
+
+
+def test_both_tables_at_once_are_the_same_two():
+    images = [make_maps(image_size=(9, 14)), make_maps(image_size=(8, 8))]
+    pairs, words = measure_tables(images, threshold="otsu")
+    pd.testing.assert_frame_equal(pairs, measure_pairs(images, threshold="otsu"))
+    pd.testing.assert_frame_equal(words, word_table(images, threshold="otsu"))
+    assert [len(t) for t in measure_tables([])] == [0, 0]

@@ -13,6 +13,7 @@ from daam_syntax.analysis.power import (
 )
 from daam_syntax.analysis.regression import Regression, regress
 from daam_syntax.analysis.summary import SUMMARY_COLUMNS, summarize
+from daam_syntax.analysis.tables import measure_tables
 from daam_syntax.analysis.words import WORD_COLUMNS, word_table
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "estimate_difference",
     "estimate_mean",
     "measure_pairs",
+    "measure_tables",
     "paired_dz",
     "power_table",
     "prompt_means",

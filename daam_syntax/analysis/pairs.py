@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, Literal
@@ -11,9 +11,22 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.batches import Batch, Size, batches
 from daam_syntax.analysis.identity import image_columns
 from daam_syntax.language.sentence import Sentence
-from daam_syntax.maps import HeatMaps, Threshold, bicubic, measures, parse_threshold
+from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
+from daam_syntax.maps.measures import (
+    DEFAULT_PAIR_MEASURES,
+    PAIR_MEASURES,
+    Measure,
+    choose,
+    is_constant,
+    measure_maps,
+    measure_masks,
+)
+
+MEASURES: Final = DEFAULT_PAIR_MEASURES
+"""Columns of the pair table that hold measures, unless others are asked for: see `PAIR_MEASURES`."""
 
 PAIR_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
@@ -36,33 +49,10 @@ PAIR_COLUMNS: Final = {
     "linear_distance": "Tokens from head to dependent; negative if the dependent stands first",
     "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing where no path joins them",
     "threshold": "Rule that made the masks",
-    "iou": "Intersection over union of the masks, 0 to 1",
-    "iod": "Intersection over the dependent's area, 0 to 1",
-    "ioh": "Intersection over the head's area, 0 to 1",
-    "head_area": "Share of the image that the head's mask covers",
-    "dependent_area": "Share of the image that the dependent's mask covers",
-    "log_area_ratio": "Natural logarithm of head area over dependent area",
-    "lift": "Intersection against that of independent masks: 1 is chance",
-    "soft_iou": "Ruzicka similarity of the maps at unit mass, 0 to 1; needs no threshold",
+    **{name: PAIR_MEASURES[name].meaning for name in MEASURES},
     "reason": 'Why measures are missing; "" where none is',
 }
-"""Columns of the pair table and their meanings."""
-
-MEASURES: Final = (
-    "iou",
-    "iod",
-    "ioh",
-    "head_area",
-    "dependent_area",
-    "log_area_ratio",
-    "lift",
-    "soft_iou",
-)
-"""Columns of the pair table that hold measures."""
-
-
-Size = Literal["image", "grid"] | tuple[int, int]
-"""Where maps are compared: at the image's size, on the recording's grid, or at (height, width)."""
+"""Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +68,7 @@ def measure_pairs(
     *,
     schemes: str | Sequence[str] = ("native",),
     threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+    measures: str | Iterable[str] = MEASURES,
     size: Size = "image",
     unrelated: bool = True,
 ) -> pd.DataFrame:
@@ -90,10 +81,12 @@ def measure_pairs(
     schemes
         Whose edges; each scheme has rows of its own.
     threshold
-        Rule, or several rules, that make masks; each has rows of its own.
+        Rule, or several rules, that make masks; each has rows of its own. See `parse_threshold`.
+    measures
+        Names of measures, of `PAIR_MEASURES`.
     size
         Where the maps are compared: upscaled to the image, on the grid of the recording, or at a size (height,
-        width).
+        width). Measures without a threshold cost much less on the grid.
     unrelated
         Whether to add the control: all pairs of words that no edge of the scheme joins, punctuation and white
         space left out.
@@ -101,7 +94,7 @@ def measure_pairs(
     Returns
     -------
     pandas.DataFrame
-        One row per image, scheme, pair and threshold, with the columns of `PAIR_COLUMNS`. A pair that cannot be
+        One row per image, scheme, threshold and pair, with the columns of `PAIR_COLUMNS`. A pair that cannot be
         measured is a row with NaN and a reason.
 
     Raises
@@ -109,24 +102,55 @@ def measure_pairs(
     ThresholdError
         If there is no such rule.
     ValueError
-        If a sentence has no such scheme, or the size is none.
+        If a sentence has no such scheme, there is no such measure, or the size is none.
     """
-    images = [maps] if isinstance(maps, HeatMaps) else list(maps)
-    rules = [threshold] if isinstance(threshold, str | Threshold) else list(threshold)
-    parsed = [parse_threshold(rule) for rule in rules]
-    wanted = [schemes] if isinstance(schemes, str) else list(schemes)
-    tables = []
-    for number, image in enumerate(images):
-        words = bicubic(image.stack(), _pixels(image, size))
-        for scheme in wanted:
-            pairs = list(_pairs(image.sentence, scheme, unrelated))
-            soft = _soft_overlaps(image, pairs, words)
-            tables += [
-                _measure_image(image, number, scheme, rule, pairs, words, soft) for rule in parsed
-            ]
+    wanted = PairOptions(schemes, threshold, measures, unrelated)
+    return join_rows((pair_rows(batch, wanted) for batch in batches(maps, size)), wanted.columns)
+
+
+class PairOptions:
+    """What a pair table shall hold, checked; the parameters are those of `measure_pairs`."""
+
+    def __init__(
+        self,
+        schemes: str | Sequence[str] = ("native",),
+        threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+        measures: str | Iterable[str] = MEASURES,
+        unrelated: bool = True,
+    ) -> None:
+        rules = [threshold] if isinstance(threshold, str | Threshold) else list(threshold)
+        self.schemes = [schemes] if isinstance(schemes, str) else list(schemes)
+        self.rules = [parse_threshold(rule) for rule in rules]
+        self.measures = choose(measures, PAIR_MEASURES)
+        self.unrelated = unrelated
+        names = [measure.name for measure in self.measures]
+        others = [name for name in PAIR_COLUMNS if name not in (*MEASURES, "reason")]
+        self.columns = [*others, *names, "reason"]
+
+
+def pair_rows(batch: Batch, wanted: PairOptions) -> pd.DataFrame:
+    """Return the rows of the pair table for a batch of images."""
+    blocks = [
+        _identify(batch, place, scheme, wanted.unrelated)
+        for place in range(len(batch.images))
+        for scheme in wanted.schemes
+    ]
+    pairs = pd.concat(blocks, keys=range(len(blocks)))
+    tables = [
+        pairs.assign(threshold=str(rule), **values)
+        for rule, values in _measure(batch, pairs, wanted)
+    ]
+    # Image, scheme, threshold, pair: of a block, all rows of a rule follow those of the one before.
+    table = pd.concat(tables)
+    return table.sort_index(level=0, kind="stable", sort_remaining=False)
+
+
+def join_rows(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Return one table of the parts that have rows."""
+    tables = [part for part in parts if len(part)]
     if not tables:
-        return pd.DataFrame(columns=list(PAIR_COLUMNS))
-    return pd.concat(tables, ignore_index=True)[list(PAIR_COLUMNS)]
+        return pd.DataFrame(columns=list(columns))
+    return pd.concat(tables, ignore_index=True)[list(columns)]
 
 
 def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
@@ -141,35 +165,17 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
                 yield _Pair("unrelated", "unrelated", first, second)
 
 
-def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
-    """Return the height and width that a size means for an image."""
-    if size == "image":
-        return maps.image_size
-    if size == "grid":
-        return maps.grid
-    if isinstance(size, str) or len(size) != 2 or min(size) < 1:
-        raise ValueError(f'Expected size "image", "grid" or (height, width), but got {size!r}.')
-    return size
-
-
-def _measure_image(
-    maps: HeatMaps,
-    number: int,
-    scheme: str,
-    rule: Threshold,
-    pairs: Sequence[_Pair],
-    words: np.ndarray,
-    soft: np.ndarray,
-) -> pd.DataFrame:
+def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> pd.DataFrame:
+    """Return the pairs of an image with all that is known of them but their measures."""
+    maps, row_of = batch.images[place], batch.rows[place]
     sentence = maps.sentence
-    values, reasons = _measure(maps, pairs, rule, words)
-    values["soft_iou"] = soft
+    pairs = list(_pairs(sentence, scheme, unrelated))
     heads = [sentence[pair.head] for pair in pairs]
     dependents = [sentence[pair.dependent] for pair in pairs]
     n_subwords = [len(word.subwords) for word in maps.words]
     distance = _tree_distances(sentence, scheme)
     columns: dict[str, Any] = {
-        **image_columns(maps, number),
+        **image_columns(maps, batch.numbers[place]),
         "kind": [pair.kind for pair in pairs],
         "scheme": scheme,
         "relation": [pair.relation for pair in pairs],
@@ -187,11 +193,17 @@ def _measure_image(
         "tree_distance": pd.array(
             [distance[pair.head].get(pair.dependent) for pair in pairs], dtype="Int64"
         ),
-        "threshold": str(rule),
-        **values,
-        "reason": reasons,
+        "_head_row": [row_of.get(pair.head, -1) for pair in pairs],
+        "_dependent_row": [row_of.get(pair.dependent, -1) for pair in pairs],
+        "_head_status": [_status(maps, pair.head) for pair in pairs],
+        "_dependent_status": [_status(maps, pair.dependent) for pair in pairs],
     }
     return pd.DataFrame(columns, index=range(len(pairs)))
+
+
+def _status(maps: HeatMaps, index: int) -> str:
+    word = maps.words[index]
+    return f"{word.status}: {word.reason}"
 
 
 def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
@@ -200,60 +212,63 @@ def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]
     return dict(nx.all_pairs_shortest_path_length(graph))
 
 
-def _rows(maps: HeatMaps, pairs: Sequence[_Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which pairs have both maps (bool), and the rows of their heads' and dependents' maps."""
-    row_of = {index: row for row, index in enumerate(maps.mapped)}
-    rows = np.array([(row_of.get(p.head, -1), row_of.get(p.dependent, -1)) for p in pairs], int)
-    rows = rows.reshape(len(pairs), 2)
-    measurable = np.all(rows >= 0, axis=1)
-    head, dependent = rows[measurable].T
-    return measurable, head, dependent
-
-
-def _soft_overlaps(maps: HeatMaps, pairs: Sequence[_Pair], words: np.ndarray) -> np.ndarray:
-    """Measure the pairs' maps without a threshold, shape (pair,); NaN where one is missing."""
-    measurable, head, dependent = _rows(maps, pairs)
-    soft = np.full(len(pairs), np.nan)
-    # One pair at a time: all pairs' maps at image size would not fit into memory.
-    soft[measurable] = [
-        measures.soft_iou(words[i], words[j]) for i, j in zip(head, dependent, strict=True)
-    ]
-    return soft
-
-
 def _measure(
-    maps: HeatMaps, pairs: Sequence[_Pair], rule: Threshold, words: np.ndarray
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Measure the masks of all pairs of an image with one matrix of intersections."""
-    shared = measures.intersections(rule.apply(words))
-    areas = np.diag(shared)
-    n_pixels = words.shape[-2] * words.shape[-1]
-    measurable, head, dependent = _rows(maps, pairs)
-    both = shared[head, dependent]
-    a, b = areas[head], areas[dependent]
-    found = {
-        "iou": measures.iou(both, a, b),
-        "iod": measures.iod(both, a, b),
-        "ioh": measures.ioh(both, a, b),
-        "head_area": a / n_pixels,
-        "dependent_area": b / n_pixels,
-        "log_area_ratio": measures.log_area_ratio(a, b),
-        "lift": measures.lift(both, a, b, n_pixels),
+    batch: Batch, pairs: pd.DataFrame, wanted: PairOptions
+) -> Iterator[tuple[Threshold, dict[str, Any]]]:
+    """Yield the measures and reasons of all pairs of a batch at each threshold."""
+    rows = pairs[["_head_row", "_dependent_row"]].to_numpy(int)
+    measurable = (rows >= 0).all(axis=1)
+    # The same two words may stand in several rows, of several schemes: they are measured once.
+    (head, dependent), place = _distinct(rows[measurable])
+    soft = measure_maps(batch.words, head, dependent, wanted.measures)
+    for rule in wanted.rules:
+        found = soft | measure_masks(batch.masks(rule), head, dependent, wanted.measures)
+        values: dict[str, Any] = {}
+        for measure in wanted.measures:
+            values[measure.name] = np.full(len(pairs), np.nan)
+            values[measure.name][measurable] = found[measure.name][place]
+        missing = np.any([np.isnan(v) for v in values.values()] or [~measurable], axis=0)
+        yield rule, values | {"reason": _reasons(batch, rule, pairs, missing, wanted.measures)}
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different rows, shape (2, distinct), and where each row is among them."""
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    return distinct.T, place
+
+
+def _reasons(
+    batch: Batch,
+    rule: Threshold,
+    pairs: pd.DataFrame,
+    missing: np.ndarray,
+    measures: Sequence[Measure],
+) -> list[str]:
+    """Say of every pair why measures are missing."""
+    faults = _faults(batch, rule, measures) if missing.any() else []
+    columns = ("_head_row", "_head_status", "_dependent_row", "_dependent_status")
+    reasons = []
+    for lacks, *sides in zip(missing, *(pairs[c] for c in columns), strict=True):
+        problems = []
+        for role, row, status in (("head", *sides[:2]), ("dependent", *sides[2:])):
+            if row < 0:
+                problems.append(f"{role} is {status}")
+            else:
+                problems += [f"{role}'s {fault}" for fault, where in faults if where[row]][:1]
+        reasons.append("; ".join(problems) if lacks else "")
+    return reasons
+
+
+def _faults(
+    batch: Batch, rule: Threshold, measures: Sequence[Measure]
+) -> list[tuple[str, np.ndarray]]:
+    """Return what makes one of the measures NaN, and which words of a batch have it."""
+    undefined = " ".join(measure.undefined for measure in measures)
+    masks = batch.masks(rule)
+    faults = {
+        "mask is empty": masks.areas == 0,
+        "map has no mass": ~batch.words.any(axis=(-2, -1)),
+        "map is constant": is_constant(batch.words),
+        "mask covers everything": masks.areas == masks.n_pixels,
     }
-    values = {name: np.full(len(pairs), np.nan) for name in MEASURES}
-    for name, measured in found.items():
-        values[name][measurable] = measured
-    area_of = dict(zip(maps.mapped, areas, strict=True))
-    return values, [_reason(maps, pair, area_of) for pair in pairs]
-
-
-def _reason(maps: HeatMaps, pair: _Pair, area_of: Mapping[int, float]) -> str:
-    """Say why a pair has missing measures."""
-    problems = []
-    for role, index in (("head", pair.head), ("dependent", pair.dependent)):
-        if index not in area_of:
-            word = maps.words[index]
-            problems.append(f"{role} is {word.status}: {word.reason}")
-        elif area_of[index] == 0:
-            problems.append(f"{role}'s mask is empty")
-    return "; ".join(problems)
+    return [(fault, where) for fault, where in faults.items() if fault in undefined]

@@ -10,7 +10,7 @@ import pandas as pd
 from daam_syntax.analysis.estimate import Estimate
 from daam_syntax.analysis.inference import Clusters, estimate_difference, estimate_mean
 from daam_syntax.analysis.multiplicity import Correction, adjust_p
-from daam_syntax.analysis.pairs import MEASURES
+from daam_syntax.maps.measures import PAIR_MEASURES
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
@@ -85,7 +85,7 @@ def summarize(
     """
     wanted = [by] if isinstance(by, str) else list(by)
     groups = [*dict.fromkeys(["kind", *_RULE, *wanted])]
-    means = [name for name in MEASURES if name in pairs.columns]
+    means = [name for name in PAIR_MEASURES if name in pairs.columns]
     missing = [c for c in [*groups, "prompt_id", "image", measure] if c not in pairs.columns]
     if missing:
         raise ValueError(

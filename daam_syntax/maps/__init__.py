@@ -1,7 +1,10 @@
-"""Heat maps as labelled arrays, their thresholds and measures; NumPy only, no model."""
+"""Heat maps as labelled arrays, their thresholds and measures; no model."""
 
 from daam_syntax.maps.heatmaps import HeatMap, HeatMaps
 from daam_syntax.maps.measures import (
+    BREADTH_MEASURES,
+    PAIR_MEASURES,
+    Measure,
     intersections,
     iod,
     ioh,
@@ -16,8 +19,11 @@ from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
 
 __all__ = [
+    "BREADTH_MEASURES",
+    "PAIR_MEASURES",
     "HeatMap",
     "HeatMaps",
+    "Measure",
     "Subword",
     "Threshold",
     "WordAlignment",

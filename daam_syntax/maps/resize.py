@@ -30,18 +30,18 @@ def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         Shape (..., height, width), non-negative, in the precision of `maps`.
     """
     maps = np.asarray(maps)
-    rows = _weights(maps.shape[-2], size[0])
-    columns = _weights(maps.shape[-1], size[1])
     dtype = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
-    resized = np.matmul(np.matmul(rows, maps), columns.T)  # in 64 bits
-    return np.clip(resized, 0.0, None).astype(dtype)
+    rows = _weights(maps.shape[-2], size[0], dtype)
+    columns = _weights(maps.shape[-1], size[1], dtype)
+    resized = np.matmul(np.matmul(rows, maps), columns.T)
+    return np.maximum(resized, 0.0, out=resized)
 
 
 @cache
-def _weights(n_in: int, n_out: int) -> np.ndarray:
+def _weights(n_in: int, n_out: int, dtype: np.dtype) -> np.ndarray:
     """Return the matrix that resamples one axis, shape (n_out, n_in); each row sums to 1."""
     if n_in == n_out:
-        return np.eye(n_in)
+        return np.eye(n_in, dtype=dtype)
     centres = (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
     first = np.floor(centres).astype(int) - 1
     matrix = np.zeros((n_out, n_in))
@@ -49,6 +49,7 @@ def _weights(n_in: int, n_out: int) -> np.ndarray:
         source = first + tap
         weight = _keys(np.abs(centres - source))
         np.add.at(matrix, (np.arange(n_out), source.clip(0, n_in - 1)), weight)
+    matrix = matrix.astype(dtype)
     matrix.setflags(write=False)
     return matrix
 

@@ -1,0 +1,97 @@
+"""Maps of several images where they are compared: upscaled once for all tables, a bounded number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from daam_syntax.maps import HeatMaps, Threshold, bicubic
+from daam_syntax.maps.measures import PackedMasks
+
+Size = Literal["image", "grid"] | tuple[int, int]
+"""Where maps are compared: at the image's size, on the recording's grid, or at (height, width)."""
+
+_PIXELS_AT_ONCE: Final = 2**23  # 32 megabytes of maps; measuring them takes a few times as much
+
+
+@dataclass
+class Batch:
+    """Images whose words' maps have one size.
+
+    Attributes
+    ----------
+    numbers
+        Their places in the list that is measured.
+    images
+        Their maps as recorded.
+    words
+        The maps of all their words, float32, shape (word, y, x), one image after the other.
+    rows
+        For each image, index of a word in the parse to its row in `words`; words without a map are not there.
+    """
+
+    numbers: Sequence[int]
+    images: Sequence[HeatMaps]
+    words: np.ndarray
+    rows: Sequence[dict[int, int]]
+    _masks: dict[Threshold, PackedMasks] = field(default_factory=dict)
+
+    def masks(self, rule: Threshold) -> PackedMasks:
+        """Return the masks of `words` at a threshold; they are made once."""
+        if rule not in self._masks:
+            self._masks[rule] = PackedMasks(rule.apply(self.words))
+        return self._masks[rule]
+
+
+def batches(maps: HeatMaps | Sequence[HeatMaps], size: Size = "image") -> Iterator[Batch]:
+    """Yield the images in order, as many at once as have one size and fit into some memory.
+
+    Raises
+    ------
+    ValueError
+        If the size is none.
+    """
+    images = [maps] if isinstance(maps, HeatMaps) else maps
+    waiting: list[tuple[int, HeatMaps]] = []
+    pixels = 0
+    for number, image in enumerate(images):
+        target = _pixels(image, size)
+        needed = len(image.mapped) * target[0] * target[1]
+        if waiting and (
+            _shapes(image, size) != _shapes(waiting[0][1], size)
+            or pixels + needed > _PIXELS_AT_ONCE
+        ):
+            yield _batch(waiting, size)
+            waiting, pixels = [], 0
+        waiting.append((number, image))
+        pixels += needed
+    if waiting:
+        yield _batch(waiting, size)
+
+
+def _shapes(maps: HeatMaps, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
+    return maps.grid, _pixels(maps, size)
+
+
+def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
+    """Return the height and width that a size means for an image."""
+    if size == "image":
+        return maps.image_size
+    if size == "grid":
+        return maps.grid
+    if isinstance(size, str) or len(size) != 2 or min(size) < 1:
+        raise ValueError(f'Expected size "image", "grid" or (height, width), but got {size!r}.')
+    return size
+
+
+def _batch(images: Sequence[tuple[int, HeatMaps]], size: Size) -> Batch:
+    numbers, maps = zip(*images, strict=True)
+    recorded = np.concatenate([image.stack() for image in maps])
+    rows, first = [], 0
+    for image in maps:
+        rows.append({index: first + row for row, index in enumerate(image.mapped)})
+        first += len(rows[-1])
+    return Batch(numbers, maps, bicubic(recorded, _pixels(maps[0], size)), rows)

@@ -1,0 +1,42 @@
+"""Pair table and word table of the same images at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from daam_syntax.analysis.batches import batches
+from daam_syntax.analysis.pairs import PairOptions, join_rows, pair_rows
+from daam_syntax.analysis.words import WordOptions, word_rows
+from daam_syntax.maps import HeatMaps, Threshold
+
+
+def measure_tables(
+    maps: HeatMaps | Sequence[HeatMaps], *, threshold: str | Threshold = "relative:0.4"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what `measure_pairs` and `word_table` give, upscaling every map once for both.
+
+    Parameters
+    ----------
+    maps
+        The maps of one image, or of several.
+    threshold
+        Rule that makes masks of the maps.
+
+    Returns
+    -------
+    pairs, words : pandas.DataFrame
+        The two tables.
+
+    Raises
+    ------
+    ThresholdError
+        If there is no such rule.
+    """
+    of_pairs, of_words = PairOptions(threshold=threshold), WordOptions(threshold)
+    pairs, words = [], []
+    for batch in batches(maps):
+        pairs.append(pair_rows(batch, of_pairs))
+        words += word_rows(batch, of_words)
+    return join_rows(pairs, of_pairs.columns), pd.DataFrame(words, columns=of_words.columns)
