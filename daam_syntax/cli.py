@@ -27,6 +27,16 @@ Threshold = Annotated[
     ),
 ]
 
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", help="As of `analyze`; may be given several times [relative:0.4]."),
+]
+Schemes = Annotated[
+    list[str] | None,
+    typer.Option("--scheme", help="Whose dependency edges; may be given several times [native]."),
+]
+Model = Annotated[str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")]
+
 
 @app.command()
 def analyze(
@@ -39,9 +49,7 @@ def analyze(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
-    model: Annotated[
-        str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")
-    ] = "emoji",
+    model: Model = "emoji",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Height, pixels.")] = None,
@@ -108,6 +116,93 @@ def measure(
     typer.echo(f"\nThe tables in {folder} now use {threshold}{missing}")
 
 
+@app.command("run")
+def run_corpus(
+    prompts: Annotated[
+        Path,
+        typer.Argument(help="CSV or TSV with a column prompt, or text with one prompt a line."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    model: Model = "emoji",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda, cpu, ... [default: a GPU if any].")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Height, pixels.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Width, pixels.")] = None,
+    threshold: Thresholds = None,
+    scheme: Schemes = None,
+    parser: Annotated[
+        str | None, typer.Option(help="spaCy pipeline, name or folder [default: en_core_web_sm].")
+    ] = None,
+    map_size: Annotated[
+        int | None, typer.Option(min=1, help="Longest side of stored maps [default: as recorded].")
+    ] = None,
+    images: Annotated[bool, typer.Option(help="Whether to store the pictures.")] = True,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures drawn together [default: what fits].")
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Pictures finished as a whole; a killed run loses no more.")
+    ] = 64,
+) -> None:
+    """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
+    from daam_syntax.corpus import run
+
+    _quiet_libraries()
+    try:
+        done = run(
+            prompts,
+            out,
+            model,
+            revision=revision,
+            device=device,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            height=height,
+            width=width,
+            threshold=threshold or "relative:0.4",
+            schemes=scheme or ["native"],
+            parser=parser,
+            map_size=map_size,
+            keep_images=images,
+            batch_size=batch_size,
+            shard_size=shard_size,
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        _fail(f"interrupted; the same command takes up what is in {out}", 130)
+    _show_problems(done.problems())
+    typer.echo(repr(done))
+    if not done.is_complete:
+        _fail("some shards are missing; the same command draws them", 1)
+    typer.echo(f"The tables are in {out}; `daam-syntax report {out}` sums them up")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that `run` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: report/ in that folder].")
+    ] = None,
+) -> None:
+    """Sum a corpus run up in tables and a page; needs no model."""
+    from daam_syntax.corpus import open as open_run
+    from daam_syntax.corpus import report as write_report
+
+    run = open_run(folder)
+    written = write_report(run, out)
+    _show_summary(run.summarize())
+    _show_problems(run.problems())
+    typer.echo(f"\n{run!r}\nThe report is in {written}")
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on stderr and a non-zero exit."""
     try:
@@ -133,37 +228,48 @@ def _quiet_libraries() -> None:
 
 def _show(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
     """Print the dependency pairs and the summary as tables."""
+    columns = ["image", "relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"]
+    title = f"Pairs of head and dependent ({threshold})"
+    _print_table(pairs[pairs["kind"] == "dependency"][columns], title)
+    _show_summary(summary)
+
+
+def _show_summary(summary: pd.DataFrame) -> None:
+    """Print the summary; the schemes and thresholds where there are several."""
+    several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
+    columns = ["relation", "n_prompts", "n_images", "n_pairs", "iou", "iod", "ioh", "lift"]
+    _print_table(summary[[*several, *columns]], "Summary by relation (means over prompts)")
+
+
+def _show_problems(problems: pd.DataFrame) -> None:
+    """Print the first problems of a run, if there are any."""
+    if len(problems):
+        columns = ["stage", "problem", "shard", "image", "prompt", "message", "consequence"]
+        title = f"Problems: {len(problems):,}" + (", of which the first 10" * (len(problems) > 10))
+        _print_table(problems[columns].head(10), title)
+
+
+def _print_table(table: pd.DataFrame, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    chosen = pairs[pairs["kind"] == "dependency"]
-    views = {
-        f"Pairs of head and dependent ({threshold})": (
-            chosen,
-            ["image", "relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"],
-        ),
-        "Summary by relation (means over prompts)": (
-            summary,
-            ["relation", "n_prompts", "n_images", "n_pairs", "iou", "iod", "ioh", "lift"],
-        ),
-    }
-    for title, (table, columns) in views.items():
-        view = Table(title=title, title_justify="left")
-        numeric = table[columns].select_dtypes("number").columns
-        for column in columns:
-            view.add_column(column, justify="right" if column in numeric else "left")
-        for row in table[columns].itertuples(index=False):
-            # As Text: a prompt may hold what would be markup.
-            view.add_row(*(Text(_cell(value)) for value in row))
-        console.print(view)
+    view = Table(title=title, title_justify="left")
+    numeric = table.select_dtypes("number").columns
+    for column in table.columns:
+        view.add_column(column, justify="right" if column in numeric else "left")
+    for row in table.itertuples(index=False):
+        # As Text: a prompt may hold what would be markup.
+        view.add_row(*(Text(_cell(value)) for value in row))
+    Console(width=None if sys.stdout.isatty() else 110).print(view)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "-" if value != value else f"{value:.3f}"
-    return str(value)
+    text = str(value)
+    # What a terminal would obey is shown as an escape: a prompt may hold it.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

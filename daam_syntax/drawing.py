@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.errors import DaamSyntaxError, ModelError, PromptError
 from daam_syntax.language import Sentence, check_prompt
@@ -189,44 +191,89 @@ def draw(
     ModelError
         If the pipeline refuses the settings.
     """
+    for sentence in sentences:
+        for start in range(0, len(seeds), batch_size):
+            batch = [(sentence, seed) for seed in seeds[start : start + batch_size]]
+            yield from draw_batch(batch, pipe, settings)
+
+
+def draw_batch(
+    batch: Sequence[tuple[Sentence, int]], pipe: DiffusionPipeline, settings: DrawingSettings
+) -> list[Drawing]:
+    """Draw some images together, of the same prompt or of several, and record their heat maps.
+
+    Parameters
+    ----------
+    batch
+        A parsed prompt and a seed's number for each image.
+    pipe
+        A diffusers text-to-image pipeline.
+    settings
+        How to draw, see `DrawingSettings.for_pipeline`.
+
+    Returns
+    -------
+    list of Drawing
+        In the order of the batch.
+
+    Raises
+    ------
+    ModelError
+        If the pipeline refuses the settings, or draws what is no picture.
+    TraceError
+        If its attention cannot be recorded.
+    """
     import torch
 
     from daam_syntax.attention import trace
 
-    for sentence in sentences:
-        prompt = sentence.text
-        for start in range(0, len(seeds), batch_size):
-            batch = seeds[start : start + batch_size]
-            generators = [
-                torch.Generator(pipe.device).manual_seed(generator_seed(prompt, seed))
-                for seed in batch
-            ]
-            with trace(pipe) as recording:
-                try:
-                    output = pipe(
-                        prompt=prompt,  # the first argument is another one in some pipelines
-                        num_images_per_prompt=len(batch),
-                        generator=generators,
-                        **settings.as_arguments(),
-                    )
-                except DaamSyntaxError:
-                    raise
-                except (ValueError, TypeError) as error:
-                    raise ModelError(
-                        f"The pipeline {type(pipe).__name__} refused to draw with "
-                        f"{settings.as_arguments()}: {error}"
-                    ) from error
-            recorded = recording.heat_maps(sentences={prompt: sentence})
-            named = {"model": EMOJI} if is_emoji(pipe) else {}
-            # A safety checker paints pictures black after they were drawn: their maps are of what was drawn.
-            blacked_out = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
-            drawn = zip(batch, output.images, recorded, blacked_out, strict=True)
-            for seed, image, maps, is_black in drawn:
-                identified = maps.with_provenance(
-                    blacked_out=bool(is_black),
-                    **named,
-                    prompt_id=prompt_id(prompt),
-                    seed=seed,
-                    generator_seed=generator_seed(prompt, seed),
-                )
-                yield Drawing(prompt_id(prompt), seed, image, identified)
+    generators = [
+        torch.Generator(pipe.device).manual_seed(generator_seed(sentence.text, seed))
+        for sentence, seed in batch
+    ]
+    with trace(pipe) as recording:
+        try:
+            output = pipe(
+                # By name: the first argument is another one in some pipelines.
+                prompt=[sentence.text for sentence, _ in batch],
+                generator=generators,
+                output_type="np",
+                **settings.as_arguments(),
+            )
+        except DaamSyntaxError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"The pipeline {type(pipe).__name__} refused to draw with "
+                f"{settings.as_arguments()}: {error}"
+            ) from error
+    recorded = recording.heat_maps(sentences={s.text: s for s, _ in batch})
+    named = {"model": EMOJI} if is_emoji(pipe) else {}
+    # A safety checker paints pictures black after they were drawn: their maps are of what was drawn.
+    blacked_out = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
+    drawings = []
+    for (sentence, seed), pixels, maps, is_black in zip(
+        batch, output.images, recorded, blacked_out, strict=True
+    ):
+        name = prompt_id(sentence.text)
+        identified = maps.with_provenance(
+            blacked_out=bool(is_black),
+            **named,
+            prompt_id=name,
+            seed=seed,
+            generator_seed=generator_seed(sentence.text, seed),
+        )
+        drawings.append(Drawing(name, seed, _picture(pixels), identified))
+    return drawings
+
+
+def _picture(pixels: np.ndarray) -> Image:
+    """Turn what a pipeline drew, shape (y, x, 3) from 0 to 1, into a picture."""
+    from PIL import Image as PillowImage
+
+    if not np.isfinite(pixels).all():
+        raise ModelError(
+            "Expected a picture, but the pipeline drew NaN: the model overflowed its number format. "
+            "Draw in another one, e.g. pipe.to(torch.float32) or torch.bfloat16."
+        )
+    return PillowImage.fromarray((pixels * 255).round().astype(np.uint8))

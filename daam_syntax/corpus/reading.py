@@ -1,0 +1,215 @@
+"""Reading a run: its tables, its maps, its pictures. No model, no torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from daam_syntax.corpus.folder import CorpusFolder, ShardRecord, check_identity, read_table
+from daam_syntax.corpus.problems import PROBLEM_COLUMNS
+from daam_syntax.corpus.settings import RunSettings
+from daam_syntax.corpus.shards import Plan
+from daam_syntax.corpus.stored_maps import from_table
+from daam_syntax.corpus.streaming import summarize_shards
+from daam_syntax.corpus.tables import (
+    IMAGES_SCHEMA,
+    MAPS_SCHEMA,
+    PROBLEMS_SCHEMA,
+    schema_of,
+    to_frame,
+)
+from daam_syntax.errors import FileError
+from daam_syntax.language import Sentence
+from daam_syntax.maps import HeatMaps
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_BUT_PICTURES = [name for name in IMAGES_SCHEMA.names if name != "picture"]
+
+
+def open_run(path: str | Path) -> Run:
+    """Open the folder of a run, finished or not, for reading.
+
+    Raises
+    ------
+    FileError
+        If it is none.
+    """
+    return Run(path)
+
+
+class Run:
+    """A run, as far as it is finished. Every file is compared with its checksum when it is first read.
+
+    Parameters
+    ----------
+    path
+        The folder that `run` wrote.
+
+    Raises
+    ------
+    FileError
+        If it is no such folder, or of an unknown version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._folder = CorpusFolder(path)
+        self._manifest = self._folder.manifest()
+        self.settings = RunSettings.from_dict(self._manifest["settings"])
+        self.plan = Plan(**self._manifest["plan"])
+        self._checked: set[tuple[str, int]] = set()
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """What was drawn when, how fast, with which versions: one entry for each time the run was started."""
+        return list(self._manifest["sessions"])
+
+    @cached_property
+    def records(self) -> tuple[ShardRecord, ...]:
+        """The records of the finished shards, in order."""
+        found = (self._folder.record(shard) for shard in range(self.plan.n_shards))
+        return tuple(record for record in found if record is not None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all shards are finished."""
+        return len(self.records) == self.plan.n_shards
+
+    @cached_property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The parsed prompts, in order."""
+        return tuple(self._folder.sentences())
+
+    def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the table of pairs, see `daam_syntax.analysis.PAIR_COLUMNS`; only some columns if asked."""
+        return self._table("pairs", columns)
+
+    def words(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the table of words, see `daam_syntax.analysis.WORD_COLUMNS`; only some columns if asked."""
+        return self._table("words", columns)
+
+    def images(self) -> pd.DataFrame:
+        """Return the table of images without the pictures; failed images have rows with a reason."""
+        return self._table("images", _BUT_PICTURES)
+
+    def problems(self) -> pd.DataFrame:
+        """Return the table of problems, see `PROBLEM_COLUMNS`: of finished shards, then of the sessions."""
+        frames = [self._table("problems", None)]
+        for path in sorted((self.path / "problems").glob("*.parquet")):
+            if not path.name.startswith("part-"):
+                frames.append(to_frame(read_table(path, "problems", PROBLEMS_SCHEMA)))
+        filled = [frame for frame in frames if len(frame)]
+        if not filled:
+            return pd.DataFrame(columns=list(PROBLEM_COLUMNS))
+        return pd.concat(filled, ignore_index=True)
+
+    def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield a table shard by shard, so that memory does not grow with the run; once empty where none is."""
+        if not self.records:
+            empty = to_frame(schema_of(table).empty_table())
+            yield empty if columns is None else empty[list(columns)]
+        for record in self.records:
+            yield to_frame(read_table(self._path(record, table), table, columns=columns))
+
+    def summarize(self, by: str | Sequence[str] = "relation", **options: Any) -> pd.DataFrame:
+        """Summarise the table of pairs without loading it whole; see `daam_syntax.summarize`."""
+        return summarize_shards(lambda columns: self.shards("pairs", columns), by, **options)
+
+    def maps(self, where: Callable[[dict[str, Any]], bool] | None = None) -> Iterator[HeatMaps]:
+        """Yield the stored heat maps in the order of the images, one batch in memory at a time.
+
+        Parameters
+        ----------
+        where
+            Which images: a function of their rows in the table of images (a dictionary). All that were drawn
+            if None.
+
+        Raises
+        ------
+        FileError
+            If a file is damaged; its name and what to do are in the message.
+        """
+        for _, maps in self.numbered_maps(where):
+            yield maps
+
+    def numbered_maps(
+        self, where: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[tuple[int, HeatMaps]]:
+        """Yield the images' running numbers with their heat maps; see `maps`."""
+        for record in self.records:
+            yield from self._shard_maps(record, where)
+
+    def _shard_maps(
+        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None
+    ) -> Iterator[tuple[int, HeatMaps]]:
+        rows = read_table(self._path(record, "images"), "images", IMAGES_SCHEMA, _BUT_PICTURES)
+        images = {row["image"]: row for row in rows.to_pylist() if row["status"] == "drawn"}
+        wanted = {number: row for number, row in images.items() if where is None or where(row)}
+        path = self._path(record, "maps")
+        with pq.ParquetFile(path) as file:
+            check_identity(file.schema_arrow, "maps", MAPS_SCHEMA)
+            for group in range(file.num_row_groups):
+                numbers = file.read_row_group(group, columns=["image"])["image"].to_pylist()
+                if not wanted.keys() & set(numbers):
+                    continue
+                table = file.read_row_group(group)
+                for number in dict.fromkeys(numbers):
+                    if number in wanted:
+                        start, n = numbers.index(number), numbers.count(number)
+                        sentence = self.sentences[number // self.plan.n_seeds]
+                        yield number, from_table(table.slice(start, n), wanted[number], sentence)
+
+    def pictures(self) -> Iterator[tuple[int, Image]]:
+        """Yield the images' running numbers with their pictures, one shard in memory at a time.
+
+        Raises
+        ------
+        FileError
+            If a picture is damaged.
+        """
+        from PIL import Image as PillowImage
+
+        for record in self.records:
+            table = read_table(self._path(record, "images"), "images", IMAGES_SCHEMA)
+            for row in table.select(["image", "picture"]).to_pylist():
+                if row["picture"] is None:
+                    continue
+                try:
+                    picture = PillowImage.open(io.BytesIO(row["picture"]["bytes"]), formats=["PNG"])
+                    yield row["image"], picture.convert("RGB")
+                except (OSError, SyntaxError) as error:
+                    raise FileError(
+                        f"Expected the picture of image {row['image']}, but {error}."
+                    ) from error
+
+    def _table(self, table: str, columns: Sequence[str] | None) -> pd.DataFrame:
+        return pd.concat(self.shards(table, columns), ignore_index=True)
+
+    def _path(self, record: ShardRecord, table: str) -> Path:
+        """Return the path of a file that was compared with its checksum."""
+        key = (table, record.shard)
+        if key in self._checked:
+            return self._folder.file(table, record.shard)
+        path = self._folder.check(record, table)
+        self._checked.add(key)
+        return path
+
+    def __repr__(self) -> str:
+        done = sum(record.n_images for record in self.records)
+        failed = sum(record.n_failed for record in self.records)
+        return (
+            f"Run({str(self.path)!r}: {done:,} of {self.plan.n_images:,} images, {failed:,} of them failed; "
+            f"{self.plan.n_prompts:,} prompts x {self.plan.n_seeds} seeds, model {self.settings.model.get('model')})"
+        )

@@ -1,0 +1,146 @@
+"""Drawing a corpus: many prompts times several seeds, taken up wherever it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daam_syntax.corpus.batch_size import choose_batch_size
+from daam_syntax.corpus.drawing_shards import ShardDrawer
+from daam_syntax.corpus.folder import CorpusFolder
+from daam_syntax.corpus.prompts import gather
+from daam_syntax.corpus.reading import Run
+from daam_syntax.corpus.sessions import Drawn, Session
+from daam_syntax.corpus.settings import RunSettings, describe_model
+from daam_syntax.corpus.shards import Plan
+from daam_syntax.drawing import DrawingSettings
+from daam_syntax.errors import PromptError
+from daam_syntax.language import parse_many
+from daam_syntax.loading import EMOJI, load_pipeline
+from daam_syntax.maps import parse_threshold
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from spacy.language import Language
+
+
+def run(
+    prompts: str | Path | Iterable[str],
+    out: str | Path,
+    pipe: DiffusionPipeline | str | Path = EMOJI,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    seeds: int = 1,
+    steps: int | None = None,
+    guidance: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    threshold: str | Sequence[str] = "relative:0.4",
+    schemes: str | Sequence[str] = ("native",),
+    parser: str | Language | None = None,
+    map_size: int | None = None,
+    keep_images: bool = True,
+    batch_size: int | None = None,
+    shard_size: int = 64,
+    progress: bool = False,
+) -> Run:
+    """Draw every prompt with every seed, and keep maps, tables, pictures and provenance in a folder.
+
+    Killed at any moment, it goes on where it was when it is called again with the same arguments: finished shards
+    are kept if their checksums are right, all others are drawn again, and no row is lost or doubled. The division
+    into batches is frozen when the run begins, so that the result is that of an undisturbed run.
+
+    Parameters
+    ----------
+    prompts
+        A file (CSV or TSV with a column ``prompt``, or text with one prompt a line), or the prompts themselves.
+    out
+        The folder, see `daam_syntax.corpus.folder`.
+    pipe
+        A pipeline, or what `load_pipeline` takes.
+    revision, device
+        See `load_pipeline`.
+    seeds
+        Images per prompt; every prompt has seeds of its own.
+    steps, guidance, height, width
+        How to draw; None leaves it to the pipeline.
+    threshold
+        Rule, or rules, that make masks of maps.
+    schemes
+        Whose dependency edges are measured.
+    parser
+        Name, folder or object of a spaCy pipeline; the small English one if None.
+    map_size
+        Longest side of the stored maps; the recording's own grid if None. Tables are measured on the stored maps, so
+        that they can be made again.
+    keep_images
+        Whether to store the pictures.
+    batch_size
+        Images drawn together; None finds out how many a GPU has memory for (4 on a CPU).
+    shard_size
+        Images finished as a whole: what a killed run loses at most.
+    progress
+        Whether to show progress on stderr.
+
+    Returns
+    -------
+    Run
+        What is there now; its `problems` say what went wrong, and `is_complete` whether shards are missing.
+
+    Raises
+    ------
+    DaamSyntaxError
+        For bad input, for a folder that holds another run or is being written by another process, and where every
+        prompt fails.
+    """
+    texts, unreadable = gather(prompts)
+    if seeds < 1:
+        raise PromptError(f"Expected at least one seed, but got {seeds}.")
+    thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
+    sentences = parse_many(texts, parser)
+    wanted_schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
+    for scheme in wanted_schemes:
+        sentences[0].edges_of(scheme)
+    folder = CorpusFolder(out)
+    with folder.locked():
+        if isinstance(pipe, str | Path):
+            pipe = load_pipeline(pipe, revision=revision, device=device)
+            pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
+        settings = RunSettings(
+            drawing=DrawingSettings(steps, guidance, height, width).for_pipeline(pipe),
+            model=describe_model(pipe, revision),
+            parser=sentences[0].parser,
+            thresholds=tuple(str(parse_threshold(rule)) for rule in thresholds),
+            schemes=wanted_schemes,
+            map_size=map_size,
+            keep_images=keep_images,
+        )
+        batch_size = batch_size or _frozen_batch_size(folder)
+        if batch_size is None:
+            batch_size = choose_batch_size(pipe, settings.drawing, sentences)
+        plan = Plan.of(len(sentences), seeds, batch_size, shard_size)
+        folder.start(settings.as_dict(), plan, sentences)
+        drawer = ShardDrawer(pipe, settings, plan, sentences)
+        session = Session(folder, unreadable, device=str(pipe.device))
+        session.draw(partial(_draw_here, folder, drawer), progress)
+    return Run(out)
+
+
+def _frozen_batch_size(folder: CorpusFolder) -> int | None:
+    """Return the batch size of a run that has begun."""
+    return folder.plan.batch_size if folder.is_run() and folder.has_shards() else None
+
+
+def _draw_here(
+    folder: CorpusFolder, drawer: ShardDrawer, shards: Sequence[int], advance: Callable[[int], None]
+) -> Iterator[Drawn]:
+    """Draw shards one after the other in this process."""
+    for shard in shards:
+        work = folder.new_work()
+        try:
+            yield Drawn(shard, work, drawer.draw(shard, work, advance))
+        except OSError as error:
+            yield Drawn(shard, work, error)
