@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from daam_syntax.analysis import regress as regress
     from daam_syntax.analysis import summarize as summarize
     from daam_syntax.analysis import word_table as word_table
+    from daam_syntax.attention import Edit as Edit
+    from daam_syntax.attention import intervene as intervene
+    from daam_syntax.attention import record_attention as record_attention
+    from daam_syntax.attention import reuse_attention as reuse_attention
     from daam_syntax.attention import trace as trace
     from daam_syntax.attention import trace_image as trace_image
     from daam_syntax.attention import trace_images as trace_images
@@ -34,17 +38,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "DaamSyntaxError": "errors",
     "Estimate": "analysis",
+    "Edit": "attention",
     "HeatMap": "maps",
     "HeatMaps": "maps",
     "Sentence": "language",
     "analyze": "workflow",
     "estimate_difference": "analysis",
     "estimate_mean": "analysis",
+    "intervene": "attention",
     "load_pipeline": "loading",
     "mask_iou": "maps",
     "measure_pairs": "analysis",
     "parse": "language",
     "regress": "analysis",
+    "record_attention": "attention",
+    "reuse_attention": "attention",
     "summarize": "analysis",
     "trace": "attention",
     "trace_image": "attention",

@@ -1,4 +1,4 @@
-"""Reading which pixels of a picture attended to which word of its prompt."""
+"""Reading which pixels of a picture attend to which word of its prompt, and intervening on it."""
 
 from daam_syntax.attention.accumulate import LayerSelection
 from daam_syntax.attention.families import (
@@ -10,17 +10,25 @@ from daam_syntax.attention.families import (
     register_family,
 )
 from daam_syntax.attention.images import trace_image, trace_images
+from daam_syntax.attention.intervention import Edit, Intervention, intervene
+from daam_syntax.attention.reuse import RecordedAttention, record_attention, reuse_attention
 from daam_syntax.attention.tracing import Trace, trace
 
 __all__ = [
     "FAMILIES",
     "UNET",
+    "Edit",
     "Family",
+    "Intervention",
     "LayerSelection",
+    "RecordedAttention",
     "TextEncoder",
     "Trace",
     "family_of",
+    "intervene",
+    "record_attention",
     "register_family",
+    "reuse_attention",
     "trace",
     "trace_image",
     "trace_images",

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from daam_syntax.attention.accumulate import LayerSelection
 from daam_syntax.attention.families import UNET, family_of
-from daam_syntax.attention.tracing import Sentences, Trace
+from daam_syntax.attention.sentences import Sentences
+from daam_syntax.attention.tracing import Trace
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps

@@ -66,8 +66,9 @@ def text_probabilities(
     queries: slice = slice(None),
     keys: slice = slice(None),
     tokens: slice | list[int] = slice(None),
+    by_head: bool = False,
 ) -> Tensor:
-    """Recompute the text columns of a call's softmax, averaged over the heads.
+    """Recompute the text columns of a call's softmax, averaged over the heads or head by head.
 
     The softmax ``exp(z - logsumexp(z))`` of the logits ``z = scale * query @ key.T + mask`` runs
     over all keys of the call, in float32 whatever the model's type, also where only some keys are
@@ -85,11 +86,13 @@ def text_probabilities(
         Which keys stand for text, a slice with explicit bounds or all.
     tokens
         Which of the text keys are wanted.
+    by_head
+        Whether the heads are kept apart.
 
     Returns
     -------
     Tensor
-        Probabilities in [0, 1]. *Shape:* (row, query, token)
+        Probabilities in [0, 1]. *Shape:* (row, query, token), or (row, head, query, token)
 
     Raises
     ------
@@ -129,8 +132,8 @@ def text_probabilities(
         if mask is not None:
             sees_nothing = logits.amax(-1, keepdim=True) == -torch.inf
             share = share.masked_fill(sees_nothing, 0.0)
-        parts.append(share[..., tokens].mean(dim=1))
-    return torch.cat(parts, dim=1)
+        parts.append(share[..., tokens] if by_head else share[..., tokens].mean(dim=1))
+    return torch.cat(parts, dim=-2)
 
 
 def _softmax_columns(logits: Tensor, columns: slice) -> Tensor:

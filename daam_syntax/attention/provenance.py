@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from daam_syntax import __version__
 from daam_syntax.attention.families import Family
+
+INTERVENTIONS: WeakKeyDictionary[nn.Module, dict[str, Any]] = WeakKeyDictionary()
+"""What is being done at this moment to the attention of a denoiser, as values for JSON."""
 
 _SNAPSHOT = re.compile(r"snapshots[/\\]([0-9a-f]{40})")  # the folder names of the Hub's cache
 
@@ -22,7 +27,8 @@ def describe_pipeline(pipe: Any, family: Family) -> dict[str, Any]:
     dict
         ``pipeline`` (class), ``family``, ``model`` (name or path) and ``revision`` (None where not
         known), ``scheduler`` (class), ``guidance_scale`` (None where not known), ``dtype`` of the
-        denoiser, and ``versions`` of the libraries. All values can be written as JSON.
+        denoiser, and ``versions`` of the libraries; during an intervention, ``intervention``. All
+        values can be written as JSON.
     """
     denoiser = family.denoiser_of(pipe)
     places = (getattr(pipe, "name_or_path", None), getattr(denoiser, "name_or_path", None))
@@ -40,6 +46,7 @@ def describe_pipeline(pipe: Any, family: Family) -> dict[str, Any]:
             "daam_syntax": __version__,
             **{name: version(name) for name in ("torch", "diffusers", "transformers")},
         },
+        **({"intervention": INTERVENTIONS[denoiser]} if denoiser in INTERVENTIONS else {}),
     }
 
 

@@ -1,9 +1,10 @@
-"""Listening to the attention of a model without changing what it computes.
+"""Listening to the attention of a model, and, for an intervention, answering in its place.
 
 Each attention module gets a forward pre-hook and a forward hook. Between the two, a
 `torch.overrides.TorchFunctionMode` sees the calls of `scaled_dot_product_attention` that the
 module's own processor makes, and lets them run untouched. No processor, class or function is
-replaced.
+replaced. Only where an `Answer` is given may the model be handed something else than its call
+returned.
 """
 
 from __future__ import annotations
@@ -13,12 +14,20 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from daam_syntax.attention.probabilities import AttentionCall
+
+Answer = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
+"""What to hand to the model instead of an attention call's output.
+
+A function of the module's path, the call, its values, *shape* (row, key head, key, feature), and
+its output, *shape* (row, head, query, feature); it returns the output itself, or another one of the
+same shape.
+"""
 
 
 class Listener(Protocol):
@@ -47,10 +56,16 @@ class Tap:
         Its text-attention modules by their path.
     listener
         Who is told.
+    answer
+        What the model is handed instead of what its attention calls return; None to change nothing.
     """
 
     def __init__(
-        self, denoiser: nn.Module, attentions: Mapping[str, nn.Module], listener: Listener
+        self,
+        denoiser: nn.Module,
+        attentions: Mapping[str, nn.Module],
+        listener: Listener,
+        answer: Answer | None = None,
     ) -> None:
         self._denoiser = denoiser
         self._attentions = attentions
@@ -58,7 +73,7 @@ class Tap:
         self._signature = inspect.signature(type(denoiser).forward)
         self._handles: list[RemovableHandle] = []
         self._thread: int | None = None
-        self._hearing = _Hearing()
+        self._hearing = _Hearing(answer)
 
     def attach(self) -> None:
         """Register the hooks."""
@@ -70,7 +85,10 @@ class Tap:
         for path, module in self._attentions.items():
             self._handles += [
                 module.register_forward_pre_hook(self._before_attention(path)),
-                module.register_forward_hook(self._after_attention(path), always_call=True),
+                # Of several taps, the last that began to hear is the first to end.
+                module.register_forward_hook(
+                    self._after_attention(path), prepend=True, always_call=True
+                ),
             ]
 
     def detach(self) -> None:
@@ -118,8 +136,9 @@ class Tap:
 class _Hearing(TorchFunctionMode):
     """Collects the attention calls of the innermost module for which it was started."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Answer | None) -> None:
         super().__init__()
+        self._answer = answer
         self._heard: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
     def start(self, path: str) -> None:
@@ -148,6 +167,11 @@ class _Hearing(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        if func is scaled_dot_product_attention:
-            self._heard[-1][1].append(AttentionCall.from_arguments(args, kwargs))
-        return output
+        if func is not scaled_dot_product_attention:
+            return output
+        path, calls = self._heard[-1]
+        calls.append(AttentionCall.from_arguments(args, kwargs))
+        if self._answer is None:
+            return output
+        value = args[2] if len(args) > 2 else kwargs["value"]
+        return self._answer(path, calls[-1], value, output)

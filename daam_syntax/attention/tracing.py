@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
@@ -17,13 +17,11 @@ from daam_syntax.attention.accumulate import LayerSelection, layer_selector
 from daam_syntax.attention.drawings import Drawing, Recorder
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.methods import WrappedMethods
+from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tap import Tap
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
-
-Sentences = Sentence | Iterable[Sentence] | Mapping[str, Sentence]
-"""Sentences that need not be parsed: one, several, or a mapping from prompts."""
 
 _TRACED: WeakSet[nn.Module] = WeakSet()
 """The denoisers that a trace listens to at this moment."""
