@@ -6,9 +6,11 @@ import pytest
 from examples import SUBWORDS, box, make_maps, make_sentence
 from matplotlib.colors import to_rgb
 from readable import assert_readable
+from scipy.stats import linregress
+from scipy.stats import t as student_t
 
 from daam_syntax import figures
-from daam_syntax.analysis import measure_pairs, summarize
+from daam_syntax.analysis import estimate_mean, measure_pairs, summarize
 from daam_syntax.language import Edge
 from daam_syntax.maps import HeatMaps
 
@@ -155,6 +157,47 @@ def make_sweep(relations=("amod", "nsubj")):
     return pd.DataFrame(rows, columns=columns)
 
 
+def make_profile():
+    """The same numbers along three layers at one threshold."""
+    layers = {"relative:0.4": "up_blocks.1", "relative:0.2": "down_blocks.0", "relative:0.6": "mid"}
+    sweep = make_sweep()
+    return sweep.assign(
+        layer=sweep["threshold"].map(layers),
+        step=sweep["threshold"].map({"relative:0.4": 9, "relative:0.2": 2, "relative:0.6": 5}),
+        threshold="relative:0.4",
+    )
+
+
+def make_similarities(n_categories=2):
+    """Overlaps of 0.1 + similarity / 2 and a little, in categories of four pairs; one is missing."""
+    similarity = np.tile([0.1, 0.2, 0.4, 0.8], n_categories)
+    noise = np.resize([0.02, -0.03, 0.01], len(similarity))
+    category = np.repeat([f"category {i}" for i in range(n_categories)], 4)
+    table = {"category": category, "similarity": similarity, "iou": 0.1 + similarity / 2 + noise}
+    return pd.DataFrame(table).assign(iou=lambda t: t["iou"].where(t.index != 3))
+
+
+def make_words(n_prompts=6):
+    """Two nouns and a verb in two images of each prompt; commas that have no mask."""
+    rows = [
+        (f"p{prompt}", image, pos, area + 0.01 * prompt)
+        for prompt in range(n_prompts)
+        for image in range(2)
+        for pos, area in (("NOUN", 0.1), ("NOUN", 0.3), ("VERB", 0.5), ("PUNCT", np.nan))
+    ]
+    return pd.DataFrame(rows, columns=["prompt_id", "image", "pos", "area"])
+
+
+def make_curves(names=("own mask",)):
+    """Changes that reach 1 at once, and at random in proportion to the share."""
+    rows = [
+        (name, share, mean, mean - 0.1, mean + 0.1)
+        for name in [*names, "random"]
+        for share, mean in ((1.0, 1.0), (0.0, 0.0), (0.5, 0.5 if name == "random" else 1.0))
+    ]
+    return pd.DataFrame(rows, columns=["curve", "share", "mean", "low", "high"])
+
+
 def line_of(ax, label):
     return next(line for line in ax.lines if line.get_label() == label)
 
@@ -175,6 +218,14 @@ CASES = {
     "matrix": lambda: figures.word_matrix(make_maps()),
     "long matrix": lambda: figures.word_matrix(long_maps()),
     "matrix of one word": lambda: figures.word_matrix(one_word()),
+    "arcs with overlays": lambda: figures.arcs_with_overlays(IMAGE, make_maps(image_size=(40, 60))),
+    "long arcs with overlays": lambda: figures.arcs_with_overlays(IMAGE, long_maps()),
+    "profile": lambda: figures.overlap_profile(make_profile(), along="layer"),
+    "similarity": lambda: figures.similarity_scatter(make_similarities()),
+    "similarity of many": lambda: figures.similarity_scatter(make_similarities(20), fit="category"),
+    "breadth": lambda: figures.breadth_by_pos(make_words()),
+    "deletion": lambda: figures.deletion_curves(make_curves()),
+    "deletion of many": lambda: figures.deletion_curves(make_curves(RELATIONS)),
     "graph": lambda: draw_graph(make_maps()),
     "long graph": lambda: draw_graph(long_maps()),
 }
@@ -212,6 +263,10 @@ def test_nothing_is_restyled(case):
         (figures.forest, make_summary(), "n_prompts"),
         (figures.threshold_sweep, make_sweep(), "relation"),
         (figures.containment, measure_pairs(make_maps()), "ioh"),
+        (figures.overlap_profile, make_profile(), "step"),
+        (figures.similarity_scatter, make_similarities(), "category"),
+        (figures.breadth_by_pos, make_words(), "area"),
+        (figures.deletion_curves, make_curves(), "share"),
         (
             lambda pairs, **options: figures.dependency_graph(make_sentence(), pairs, **options),
             measure_pairs(make_maps()),
@@ -317,12 +372,11 @@ def test_sweeps_that_cannot_be_lines_are_refused(change, message):
 
 
 def test_an_overlap_runs_along_steps_to_scale_and_along_layers_in_order():
-    table = make_sweep().assign(step=[9, 2, 5] * 3, layer=["up.1", "down.0", "mid"] * 3)
-    table["threshold"] = "relative:0.4"
-    by_step = figures.overlap_profile(table, along="step")
+    by_step = figures.overlap_profile(make_profile(), along="step")
     assert line_of(by_step, "amod").get_xdata().tolist() == [2, 5, 9]
-    by_layer = figures.overlap_profile(table, along="layer")
-    assert [t.get_text() for t in by_layer.get_xticklabels()] == ["up.1", "down.0", "mid"]
+    by_layer = figures.overlap_profile(make_profile(), along="layer")
+    names = [t.get_text() for t in by_layer.get_xticklabels()]
+    assert names == ["up_blocks.1", "down_blocks.0", "mid"]
     np.testing.assert_allclose(line_of(by_layer, "amod").get_ydata(), [0.3, 0.5, np.nan])
     assert by_layer.get_xlabel() == "layer"
 
@@ -467,17 +521,132 @@ def test_a_graph_is_of_one_prompt_and_all_its_edges():
         figures.dependency_graph(make_sentence(), pairs[pairs["relation"] != "conj"])
 
 
+# --- arcs with overlays
+
+
+def test_maps_stand_below_their_words_on_one_scale():
+    maps = make_maps(image_size=(40, 60))
+    ax = figures.arcs_with_overlays(IMAGE, maps)
+    ax.figure.draw_without_rendering()
+    words = {t.get_text(): t.get_window_extent() for t in ax.texts}
+    cells = ax.child_axes
+    assert len(cells) == 5
+    zebra, box = cells[4].get_window_extent(), words["zebra"]
+    assert (zebra.x0 + zebra.x1) / 2 == pytest.approx((box.x0 + box.x1) / 2, abs=2)
+    assert zebra.y1 < box.y0
+    top = max(float(maps[i].resize().max()) for i in range(5))
+    assert {cell.images[-1].norm.vmax for cell in cells} == {top}
+    np.testing.assert_allclose(cells[4].images[-1].get_array(), maps["zebra"].resize())
+
+
+def test_words_without_a_map_have_their_status_below_the_arcs():
+    ax = figures.arcs_with_overlays(IMAGE, long_maps())
+    assert texts(*ax.child_axes).count("truncated") == 28
+
+
+# --- similarity
+
+
+def test_the_fit_is_that_of_least_squares():
+    table = make_similarities()
+    ax = figures.similarity_scatter(table)
+    known = table.dropna()
+    expected = linregress(known["similarity"], known["iou"])
+    margin = student_t.ppf(0.975, len(known) - 2) * expected.stderr
+    slope, low, high = expected.slope, expected.slope - margin, expected.slope + margin
+    assert line_of(ax, f"slope {slope:.2f} [{low:.2f}, {high:.2f}]")
+    line = next(line for line in ax.lines if len(line.get_xdata()) == 50)
+    np.testing.assert_allclose(line.get_ydata(), expected.intercept + slope * line.get_xdata())
+    # at the mean similarity the interval is that of a mean with the residuals' variance
+    residuals = known["iou"] - expected.intercept - slope * known["similarity"]
+    half = student_t.ppf(0.975, 5) * np.sqrt((residuals**2).sum() / 5 / 7)
+    band = ax.collections[0].get_paths()[0].vertices
+    centre = band[np.abs(band[:, 0] - known["similarity"].mean()) < 0.01][:, 1]
+    assert (centre.max() - centre.min()) / 2 == pytest.approx(half, rel=0.03)
+    assert line_of(ax, "category 0 (3)").get_xdata().tolist() == [0.1, 0.2, 0.4]
+    assert "7 pairs of words, 1 not measured" in ax.get_xlabel()
+
+
+def test_categories_have_lines_of_their_own_or_the_reason_for_none():
+    table = make_similarities()
+    table.loc[table["category"] == "category 1", "similarity"] = 0.5
+    ax = figures.similarity_scatter(table, fit="category")
+    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert labels[0].startswith("category 0 (3), slope 0.")
+    assert labels[1] == "category 1 (4), no fit: too few pairs"
+    assert len(ax.collections) == 1
+    assert not figures.similarity_scatter(table, fit=None).collections
+    with pytest.raises(ValueError, match="'each'"):
+        figures.similarity_scatter(table, fit="each")
+
+
+# --- breadth
+
+
+def test_breadth_has_a_dot_per_prompt_and_its_mean_on_top():
+    words = make_words()
+    ax = figures.breadth_by_pos(words)
+    rows = [t.get_text() for t in ax.get_yticklabels()]
+    assert rows == ["PUNCT (0)", "NOUN (6)", "VERB (6)"]
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(sorted(dots[1].get_xdata()), 0.2 + 0.01 * np.arange(6))
+    means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(means, [0.225, 0.525])
+    estimate = estimate_mean(words[words["pos"] == "NOUN"], "area")
+    (ends,) = ax.collections[0].get_segments()
+    np.testing.assert_allclose(ends[:, 0], [estimate.low, estimate.high])
+    assert "not measured" in [t.get_text() for t in ax.texts]
+    assert "share of the image" in ax.get_xlabel()
+
+
+def test_few_prompts_have_no_interval():
+    ax = figures.breadth_by_pos(make_words(2))
+    ends = [segment for c in ax.collections for segment in c.get_segments()]
+    assert not any(np.isfinite(segment).any() for segment in ends)
+    assert "hollow: none" in ax.get_xlabel()
+
+
+# --- deletion
+
+
+def test_curves_have_their_areas_and_references_are_grey():
+    ax = figures.deletion_curves(make_curves(), change="|change| (0 to 1)")
+    own, random = line_of(ax, "own mask (AUC 0.750)"), line_of(ax, "random (AUC 0.500)")
+    assert own.get_xdata().tolist() == [0, 0.5, 1]
+    assert random.get_color() == figures.CONTROL
+    assert random.get_linestyle() == "--"
+    assert ax.get_ylabel().startswith("|change| (0 to 1)")
+    halves = make_curves().query("share >= 0.5")
+    labels = [line.get_label() for line in figures.deletion_curves(halves).lines]
+    assert labels == ["own mask (AUC 1.000)", "random (AUC 0.750)"]
+    missing = make_curves().assign(mean=[np.nan] + [0.0] * 5)
+    assert figures.deletion_curves(missing).lines[0].get_label() == "own mask (AUC –)"
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ([1, 0, 0.5, 1, 0, 50], "from 0 to 1, but got 0 to 50"),
+        ([1, 0, 0, 1, 0, 0.5], "one row per curve and share"),
+        ([1, 0, 0.5, 0.8, 0, 0.5], "own mask: 0 to 1, random: 0 to 0.8"),
+    ],
+)
+def test_curves_that_cannot_be_compared_are_refused(shares, message):
+    with pytest.raises(ValueError, match=message):
+        figures.deletion_curves(make_curves().assign(share=shares))
+
+
 # --- paper
 
 
-def test_paper_sets_sizes_and_fonts_for_a_while(tmp_path):
+def test_paper_sets_sizes_for_a_while_and_saved_text_stays_text(tmp_path):
     before = dict(plt.rcParams)
     with figures.paper():
-        figure = figures.forest(make_summary()).figure
-        figure.savefig(tmp_path / "forest.svg")
-        figure.savefig(tmp_path / "forest.pdf")
+        ax = figures.forest(make_summary())
+    assert figures.save(ax, tmp_path / "forest.svg") == tmp_path / "forest.svg"
+    figures.save(ax.figure, tmp_path / "forest.pdf")
     assert dict(plt.rcParams) == before
-    assert figure.get_figwidth() == pytest.approx(3.3)
+    assert ax.figure.get_figwidth() == pytest.approx(3.3)
     svg = (tmp_path / "forest.svg").read_text()
     assert "<text" in svg
     assert "nsubj (42)" in svg

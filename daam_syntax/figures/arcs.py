@@ -40,7 +40,8 @@ def dependency_arcs(
     """
     if ax is None:
         width = max(4.0, 0.95 * min(len(sentence), 24))
-        _, ax = plt.subplots(figsize=(width, 2.6), layout="constrained")
+        height = 0.5 + arcs_height(sentence, scheme)
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     edges = sentence.edges_of(scheme)
     levels = _levels(edges)
     top = max(levels.values(), default=1)
@@ -76,6 +77,12 @@ def dependency_arcs(
             )
     ax.set_axis_off()
     return ax
+
+
+def arcs_height(sentence: Sentence, scheme: str) -> float:
+    """Return the height, inches, that lets the labels of arcs stand clear of those above."""
+    top = max(_levels(sentence.edges_of(scheme)).values(), default=1)
+    return max(2.1, 0.2 * (top + 2))
 
 
 def _levels(edges: tuple[Edge, ...]) -> dict[Edge, int]:

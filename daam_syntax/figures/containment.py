@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes
 from daam_syntax.figures.tables import measure_label, plural, require, require_one
 
 _WHAT: Final = "a pair table (see `measure_pairs`)"
+_SIDE: Final = 4.2  # inches, or the width of a narrower figure
 _RATIOS: Final = (8, 4, 2)  # and their inverses
 
 
@@ -42,8 +44,9 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     """
     require(pairs, ["kind", "prompt_id", "iod", "ioh"], _WHAT)
     require_one(pairs, ["scheme", "threshold"], _WHAT)
-    if ax is None:
-        ax = new_axes(4.2, 4.2)
+    own = ax is None
+    side = min(_SIDE, rcParams["figure.figsize"][0])
+    ax = ax or new_axes(side, side)
     _draw_isolines(ax)
     is_control = pairs["kind"] == control
     groups: tuple[tuple[pd.DataFrame, str, dict[str, Any]], ...] = (
@@ -58,7 +61,7 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     ax.set_xlabel(f"{measure_label('ioh')}\none mark per pair and image, {n}")
     ax.set_ylabel(measure_label("iod"))
     ax.tick_params(labelsize="small")
-    legend_above(ax, lift=14)
+    legend_above(ax, lift=14, grow=own)
     return ax
 
 

@@ -8,7 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.labels import label_fonts
-from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes, points
+from daam_syntax.figures.styles import (
+    CONTROL,
+    PALETTE,
+    legend_above,
+    new_axes,
+    note_missing,
+    points,
+)
 from daam_syntax.figures.tables import measure_label, plural, require, require_one
 
 _WHAT: Final = "a summary (see `summarize`)"
@@ -63,8 +70,8 @@ def forest(
         )
     is_control = summary["kind"] == control
     rows = summary[~is_control].sort_values(measure, na_position="first", kind="stable")
-    if ax is None:
-        ax = new_axes(1.3 + 1.75 * points("medium") / 72 * max(3, len(rows)))
+    own = ax is None
+    ax = ax or new_axes(0.9 + 1.75 * points("medium") / 72 * max(3, len(rows)))
     for _, row in summary[is_control].iterrows():
         n = plural(row["n_prompts"], "prompt")
         ax.axvspan(row["low"], row["high"], color=CONTROL, alpha=0.15, lw=0)
@@ -86,7 +93,7 @@ def forest(
     ax.grid(axis="x", color="0.9", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    legend_above(ax)
+    legend_above(ax, grow=own)
     return ax
 
 
@@ -109,13 +116,4 @@ def _draw_means(ax: Axes, rows: pd.DataFrame, alpha: float) -> None:
             some = rows[chosen]
             ax.plot(some["mean"], some["place"], marker, color=blue, ms=4.5, **style)
     for place in rows.loc[rows["mean"].isna(), "place"]:
-        ax.annotate(
-            "not measured",
-            (0.0, place),
-            (4, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-            color="0.4",
-        )
+        note_missing(ax, place)

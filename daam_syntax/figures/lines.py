@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from daam_syntax.figures.styles import CONTROL, legend_above, legend_height, new_axes, series_style
+from daam_syntax.figures.styles import CONTROL, legend_above, new_axes, series_style
 from daam_syntax.figures.tables import measure_label, require, require_one
 
 _BANDED: Final = 6  # lines whose intervals can be told apart
@@ -123,8 +122,8 @@ def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:
 
 def _draw(rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | None) -> Axes:
     relations = [name for name in rows["relation"].unique() if name != control]
-    if ax is None:
-        ax = new_axes(2.4 + legend_height([*relations, _CONTROL], rcParams["figure.figsize"][0]))
+    own = ax is None
+    ax = ax or new_axes(2.4)
     banded = len(relations) <= _BANDED
     for number, name in enumerate(relations):
         style = {**series_style(number), "markersize": 3.5, "linewidth": 1.2, "label": name}
@@ -143,7 +142,7 @@ def _draw(rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | Non
     ax.grid(color="0.92", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    legend_above(ax)
+    legend_above(ax, grow=own)
     return ax
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
@@ -20,7 +23,7 @@ PALETTE: Final = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A
 CONTROL: Final = "0.2"
 """The control's grey: no relation has it."""
 
-_VECTOR_TEXT: Final = {"pdf.fonttype": 42, "svg.fonttype": "none"}
+_VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 _DASHES: Final = ("-", "--", ":", "-.")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -47,31 +50,44 @@ def points(size: str = "medium") -> float:
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return how many columns of such labels fit beside each other in a figure of this width, inches."""
-    column = points("small") / 72 * (4.0 + 0.52 * max(map(len, labels)))
-    return max(1, min(len(labels), int((width - 0.75) / column)))
+    """Return how many columns of labels fit beside each other in a figure of this width, inches."""
+    letter = 0.52 * points("small") / 72  # inches, about; a column needs room for its mark too
+    for number in range(len(labels), 1, -1):
+        columns = np.array_split(list(map(len, labels)), number)  # as matplotlib fills them
+        if letter * sum(8 + int(column.max()) for column in columns) < width - 0.75:
+            return number
+    return 1
 
 
-def legend_height(labels: Sequence[str], width: float) -> float:
-    """Return the height of such a legend, inches."""
-    return 1.4 * points("small") / 72 * math.ceil(len(labels) / legend_columns(labels, width))
+def legend_above(ax: Axes, *, lift: float = 3.0, grow: bool = False) -> None:
+    """Put the legend above the axes, in as many columns as fit.
 
-
-def legend_above(ax: Axes, *, lift: float = 3.0) -> None:
-    """Put the legend above the axes, in as many columns as fit, `lift` points over their top."""
+    Parameters
+    ----------
+    ax
+        Axes whose artists have labels.
+    lift
+        Points between their top and the legend.
+    grow
+        Whether to make the figure higher by the legend's height: for figures of our own.
+    """
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
     figure = ax.get_figure(root=True)
     assert figure is not None
     whole = ax.get_position().width / 0.775  # of the figure: 0.775 is what axes alone in it have
+    columns = legend_columns(labels, whole * figure.get_figwidth())
+    if grow:
+        rows = math.ceil(len(labels) / columns)
+        figure.set_figheight(figure.get_figheight() + 1.4 * points("small") / 72 * rows)
     ax.legend(
         handles,
         labels,
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         bbox_transform=ax.transAxes + ScaledTranslation(0, lift / 72, figure.dpi_scale_trans),
-        ncols=legend_columns(labels, whole * figure.get_figwidth()),
+        ncols=columns,
         fontsize="small",
         frameon=False,
         borderaxespad=0.0,
@@ -79,6 +95,44 @@ def legend_above(ax: Axes, *, lift: float = 3.0) -> None:
         handlelength=2.2,
         columnspacing=1.0,
     )
+
+
+def note_missing(ax: Axes, place: float) -> None:
+    """Write at the left end of a row that it was not measured."""
+    ax.annotate(
+        "not measured",
+        (0.0, place),
+        (4, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        va="center",
+        fontsize="small",
+        color="0.4",
+    )
+
+
+def save(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) -> Path:
+    """Write a figure to a file, in its own size; PDF and SVG hold their text as text (see `paper`).
+
+    Parameters
+    ----------
+    figure
+        A figure, or axes of it.
+    path
+        Where to; its suffix is the format.
+    dpi
+        Dots per inch of PNG files, and of maps within the others.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
+    """
+    whole = figure if isinstance(figure, Figure) else figure.get_figure(root=True)
+    assert whole is not None
+    with mpl.rc_context(_VECTOR_TEXT):
+        whole.savefig(path, dpi=dpi)
+    return Path(path)
 
 
 @contextmanager
