@@ -1,8 +1,17 @@
 """Tidy tables: pairs of words with their controls, words, and summaries; and inference on them."""
 
+from daam_syntax.analysis.controls import (
+    CONTROLS,
+    attention_shares,
+    cross_prompt_pairs,
+    normalise_over_tokens,
+    permuted_pairs,
+    shifted_pairs,
+)
 from daam_syntax.analysis.effects import cliffs_delta, paired_dz
 from daam_syntax.analysis.estimate import Estimate
 from daam_syntax.analysis.inference import estimate_difference, estimate_mean, prompt_means
+from daam_syntax.analysis.matching import Matching, dose_table, match_pairs
 from daam_syntax.analysis.multiplicity import adjust_p
 from daam_syntax.analysis.pairs import MEASURES, PAIR_COLUMNS, measure_pairs
 from daam_syntax.analysis.power import (
@@ -12,29 +21,40 @@ from daam_syntax.analysis.power import (
     variance_components,
 )
 from daam_syntax.analysis.regression import Regression, regress
+from daam_syntax.analysis.simulation import Study
 from daam_syntax.analysis.summary import SUMMARY_COLUMNS, summarize
 from daam_syntax.analysis.tables import measure_tables
 from daam_syntax.analysis.words import WORD_COLUMNS, word_table
 
 __all__ = [
+    "CONTROLS",
     "MEASURES",
     "PAIR_COLUMNS",
     "POWER_COLUMNS",
     "SUMMARY_COLUMNS",
     "WORD_COLUMNS",
     "Estimate",
+    "Matching",
     "Regression",
+    "Study",
     "VarianceComponents",
     "adjust_p",
+    "attention_shares",
     "cliffs_delta",
+    "cross_prompt_pairs",
+    "dose_table",
     "estimate_difference",
     "estimate_mean",
+    "match_pairs",
     "measure_pairs",
     "measure_tables",
+    "normalise_over_tokens",
     "paired_dz",
+    "permuted_pairs",
     "power_table",
     "prompt_means",
     "regress",
+    "shifted_pairs",
     "summarize",
     "variance_components",
     "word_table",

@@ -33,7 +33,7 @@ PAIR_COLUMNS: Final = {
     "prompt": "The prompt's text",
     "image": "Running number of the image in the list that was measured",
     "seed": "Number of the seed; missing where it is not known",
-    "kind": '"dependency" or "unrelated" (the control)',
+    "kind": '"dependency", "unrelated" (the control), or another kind of `daam_syntax.analysis.CONTROLS`',
     "scheme": "Whose edges: native (the parser's own), ud, enhanced",
     "relation": 'Label of the edge; "unrelated" for the control',
     "head_index": "Index of the head in the parse (of an unrelated pair: the earlier word)",

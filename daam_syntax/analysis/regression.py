@@ -103,7 +103,7 @@ def regress(
     measure: str = "iou",
     *,
     model: Model = "ols",
-    by: str = "relation",
+    by: str | None = "relation",
     reference: str = "unrelated",
     covariates: Sequence[str] = COVARIATES,
     areas: bool = False,
@@ -128,7 +128,7 @@ def regress(
         intercepts of clusters, and within them of prompts, groups and images (Barr et al. 2013 on why groups).
         All take Student's t with cluster - 1 degrees of freedom.
     by
-        Column of the groups.
+        Column of the groups; None for covariates only, for instance ``tree_distance`` as a dose.
     reference
         The group that the others are compared with.
     covariates
@@ -152,6 +152,8 @@ def regress(
     """
     names = [*covariates, *(AREAS if areas else ())]
     needed = [source for name in names for source in _SOURCES.get(name, (name,))]
+    if by is None:
+        pairs, by = pairs.assign(_all=reference), "_all"
     rows = check_rows(pairs, [measure, by, *needed], cluster)
     _check(rows, measure, model, by, reference, cluster)
     values = pd.DataFrame({name: _covariate(rows, name) for name in names}, index=rows.index)
