@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from daam_syntax.analysis import regress as regress
     from daam_syntax.analysis import summarize as summarize
     from daam_syntax.analysis import word_table as word_table
+    from daam_syntax.analysis import write_table as write_table
     from daam_syntax.attention import Edit as Edit
     from daam_syntax.attention import intervene as intervene
     from daam_syntax.attention import record_attention as record_attention
@@ -58,6 +59,7 @@ _HOMES = {
     "trace_image": "attention",
     "trace_images": "attention",
     "word_table": "analysis",
+    "write_table": "analysis",
 }
 _ROOMS = ("figures",)
 

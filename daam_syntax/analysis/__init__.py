@@ -21,6 +21,14 @@ from daam_syntax.analysis.power import (
     variance_components,
 )
 from daam_syntax.analysis.regression import Regression, regress
+from daam_syntax.analysis.reports import (
+    table_notes,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+    write_table,
+)
 from daam_syntax.analysis.simulation import Study
 from daam_syntax.analysis.summary import SUMMARY_COLUMNS, summarize
 from daam_syntax.analysis.tables import measure_tables
@@ -56,6 +64,12 @@ __all__ = [
     "regress",
     "shifted_pairs",
     "summarize",
+    "table_notes",
+    "to_csv",
+    "to_html",
+    "to_latex",
+    "to_markdown",
     "variance_components",
     "word_table",
+    "write_table",
 ]
