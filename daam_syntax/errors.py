@@ -36,5 +36,26 @@ class FileError(DaamSyntaxError, OSError):
     """A file or folder that cannot be read or written."""
 
 
+class SelectionError(DaamSyntaxError, LookupError):
+    """Steps, layers or heads that heat maps do not have, or do not keep apart."""
+
+
 class TraceError(DaamSyntaxError, RuntimeError):
     """Attention that could not be recorded, or a recording that cannot be read."""
+
+
+class MemoryLimitError(TraceError):
+    """A recording that would take more memory than it may.
+
+    Attributes
+    ----------
+    predicted_bytes
+        What it would take.
+    max_bytes
+        What it may take.
+    """
+
+    def __init__(self, message: str, predicted_bytes: int, max_bytes: int) -> None:
+        super().__init__(message)
+        self.predicted_bytes = predicted_bytes
+        self.max_bytes = max_bytes

@@ -15,20 +15,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def head_mean_softmax(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
-    """Return softmax(q k^T / sqrt(d)), averaged over heads, (row, pixel, text token)."""
+def softmax_by_head(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(d)) of every head, (row, head, pixel, text token)."""
     rows, pixels, _ = hidden.shape
     query = (hidden @ module.to_q.weight.T).double()
     key = (text @ module.to_k.weight.T).double()
     size = query.shape[-1] // module.heads
-    total = torch.zeros(rows, pixels, text.shape[1], dtype=torch.float64)
+    result = torch.zeros(rows, module.heads, pixels, text.shape[1], dtype=torch.float64)
     for head in range(module.heads):
         part = slice(head * size, (head + 1) * size)
         for row in range(rows):
             logits = query[row, :, part] @ key[row, :, part].T / size**0.5
             weights = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
-            total[row] += weights / weights.sum(dim=1, keepdim=True)
-    return total / module.heads
+            result[row, head] = weights / weights.sum(dim=1, keepdim=True)
+    return result
+
+
+def head_mean_softmax(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(d)), averaged over heads, (row, pixel, text token)."""
+    return softmax_by_head(module, hidden, text).mean(dim=1)
 
 
 class Reference:
@@ -36,7 +41,7 @@ class Reference:
 
     def __init__(self, unet: nn.Module, grids: dict[int, tuple[int, int]]) -> None:
         self.grids = grids  # of each number of pixels
-        self.layers: dict[str, list[Tensor]] = {}
+        self.by_head: dict[str, list[Tensor]] = {}  # one (row, head, pixel, token) per step
         self.modules = {
             path: module for path, module in unet.named_modules() if path.endswith("attn2")
         }
@@ -56,24 +61,29 @@ class Reference:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
             with torch.no_grad():
                 text = kwargs["encoder_hidden_states"]
-                self.layers.setdefault(path, []).append(head_mean_softmax(module, args[0], text))
+                by_head = softmax_by_head(module, args[0], text)
+                self.by_head.setdefault(path, []).append(by_head)
 
         return hook
 
+    @property
+    def layers(self) -> dict[str, list[Tensor]]:
+        """Means over the heads, one (row, pixel, token) per step, by layer."""
+        return {path: [call.mean(dim=1) for call in calls] for path, calls in self.by_head.items()}
+
     def maps(self, rows: slice) -> NDArray[Any]:
         """Return mean maps of these batch rows, (row, text position, y, x)."""
-        seen = [self.grids[calls[0].shape[1]] for calls in self.layers.values()]
-        finest = max(seen)
-        upscaled = []
-        for calls in self.layers.values():
-            mean = torch.stack(calls).mean(dim=0)[rows]
-            grid = mean.transpose(1, 2).unflatten(-1, self.grids[mean.shape[1]])
-            upscaled.append(
-                functional.interpolate(grid, finest, mode="bicubic", align_corners=False).clamp(
-                    min=0
-                )
-            )
-        return np.asarray(torch.stack(upscaled).mean(dim=0))
+        layers = self.layers
+        finest = max(self.grids[calls[0].shape[1]] for calls in layers.values())
+        means = [torch.stack(calls).mean(dim=0)[rows] for calls in layers.values()]
+        return np.asarray(torch.stack([self.on_grid(mean, finest) for mean in means]).mean(dim=0))
+
+    def on_grid(self, values: Tensor, finest: tuple[int, int]) -> Tensor:
+        """Return maps (..., pixel, token) as (..., token, y, x), resized and cut off at 0."""
+        shaped = values.transpose(-1, -2).unflatten(-1, self.grids[values.shape[-2]])
+        flat = shaped.flatten(0, -4) if shaped.ndim > 4 else shaped
+        resized = functional.interpolate(flat, finest, mode="bicubic", align_corners=False)
+        return resized.clamp(min=0).reshape(*shaped.shape[:-2], *finest)
 
 
 @dataclass

@@ -237,3 +237,18 @@ def test_a_saved_pipeline_of_another_family_can_be_loaded_and_analysed(tmp_path)
     (maps,) = analysis.maps
     assert maps.provenance["family"] == "Flux"
     assert [word.status for word in maps.words] == ["mapped"] * 3
+
+
+@each_family
+def test_steps_layers_and_heads_can_be_kept(case):
+    _, plain = traced(case, [OWL], steps=2)
+    with trace(pipeline(case.name), keep=("step", "layer", "head")) as recording:
+        draw(case, [OWL], steps=2)
+    maps = recording.heat_maps()
+    for each, without in zip(maps, plain, strict=True):
+        assert each.data.sizes["step"] == 2
+        np.testing.assert_allclose(each.stack(), without.stack(), atol=1e-6)
+        # All layers have one grid, so nothing is resized.
+        np.testing.assert_allclose(each.data.mean(each.axes), without.data, atol=1e-6)
+    (drawing,) = recording._recorder.finished
+    assert drawing.sums.nbytes == recording.predicted_bytes

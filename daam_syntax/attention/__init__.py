@@ -11,6 +11,7 @@ from daam_syntax.attention.families import (
 )
 from daam_syntax.attention.images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
+from daam_syntax.attention.memory import Layer, predict_memory, predicted_bytes
 from daam_syntax.attention.reuse import RecordedAttention, record_attention, reuse_attention
 from daam_syntax.attention.tracing import Trace, trace
 
@@ -20,12 +21,15 @@ __all__ = [
     "Edit",
     "Family",
     "Intervention",
+    "Layer",
     "LayerSelection",
     "RecordedAttention",
     "TextEncoder",
     "Trace",
     "family_of",
     "intervene",
+    "predict_memory",
+    "predicted_bytes",
     "record_attention",
     "register_family",
     "reuse_attention",

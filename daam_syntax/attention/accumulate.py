@@ -1,52 +1,44 @@
-"""Summing attention up while a model draws, in memory that does not grow with the steps."""
+"""Summing attention up while a model draws, in memory that grows only with what is kept apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
 from daam_syntax.errors import TraceError
-from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.axes import Axis, KeptMaps, LayerMaps, finest_grid, frozen, mean_of_layers
+from daam_syntax.maps.selection import Grid, LayerSelection, layer_selector
 
-Grid = tuple[int, int]
-"""Rows and columns (y, x) of a layer's pixels."""
-
-LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | str | int | None
-"""Which layers to record.
-
-None for all; a function of a module's path and grid; or a sequence of which one entry must fit,
-where a string fits every path that contains it and a number every grid with that many rows.
-"""
-
-
-def layer_selector(layers: LayerSelection) -> Callable[[str, Grid], bool]:
-    """Turn a selection of layers into a function of a module's path and grid."""
-    if layers is None:
-        return lambda path, grid: True
-    if callable(layers):
-        return layers
-    entries = [layers] if isinstance(layers, str | int) else list(layers)
-    return lambda path, grid: any(
-        entry in path if isinstance(entry, str) else entry == grid[0] for entry in entries
-    )
+__all__ = ["Grid", "LayerSelection", "LayerSums", "layer_selector"]
 
 
 class LayerSums:
-    """Running sums of attention probabilities, one for each layer.
+    """Running sums of attention probabilities.
 
-    A layer keeps one number per image, pixel of its own grid and token, however often it is added
-    to.
+    A layer keeps one number per image, pixel of its own grid and token, however often it is added to;
+    steps and heads that are kept apart multiply this. Where steps or heads are kept, but not layers,
+    the layers of the finest grid share one sum. (Those of other grids cannot: they have yet to be
+    resized, and what resizing brings below 0 is cut off layer by layer.)
+
+    Parameters
+    ----------
+    keep
+        The axes that are kept apart, in order. With any, sums are in the machine's memory, not in
+        the accelerator's.
     """
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}  # (row, query, token)
-        self._calls: dict[str, int] = {}
+    def __init__(self, keep: Sequence[Axis] = ()) -> None:
+        self.keep = tuple(keep)
+        self._sums: dict[int, dict[str, Tensor]] = {}  # step, layer: (row, [head], query, token)
+        self._calls: Counter[tuple[int, str]] = Counter()
         self._grids: dict[str, Grid] = {}
+        self._leader: dict[str, str] = {}  # of a layer: the one in whose sum it is
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -54,11 +46,16 @@ class LayerSums:
         return dict(self._grids)
 
     @property
-    def n_numbers(self) -> int:
-        """How many numbers are stored."""
-        return sum(total.numel() for total in self._sums.values())
+    def steps(self) -> list[int]:
+        """The numbers of the recorded steps, in order; [0] where they are not kept apart."""
+        return sorted(self._sums)
 
-    def add(self, layer: str, grid: Grid, probabilities: Tensor) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return sum(total.nbytes for sums in self._sums.values() for total in sums.values())
+
+    def add(self, layer: str, grid: Grid, probabilities: Tensor, step: int = 0) -> None:
         """Add what a layer attended to in one call.
 
         Parameters
@@ -68,21 +65,39 @@ class LayerSums:
         grid
             Its rows and columns.
         probabilities
-            *Shape:* (row, query, token), with ``grid[0] * grid[1]`` queries, row by row
+            *Shape:* (row, query, token), or (row, head, query, token) where heads are kept apart,
+            with ``grid[0] * grid[1]`` queries, row by row
+        step
+            The step's number; it does not matter where steps are not kept apart.
         """
-        if layer in self._sums:
-            self._sums[layer] += probabilities
-            self._calls[layer] += 1
+        if self.keep:
+            probabilities = probabilities.cpu()
+        step = step if "step" in self.keep else 0
+        leader = self._leader.get(layer, layer)
+        sums = self._sums.setdefault(step, {})
+        if leader in sums:
+            sums[leader] += probabilities
         else:
-            self._sums[layer] = probabilities.clone()
-            self._calls[layer] = 1
-            self._grids[layer] = grid
+            sums[leader] = probabilities.clone()
+        self._calls[step, layer] += 1
+        self._grids[layer] = grid
+
+    def join_layers(self) -> None:
+        """Let the layers of the finest grid share a sum from now on, once all grids are known."""
+        if not self.keep or "layer" in self.keep or self._leader or not self._grids:
+            return
+        finest = finest_grid(self._grids.values())
+        first, *others = (layer for layer, grid in self._grids.items() if grid == finest)
+        self._leader = dict.fromkeys(others, first)
+        for sums in self._sums.values():
+            for layer in others:
+                sums[first] += sums.pop(layer)
 
     def mean_maps(self) -> NDArray[np.float32]:
-        """Average over calls and layers.
+        """Average over calls and layers, where no axis is kept.
 
-        Each layer's mean over its calls is resized to the finest grid that was recorded, by bicubic
-        interpolation cut off at 0; then the layers are averaged, all with the same weight.
+        Each layer's mean over its calls is taken; then the layers are averaged on the finest grid
+        that was recorded, see `mean_of_layers`.
 
         Returns
         -------
@@ -94,16 +109,76 @@ class LayerSums:
         TraceError
             If a layer's attention is not finite.
         """
-        finest = max(self._grids.values(), key=lambda grid: grid[0] * grid[1])
-        total: NDArray[Any] | float = 0.0
-        for layer, summed in self._sums.items():
-            if not torch.isfinite(summed).all():
-                raise TraceError(
-                    f"Expected finite attention, but {layer} has NaN: the model overflowed its "
-                    "number format. Draw in another one, e.g. pipe.to(torch.float32) or "
-                    "torch.bfloat16."
-                )
-            grid = self._grids[layer]
-            mean = (summed / self._calls[layer]).transpose(1, 2).unflatten(-1, grid).cpu().numpy()
-            total = total + (mean if grid == finest else bicubic(mean, finest))
-        return np.asarray(total / len(self._sums), dtype=np.float32)
+        (sums,) = self._sums.values()
+        parts = []
+        for layer, grid in self._grids.items():
+            summed = _finite(layer, sums[layer])
+            mean = (summed / self._calls[0, layer]).transpose(-1, -2).unflatten(-1, grid)
+            parts.append((mean.cpu().numpy(), 1))
+        return mean_of_layers(parts)
+
+    def kept_maps(self, row: int, tokens: Sequence[int], timesteps: Sequence[float]) -> KeptMaps:
+        """Return one image's maps with the axes that are kept.
+
+        Parameters
+        ----------
+        row
+            The image.
+        tokens
+            Which tokens.
+        timesteps
+            The timesteps of all steps of the drawing, recorded or not.
+
+        Raises
+        ------
+        TraceError
+            If some layers ran more often than others, or their attention is not finite.
+        """
+        self._check_even()
+        coordinates: dict[str, object] = {}
+        if "step" in self.keep:
+            numbers = np.array(self.steps)
+            coordinates["step"] = numbers
+            coordinates["timestep"] = ("step", np.array(timesteps)[numbers])
+            coordinates["progress"] = ("step", numbers / len(timesteps))
+        inner = [axis for axis in ("step", "head") if axis in self.keep]
+        dims = [*inner, "y", "x", "token"]
+        parts = []
+        for leader, layers in self._led().items():
+            n_calls = sum(self._calls[self.steps[0], layer] for layer in layers)
+            by_step = [_finite(leader, self._sums[step][leader][row]) for step in self.steps]
+            summed = torch.stack(by_step)[..., list(tokens)]
+            mean = (summed / n_calls).unflatten(-2, self._grids[leader]).numpy()
+            values = xr.DataArray(mean if "step" in self.keep else mean[0], dims=dims)
+            parts.append(LayerMaps(layers, frozen(values.assign_coords(coordinates))))
+        return KeptMaps(parts, keeps_layers="layer" in self.keep)
+
+    def _led(self) -> dict[str, tuple[str, ...]]:
+        """Return the layers that share a sum, by the first of them."""
+        led: dict[str, tuple[str, ...]] = {}
+        for layer in self._grids:
+            leader = self._leader.get(layer, layer)
+            led[leader] = (*led.get(leader, ()), layer)
+        return led
+
+    def _check_even(self) -> None:
+        """Refuse layers that ran more often than others: the mean over an axis would be skewed."""
+        everywhere = len(self._calls) == len(self._sums) * len(self._grids)
+        if not everywhere or len(set(self._calls.values())) > 1:
+            counts = Counter(layer for _, layer in self._calls.elements())
+            raise TraceError(
+                "Expected every layer to run equally often in every step, to keep "
+                f"{', '.join(self.keep)} apart, but they ran so often: "
+                f"{'; '.join(f'{layer} {n}' for layer, n in counts.items())}. Switch off what skips "
+                "or repeats blocks (caches, layer guidance), or trace without keep=."
+            )
+
+
+def _finite(layer: str, summed: Tensor) -> Tensor:
+    if not torch.isfinite(summed).all():
+        raise TraceError(
+            f"Expected finite attention, but {layer} has NaN: the model overflowed its "
+            "number format. Draw in another one, e.g. pipe.to(torch.float32) or "
+            "torch.bfloat16."
+        )
+    return summed

@@ -13,6 +13,7 @@ from torch import nn
 from daam_syntax.attention.accumulate import Grid, LayerSums
 from daam_syntax.attention.families import Family, Split, TextEncoder
 from daam_syntax.attention.families.layouts import CallSizes
+from daam_syntax.attention.memory import Layer
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
 from daam_syntax.attention.refusals import (
@@ -20,6 +21,7 @@ from daam_syntax.attention.refusals import (
     refuse_replaced_text,
     refuse_silent_attention,
 )
+from daam_syntax.attention.request import Request, coming_timesteps
 from daam_syntax.attention.tokens import (
     Reading,
     TokenizedPrompt,
@@ -77,12 +79,20 @@ class Drawing:
         Provenance that all images share.
     timesteps
         The distinct timesteps, in order.
+    steps
+        The timestep of each call of the denoiser with the prompts.
+    recorded
+        The numbers of those of them that are recorded.
+    expected
+        The timesteps of all such calls, known before they are made; None if they are not.
     image_size
         Height and width in pixels; None before the first call of the denoiser.
     guided
         Whether any call of the denoiser had unconditional rows.
     heard
         Paths of the text attentions that were heard.
+    layers
+        Those of them that are recorded.
     sums
         What they attended to.
     """
@@ -98,9 +108,13 @@ class Drawing:
     embedded_otherwise: list[Any] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     timesteps: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    recorded: list[int] = field(default_factory=list)
+    expected: tuple[float, ...] | None = None
     image_size: tuple[int, int] | None = None
     guided: bool = False
     heard: set[str] = field(default_factory=set)
+    layers: dict[str, Layer] = field(default_factory=dict)
     sums: LayerSums = field(default_factory=LayerSums)
 
     @property
@@ -146,6 +160,8 @@ class Drawing:
             "image_number": image_number,
             "layers": len(self.sums.grids),
             "encoders": [block.encoder for block in self.blocks],
+            **({"keep": list(self.sums.keep)} if self.sums.keep else {}),
+            **({} if len(self.recorded) == len(self.steps) else {"recorded": self.recorded}),
         }
 
 
@@ -163,8 +179,8 @@ class Recorder:
         Its family.
     attentions
         Its text-attention modules by path.
-    selects
-        Which of them to record, by path and grid.
+    request
+        What to record of them.
     """
 
     def __init__(
@@ -172,17 +188,21 @@ class Recorder:
         pipe: Any,
         family: Family,
         attentions: Mapping[str, nn.Module],
-        selects: Callable[[str, Grid], bool],
+        request: Request,
     ) -> None:
         self._pipe = pipe
         self._family = family
         self._attentions = attentions
-        self._selects = selects
+        self._request = request
         self._grids: dict[str, Grid] = {}
         self._inputs: Mapping[str, Any] = {}
         self._n_rows = 0  # of the denoiser's call
         self._rows: slice | None = None  # those of them that are drawn from the prompts
         self._asked_size: tuple[int, int] | None = None
+        self._in_pipeline = False
+        self._timestep = 0.0
+        self._step_is_counted = False
+        self._records_step = True
         self.current: Drawing | None = None
         self.finished: list[Drawing] = []
         self.n_unfinished = 0
@@ -246,6 +266,7 @@ class Recorder:
             seeds=[None] * len(result[0]),
             embedded=result[0],
             image_size=asked_size,
+            sums=LayerSums(self._request.keep),
         )
         self._add_blocks(drawing, heard, given, arguments, result)
         self.current = drawing
@@ -344,6 +365,7 @@ class Recorder:
 
     def preparing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Read the number of images and the seeds when the pipeline prepares its latents."""
+        self._in_pipeline = True
         generator = arguments.get("generator")
         drawing = self.current
         if drawing is not None and isinstance(arguments.get("batch_size"), int):
@@ -361,8 +383,13 @@ class Recorder:
                 drawing.settings["batch_seed"] = fresh_seed(generator)
         return call()
 
-    def describe(self, seeds: Sequence[int | None], settings: Mapping[str, Any]) -> None:
-        """Add to the provenance of the current drawing."""
+    def describe(
+        self,
+        seeds: Sequence[int | None],
+        settings: Mapping[str, Any],
+        timesteps: Sequence[float] | None,
+    ) -> None:
+        """Add to the provenance of the current drawing, and to what is known of its steps."""
         drawing = self._drawing()
         if len(seeds) != drawing.n_images:
             raise TraceError(
@@ -370,6 +397,8 @@ class Recorder:
             )
         drawing.seeds = list(seeds)
         drawing.settings |= settings
+        if timesteps is not None:
+            drawing.expected = tuple(float(timestep) for timestep in timesteps)
 
     def finishing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Keep the drawing when the pipeline has come to its end."""
@@ -384,11 +413,12 @@ class Recorder:
                 'torch.compiler.set_stance("force_eager"), and start the trace after changing the '
                 "model."
             )
-        if not drawing.sums.grids:
+        if not drawing.layers:
             there = "; ".join(f"{path} {h}x{w}" for path, (h, w) in sorted(self._grids.items()))
             raise TraceError(
                 f"Expected layers= to select a text attention, but it fits none of: {there}."
             )
+        self._request.check_steps(drawing)
         self.finished.append(drawing)
         return result
 
@@ -398,6 +428,7 @@ class Recorder:
             self.n_unfinished += 1
         self.current = None
         self._inputs = {}
+        self._in_pipeline = False
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Note the timestep, the size, how the pipeline is set, and which rows are of the prompts."""
@@ -407,10 +438,13 @@ class Recorder:
             drawing.settings = describe_pipeline(self._pipe, self._family) | drawing.settings
             if drawing.image_size is None:
                 drawing.image_size = self._family.image_size(self._pipe, inputs)
+            if drawing.expected is None:
+                drawing.expected = coming_timesteps(self._pipe, self._in_pipeline)
         self._rows = self._conditional_rows(drawing, inputs)
-        timestep = float(torch.as_tensor(inputs[self._family.timestep]).flatten()[0])
-        if timestep not in drawing.timesteps:
-            drawing.timesteps.append(timestep)
+        self._timestep = float(torch.as_tensor(inputs[self._family.timestep]).flatten()[0])
+        if self._timestep not in drawing.timesteps:
+            drawing.timesteps.append(self._timestep)
+        self._step_is_counted = False
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Add what a text attention attended to."""
@@ -436,9 +470,23 @@ class Recorder:
         pixels = (split if isinstance(split, Split) else split[0]).pixels
         grid = self._grid(path, pixels.stop - pixels.start)
         self._grids[path] = grid
-        if self._selects(path, grid):
-            probabilities = prompt_probabilities(call, split, self._rows, drawing.positions)
-            drawing.sums.add(path, grid, probabilities)
+        if not self._step_is_counted:
+            self._begin_step(drawing)
+        if not self._request.records_layer(path, grid):
+            return
+        self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
+        if self._records_step:
+            probabilities = prompt_probabilities(
+                call, split, self._rows, drawing.positions, by_head="head" in self._request.keep
+            )
+            drawing.sums.add(path, grid, probabilities, len(drawing.steps) - 1)
+
+    def _begin_step(self, drawing: Drawing) -> None:
+        drawing.steps.append(self._timestep)
+        self._step_is_counted = True
+        self._records_step = self._request.records_step(drawing)
+        if self._records_step:
+            drawing.recorded.append(len(drawing.steps) - 1)
 
     def denoiser_returned(self) -> None:
         """Check that all text attentions were heard."""
@@ -452,6 +500,8 @@ class Recorder:
                 "cache cannot be heard: trace before torch.compile, or inside "
                 'torch.compiler.set_stance("force_eager"), and switch such caches off.'
             )
+        drawing.sums.join_layers()
+        self._request.check_memory(drawing, sum(each.sums.nbytes for each in self.finished))
 
     def _drawing(self) -> Drawing:
         if self.current is None:
@@ -548,18 +598,28 @@ def is_same_text(given: Any, embedded: Any) -> bool:
 
 
 def prompt_probabilities(
-    call: AttentionCall, split: Split | list[Split], rows: slice, positions: list[int]
+    call: AttentionCall,
+    split: Split | list[Split],
+    rows: slice,
+    positions: list[int],
+    *,
+    by_head: bool = False,
 ) -> torch.Tensor:
     """Return the share of its attention that each pixel gives to each text key of `positions`.
 
     Returns
     -------
     Tensor
-        *Shape:* (row, pixel, position)
+        *Shape:* (row, pixel, position), or (row, head, pixel, position)
     """
     if isinstance(split, Split):
         return text_probabilities(
-            call, rows=rows, queries=split.pixels, keys=split.text, tokens=positions
+            call,
+            rows=rows,
+            queries=split.pixels,
+            keys=split.text,
+            tokens=positions,
+            by_head=by_head,
         )
     parts = []
     for row in range(rows.start, rows.stop):
@@ -571,6 +631,7 @@ def prompt_probabilities(
             queries=pixels,
             keys=text,
             tokens=[positions[place] for place in seen],
+            by_head=by_head,
         )
         whole = part.new_zeros(*part.shape[:-1], len(positions))  # what is masked gets no attention
         whole[..., seen] = part

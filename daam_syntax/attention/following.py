@@ -17,6 +17,7 @@ from daam_syntax.attention.families import Split, family_of
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.methods import WrappedMethods
 from daam_syntax.attention.probabilities import AttentionCall
+from daam_syntax.attention.request import Request
 from daam_syntax.attention.tap import Tap
 from daam_syntax.errors import TraceError
 
@@ -103,7 +104,7 @@ class Follower(Recorder):
                 f"Expected text attentions in the {family.denoiser} of {type(pipe).__name__}, but "
                 "it has none: a model without text has no words to intervene on."
             )
-        super().__init__(pipe, family, attentions, lambda path, grid: False)
+        super().__init__(pipe, family, attentions, Request(layers=[]))  # records none
         others = {
             path: module
             for path, module in denoiser.named_modules()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ def trace_image(
     seed: int = 0,
     parser: Any = None,
     layers: LayerSelection = None,
+    keep: Iterable[str] | str = (),
+    max_bytes: int | None = None,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
     """Read which pixels of a given picture attend to which word of a prompt.
@@ -55,8 +57,8 @@ def trace_image(
         Training timesteps at which to look.
     seed
         Of the noise.
-    parser, layers
-        As for `trace`.
+    parser, layers, keep, max_bytes
+        As for `trace`; a step is one of the timesteps.
     sentence
         The prompt as a sentence; None to parse it.
 
@@ -80,6 +82,8 @@ def trace_image(
         seed=seed,
         parser=parser,
         layers=layers,
+        keep=keep,
+        max_bytes=max_bytes,
         sentences=() if sentence is None else sentence,
     )[0]
 
@@ -94,6 +98,8 @@ def trace_images(
     seed: int = 0,
     parser: Any = None,
     layers: LayerSelection = None,
+    keep: Iterable[str] | str = (),
+    max_bytes: int | None = None,
     sentences: Sentences = (),
     batch_size: int = 8,
 ) -> list[HeatMaps]:
@@ -113,8 +119,8 @@ def trace_images(
         Training timesteps at which to look.
     seed
         Of the noise.
-    parser, layers
-        As for `trace`.
+    parser, layers, keep, max_bytes
+        As for `trace`; a step is one of the timesteps.
     sentences
         Prompts that need not be parsed, as for `Trace.heat_maps`.
     batch_size
@@ -142,13 +148,15 @@ def trace_images(
     pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
     if not pixels:
         return []
-    recording = Trace(pipe, parser=parser, layers=layers)
+    recording = Trace(pipe, parser=parser, layers=layers, keep=keep, max_bytes=max_bytes)
     with recording:
         for rows in _batches(pixels, batch_size):
             texts = [prompts[row] for row in rows]
             conditions = _conditions(pipe, texts, pixels[rows[0]].shape[-2:])
             recording.describe_drawing(
-                seeds=[seed] * len(rows), settings={"guidance_scale": None, "source": "given image"}
+                seeds=[seed] * len(rows),
+                settings={"guidance_scale": None, "source": "given image"},
+                timesteps=noising.timesteps,
             )
             latents = _latents(pipe, torch.stack([pixels[row] for row in rows]))
             generator = torch.Generator().manual_seed(seed)

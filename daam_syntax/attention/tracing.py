@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-import numpy as np
 import xarray as xr
 from torch import nn
 
-from daam_syntax.attention.accumulate import LayerSelection, layer_selector
 from daam_syntax.attention.drawings import Drawing, Recorder
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.methods import WrappedMethods
+from daam_syntax.attention.request import Request
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tap import Tap
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
+from daam_syntax.maps.selection import LayerSelection, StepSelection
 
 _TRACED: WeakSet[nn.Module] = WeakSet()
 """The denoisers that a trace listens to at this moment."""
 
 
-def trace(pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> Trace:
+def trace(
+    pipe: Any,
+    *,
+    parser: Any = None,
+    layers: LayerSelection = None,
+    steps: StepSelection = None,
+    keep: Iterable[str] | str = (),
+    max_bytes: int | None = None,
+) -> Trace:
     """Record which pixels attend to which words while a pipeline draws.
 
     Parameters
@@ -40,7 +48,24 @@ def trace(pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> Tr
     layers
         Which text attentions to record: None for all; a function ``(path, (rows, columns)) ->
         bool``; or a list of which one entry must fit, a string every module path that contains it,
-        a number every layer whose grid has that many rows.
+        one such as "16x16" every layer of that grid, a number every layer whose grid has that many
+        rows.
+    steps
+        Which steps to record: None for all; a number or several, from 0; a slice of numbers; a slice
+        with a fraction in it (``slice(0, 1/3)`` is the first third of the drawing); or a function
+        ``(number, timestep) -> bool``. A step is a call of the denoiser with the prompts: schedulers
+        of second order make two of most timesteps. How many there will be is known from the
+        pipeline's scheduler, and in a loop of your own from `Trace.describe_drawing`.
+    keep
+        The axes to keep apart, any of "step", "layer" and "head"; what is not kept is averaged
+        while the model draws. Word maps are always the mean over what was kept, the same as without;
+        `HeatMaps.word_array`, `HeatMaps.data` and `HeatMaps.select` show it. Heads can only be kept
+        where all recorded layers have as many; head 3 of one layer has nothing to do with head 3 of
+        another, so keep the layers, too, or record one.
+    max_bytes
+        The most memory the recordings of this trace may take; None for half of what is available
+        when a drawing begins (the heat maps need as much once more). Checked after the first step of
+        each drawing, when grids, heads and the number of steps are known, see `predicted_bytes`.
 
     Returns
     -------
@@ -51,6 +76,11 @@ def trace(pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> Tr
     ------
     TraceError
         If the pipeline's family is not known.
+    MemoryLimitError
+        While the pipeline draws, if the recording would take more than `max_bytes`; it says what to
+        drop.
+    ValueError
+        If there is no such axis, or no such selection of steps.
 
     Examples
     --------
@@ -58,7 +88,7 @@ def trace(pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> Tr
     ...     images = pipe("a red cat", num_images_per_prompt=2).images
     >>> maps = recording.heat_maps()  # doctest: +SKIP
     """
-    return Trace(pipe, parser=parser, layers=layers)
+    return Trace(pipe, parser=parser, layers=layers, steps=steps, keep=keep, max_bytes=max_bytes)
 
 
 class Trace:
@@ -73,7 +103,16 @@ class Trace:
     trace : Its parameters.
     """
 
-    def __init__(self, pipe: Any, *, parser: Any = None, layers: LayerSelection = None) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        parser: Any = None,
+        layers: LayerSelection = None,
+        steps: StepSelection = None,
+        keep: Iterable[str] | str = (),
+        max_bytes: int | None = None,
+    ) -> None:
         family = family_of(pipe)
         if not hasattr(pipe, "encode_prompt"):
             raise TraceError(
@@ -94,7 +133,8 @@ class Trace:
         self._parser = parser
         self._pipeline = type(pipe).__name__
         self._n_attentions = len(attentions)
-        self._recorder = Recorder(pipe, family, attentions, layer_selector(layers))
+        self._request = Request(keep=keep, layers=layers, steps=steps, max_bytes=max_bytes)
+        self._recorder = Recorder(pipe, family, attentions, self._request)
         self._tap = Tap(self._denoiser, attentions, self._recorder)
         self._methods = WrappedMethods(pipe)
         self._sizes = WrappedMethods(getattr(pipe, "image_processor", None))
@@ -137,10 +177,19 @@ class Trace:
         """How many drawings were interrupted, and so left out."""
         return self._recorder.n_unfinished
 
+    @property
+    def predicted_bytes(self) -> int | None:
+        """What the last drawing takes in memory, predicted after its first step; None before that."""
+        return self._request.predicted_bytes
+
     def describe_drawing(
-        self, *, seeds: Sequence[int | None], settings: Mapping[str, Any] = MappingProxyType({})
+        self,
+        *,
+        seeds: Sequence[int | None],
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        timesteps: Sequence[float] | None = None,
     ) -> None:
-        """Add to the provenance of the drawing that has begun, in a loop of your own.
+        """Tell more of the drawing that has begun, in a loop of your own.
 
         Call it after `pipe.encode_prompt`, where no `prepare_latents` tells the seeds.
 
@@ -150,13 +199,16 @@ class Trace:
             Each image's seed, None where there is none.
         settings
             Whatever else should be known of all images of this drawing, by name.
+        timesteps
+            Those of all calls of the denoiser with the prompts that will be made, where they are known:
+            for the selection of a fraction of the steps, and to predict the memory.
 
         Raises
         ------
         TraceError
             If no drawing has begun, or it has another number of images.
         """
-        self._recorder.describe(seeds, settings)
+        self._recorder.describe(seeds, settings, timesteps)
 
     def heat_maps(self, parser: Any = None, *, sentences: Sentences = ()) -> list[HeatMaps]:
         """Return the heat maps of all images that were drawn, in the pipeline's order.
@@ -236,7 +288,7 @@ class Trace:
 
 def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -> list[HeatMaps]:
     kept = {position: row for row, position in enumerate(drawing.positions)}
-    values = drawing.sums.mean_maps()
+    values = None if drawing.sums.keep else drawing.sums.mean_maps()
     result = []
     several = len(drawing.blocks) > 1
     for image in range(drawing.n_images):
@@ -245,9 +297,14 @@ def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -
         sentence = sentences[drawing.prompts[index]]
         read = {block.encoder: (block.start, block.prompts[index]) for block in drawing.blocks}
         rows = [kept[start + place] for start, each in read.values() for place in each.positions]
+        recorded = (
+            drawing.sums.kept_maps(image, rows, drawing.steps)
+            if values is None
+            else xr.DataArray(values[image, rows], dims=("token", "y", "x"))
+        )
         result.append(
             HeatMaps(
-                xr.DataArray(np.ascontiguousarray(values[image, rows]), dims=("token", "y", "x")),
+                recorded,
                 [
                     replace(subword, encoder=name if several else "")
                     for name, (_, each) in read.items()

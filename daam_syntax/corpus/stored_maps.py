@@ -33,7 +33,7 @@ def reduced(maps: HeatMaps, map_size: int | None) -> HeatMaps:
         Values that 16-bit floats hold exactly (relative error of the rounding below 0.0005, absolute error
         below 3e-8), ``map_dtype`` and ``map_grid`` in the provenance.
     """
-    values = maps.data.values
+    values = maps.mean
     grid = stored_grid(maps.grid, map_size)
     if grid != maps.grid:
         values = np.stack([_averaged(each, grid) for each in values])

@@ -1,5 +1,6 @@
 """Heat maps as labelled arrays, their thresholds and measures; no model."""
 
+from daam_syntax.maps.axes import KeptMaps, LayerMaps
 from daam_syntax.maps.heatmaps import HeatMap, HeatMaps
 from daam_syntax.maps.measures import (
     BREADTH_MEASURES,
@@ -23,6 +24,8 @@ __all__ = [
     "PAIR_MEASURES",
     "HeatMap",
     "HeatMaps",
+    "KeptMaps",
+    "LayerMaps",
     "Measure",
     "Subword",
     "Threshold",

@@ -15,7 +15,9 @@ import xarray as xr
 from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
 from daam_syntax.maps import files, html
+from daam_syntax.maps.axes import DIMS, Axis, KeptMaps
 from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
 
@@ -74,8 +76,9 @@ class HeatMaps:
     Parameters
     ----------
     data
-        Dims ``(token, y, x)``, non-negative: the mean attention probability of each subword over what was
-        aggregated (heads, layers, steps). Row *i* belongs to ``subwords[i]``.
+        Dims ``(token, [step], [layer], [head], y, x)``, non-negative: the mean attention probability of each
+        subword over what was aggregated (those of heads, layers and steps that are no dims). Row *i* belongs to
+        ``subwords[i]``. Or the same as `KeptMaps`, each layer on its own grid.
     subwords
         The encoder's tokens, special start and end tokens included, padding left out.
     sentence
@@ -96,7 +99,7 @@ class HeatMaps:
 
     def __init__(
         self,
-        data: xr.DataArray,
+        data: xr.DataArray | KeptMaps,
         subwords: Sequence[Subword],
         sentence: Sentence,
         image_size: tuple[int, int],
@@ -108,27 +111,22 @@ class HeatMaps:
         limits = truncated_at if isinstance(truncated_at, Mapping) else {"": truncated_at}
         if unknown := {s.encoder for s in subwords} - set(limits):
             problems.append(f"truncated_at must be known of the encoders {sorted(unknown)}")
-        if tuple(data.dims) != ("token", "y", "x"):
-            problems.append(f"dims must be ('token', 'y', 'x'), but are {tuple(data.dims)}")
-        elif data.sizes["token"] != len(subwords):
-            problems.append(f"there are {data.sizes['token']} maps for {len(subwords)} subwords")
-        if not np.isfinite(data.values).all() or (data.values < 0).any():
+        arrays = [p.values for p in data.parts] if isinstance(data, KeptMaps) else [data]
+        for dims in {array.dims for array in arrays}:
+            if not {"token", "y", "x"} <= set(dims) <= set(DIMS) or dims != _in_order(dims):
+                problems.append(
+                    f"dims must be ('token', 'y', 'x'), or among {DIMS}, but are {dims}"
+                )
+        rows = {array.sizes.get("token", len(subwords)) for array in arrays} - {len(subwords)}
+        problems += [f"there are {n} maps for {len(subwords)} subwords" for n in rows]
+        if any(not np.isfinite(a.values).all() or (a.values < 0).any() for a in arrays):
             problems.append("values must be finite and not negative")
         if len(image_size) != 2 or min(image_size) < 1:
             problems.append(f"image_size must be (height, width), but is {image_size}")
         if problems:
             raise ValueError("Expected heat maps that fit together, but " + "; ".join(problems))
-        values = np.array(data.values, dtype=np.float32)
-        values.setflags(write=False)
+        self._maps = data if isinstance(data, KeptMaps) else KeptMaps.from_array(data)
         self.subwords = tuple(subwords)
-        coordinates = {
-            "token": [s.position for s in self.subwords],
-            "subword": ("token", [s.text for s in self.subwords]),
-            "encoder": ("token", [s.encoder for s in self.subwords]),
-        }
-        self.data = xr.DataArray(
-            values, dims=("token", "y", "x"), coords=coordinates, name="attention probability"
-        )
         self.sentence = sentence
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.truncated_by: Mapping[str, int | None] = MappingProxyType(dict(limits))
@@ -158,7 +156,7 @@ class HeatMaps:
             raise WordError(f"Expected one of the text encoders {having}, but got {name!r}.")
         rows = [row for row, subword in enumerate(self.subwords) if subword.encoder == name]
         return self._with(
-            data=self.data[{"token": rows}],
+            data=self._maps.tokens(rows),
             subwords=[replace(self.subwords[row], encoder="") for row in rows],
             truncated_at=self.truncated_by[name],
             provenance={**self.provenance, "encoders": [name]},
@@ -169,10 +167,44 @@ class HeatMaps:
         """The prompt's text."""
         return self.sentence.text
 
+    @cached_property
+    def data(self) -> xr.DataArray:
+        """All maps, dims ``(token, [step], [layer], [head], y, x)``: the axes that were kept.
+
+        Each slice is resized to the finest grid, bicubic and cut off at 0. Coordinates: ``token`` (position),
+        ``subword`` and ``encoder``; ``step`` (number from 0) with ``timestep`` and ``progress`` (number divided by
+        the number of all steps); ``layer`` (the module's path) with ``grid`` (its own, such as "16x16"); ``head``
+        (number from 0).
+
+        With axes it is made when it is first asked for, and may be larger than the recording: `word_array` gives
+        one word's.
+        """
+        tokens = {
+            "token": [s.position for s in self.subwords],
+            "subword": ("token", [s.text for s in self.subwords]),
+            "encoder": ("token", [s.encoder for s in self.subwords]),
+        }
+        return self._maps.array().assign_coords(tokens).rename("attention probability")
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean over all axes, shape (token, y, x): what all word maps are made of."""
+        return self._maps.mean
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Which of "step", "layer" and "head" were kept."""
+        return self._maps.axes
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the recording in memory, bytes; each layer is kept on its own grid."""
+        return self._maps.nbytes
+
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width of the grid of the recording."""
-        return self.data.sizes["y"], self.data.sizes["x"]
+        """Height and width of the finest grid of the recording."""
+        return self._maps.grid
 
     @cached_property
     def words(self) -> tuple[WordAlignment, ...]:
@@ -220,29 +252,104 @@ class HeatMaps:
         """
         chosen = self.mapped if indices is None else [self.sentence.index(i) for i in indices]
         for index in chosen:
-            word = self.words[index]
-            if word.status != "mapped":
-                raise WordError(
-                    f"Expected a word with a map, but {self.sentence[index].text!r} (index {index}) is "
-                    f"{word.status}: {word.reason}. Words with maps: {', '.join(map(str, self.mapped))}."
-                )
+            self._check_mapped(index)
         if not chosen:
             return np.zeros((0, *self.grid), dtype=np.float32)
-        return np.stack([self._word(self.words[i].subwords) for i in chosen])
+        values = self.mean
+        words = [self.words[index].subwords for index in chosen]
+        return np.stack([self._mean_of_subwords(values[list(rows)], rows) for rows in words])
 
-    def _word(self, rows: Sequence[int]) -> np.ndarray:
+    def _mean_of_subwords(self, values: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+        """Average the maps of a word's subwords, shape (subword, ...), encoder by encoder."""
         by_encoder: dict[str, list[int]] = {}
-        for row in rows:
-            by_encoder.setdefault(self.subwords[row].encoder, []).append(row)
-        values = self.data.values
+        for place, row in enumerate(rows):
+            by_encoder.setdefault(self.subwords[row].encoder, []).append(place)
         return np.mean([values[own].mean(axis=0) for own in by_encoder.values()], axis=0)
+
+    def _check_mapped(self, index: int) -> None:
+        word = self.words[index]
+        if word.status != "mapped":
+            raise WordError(
+                f"Expected a word with a map, but {self.sentence[index].text!r} (index {index}) is "
+                f"{word.status}: {word.reason}. Words with maps: {', '.join(map(str, self.mapped))}."
+            )
+
+    def word_array(self, word: int | str) -> xr.DataArray:
+        """Return a word's maps by the axes that were kept: one map per step, layer and head.
+
+        Parameters
+        ----------
+        word
+            Its index in the parse, or its text while that is unambiguous.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dims ``([step], [layer], [head], y, x)`` with the coordinates of `data`: the mean over the word's
+            subwords. Its name is the word. Since every slice is cut off at 0 after it was resized, the mean of
+            the slices of a coarse layer may lie a little above ``maps[word]``, where that is done last.
+
+        Raises
+        ------
+        WordError
+            If there is no such word, its text is ambiguous, or it has no map (the message says why).
+        """
+        index = self.sentence.index(word)
+        self._check_mapped(index)
+        rows = self.words[index].subwords
+        array = self._maps.array(rows)
+        mean = array[0].copy(data=self._mean_of_subwords(array.values, rows))
+        return mean.rename(self.sentence[index].text)
+
+    def select(
+        self,
+        *,
+        steps: StepSelection = None,
+        layers: LayerSelection = None,
+        heads: HeadSelection = None,
+    ) -> HeatMaps:
+        """Return the maps of some steps, layers and heads only; the axes stay.
+
+        Its word maps are the means over what was selected: the same as if only that had been recorded.
+
+        Parameters
+        ----------
+        steps
+            Which steps: a number or several, from 0; a slice of numbers; a slice with a fraction in it
+            (``slice(0, 1/3)`` is the first third of the drawing, ``slice(0.5, 1)`` the second half); or a function
+            of a step's number and timestep.
+        layers
+            Which layers: a string fits every module path that contains it, one such as "16x16" every layer of
+            that grid, a number every grid with that many rows, a list what fits one of its entries; or a
+            function of a module's path and grid.
+        heads
+            Which heads: a number or several, from 0, or a slice.
+
+        Raises
+        ------
+        SelectionError
+            If nothing fits (the message names what there is), or the axis was not kept.
+        ValueError
+            If a selection is none.
+
+        Examples
+        --------
+        >>> early = maps.select(steps=slice(0, 1 / 3), layers="16x16")  # doctest: +SKIP
+        """
+        asked = {"steps": steps, "layers": layers, "heads": heads}
+        chosen = {name: value for name, value in asked.items() if value is not None}
+        selected = self._maps.select(steps=steps, layers=layers, heads=heads)
+        earlier = self.provenance.get("selected", {})
+        said = {name: selected.labels(name) for name in chosen}
+        changed = self._with(data=selected)
+        return changed.with_provenance(selected={**earlier, **said}) if said else changed
 
     def subword(self, row: int) -> HeatMap:
         """Return the map of ``subwords[row]``; special tokens have maps too."""
         if not 0 <= row < len(self.subwords):
             raise WordError(f"Expected a row from 0 to {len(self.subwords) - 1}, but got {row}.")
         words = tuple(word.index for word in self.words if row in word.subwords)
-        return HeatMap(self.data.values[row], self.subwords[row].text, words, self.image_size)
+        return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size)
 
     def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
         """Return the map of several words: the mean over the maps of those words that have one.
@@ -299,7 +406,7 @@ class HeatMaps:
 
     def _with(self, **changes: Any) -> HeatMaps:
         parts: dict[str, Any] = {
-            "data": self.data,
+            "data": self._maps,
             "subwords": self.subwords,
             "sentence": self.sentence,
             "image_size": self.image_size,
@@ -327,7 +434,7 @@ class HeatMaps:
             "truncated_at": self._limits(),
             "provenance": dict(self.provenance),
         }
-        files.write(Path(path), self.data.values, header)
+        files.write(Path(path), self._maps, header)
 
     @classmethod
     def load(cls, path: str | Path) -> HeatMaps:
@@ -338,9 +445,9 @@ class HeatMaps:
         FileError
             If the file cannot be read, is damaged, or is something else.
         """
-        with files.reading(Path(path)) as (values, header):
+        with files.reading(Path(path)) as (maps, header):
             return cls(
-                xr.DataArray(values, dims=("token", "y", "x")),
+                maps,
                 [Subword(**subword) for subword in header["subwords"]],
                 Sentence.from_dict(header["sentence"]),
                 tuple(header["image_size"]),
@@ -350,8 +457,10 @@ class HeatMaps:
 
     def __repr__(self) -> str:
         height, width = self.grid
+        kept = [f"{n} {axis}s" for axis, n in self._maps.sizes.items()]
+        by = f", by {' x '.join(kept)}" if kept else ""
         return (
-            f"HeatMaps({self.prompt!r}: {len(self.mapped)} of {len(self)} words with maps, "
+            f"HeatMaps({self.prompt!r}: {len(self.mapped)} of {len(self)} words with maps{by}, "
             f"grid {height} x {width}, image {self.image_size[0]} x {self.image_size[1]})"
         )
 
@@ -370,3 +479,7 @@ def _as_dict(subword: Subword) -> dict[str, Any]:
     """Return a subword's fields for a file; the encoder only where there are several."""
     fields = vars(subword)
     return fields if subword.encoder else {k: v for k, v in fields.items() if k != "encoder"}
+
+
+def _in_order(dims: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(dim for dim in DIMS if dim in dims)

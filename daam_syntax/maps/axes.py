@@ -1,0 +1,294 @@
+"""Maps that are kept step by step, layer by layer or head by head, each on its layer's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from daam_syntax.errors import SelectionError
+from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.selection import (
+    Grid,
+    HeadSelection,
+    LayerSelection,
+    StepSelection,
+    grid_name,
+    head_selector,
+    layer_selector,
+    step_selector,
+)
+
+Axis = Literal["step", "layer", "head"]
+"""What can be kept apart: steps of the drawing, layers of the denoiser, heads of a layer."""
+
+AXES: Final[tuple[Axis, ...]] = get_args(Axis)
+DIMS: Final = ("token", *AXES, "y", "x")
+"""The order of the axes of maps; those that are not kept are left out."""
+
+
+def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
+    """Return axes in their order.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis.
+    """
+    wanted = {keep} if isinstance(keep, str) else set(keep)
+    if unknown := wanted.difference(AXES):
+        raise ValueError(f"Expected axes among {AXES}, but got {sorted(unknown)}.")
+    return tuple(axis for axis in AXES if axis in wanted)
+
+
+def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
+    """Average maps of layers with different grids.
+
+    Each is resized to the finest of the grids (`bicubic`, cut off at 0); then the layers are averaged,
+    all with the same weight.
+
+    Parameters
+    ----------
+    parts
+        Maps, shape (..., y, x), and of how many layers they are the mean.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (..., y, x) with the finest grid.
+    """
+    parts = list(parts)
+    finest = finest_grid((values.shape[-2], values.shape[-1]) for values, _ in parts)
+    whole = sum(_resized(values, finest) * np.float32(n_layers) for values, n_layers in parts)
+    return np.asarray(whole / sum(n_layers for _, n_layers in parts), dtype=np.float32)
+
+
+def finest_grid(grids: Iterable[Grid]) -> Grid:
+    """Return the grid with the most cells."""
+    return max(grids, key=lambda grid: grid[0] * grid[1])
+
+
+def _resized(values: np.ndarray, grid: Grid) -> np.ndarray:
+    return values if values.shape[-2:] == grid else bicubic(values, grid)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMaps:
+    """The maps of one layer, or the mean of all layers of the finest grid, on their own grid.
+
+    Attributes
+    ----------
+    layers
+        The modules' paths; empty where they are not known.
+    values
+        Mean attention probabilities. Dims ``(token, y, x)``, and ``step`` and ``head`` where they
+        are kept, in the order of `DIMS`. Coordinates: the step's number from 0, its ``timestep`` and
+        its ``progress`` (number divided by the number of all steps), and the head's number from 0.
+    """
+
+    layers: tuple[str, ...]
+    values: xr.DataArray
+
+    @property
+    def grid(self) -> Grid:
+        """Rows and columns."""
+        return self.values.sizes["y"], self.values.sizes["x"]
+
+    @property
+    def n_layers(self) -> int:
+        """Of how many layers this is the mean."""
+        return len(self.layers) or 1
+
+
+class KeptMaps:
+    """All maps of one image, with the axes that were kept.
+
+    Parameters
+    ----------
+    parts
+        The maps, in the order of the layers; all with the same tokens, steps and heads.
+    keeps_layers
+        Whether each part is a layer.
+    """
+
+    def __init__(self, parts: Sequence[LayerMaps], *, keeps_layers: bool) -> None:
+        self.parts = tuple(parts)
+        first = self.parts[0].values
+        kept = {*first.dims, *(["layer"] if keeps_layers else [])}
+        self.axes: tuple[Axis, ...] = tuple(axis for axis in AXES if axis in kept)
+        self.grid = finest_grid(part.grid for part in self.parts)
+
+    @classmethod
+    def from_array(cls, data: xr.DataArray) -> KeptMaps:
+        """Take maps apart that are in one array, dims among `DIMS`."""
+        if "layer" not in data.dims:
+            return cls([LayerMaps((), frozen(data))], keeps_layers=False)
+        paths = data["layer"].values if "layer" in data.coords else range(data.sizes["layer"])
+        parts = [
+            LayerMaps((str(path),), frozen(data.isel(layer=i, drop=True)))
+            for i, path in enumerate(paths)
+        ]
+        return cls(parts, keeps_layers=True)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return sum(part.values.nbytes for part in self.parts)
+
+    @property
+    def sizes(self) -> dict[Axis, int]:
+        """How many values each kept axis has."""
+        inner = self.parts[0].values.sizes
+        return {axis: len(self.parts) if axis == "layer" else inner[axis] for axis in self.axes}
+
+    def labels(self, name: str) -> list[Any]:
+        """Return the numbers of the "steps" or "heads", or the paths of the "layers", that are there."""
+        if name == "layers":
+            return [part.layers[0] for part in self.parts]
+        return [int(number) for number in self.parts[0].values[name.removesuffix("s")].values]
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """The mean over all kept axes, shape (token, y, x); see `mean_of_layers`."""
+        inner = [axis for axis in self.axes if axis != "layer"]
+        if not self.axes and len(self.parts) == 1:
+            return self.parts[0].values.values
+        mean = mean_of_layers(
+            (part.values.mean(inner).values, part.n_layers) for part in self.parts
+        )
+        mean.setflags(write=False)
+        return mean
+
+    def array(self, tokens: Sequence[int] | None = None) -> xr.DataArray:
+        """Return maps as one array with all kept axes, each slice resized to the finest grid.
+
+        Parameters
+        ----------
+        tokens
+            Which of them; None for all.
+        """
+        values = [
+            part.values if tokens is None else part.values.isel(token=list(tokens))
+            for part in self.parts
+        ]
+        if "layer" not in self.axes:
+            whole = mean_of_layers(
+                (each.values, part.n_layers) for each, part in zip(values, self.parts, strict=True)
+            )
+            coordinates: dict[str, Any] = {}
+        else:
+            place = [dim for dim in DIMS if dim in values[0].dims or dim == "layer"].index("layer")
+            whole = np.stack([_resized(each.values, self.grid) for each in values], axis=place)
+            coordinates = {
+                "layer": [part.layers[0] for part in self.parts],
+                "grid": ("layer", [grid_name(part.grid) for part in self.parts]),
+            }
+        dims = [dim for dim in DIMS if dim in ("token", "y", "x") or dim in self.axes]
+        whole.setflags(write=False)
+        return xr.DataArray(whole, dims=dims, coords={**coordinates, **values[0].coords})
+
+    def tokens(self, rows: Sequence[int]) -> KeptMaps:
+        """Keep only some of the tokens."""
+        parts = [
+            LayerMaps(part.layers, frozen(part.values.isel(token=list(rows))))
+            for part in self.parts
+        ]
+        return KeptMaps(parts, keeps_layers="layer" in self.axes)
+
+    def select(
+        self,
+        *,
+        steps: StepSelection = None,
+        layers: LayerSelection = None,
+        heads: HeadSelection = None,
+    ) -> KeptMaps:
+        """Keep only some of the steps, layers and heads; see `HeatMaps.select`."""
+        parts = self.parts
+        if layers is not None:
+            self._check_kept("layer", "layers")
+            chooses = layer_selector(layers)
+            parts = tuple(part for part in parts if chooses(part.layers[0], part.grid))
+            if not parts:
+                there = "; ".join(f"{part.layers[0]} {grid_name(part.grid)}" for part in self.parts)
+                raise SelectionError(
+                    f"Expected layers={layers!r} to fit a layer, but there are: {there}."
+                )
+        if steps is not None:
+            self._check_kept("step", "steps")
+            parts = _select(parts, "step", _step_chooser(steps), f"steps={steps!r}")
+        if heads is not None:
+            self._check_kept("head", "heads")
+            parts = _select(parts, "head", _head_chooser(heads), f"heads={heads!r}")
+        return KeptMaps(parts, keeps_layers="layer" in self.axes)
+
+    def _check_kept(self, axis: Axis, argument: str) -> None:
+        if axis not in self.axes:
+            kept = f"only {', '.join(self.axes)}" if self.axes else "none"
+            raise SelectionError(
+                f"Expected maps that keep the {axis}s apart, to choose {argument} from, but of the "
+                f"axes {', '.join(AXES)} they keep {kept}: trace with keep=({axis!r}, ...)."
+            )
+
+
+def frozen(data: xr.DataArray) -> xr.DataArray:
+    """Return a copy with the dims in order and all coordinates, of 32-bit floats that cannot be changed."""
+    ordered = data.transpose(*(dim for dim in DIMS if dim in data.dims))
+    values = np.array(ordered.values, dtype=np.float32, order="C")
+    values.setflags(write=False)
+    coordinates: dict[str, Any] = {}
+    if "head" in ordered.dims:
+        coordinates["head"] = _numbers(ordered, "head")
+    if "step" in ordered.dims:
+        numbers = coordinates["step"] = _numbers(ordered, "step")
+        coordinates["progress"] = ("step", numbers / len(numbers))
+        for name in ("progress", "timestep"):
+            if name in ordered.coords:
+                coordinates[name] = ("step", ordered[name].values)
+    return xr.DataArray(values, dims=ordered.dims, coords=coordinates)
+
+
+def _numbers(data: xr.DataArray, axis: str) -> np.ndarray:
+    return data[axis].values  # xarray counts from 0 where nothing is given
+
+
+def _step_chooser(steps: StepSelection) -> Callable[[xr.DataArray], np.ndarray]:
+    chooses = step_selector(steps)
+
+    def choose(values: xr.DataArray) -> np.ndarray:
+        numbers, progress = values["step"].values, values["progress"].values
+        unknown = np.full(len(numbers), np.nan)
+        timesteps = values["timestep"].values if "timestep" in values.coords else unknown
+        columns = zip(numbers, progress, timesteps, strict=True)
+        return np.array([chooses(int(n), float(p), float(t)) for n, p, t in columns])
+
+    return choose
+
+
+def _head_chooser(heads: HeadSelection) -> Callable[[xr.DataArray], np.ndarray]:
+    chooses = head_selector(heads)
+    return lambda values: np.array([chooses(int(head)) for head in values["head"].values])
+
+
+def _select(
+    parts: Sequence[LayerMaps],
+    axis: Axis,
+    choose: Callable[[xr.DataArray], np.ndarray],
+    asked: str,
+) -> tuple[LayerMaps, ...]:
+    values = parts[0].values
+    chosen = np.flatnonzero(choose(values))
+    if not len(chosen):
+        there = values[axis].values
+        timesteps = ""
+        if "timestep" in values[axis].coords:
+            first, last = values["timestep"].values[[0, -1]]
+            timesteps = f" (timesteps {first:g} to {last:g})"
+        raise SelectionError(
+            f"Expected {asked} to fit a {axis}, but there are the {axis}s "
+            f"{', '.join(map(str, there))}{timesteps}."
+        )
+    return tuple(LayerMaps(part.layers, frozen(part.values.isel({axis: chosen}))) for part in parts)

@@ -1,0 +1,125 @@
+"""Choosing steps, layers and heads: before a recording (`trace`) and after it (`HeatMaps.select`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+Grid = tuple[int, int]
+"""Rows and columns (y, x) of a layer's pixels."""
+
+LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | str | int | None
+"""Which layers.
+
+None for all; a function of a module's path and grid; or a sequence of which one entry must fit,
+where a string fits every path that contains it, a string such as "16x16" every layer of that grid,
+and a number every grid with that many rows.
+"""
+
+StepSelection = Callable[[int, float], bool] | slice | Sequence[int] | int | None
+"""Which steps.
+
+None for all; a number or several, from 0; a slice of numbers; a slice with a fraction in it, of the
+share of the drawing that was over when the step began (``slice(0, 1/3)`` is the first third,
+``slice(0.5, 1)`` the second half); or a function of a step's number and its timestep.
+"""
+
+HeadSelection = slice | Sequence[int] | int | None
+"""Which heads: None for all, a number or several, from 0, or a slice of numbers."""
+
+_ROUNDING: Final = 1e-9
+"""So that a third of 30 steps is 10 steps, and thirds share no step."""
+
+
+def grid_name(grid: Grid) -> str:
+    """Return how a grid is written, rows first: "16x16"."""
+    return f"{grid[0]}x{grid[1]}"
+
+
+def layer_selector(layers: LayerSelection) -> Callable[[str, Grid], bool]:
+    """Turn a selection of layers into a function of a module's path and grid."""
+    if layers is None:
+        return lambda path, grid: True
+    if callable(layers):
+        return layers
+    entries = [layers] if isinstance(layers, str | int) else list(layers)
+    return lambda path, grid: any(
+        entry in path or entry == grid_name(grid) if isinstance(entry, str) else entry == grid[0]
+        for entry in entries
+    )
+
+
+def needs_all_steps(steps: StepSelection) -> bool:
+    """Whether a selection depends on how many steps there are."""
+    return isinstance(steps, slice) and any(isinstance(b, float) for b in (steps.start, steps.stop))
+
+
+def step_selector(steps: StepSelection) -> Callable[[int, float, float], bool]:
+    """Turn a selection of steps into a function of a step's number, progress and timestep.
+
+    Progress is the share of the drawing that was over when the step began: its number divided by
+    the number of all steps.
+
+    Raises
+    ------
+    ValueError
+        If the selection is none.
+    """
+    if callable(steps):
+        return lambda number, progress, timestep: bool(steps(number, timestep))
+    if needs_all_steps(steps):
+        first, last = _fractions(steps)
+        return lambda number, progress, timestep: first <= progress + _ROUNDING < last
+    contains = _number_selector(steps, "steps", "slice(0, 1/3) is the first third of them")
+    return lambda number, progress, timestep: contains(number)
+
+
+def head_selector(heads: HeadSelection) -> Callable[[int], bool]:
+    """Turn a selection of heads into a function of a head's number.
+
+    Raises
+    ------
+    ValueError
+        If the selection is none.
+    """
+    return _number_selector(heads, "heads", "slice(0, 4) is the first four")
+
+
+def _fractions(steps: Any) -> tuple[float, float]:
+    first = 0.0 if steps.start is None else float(steps.start)
+    last = 1.0 if steps.stop is None else float(steps.stop)
+    if steps.step is not None or not 0 <= first < last <= 1:
+        raise ValueError(
+            f"Expected fractions of the drawing from 0 to 1, as in slice(0, 1/3), but got {steps}."
+        )
+    return first, last
+
+
+def _number_selector(
+    numbers: slice | Sequence[int] | int | None, what: str, example: str
+) -> Callable[[int], bool]:
+    if numbers is None:
+        return lambda number: True
+    if isinstance(numbers, slice):
+        bounds = [0 if numbers.start is None else numbers.start, numbers.stop, numbers.step]
+        given = [bound for bound in bounds if bound is not None]
+    else:
+        given = list(numbers) if isinstance(numbers, Iterable) else [numbers]
+    wrong = [n for n in given if isinstance(n, bool) or not _is_whole(n) or n < 0]
+    if wrong:
+        raise ValueError(
+            f"Expected {what} as numbers from 0, or a slice ({example}), but got {numbers!r}."
+        )
+    if not isinstance(numbers, slice):
+        return lambda number: number in given
+    start, stop, step = bounds
+    stop = math.inf if stop is None else stop
+    return lambda number: start <= number < stop and (number - start) % (step or 1) == 0
+
+
+def _is_whole(number: Any) -> bool:
+    try:
+        return int(number) == number
+    except (TypeError, ValueError):
+        return False
