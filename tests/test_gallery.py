@@ -1,0 +1,39 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from daam_syntax import figures
+
+SCRIPT = Path(__file__).parent.parent / "docs" / "gallery.py"
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    import sys
+
+    spec = importlib.util.spec_from_file_location("gallery", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["gallery"] = module  # its source is read back
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["gallery"]
+
+
+def test_every_figure_is_in_the_gallery(gallery):
+    drawing = set(figures.__all__) - {"CONTROL", "PALETTE", "paper", "save"}
+    assert drawing <= {function.__name__ for function in gallery.DRAW}
+
+
+def test_the_gallery_is_made_of_the_embedded_models_pictures(gallery, tmp_path):
+    gallery.write_gallery(tmp_path, gallery.SMALL)
+    page = (tmp_path / "gallery.md").read_text(encoding="utf-8")
+    for function in gallery.DRAW:
+        path = tmp_path / "gallery" / f"{function.__name__}.png"
+        assert f"(gallery/{path.name})" in page
+        assert f"figures.{function.__name__.removesuffix('_own')}(" in page
+        with Image.open(path) as image:
+            assert image.width > 200
+        assert path.stat().st_size < 60_000
+    assert "2 images of 2 prompts" in page
