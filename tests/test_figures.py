@@ -336,6 +336,14 @@ def test_the_forest_of_a_summary_says_its_level_and_keeps_to_its_measure():
         figures.forest(summary, measure="iou")
 
 
+def test_one_control_is_a_line_and_others_are_named():
+    table = make_summary(["amod", "amod"], kind=["unrelated", "dependency", "shifted"])
+    names = [t.get_text() for t in figures.forest(table).get_yticklabels()]
+    assert names == ["amod, shifted (42)", "amod (41)"]
+    with pytest.raises(ValueError, match="at most one row of the control"):
+        figures.forest(table.assign(kind="unrelated"))
+
+
 # --- sweep
 
 

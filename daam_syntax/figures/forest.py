@@ -43,7 +43,8 @@ def forest(
     group
         Column that names the rows.
     control
-        Kind of the rows that are the control; they are not listed but drawn as a vertical line and band.
+        Kind of the row that is the control; it is not listed but drawn as a vertical line and band. Further
+        controls are listed with their kind.
     alpha
         Adjusted p-values below it count as a difference from the control.
     ax
@@ -57,7 +58,8 @@ def forest(
     Raises
     ------
     ValueError
-        If columns are missing, schemes or thresholds are mixed, or the intervals are of another measure.
+        If columns are missing, schemes or thresholds are mixed, the intervals are of another measure, or
+        there are several rows of the control.
     """
     inferred = summary.attrs.get("measure")
     measure = measure or inferred or "iou"
@@ -69,15 +71,20 @@ def forest(
             f"make it with summarize(pairs, measure={measure!r})."
         )
     is_control = summary["kind"] == control
+    if is_control.sum() > 1:
+        raise ValueError(
+            f"Expected at most one row of the control {control!r}, but got {is_control.sum()}; name another kind as "
+            "the control, or leave out those rows."
+        )
     rows = summary[~is_control].sort_values(measure, na_position="first", kind="stable")
     own = ax is None
     ax = ax or new_axes(0.9 + 1.75 * points("medium") / 72 * max(3, len(rows)))
     for _, row in summary[is_control].iterrows():
         n = plural(row["n_prompts"], "prompt")
         ax.axvspan(row["low"], row["high"], color=CONTROL, alpha=0.15, lw=0)
-        ax.axvline(row[measure], color=CONTROL, lw=1.2, ls="--", label=f"unrelated pairs ({n})")
+        ax.axvline(row[measure], color=CONTROL, lw=1.2, ls="--", label=f"{control} pairs ({n})")
     _draw_means(ax, rows.assign(mean=rows[measure], place=range(len(rows))), alpha)
-    names = zip(rows[group], rows["n_prompts"], strict=True)
+    names = zip(_names(rows, group), rows["n_prompts"], strict=True)
     ax.set_yticks(
         range(len(rows)),
         [f"{name} ({n})" for name, n in names],
@@ -95,6 +102,14 @@ def forest(
     ax.spines[["top", "right"]].set_visible(False)
     legend_above(ax, grow=own)
     return ax
+
+
+def _names(rows: pd.DataFrame, group: str) -> list[str]:
+    """Name the rows by their group, and those of further controls by their kind too."""
+    return [
+        str(name) if kind == "dependency" else f"{name}, {kind}"
+        for name, kind in zip(rows[group], rows["kind"], strict=True)
+    ]
 
 
 def _draw_means(ax: Axes, rows: pd.DataFrame, alpha: float) -> None:
