@@ -5,6 +5,7 @@ python tests/family_cases.py --write
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -259,3 +260,114 @@ CASES = [
         limits="as PixArt-alpha",
     ),
 ]
+
+
+ELSEWHERE = [
+    (
+        "Stable Diffusion 1, 2",
+        "StableDiffusionPipeline",
+        "CLIP",
+        "cross-attention",
+        "second half",
+        "pipeline (`tests/test_trace.py`, also bfloat16, LCM's guidance embedding, IP-Adapter)",
+        "attention slicing, xformers and compiled models are refused",
+    ),
+    (
+        "SDXL",
+        "StableDiffusionXLPipeline",
+        "CLIP and bigG (joined)",
+        "cross-attention",
+        "second half",
+        "pipeline (`tests/test_trace.py`)",
+        "as Stable Diffusion; the words are those of `prompt`, not of `prompt_2`",
+    ),
+]
+
+GUIDANCE = {
+    "second half": "batch: unconditional rows first",
+    "first half": "batch: conditional rows first",
+    "first call": "two calls; told by their text",
+    "all": "scale is an input of the model",
+}
+
+HEADER = ("Family", "Pipelines", "Tokenizers", "Keys", "Guidance", "What was run", "Limits")
+
+
+def page() -> str:
+    """Write the page of supported models."""
+    rows = [
+        (name, pipelines, tokenizers, keys, GUIDANCE[calls], run, limits)
+        for name, pipelines, tokenizers, keys, calls, run, limits in ELSEWHERE
+    ]
+    for case in CASES:
+        square, oblong = (" x ".join(map(str, size)) for size in case.sizes)
+        batches = "1 image, 2 prompts x 2 images"
+        if case.images < 4:
+            batches += f" (guided: {case.images})"
+        rows.append(
+            (
+                case.name,
+                case.pipelines,
+                case.tokenizers,
+                case.keys,
+                GUIDANCE[case.calls],
+                f"pipeline, with and without guidance; {batches}; {square}, {oblong}",
+                case.limits,
+            )
+        )
+    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return PAGE_TEXT.format(table=table, n=len(rows))
+
+
+PAGE_TEXT = """\
+# Models that can be traced
+
+<!-- Written by `python tests/family_cases.py --write`; a test fails when it is out of date. -->
+
+`ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Each row was run as a whole tiny
+pipeline with random weights, of the same classes as the real one (text encoders, tokenizers, VAE, scheduler), on a
+CPU: the traced picture is the same to the bit as the untraced one, and every map equals a softmax in 64 bits by hand
+to 1e-6. The real weights were not run here.
+
+{table}
+
+*Keys*: "cross-attention" means that pixels attend to the text alone, so that their probabilities of all text tokens,
+padding included, sum to one. Otherwise pixels attend to text and pixels in one softmax, and the text has only a part
+of it. *Guidance*: what is recorded is drawn from the prompt only. Where guidance is a call of the denoiser of its own,
+the two calls are told apart by the embedded text they are given; where prompt and negative prompt are the same, so
+are the two calls. Some pipelines (Sana and PRX, for instance) give the images of several prompts each other's text
+masks when each prompt gets several images: what is recorded is what the model did.
+
+## Text encoders
+
+Where a model attends to the tokens of two encoders, a word has subwords of both. `maps.encoders` names them,
+`maps.encoder("t5")` gives the maps of one, and a word's map is the mean of the encoders that have it. A word that one
+encoder cut off is still mapped by the other.
+
+Tokens that a pipeline writes around the prompt (a system prompt, a chat template) have maps of the kind "template"
+and belong to no word. Tokenizers that know no character offsets are read by decoding one more token at a time; if that
+does not give back the prompt to the letter, they are refused.
+
+## Other models
+
+An unknown denoiser with diffusers' plain cross-attention works without a description. For others, `register_family`
+takes one: which modules attend to the text, how keys and pixels are laid out, the grid, how guidance is done, and
+which tokenizers are read (see its example, and `daam_syntax/attention/families/`).
+
+Not described: Lumina 1, HiDream, OmniGen, HunyuanImage, Kandinsky, Bria and video models. Kolors has the UNet of SDXL
+and a tokenizer without offsets; it was not run.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    if parser.parse_args().write:
+        PAGE.write_text(page(), encoding="utf-8")
+    else:
+        print(page())
+
+
+if __name__ == "__main__":
+    main()

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from attention_reference import CallsWithin
-from family_cases import CASES
+from family_cases import CASES, PAGE, page
 from family_pipelines import make
 
 import daam_syntax as ds
-from daam_syntax.attention import trace
+from daam_syntax.attention import FAMILIES, family_of, trace
+from daam_syntax.attention.tokens import find_prompts, listening, read_prompt
 from daam_syntax.errors import TraceError
 
 CAT = "a red cat"
@@ -252,3 +253,82 @@ def test_steps_layers_and_heads_can_be_kept(case):
         np.testing.assert_allclose(each.data.mean(each.axes), without.data, atol=1e-6)
     (drawing,) = recording._recorder.finished
     assert drawing.sums.nbytes == recording.predicted_bytes
+
+
+def test_the_page_of_supported_models_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/family_cases.py --write"
+
+
+def test_every_family_is_tested():
+    tested = {family_of(pipeline(case.name)).name for case in CASES}
+    assert tested | {"UNet"} == {family.name for family in FAMILIES}
+
+
+def test_captions_that_are_rewritten_are_refused():
+    case = next(each for each in CASES if each.name == "PixArt-sigma")
+    with pytest.raises(TraceError, match=r"'a cat @someone'.*into 'a cat'.*clean_caption=False"):
+        traced(case, ["a cat @someone"], clean_caption=True)
+    (maps,) = traced(case, ["a cat @someone"], clean_caption=False)[1]
+    assert [word.status for word in maps.words] == ["mapped"] * len(maps)
+
+
+def test_another_attention_backend_is_refused():
+    case = next(each for each in CASES if each.name == "Flux")
+    pipe = make("Flux")
+    pipe.transformer.set_attention_backend("flex")
+    with (
+        pytest.raises(TraceError, match=r'pipe\.transformer\.set_attention_backend\("native"\)'),
+        trace(pipe),
+    ):
+        pipe(CAT, height=64, width=96, num_inference_steps=1, **case.arguments)
+
+
+def positions_read(pipe, encode):
+    """Return, for each text key, the position of the encoder's sequence that it comes from.
+
+    Every hidden state of the text encoder is overwritten by its position while prompts are encoded.
+    """
+
+    def overwrite(module, args, output):
+        n = args[0].shape[1] if args else output[0].shape[1]
+        places = torch.arange(n, dtype=torch.float32)[None, :, None]
+
+        def marked(states):
+            return places.expand(states.shape).to(states) if is_state(states) else states
+
+        def is_state(states):
+            return torch.is_tensor(states) and states.ndim == 3 and states.shape[1] == n
+
+        for name, value in list(output.items()):
+            output[name] = tuple(map(marked, value)) if isinstance(value, tuple) else marked(value)
+        return output
+
+    handle = pipe.text_encoder.register_forward_hook(overwrite)
+    try:
+        embedded = encode()[0][0]
+    finally:
+        handle.remove()
+    return embedded[:, 0].long().tolist()
+
+
+@pytest.mark.parametrize(
+    "name", ["Sana", "Qwen-Image", "Z-Image", "Flux 2", "Flux 2 klein", "Lumina 2"]
+)
+def test_text_keys_come_from_where_the_description_says(name):
+    """A probe through the pipeline's own code, for templates and cut prefixes."""
+    case = next(each for each in CASES if each.name == name)
+    pipe = pipeline(name)
+    length = case.arguments["max_sequence_length"]
+    options = {"complex_human_instruction": ["Draw the cat: "]} if name == "Sana" else {}
+    (encoder,) = family_of(pipe).encoders
+    with listening([encoder.tokenizer_of(pipe)]) as (heard,):
+        sources = positions_read(
+            pipe,
+            lambda: pipe.encode_prompt(prompt=[OWL], max_sequence_length=length, **options),
+        )
+    (reading,) = find_prompts(encoder.tokenizer_of(pipe), [OWL], heard)
+    kept = encoder.kept(reading.mask, pipe, {"max_sequence_length": length})
+    assert list(kept) == sources
+    read = read_prompt(encoder.tokenizer_of(pipe), reading, OWL, kept)
+    spans = [OWL[s.start : s.end] for s in read.subwords if s.kind == "text"]
+    assert "".join(spans) == OWL if name != "Lumina 2" else OWL.endswith("".join(spans[1:]))

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 from daam_syntax.attention import probabilities
+from daam_syntax.attention.kernels import attend
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
 
 
-def attend(query, key, mask=None, scale=None):
+def attend_by_hand(query, key, mask=None, scale=None):
     """Softmax in float64 with NumPy, one row and head at a time, averaged over the heads."""
     rows, heads, queries, size = query.shape
     result = np.zeros((rows, queries, key.shape[2]))
@@ -39,7 +42,7 @@ def call():
 def test_all_columns(call):
     probabilities = text_probabilities(call)
     assert probabilities.shape == (2, 15, 7)
-    np.testing.assert_allclose(probabilities, attend(call.query, call.key), atol=1e-6)
+    np.testing.assert_allclose(probabilities, attend_by_hand(call.query, call.key), atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-6)
 
 
@@ -53,7 +56,7 @@ def test_reproduces_the_model_s_own_attention(call):
 
 @pytest.mark.parametrize("keys", [slice(0, 3), slice(4, 7)])
 def test_joint_attention_divides_by_all_keys(call, keys):
-    whole = attend(call.query, call.key)
+    whole = attend_by_hand(call.query, call.key)
     part = text_probabilities(
         call, rows=slice(1, 2), queries=slice(5, 15), keys=keys, tokens=[2, 0]
     )
@@ -63,7 +66,9 @@ def test_joint_attention_divides_by_all_keys(call, keys):
 @pytest.mark.parametrize("budget", [1, 100, 2**22])
 def test_chunks_change_nothing(call, budget, monkeypatch):
     monkeypatch.setattr(probabilities, "_LOGITS_AT_ONCE", budget)
-    np.testing.assert_allclose(text_probabilities(call), attend(call.query, call.key), atol=1e-6)
+    np.testing.assert_allclose(
+        text_probabilities(call), attend_by_hand(call.query, call.key), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_masks(call, shape, kind):
         mask[..., 0] = True
     masked = AttentionCall(call.query, call.key, mask=mask, scale=0.3)
     ours = text_probabilities(masked, rows=slice(1, 2), queries=slice(2, 14))
-    theirs = attend(call.query, call.key, mask, scale=0.3)[1:, 2:14]
+    theirs = attend_by_hand(call.query, call.key, mask, scale=0.3)[1:, 2:14]
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -93,7 +98,7 @@ def test_a_query_that_sees_nothing_gets_zeros(call):
 def test_shared_key_heads(call):
     grouped = AttentionCall(call.query, call.key[:, :2], enable_gqa=True)
     np.testing.assert_allclose(
-        text_probabilities(grouped), attend(call.query, call.key[:, :2]), atol=1e-6
+        text_probabilities(grouped), attend_by_hand(call.query, call.key[:, :2]), atol=1e-6
     )
 
 
@@ -101,7 +106,7 @@ def test_half_precision_is_read_in_single(call):
     half = AttentionCall(call.query.bfloat16(), call.key.bfloat16())
     ours = text_probabilities(half)
     assert ours.dtype == torch.float32
-    np.testing.assert_allclose(ours, attend(half.query, half.key), atol=1e-6)
+    np.testing.assert_allclose(ours, attend_by_hand(half.query, half.key), atol=1e-6)
 
 
 def test_refusals(call):
@@ -121,3 +126,72 @@ def test_reads_the_arguments_of_a_call():
         False,
     )
     assert AttentionCall.from_arguments((q, k, v, None, 0.0, True), {}).is_causal
+
+
+class TestTheKernelsLogSumExp:
+    """Joint attention on a CPU: the kernel's own log-sum-exp instead of a softmax over all keys."""
+
+    def arguments(self, mask=None, dtype=torch.float32, rows=2):
+        torch.manual_seed(2)
+        query, key, value = (torch.randn(rows, 4, 40, 8, dtype=dtype) for _ in range(3))
+        return {"query": 3 * query, "key": key, "value": value, "attn_mask": mask}
+
+    def masks(self):
+        mask = torch.ones(2, 1, 1, 40, dtype=torch.bool)
+        mask[0, ..., 20:] = False
+        return {
+            "none": None,
+            "bool": mask,
+            "float": torch.zeros(2, 1, 40, 40).masked_fill(~mask, -1e4),
+            "queries that see nothing": torch.rand(40, 1).expand(40, 40) > 0.3,
+        }
+
+    @pytest.mark.parametrize("kind", ["none", "bool", "float", "queries that see nothing"])
+    def test_same_output_and_the_same_shares(self, kind):
+        given = self.arguments(self.masks()[kind])
+        output, logsumexp = attend((), given)
+        assert torch.equal(output, scaled_dot_product_attention(**given))
+        assert logsumexp.shape == (2, 4, 40)
+        wanted = {
+            "rows": slice(1, 2),
+            "queries": slice(10, 40),
+            "keys": slice(0, 10),
+            "tokens": [1, 4],
+        }
+        cheap, dear = (
+            text_probabilities(AttentionCall.from_arguments((), given, known), **wanted)
+            for known in (logsumexp, None)
+        )
+        torch.testing.assert_close(cheap, dear, atol=1e-6, rtol=1e-5)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision(self, dtype):
+        given = self.arguments(dtype=dtype)
+        output, logsumexp = attend((), given)
+        assert torch.equal(output, scaled_dot_product_attention(**given))
+        call = AttentionCall.from_arguments((), given, logsumexp)
+        shares = text_probabilities(call, keys=slice(0, 30))
+        by_hand = attend_by_hand(call.query, call.key)[..., :30]
+        np.testing.assert_allclose(shares, by_hand, atol=1e-3)
+
+    def test_only_where_torch_itself_chooses_that_kernel(self):
+        given = self.arguments()
+        with sdpa_kernel(SDPBackend.MATH):
+            output, logsumexp = attend((), given)
+            assert torch.equal(output, scaled_dot_product_attention(**given))
+        assert logsumexp is None
+        few = given | {"key": given["key"][:, :, :7], "value": given["value"][:, :, :7]}
+        assert attend((), few)[1] is None  # cross-attention: all keys are text
+
+    def test_other_modes_see_the_call(self):
+        seen = []
+
+        class Mode(TorchFunctionMode):
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                seen.append(func)
+                return func(*args, **(kwargs or {}))
+
+        given = self.arguments()
+        with Mode():
+            assert attend((), given)[1] is None
+        assert scaled_dot_product_attention in seen

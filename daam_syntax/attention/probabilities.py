@@ -34,6 +34,8 @@ class AttentionCall:
         Whether a query sees only the keys up to its own position.
     enable_gqa
         Whether several query heads share a key head.
+    logsumexp
+        The log-sum-exp of the logits over all keys, where it is known. *Shape:* (row, head, query)
     """
 
     query: Tensor
@@ -42,9 +44,12 @@ class AttentionCall:
     scale: float | None = None
     is_causal: bool = False
     enable_gqa: bool = False
+    logsumexp: Tensor | None = None
 
     @classmethod
-    def from_arguments(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AttentionCall:
+    def from_arguments(
+        cls, args: Sequence[Any], kwargs: Mapping[str, Any], logsumexp: Tensor | None = None
+    ) -> AttentionCall:
         """Read the arguments of a call of `scaled_dot_product_attention`."""
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
         given = dict(zip(names, args, strict=False)) | dict(kwargs)
@@ -55,6 +60,7 @@ class AttentionCall:
             scale=given.get("scale"),
             is_causal=given.get("is_causal", False),
             enable_gqa=given.get("enable_gqa", False),
+            logsumexp=None if logsumexp is None else logsumexp.detach(),
         )
 
 
@@ -72,7 +78,8 @@ def text_probabilities(
 
     The softmax ``exp(z - logsumexp(z))`` of the logits ``z = scale * query @ key.T + mask`` runs
     over all keys of the call, in float32 whatever the model's type, also where only some keys are
-    text. A query that may attend to nothing gets zeros.
+    text; then only the wanted columns are computed where the call's log-sum-exp is known. A query
+    that may attend to nothing gets zeros.
 
     Parameters
     ----------
@@ -118,6 +125,12 @@ def text_probabilities(
     mask = _whole_mask(call)
     if mask is not None:
         mask = mask[rows, :, queries]
+    known = None
+    if call.logsumexp is not None and not _is_everything(keys, key.shape[-1]):
+        known = call.logsumexp[rows, :, queries, None]
+        key = key[..., keys][..., tokens]
+        mask = None if mask is None else mask[..., keys][..., tokens]
+        keys = tokens = slice(None)
 
     per_query = query.shape[0] * query.shape[1] * key.shape[-1]
     chunk = max(1, _LOGITS_AT_ONCE // max(1, per_query))
@@ -128,7 +141,7 @@ def text_probabilities(
             logits = query[:, :, part].float() @ key
         if mask is not None:
             logits = _masked(logits, mask[:, :, part])
-        share = _softmax_columns(logits, keys)
+        share = _softmax_columns(logits, keys, None if known is None else known[:, :, part])
         if mask is not None:
             sees_nothing = logits.amax(-1, keepdim=True) == -torch.inf
             share = share.masked_fill(sees_nothing, 0.0)
@@ -136,10 +149,16 @@ def text_probabilities(
     return torch.cat(parts, dim=-2)
 
 
-def _softmax_columns(logits: Tensor, columns: slice) -> Tensor:
-    if columns == slice(None) or columns == slice(0, logits.shape[-1]):
+def _softmax_columns(logits: Tensor, columns: slice, logsumexp: Tensor | None) -> Tensor:
+    if logsumexp is not None:
+        return (logits - logsumexp).exp()
+    if _is_everything(columns, logits.shape[-1]):
         return logits.softmax(dim=-1)
     return (logits[..., columns] - logits.logsumexp(dim=-1, keepdim=True)).exp()
+
+
+def _is_everything(columns: slice, n: int) -> bool:
+    return columns in (slice(None), slice(0, n))
 
 
 def _whole_mask(call: AttentionCall) -> Tensor | None:
@@ -147,7 +166,7 @@ def _whole_mask(call: AttentionCall) -> Tensor | None:
     if call.mask is None:
         return None
     mask = call.mask[(None,) * (4 - call.mask.ndim)]
-    return mask.expand(call.query.shape[0], -1, call.query.shape[2], -1)
+    return mask.expand(call.query.shape[0], -1, call.query.shape[2], call.key.shape[2])
 
 
 def _masked(logits: Tensor, mask: Tensor) -> Tensor:

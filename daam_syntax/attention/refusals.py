@@ -36,8 +36,9 @@ def refuse_silent_attention(
     denoiser
         The pipeline's attribute that holds the denoiser.
     """
-    modern = f"pipe.{denoiser}.set_attn_processor(AttnProcessor2_0())"
     processor = type(module.get_processor()).__name__  # type: ignore[operator]
+    fused = "AttnAddedKVProcessor2_0" if "AddedKV" in processor else "AttnProcessor2_0"
+    modern = f"pipe.{denoiser}.set_attn_processor({fused}())"
     if calls:
         keys = ", ".join(str(call.key.shape[-2]) for call in calls)
         cause = f"its {processor} attended to {keys} keys"
@@ -62,7 +63,8 @@ def refuse_silent_attention(
             f"its processor {processor} (or the attention backend) does not call "
             "scaled_dot_product_attention"
         )
-        remedy = f"choose the native attention backend, or a processor that calls it: {modern}"
+        native = f'pipe.{denoiser}.set_attention_backend("native")'
+        remedy = f"choose the native attention backend, {native}, or a processor that calls it"
     raise TraceError(
         f"Expected {path} to attend to {text_length} text keys, but {cause}. What to do: {remedy}."
     )

@@ -383,7 +383,14 @@ def _rows(call: AttentionCall, rows: slice) -> AttentionCall:
     mask = call.mask
     if mask is not None and mask.ndim == 4 and len(mask) == len(call.query):
         mask = mask[rows].clone()
-    return replace(call, query=call.query[rows].clone(), key=call.key[rows].clone(), mask=mask)
+    known = call.logsumexp
+    return replace(
+        call,
+        query=call.query[rows].clone(),
+        key=call.key[rows].clone(),
+        mask=mask,
+        logsumexp=None if known is None else known[rows].clone(),
+    )
 
 
 def _refuse_joint(site: Site, call: AttentionCall) -> None:

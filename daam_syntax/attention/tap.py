@@ -2,7 +2,7 @@
 
 Each attention module gets a forward pre-hook and a forward hook. Between the two, a
 `torch.overrides.TorchFunctionMode` sees the calls of `scaled_dot_product_attention` that the
-module's own processor makes, and lets them run untouched. No processor, class or function is
+module's own processor makes, and lets them run (see `attend`). No processor, class or function is
 replaced. Only where an `Answer` is given may the model be handed something else than its call
 returned.
 """
@@ -19,6 +19,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from daam_syntax.attention.kernels import attend
 from daam_syntax.attention.probabilities import AttentionCall
 
 Answer = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
@@ -166,11 +167,11 @@ class _Hearing(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        output = func(*args, **kwargs)
         if func is not scaled_dot_product_attention:
-            return output
+            return func(*args, **kwargs)
+        output, logsumexp = attend(args, kwargs)
         path, calls = self._heard[-1]
-        calls.append(AttentionCall.from_arguments(args, kwargs))
+        calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
         if self._answer is None:
             return output
         value = args[2] if len(args) > 2 else kwargs["value"]
