@@ -22,7 +22,7 @@ def notebooks() -> list[Path]:
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """Return a notebook executed in a fresh kernel, in its own folder.
+    """Return a notebook executed in a fresh kernel, in its own folder, a solution in that of its assignment.
 
     Raises
     ------
@@ -30,8 +30,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
         If a cell fails that is not marked ``raises-exception``.
     """
     notebook = nbformat.read(path, as_version=4)
+    folder = path.parent.parent if path.parent.name == "solutions" else path.parent
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
     client.execute()
     for cell in notebook.cells:

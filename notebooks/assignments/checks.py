@@ -1,0 +1,100 @@
+"""Checks for the assignments: each says what is right, or what to look at again.
+
+They compare with small cases whose answers can be worked out by hand, so that they tell nothing about the answer on
+real pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+
+def _fail(message: str) -> None:
+    raise AssertionError(message) from None
+
+
+def _close(got: float, wanted: float, hint: str) -> None:
+    try:
+        number = float(got)
+    except (TypeError, ValueError):
+        _fail(f"Expected one number, but got {type(got).__name__}. {hint}")
+    if math.isnan(number) or not math.isclose(number, wanted, abs_tol=1e-6):
+        _fail(f"On the small case the answer is {wanted:g}, but yours is {number:g}. {hint}")
+
+
+def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
+    """Check the mean of IoD - IoH: pairs within images, images within prompts, then prompts."""
+    table = pd.DataFrame(
+        {
+            "kind": ["dependency"] * 5 + ["unrelated"],
+            "relation": ["amod", "amod", "amod", "amod", "punct", "unrelated"],
+            "prompt_id": ["a", "a", "a", "b", "b", "b"],
+            "image": [0, 0, 1, 2, 2, 2],
+            "iod": [0.9, 0.7, 0.5, 0.2, 1.0, 1.0],
+            "ioh": [0.5, 0.5, 0.1, 0.8, 0.0, 0.0],
+        }
+    )
+    # prompt a: image 0 has (0.4 + 0.2) / 2 = 0.3, image 1 has 0.4: 0.35; prompt b: -0.6.
+    only = table[table["relation"] == "amod"]
+    _close(
+        dominance(only),
+        (0.35 - 0.6) / 2,
+        "Average IoD - IoH over the pairs of an image, then over the images of a prompt, then over prompts; "
+        f"averaging all rows at once gives {float((only['iod'] - only['ioh']).mean()):g}.",
+    )
+    _close(
+        dominance(table),
+        (0.35 - 0.6) / 2,
+        'Leave out the control (kind "unrelated") and punctuation (relation "punct").',
+    )
+    missing = only.copy()
+    missing.loc[0, ["iod", "ioh"]] = np.nan
+    _close(
+        dominance(missing),
+        ((0.2 + 0.4) / 2 - 0.6) / 2,
+        "A pair with an empty mask has NaN: it is no measurement, so leave it out instead of counting 0.",
+    )
+    print("Right: prompts weigh alike, the control and punctuation are left out, NaN is no zero.")
+
+
+def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
+    """Check the largest difference of log(IoD / IoH) from the log area ratio."""
+    table = pd.DataFrame(
+        {
+            "iod": [0.5, 0.8, 0.0, np.nan],
+            "ioh": [0.25, 0.4, 0.0, np.nan],
+            "log_area_ratio": [math.log(2), math.log(2) - 0.1, 1.0, np.nan],
+        }
+    )
+    _close(
+        difference(table),
+        0.1,
+        "Take |ln(IoD / IoH) - log_area_ratio| of the pairs that overlap at all (IoD > 0), and its maximum.",
+    )
+    print("Right: the largest difference, over the pairs that overlap.")
+
+
+def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    """Check the share of a map's mass that lies on a mask."""
+    heat = np.array([[1.0, 3.0], [0.0, 4.0]])
+    mask = np.array([[True, False], [False, True]])
+    _close(
+        mass_on(heat, mask),
+        5 / 8,
+        "Sum the map where the mask is True, and divide by the sum of the whole map.",
+    )
+    if not math.isnan(mass_on(np.zeros((2, 2)), mask)):
+        _fail("A map without any mass has no share: return NaN, not a made-up number.")
+    print("Right.")
+
+
+def check_leakage(leakage: Callable[[float, float], float]) -> None:
+    """Check leakage: the other object's part of what lies on either object."""
+    _close(leakage(0.3, 0.1), 0.25, "It is other / (own + other).")
+    if not math.isnan(leakage(0.0, 0.0)):
+        _fail("With nothing on either object there is nothing to compare: return NaN.")
+    print("Right: 0 is perfect binding, 0.5 is none, more than 0.5 is the wrong object.")
