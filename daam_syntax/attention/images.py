@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from daam_syntax.attention.accumulate import LayerSelection
-from daam_syntax.attention.families import UNET, family_of
+from daam_syntax.attention.families import Family, family_of
+from daam_syntax.attention.families.pictures import PLAIN, require_autoencoder
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tracing import Trace
 from daam_syntax.errors import TraceError
@@ -24,7 +27,10 @@ Picture = Image.Image | NDArray[Any]
 """A PIL image, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1]."""
 
 DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
-"""Training timesteps from slightly to strongly noisy, out of the usual 1,000."""
+"""Training timesteps from slightly to strongly noisy, out of the usual 1,000.
+
+For models trained by flow matching they are thousandths of noise in the mixture.
+"""
 
 
 def trace_image(
@@ -43,12 +49,13 @@ def trace_image(
     """Read which pixels of a given picture attend to which word of a prompt.
 
     The picture is encoded, noised to each timestep, and shown to the denoiser once per timestep
-    with the prompt, without guidance; the maps are averaged over the timesteps.
+    with the prompt, without guidance; the maps are averaged over the timesteps. It is the pipeline
+    itself that calls the denoiser, so that it gives it all it needs.
 
     Parameters
     ----------
     pipe
-        A pipeline of the UNet family.
+        A pipeline of a known family.
     image
         The picture.
     prompt
@@ -110,7 +117,7 @@ def trace_images(
     Parameters
     ----------
     pipe
-        A pipeline of the UNet family.
+        A pipeline of a known family.
     images
         The pictures; neighbours of the same size go into a batch.
     prompts
@@ -144,64 +151,165 @@ def trace_images(
     if batch_size < 1:
         raise TraceError(f"Expected a batch size of 1 or more, but got {batch_size}.")
     prompts = [check_prompt(prompt) for prompt in prompts]
-    noising = _Noising(pipe, timesteps)
+    family = family_of(pipe)
+    require_autoencoder(pipe)
+    denoiser: Any = family.denoiser_of(pipe)
+    noising = _Noising(pipe.scheduler, timesteps)
     pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
     if not pixels:
         return []
     recording = Trace(pipe, parser=parser, layers=layers, keep=keep, max_bytes=max_bytes)
     with recording:
         for rows in _batches(pixels, batch_size):
-            texts = [prompts[row] for row in rows]
-            conditions = _conditions(pipe, texts, pixels[rows[0]].shape[-2:])
-            recording.describe_drawing(
-                seeds=[seed] * len(rows),
-                settings={"guidance_scale": None, "source": "given image"},
-                timesteps=noising.timesteps,
-            )
-            latents = _latents(pipe, torch.stack([pixels[row] for row in rows]))
-            generator = torch.Generator().manual_seed(seed)
-            for timestep in noising.timesteps:
-                # One picture's noise for all: the same as if each were alone.
-                noise = torch.randn(latents.shape[1:], generator=generator).to(latents)
-                pipe.unet(
-                    noising(latents, noise, timestep), timestep, return_dict=False, **conditions
+            latents = _latents(pipe, family, torch.stack([pixels[row] for row in rows]))
+            noised = noising(latents, torch.Generator().manual_seed(seed))
+
+            def describe(n_images: int = len(rows)) -> None:
+                recording.describe_drawing(
+                    seeds=[seed] * n_images,
+                    settings={"guidance_scale": None, "source": "given image"},
                 )
-            pipe.maybe_free_model_hooks()
+
+            looped = [family.picture.looped(pipe, each) for each in noised]
+            schedule = _Schedule(pipe.scheduler, noising.timesteps, looped, describe)
+            with _replaced(pipe, schedule):
+                pipe(
+                    prompt=[prompts[row] for row in rows],
+                    latents=family.picture.given(pipe, noised[0]).to(denoiser.dtype),
+                    num_inference_steps=len(noising.timesteps),
+                    output_type="latent",
+                    **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
+                )
     return recording.heat_maps(sentences=sentences)
 
 
 class _Noising:
-    """The forward diffusion ``sqrt(a_t) x + sqrt(1 - a_t) noise`` of a pipeline's scheduler.
+    """The forward process that a pipeline's model was trained with.
 
-    All schedulers of the family share it; those that draw with sigmas scale their input to the
-    same. (Ho, Jain & Abbeel, Denoising Diffusion Probabilistic Models, 2020, eq. 4.)
+    Diffusion: ``sqrt(a_t) x + sqrt(1 - a_t) noise`` (Ho, Jain & Abbeel 2020, eq. 4); schedulers that
+    draw with sigmas scale their input to the same. Flow matching: ``(1 - s) x + s noise`` with s the
+    timestep over the number of training timesteps (Lipman et al. 2023; Esser et al. 2024).
     """
 
-    def __init__(self, pipe: Any, timesteps: Sequence[int]) -> None:
-        if family_of(pipe) is not UNET:
+    def __init__(self, scheduler: Any, timesteps: Sequence[int]) -> None:
+        name, config = type(scheduler).__name__, scheduler.config
+        self._n_train: int = config.num_train_timesteps
+        self._is_flow = name.startswith("FlowMatch") or bool(config.get("use_flow_sigmas"))
+        self._alphas: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
+        if not self._is_flow and self._alphas is None:
             raise TraceError(
-                f"Expected a pipeline of the {UNET.name} family, but got {type(pipe).__name__}: "
-                "reading a given picture is not possible with this one."
-            )
-        alphas = getattr(pipe.scheduler, "alphas_cumprod", None)
-        if alphas is None:
-            raise TraceError(
-                f"Expected a scheduler with alphas_cumprod, but {type(pipe.scheduler).__name__} "
-                "has none: set pipe.scheduler to e.g. a DDIMScheduler of the model's training "
+                f"Expected a scheduler with alphas_cumprod or of flow matching, but {name} is "
+                "neither: set pipe.scheduler to e.g. a DDIMScheduler of the model's training "
                 "settings."
             )
-        self._alphas: Tensor = alphas
-        self.timesteps = [int(timestep) for timestep in timesteps]
-        wrong = [t for t in timesteps if t != int(t) or not 0 <= t < len(alphas)]
-        if wrong or not self.timesteps:
+        wrong = [t for t in timesteps if t != int(t) or not 0 <= t < self._n_train]
+        if wrong or not timesteps:
             raise TraceError(
                 "Expected at least one training timestep, whole numbers from 0 to "
-                f"{len(alphas) - 1}, but got {list(timesteps)}."
+                f"{self._n_train - 1}, but got {list(timesteps)}."
             )
+        whole = torch.tensor([int(timestep) for timestep in timesteps])
+        self.timesteps = whole.float() if self._is_flow else whole
 
-    def __call__(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
-        alpha = self._alphas[timestep].to(latents.device, torch.float32)
-        return (alpha.sqrt() * latents + (1 - alpha).sqrt() * noise).to(latents.dtype)
+    def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Noise the latents (row, ...) to each timestep; every row gets the same noise."""
+        # One picture's noise for all: the same as if each were alone.
+        return [
+            self.mix(latents.float(), torch.randn(latents.shape[1:], generator=generator), index)
+            for index in range(len(self.timesteps))
+        ]
+
+    def mix(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Noise latents to the timestep of this index."""
+        noise = noise.to(latents)
+        if self._is_flow:
+            share = float(self.timesteps[index]) / self._n_train
+            return (1 - share) * latents + share * noise
+        assert self._alphas is not None
+        alpha = self._alphas[self.timesteps[index]].to(latents)
+        return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+
+
+class _Step(NamedTuple):
+    """What pipelines read of a scheduler's step."""
+
+    prev_sample: Tensor
+    denoised: Tensor
+
+
+class _Schedule:
+    """Stands in for a scheduler: whatever the denoiser answers, it is next shown the next noised picture."""
+
+    order = 1
+    init_noise_sigma = 1.0
+
+    def __init__(
+        self,
+        scheduler: Any,
+        timesteps: Tensor,
+        noised: Sequence[Tensor],
+        on_start: Callable[[], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._noised = noised
+        self._on_start = on_start
+        self._index = 0
+        self.timesteps = timesteps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Any = None,
+        timesteps: Any = None,
+        **others: Any,
+    ) -> None:
+        self.timesteps = self.timesteps.to(device)
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        pass
+
+    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
+        return sample
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **others: Any) -> _Step:
+        if self._index == 0:
+            self._on_start()  # by now the pipeline has told the trace all that it knows itself
+        self._index += 1
+        following = self._noised[min(self._index, len(self._noised) - 1)].to(sample)
+        return _Step(following, following)
+
+
+@contextmanager
+def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
+    """Let the pipeline use a schedule, without a progress bar."""
+    scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
+    # Past the pipeline's own setter, which would write the stand-in into its configuration.
+    object.__setattr__(pipe, "scheduler", schedule)
+    pipe.set_progress_bar_config(**{**bar, "disable": True})
+    try:
+        yield
+    finally:
+        object.__setattr__(pipe, "scheduler", scheduler)
+        pipe.set_progress_bar_config(**bar)
+
+
+def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:
+    """Return arguments for drawing this size as it is asked for, without guidance."""
+    known = inspect.signature(pipe.__call__).parameters
+    options: dict[str, Any] = {"height": height, "width": width}
+    # A scale that a distilled model takes as its input is no guidance.
+    is_input = getattr(family.denoiser_of(pipe).config, "guidance_embeds", False) and not hasattr(
+        type(pipe), "do_classifier_free_guidance"
+    )
+    if not is_input:
+        options["guidance_scale"] = family.no_guidance
+    # Sizes and texts that are not what was given would be another picture's.
+    options |= {"true_cfg_scale": 1.0, "use_resolution_binning": False, "clean_caption": False}
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _pixels(image: Picture, factor: int) -> Tensor:
@@ -237,62 +345,13 @@ def _batches(pixels: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:
             yield rows[start : start + batch_size]
 
 
-def _conditions(pipe: Any, prompts: list[str], image_size: Sequence[int]) -> dict[str, Any]:
-    """Return the denoiser's inputs besides the latents and the timestep."""
-    device = pipe._execution_device
-    unet: Any = UNET.denoiser_of(pipe)
-    embeddings, _, *pooled = pipe.encode_prompt(
-        prompts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
-    )
-    conditions: dict[str, Any] = {"encoder_hidden_states": embeddings.to(unet.dtype)}
-    if unet.config.time_cond_proj_dim is not None:
-        # Models that embed the guidance (LCM) take its scale less one: none.
-        conditions["timestep_cond"] = pipe.get_guidance_scale_embedding(
-            torch.zeros(len(prompts)), embedding_dim=unet.config.time_cond_proj_dim
-        ).to(device, unet.dtype)
-    if unet.config.addition_embed_type == "text_time":
-        # SDXL is told the original size, the crop's corner and the size to draw: the whole picture.
-        sizes = torch.tensor([[*image_size, 0, 0, *image_size]] * len(prompts))
-        text = pooled[0].to(unet.dtype)
-        expected = unet.add_embedding.linear_1.in_features
-        if expected != sizes.shape[1] * unet.config.addition_time_embed_dim + text.shape[1]:
-            raise TraceError(
-                "Expected an SDXL base model, which is told three sizes, but this one is told "
-                "something else (a refiner): use the base model."
-            )
-        conditions["added_cond_kwargs"] = {
-            "text_embeds": text,
-            "time_ids": sizes.to(device, unet.dtype),
-        }
-    elif unet.config.addition_embed_type is not None or unet.config.class_embed_type is not None:
+def _latents(pipe: Any, family: Family, pixels: Tensor) -> Tensor:
+    """Encode pictures (row, 3, y, x) in [-1, 1], on the scale of the noise."""
+    latents = family.picture.encode(pipe, pixels)
+    expected = getattr(family.denoiser_of(pipe).config, "in_channels", None)
+    if family.picture is PLAIN and latents.shape[1] != expected:
         raise TraceError(
-            "Expected a Stable Diffusion or SDXL model, but this UNet needs further inputs "
-            f"(addition_embed_type={unet.config.addition_embed_type!r}, "
-            f"class_embed_type={unet.config.class_embed_type!r})."
+            f"Expected a denoiser of {latents.shape[1]} latent channels, but this one takes "
+            f"{expected}, since it is made for editing pictures: use a text-to-image model."
         )
-    return conditions
-
-
-def _latents(pipe: Any, pixels: Tensor) -> Tensor:
-    """Encode pictures (row, 3, y, x) in [-1, 1] as the denoiser takes them."""
-    vae = pipe.vae
-    unet: Any = UNET.denoiser_of(pipe)
-    encoded = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.mode().float()
-    if not torch.isfinite(encoded).all():
-        raise TraceError(
-            f"Expected finite latents, but the VAE overflowed in {vae.dtype}: call "
-            "pipe.vae.to(torch.float32)."
-        )
-    if encoded.shape[1] != unet.config.in_channels:
-        raise TraceError(
-            f"Expected a denoiser of {encoded.shape[1]} latent channels, but this one takes "
-            f"{unet.config.in_channels}, since it is made for editing pictures: use a "
-            "text-to-image model."
-        )
-    mean, deviation = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
-    if mean is not None and deviation is not None:
-        shape = (1, -1, 1, 1)
-        encoded = (encoded - torch.tensor(mean).view(shape).to(encoded)) / torch.tensor(
-            deviation
-        ).view(shape).to(encoded)
-    return (encoded * vae.config.scaling_factor).to(unet.dtype)
+    return latents

@@ -10,6 +10,7 @@ from torch import nn
 
 from daam_syntax.attention.families.grids import Size
 from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.attention.families.pictures import PLAIN, PictureLatents
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
 """How the rows that are drawn from the prompts are told from unconditional ones.
@@ -94,6 +95,10 @@ class Family:
     is_extra_call
         Whether a call of the denoiser, given its inputs, is part of neither the drawing from the
         prompts nor ordinary guidance. Such calls are left out.
+    picture
+        How a given picture becomes latents, for `trace_image`.
+    no_guidance
+        The pipeline's `guidance_scale` without guidance.
     """
 
     name: str
@@ -108,6 +113,8 @@ class Family:
     timestep: str = "timestep"
     text: str = "encoder_hidden_states"
     is_extra_call: Callable[[Mapping[str, Any]], bool] = lambda inputs: False
+    picture: PictureLatents = PLAIN
+    no_guidance: float = 1.0
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return a pipeline's denoiser, also if it was handed to `torch.compile`."""

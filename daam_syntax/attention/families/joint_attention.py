@@ -9,6 +9,7 @@ from typing import Any, Final
 from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.layouts import CallSizes, Split, image_first, text_first
+from daam_syntax.attention.families.pictures import PACKED, PACKED_FRAME, PACKED_PATCHES
 
 SD3: Final = Family(
     name="Stable Diffusion 3",
@@ -46,6 +47,7 @@ FLUX: Final = Family(
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
+    picture=PACKED,
 )
 
 CHROMA: Final = Family(
@@ -57,6 +59,7 @@ CHROMA: Final = Family(
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
+    picture=PACKED,
 )
 
 FLUX_2: Final = Family(
@@ -68,6 +71,7 @@ FLUX_2: Final = Family(
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
+    picture=PACKED_PATCHES,
 )
 
 
@@ -88,6 +92,7 @@ QWEN_IMAGE: Final = Family(
     guidance="by-text",
     grid=grids.from_image_shapes,
     image_size=grids.image_shapes_decoded,
+    picture=PACKED_FRAME,
 )
 
 
@@ -168,4 +173,5 @@ Z_IMAGE: Final = Family(
     ),
     timestep="t",
     text="cap_feats",
+    no_guidance=0.0,
 )
