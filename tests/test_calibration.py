@@ -13,7 +13,7 @@ from daam_syntax.analysis import (
     regress,
     variance_components,
 )
-from daam_syntax.analysis.resampling import interval, sign_flip_p
+from daam_syntax.analysis.resampling import interval, sign_flip_p, two_way_error
 
 N = 2000
 UNLIKE = replace(Study(n_prompts=20, n_pairs=(1, 6)), pair=(1.5, 0.6)).with_equal_means()
@@ -83,6 +83,21 @@ def test_two_way_errors_keep_their_level_where_prompts_alone_do_not():
         rates[cluster] = np.mean([e.low > 0 or e.high < 0 for e in found])
     assert rates["prompt_id"] > 0.1
     assert rates["prompt_id", "head_lemma"] <= 0.08
+
+
+def test_tables_and_arrays_have_the_same_two_way_errors():
+    study = Study(n_prompts=8, lemma=0.5)
+    overlaps, lemmas = study.draw(1, np.random.default_rng(6))
+    table = study.tables(1, np.random.default_rng(6))[0]
+    prompt = np.concatenate([np.indices(side.shape[1:])[0].ravel() for side in overlaps])
+    relation, control = ((side - side.mean()).ravel() / side.size for side in overlaps)
+    lemma = np.concatenate([side.ravel() for side in lemmas])
+    found = estimate_difference(
+        *(table[table["kind"] == kind] for kind in ("dependency", "unrelated")),
+        cluster=("prompt_id", "head_lemma"),
+    )
+    expected = two_way_error(np.concatenate([relation, -control]), prompt, lemma)
+    assert found.standard_error == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("model", ["ols", "gee"])

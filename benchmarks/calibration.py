@@ -1,0 +1,316 @@
+"""Do tests and intervals keep their level? Simulated studies under nulls that keep the clustering.
+
+``python benchmarks/calibration.py`` runs all of it, and writes ``benchmarks/results/calibration.json`` and
+``docs/calibration.md``; ``--resume`` keeps what is there, ``--report`` only writes the page again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from daam_syntax.analysis import adjust_p, regress
+from daam_syntax.analysis.resampling import interval, sign_flip_p, two_way_error
+from daam_syntax.analysis.simulation import Study
+
+ROOT = Path(__file__).parent
+RESULTS = ROOT / "results" / "calibration.json"
+PAGE = ROOT.parent / "docs" / "calibration.md"
+N_RESAMPLES = 1999
+LEVEL = 0.95
+METHODS = ("studentised", "t", "bca", "percentile")
+CHUNK = 100  # studies at a time, so that their resamples fit into memory
+
+Record = dict[str, Any]
+
+
+def share(hits: int, n: int) -> dict[str, float]:
+    """Return a rate with its exact binomial interval (Clopper and Pearson 1934)."""
+    if n == 0:
+        return {"rate": float("nan"), "low": float("nan"), "high": float("nan")}
+    low, high = proportion_confint(hits, n, method="beta")
+    return {"rate": hits / n, "low": float(low), "high": float(high)}
+
+
+def record(
+    scenario: str,
+    study: Study,
+    test: str,
+    *,
+    covered: np.ndarray | None = None,
+    p: np.ndarray | None = None,
+    failed: np.ndarray | None = None,
+) -> Record:
+    """Count how often a null was rejected, and how often an interval held the truth, failures apart."""
+    values = next(v for v in (covered, p) if v is not None)
+    n = len(values)
+    failed = np.zeros(len(values), bool) if failed is None else failed
+    entry: Record = {
+        "scenario": scenario,
+        "test": test,
+        "n_simulations": n,
+        "n_failed": int(failed.sum()),
+        "study": asdict(study),
+    }
+    if p is not None:
+        entry["false_positives"] = share(int((p[~failed] <= 1 - LEVEL).sum()), int((~failed).sum()))
+    if covered is not None:
+        entry["coverage"] = share(int(covered[~failed].sum()), int((~failed).sum()))
+    return entry
+
+
+def by_method(values: np.ndarray, truth: float, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which studies' intervals hold the truth, and which have none; values of shape (study, cluster)."""
+    ends = [
+        interval(values[i : i + CHUNK], method=method, n_resamples=N_RESAMPLES)
+        for i in range(0, len(values), CHUNK)
+    ]
+    low, high = (np.concatenate(end) for end in zip(*ends, strict=True))
+    failed = ~np.isfinite(low + high) | (values.std(axis=1) == 0)
+    return (low <= truth) & (truth <= high), failed
+
+
+def flips(values: np.ndarray) -> np.ndarray:
+    """Return the p-value of each study by sign flips."""
+    parts = [
+        sign_flip_p(values[i : i + CHUNK], n_resamples=N_RESAMPLES)
+        for i in range(0, len(values), CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def prompts(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+    """Calibrate what is done to the prompts' means: differences, means, and what ignores the prompts."""
+    (relation, control), _ = study.draw(n, rng)
+    first, second = (side.mean(axis=(2, 3)) for side in (relation, control))
+    differences = first - second
+    yield record(scenario, study, "sign flips", p=flips(differences))
+    for method in METHODS:
+        covered, failed = by_method(differences, study.true_difference(), method)
+        yield record(
+            scenario, study, f"difference, {method} interval", covered=covered, failed=failed
+        )
+    for method in METHODS:
+        covered, failed = by_method(first, study.true_mean(0), method)
+        yield record(scenario, study, f"mean, {method} interval", covered=covered, failed=failed)
+    flat = [side.reshape(n, -1) for side in (relation, control)]
+    naive = stats.ttest_ind(*flat, axis=1, equal_var=False)
+    yield record(scenario, study, "WRONG: pairs as the sample (Welch's t)", p=naive.pvalue)
+
+
+def templates(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+    """Calibrate clustering by templates, and what ignores them."""
+    (relation, control), _ = study.draw(n, rng)
+    differences = relation.mean(axis=(2, 3)) - control.mean(axis=(2, 3))
+    # Prompt i has template i modulo their number, and all templates have as many prompts.
+    sums = differences.reshape(n, -1, study.n_templates).mean(axis=1)
+    for label, values in (("", sums), ("WRONG: by prompt only, ", differences)):
+        yield record(scenario, study, f"{label}sign flips", p=flips(values))
+        covered, failed = by_method(values, 0.0, "studentised")
+        yield record(
+            scenario,
+            study,
+            f"{label}difference, studentised interval",
+            covered=covered,
+            failed=failed,
+        )
+
+
+def tables(
+    scenario: str,
+    study: Study,
+    n: int,
+    rng: np.random.Generator,
+    fits: dict[str, Callable[[pd.DataFrame], tuple[float, float, float]]],
+) -> Iterator[Record]:
+    """Calibrate what takes whole tables: each fit gives low, high and p, NaN where it failed."""
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in fits}
+    for start in range(0, n, CHUNK):
+        for table in study.tables(min(CHUNK, n - start), rng):
+            for name, fit in fits.items():
+                found[name].append(fit(table))
+    for name, values in found.items():
+        low, high, p = np.array(values).T
+        covered = (low <= 0) & (high >= 0)
+        yield record(scenario, study, name, covered=covered, p=p, failed=np.isnan(low + p))
+
+
+def crossed(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+    """Calibrate two-way errors of prompts and lemmas, and what ignores the lemmas."""
+    overlaps, lemmas = study.draw(n, rng)
+    differences = overlaps[0].mean(axis=(2, 3)) - overlaps[1].mean(axis=(2, 3))
+    prompt = np.concatenate([np.indices(side.shape[1:])[0].ravel() for side in overlaps])
+    errors, fewest = np.empty(n), np.empty(n)
+    for i in range(n):
+        # The contributions of `estimate_difference`, where all prompts have as many images and pairs.
+        parts = [
+            sign * (side[i] - side[i].mean()).ravel() / side[i].size
+            for sign, side in zip((1, -1), overlaps, strict=True)
+        ]
+        lemma = np.concatenate([side[i].ravel() for side in lemmas])
+        errors[i] = two_way_error(np.concatenate(parts), prompt, lemma)
+        fewest[i] = min(study.n_prompts, len(np.unique(lemma)))
+    t = np.abs(differences.mean(axis=1)) / errors
+    p = 2 * stats.t.sf(t, fewest - 1)
+    yield record(scenario, study, "two ways (prompt, lemma), t", p=p, covered=p > 1 - LEVEL)
+    if study.lemma:
+        yield record(scenario, study, "WRONG: by prompt only, sign flips", p=flips(differences))
+
+
+def regression(model: str, **options: Any) -> Callable[[pd.DataFrame], tuple[float, float, float]]:
+    """Return a function that gives the interval and p of the relation in a regression."""
+
+    def fit(table: pd.DataFrame) -> tuple[float, float, float]:
+        terms = regress(table, model=model, **options).terms.set_index("term")
+        low, high, p = terms.loc["relation[amod]", ["low", "high", "p"]]
+        return low, high, p
+
+    return fit
+
+
+def corrections(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+    """Calibrate corrections: eight relations without an effect against one control."""
+    control = study.draw(n, rng)[0][1].mean(axis=(2, 3))
+    p = np.stack(
+        [flips(study.draw(n, rng)[0][0].mean(axis=(2, 3)) - control) for _ in range(8)], axis=1
+    )
+    for correction in ("holm", "bh", "none"):
+        least = p.min(axis=1)
+        # Adjusted values are never smaller, so only those that may still be small are adjusted.
+        small = least <= 1 - LEVEL
+        least[small] = [adjust_p(values, correction).min() for values in p[small]]
+        name = "WRONG: no correction" if correction == "none" else correction
+        yield record(scenario, study, f"any of 8 relations, {name}", p=least)
+
+
+def scenarios(n: int, m: int) -> dict[str, Callable[[str, np.random.Generator], Iterator[Record]]]:
+    """Return what to simulate, by name: `n` studies each; of regressions, which are slow, `m` or fewer."""
+    designs = {
+        "8 prompts x 2 seeds": Study(n_prompts=8),
+        "10 prompts x 4 seeds": Study(n_prompts=10, n_seeds=4),
+        "20 prompts x 2 seeds": Study(n_prompts=20),
+        "20 prompts x 4 seeds": Study(n_prompts=20, n_seeds=4),
+        "60 prompts x 2 seeds": Study(n_prompts=60),
+    }
+    _, ten, twenty, _, sixty = designs.values()
+    unlike = replace(twenty, pair=(1.5, 0.6)).with_equal_means()
+    found: dict[str, Callable[[str, np.random.Generator], Iterator[Record]]] = {}
+
+    def add(
+        name: str, kind: Callable[..., Iterator[Record]], study: Study, size: int, *more: Any
+    ) -> None:
+        found[name] = lambda label, rng: kind(label, study, size, rng, *more)
+
+    for name, study in designs.items():
+        add(f"{name}, sides alike", prompts, study, n)
+        shape = replace(study, pair=(1.5, 0.6), n_pairs=(1, 6)).with_equal_means()
+        add(f"{name}, sides of unlike shape", prompts, shape, n)
+    templated = Study(n_prompts=60, n_templates=12, template=0.4)
+    add("60 prompts of 12 templates x 2 seeds", templates, templated, n)
+    add("20 prompts x 2 seeds, 8 relations", corrections, twenty, n // 4)
+    lemmas = "lemmas with effects"
+    add(f"20 prompts x 2 seeds, 10 {lemmas}", crossed, Study(lemma=0.5), n)
+    add(f"60 prompts x 2 seeds, 20 {lemmas}", crossed, Study(60, n_lemmas=20, lemma=0.5), n)
+    add("20 prompts x 2 seeds, 10 lemmas without effects", crossed, twenty, n)
+    quick = {model: regression(model) for model in ("ols", "gee")}
+    add("Regressions, 20 prompts x 2 seeds, sides alike", tables, twenty, m, quick)
+    add("Regressions, 10 prompts x 4 seeds, sides alike", tables, ten, m, quick)
+    add("Regressions, 20 prompts x 2 seeds, sides of unlike shape", tables, unlike, m, quick)
+    ways = {"ols, two ways": regression("ols", cluster=("prompt_id", "head_lemma"))}
+    add(f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}", tables, Study(lemma=0.5), m, ways)
+    add("Regressions, 60 prompts x 2 seeds, sides alike", tables, sixty, m, quick)
+    slow = {"mixed": regression("mixed")}
+    add("Mixed model, 20 prompts x 2 seeds, sides alike", tables, twenty, m // 2, slow)
+    add("Mixed model, 60 prompts x 2 seeds, sides alike", tables, sixty, m // 5, slow)
+    return found
+
+
+def as_text(rate: dict[str, float] | None) -> str:
+    """Format a rate in percent with its interval; bold where the interval misses the promised rate."""
+    if rate is None:
+        return ""
+    promised = LEVEL if rate["rate"] > 0.5 else 1 - LEVEL
+    text = f"{100 * rate['rate']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
+    return text if rate["low"] <= promised <= rate["high"] else f"**{text}**"
+
+
+def page(records: Iterable[Record], missing: Iterable[str]) -> str:
+    """Write the page of results."""
+    lines = [
+        "# Do tests and intervals keep their level?",
+        "",
+        "Studies were simulated in which nothing happens, and counted how often a test found something "
+        "(promised: 5% at most), and how often a 95% interval held the truth (promised: 95%). The studies keep the "
+        "nesting of real ones: pairs in images in prompts, each with effects of its own; overlaps are bounded and "
+        "skewed, and 9 to 29% of them are 0. *Sides alike*: relation and control have one distribution. *Sides of "
+        "unlike shape*: equal means, but the relation is more skewed and noisier.",
+        "",
+        "Rates are percent with exact binomial 95% intervals; **bold**: that interval misses what was promised, as one "
+        "in twenty does by chance. "
+        "*Failed* studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG are "
+        "there to show what ignoring the nesting does. There are fewer studies of what is slow.",
+        "",
+        f"Made by `python benchmarks/calibration.py` with {N_RESAMPLES} resamples per study (the default is 9999).",
+    ]
+    frame = pd.DataFrame(records)
+    for scenario, rows in frame.groupby("scenario", sort=False):
+        lines += [
+            "",
+            f"## {scenario}",
+            "",
+            "| test | studies | failed | false positives, % | coverage, % |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        for row in rows.to_dict("records"):
+            cells = [
+                row["test"],
+                str(row["n_simulations"]),
+                str(row["n_failed"]),
+                *(
+                    as_text(row[key] if isinstance(row.get(key), dict) else None)
+                    for key in ("false_positives", "coverage")
+                ),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += [f"\nNot run yet: {name}." for name in missing]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Simulate, keep the results after every scenario, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=2000)
+    parser.add_argument("--regressions", type=int, default=2000)
+    parser.add_argument("--resume", action="store_true", help="keep the scenarios that are there")
+    parser.add_argument("--report", action="store_true", help="only write the page again")
+    options = parser.parse_args()
+    keep = options.resume or options.report
+    records = json.loads(RESULTS.read_text(encoding="utf-8")) if keep and RESULTS.exists() else []
+    done = {entry["scenario"] for entry in records}
+    for number, (name, simulate) in enumerate(
+        scenarios(options.simulations, options.regressions).items()
+    ):
+        if options.report or name in done:
+            continue
+        start = time.process_time()
+        # Each scenario has a generator of its own, so that it does not depend on the others.
+        records += simulate(name, np.random.default_rng([0, number]))
+        print(f"{name}: {time.process_time() - start:.0f} s", flush=True)
+        RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    having = {entry["scenario"] for entry in records}
+    missing = [name for name in scenarios(1, 1) if name not in having]
+    PAGE.write_text(page(records, missing), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
