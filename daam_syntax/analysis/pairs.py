@@ -135,14 +135,18 @@ def pair_rows(batch: Batch, wanted: PairOptions) -> pd.DataFrame:
         for place in range(len(batch.images))
         for scheme in wanted.schemes
     ]
-    pairs = pd.concat(blocks, keys=range(len(blocks)))
-    tables = [
+    # One table of all blocks: to make one of each and to join them costs more than to measure.
+    columns = {name: [v for block in blocks for v in block[name]] for name in blocks[0]}
+    pairs = pd.DataFrame(columns).assign(
+        tree_distance=pd.array(columns["tree_distance"], dtype="Int64")
+    )
+    table = pd.concat(
         pairs.assign(threshold=str(rule), **values)
         for rule, values in _measure(batch, pairs, wanted)
-    ]
+    )
     # Image, scheme, threshold, pair: of a block, all rows of a rule follow those of the one before.
-    table = pd.concat(tables)
-    return table.sort_index(level=0, kind="stable", sort_remaining=False)
+    numbers = np.repeat(np.arange(len(blocks)), [len(block["kind"]) for block in blocks])
+    return table.iloc[np.argsort(np.tile(numbers, len(wanted.rules)), kind="stable")]
 
 
 def join_rows(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -165,8 +169,8 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
                 yield _Pair("unrelated", "unrelated", first, second)
 
 
-def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> pd.DataFrame:
-    """Return the pairs of an image with all that is known of them but their measures."""
+def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> dict[str, list[Any]]:
+    """Return the pairs of an image with all that is known of them but their measures, as columns."""
     maps, row_of = batch.images[place], batch.rows[place]
     sentence = maps.sentence
     pairs = list(_pairs(sentence, scheme, unrelated))
@@ -174,10 +178,11 @@ def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> pd.Data
     dependents = [sentence[pair.dependent] for pair in pairs]
     n_subwords = [len(word.subwords) for word in maps.words]
     distance = _tree_distances(sentence, scheme)
-    columns: dict[str, Any] = {
-        **image_columns(maps, batch.numbers[place]),
+    image = image_columns(maps, batch.numbers[place])
+    return {
+        **{name: [value] * len(pairs) for name, value in image.items()},
         "kind": [pair.kind for pair in pairs],
-        "scheme": scheme,
+        "scheme": [scheme] * len(pairs),
         "relation": [pair.relation for pair in pairs],
         "head_index": [pair.head for pair in pairs],
         "dependent_index": [pair.dependent for pair in pairs],
@@ -190,15 +195,12 @@ def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> pd.Data
         "head_subwords": [n_subwords[pair.head] for pair in pairs],
         "dependent_subwords": [n_subwords[pair.dependent] for pair in pairs],
         "linear_distance": [pair.dependent - pair.head for pair in pairs],
-        "tree_distance": pd.array(
-            [distance[pair.head].get(pair.dependent) for pair in pairs], dtype="Int64"
-        ),
+        "tree_distance": [distance[pair.head].get(pair.dependent) for pair in pairs],
         "_head_row": [row_of.get(pair.head, -1) for pair in pairs],
         "_dependent_row": [row_of.get(pair.dependent, -1) for pair in pairs],
         "_head_status": [_status(maps, pair.head) for pair in pairs],
         "_dependent_status": [_status(maps, pair.dependent) for pair in pairs],
     }
-    return pd.DataFrame(columns, index=range(len(pairs)))
 
 
 def _status(maps: HeatMaps, index: int) -> str:
@@ -245,7 +247,9 @@ def _reasons(
     measures: Sequence[Measure],
 ) -> list[str]:
     """Say of every pair why measures are missing."""
-    faults = _faults(batch, rule, measures) if missing.any() else []
+    if not missing.any():
+        return [""] * len(pairs)
+    faults = _faults(batch, rule, measures)
     columns = ("_head_row", "_head_status", "_dependent_row", "_dependent_status")
     reasons = []
     for lacks, *sides in zip(missing, *(pairs[c] for c in columns), strict=True):
@@ -264,11 +268,10 @@ def _faults(
 ) -> list[tuple[str, np.ndarray]]:
     """Return what makes one of the measures NaN, and which words of a batch have it."""
     undefined = " ".join(measure.undefined for measure in measures)
-    masks = batch.masks(rule)
-    faults = {
-        "mask is empty": masks.areas == 0,
-        "map has no mass": ~batch.words.any(axis=(-2, -1)),
-        "map is constant": is_constant(batch.words),
-        "mask covers everything": masks.areas == masks.n_pixels,
+    tests = {
+        "mask is empty": lambda: batch.masks(rule).areas == 0,
+        "map has no mass": lambda: ~batch.words.any(axis=(-2, -1)),
+        "map is constant": lambda: is_constant(batch.words),
+        "mask covers everything": lambda: batch.masks(rule).areas == batch.masks(rule).n_pixels,
     }
-    return [(fault, where) for fault, where in faults.items() if fault in undefined]
+    return [(fault, test()) for fault, test in tests.items() if fault in undefined]

@@ -33,8 +33,22 @@ def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     dtype = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
     rows = _weights(maps.shape[-2], size[0], dtype)
     columns = _weights(maps.shape[-1], size[1], dtype)
-    resized = np.matmul(np.matmul(rows, maps), columns.T)
-    return np.maximum(resized, 0.0, out=resized)
+    wide = np.matmul(maps, columns.T)
+    resized = np.empty((*maps.shape[:-2], *size), dtype)
+    # Few of the old rows make up a band of new ones, and a band stays in the cache: together that is several times
+    # faster than one product.
+    for first in range(0, size[0], _BAND):
+        band = slice(first, first + _BAND)
+        taps = np.flatnonzero(rows[band].any(axis=0))
+        used = slice(taps[0], taps[-1] + 1)
+        part = resized[..., band, :]
+        np.matmul(rows[band, used], wide[..., used, :], out=part)
+        np.maximum(part, 0.0, out=part)
+    return resized
+
+
+_BAND: Final = 64
+"""Rows that are made at once."""
 
 
 @cache

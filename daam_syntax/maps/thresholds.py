@@ -32,7 +32,9 @@ def _relative(maps: np.ndarray, value: float) -> np.ndarray:
 
 
 def _absolute(maps: np.ndarray, value: float) -> np.ndarray:
-    return np.full((*maps.shape[:-2], 1, 1), value)
+    # In the precision of the maps: a pixel that is stored as this number is at the cut, not above it.
+    precision = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
+    return np.full((*maps.shape[:-2], 1, 1), value, dtype=precision)
 
 
 def _minmax(maps: np.ndarray, value: float) -> np.ndarray:

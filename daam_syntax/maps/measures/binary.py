@@ -36,7 +36,7 @@ class PackedMasks:
         packed = np.packbits(flat, axis=-1)
         packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
         self._bits = packed.view(np.uint64)
-        self.areas = np.count_nonzero(flat, axis=-1)
+        self.areas = np.bitwise_count(self._bits).sum(axis=-1, dtype=np.int64)
 
     def shared(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Count the pixels that each mask of `first` shares with its partner in `second`.

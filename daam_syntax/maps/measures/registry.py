@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 
@@ -480,19 +480,27 @@ def measure_maps(
     dict
         Name to values of shape (pair,).
     """
+    chosen = [m for m in measures if m.kind == "soft"]
+    if not chosen:
+        return {}
     maps = np.asarray(words, dtype=np.float64)
-    found = {}
-    for measure in measures:
-        if isinstance(measure.function, SoftMeasure):
-            prepared = measure.function.prepare(maps)
-            at_once = max(
-                1, 2**18 // max(1, prepared[:1].size)
-            )  # a few megabytes: they stay in the cache
-            values = [
-                measure.function.compare(
-                    prepared[head[i : i + at_once]], prepared[dependent[i : i + at_once]]
-                )
-                for i in range(0, len(head), at_once)
+    return {m.name: _compare(cast(SoftMeasure, m.function), maps, head, dependent) for m in chosen}
+
+
+def _compare(
+    measure: SoftMeasure, maps: np.ndarray, head: np.ndarray, dependent: np.ndarray
+) -> np.ndarray:
+    prepared = measure.prepare(maps)
+    at_once = 2**18 // max(1, prepared[:1].size)  # a few megabytes: they stay in the cache
+    if at_once < 4:  # maps so large are not copied to be compared
+        return np.array(
+            [
+                measure.compare(prepared[i], prepared[j])
+                for i, j in zip(head, dependent, strict=True)
             ]
-            found[measure.name] = np.concatenate(values) if values else np.zeros(0)
-    return found
+        )
+    values = [
+        measure.compare(prepared[head[i : i + at_once]], prepared[dependent[i : i + at_once]])
+        for i in range(0, len(head), at_once)
+    ]
+    return np.concatenate(values) if values else np.zeros(0)
