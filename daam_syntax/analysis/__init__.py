@@ -31,11 +31,13 @@ from daam_syntax.analysis.reports import (
 )
 from daam_syntax.analysis.simulation import Study
 from daam_syntax.analysis.summary import SUMMARY_COLUMNS, summarize
+from daam_syntax.analysis.sweeps import CURVE_COLUMNS, sweep, sweep_auc, sweep_curves
 from daam_syntax.analysis.tables import measure_tables
 from daam_syntax.analysis.words import WORD_COLUMNS, word_table
 
 __all__ = [
     "CONTROLS",
+    "CURVE_COLUMNS",
     "MEASURES",
     "PAIR_COLUMNS",
     "POWER_COLUMNS",
@@ -64,6 +66,9 @@ __all__ = [
     "regress",
     "shifted_pairs",
     "summarize",
+    "sweep",
+    "sweep_auc",
+    "sweep_curves",
     "table_notes",
     "to_csv",
     "to_html",
