@@ -14,6 +14,7 @@ from daam_syntax.attention.accumulate import Grid, LayerSums
 from daam_syntax.attention.families import Family, Split, TextEncoder
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.memory import Layer
+from daam_syntax.attention.open_vocabulary import AlsoText, encode_alone
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
 from daam_syntax.attention.refusals import (
@@ -95,6 +96,8 @@ class Drawing:
         Those of them that are recorded.
     sums
         What they attended to.
+    also
+        Texts that are not in the prompts, with what would be attended to in them.
     """
 
     prompts: tuple[str, ...]
@@ -116,6 +119,17 @@ class Drawing:
     heard: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
     sums: LayerSums = field(default_factory=LayerSums)
+    also: list[AlsoText] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of everything that is recorded, in memory."""
+        return self.sums.nbytes + sum(each.sums.nbytes for each in self.also)
+
+    @property
+    def n_tokens(self) -> int:
+        """How many text keys are recorded, those of all texts together."""
+        return len(self.positions) + sum(len(each.drawing(self).positions) for each in self.also)
 
     @property
     def n_images(self) -> int:
@@ -269,12 +283,22 @@ class Recorder:
             sums=LayerSums(self._request.keep),
         )
         self._add_blocks(drawing, heard, given, arguments, result)
+        drawing.also = [self._also(text, arguments) for text in self._request.also]
         self.current = drawing
         second = given.get("prompt_2")
         if second is not None and second != given["prompt"]:
             one = isinstance(arguments["prompt_2"], str)
             drawing.settings["prompt_2"] = second[0] if one else list(second)
         return result
+
+    def _also(self, text: str, arguments: Mapping[str, Any]) -> AlsoText:
+        """Encode a text that is not in the prompts."""
+        with self._listening() as heard:
+            result = encode_alone(self._pipe, arguments, text)
+        alone = Drawing((text,), 1, asked_guidance=False, seeds=[None])
+        given = dict.fromkeys(self._family.encoders[0].prompts, (text,))
+        self._add_blocks(alone, heard, given, arguments, result)
+        return AlsoText(text, alone.blocks, result[0], LayerSums(self._request.keep))
 
     def _encodes_more(self, drawing: Drawing) -> bool:
         """Whether another call of encode_prompt belongs to a drawing that has not begun."""
@@ -476,10 +500,17 @@ class Recorder:
             return
         self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
         if self._records_step:
+            by_head, step = "head" in self._request.keep, len(drawing.steps) - 1
             probabilities = prompt_probabilities(
-                call, split, self._rows, drawing.positions, by_head="head" in self._request.keep
+                call, split, self._rows, drawing.positions, by_head=by_head
             )
-            drawing.sums.add(path, grid, probabilities, len(drawing.steps) - 1)
+            drawing.sums.add(path, grid, probabilities, step)
+            for each in drawing.also:
+                tokens = each.drawing(drawing).positions
+                probabilities = each.probabilities(
+                    module, call, self._rows, tokens, by_head=by_head
+                )
+                each.sums.add(path, grid, probabilities, step)
 
     def _begin_step(self, drawing: Drawing) -> None:
         drawing.steps.append(self._timestep)
@@ -500,8 +531,9 @@ class Recorder:
                 "cache cannot be heard: trace before torch.compile, or inside "
                 'torch.compiler.set_stance("force_eager"), and switch such caches off.'
             )
-        drawing.sums.join_layers()
-        self._request.check_memory(drawing, sum(each.sums.nbytes for each in self.finished))
+        for sums in (drawing.sums, *(each.sums for each in drawing.also)):
+            sums.join_layers()
+        self._request.check_memory(drawing, sum(each.nbytes for each in self.finished))
 
     def _drawing(self) -> Drawing:
         if self.current is None:

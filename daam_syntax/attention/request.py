@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_syntax.attention.memory import Layer, default_max_bytes, predicted_bytes, refuse_size
 from daam_syntax.errors import TraceError
+from daam_syntax.language import check_prompt
 from daam_syntax.maps.axes import check_axes
 from daam_syntax.maps.selection import (
     Grid,
@@ -52,13 +53,15 @@ class Request:
 
     Parameters
     ----------
-    keep, layers, steps, max_bytes
+    keep, layers, steps, max_bytes, also
         As for `trace`.
 
     Raises
     ------
     ValueError
         If there is no such axis, or no such selection of steps.
+    PromptError
+        If a text has no words.
     """
 
     def __init__(
@@ -68,8 +71,11 @@ class Request:
         layers: LayerSelection = None,
         steps: StepSelection = None,
         max_bytes: int | None = None,
+        also: Iterable[str] | str = (),
     ) -> None:
         self.keep = check_axes(keep)
+        texts = [also] if isinstance(also, str) else also
+        self.also = tuple(dict.fromkeys(check_prompt(text) for text in texts))
         self._steps = steps
         self._max_bytes = max_bytes
         self._limit = math.inf
@@ -118,7 +124,7 @@ class Request:
         timesteps = drawing.steps if drawing.expected is None else drawing.expected
         sizes = {
             "n_images": drawing.n_images,
-            "n_tokens": len(drawing.positions),
+            "n_tokens": drawing.n_tokens,
             "n_steps": sum(
                 self._selects(number, timestep, len(timesteps))
                 for number, timestep in enumerate(timesteps)

@@ -15,6 +15,7 @@ from torch import nn
 from daam_syntax.attention.drawings import Drawing, Recorder
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.methods import WrappedMethods
+from daam_syntax.attention.open_vocabulary import refuse_family
 from daam_syntax.attention.request import Request
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tap import Tap
@@ -35,6 +36,7 @@ def trace(
     steps: StepSelection = None,
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
+    also: Iterable[str] | str = (),
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline draws.
 
@@ -66,6 +68,12 @@ def trace(
         The most memory the recordings of this trace may take; None for half of what is available
         when a drawing begins (the heat maps need as much once more). Checked after the first step of
         each drawing, when grids, heads and the number of steps are known, see `predicted_bytes`.
+    also
+        Texts that are not in the prompts, whose maps are wanted, too: a hypernym or a foil, say. Their
+        keys see the queries of every image, each text in a softmax of its own (see
+        `daam_syntax.attention.open_vocabulary`); the picture does not change. Get their maps with
+        ``heat_maps(of=text)``. Only for the UNet family. Each text takes as much memory as a prompt of
+        its length, and for each step and layer the time of one more softmax.
 
     Returns
     -------
@@ -81,6 +89,8 @@ def trace(
         drop.
     ValueError
         If there is no such axis, or no such selection of steps.
+    PromptError
+        If a text of `also` has no words.
 
     Examples
     --------
@@ -88,7 +98,15 @@ def trace(
     ...     images = pipe("a red cat", num_images_per_prompt=2).images
     >>> maps = recording.heat_maps()  # doctest: +SKIP
     """
-    return Trace(pipe, parser=parser, layers=layers, steps=steps, keep=keep, max_bytes=max_bytes)
+    return Trace(
+        pipe,
+        parser=parser,
+        layers=layers,
+        steps=steps,
+        keep=keep,
+        max_bytes=max_bytes,
+        also=also,
+    )
 
 
 class Trace:
@@ -112,6 +130,7 @@ class Trace:
         steps: StepSelection = None,
         keep: Iterable[str] | str = (),
         max_bytes: int | None = None,
+        also: Iterable[str] | str = (),
     ) -> None:
         family = family_of(pipe)
         if not hasattr(pipe, "encode_prompt"):
@@ -133,7 +152,11 @@ class Trace:
         self._parser = parser
         self._pipeline = type(pipe).__name__
         self._n_attentions = len(attentions)
-        self._request = Request(keep=keep, layers=layers, steps=steps, max_bytes=max_bytes)
+        self._request = Request(
+            keep=keep, layers=layers, steps=steps, max_bytes=max_bytes, also=also
+        )
+        if self._request.also:
+            refuse_family(family, self._denoiser)
         self._recorder = Recorder(pipe, family, attentions, self._request)
         self._tap = Tap(self._denoiser, attentions, self._recorder)
         self._methods = WrappedMethods(pipe)
@@ -210,7 +233,9 @@ class Trace:
         """
         self._recorder.describe(seeds, settings, timesteps)
 
-    def heat_maps(self, parser: Any = None, *, sentences: Sentences = ()) -> list[HeatMaps]:
+    def heat_maps(
+        self, parser: Any = None, *, sentences: Sentences = (), of: str | None = None
+    ) -> list[HeatMaps]:
         """Return the heat maps of all images that were drawn, in the pipeline's order.
 
         A map's value is the mean probability with which a pixel attends to a token, over heads,
@@ -224,16 +249,19 @@ class Trace:
         sentences
             Sentences that are ready for use: one, several, or a mapping from prompts. Prompts with
             the texts of these are not parsed.
+        of
+            One of the texts that were traced besides the prompts (`also`): the maps are of its words.
+            None for the prompts.
 
         Returns
         -------
         list of HeatMaps
-            One per image.
+            One per image. With `of`, ``provenance["drawn_from"]`` is the image's prompt.
 
         Raises
         ------
         TraceError
-            If nothing was drawn, or a given sentence is not the text of any prompt.
+            If nothing was drawn, a given sentence is not the text of any prompt, or `of` was not traced.
         """
         drawings = self._recorder.finished
         if not drawings:
@@ -248,11 +276,26 @@ class Trace:
                 f"trace{interrupted}: call the pipeline inside the `with` block, in the thread "
                 "that entered it."
             )
-        read = self._sentences(drawings, parser, sentences)
+        if of is None:
+            read = self._sentences(drawings, parser, sentences)
+            return [
+                maps
+                for call, drawing in enumerate(drawings)
+                for maps in _heat_maps(drawing, call, read)
+            ]
+        if of not in self._request.also:
+            raise TraceError(
+                f"Expected one of the texts traced besides the prompts, {list(self._request.also)}, but "
+                f"got {of!r}: trace with also=[{of!r}]."
+            )
+        shown = [
+            next(e for e in drawing.also if e.text == of).drawing(drawing) for drawing in drawings
+        ]
+        read = self._sentences(shown, parser, sentences)
         return [
-            maps
-            for call, drawing in enumerate(drawings)
-            for maps in _heat_maps(drawing, call, read)
+            maps.with_provenance(drawn_from=drawing.prompts[maps.provenance["prompt_index"]])
+            for call, (drawing, also) in enumerate(zip(drawings, shown, strict=True))
+            for maps in _heat_maps(also, call, read)
         ]
 
     def _sentences(

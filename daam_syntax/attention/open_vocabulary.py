@@ -1,0 +1,134 @@
+"""Maps of text that is not in the prompt: its keys see the recorded queries, and change nothing.
+
+The text is encoded by the same pipeline, its keys are projected by the same attention modules, and the
+pixels' queries are those of the drawing (open-vocabulary attention maps: Marcos-Manchón et al. 2024).
+
+The softmax is the text's own: it runs over all positions of its encoding, padding included, as the
+prompt's softmax runs over the prompt's, and never over both together. A word's probability thus depends
+on the words beside it: compare words within the same frame ("a photo of an animal", "a photo of a dog"),
+or with the prompt itself passed in the same manner, which gives its ordinary maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from daam_syntax.attention.accumulate import LayerSums
+from daam_syntax.attention.families import UNET, Family
+from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
+from daam_syntax.errors import TraceError
+
+if TYPE_CHECKING:
+    from daam_syntax.attention.drawings import Drawing, TextBlock
+
+
+@dataclass
+class AlsoText:
+    """A text whose keys see the queries of a drawing that is not of it.
+
+    Attributes
+    ----------
+    text
+        The text.
+    blocks
+        The text encoders' tokens.
+    embedded
+        What they made of it. *Shape:* (1, position, feature)
+    sums
+        What the pixels would attend to.
+    """
+
+    text: str
+    blocks: list[TextBlock]
+    embedded: Tensor
+    sums: LayerSums
+
+    def drawing(self, drawing: Drawing) -> Drawing:
+        """Return a drawing as if all its prompts were this text, with the sums of this text."""
+        n_prompts = len(drawing.prompts)
+        blocks = [replace(block, prompts=block.prompts * n_prompts) for block in self.blocks]
+        return replace(drawing, prompts=(self.text,) * n_prompts, blocks=blocks, sums=self.sums)
+
+    @torch.no_grad()
+    def probabilities(
+        self,
+        module: Any,
+        call: AttentionCall,
+        rows: slice,
+        positions: list[int],
+        *,
+        by_head: bool,
+    ) -> Tensor:
+        """Return the share of its attention that each pixel would give to each token.
+
+        Parameters
+        ----------
+        module
+            The cross-attention.
+        call
+            Its call, in which the prompt's keys are.
+        rows
+            The rows of the batch that are drawn from the prompts.
+        positions
+            The tokens that are wanted.
+        by_head
+            Whether the heads are kept apart.
+
+        Returns
+        -------
+        Tensor
+            *Shape:* (row, pixel, position), or (row, head, pixel, position)
+        """
+        if call.mask is not None:
+            raise TraceError(
+                "Expected attention without a mask on the text, to map text that is not in the prompt "
+                "(also=), but this pipeline masks it: pass no mask, or trace without also=."
+            )
+        query = call.query[rows]
+        text = self.embedded
+        if module.norm_cross:
+            text = module.norm_encoder_hidden_states(text)
+        key = module.to_k(text).unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
+        if module.norm_k is not None:
+            key = module.norm_k(key)
+        key = key.expand(query.shape[0], -1, -1, -1)
+        own = AttentionCall(query, key, scale=call.scale)
+        return text_probabilities(own, tokens=positions, by_head=by_head)
+
+
+def refuse_family(family: Family, denoiser: nn.Module) -> None:
+    """Raise a `TraceError` for a model whose keys are not made of the text as it was encoded."""
+    if family is UNET and getattr(denoiser, "encoder_hid_proj", None) is None:
+        return
+    raise TraceError(
+        f"Expected a model of the {UNET.name} family whose attentions take the text as it was encoded, "
+        f"to map text that is not in the prompt (also=), but got {type(denoiser).__name__} of the "
+        f"{family.name} family: in joint attention the text changes with the picture, and other models "
+        "project it first, or have an IP-Adapter, which is not supported."
+    )
+
+
+def encode_alone(pipe: Any, arguments: Mapping[str, Any], text: str) -> Any:
+    """Encode a text as a pipeline encoded its prompt, without guidance.
+
+    Parameters
+    ----------
+    pipe
+        The pipeline.
+    arguments
+        Those of its own call of `encode_prompt`.
+    text
+        The text.
+    """
+    own = {
+        name: None if name.startswith(("prompt", "negative", "pooled")) else value
+        for name, value in arguments.items()
+    }
+    own |= {"prompt": [text], "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    # The class's method: that of the instance is being listened to.
+    return type(pipe).encode_prompt(pipe, **own)

@@ -1,0 +1,93 @@
+"""Maps of text that is not in the prompt: against a plain softmax, and against the ordinary maps."""
+
+import numpy as np
+import pytest
+import torch
+from attention_reference import Reference, softmax_by_head
+from family_pipelines import make
+from pipelines import make_sd, make_sdxl
+from test_trace import CAT, GRIDS, OWL, draw
+
+from daam_syntax.attention import trace
+from daam_syntax.errors import PromptError, TraceError
+
+FOIL = "the blue strawberry"
+
+
+@pytest.fixture(scope="module", params=[make_sd, make_sdxl], ids=["sd", "sdxl"])
+def pipe(request):
+    return request.param()
+
+
+@pytest.mark.parametrize("guidance", [5.0, 1.0], ids=["guided", "unguided"])
+def test_the_prompt_itself_has_its_ordinary_maps(pipe, guidance):
+    options = {"guidance": guidance, "num_images_per_prompt": 2}
+    untraced = draw(pipe, [CAT, OWL], **options)
+    with trace(pipe, also=[OWL, CAT]) as recording:
+        images = draw(pipe, [CAT, OWL], **options)
+    assert torch.equal(images, untraced)
+    ordinary = recording.heat_maps()
+    for text, own in ((CAT, slice(0, 2)), (OWL, slice(2, 4))):
+        maps = recording.heat_maps(of=text)
+        assert [each.provenance["drawn_from"] for each in maps] == [CAT, CAT, OWL, OWL]
+        for also, each in zip(maps[own], ordinary[own], strict=True):
+            assert also.subwords == each.subwords
+            np.testing.assert_allclose(also.data, each.data, atol=1e-6)
+    stranger = recording.heat_maps(of=OWL)[0]
+    assert np.abs(stranger[0].values - ordinary[0][0].values).max() > 1e-4
+
+
+class Foreign(Reference):
+    """A reference whose keys are another text's."""
+
+    def __init__(self, pipe, text):
+        super().__init__(pipe.unet, GRIDS)
+        self.text = pipe.encode_prompt([text], "cpu", 1, False)[0]
+
+    def _hook(self, path):
+        def hook(module, args, kwargs):
+            with torch.no_grad():
+                text = self.text.expand(len(args[0]), -1, -1)
+                by_head = softmax_by_head(module, args[0], text)
+                self.by_head.setdefault(path, []).append(by_head)
+
+        return hook
+
+
+def test_another_text_has_a_plain_softmax_of_its_own():
+    pipe = make_sd()
+    reference = Foreign(pipe, FOIL)
+    untraced = reference.watch(lambda: draw(pipe, [CAT, OWL]))
+    expected = reference.maps(slice(2, 4))
+    with trace(pipe, also=FOIL) as recording:
+        images = draw(pipe, [CAT, OWL])
+    assert torch.equal(images, untraced)
+    for row, maps in enumerate(recording.heat_maps(of=FOIL)):
+        assert maps.prompt == FOIL
+        assert [word.subwords for word in maps.words] == [(1,), (2,), (3, 4)]
+        np.testing.assert_allclose(maps.data, expected[row, : len(maps.subwords)], atol=1e-6)
+
+
+def test_axes_are_kept_and_memory_is_known():
+    pipe = make_sd()
+    with trace(pipe, also=[FOIL], keep=("step", "head")) as recording:
+        draw(pipe, CAT)
+    (maps,) = recording.heat_maps(of=FOIL)
+    assert maps.axes == ("step", "head")
+    (drawing,) = recording._recorder.finished
+    assert recording.predicted_bytes == drawing.nbytes
+    assert drawing.nbytes == maps.nbytes + recording.heat_maps()[0].nbytes
+    with trace(pipe, also=[FOIL]) as plain:
+        draw(pipe, CAT)
+    np.testing.assert_allclose(maps.stack(), plain.heat_maps(of=FOIL)[0].stack(), atol=1e-6)
+    with pytest.raises(
+        TraceError, match=r"traced besides the prompts, \['the blue strawberry'\], but"
+    ):
+        plain.heat_maps(of="a zebra")
+
+
+def test_texts_and_models_that_cannot_be_used():
+    with pytest.raises(PromptError):
+        trace(make_sd(), also=[" "])
+    with pytest.raises(TraceError, match="SD3Transformer2DModel of the Stable Diffusion 3 family"):
+        trace(make("SD3"), also=[FOIL])
