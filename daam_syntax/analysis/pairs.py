@@ -55,6 +55,10 @@ PAIR_COLUMNS: Final = {
 """Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""
 
 
+Columns = dict[str, list[Any]]
+"""Rows of a table, column by column."""
+
+
 @dataclass(frozen=True)
 class _Pair:
     kind: Literal["dependency", "unrelated"]
@@ -128,33 +132,37 @@ class PairOptions:
         self.columns = [*others, *names, "reason"]
 
 
-def pair_rows(batch: Batch, wanted: PairOptions) -> pd.DataFrame:
-    """Return the rows of the pair table for a batch of images."""
+def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
+    """Return the rows of the pair table for a batch of images, as columns."""
     blocks = [
         _identify(batch, place, scheme, wanted.unrelated)
         for place in range(len(batch.images))
         for scheme in wanted.schemes
     ]
-    # One table of all blocks: to make one of each and to join them costs more than to measure.
-    columns = {name: [v for block in blocks for v in block[name]] for name in blocks[0]}
-    pairs = pd.DataFrame(columns).assign(
-        tree_distance=pd.array(columns["tree_distance"], dtype="Int64")
-    )
-    table = pd.concat(
-        pairs.assign(threshold=str(rule), **values)
-        for rule, values in _measure(batch, pairs, wanted)
-    )
-    # Image, scheme, threshold, pair: of a block, all rows of a rule follow those of the one before.
-    numbers = np.repeat(np.arange(len(blocks)), [len(block["kind"]) for block in blocks])
-    return table.iloc[np.argsort(np.tile(numbers, len(wanted.rules)), kind="stable")]
+    pairs = {name: [v for block in blocks for v in block[name]] for name in blocks[0]}
+    found = list(_measure(batch, pairs, wanted))
+    rows: Columns = {name: [] for name in wanted.columns}
+    first = 0
+    for block in blocks:  # image, scheme, threshold, pair
+        part = slice(first, first + len(block["kind"]))
+        for rule, values in found:
+            every = pairs | values | {"threshold": [str(rule)] * len(pairs["kind"])}
+            for name, column in rows.items():
+                column.extend(every[name][part])
+        first = part.stop
+    return rows
 
 
-def join_rows(parts: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """Return one table of the parts that have rows."""
-    tables = [part for part in parts if len(part)]
-    if not tables:
+def join_rows(parts: Iterable[Columns], columns: Sequence[str]) -> pd.DataFrame:
+    """Return one table of the parts: to make many tables and to join them would cost more than to measure."""
+    whole: Columns = {name: [] for name in columns}
+    for part in parts:
+        for name, column in whole.items():
+            column.extend(part[name])
+    if not whole["kind"]:
         return pd.DataFrame(columns=list(columns))
-    return pd.concat(tables, ignore_index=True)[list(columns)]
+    distances = pd.array(whole["tree_distance"], dtype="Int64")
+    return pd.DataFrame(whole).assign(tree_distance=distances)
 
 
 def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
@@ -169,7 +177,7 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
                 yield _Pair("unrelated", "unrelated", first, second)
 
 
-def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> dict[str, list[Any]]:
+def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> Columns:
     """Return the pairs of an image with all that is known of them but their measures, as columns."""
     maps, row_of = batch.images[place], batch.rows[place]
     sentence = maps.sentence
@@ -215,10 +223,11 @@ def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]
 
 
 def _measure(
-    batch: Batch, pairs: pd.DataFrame, wanted: PairOptions
+    batch: Batch, pairs: Columns, wanted: PairOptions
 ) -> Iterator[tuple[Threshold, dict[str, Any]]]:
     """Yield the measures and reasons of all pairs of a batch at each threshold."""
-    rows = pairs[["_head_row", "_dependent_row"]].to_numpy(int)
+    rows = np.array([pairs["_head_row"], pairs["_dependent_row"]], int).T
+    n_pairs = len(rows)
     measurable = (rows >= 0).all(axis=1)
     # The same two words may stand in several rows, of several schemes: they are measured once.
     (head, dependent), place = _distinct(rows[measurable])
@@ -227,7 +236,7 @@ def _measure(
         found = soft | measure_masks(batch.masks(rule), head, dependent, wanted.measures)
         values: dict[str, Any] = {}
         for measure in wanted.measures:
-            values[measure.name] = np.full(len(pairs), np.nan)
+            values[measure.name] = np.full(n_pairs, np.nan)
             values[measure.name][measurable] = found[measure.name][place]
         missing = np.any([np.isnan(v) for v in values.values()] or [~measurable], axis=0)
         yield rule, values | {"reason": _reasons(batch, rule, pairs, missing, wanted.measures)}
@@ -242,13 +251,13 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _reasons(
     batch: Batch,
     rule: Threshold,
-    pairs: pd.DataFrame,
+    pairs: Columns,
     missing: np.ndarray,
     measures: Sequence[Measure],
 ) -> list[str]:
     """Say of every pair why measures are missing."""
     if not missing.any():
-        return [""] * len(pairs)
+        return [""] * len(missing)
     faults = _faults(batch, rule, measures)
     columns = ("_head_row", "_head_status", "_dependent_row", "_dependent_status")
     reasons = []
