@@ -1,6 +1,6 @@
 """Whether a modifier's attention stays with the noun that it belongs to, and whether a noun gets any.
 
-These take the maps of the words of one image; `daam_syntax.analysis.binding_table` finds the words.
+These take arrays: the maps of the words of one image, and the masks of its nouns.
 """
 
 from __future__ import annotations
