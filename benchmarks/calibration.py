@@ -260,7 +260,8 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
         "*Failed* studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG are "
         "there to show what ignoring the nesting does. There are fewer studies of what is slow.",
         "",
-        f"Made by `python benchmarks/calibration.py` with {N_RESAMPLES} resamples per study (the default is 9999).",
+        "Made by `python benchmarks/calibration.py` (`--regressions` sets how many studies the regressions get) "
+        f"with {N_RESAMPLES} resamples per study (the default is 9999).",
     ]
     frame = pd.DataFrame(records)
     for scenario, rows in frame.groupby("scenario", sort=False):

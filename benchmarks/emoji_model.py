@@ -297,8 +297,9 @@ colour is right on {judge["colour_pixel_accuracy"]:.1%}.
 ## Training
 
 `python -m daam_syntax.emoji.training STAGE` with the stages `dataset`, `autoencoder`, `denoiser`, `autoencoder --decoder-only
---steps 1000`, `annotator`, `ship`; it resumes from checkpoints. These weights are those after 6,250 of the denoiser's
-6,600 steps; the first 3,250 of them drew all timesteps alike and gave pure noise its full weight. They and the annotator saw
+--steps 1000`, `annotator`, `ship`; it resumes from checkpoints. These weights are those after the denoiser's
+14,600 steps of 32 scenes. The first 3,250 of them drew all timesteps alike and gave pure noise its full weight, and up to step 9,750
+strong noise had less weight than now; the learning rate fell along a cosine whose end was moved twice. They and the annotator saw
 scenes in which a single object was a little larger and some stated sizes were not drawn; the figures above are of today's scenes. The curves of the shipped weights are in `curves/`
 (![curves](../../benchmarks/results/curves.png)). Trained on nothing
 but scenes composed from Noto Emoji artwork (see `THIRD_PARTY_NOTICES.md`).

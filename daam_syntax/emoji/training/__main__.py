@@ -36,7 +36,7 @@ def autoencoder(
 @app.command()
 def denoiser(
     runs: Runs = Path("runs"),
-    steps: int = 6_600,
+    steps: int = 14_600,
     threads: Threads = 2,
     start_from: Annotated[
         Path | None,
