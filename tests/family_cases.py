@@ -326,8 +326,8 @@ PAGE_TEXT = """\
 <!-- Written by `python tests/family_cases.py --write`; a test fails when it is out of date. -->
 
 `ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Each row was run as a whole tiny
-pipeline with random weights, of the classes of the real one (text encoders, tokenizers, VAE, scheduler) but where the row says otherwise, on a
-CPU: the traced picture is the same to the bit as the untraced one, and every map equals a softmax in 64 bits by hand
+pipeline with random weights, of the classes of the real one (text encoders, tokenizers, VAE, scheduler) but where
+the row says otherwise, on a CPU: the traced picture is the same to the bit as the untraced one, and every map equals a softmax in 64 bits by hand
 to 1e-6. The real weights were not run here.
 
 {table}
