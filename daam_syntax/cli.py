@@ -150,6 +150,9 @@ def run_corpus(
     shard_size: Annotated[
         int, typer.Option(min=1, help="Pictures finished as a whole; a killed run loses no more.")
     ] = 64,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Draw shards with failed pictures again.")
+    ] = False,
 ) -> None:
     """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
     from daam_syntax.corpus import run
@@ -174,6 +177,7 @@ def run_corpus(
             keep_images=images,
             batch_size=batch_size,
             shard_size=shard_size,
+            retry_failed=retry_failed,
             progress=True,
         )
     except KeyboardInterrupt:
@@ -191,16 +195,55 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Where to write [default: report/ in that folder].")
     ] = None,
+    threshold: Thresholds = None,
+    scheme: Schemes = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="Measures by name; may be given several times.")
+    ] = None,
+    parser: Annotated[
+        str | None, typer.Option(help="Parse the prompts again with this spaCy pipeline.")
+    ] = None,
 ) -> None:
-    """Sum a corpus run up in tables and a page; needs no model."""
+    """Sum a corpus run up in tables and a page; other rules measure its stored maps again. Needs no model."""
     from daam_syntax.corpus import open as open_run
     from daam_syntax.corpus import report as write_report
 
     run = open_run(folder)
-    written = write_report(run, out)
-    _show_summary(run.summarize())
+    tables = None
+    if threshold or scheme or measure or parser:
+        try:
+            tables = run.reanalyse(
+                threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
+            )
+        except ValueError as error:  # no such measure
+            if isinstance(error, DaamSyntaxError):
+                raise
+            _fail(str(error), 1)
+    written = write_report(run, out, tables=tables)
+    _show_summary((tables or run).summarize())
     _show_problems(run.problems())
     typer.echo(f"\n{run!r}\nThe report is in {written}")
+
+
+@app.command()
+def plan(
+    prompts: Annotated[Path, typer.Argument(help="The prompts, as for `run`.")],
+    pilot: Annotated[
+        Path, typer.Option(help="Folder of a small run with the same settings on the same machine.")
+    ],
+    seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1e-9, help="Pictures per second of a worker [default: of the small run]."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+) -> None:
+    """Calculate the time, disk and memory of a corpus from a small run."""
+    from daam_syntax.corpus import plan as calculate
+    from daam_syntax.corpus.prompts import gather
+
+    texts, _ = gather(prompts)
+    typer.echo(str(calculate(len(texts), seeds, pilot, rate=rate, workers=workers)))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daam_syntax.corpus.estimate import plan as plan
     from daam_syntax.corpus.reading import Run as Run
     from daam_syntax.corpus.reading import open_run as open
     from daam_syntax.corpus.reporting import report as report
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Run": ("reading", "Run"),
     "open": ("reading", "open_run"),
+    "plan": ("estimate", "plan"),
     "report": ("reporting", "report"),
     "run": ("running", "run"),
 }
 
-__all__ = ["Run", "open", "report", "run"]
+__all__ = ["Run", "open", "plan", "report", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
-from daam_syntax.analysis import measure_pairs, word_table
 from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.corpus.folder import ShardRecord
+from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shard_files import ShardFiles
@@ -180,7 +179,10 @@ class ShardDrawer:
         if kept:
             tables = [to_table(maps, number) for maps, number in zip(kept, numbers, strict=True)]
             files.add("maps", pa.concat_tables(tables))
-        for table, frame in measured(kept, numbers, self.settings).items():
+        settings = self.settings
+        for table, frame in measured(
+            kept, numbers, thresholds=settings.thresholds, schemes=settings.schemes
+        ).items():
             files.add(table, from_frame(frame, table))
 
     def _failed_row(self, slot: Slot, reason: str) -> dict[str, Any]:
@@ -210,32 +212,6 @@ class ShardDrawer:
             name = f"{drawing.prompt_id}-{drawing.seed}.png"
             row["picture"] = {"bytes": buffer.getvalue(), "path": name}
         return row
-
-
-def measured(
-    maps: Sequence[HeatMaps], numbers: Sequence[int], settings: RunSettings
-) -> dict[str, pd.DataFrame]:
-    """Return the tables of pairs and words of some images.
-
-    Parameters
-    ----------
-    maps
-        Their maps, as they are stored.
-    numbers
-        Their running numbers in the run.
-    settings
-        Which thresholds and schemes.
-    """
-    if not maps:
-        return {}
-    thresholds = list(settings.thresholds)
-    pairs = measure_pairs(maps, threshold=thresholds, schemes=settings.schemes)
-    words = pd.concat([word_table(maps, threshold=rule) for rule in thresholds], ignore_index=True)
-    frames = {"pairs": pairs, "words": words}
-    return {
-        name: frame.assign(image=[numbers[number] for number in frame["image"]])
-        for name, frame in frames.items()
-    }
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -237,7 +237,7 @@ class CorpusFolder:
         """
         path = self.path / MANIFEST
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = unsealed(path.read_text(encoding="utf-8"))
             if manifest.get("kind") != "daam-syntax corpus" or manifest.get("format") != FORMAT:
                 raise ValueError(
                     f"it is {manifest.get('kind')!r}, format {manifest.get('format')!r}, not "
@@ -265,9 +265,8 @@ class CorpusFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, whole or not at all."""
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         with whole_file(self.path / MANIFEST) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(sealed(manifest), encoding="utf-8")
 
     # -- sentences -----------------------------------------------------------------------------------------------
 
@@ -307,7 +306,10 @@ class CorpusFolder:
         return self.path / table / f"part-{shard:05d}.parquet"
 
     def missing(
-        self, problems: Callable[[Problem], None], advance: Callable[[int], None]
+        self,
+        problems: Callable[[Problem], None],
+        advance: Callable[[int], None],
+        retry_failed: bool = False,
     ) -> list[int]:
         """Return the shards that are not finished; say which were but are damaged.
 
@@ -317,13 +319,15 @@ class CorpusFolder:
             Told of every damaged shard.
         advance
             Told how many more images were looked at.
+        retry_failed
+            Whether shards with failed images count as missing.
         """
         plan = self.plan
         missing = []
         for shard in range(plan.n_shards):
             try:
                 record = self.record(shard)
-                if record is None:
+                if record is None or (retry_failed and record.n_failed):
                     missing.append(shard)
                 else:
                     for table in TABLES:
@@ -351,7 +355,7 @@ class CorpusFolder:
                 os.replace(work / f"{table}.parquet", self.file(table, record.shard))
             work.rmdir()
         with whole_file(self._record_path(record.shard)) as partial:
-            partial.write_text(json.dumps({"format": FORMAT, **asdict(record)}), encoding="utf-8")
+            partial.write_text(sealed({"format": FORMAT, **asdict(record)}), encoding="utf-8")
 
     def _record_path(self, shard: int) -> Path:
         return self.path / _COMMITTED / f"part-{shard:05d}.json"
@@ -366,7 +370,7 @@ class CorpusFolder:
         """
         path = self._record_path(shard)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = unsealed(path.read_text(encoding="utf-8"))
             if values.pop("format") != FORMAT or values["shard"] != shard:
                 raise ValueError("it is not of this shard")
             return ShardRecord.from_dict(values)
@@ -414,6 +418,31 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def sealed(values: Mapping[str, Any]) -> str:
+    """Return JSON that says its own checksum, so that no altered digit goes unnoticed."""
+    return json.dumps({**values, "checksum": _json_digest(values)}, indent=2) + "\n"
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """Return what `sealed` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    if values.pop("checksum", None) != _json_digest(values):
+        raise ValueError("its checksum differs: it was altered")
+    return values
+
+
+def _json_digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
 def describe_file(path: Path, n_rows: int) -> Written:
     """Describe a file that was written."""
     return Written(sha256(path), path.stat().st_size, n_rows)
@@ -427,8 +456,7 @@ def sha256(path: Path) -> str:
 
 def sentences_digest(sentences: Sequence[Sentence]) -> str:
     """Return a checksum of parsed prompts, hexadecimal."""
-    text = json.dumps([sentence.to_dict() for sentence in sentences], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _json_digest([sentence.to_dict() for sentence in sentences])
 
 
 def read_table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 
 from daam_syntax.corpus.folder import CorpusFolder, ShardRecord, check_identity, read_table
 from daam_syntax.corpus.problems import PROBLEM_COLUMNS
+from daam_syntax.corpus.reanalysis import Reanalysis, reanalyse
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.stored_maps import from_table
-from daam_syntax.corpus.streaming import summarize_shards
+from daam_syntax.corpus.table_files import Tables
 from daam_syntax.corpus.tables import (
     IMAGES_SCHEMA,
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
-    schema_of,
     to_frame,
 )
 from daam_syntax.errors import FileError
@@ -30,6 +30,9 @@ from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from spacy.language import Language
+
+    from daam_syntax.analysis.batches import Size
 
 _BUT_PICTURES = [name for name in IMAGES_SCHEMA.names if name != "picture"]
 
@@ -45,7 +48,7 @@ def open_run(path: str | Path) -> Run:
     return Run(path)
 
 
-class Run:
+class Run(Tables):
     """A run, as far as it is finished. Every file is compared with its checksum when it is first read.
 
     Parameters
@@ -92,21 +95,13 @@ class Run:
         """The parsed prompts, in order."""
         return tuple(self._folder.sentences())
 
-    def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of pairs, see `daam_syntax.analysis.PAIR_COLUMNS`; only some columns if asked."""
-        return self._table("pairs", columns)
-
-    def words(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of words, see `daam_syntax.analysis.WORD_COLUMNS`; only some columns if asked."""
-        return self._table("words", columns)
-
     def images(self) -> pd.DataFrame:
         """Return the table of images without the pictures; failed images have rows with a reason."""
-        return self._table("images", _BUT_PICTURES)
+        return self.table("images", _BUT_PICTURES)
 
     def problems(self) -> pd.DataFrame:
         """Return the table of problems, see `PROBLEM_COLUMNS`: of finished shards, then of the sessions."""
-        frames = [self._table("problems", None)]
+        frames = [self.table("problems", None)]
         for path in sorted((self.path / "problems").glob("*.parquet")):
             if not path.name.startswith("part-"):
                 frames.append(to_frame(read_table(path, "problems", PROBLEMS_SCHEMA)))
@@ -114,18 +109,6 @@ class Run:
         if not filled:
             return pd.DataFrame(columns=list(PROBLEM_COLUMNS))
         return pd.concat(filled, ignore_index=True)
-
-    def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Yield a table shard by shard, so that memory does not grow with the run; once empty where none is."""
-        if not self.records:
-            empty = to_frame(schema_of(table).empty_table())
-            yield empty if columns is None else empty[list(columns)]
-        for record in self.records:
-            yield to_frame(read_table(self._path(record, table), table, columns=columns))
-
-    def summarize(self, by: str | Sequence[str] = "relation", **options: Any) -> pd.DataFrame:
-        """Summarise the table of pairs without loading it whole; see `daam_syntax.summarize`."""
-        return summarize_shards(lambda columns: self.shards("pairs", columns), by, **options)
 
     def maps(self, where: Callable[[dict[str, Any]], bool] | None = None) -> Iterator[HeatMaps]:
         """Yield the stored heat maps in the order of the images, one batch in memory at a time.
@@ -149,11 +132,12 @@ class Run:
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the images' running numbers with their heat maps; see `maps`."""
         for record in self.records:
-            yield from self._shard_maps(record, where)
+            yield from self.shard_maps(record, where)
 
-    def _shard_maps(
-        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None
+    def shard_maps(
+        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
+        """Yield the running numbers and heat maps of a finished shard; see `maps`."""
         rows = read_table(self._path(record, "images"), "images", IMAGES_SCHEMA, _BUT_PICTURES)
         images = {row["image"]: row for row in rows.to_pylist() if row["status"] == "drawn"}
         wanted = {number: row for number, row in images.items() if where is None or where(row)}
@@ -170,6 +154,53 @@ class Run:
                         start, n = numbers.index(number), numbers.count(number)
                         sentence = self.sentences[number // self.plan.n_seeds]
                         yield number, from_table(table.slice(start, n), wanted[number], sentence)
+
+    def reanalyse(
+        self,
+        *,
+        threshold: str | Sequence[str] | None = None,
+        schemes: str | Sequence[str] | None = None,
+        measures: str | Iterable[str] | None = None,
+        size: Size = "image",
+        unrelated: bool = True,
+        parser: str | Language | None = None,
+        progress: bool = False,
+    ) -> Reanalysis:
+        """Measure the stored maps again, shard by shard, without drawing.
+
+        Parameters
+        ----------
+        threshold, schemes
+            Rules that make masks, and whose edges; those of the run if None.
+        measures, size, unrelated
+            See `daam_syntax.measure_pairs`.
+        parser
+            A spaCy pipeline to parse the prompts again; the stored parses if None.
+        progress
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        Reanalysis
+            Tables of their own, in ``analyses/`` in the folder of the run.
+
+        Raises
+        ------
+        ThresholdError, ParserError
+            If there is no such rule, or a sentence has no such scheme.
+        FileError
+            If a file is damaged, or none can be written.
+        """
+        return reanalyse(
+            self,
+            threshold=threshold,
+            schemes=schemes,
+            measures=measures,
+            size=size,
+            unrelated=unrelated,
+            parser=parser,
+            progress=progress,
+        )
 
     def pictures(self) -> Iterator[tuple[int, Image]]:
         """Yield the images' running numbers with their pictures, one shard in memory at a time.
@@ -194,8 +225,8 @@ class Run:
                         f"Expected the picture of image {row['image']}, but {error}."
                     ) from error
 
-    def _table(self, table: str, columns: Sequence[str] | None) -> pd.DataFrame:
-        return pd.concat(self.shards(table, columns), ignore_index=True)
+    def _files(self, table: str) -> Iterator[Path]:
+        return (self._path(record, table) for record in self.records)
 
     def _path(self, record: ShardRecord, table: str) -> Path:
         """Return the path of a file that was compared with its checksum."""

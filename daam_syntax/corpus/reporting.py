@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from daam_syntax.corpus.folder import told
 from daam_syntax.corpus.reading import Run
+from daam_syntax.corpus.reanalysis import Reanalysis
 from daam_syntax.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -19,10 +21,15 @@ if TYPE_CHECKING:
 
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHOWN_PROBLEMS: Final = 200
+_SHOWN_GROUPS: Final = 40
 
 
 def report(
-    run: Run | str | Path, out: str | Path | None = None, *, by: str | Sequence[str] = "relation"
+    run: Run | str | Path,
+    out: str | Path | None = None,
+    *,
+    by: str | Sequence[str] = "relation",
+    tables: Reanalysis | None = None,
 ) -> Path:
     """Write the summary and the problems of a run as tables, and a page of both with a figure.
 
@@ -32,9 +39,11 @@ def report(
         A run, or its folder; it need not be finished.
     out
         The folder to write ``index.html``, ``summary.csv`` and ``problems.csv`` into; ``report`` in that of the
-        run if None.
+        run, or of the tables, if None.
     by
         Column, or columns, of the pair table that make the groups of the summary.
+    tables
+        What the run was measured again with; its own tables if None.
 
     Returns
     -------
@@ -47,8 +56,9 @@ def report(
         If the run cannot be read, or the folder not written.
     """
     run = run if isinstance(run, Run) else Run(run)
-    out = run.path / "report" if out is None else Path(out)
-    summary, problems = run.summarize(by), run.problems()
+    measured = run if tables is None else tables
+    out = measured.path / "report" if out is None else Path(out)
+    summary, problems = measured.summarize(by), run.problems()
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
     write_csv(summary, out / "summary.csv")
@@ -92,8 +102,7 @@ def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[
         summary=_cells(summary),
         problems=_cells(problems.head(_SHOWN_PROBLEMS)),
         n_problems=len(problems),
-        # Drawn by matplotlib, which writes all text as shapes.
-        figure=_svg(_figure(summary, groups)) if summary["n_pairs"].any() else "",
+        figures=list(_figures(summary, groups)),
     )
 
 
@@ -108,31 +117,28 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _figure(summary: pd.DataFrame, groups: list[str]) -> Figure:
-    """Plot the mean IoU of every group with a measured pair, the control first."""
+def _figures(summary: pd.DataFrame, groups: list[str]) -> Iterator[str]:
+    """Yield a forest of the groups for each scheme and threshold, as SVG in which all text is shapes."""
     from matplotlib.figure import Figure
 
-    rules = list(dict.fromkeys(zip(summary["scheme"], summary["threshold"], strict=True)))
-    scheme, threshold = rules[0]
-    chosen = (summary["scheme"] == scheme) & (summary["threshold"] == threshold)
-    shown = summary[chosen & (summary["n_pairs"] > 0)].head(30)
-    labels = shown[groups].astype(str).agg(", ".join, axis=1)
-    figure = Figure(figsize=(7, 0.9 + 0.27 * len(shown)), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(shown))
-    colors = ["#777777" if kind == "unrelated" else "#0072b2" for kind in shown["kind"]]
-    axes.hlines(places, 0, shown["iou"], color=colors, linewidth=1)
-    axes.scatter(shown["iou"], places, color=colors, zorder=3)
-    named = [f"{label} ({n})" for label, n in zip(labels, shown["n_prompts"], strict=True)]
-    axes.set_yticks(places, named, parse_math=False)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.set_xlabel(f"mean IoU of the masks ({scheme}, {threshold}); in brackets: prompts")
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    from daam_syntax.figures import forest
+
+    name = ", ".join(groups)
+    labels = [", ".join(map(str, row)) for row in summary[groups].itertuples(index=False)]
+    named = summary.assign(**{name: labels})
+    for (scheme, threshold), rows in named.groupby(["scheme", "threshold"], sort=False):
+        shown = rows[rows["n_pairs"] > 0].head(_SHOWN_GROUPS)
+        if (shown["kind"] == "unrelated").all():
+            continue
+        figure = Figure(figsize=(7, 1.3 + 0.27 * len(shown)), layout="constrained")
+        axes = forest(shown, group=name, measure=summary.attrs["measure"], ax=figure.subplots())
+        axes.set_title(f"{scheme}, {threshold}", fontsize="small", loc="right")
+        yield _svg(figure)
 
 
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # no font has all that strangers write
+        figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from daam_syntax.corpus.batch_size import choose_batch_size
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
+from daam_syntax.corpus.measuring import check_schemes
 from daam_syntax.corpus.prompts import gather
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.sessions import Drawn, Session
@@ -45,6 +46,7 @@ def run(
     keep_images: bool = True,
     batch_size: int | None = None,
     shard_size: int = 64,
+    retry_failed: bool = False,
     progress: bool = False,
 ) -> Run:
     """Draw every prompt with every seed, and keep maps, tables, pictures and provenance in a folder.
@@ -82,6 +84,8 @@ def run(
         Images drawn together; None finds out how many a GPU has memory for (4 on a CPU).
     shard_size
         Images finished as a whole: what a killed run loses at most.
+    retry_failed
+        Whether to draw shards with failed images again; else they stay as they are.
     progress
         Whether to show progress on stderr.
 
@@ -102,8 +106,7 @@ def run(
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
     sentences = parse_many(texts, parser)
     wanted_schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
-    for scheme in wanted_schemes:
-        sentences[0].edges_of(scheme)
+    check_schemes(sentences, wanted_schemes)
     folder = CorpusFolder(out)
     with folder.locked():
         if isinstance(pipe, str | Path):
@@ -125,7 +128,7 @@ def run(
         folder.start(settings.as_dict(), plan, sentences)
         drawer = ShardDrawer(pipe, settings, plan, sentences)
         session = Session(folder, unreadable, device=str(pipe.device))
-        session.draw(partial(_draw_here, folder, drawer), progress)
+        session.draw(partial(_draw_here, folder, drawer), progress, retry_failed=retry_failed)
     return Run(out)
 
 

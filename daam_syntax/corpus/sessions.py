@@ -74,8 +74,17 @@ class Session:
         # The same file each time: the prompts are the same.
         _write_problems(folder.path / "problems" / "prompts.parquet", unreadable)
 
-    def draw(self, draw: Draw, progress: bool) -> None:
+    def draw(self, draw: Draw, progress: bool, *, retry_failed: bool = False) -> None:
         """Find the missing shards, have them drawn, and keep each as soon as it is there.
+
+        Parameters
+        ----------
+        draw
+            Draws shards.
+        progress
+            Whether to show progress.
+        retry_failed
+            Whether to draw shards with failed images again.
 
         Raises
         ------
@@ -84,7 +93,7 @@ class Session:
         """
         n_images = self._plan.n_images
         with show_progress(progress, n_images, label="Checking") as bar:
-            missing = self._folder.missing(self._note, bar.advance)
+            missing = self._folder.missing(self._note, bar.advance, retry_failed)
         left = sum(self._plan.size(shard) for shard in missing)
         if not missing:
             return self._finish(0.0)
@@ -99,33 +108,45 @@ class Session:
         return self._finish(time.perf_counter() - started)
 
     def _keep(self, drawn: Iterator[Drawn]) -> None:
+        """Commit shards as they come; those without any image only when it is sure that images can be drawn."""
+        waiting: list[Drawn] = []
+        succeeded = False
         in_vain = 0
         for shard in drawn:
-            try:
-                if isinstance(shard.result, OSError):
-                    raise shard.result
-                self._folder.commit(shard.result, shard.work)
-            except OSError as error:
-                shutil.rmtree(shard.work, ignore_errors=True)
-                in_vain += 1
-                what = "disk full" if is_full(error) else "not written"
-                self._note(
-                    Problem(
-                        "write",
-                        what,
-                        str(error),
-                        "The shard was not kept; the same command draws it again.",
-                        shard.shard,
-                    )
+            waiting.append(shard)
+            succeeded |= (
+                isinstance(shard.result, OSError) or shard.result.n_failed < shard.result.n_images
+            )
+            while succeeded and waiting:
+                in_vain = 0 if self._commit(waiting.pop(0)) else in_vain + 1
+            if in_vain >= _FULL_DISK:
+                raise FileError(
+                    f"Expected to write to {self._folder.path}, but {in_vain} shards in a row could not be written: "
+                    f"{self._problems[-1].message} Make room, and give the same command again: it goes on from here."
                 )
-                if in_vain == _FULL_DISK:
-                    raise FileError(
-                        f"Expected to write to {self._folder.path}, but {in_vain} shards in a row could not be "
-                        f"written ({what}: {error}). Make room, and give the same command again: it goes on from here."
-                    ) from error
-            else:
-                in_vain = 0
-                self._notes["images"] += shard.result.n_images
+        for shard in waiting:
+            self._commit(shard)
+
+    def _commit(self, shard: Drawn) -> bool:
+        """Bring a shard into the folder; say whether it worked."""
+        try:
+            if isinstance(shard.result, OSError):
+                raise shard.result
+            self._folder.commit(shard.result, shard.work)
+        except OSError as error:
+            shutil.rmtree(shard.work, ignore_errors=True)
+            self._note(
+                Problem(
+                    "write",
+                    "disk full" if is_full(error) else "not written",
+                    str(error),
+                    "The shard was not kept; the same command draws it again.",
+                    shard.shard,
+                )
+            )
+            return False
+        self._notes["images"] += shard.result.n_images
+        return True
 
     def _note(self, problem: Problem) -> None:
         """Add a problem to the session's table, at once: nobody knows how long this process lives."""

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from daam_syntax.analysis import MEASURES, PAIR_COLUMNS, summarize
+from daam_syntax.analysis import summarize
+from daam_syntax.maps import PAIR_MEASURES
 
 _RULE: Final = ["scheme", "threshold"]
 _ROWS: Final = "_rows"
@@ -16,9 +17,10 @@ _MEASURED: Final = "_measured"
 
 def summarize_shards(
     shards: Callable[[Sequence[str]], Iterable[pd.DataFrame]],
+    names: Sequence[str],
     by: str | Sequence[str] = "relation",
     *,
-    measure: str = "iou",
+    measure: str | None = None,
     control: str = "unrelated",
     **options: Any,
 ) -> pd.DataFrame:
@@ -31,6 +33,8 @@ def summarize_shards(
     ----------
     shards
         Yields the parts, with the columns it is asked for.
+    names
+        Columns of the table.
     by, measure, control, **options
         Of `summarize`, but for its ``cluster``: prompts are what is independent here.
 
@@ -42,15 +46,18 @@ def summarize_shards(
     if options.get("cluster", "prompt_id") != "prompt_id":
         raise ValueError("Expected prompts as clusters; for others, summarize(run.pairs(), ...).")
     wanted = [by] if isinstance(by, str) else list(by)
-    unknown = [name for name in [*wanted, measure] if name not in PAIR_COLUMNS]
+    measures = [name for name in PAIR_MEASURES if name in names]
+    if measure is None:
+        measure = "iou" if "iou" in measures or not measures else measures[0]
+    unknown = [name for name in [*wanted, measure] if name not in names]
     if unknown:
         raise ValueError(
-            f"Expected columns of the pair table ({', '.join(PAIR_COLUMNS)}), but got {', '.join(unknown)}."
+            f"Expected columns of this pair table ({', '.join(names)}), but got {', '.join(unknown)}."
         )
     groups = list(dict.fromkeys(["kind", *_RULE, *wanted]))
     keys = list(dict.fromkeys([*groups, "prompt_id", "image"]))
-    columns = list(dict.fromkeys([*keys, *MEASURES]))
-    parts = [_image_means(part, keys, measure) for part in shards(columns)]
+    columns = list(dict.fromkeys([*keys, *measures]))
+    parts = [_image_means(part, keys, measures, measure) for part in shards(columns)]
     images = pd.concat(parts, ignore_index=True)
     table = summarize(
         images.drop(columns=[_ROWS, _MEASURED]), by, measure=measure, control=control, **options
@@ -69,10 +76,12 @@ def summarize_shards(
     return recounted
 
 
-def _image_means(pairs: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFrame:
+def _image_means(
+    pairs: pd.DataFrame, keys: list[str], measures: list[str], measure: str
+) -> pd.DataFrame:
     """Return the means of every image and group, with its numbers of rows and of measured pairs."""
     rows = pairs.groupby(keys, sort=False, dropna=False).size().rename(_ROWS)
     measured = pairs[pairs[measure].notna()].groupby(keys, sort=False, dropna=False)
     found = rows.to_frame().join(measured.size().rename(_MEASURED))
-    found = found.join(measured[list(MEASURES)].mean())
+    found = found.join(measured[measures].mean())
     return found.fillna({_MEASURED: 0}).astype({_MEASURED: int}).reset_index()

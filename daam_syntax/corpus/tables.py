@@ -95,7 +95,7 @@ def measured_schema(table: str) -> pa.Schema:
     values = xr.DataArray(np.ones((2, 1, 2), dtype=np.float32), dims=("token", "y", "x"))
     subwords = [Subword(1, "a", 0, 1), Subword(2, "b", 2, 3)]
     maps = HeatMaps(values, subwords, sentence, (1, 2), provenance={"seed": 0})
-    frame = measure_pairs(maps) if table == "pairs" else word_table(maps)
+    frame = measure_pairs(maps, schemes="native") if table == "pairs" else word_table(maps)
     return pa.schema([(str(name), _type(frame[name])) for name in frame.columns])
 
 

@@ -1,0 +1,112 @@
+"""What a corpus will take: time, disk and memory, calculated from a small run on the same machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from daam_syntax.corpus.progress import duration
+from daam_syntax.corpus.reading import Run
+from daam_syntax.corpus.tables import TABLES
+from daam_syntax.errors import FileError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a corpus will take.
+
+    Attributes
+    ----------
+    n_images
+        Prompts times seeds.
+    rate
+        Images per second of one worker.
+    seconds
+        Time of drawing, all workers at work.
+    n_bytes
+        Disk, by table.
+    peak_memory, peak_gpu_memory
+        Of each worker, bytes; None where the small run did not measure it. Both do not grow with the corpus.
+    """
+
+    n_images: int
+    rate: float
+    seconds: float
+    n_bytes: dict[str, int]
+    peak_memory: int | None
+    peak_gpu_memory: int | None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_images:,} images at {self.rate:.3g} images/s and worker",
+            f"time    {duration(self.seconds)}",
+            f"disk    {_size(sum(self.n_bytes.values()))}: "
+            + ", ".join(f"{table} {_size(size)}" for table, size in self.n_bytes.items()),
+        ]
+        for name, size in (("memory", self.peak_memory), ("GPU", self.peak_gpu_memory)):
+            if size is not None:
+                lines.append(f"{name:<7} {_size(size)} per worker, whatever the number of images")
+        return "\n".join(lines)
+
+
+def plan(
+    n_prompts: int,
+    seeds: int,
+    pilot: Run | str | Path,
+    *,
+    rate: float | None = None,
+    workers: int = 1,
+) -> Estimate:
+    """Calculate what a corpus will take from a small run with the same settings.
+
+    Time and disk are in proportion to the number of images; prompts much longer than those of the small run take more.
+
+    Parameters
+    ----------
+    n_prompts, seeds
+        The corpus.
+    pilot
+        A run, or its folder, on the machine that will draw.
+    rate
+        Images per second of one worker; that of the small run if None.
+    workers
+        Processes that draw at the same time, each with a GPU of its own.
+
+    Raises
+    ------
+    FileError
+        If nothing was drawn in that run.
+    """
+    pilot = pilot if isinstance(pilot, Run) else Run(pilot)
+    if min(n_prompts, seeds, workers) < 1:
+        raise ValueError("Expected at least one prompt, seed and worker.")
+    drawn = sum(record.n_images - record.n_failed for record in pilot.records)
+    if drawn == 0:
+        raise FileError(
+            f"Expected a run with images, but {pilot.path} has none yet; draw some prompts first."
+        )
+    if rate is None:
+        rate = drawn / sum(record.seconds for record in pilot.records)
+    n_images = n_prompts * seeds
+    sizes = {
+        table: sum(record.files[table].n_bytes for record in pilot.records) for table in TABLES
+    }
+    peaks = {
+        name: max((s[name] for s in pilot.sessions if name in s), default=None)
+        for name in ("peak_memory", "peak_gpu_memory")
+    }
+    return Estimate(
+        n_images,
+        rate,
+        n_images / rate / workers,
+        {table: round(size * n_images / drawn) for table, size in sizes.items()},
+        **peaks,
+    )
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:,.3g} TB"

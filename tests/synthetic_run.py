@@ -1,0 +1,67 @@
+"""A run whose shards are written by the corpus room itself, but whose maps no model drew."""
+
+from unittest import mock
+
+import numpy as np
+import xarray as xr
+from examples import make_sentence
+from PIL import Image
+
+from daam_syntax.analysis.identity import prompt_id
+from daam_syntax.corpus import drawing_shards, open
+from daam_syntax.corpus.drawing_shards import ShardDrawer
+from daam_syntax.corpus.folder import CorpusFolder
+from daam_syntax.corpus.sessions import Drawn, Session
+from daam_syntax.corpus.settings import RunSettings
+from daam_syntax.corpus.shards import Plan
+from daam_syntax.drawing import Drawing, DrawingSettings
+from daam_syntax.language import Edge
+from daam_syntax.maps import HeatMaps, Subword
+
+SETTINGS = RunSettings(
+    DrawingSettings(), {"model": "none"}, "by hand", ("relative:0.4",), ("native",), None, True
+)
+
+
+def sentence_of(text):
+    """A parse in which every word depends on the one before."""
+    n = text.count(" ")
+    return make_sentence(text, [Edge(i, i + 1, "dep") for i in range(n)])
+
+
+def made_up(items, pipe, settings):
+    """What `draw_batch` gives, of random numbers."""
+    drawings = []
+    for sentence, seed in items:
+        name = prompt_id(sentence.text)
+        random = np.random.default_rng([int(name, 16), seed])
+        values = random.random((len(sentence), 4, 6), dtype=np.float32)
+        subwords = [Subword(t.index + 1, t.text, t.start, t.end) for t in sentence.tokens]
+        maps = HeatMaps(
+            xr.DataArray(values, dims=("token", "y", "x")),
+            subwords,
+            sentence,
+            (4, 6),
+            provenance={"prompt_id": name, "seed": seed},
+        )
+        picture = Image.fromarray((values[0] * 255).astype(np.uint8)).convert("RGB")
+        drawings.append(Drawing(name, seed, picture, maps))
+    return drawings
+
+
+def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS):
+    """Write a run of prompts whose words are separated by single spaces."""
+    folder = CorpusFolder(out)
+    sentences = [sentence_of(text) for text in prompts]
+    plan = Plan.of(len(prompts), seeds, batch_size, shard_size)
+    with folder.locked(), mock.patch.object(drawing_shards, "draw_batch", made_up):
+        folder.start(settings.as_dict(), plan, sentences)
+        drawer = ShardDrawer(None, settings, plan, sentences)
+
+        def draw(missing, advance):
+            for shard in missing:
+                work = folder.new_work()
+                yield Drawn(shard, work, drawer.draw(shard, work, advance))
+
+        Session(folder, [], "none").draw(draw, progress=False)
+    return open(out)

@@ -1,0 +1,193 @@
+"""Stored runs: measured again, planned from, and safe whatever strangers wrote."""
+
+import re
+import shutil
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from synthetic_run import write_run
+from test_package import MODEL_LIBRARIES, loaded_by
+
+from daam_syntax import corpus
+from daam_syntax.analysis import measure_pairs, summarize, word_table
+from daam_syntax.corpus.batch_size import fitting
+from daam_syntax.corpus.reporting import write_csv
+from daam_syntax.errors import FileError, ParserError, ThresholdError
+
+PROMPTS = ["a red cat", "one", "a red red house in the snow"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("corpus") / "run", PROMPTS, seeds=3)
+
+
+def test_a_run_is_measured_again_without_drawing(run):
+    again = run.reanalyse(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
+    maps = list(run.maps())
+    rules = ["relative:0.3", "absolute:0.5"]
+    expected = measure_pairs(maps, schemes="native", threshold=rules, measures=["iod", "soft_iou"])
+    pd.testing.assert_frame_equal(again.pairs(), expected, check_dtype=False)
+    words = pd.concat([word_table(maps, threshold=rule) for rule in rules])
+    keys = ["threshold", "image", "index"]
+    pd.testing.assert_frame_equal(
+        again.words().sort_values(keys, ignore_index=True),
+        words.sort_values(keys, ignore_index=True),
+        check_dtype=False,
+    )
+    summary = again.summarize()
+    pd.testing.assert_frame_equal(summary, summarize(expected, measure="iod"), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        run.pairs(), measure_pairs(maps, schemes="native"), check_dtype=False
+    )
+
+
+def test_the_same_rules_give_the_same_tables(run):
+    pd.testing.assert_frame_equal(run.reanalyse().pairs(), run.pairs())
+
+
+def test_another_parse_of_the_same_recording(run):
+    again = run.reanalyse(parser="en_core_web_sm")
+    assert set(run.pairs()["relation"]) == {"dep", "unrelated"}
+    assert {"det", "amod"} <= set(again.pairs()["relation"])
+    assert again.pairs()["image"].nunique() == 6  # a single word is no pair
+
+
+def test_rules_that_there_are_not(run):
+    with pytest.raises(ThresholdError, match="median"):
+        run.reanalyse(threshold="median")
+    with pytest.raises(ParserError, match="'mine'"):
+        run.reanalyse(schemes="mine")
+    with pytest.raises(ValueError, match="colour"):
+        run.reanalyse(measures="colour")
+    with pytest.raises(ValueError, match="Expected prompts as clusters"):
+        run.summarize(cluster="seed")
+
+
+def test_measuring_again_needs_no_model(run):
+    code = (
+        f"from daam_syntax import corpus; run = corpus.open({str(run.path)!r}); "
+        "corpus.report(run, tables=run.reanalyse(threshold='absolute:0.5'))"
+    )
+    assert loaded_by(code, MODEL_LIBRARIES) == "[]"
+    page = next(run.path.glob("analyses/*/report/index.html")).read_text()
+    assert "absolute:0.5" in page
+
+
+def test_a_plan_is_the_small_run_in_proportion(run):
+    small = sum(file.n_bytes for record in run.records for file in record.files.values())
+    plan = corpus.plan(3000, 3, run, workers=2)
+    assert plan.n_images == 9000
+    assert sum(plan.n_bytes.values()) == pytest.approx(1000 * small, rel=1e-6)
+    seconds = sum(record.seconds for record in run.records)
+    assert plan.seconds == pytest.approx(1000 * seconds / 2)
+    assert corpus.plan(3000, 3, run, rate=0.5).seconds == 18_000
+    assert "time    05:00:00" in str(corpus.plan(3000, 3, run, rate=0.5))
+    assert plan.peak_memory == max(s["peak_memory"] for s in run.sessions)
+
+
+def test_how_many_images_fit():
+    gb = 10**9
+    assert fitting(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
+    assert fitting(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
+    assert fitting(free=gb, at_rest=4 * gb, one=6 * gb, two=8 * gb) == 1
+    assert fitting(free=1000 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 32
+
+
+class Texts(HTMLParser):
+    """The elements, attributes and texts of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.texts = set(), set(), []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+NASTY = [
+    "../../etc/x",
+    "=cmd|'/c'!A0",
+    "<script>x</script>",
+    "{{7*7}}",
+    "$(touch",
+    "-1+1",
+    "\x00",
+    "@x",
+    "'; drop",
+]
+WORDS = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+)
+TEXTS = st.lists(WORDS.map(lambda w: "".join(w.split(" ")) or "x"), min_size=1, max_size=3)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(TEXTS.map(" ".join), min_size=1, max_size=3, unique=True))
+def test_prompts_of_strangers_are_only_text(prompts):
+    with tempfile.TemporaryDirectory() as place:
+        run = write_run(Path(place) / "run", prompts)
+        assert run.images()["prompt"].tolist() == prompts
+        assert [maps.prompt for maps in run.maps()] == prompts
+        words = [word for prompt in prompts for word in prompt.split(" ")]
+        assert run.words()["word"].tolist() == words
+        page = (corpus.report(run, by=["relation", "head"]) / "index.html").read_text()
+        inside = Texts(page)
+        assert not {"script", "iframe", "img", "a", "link"} & inside.tags
+        assert not [name for name in inside.attributes if name.startswith("on")]
+        files = [p.relative_to(place) for p in Path(place).glob("**/*") if p.is_file()]
+        known = re.compile(
+            r"run/(\.lock|manifest\.json|sentences\.parquet|report/(index\.html|\w+\.csv)"
+            r"|\w+/part-\d{5}\.(parquet|json)|problems/prompts\.parquet)"
+        )
+        assert all(known.fullmatch(str(file)) for file in files)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WORDS, min_size=1, max_size=5))
+def test_no_cell_of_a_csv_file_begins_like_a_formula(texts):
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "table.csv"
+        write_csv(pd.DataFrame({"text": texts, "n": -1.5}), path)
+        read = pd.read_csv(path, keep_default_na=False, dtype={"text": str}, engine="c")
+    assert read["n"].eq(-1.5).all()
+    assert not read["text"].str.startswith(("=", "+", "-", "@", "\t", "\r")).any()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
+    names = [p for p in sorted(run.path.glob("*")) if p.is_file() and p.name != ".lock"]
+    names += sorted(run.path.glob("*/part-00001.*"))
+    file = data.draw(st.sampled_from(names))
+    content = bytearray(file.read_bytes())
+    where = data.draw(st.integers(0, len(content) - 1))
+    content[where] ^= data.draw(st.integers(1, 255))
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / "run"
+        shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("analyses", "report"))
+        (copy / file.relative_to(run.path)).write_bytes(content)
+        try:
+            altered = corpus.open(copy)
+            tables = [altered.pairs(), altered.words(), altered.images(), altered.problems()]
+            maps, pictures = list(altered.maps()), list(altered.pictures())
+        except FileError:
+            return  # any other error fails
+    expected = [run.pairs(), run.words(), run.images(), run.problems()]
+    for table, reference in zip(tables, expected, strict=True):
+        pd.testing.assert_frame_equal(table, reference)
+    for each, reference in zip(maps, run.maps(), strict=True):
+        np.testing.assert_array_equal(each.data, reference.data)
+    assert len(pictures) == 9
