@@ -327,8 +327,8 @@ PAGE_TEXT = """\
 
 `ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Each row was run as a whole tiny
 pipeline with random weights, of the classes of the real one (text encoders, tokenizers, VAE, scheduler) but where
-the row says otherwise, on a CPU: the traced picture is the same to the bit as the untraced one, and every map equals a softmax in 64 bits by hand
-to 1e-6. The real weights were not run here.
+the row says otherwise, on a CPU: the traced picture is the same to the bit as the untraced one, and every map equals
+a softmax in 64 bits by hand to 1e-6. The real weights were not run here.
 
 {table}
 
