@@ -48,7 +48,7 @@ def make_images(n: int) -> list[HeatMaps]:
     texts = [f"w{number:02d}" for number in range(WORDS)]
     tokens = tuple(Token(i, t, t, "NOUN", "", 4 * i, 4 * i + 3) for i, t in enumerate(texts))
     edges = tuple(Edge(head, dependent, "dep") for head, dependent in EDGES)
-    sentence = Sentence(" ".join(texts), tokens, {"native": edges}, (), "made up")
+    sentence = Sentence(" ".join(texts), tokens, {"ud": edges}, (), "made up")
     subwords = [Subword(i + 1, t.text, t.start, t.end) for i, t in enumerate(tokens)]
     y, x = np.mgrid[:GRID, :GRID]
     images = []

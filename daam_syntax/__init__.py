@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daam_syntax.attention import trace_images as trace_images
     from daam_syntax.errors import DaamSyntaxError as DaamSyntaxError
     from daam_syntax.language import Sentence as Sentence
+    from daam_syntax.language import compare_parses as compare_parses
     from daam_syntax.language import parse as parse
     from daam_syntax.loading import load_pipeline as load_pipeline
     from daam_syntax.maps import HeatMap as HeatMap
@@ -47,6 +48,7 @@ _HOMES = {
     "analyze": "workflow",
     "estimate_difference": "analysis",
     "estimate_mean": "analysis",
+    "compare_parses": "language",
     "intervene": "attention",
     "load_pipeline": "loading",
     "mask_iou": "maps",

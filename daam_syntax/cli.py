@@ -33,7 +33,11 @@ Thresholds = Annotated[
 ]
 Schemes = Annotated[
     list[str] | None,
-    typer.Option("--scheme", help="Whose dependency edges; may be given several times [native]."),
+    typer.Option(
+        "--scheme",
+        help="Whose edges: ud (Universal Dependencies), enhanced (their graph) or native (the parser's own labels); "
+        "may be given several times [ud].",
+    ),
 ]
 Model = Annotated[str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")]
 
@@ -55,6 +59,7 @@ def analyze(
     height: Annotated[int | None, typer.Option(min=1, help="Height, pixels.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Width, pixels.")] = None,
     threshold: Threshold = "relative:0.4",
+    scheme: Schemes = None,
     parser: Annotated[
         str | None, typer.Option(help="spaCy pipeline, name or folder [default: en_core_web_sm].")
     ] = None,
@@ -82,6 +87,7 @@ def analyze(
             height=height,
             width=width,
             threshold=threshold,
+            schemes=scheme or ["ud"],
             parser=parser,
             out=out,
             overwrite=overwrite,
@@ -97,15 +103,18 @@ def analyze(
 def measure(
     folder: Annotated[Path, typer.Argument(help="Folder that `analyze` wrote.")],
     threshold: Threshold = "relative:0.4",
+    scheme: Schemes = None,
 ) -> None:
     """Make the tables of a run again from its saved maps, without drawing."""
+    from daam_syntax.language import check_schemes
     from daam_syntax.run_folder import RunFolder
     from daam_syntax.workflow import tables, write_tables
 
     run = RunFolder(folder)
-    pairs, words, summary = tables(run.maps(), threshold)
+    schemes = check_schemes(scheme or ["ud"])
+    pairs, words, summary = tables(run.maps(), threshold, schemes)
     write_tables(run, pairs, words, summary)
-    run.note(threshold=threshold)
+    run.note(threshold=threshold, schemes=list(schemes))
     _show(pairs, summary, threshold)
     there, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
     missing = (
@@ -171,7 +180,7 @@ def run_corpus(
             height=height,
             width=width,
             threshold=threshold or "relative:0.4",
-            schemes=scheme or ["native"],
+            schemes=scheme or ["ud"],
             parser=parser,
             map_size=map_size,
             keep_images=images,
@@ -271,9 +280,10 @@ def _quiet_libraries() -> None:
 
 def _show(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
     """Print the dependency pairs and the summary as tables."""
-    columns = ["image", "relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"]
+    scheme = ["scheme"] if pairs["scheme"].nunique() > 1 else []
+    columns = ["relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"]
     title = f"Pairs of head and dependent ({threshold})"
-    _print_table(pairs[pairs["kind"] == "dependency"][columns], title)
+    _print_table(pairs[pairs["kind"] == "dependency"][["image", *scheme, *columns]], title)
     _show_summary(summary)
 
 

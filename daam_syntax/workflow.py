@@ -18,7 +18,7 @@ from daam_syntax.analysis import measure_tables, summarize
 from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
 from daam_syntax.errors import PromptError
-from daam_syntax.language import Sentence, parse_many
+from daam_syntax.language import Sentence, check_schemes, parse_many
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.run_folder import TABLES, RunFolder
@@ -75,6 +75,7 @@ def analyze(
     height: int | None = None,
     width: int | None = None,
     threshold: str = "relative:0.4",
+    schemes: str | Sequence[str] = ("ud",),
     parser: str | Language | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -95,6 +96,9 @@ def analyze(
     threshold
         Rule that makes a mask of a map: "relative:0.4" (times the map's maximum) or
         "absolute:0.15" (mean attention probability).
+    schemes
+        Whose edges: "ud" (Universal Dependencies), "enhanced" (their graph), "native" (the parser's own labels), or
+        several of them.
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     out
@@ -118,7 +122,9 @@ def analyze(
     if seeds < 1:
         raise PromptError(f"Expected at least one seed, but got {seeds}.")
     parse_threshold(threshold)
+    check_schemes(schemes)  # before the parser is loaded
     sentences = parse_many(texts, parser)
+    wanted = check_schemes(schemes, sentences)
     numbers = range(seeds)
     folder = None if out is None else RunFolder(out)
     if folder is not None:
@@ -147,19 +153,22 @@ def analyze(
                 images.append(image)
                 maps.append(recorded)
                 advance()
-    analysis = Analysis(images, maps, *tables(maps, threshold))
+    analysis = Analysis(images, maps, *tables(maps, threshold, wanted))
     if folder is not None:
         write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
-        write_overviews(folder, images, maps)
-        folder.finish(threshold=threshold, provenance=dict(maps[0].provenance))
+        write_overviews(folder, images, maps, scheme=wanted[0])
+        folder.finish(
+            threshold=threshold, schemes=list(wanted), provenance=dict(maps[0].provenance)
+        )
     return analysis
 
 
 def tables(
-    maps: Sequence[HeatMaps], threshold: str
+    maps: Sequence[HeatMaps], threshold: str, schemes: Sequence[str] = ("ud",)
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the pair table, the word table and the summary of some maps."""
-    pairs, words = measure_tables(maps, threshold=threshold)
+    check_schemes(schemes, (recorded.sentence for recorded in maps))
+    pairs, words = measure_tables(maps, schemes=schemes, threshold=threshold)
     return pairs, words, summarize(pairs, by="relation")
 
 
@@ -171,12 +180,14 @@ def write_tables(
         folder.write_table(name, table)
 
 
-def write_overviews(folder: RunFolder, images: Sequence[Image], maps: Sequence[HeatMaps]) -> None:
+def write_overviews(
+    folder: RunFolder, images: Sequence[Image], maps: Sequence[HeatMaps], scheme: str = "ud"
+) -> None:
     """Draw the overview of every image of a run into its folder."""
     from daam_syntax.figures import overview
 
     for name, image, recorded in zip(folder.names(), images, maps, strict=True):
-        save = partial(overview(image, recorded).savefig, dpi=130, format="png")
+        save = partial(overview(image, recorded, scheme=scheme).savefig, dpi=130, format="png")
         folder.write(f"overview-{name}.png", save)
 
 

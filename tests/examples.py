@@ -17,7 +17,7 @@ def make_sentence(text="red car , red zebra", edges=None, pos=None):
     if edges is None:
         edges = (Edge(1, 0, "amod"), Edge(1, 2, "punct"), Edge(1, 4, "conj"), Edge(4, 3, "amod"))
     spans = (Span(0, 2, 1), Span(3, 5, 4)) if len(tokens) == 5 else ()
-    return Sentence(text, tuple(tokens), {"native": tuple(edges)}, spans, "by hand")
+    return Sentence(text, tuple(tokens), {"ud": tuple(edges)}, spans, "by hand")
 
 
 SUBWORDS = [

@@ -13,7 +13,7 @@ def pair_table(values, **columns):
             image += 1
     fixed = {
         "kind": "dependency",
-        "scheme": "native",
+        "scheme": "ud",
         "threshold": "relative:0.4",
         "relation": "amod",
     }

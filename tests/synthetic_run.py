@@ -19,7 +19,7 @@ from daam_syntax.language import Edge
 from daam_syntax.maps import HeatMaps, Subword
 
 SETTINGS = RunSettings(
-    DrawingSettings(), {"model": "none"}, "by hand", ("relative:0.4",), ("native",), None, True
+    DrawingSettings(), {"model": "none"}, "by hand", ("relative:0.4",), ("ud",), None, True
 )
 
 

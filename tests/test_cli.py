@@ -54,10 +54,13 @@ def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
 def test_measure_makes_the_tables_again(analyzed, folder):
     out = folder / "out"
     before = pd.read_csv(out / "pairs.csv")
-    done = run("measure", "out", "--threshold", "absolute:0.05", cwd=folder)
+    schemes = ["--scheme", "ud", "--scheme", "enhanced"]
+    done = run("measure", "out", "--threshold", "absolute:0.05", *schemes, cwd=folder)
     assert done.returncode == 0, done.stderr
     after = pd.read_csv(out / "pairs.csv")
     assert set(after["threshold"]) == {"absolute:0.05"}
+    assert set(after["scheme"]) == {"ud", "enhanced"}
+    after = after[after["scheme"] == "ud"]
     assert len(after) == len(before)
     assert not after["iou"].equals(before["iou"])
     assert json.loads((out / "manifest.json").read_text())["threshold"] == "absolute:0.05"

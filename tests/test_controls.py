@@ -83,7 +83,7 @@ def many_pairs():
                 rows.append(
                     {
                         "prompt_id": f"p{p:02}",
-                        "scheme": "native",
+                        "scheme": "ud",
                         "kind": kind,
                         "relation": rng.choice(["amod", "conj"]) if kind == "dependency" else kind,
                         "head_index": h,

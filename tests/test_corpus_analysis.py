@@ -32,7 +32,7 @@ def test_a_run_is_measured_again_without_drawing(run):
     again = run.reanalyse(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
     maps = list(run.maps())
     rules = ["relative:0.3", "absolute:0.5"]
-    expected = measure_pairs(maps, schemes="native", threshold=rules, measures=["iod", "soft_iou"])
+    expected = measure_pairs(maps, schemes="ud", threshold=rules, measures=["iod", "soft_iou"])
     pd.testing.assert_frame_equal(again.pairs(), expected, check_dtype=False)
     words = pd.concat([word_table(maps, threshold=rule) for rule in rules])
     keys = ["threshold", "image", "index"]
@@ -43,9 +43,7 @@ def test_a_run_is_measured_again_without_drawing(run):
     )
     summary = again.summarize()
     pd.testing.assert_frame_equal(summary, summarize(expected, measure="iod"), check_dtype=False)
-    pd.testing.assert_frame_equal(
-        run.pairs(), measure_pairs(maps, schemes="native"), check_dtype=False
-    )
+    pd.testing.assert_frame_equal(run.pairs(), measure_pairs(maps, schemes="ud"), check_dtype=False)
 
 
 def test_the_same_rules_give_the_same_tables(run):

@@ -202,7 +202,7 @@ def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
     assert "<svg" in page
     assert "<b>x" not in page
     summary = pd.read_csv(run.path / "report" / "summary.csv")
-    assert "'=1" in "".join(summary["head"])
+    assert "'=" in "".join(summary["head"])
     assert not summary["head"].str.startswith(("=", "+", "-", "@")).any()
     numbers = summary.drop(columns="head").select_dtypes("number")
     np.testing.assert_allclose(numbers["iou"], run.summarize(["relation", "head"])["iou"])

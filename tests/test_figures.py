@@ -525,7 +525,7 @@ def test_a_graph_is_of_one_prompt_and_all_its_edges():
     pairs = measure_pairs(make_maps())
     with pytest.raises(ValueError, match="pairs of 'red zebra' only"):
         figures.dependency_graph(make_sentence("red zebra", edges=()), pairs)
-    with pytest.raises(ValueError, match=r"every native edge .* relation='conj'"):
+    with pytest.raises(ValueError, match=r"every ud edge .* relation='conj'"):
         figures.dependency_graph(make_sentence(), pairs[pairs["relation"] != "conj"])
 
 

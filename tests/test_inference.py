@@ -283,7 +283,7 @@ def test_wrong_tables_are_named(pairs):
     with pytest.raises(ValueError, match="one threshold"):
         estimate_mean(pd.concat([amod, amod.assign(threshold="absolute:0.15")]))
     with pytest.raises(ValueError, match="one scheme"):
-        estimate_difference(amod, control.assign(scheme="ud"))
+        estimate_difference(amod, control.assign(scheme="enhanced"))
     with pytest.raises(ValueError, match="cluster two ways"):
         estimate_mean(amod, cluster="head_lemma")
     with pytest.raises(ValueError, match="head_lemma is missing in some rows"):

@@ -20,14 +20,16 @@ def relations(sentence):
     }
 
 
-def test_the_default_parser_gives_spacys_own_labels():
+def test_the_default_parser_gives_spacys_own_labels_and_universal_ones():
     sentence = parse("a red cat chasing a small blue owl in the snow")
     assert {
         ("amod", "cat", "red"),
         ("acl", "cat", "chasing"),
         ("dobj", "chasing", "owl"),
     } <= relations(sentence)
-    assert sentence.roots("native") == (2,)
+    assert sentence.roots("native") == sentence.roots("ud") == sentence.roots("enhanced") == (2,)
+    assert [e.relation for e in sentence.edges["ud"] if e.dependent == 7] == ["obj"]
+    assert list(sentence.edges) == ["native", "ud", "enhanced"]
     assert [sentence[s.root].text for s in sentence.noun_phrases] == ["cat", "owl", "snow"]
     assert sentence.parser.startswith("en_core_web_sm")
 
@@ -83,9 +85,32 @@ def test_a_pipeline_without_a_parser_is_refused():
 def test_a_hand_made_doc_in_a_language_without_noun_chunks():
     nlp = spacy.blank("xx")
     doc = spacy.tokens.Doc(nlp.vocab, words=["rot", "Auto"], heads=[1, 1], deps=["amod", "ROOT"])
-    sentence = from_doc(doc, scheme="ud")
+    sentence = from_doc(doc)
     assert [(e.head, e.dependent, e.relation) for e in sentence.edges["ud"]] == [(1, 0, "amod")]
     assert sentence.noun_phrases == ()
+    assert list(from_doc(doc, annotation="other").edges) == ["native"]
+
+
+def test_docs_and_prompts_are_taken_together_in_order():
+    doc = load_parser()("two dogs chase a cat")
+    given = parse_many(["a red car", doc, "a tree"])
+    assert [s.text for s in given] == ["a red car", doc.text, "a tree"]
+    assert given[1].edges == parse(doc.text).edges
+    assert parse(doc).parser == "spaCy Doc"
+    with pytest.raises(PromptError, match="got list"):
+        parse(["a cat"])
+
+
+def test_a_model_with_universal_labels_passes_through():
+    nlp = spacy.blank("fr")
+    parser = nlp.add_pipe("parser")
+    for label in ("nsubj", "obj", "obl:arg", "ROOT"):
+        parser.add_label(label)
+    nlp.initialize()
+    sentence = parse("un chat rouge", nlp)
+    assert sentence.edges["ud"] == sentence.edges["native"]
+    parser.add_label("oa")
+    assert list(parse("un chat rouge", nlp).edges) == ["native"]
 
 
 def test_prompts_are_read_line_by_line(tmp_path):

@@ -41,8 +41,38 @@ def test_two_roots_have_no_distance(sentence):
 def test_graph_carries_words_and_relations(sentence):
     graph = sentence.graph("native")
     assert graph.nodes[4]["text"] == "house"
-    assert graph.edges[4, 3]["relation"] == "amod"
-    assert sorted(graph.edges) == [(1, 0), (1, 2), (1, 4), (4, 3)]
+    assert graph.edges[4, 3, "amod"]["relation"] == "amod"
+    assert sorted(graph.edges()) == [(1, 0), (1, 2), (1, 4), (4, 3)]
+
+
+def test_a_graph_may_have_several_heads_and_edges_and_circles(sentence):
+    # "a cat that ...": the noun heads its relative clause, and is the subject there
+    edges = (
+        Edge(1, 4, "acl:relcl"),
+        Edge(4, 1, "nsubj"),
+        Edge(4, 3, "obl:on"),
+        Edge(4, 3, "obl:under"),
+        Edge(1, 0, "amod"),
+    )
+    given = {"enhanced": edges}
+    graph = Sentence(sentence.text, sentence.tokens, given, root_indices={"enhanced": (1, 2)})
+    assert graph.roots("enhanced") == (1, 2)
+    assert set(graph.graph("enhanced")[4][3]) == {"obl:on", "obl:under"}
+    assert graph.subtree(1, "enhanced") == graph.subtree(4, "enhanced") == (0, 1, 3, 4)
+    assert graph.subtree(3, "enhanced") == (3,)
+    assert graph.tree_distance(0, 3, "enhanced") == 3
+    assert graph.tree_distance(0, 2, "enhanced") is None
+    assert Sentence.from_dict(json.loads(json.dumps(graph.to_dict()))) == graph
+    assert "root, nsubj ← house" in graph._repr_html_()
+    without = Sentence(sentence.text, sentence.tokens, given)
+    assert without.roots("enhanced") == (2,)  # a comma; nobody said that "car" is one
+    assert without != graph
+
+
+def test_roots_and_edges_that_cannot_be_are_named(sentence):
+    edges = {"ud": (Edge(1, 0, "amod"), Edge(1, 0, "amod"))}
+    with pytest.raises(ValueError, match=r"an edge stands there twice; ud: \(7,\) are no roots"):
+        Sentence(sentence.text, sentence.tokens, edges, root_indices={"ud": (7,)})
 
 
 def test_a_repeated_word_is_ambiguous_by_text_but_not_by_index(sentence):

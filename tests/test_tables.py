@@ -106,7 +106,7 @@ def test_thresholds_sizes_and_schemes_have_rows_of_their_own():
     assert row(grid, 1, 0)["iou"] == pytest.approx(1 / 3)
     assert row(measure_pairs(maps, size=(4, 6)), 1, 0)["iou"] == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="schemes"):
-        measure_pairs(maps, schemes=["ud"])
+        measure_pairs(maps, schemes=["native"])
     with pytest.raises(ThresholdError):
         measure_pairs(maps, threshold="median")
 
@@ -162,7 +162,7 @@ def pair_rows(values):
             rows += [
                 {
                     "kind": "dependency",
-                    "scheme": "native",
+                    "scheme": "ud",
                     "threshold": "relative:0.4",
                     "relation": "amod",
                     "prompt_id": prompt,
@@ -241,7 +241,7 @@ def test_sizes_and_schemes_that_make_no_sense_are_named():
         measure_pairs(make_maps(), size="imag")
     with pytest.raises(ValueError, match=r"but got \(0, 6\)"):
         measure_pairs(make_maps(), size=(0, 6))
-    assert measure_pairs(make_maps(), schemes="native").equals(measure_pairs(make_maps()))
+    assert measure_pairs(make_maps(), schemes="ud").equals(measure_pairs(make_maps()))
 
 
 def test_groups_without_a_name_are_groups_too(pairs):

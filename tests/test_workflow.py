@@ -4,13 +4,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import spacy
 import torch
 from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
 from daam_syntax.drawing import DrawingSettings, generator_seed
-from daam_syntax.errors import FileError, ModelError, PromptError, ThresholdError
+from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
 from daam_syntax.maps import HeatMaps
 from daam_syntax.run_folder import RunFolder
 
@@ -30,12 +31,37 @@ def test_every_image_pair_and_word_is_there(run):
     assert [m.provenance["seed"] for m in analysis.maps] == [0, 1, 0, 1]
     assert list(analysis.pairs.columns) == list(PAIR_COLUMNS)
     assert list(analysis.words.columns) == list(WORD_COLUMNS)
-    edges = {m.prompt: len(m.sentence.edges["native"]) for m in analysis.maps}
+    edges = {m.prompt: len(m.sentence.edges["ud"]) for m in analysis.maps}
     found = analysis.pairs[analysis.pairs["kind"] == "dependency"].groupby("prompt").size()
     assert found.to_dict() == {prompt: 2 * n for prompt, n in edges.items()}
     assert len(analysis.words) == 2 * sum(len(ds.parse(p)) for p in edges)
     assert analysis.summary["relation"].iloc[0] == "unrelated"
     assert analysis.pairs["iou"].between(0, 1).all()
+
+
+def test_schemes_have_rows_of_their_own(run, emoji_pipe, tmp_path):
+    prompt = "a cat on a bed and a tree"
+    schemes = ["enhanced", "native"]
+    analysis = ds.analyze(prompt, emoji_pipe, steps=1, schemes=schemes, out=tmp_path)
+    edges = analysis.maps[0].sentence.edges
+    found = analysis.pairs[analysis.pairs["kind"] == "dependency"].groupby("scheme").size()
+    assert found.to_dict() == {scheme: len(edges[scheme]) for scheme in schemes}
+    assert {"nmod:on", "pobj"} <= set(analysis.pairs["relation"])
+    assert RunFolder(tmp_path).manifest()["schemes"] == schemes
+    with pytest.raises(ParserError, match="schemes native, ud, enhanced, but got 'stanford'"):
+        ds.analyze(prompt, emoji_pipe, schemes="stanford")
+
+
+def test_a_parser_without_universal_dependencies_is_told_before_drawing(emoji_pipe):
+    nlp = spacy.blank("de")
+    parser = nlp.add_pipe("parser")
+    for label in ("sb", "oa", "ROOT"):
+        parser.add_label(label)
+    nlp.initialize()
+    with pytest.raises(ParserError, match="have native; choose one of these schemes"):
+        ds.analyze("eine Katze", "no model is loaded", parser=nlp)
+    analysis = ds.analyze("eine Katze", emoji_pipe, steps=1, parser=nlp, schemes="native")
+    assert set(analysis.pairs["scheme"]) == {"native"}
 
 
 def test_an_analysis_shows_itself_briefly(run):

@@ -33,7 +33,7 @@ CONTROLS: Final[Mapping[str, str]] = {
 def shifted_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
-    scheme: str = "native",
+    scheme: str = "ud",
     n: int = 4,
     seed: int = 0,
     **options: Any,
@@ -86,7 +86,7 @@ def shifted_pairs(
 def cross_prompt_pairs(
     maps: Sequence[HeatMaps],
     *,
-    scheme: str = "native",
+    scheme: str = "ud",
     seed: int = 0,
     **options: Any,
 ) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def cross_prompt_pairs(
 def permuted_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
-    scheme: str = "native",
+    scheme: str = "ud",
     n: int = 4,
     seed: int = 0,
     **options: Any,

@@ -34,7 +34,7 @@ PAIR_COLUMNS: Final = {
     "image": "Running number of the image in the list that was measured",
     "seed": "Number of the seed; missing where it is not known",
     "kind": '"dependency", "unrelated" (the control), or another kind of `daam_syntax.analysis.CONTROLS`',
-    "scheme": "Whose edges: native (the parser's own), ud, enhanced",
+    "scheme": "Whose edges: ud (Universal Dependencies), enhanced (their graph), native (the parser's own)",
     "relation": 'Label of the edge; "unrelated" for the control',
     "head_index": "Index of the head in the parse (of an unrelated pair: the earlier word)",
     "dependent_index": "Index of the dependent (of an unrelated pair: the later word)",
@@ -70,7 +70,7 @@ class _Pair:
 def measure_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
-    schemes: str | Sequence[str] = ("native",),
+    schemes: str | Sequence[str] = ("ud",),
     threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
     measures: str | Iterable[str] = MEASURES,
     size: Size = "image",
@@ -83,7 +83,8 @@ def measure_pairs(
     maps
         The maps of one image, or of several.
     schemes
-        Whose edges; each scheme has rows of its own.
+        Whose edges: "ud", "enhanced", "native", or several of them; each scheme has rows of its own. Two words
+        that several edges of an enhanced graph join have a row for each.
     threshold
         Rule, or several rules, that make masks; each has rows of its own. See `parse_threshold`.
     measures
@@ -117,7 +118,7 @@ class PairOptions:
 
     def __init__(
         self,
-        schemes: str | Sequence[str] = ("native",),
+        schemes: str | Sequence[str] = ("ud",),
         threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
         measures: str | Iterable[str] = MEASURES,
         unrelated: bool = True,

@@ -13,7 +13,10 @@ from daam_syntax.maps import HeatMaps, Threshold
 
 
 def measure_tables(
-    maps: HeatMaps | Sequence[HeatMaps], *, threshold: str | Threshold = "relative:0.4"
+    maps: HeatMaps | Sequence[HeatMaps],
+    *,
+    schemes: str | Sequence[str] = ("ud",),
+    threshold: str | Threshold = "relative:0.4",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what `measure_pairs` and `word_table` give, upscaling every map once for both.
 
@@ -21,6 +24,8 @@ def measure_tables(
     ----------
     maps
         The maps of one image, or of several.
+    schemes
+        Whose edges, see `measure_pairs`.
     threshold
         Rule that makes masks of the maps.
 
@@ -33,8 +38,10 @@ def measure_tables(
     ------
     ThresholdError
         If there is no such rule.
+    ValueError
+        If a sentence has no such scheme.
     """
-    of_pairs, of_words = PairOptions(threshold=threshold), WordOptions(threshold)
+    of_pairs, of_words = PairOptions(schemes, threshold), WordOptions(threshold)
     pairs, words = [], []
     for batch in batches(maps):
         pairs.append(pair_rows(batch, of_pairs))

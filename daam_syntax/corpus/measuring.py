@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from daam_syntax.analysis import measure_pairs, word_table
-from daam_syntax.errors import ParserError
-from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
 
 
@@ -43,19 +41,3 @@ def measured(
         name: frame.assign(image=[numbers[number] for number in frame["image"]])
         for name, frame in frames.items()
     }
-
-
-def check_schemes(sentences: Iterable[Sentence], schemes: Sequence[str]) -> None:
-    """Check that all sentences have the edges that are to be measured.
-
-    Raises
-    ------
-    ParserError
-        If one has not.
-    """
-    for sentence in sentences:
-        for scheme in schemes:
-            try:
-                sentence.edges_of(scheme)
-            except ValueError as error:
-                raise ParserError(str(error)) from error

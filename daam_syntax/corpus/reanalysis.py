@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.corpus.folder import told
-from daam_syntax.corpus.measuring import check_schemes, measured
+from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.progress import show_progress
 from daam_syntax.corpus.table_files import Tables
 from daam_syntax.corpus.tables import from_frame, schema_of, with_identity
-from daam_syntax.language import Sentence, parse_many
+from daam_syntax.language import Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.whole_files import whole_file
 
@@ -69,11 +69,10 @@ def reanalyse(
     rules = run.settings.thresholds if threshold is None else threshold
     rules = [rules] if isinstance(rules, str) else list(rules)
     wanted = run.settings.schemes if schemes is None else schemes
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     sentences = run.sentences
     if parser is not None:
         sentences = tuple(parse_many([sentence.text for sentence in sentences], parser))
-    check_schemes(sentences, wanted)
+    wanted = list(check_schemes(wanted, sentences))
     more: dict[str, Any] = {"size": size, "unrelated": unrelated}
     if measures is not None:
         more["measures"] = [measures] if isinstance(measures, str) else list(measures)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from daam_syntax.corpus.batch_size import choose_batch_size
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
-from daam_syntax.corpus.measuring import check_schemes
 from daam_syntax.corpus.prompts import gather
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.sessions import Drawn, Session
@@ -18,7 +17,7 @@ from daam_syntax.corpus.settings import RunSettings, describe_model
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import PromptError
-from daam_syntax.language import parse_many
+from daam_syntax.language import check_schemes, parse_many
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import parse_threshold
 
@@ -40,7 +39,7 @@ def run(
     height: int | None = None,
     width: int | None = None,
     threshold: str | Sequence[str] = "relative:0.4",
-    schemes: str | Sequence[str] = ("native",),
+    schemes: str | Sequence[str] = ("ud",),
     parser: str | Language | None = None,
     map_size: int | None = None,
     keep_images: bool = True,
@@ -105,8 +104,7 @@ def run(
         raise PromptError(f"Expected at least one seed, but got {seeds}.")
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
     sentences = parse_many(texts, parser)
-    wanted_schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
-    check_schemes(sentences, wanted_schemes)
+    wanted_schemes = check_schemes(schemes, sentences)
     folder = CorpusFolder(out)
     with folder.locked():
         if isinstance(pipe, str | Path):

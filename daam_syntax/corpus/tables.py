@@ -91,11 +91,11 @@ def measured_schema(table: str) -> pa.Schema:
     So it does not depend on what happens to be missing in a shard, and follows the tables of `analysis`.
     """
     tokens = (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "b", "b", "NOUN", "NN", 2, 3))
-    sentence = Sentence("a b", tokens, {"native": (Edge(1, 0, "det"),)})
+    sentence = Sentence("a b", tokens, {"ud": (Edge(1, 0, "det"),)})
     values = xr.DataArray(np.ones((2, 1, 2), dtype=np.float32), dims=("token", "y", "x"))
     subwords = [Subword(1, "a", 0, 1), Subword(2, "b", 2, 3)]
     maps = HeatMaps(values, subwords, sentence, (1, 2), provenance={"seed": 0})
-    frame = measure_pairs(maps, schemes="native") if table == "pairs" else word_table(maps)
+    frame = measure_pairs(maps, schemes="ud") if table == "pairs" else word_table(maps)
     return pa.schema([(str(name), _type(frame[name])) for name in frame.columns])
 
 

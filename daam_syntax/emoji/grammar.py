@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from daam_syntax.emoji.vocabulary import BACKGROUNDS, CATEGORY_OF, VERB_FORMS
+from daam_syntax.language.enhanced import to_enhanced
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 
 PARSER_NAME: Final = "emoji grammar"
@@ -260,7 +261,7 @@ def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
     Returns
     -------
     sentence
-        The caption with basic UD edges under the scheme ``"ud"``.
+        The caption with its basic UD tree (scheme ``"ud"``) and that tree's enhanced graph (``"enhanced"``).
     refers
         Token index to the index of the object it is about (its noun, or an adjective or modifier of the
         noun), or to `BACKGROUND`. Words that refer to nothing visible are left out.
@@ -293,12 +294,14 @@ def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
             ]
             start = index[id(inner[0])] if inner else index[id(node)]
             phrases.append(Span(start, index[id(node)] + 1, index[id(node)]))
+    enhanced, roots = to_enhanced(tokens, edges)
     sentence = Sentence(
         text=text,
         tokens=tuple(tokens),
-        edges={"ud": tuple(edges)},
+        edges={"ud": tuple(edges), "enhanced": enhanced},
         noun_phrases=tuple(phrases),
         parser=PARSER_NAME,
+        root_indices={"enhanced": roots},
     )
     refers = {i: node.refers for i, node in enumerate(nodes) if node.refers is not None}
     return sentence, refers

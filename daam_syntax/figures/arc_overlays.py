@@ -29,7 +29,7 @@ def arcs_with_overlays(
     image: Image | np.ndarray,
     maps: HeatMaps,
     *,
-    scheme: str = "native",
+    scheme: str = "ud",
     vmax: float | None = None,
     colorbar: bool = True,
     ax: Axes | None = None,

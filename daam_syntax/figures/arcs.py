@@ -18,7 +18,7 @@ _UPRIGHT: Final = 16  # words that fit beside each other; more are turned
 
 
 def dependency_arcs(
-    sentence: Sentence, *, scheme: str = "native", ax: Axes | None = None, show_words: bool = True
+    sentence: Sentence, *, scheme: str = "ud", ax: Axes | None = None, show_words: bool = True
 ) -> Axes:
     """Draw one arc from each head to each of its dependents, labelled with the relation.
 

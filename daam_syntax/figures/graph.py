@@ -28,7 +28,7 @@ def dependency_graph(
     pairs: pd.DataFrame,
     *,
     measure: str = "iou",
-    scheme: str = "native",
+    scheme: str = "ud",
     vmax: float | None = None,
     colorbar: bool = True,
     ax: Axes | None = None,

@@ -25,7 +25,7 @@ def word_matrix(
     *,
     measure: str = "iou",
     threshold: str | Threshold = "relative:0.4",
-    scheme: str | None = "native",
+    scheme: str | None = "ud",
     vmax: float | None = None,
     colorbar: bool = True,
     ax: Axes | None = None,

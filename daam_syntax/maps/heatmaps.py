@@ -382,7 +382,7 @@ class HeatMaps:
             if any(self.words[i].status == "mapped" for i in range(span.start, span.end))
         ]
 
-    def subtree(self, word: int | str, scheme: str = "native") -> HeatMap:
+    def subtree(self, word: int | str, scheme: str = "ud") -> HeatMap:
         """Return the map of a word with everything that depends on it; see `phrase`."""
         return self.phrase(self.sentence.subtree(self.sentence.index(word), scheme))
 

@@ -1,0 +1,108 @@
+"""Two parses of one prompt, compared edge by edge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import pandas as pd
+
+from daam_syntax.language.sentence import Edge, Sentence
+
+COMPARISON_COLUMNS: Final = {
+    "change": '"added", "removed", "relabelled" (another relation) or "re-attached" (another head)',
+    "dependent": "Text of the dependent",
+    "head_a": "Text of its head in the first parse; missing where it is added",
+    "relation_a": "Relation in the first parse",
+    "head_b": "Text of its head in the second parse; missing where it is removed",
+    "relation_b": "Relation in the second parse",
+    "dependent_start": "Where the dependent begins, characters of the prompt",
+    "head_start_a": "Where its head in the first parse begins",
+    "head_start_b": "Where its head in the second parse begins",
+}
+"""Columns of the comparison of two parses and their meanings."""
+
+_Place = tuple[int, int]  # a word as the characters that it takes: the same in two tokenisations
+_Found = tuple[_Place, str]  # a head and the relation to it
+
+
+def compare_parses(a: Sentence, b: Sentence, *, scheme: str = "ud") -> pd.DataFrame:
+    """List the pairs that differ between two parses of the same prompt.
+
+    Words are matched by their characters, so that the parses may be tokenised differently: a word that only one of
+    them has comes with edges that are removed or added. Of a word with several heads, edges that both parses have
+    are set aside first, then those to the same head are taken together, then what is left in order.
+
+    Parameters
+    ----------
+    a, b
+        The parses, for instance of two parsers, or a given tree and a parsed one.
+    scheme
+        Whose edges.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per change with the columns of `COMPARISON_COLUMNS`, in the order of the dependents; empty if there is
+        none. A word that becomes a root loses its edge ("removed").
+
+    Raises
+    ------
+    ValueError
+        If the texts differ, or a parse lacks the scheme.
+    """
+    if a.text != b.text:
+        raise ValueError(f"Expected two parses of one prompt, but got {a.text!r} and {b.text!r}.")
+    before, after = _heads(a, scheme), _heads(b, scheme)
+    rows = []
+    for dependent in sorted({*before, *after}):
+        for old, new in _changes(before.get(dependent, []), after.get(dependent, [])):
+            rows.append(
+                {
+                    "change": _name(old, new),
+                    "dependent": a.text[slice(*dependent)],
+                    "head_a": a.text[slice(*old[0])] if old else None,
+                    "relation_a": old[1] if old else None,
+                    "head_b": a.text[slice(*new[0])] if new else None,
+                    "relation_b": new[1] if new else None,
+                    "dependent_start": dependent[0],
+                    "head_start_a": old[0][0] if old else None,
+                    "head_start_b": new[0][0] if new else None,
+                }
+            )
+    table = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+    return table.astype({name: "Int64" for name in COMPARISON_COLUMNS if "start" in name})
+
+
+def _heads(sentence: Sentence, scheme: str) -> dict[_Place, list[_Found]]:
+    def place(index: int) -> _Place:
+        return sentence[index].start, sentence[index].end
+
+    found: dict[_Place, list[_Found]] = {}
+    edges: tuple[Edge, ...] = sentence.edges_of(scheme)
+    for edge in edges:
+        found.setdefault(place(edge.dependent), []).append((place(edge.head), edge.relation))
+    return found
+
+
+def _changes(old: list[_Found], new: list[_Found]) -> list[tuple[_Found | None, _Found | None]]:
+    """Pair what a word's edges were with what they are, without those that stayed."""
+    lost = sorted((Counter(old) - Counter(new)).elements())
+    won = sorted((Counter(new) - Counter(old)).elements())
+    changes: list[tuple[_Found | None, _Found | None]] = []
+    for same_head in (True, False):
+        for before in list(lost):
+            match = next((now for now in won if not same_head or now[0] == before[0]), None)
+            if match is not None:
+                lost.remove(before)
+                won.remove(match)
+                changes.append((before, match))
+    return [*changes, *((before, None) for before in lost), *((None, now) for now in won)]
+
+
+def _name(old: _Found | None, new: _Found | None) -> str:
+    if old is None:
+        return "added"
+    if new is None:
+        return "removed"
+    return "relabelled" if old[0] == new[0] else "re-attached"

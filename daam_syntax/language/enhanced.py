@@ -1,0 +1,271 @@
+"""From a basic tree of Universal Dependencies to its enhanced graph.
+
+The enhancements are those of https://universaldependencies.org/u/overview/enhanced-syntax.html, but for the empty
+nodes of ellipsis, each where the basic tree makes it certain:
+
+- labels say how a dependent is marked: `nmod:of`, `obl:next_to`, `advcl:while`, `acl:to`, `conj:and`;
+- a conjunct has the head of the first conjunct, too, and the dependents that belong to the whole coordination;
+- in a relative clause the antecedent has the place of its pronoun, which becomes its `ref`;
+- the controlled or raised subject of an open complement is its `nsubj:xsubj`.
+
+The result is a graph: a word may have several heads, two words several edges, and edges may go round in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from daam_syntax.language.sentence import Edge, Token
+from daam_syntax.language.tree import Tree
+
+_MARKED: Final = ("nmod", "obl", "acl", "advcl")
+_SUBJECTS: Final = (
+    "nsubj",
+    "nsubj:pass",
+    "nsubj:outer",
+    "csubj",
+    "csubj:pass",
+    "csubj:outer",
+    "expl",
+)
+_CLAUSES: Final = ("acl", "acl:relcl", "advcl", "ccomp", "csubj", "parataxis")
+_OF_A_WHOLE_COORDINATION: Final = frozenset(
+    {
+        "obj",
+        "iobj",
+        "obl",
+        "nmod",
+        "acl",
+        "advcl",
+        "advmod",
+        "amod",
+        "nummod",
+        "xcomp",
+        "ccomp",
+        "case",
+        "compound",
+    }
+)
+_RELATIVE_PRONOUNS: Final = frozenset({"that", "which", "who", "whom", "whose"})
+_RELATIVE_ADVERBS: Final = frozenset({"where", "when", "why"})
+_SUBJECT_CONTROL: Final = frozenset({"promise"})
+
+
+def to_enhanced(
+    tokens: Sequence[Token], edges: Iterable[Edge]
+) -> tuple[tuple[Edge, ...], tuple[int, ...]]:
+    """Enhance a basic tree of Universal Dependencies.
+
+    Parameters
+    ----------
+    tokens
+        All tokens of the sentence, with lemmas.
+    edges
+        Its basic edges, one per token at most. The names of relative pronouns and the exceptions of control are
+        those of English; all else holds for any language.
+
+    Returns
+    -------
+    edges
+        The edges of the graph, in the order of dependents and heads.
+    roots
+        Indices of its roots: those of the tree, some of which may have a head in the graph.
+
+    Raises
+    ------
+    ValueError
+        If the edges are no tree.
+    """
+    tree = Tree(tokens, edges)
+    graph = _Graph(tree)
+    graph.label_basic_edges()
+    graph.share_heads()
+    graph.share_dependents()
+    graph.resolve_relative_clauses()
+    graph.add_controlled_subjects()
+    found = sorted(graph.edges, key=lambda e: (e.dependent, e.head, e.relation))
+    return tuple(found), tuple(i for i in tree if tree.heads[i] is None)
+
+
+class _Graph:
+    """The edges found so far, without repetition, in the order in which they were found."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.edges: dict[Edge, None] = {}
+
+    def add(self, head: int, dependent: int, relation: str) -> None:
+        if head != dependent:
+            self.edges[Edge(head, dependent, relation)] = None
+
+    def dependents(self, head: int, *relations: str) -> list[int]:
+        """Return the dependents of a word with one of these relations, whatever follows in the label."""
+        return [
+            e.dependent
+            for e in self.edges
+            if e.head == head
+            and any(e.relation == r or e.relation.startswith(f"{r}:") for r in relations)
+        ]
+
+    def label_basic_edges(self) -> None:
+        """Take the basic edges with fuller labels."""
+        for edge in self.tree.edges():
+            for label in self._labels(edge.relation, edge.dependent):
+                self.add(edge.head, edge.dependent, label)
+
+    def _labels(self, relation: str, word: int) -> list[str]:
+        """Add the lemmas of a word's case, mark or conjunction; several labels for "in and under the box"."""
+        if relation == "conj":
+            lemma = self._conjunction(word)
+            return [f"conj:{lemma}" if lemma else "conj"]
+        if relation not in _MARKED:
+            return [relation]
+        first = self.tree.heads[word] if self.tree.relations[word] == "conj" else None
+        markers = self._markers(relation, word)
+        if not markers and first is not None:  # "on the bed and the chair"
+            markers = self._markers(relation, first)
+        return [f"{relation}:{marker}" for marker in markers] or [relation]
+
+    def _markers(self, relation: str, word: int) -> list[str]:
+        wanted = ("mark", "case") if relation in ("acl", "advcl") else ("case",)
+        heads = self.tree.children(word, *wanted)
+        lemmas = [lemma for head in heads if (lemma := self._lemma(head))]
+        if not lemmas:
+            return []
+        conjoined = [self._lemma(i) for head in heads for i in self.tree.children(head, "conj")]
+        return ["_".join(lemmas), *filter(None, conjoined)]
+
+    def _lemma(self, word: int) -> str:
+        """Return the lemma of a function word, all of it where it is a fixed expression; "" for a sign."""
+        parts = [word, *self.tree.children(word, "fixed")]
+        tokens = [self.tree.tokens[i] for i in parts]
+        if len(tokens) == 1:
+            lemma = "and" if tokens[0].text == "&" else (tokens[0].lemma or tokens[0].text)
+        else:
+            lemma = "_".join(token.text for token in tokens)  # "according to", not "accord to"
+        return lemma.lower() if lemma.replace("_", "").isalpha() else ""
+
+    def _conjunction(self, conjunct: int) -> str:
+        """Return the conjunction before a conjunct, else the next one in its list: "a cat, a dog and an owl"."""
+        first = self.tree.heads[conjunct]
+        assert first is not None
+        for word in self.tree.children(first, "conj"):
+            conjunctions = self.tree.children(word, "cc")
+            if word >= conjunct and conjunctions:
+                return self._lemma(conjunctions[0])
+        return ""
+
+    def share_heads(self) -> None:
+        """Give each conjunct the head of the first one."""
+        for first, conjuncts in self._coordinations():
+            head, relation = self.tree.heads[first], self.tree.relations[first]
+            if head is None or relation == "conj":
+                continue
+            for conjunct in conjuncts:
+                for label in self._labels(relation, conjunct):
+                    self.add(head, conjunct, label)
+
+    def share_dependents(self) -> None:
+        """Give conjuncts what modifies the coordination as a whole.
+
+        A dependent of the first conjunct that stands after the last one modifies them all: the basic tree has no other
+        way to say so. One that stands before may be the first conjunct's alone ("old men and women"), but
+        for the subject of a predicate that has none of its own.
+        """
+        for first, conjuncts in self._coordinations():
+            subjects = [e for e in self.edges if e.head == first and e.relation in _SUBJECTS]
+            after = [
+                e
+                for e in self.edges
+                if e.head == first
+                and e.dependent > self.tree.below(conjuncts[-1])[-1]
+                and e.relation.split(":")[0] in _OF_A_WHOLE_COORDINATION
+            ]
+            for conjunct in conjuncts:
+                if not self.dependents(conjunct, *_SUBJECTS) and self._can_share_subject(conjunct):
+                    for edge in subjects:
+                        self.add(conjunct, edge.dependent, self._voice(edge, conjunct))
+                for edge in after:
+                    taken = edge.relation == "obj" and self.dependents(conjunct, "obj")
+                    if not taken:
+                        self.add(conjunct, edge.dependent, edge.relation)
+
+    def _coordinations(self) -> Iterator[tuple[int, list[int]]]:
+        for first in self.tree:
+            conjuncts = [i for i in self.tree.children(first, "conj") if i > first]
+            if conjuncts:
+                yield first, conjuncts
+
+    def _can_share_subject(self, conjunct: int) -> bool:
+        """Whether a conjunct is a bare predicate beside the first, no clause with a mark of its own."""
+        return not self.tree.children(conjunct, "mark")
+
+    def _voice(self, subject: Edge, predicate: int) -> str:
+        """Return a subject's relation to a predicate that may be passive where the first conjunct is not."""
+        helpers = self.tree.children(predicate, "aux", "aux:pass", "cop")
+        same_form = self.tree.tokens[predicate].tag == self.tree.tokens[subject.head].tag
+        if subject.relation == "expl" or (same_form and not helpers):  # "is chased and eaten"
+            return subject.relation
+        kind = subject.relation.split(":")[0]
+        return f"{kind}:pass" if self.tree.children(predicate, "aux:pass") else kind
+
+    def resolve_relative_clauses(self) -> None:
+        """Put the antecedent in the place of its relative pronoun, and make the pronoun its `ref`."""
+        for noun, verb in [(e.head, e.dependent) for e in self.edges if e.relation == "acl:relcl"]:
+            pronoun = self._relative_word(verb)
+            if pronoun is None:
+                self._resolve_stranded(noun, verb)
+                continue
+            for edge in [e for e in self.edges if e.dependent == pronoun and e.relation != "ref"]:
+                adverb = (
+                    edge.relation == "advmod"
+                )  # "the house where he lives": no noun is an advmod
+                self.add(edge.head, noun, "obl" if adverb else edge.relation)
+        for edge in [e for e in self.edges if e.relation == "acl:relcl"]:
+            pronoun = self._relative_word(edge.dependent)
+            if pronoun is not None and pronoun != edge.head:
+                for old in [
+                    e for e in self.edges if e.dependent == pronoun and e.relation != "ref"
+                ]:
+                    del self.edges[old]
+                self.add(edge.head, pronoun, "ref")
+
+    def _relative_word(self, verb: int) -> int | None:
+        """Return the pronoun or adverb that stands in a relative clause for its antecedent."""
+        inside = [verb]
+        for word in inside:
+            inside += [
+                i for i in self.tree.children(word) if self.tree.relations[i] not in _CLAUSES
+            ]
+        for word in sorted(inside):
+            token, relation = self.tree.tokens[word], self.tree.relations[word]
+            if word >= verb:
+                return None
+            form = token.text.lower()
+            pronoun = form in _RELATIVE_PRONOUNS and relation not in ("mark", "det")
+            if pronoun or (form in _RELATIVE_ADVERBS and relation == "advmod"):
+                return word
+        return None
+
+    def _resolve_stranded(self, noun: int, verb: int) -> None:
+        """Give a preposition without an object its antecedent: "the boy she talked to"."""
+        for word in self.tree.children(verb, "obl"):
+            if self.tree.tokens[word].pos == "ADP" and not self.tree.children(word, "case"):
+                lemma = self._lemma(word)
+                self.add(verb, noun, f"obl:{lemma}" if lemma else "obl")
+
+    def add_controlled_subjects(self) -> None:
+        """Give an open complement its subject: the object of the verb above, else that verb's own subject."""
+        for edge in [e for e in self.edges if e.relation == "xcomp"]:
+            verb, complement = edge.head, edge.dependent
+            token = self.tree.tokens[verb]
+            certain = token.pos == "VERB" and token.lemma != "be"
+            if not certain or self.dependents(complement, "nsubj", "csubj"):
+                continue
+            objects = self.dependents(verb, "obj") or self.dependents(verb, "iobj")
+            if token.lemma in _SUBJECT_CONTROL:
+                objects = []
+            passive = ":pass" if self.tree.children(complement, "aux:pass") else ""
+            for subject in objects or self.dependents(verb, "nsubj"):
+                self.add(complement, subject, f"nsubj{passive}:xsubj")

@@ -1,0 +1,153 @@
+import pytest
+
+from daam_syntax.errors import FileError
+from daam_syntax.language import Edge, conllu, parse
+
+PLAIN = """# text = A cat, sleeping.
+1	A	a	DET	DT	Definite=Ind	2	det	_	_
+2	cat	cat	NOUN	NN	_	0	root	_	SpaceAfter=No
+3	,	,	PUNCT	,	_	4	punct	_	_
+4	sleeping	sleep	VERB	VBG	_	2	acl	_	SpaceAfter=No
+5	.	.	PUNCT	.	_	2	punct	_	SpaceAfter=No
+
+"""
+
+SPANISH = """1-2	vámonos	_	_	_	_	_	_	_	_
+1	vamos	ir	VERB	_	_	0	root	0:root	_
+2	nos	nosotros	PRON	_	_	1	obj	1:obj	_
+3-4	al	_	_	_	_	_	_	_	_
+3	a	a	ADP	_	_	5	case	5:case	_
+4	el	el	DET	_	_	5	det	5:det	_
+5	mar	mar	NOUN	_	_	1	obl	1:obl:a	SpacesAfter=\\s\\n
+6-7	don't	_	_	_	_	_	_	_	SpaceAfter=No
+6	do	do	AUX	_	_	1	dep	1:dep	_
+7	n't	not	PART	_	_	1	dep	1:dep	_
+"""
+
+ELLIPSIS = """# text = Ann eats pears, Bob figs
+1	Ann	Ann	PROPN	_	_	2	nsubj	2:nsubj	_
+2	eats	eat	VERB	_	_	0	root	0:root	_
+3	pears	pear	NOUN	_	_	2	obj	2:obj	SpaceAfter=No
+4	,	,	PUNCT	_	_	5	punct	5.1:punct	_
+5	Bob	Bob	PROPN	_	_	2	conj	5.1:nsubj	_
+5.1	eats	eat	VERB	_	_	_	_	2:conj	CopyOf=2
+6	figs	fig	NOUN	_	_	5	orphan	5.1:obj	_
+"""
+
+
+def test_a_sentence_with_its_offsets_and_schemes():
+    (sentence,) = conllu.loads(PLAIN)
+    assert sentence.text == "A cat, sleeping."
+    assert [(t.start, t.end, t.lemma, t.pos, t.tag) for t in sentence.tokens][1] == (
+        2,
+        5,
+        "cat",
+        "NOUN",
+        "NN",
+    )
+    assert sentence.edges["ud"] == sentence.edges["native"]
+    assert Edge(1, 3, "acl") in sentence.edges["enhanced"]  # made from the tree
+    assert sentence.roots("ud") == sentence.roots("enhanced") == (1,)
+
+
+def test_without_a_comment_the_text_follows_the_spacing():
+    lines = [line for line in PLAIN.splitlines() if not line.startswith("#")]
+    assert conllu.loads("\n".join(lines))[0].text == "A cat, sleeping."
+
+
+def test_words_of_a_multiword_token_share_its_characters_unless_written_out():
+    (sentence,) = conllu.loads(SPANISH)
+    assert sentence.text == "vámonos al mar \ndon't"
+    assert sentence.words == ("vámonos", "vámonos", "al", "al", "mar", "do", "n't")
+    assert [sentence[i].lemma for i in (2, 3)] == ["a", "el"]
+    assert (sentence[5].end, sentence[6].start) == (18, 18)
+    assert Edge(0, 4, "obl:a") in sentence.edges["enhanced"]
+
+
+def test_edges_through_empty_nodes_become_one():
+    (sentence,) = conllu.loads(ELLIPSIS)
+    enhanced = {(e.head, e.dependent, e.relation) for e in sentence.edges["enhanced"]}
+    assert {(1, 4, "conj>nsubj"), (1, 5, "conj>obj"), (1, 3, "conj>punct")} <= enhanced
+    assert sentence.roots("enhanced") == (1,)
+
+
+@pytest.mark.parametrize("text", [PLAIN, SPANISH, ELLIPSIS, PLAIN + SPANISH])
+def test_reading_what_was_written_gives_the_same(text):
+    once = conllu.loads(text)
+    again = conllu.loads(conllu.dumps(once))
+    assert [(s.text, s.tokens, s.edges, s.root_indices) for s in again] == [
+        (s.text, s.tokens, s.edges, s.root_indices) for s in once
+    ]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red cat that sleeps, and a dog",
+        " a cat\n on  a\tbed ",
+        "a | b\\c 東京 😀 <b>owl</b>",
+        "A cat sits. A dog runs!",
+    ],
+)
+def test_parses_survive_a_file(tmp_path, prompt):
+    sentence = parse(prompt)
+    path = tmp_path / "parses.conllu"
+    conllu.write([sentence], path)
+    (read,) = conllu.read(path)
+    assert read.text == prompt
+    words = [t for t in sentence.tokens if t.text.strip()]
+    assert [(t.text, t.start, t.lemma, t.pos, t.tag) for t in read.tokens] == [
+        (t.text, t.start, t.lemma, t.pos, t.tag) for t in words
+    ]
+    place = {t.index: i for i, t in enumerate(words)}
+    for scheme in ("ud", "enhanced"):
+        expected = {(place[e.head], place[e.dependent], e.relation) for e in sentence.edges[scheme]}
+        assert {(e.head, e.dependent, e.relation) for e in read.edges[scheme]} == expected
+        assert read.roots(scheme) == tuple(place[i] for i in sentence.roots(scheme))
+    assert read.parser == sentence.parser
+
+
+def test_other_labels_stay_native():
+    (sentence,) = conllu.loads(PLAIN.replace("acl", "partmod"))
+    assert list(sentence.edges) == ["native"]
+    with pytest.raises(ValueError, match="schemes"):
+        conllu.dumps([sentence])
+
+
+def test_all_problems_are_listed_with_their_lines(tmp_path):
+    path = tmp_path / "bad.conllu"
+    broken = PLAIN.replace("\t4\tpunct", "\tfour\tpunct").replace("DT\tDefinite=Ind", "DT")
+    path.write_text(broken + PLAIN.replace("\t4\tpunct", "\t9\tpunct"), encoding="utf-8")
+    with pytest.raises(FileError) as error:
+        conllu.read(path)
+    message = str(error.value)
+    assert str(path) in message
+    for part in (
+        "line 2 has 9 columns",
+        "line 4: Failed parsing field 'head'",
+        "line 11: word 3 has head 9",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "there is none"),
+        (PLAIN.replace("A cat, sl", "A dog, sl"), r"'cat' \(line 3\) does not come next"),
+        (PLAIN.replace("\n2\t", "\n7\t"), "not numbered"),
+        (PLAIN.replace("0\troot", "4\tdep"), "is below itself"),
+        (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in its DEPS is no word"),
+    ],
+)
+def test_what_is_wrong_is_said(text, problem):
+    with pytest.raises(FileError, match=problem):
+        conllu.loads(text)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(FileError, match="cannot be read"):
+        conllu.read(tmp_path / "none.conllu")
+    (tmp_path / "latin.conllu").write_bytes(b"caf\xe9")
+    with pytest.raises(FileError, match="byte 3"):
+        conllu.read(tmp_path / "latin.conllu")
