@@ -255,6 +255,50 @@ def plan(
     typer.echo(str(calculate(len(texts), seeds, pilot, rate=rate, workers=workers)))
 
 
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="Which study; an unknown name lists them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report, tables and figures.")],
+    model: Annotated[
+        str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")
+    ] = "emoji",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="Prompts, one a line [default: the study's own, for the emoji model]."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Denoising steps [default: the study's].")
+    ] = None,
+) -> None:
+    """Run a study: draw, measure, infer, and write a report with tables and figures."""
+    import matplotlib
+
+    from daam_syntax.language import read_prompts
+    from daam_syntax.loading import load_pipeline
+    from daam_syntax.studies import load_study
+
+    run = load_study(name).run  # before the model is loaded, which may take long
+    options = {
+        "prompts": read_prompts(prompts) if prompts else None,
+        "seeds": seeds,
+        "steps": steps,
+    }
+    _quiet_libraries()
+    matplotlib.use("Agg")
+    pipe = load_pipeline(model)
+    pipe.set_progress_bar_config(disable=True)
+    given = {key: value for key, value in options.items() if value is not None}
+    result = run(pipe, **given, progress=sys.stderr.isatty())
+    report = result.write(out)
+    typer.echo(f"{result.title}\n")
+    for finding in result.findings:
+        typer.echo(f"- {finding}")
+    typer.echo(f"\nThe report is {report}")
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on stderr and a non-zero exit."""
     try:

@@ -59,3 +59,7 @@ class MemoryLimitError(TraceError):
         super().__init__(message)
         self.predicted_bytes = predicted_bytes
         self.max_bytes = max_bytes
+
+
+class StudyError(DaamSyntaxError, ValueError):
+    """A study that does not exist, or whose prompts do not suit it."""

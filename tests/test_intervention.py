@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from family_pipelines import make_flux
@@ -212,6 +213,23 @@ def test_other_images_and_unconditional_rows_stay_the_same_to_the_bit(sd):
     assert same == [True] * 4 + [True, False, False, True]
 
 
+def test_a_region(sd):
+    """In the left third of the picture, which on a grid of 9 x 13 is 4 columns and a third."""
+    where = np.zeros((72, 104), dtype=bool)
+    where[:, :35] = True
+    chosen = {117: (9, 13, 4), 35: (5, 7, 2), 12: (3, 4, 1)}  # of each number of pixels
+
+    def change(place, weights, values):
+        height, width, n = chosen[weights.shape[2]]
+        left = torch.arange(height * width) % width < n
+        weights[1][:, left, 2:4] = 0
+        return weights @ values
+
+    by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd))
+    result = edited(sd, Edit((1,), renormalise=False, where=where))
+    assert_is_nearer(result, by_hand, draw(sd))
+
+
 def test_each_prompt_has_its_own_keys(sd):
     """Word 1 is "strawberry" of one prompt, "red" of the other."""
 
@@ -314,7 +332,7 @@ def test_nested_interventions_are_refused(sd):
         ({"words": (1,), "scale": float("nan")}, "scale"),
         ({"words": (1,), "steps": slice(0.5, 1.5)}, "fractions"),
         ({"words": (1,), "steps": (-1,)}, "numbers from 0"),
-        ({"words": (1,), "steps": slice(3, 3)}, "not empty"),
+        ({"words": (1,), "where": np.ones(4, dtype=bool)}, r"mask of bool.*\(4,\)"),
     ],
 )
 def test_impossible_edits(options, message):

@@ -41,6 +41,8 @@ class Site:
         Number of the step, from 0: a step is a call of the denoiser with the prompts.
     progress
         Share of the drawing's steps that are over; NaN if it is not known how many there will be.
+    timestep
+        The timestep.
     rows
         The rows of the batch that are drawn from the prompts, one per image.
     splits
@@ -53,6 +55,7 @@ class Site:
     drawing: Drawing
     step: int
     progress: float
+    timestep: float
     rows: slice
     splits: tuple[Split, ...]
 
@@ -199,11 +202,11 @@ class Follower(Recorder):
                 split[self._rows] if isinstance(split, list) else [split] * drawing.n_images
             )
             grid = self._grid(path, splits[0].pixels.stop - splits[0].pixels.start)
-        site = Site(path, grid, drawing, self._step, self._progress(), self._rows, splits)
+        site = Site(
+            path, grid, drawing, self._step, self._progress(), self._timestep, self._rows, splits
+        )
         return self._respond(site, call, value, output)
 
     def _progress(self) -> float:
-        timesteps = getattr(getattr(self._pipe, "scheduler", None), "timesteps", None)
-        if timesteps is None:
-            return math.nan
-        return self._step / len(timesteps[: getattr(self._pipe, "_num_timesteps", None)])
+        expected = self._drawing().expected
+        return self._step / len(expected) if expected else math.nan

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from daam_syntax.attention.accumulate import LayerSelection, layer_selector
 from daam_syntax.attention.drawings import Drawing
@@ -17,10 +21,10 @@ from daam_syntax.attention.following import Follower, Site
 from daam_syntax.attention.probabilities import AttentionCall
 from daam_syntax.attention.provenance import INTERVENTIONS
 from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
-from daam_syntax.attention.steps import StepSelection, step_selector
 from daam_syntax.attention.weights import replace_weights, scaled_columns
 from daam_syntax.errors import TraceError, WordError
 from daam_syntax.language import Sentence
+from daam_syntax.maps.selection import StepSelection, step_selector
 from daam_syntax.maps.subwords import align
 
 
@@ -54,6 +58,9 @@ class Edit:
         In which heads; None for all. A layer that has none of them is left alone.
     images
         For which images of a call of the pipeline, in its order; None for all.
+    where
+        In which pixels: a mask of the picture, bool, shape (y, x) in any resolution. On a layer's grid, a cell counts
+        if at least half of it lies in the mask. None for all. Comparisons of edits leave it out.
 
     Raises
     ------
@@ -69,6 +76,7 @@ class Edit:
     layers: LayerSelection = None
     heads: tuple[int, ...] | None = None
     images: tuple[int, ...] | None = None
+    where: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.words, int | str):
@@ -81,6 +89,11 @@ class Edit:
             raise ValueError("Expected at least one word to edit, but got none.")
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ValueError(f"Expected a scale of 0 or more, but got {self.scale}.")
+        if self.where is not None and (self.where.ndim != 2 or self.where.dtype != bool):
+            raise ValueError(
+                f"Expected a mask of bool of shape (y, x), but got {self.where.dtype} of shape "
+                f"{self.where.shape}."
+            )
         step_selector(self.steps)
 
     def with_equal_mass(self, paid_by: Sequence[int | str] | Literal["others"] = "others") -> Edit:
@@ -124,6 +137,7 @@ class Edit:
             "layers": None if self.layers is None else str(self.layers),
             "heads": None if self.heads is None else list(self.heads),
             "images": None if self.images is None else list(self.images),
+            "where": None if self.where is None else f"{self.where.mean():.3f} of the picture",
         }
 
 
@@ -231,7 +245,7 @@ class Intervention:
 
             def change(weights: Tensor, part: slice, image: int = image, own: Any = own) -> Tensor:
                 for place in own:
-                    weights = place.change(weights, image, site)
+                    weights = place.change(weights, image, site, part)
                 return weights
 
             replace_weights(call, value, output, site.rows.start + image, split.pixels, change)
@@ -266,15 +280,15 @@ class _Place:
         """Whether the edit applies at a call; if so, it counts as used."""
         if site.grid is None or not self._selects_layer(site.path, site.grid):
             return False
-        if not self._selects_step(site.step, site.progress):
+        if not self._selects_step(site.step, site.progress, site.timestep):
             return False
         if self.edit.heads is not None and not self._heads(n_heads):
             return False
         self.is_used = True
         return True
 
-    def change(self, weights: Tensor, image: int, site: Site) -> Tensor:
-        """Apply the edit to weights, *shape* (head, query, key)."""
+    def change(self, weights: Tensor, image: int, site: Site, part: slice) -> Tensor:
+        """Apply the edit to weights of some queries, *shape* (head, query, key)."""
         text, edit = site.splits[image].text, self.edit
         columns = [text.start + key for key in self.keys[image]]
         payers = self._payers[image]
@@ -284,11 +298,23 @@ class _Place:
         elif edit.paid_by == "others":
             paid_by = [key for key in range(weights.shape[-1]) if key not in columns]
         heads = list(range(weights.shape[0])) if edit.heads is None else self._heads(len(weights))
+        queries = self._queries(site, image, part, weights.device)
+        chosen = weights[heads][:, queries]
         edited = weights.clone()
-        edited[heads] = scaled_columns(
-            weights[heads], columns, edit.scale, paid_by=paid_by, renormalise=edit.renormalise
+        edited[torch.tensor(heads)[:, None], queries] = scaled_columns(
+            chosen, columns, edit.scale, paid_by=paid_by, renormalise=edit.renormalise
         )
         return edited
+
+    def _queries(self, site: Site, image: int, part: slice, device: torch.device) -> Tensor:
+        """Return which of the queries of a part are edited, their numbers in it."""
+        if self.edit.where is None:
+            return torch.arange(part.stop - part.start, device=device)
+        assert site.grid is not None, "edits fit calls with a grid only"
+        mask = torch.from_numpy(self.edit.where).float()
+        cells = adaptive_avg_pool2d(mask[None], site.grid).flatten() >= 0.5
+        first = part.start - site.splits[image].pixels.start
+        return cells[first : first + part.stop - part.start].nonzero().flatten().to(device)
 
     def _heads(self, n_heads: int) -> list[int]:
         return [head for head in self.edit.heads or () if 0 <= head < n_heads]

@@ -20,10 +20,10 @@ from daam_syntax.attention.following import Follower, Site
 from daam_syntax.attention.probabilities import AttentionCall
 from daam_syntax.attention.provenance import INTERVENTIONS
 from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
-from daam_syntax.attention.steps import StepSelection, step_selector
 from daam_syntax.attention.weights import attention_weights, normalised, replace_weights
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
+from daam_syntax.maps.selection import StepSelection, step_selector
 from daam_syntax.maps.subwords import align
 
 
@@ -111,7 +111,7 @@ class AttentionRecording:
         self._recorded.drawing = drawing
 
     def _respond(self, site: Site, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
-        if self._selects_step(site.step, site.progress):
+        if self._selects_step(site.step, site.progress, site.timestep):
             _refuse_joint(site, call)
             self._recorded.calls[site.path, site.step] = _rows(call, site.rows)
         return output
@@ -270,7 +270,7 @@ class AttentionReuse:
 
     def _respond(self, site: Site, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
         selects = self._in_cross if site.splits else self._in_self
-        if not selects(site.step, site.progress):
+        if not selects(site.step, site.progress, site.timestep):
             return output
         _refuse_joint(site, call)
         source = self._call_of(site, call)

@@ -1,0 +1,346 @@
+"""Studies, end to end with tiny settings on the embedded model, and their computations on made-up numbers."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from examples import make_sentence
+
+from daam_syntax.analysis import Estimate, estimate_mean
+from daam_syntax.errors import StudyError
+from daam_syntax.language import parse
+from daam_syntax.studies import (
+    STUDIES,
+    adjectives,
+    intervention,
+    load_study,
+    retrieval,
+    run_study,
+    sanity,
+)
+from daam_syntax.studies.common import finding, inside_and_outside
+
+CATS = "a red cat and a blue car"
+OWLS = "a small owl on a green bed"
+TINY = {"seeds": 1, "steps": 2}
+
+
+@pytest.fixture(scope="module")
+def result(emoji_pipe):
+    return run_study("intervention", emoji_pipe, prompts=[CATS, OWLS], shares=(0.25, 0.75), **TINY)
+
+
+def test_every_study_has_what_the_registry_promises():
+    for name in STUDIES:
+        study = load_study(name)
+        assert study.TITLE
+        assert study.QUESTION.endswith("?")
+        assert len(study.PROMPTS) == len(set(study.PROMPTS)) >= 5
+
+
+def test_an_unknown_study_lists_the_known_ones():
+    with pytest.raises(StudyError, match=r"intervention.*'nothing'"):
+        load_study("nothing")
+
+
+def test_intervention_end_to_end(result):
+    changes = result.tables["changes"]
+    assert list(changes.groupby(["prompt", "word"], sort=False).groups) == [
+        (CATS, "cat"),
+        (CATS, "car"),
+        (OWLS, "owl"),
+        (OWLS, "bed"),
+    ]
+    assert set(changes["condition"]) == {"delete", "equal mass", "random word"}
+    assert (changes["whole"] > 0).all()
+    weighted = changes["inside"] * changes["area"] + changes["outside"] * (1 - changes["area"])
+    np.testing.assert_allclose(weighted, changes["whole"], rtol=1e-6)
+    random = changes[changes["condition"] == "random word"]
+    assert (random["edited"] != random["word"]).all()
+    curves = result.tables["curves"]
+    deleted = changes[changes["condition"] == "delete"].set_index(["image", "word"])["whole"]
+    ends = curves[curves["share"] == 1].set_index(["image", "word"])["change"]
+    assert (ends == deleted.reindex(ends.index)).all()
+    assert (curves[curves["share"] == 0]["change"] == 0).all()
+    assert result.prompts == (CATS, OWLS)
+    assert result.provenance["steps"] == 2
+
+
+def test_insertion_is_deletion_read_backwards(result):
+    means = result.tables["curve_means"].set_index(["kind", "curve", "share"])["mean"]
+    most, least, _ = intervention.ORDERS
+    assert means["insertion", most, 0.25] == means["deletion", least, 0.75]
+    assert means["insertion", least, 0.25] == means["deletion", most, 0.75]
+
+
+def test_a_result_is_written_whole(result, tmp_path):
+    report = result.write(tmp_path / "new" / "folder")
+    folder = report.parent
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "report.html",
+        "study.json",
+        *(f"{table}.{kind}" for table in result.tables for kind in ("csv", "tex")),
+        *(f"{figure}.{kind}" for figure in result.figures for kind in ("png", "pdf")),
+    }
+    page = report.read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == len(result.figures)
+    for finding_ in result.findings:
+        assert finding_.replace("'", "&#39;") in page
+    assert CATS in page
+    header = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    assert header["prompts"] == [CATS, OWLS]
+    assert header["provenance"]["model"] == "emoji"
+    changes = pd.read_csv(folder / "changes.csv")
+    assert len(changes) == len(result.tables["changes"])
+
+
+def test_prompts_that_do_not_suit_are_refused(emoji_pipe):
+    with pytest.raises(StudyError, match="word to delete"):
+        run_study("intervention", emoji_pipe, prompts="quickly", **TINY)
+
+
+def test_the_command_line(tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text(OWLS + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "daam_syntax.cli", "study"]
+    unknown = subprocess.run(
+        [*command, "nothing", "--out", "x"], capture_output=True, text=True, check=False
+    )
+    assert unknown.returncode == 1
+    assert "intervention" in unknown.stderr
+    options = ["--out", tmp_path / "out", "--prompts", prompts, "--seeds", "1", "--steps", "1"]
+    done = subprocess.run(
+        [*command, "retrieval", *map(str, options)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "n = 1 prompt, 1 image" in done.stdout
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_inside_and_outside():
+    change = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.5]])
+    mask = np.array([[True, True, False], [False, False, False]])
+    found = inside_and_outside(change, mask)
+    assert found == {
+        "inside": 2.0,
+        "outside": 0.125,
+        "difference": 1.875,
+        "whole": 0.75,
+        "area": pytest.approx(1 / 3),
+        "reason": "",
+    }
+    empty = inside_and_outside(change, np.zeros_like(mask))
+    assert np.isnan(empty["inside"])
+    assert "empty" in empty["reason"]
+
+
+def test_ranked_masks():
+    values = np.array([[0.1, 0.9, 0.3], [0.8, 0.2, 0.7]])
+    masks = intervention.ranked_masks(values, 0.5, seed=0)
+    most, least, random = (masks[order] for order in intervention.ORDERS)
+    assert most.tolist() == [[False, True, False], [True, False, True]]
+    assert (least == ~most).all()
+    assert random.sum() == 3
+    assert (random == intervention.ranked_masks(values, 0.5, seed=0)["random"]).all()
+
+
+@pytest.fixture(scope="module")
+def swaps(emoji_pipe):
+    return run_study("adjectives", emoji_pipe, prompts=[CATS, OWLS], **TINY)
+
+
+def test_adjectives_end_to_end(swaps):
+    maps = swaps.tables["maps"]
+    pairs = [("red", "cat"), ("blue", "car"), ("small", "owl"), ("green", "bed")]
+    assert list(zip(maps["adjective"], maps["noun"], strict=True)) == pairs
+    shares = maps[["on_noun", "on_other_noun"]].sum(axis=1)
+    assert shares.between(0, 1 + 1e-6).all()
+    words = swaps.tables["words"]
+    assert words["role"].tolist() == ["adjective", "noun"] * 4
+    assert words["effective_area"].between(0, 1).all()
+    swapped = swaps.tables["swaps"]
+    assert "small" not in set(swapped["adjective"])  # no colour
+    assert set(swapped["condition"]) == {"layout held fixed", "new layout"}
+    colours = swaps.tables["colours"]
+    assert len(colours) == 3 * 3 * 2  # swaps x pictures x roles
+    assert (colours["old_colour"].isna() == (colours["reason"] != "")).all()
+    assert len(swaps.tables["estimates"]) == len(swaps.findings) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "adjective", "expected"),
+    [
+        ("a red car and a blue red house", 1, "a green car and a blue red house"),
+        ("a red owl", 1, "an orange owl"),
+        ("An orange owl", 1, "A red owl"),
+        ("the red owl", 1, "the orange owl"),
+        ("a small owl", 1, None),
+    ],
+)
+def test_swapped(text, adjective, expected):
+    colours = ("orange", "red") if "blue" not in text else ("red", "blue", "green")
+    swap = adjectives.swapped(make_sentence(text, edges=()), adjective, colours)
+    assert (swap.prompt if swap else None) == expected
+
+
+def test_no_swap_where_all_others_are_there():
+    sentence = make_sentence("a red owl and a blue car", edges=())
+    assert adjectives.swapped(sentence, 1, ("red", "blue")) is None
+
+
+def test_where_an_adjective_lies():
+    """Of 10, 4 lie on the noun's two pixels and 3 on the other noun's one, of eight in all."""
+    values = np.array([[2.0, 2, 1, 1], [3, 1, 0, 0]])
+    own = np.zeros((2, 4), bool)
+    own[0, :2] = True
+    other = np.zeros((2, 4), bool)
+    other[1, 0] = True
+    found = adjectives._where_it_lies(values, own, other)
+    assert found == pytest.approx(
+        {
+            "on_noun": 0.4,
+            "noun_area": 0.25,
+            "outside_noun": 0.6,
+            "on_other_noun": 0.3,
+            "other_noun_area": 0.125,
+            "excess_on_noun": 0.15,
+            "excess_on_other_noun": 0.175,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def memory(emoji_pipe):
+    return run_study("retrieval", emoji_pipe, prompts=[CATS, OWLS], **TINY)
+
+
+def test_retrieval_end_to_end(memory):
+    heads = memory.tables["heads"]
+    groups = [group for group in retrieval.GROUPS if group in heads]
+    assert groups == ["start", "content", "function", "end", "padding"]
+    np.testing.assert_allclose(heads[groups].sum(axis=1), 1, atol=1e-5)
+    assert heads["slots"].between(1, heads["n_keys"]).all()
+    assert (heads["entropy"] <= np.log(heads["slots"]) + 1e-6).all()  # Jensen's inequality
+    n_layers = heads["layer"].nunique()
+    assert len(heads) == 2 * 2 * n_layers * 4  # images x steps x layers x heads
+    words = memory.tables["words"]
+    cats = words[words["prompt"] == CATS]
+    assert cats.groupby("word_index")["word"].first().tolist() == CATS.split()
+    per_head = heads[heads["prompt"] == CATS].groupby(["layer", "head"])[["content", "function"]]
+    np.testing.assert_allclose(
+        cats.groupby(["layer", "head"])["share"].sum(), per_head.mean().sum(axis=1), atol=1e-5
+    )
+
+
+def test_retrieval_reads_what_a_trace_records(memory, emoji_pipe):
+    """A word's share is the mean of its map times its subwords (a share is a sum, a map a mean), here of one layer."""
+    from daam_syntax.attention import trace
+    from daam_syntax.drawing import DrawingSettings
+    from daam_syntax.studies.common import draw
+
+    settings = DrawingSettings(steps=2).for_pipeline(emoji_pipe)
+    with trace(emoji_pipe, layers="mid_block") as recording:
+        draw(emoji_pipe, CATS, 0, settings)
+    (maps,) = recording.heat_maps()
+    words = memory.tables["words"]
+    of_layer = words[(words["prompt"] == CATS) & words["layer"].str.contains("mid_block")]
+    shares = of_layer.groupby("word_index")["share"].mean()
+    n_subwords = [len(word.subwords) for word in maps.words]
+    assert max(n_subwords) == 2
+    np.testing.assert_allclose(shares, maps.stack().mean(axis=(1, 2)) * n_subwords, rtol=1e-4)
+
+
+def test_slots():
+    weights = torch.tensor([[[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]], [[1, 0, 0, 0]] * 2])
+    entropy, slots = retrieval.slots(weights.double())
+    np.testing.assert_allclose(entropy, [np.log(4) / 2 + np.log(2) / 2, 0])
+    np.testing.assert_allclose(slots, [3, 1])
+
+
+@pytest.fixture(scope="module")
+def checks(emoji_pipe):
+    return run_study("sanity", emoji_pipe, prompts=[CATS, OWLS], seeds=2, steps=2)
+
+
+def test_sanity_end_to_end(checks, emoji_pipe):
+    table = checks.tables["correlations"]
+    assert table["correlation"].between(-1, 1).all()
+    counts = table[table["prompt"] == CATS].groupby("comparison").size().to_dict()
+    assert counts == {
+        "another seed": 4,  # content words, of one pair of seeds
+        "another word": 2 * 4 * 3,
+        "randomised": 2 * 4,
+        "same word, phrases swapped": 2 * 2,
+        "same position, phrases swapped": 2 * 2,
+    }
+    areas = checks.tables["areas"]
+    assert areas["word"].tolist() == ["car", "blicket", "car", "blicket"] + ["bed", "blicket"] * 2
+    (reliability,) = checks.tables["reliability"].to_dict("records")
+    assert reliability["n_words"] == 8
+    assert "fewer than 5 prompts" in reliability["reason"]
+
+
+def test_randomised_weights_are_put_back(emoji_pipe):
+    unet = emoji_pipe.unet
+    before = {name: weight.clone() for name, weight in unet.named_parameters()}
+    with sanity.randomised(emoji_pipe, 0):
+        now = {name: weight.clone() for name, weight in unet.named_parameters()}
+    changed = [name for name in before if not torch.equal(now[name], before[name])]
+    for name in changed:
+        assert torch.equal(now[name].flatten().sort().values, before[name].flatten().sort().values)
+    with pytest.raises(KeyError), sanity.randomised(emoji_pipe, 1):
+        raise KeyError
+    n_attentions = sum(path.endswith("attn2") for path, _ in unet.named_modules())
+    assert len(changed) == 2 * n_attentions
+    assert all("attn2.to_q" in name or "attn2.to_k" in name for name in changed)
+    assert all(torch.equal(weight, before[name]) for name, weight in unet.named_parameters())
+
+
+def test_swapped_phrases():
+    sentence = parse("a red cat and the blue striped car")
+    new, pairs = sanity.swap_phrases(sentence)
+    assert new.text == "the blue striped car and a red cat"
+    assert [(sentence[a].text, new[b].text) for a, b in pairs] == [("cat", "cat"), ("car", "car")]
+    assert [b for _, b in pairs] == [7, 3]
+    assert sanity.swap_phrases(parse("a cat")) is None
+
+
+def test_nonce_words():
+    new, old_index, new_index = sanity.with_nonce(parse("a cat on a red bed"), "blicket")
+    assert (new.text, old_index, new_index) == ("a cat on a red blicket", 5, 5)
+
+
+def test_split_half():
+    """Values of the odd seeds are those of the even ones, or (4, 2, 3) against (1, 2, 3): r = -1/2."""
+    words = pd.DataFrame(
+        [
+            {"prompt_id": "p", "word_index": word, "seed": seed, "effective_area": value}
+            for seed, values in enumerate([(1, 2, 3), (4, 2, 3)])
+            for word, value in enumerate(values)
+        ]
+    )
+    found = sanity.split_half(words)
+    assert found["r"] == pytest.approx(-0.5)
+    assert found["reliability"] == pytest.approx(-2.0)
+    assert sanity.split_half(words[words["seed"] == 0])["reason"].startswith("needs two seeds")
+    same = pd.concat(
+        [words.assign(prompt_id=str(i), effective_area=words["word_index"] + i) for i in range(6)]
+    )
+    found = sanity.split_half(same, n_resamples=50)
+    assert (found["r"], found["low"], found["high"]) == pytest.approx((1, 1, 1))
+    assert (found["n_words"], found["n_prompts"], found["reason"]) == (18, 6, "")
+
+
+def test_findings_say_effect_interval_and_n():
+    rows = pd.DataFrame({"prompt_id": list("abcdef"), "image": range(6), "x": [1, 2, 3, 4, 5, 6]})
+    said = finding(estimate_mean(rows, "x", label="mean x"), digits=1)
+    assert said.startswith("mean x: 3.5 (95 % interval ")
+    assert said.endswith("; n = 6 prompts, 6 images).")
+    assert "3 prompts, and an interval needs" in finding(estimate_mean(rows[:3], "x"))
+    assert finding(Estimate("nothing", "x", float("nan"))) == "nothing: not measured in any prompt."
