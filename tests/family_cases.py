@@ -349,6 +349,15 @@ Tokens that a pipeline writes around the prompt (a system prompt, a chat templat
 and belong to no word. Tokenizers that know no character offsets are read by decoding one more token at a time; if that
 does not give back the prompt to the letter, they are refused.
 
+## What else works
+
+Each of these was run with tiny random pipelines, on a picture that is not square; the picture is the same to the bit
+and the maps equal the softmax by hand (`tests/test_trace_variants.py`).
+
+- Image to image and inpainting (Stable Diffusion, also with the 9 channels of an inpainting model, and SDXL), and image
+  to image with SD3. The steps are those that are drawn, which are fewer than asked for where `strength` is below 1.
+- ControlNet (Stable Diffusion, SDXL): the maps are of the UNet's attention; the ControlNet's own is not heard.
+
 ## Other models
 
 An unknown denoiser with diffusers' plain cross-attention works without a description. For others, `register_family`

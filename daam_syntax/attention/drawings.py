@@ -393,8 +393,10 @@ class Recorder:
         generator = arguments.get("generator")
         drawing = self.current
         if drawing is not None and isinstance(arguments.get("batch_size"), int):
-            # Some pipelines repeat the embeddings only after they were made.
-            drawing.images_per_prompt = arguments["batch_size"] // len(drawing.prompts)
+            # Some pipelines repeat the embeddings only after they were made; some that begin with a
+            # picture count the prompts and the images of each apart.
+            n_images = arguments["batch_size"] * arguments.get("num_images_per_prompt", 1)
+            drawing.images_per_prompt = n_images // len(drawing.prompts)
             drawing.seeds = [None] * drawing.n_images
         if drawing is not None and arguments.get("latents") is None:
             n_images = drawing.n_images

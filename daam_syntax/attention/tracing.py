@@ -43,7 +43,8 @@ def trace(
     Parameters
     ----------
     pipe
-        A diffusers text-to-image pipeline of a known family (see `FAMILIES`).
+        A diffusers text-to-image pipeline of a known family (see `FAMILIES`); pipelines that begin
+        with a picture, fill one in, or follow one (ControlNet) work likewise.
     parser
         The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the
         default.
