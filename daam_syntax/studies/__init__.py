@@ -20,7 +20,16 @@ from typing import Any, Final
 from daam_syntax.errors import StudyError
 from daam_syntax.studies.result import StudyResult
 
-STUDIES: Final = ("adjectives", "intervention", "retrieval", "sanity")
+STUDIES: Final = (
+    "adjectives",
+    "cohyponyms",
+    "intervention",
+    "minimal-pairs",
+    "modes",
+    "retrieval",
+    "sanity",
+    "syntax",
+)
 """Names of the studies; the module of each has its name with underscores."""
 
 __all__ = ["STUDIES", "StudyResult", "load_study", "run_study"]
