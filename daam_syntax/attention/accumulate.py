@@ -117,6 +117,33 @@ class LayerSums:
             parts.append((mean.cpu().numpy(), 1))
         return mean_of_layers(parts)
 
+    def finest_maps(self) -> NDArray[np.float32]:
+        """Average over everything that is recorded of the finest grid, whatever is kept.
+
+        Returns
+        -------
+        NDArray
+            Mean probabilities. *Shape:* (row, token, y, x)
+
+        Raises
+        ------
+        TraceError
+            If a layer's attention is not finite.
+        """
+        finest = finest_grid(self._grids.values())
+        parts = []
+        for leader, layers in self._led().items():
+            if self._grids[leader] != finest:
+                continue
+            by_step = [_finite(leader, self._sums[step][leader]) for step in self.steps]
+            summed = torch.stack(by_step).sum(dim=0)
+            if "head" in self.keep:
+                summed = summed.mean(dim=1)
+            n_calls = sum(self._calls[step, layer] for step in self.steps for layer in layers)
+            mean = (summed / n_calls).transpose(-1, -2).unflatten(-1, finest)
+            parts.append((mean.cpu().numpy(), len(layers)))
+        return mean_of_layers(parts)
+
     def kept_maps(self, row: int, tokens: Sequence[int], timesteps: Sequence[float]) -> KeptMaps:
         """Return one image's maps with the axes that are kept.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import torch
@@ -17,6 +18,7 @@ from daam_syntax.attention.memory import Layer
 from daam_syntax.attention.open_vocabulary import AlsoText, encode_alone
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
+from daam_syntax.attention.refinement import SelfAttention, self_attention_call
 from daam_syntax.attention.refusals import (
     refuse_compiled,
     refuse_replaced_text,
@@ -98,6 +100,8 @@ class Drawing:
         What they attended to.
     also
         Texts that are not in the prompts, with what would be attended to in them.
+    self_attention
+        What pixels attended to of each other, where maps are to be refined.
     """
 
     prompts: tuple[str, ...]
@@ -120,11 +124,13 @@ class Drawing:
     layers: dict[str, Layer] = field(default_factory=dict)
     sums: LayerSums = field(default_factory=LayerSums)
     also: list[AlsoText] = field(default_factory=list)
+    self_attention: SelfAttention = field(default_factory=SelfAttention)
 
     @property
     def nbytes(self) -> int:
         """Size of everything that is recorded, in memory."""
-        return self.sums.nbytes + sum(each.sums.nbytes for each in self.also)
+        texts = sum(each.sums.nbytes for each in self.also)
+        return self.sums.nbytes + texts + self.self_attention.nbytes
 
     @property
     def n_tokens(self) -> int:
@@ -195,6 +201,8 @@ class Recorder:
         Its text-attention modules by path.
     request
         What to record of them.
+    beside
+        Self-attentions that are heard, too: by path, that of the text attention beside each.
     """
 
     def __init__(
@@ -203,11 +211,13 @@ class Recorder:
         family: Family,
         attentions: Mapping[str, nn.Module],
         request: Request,
+        beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._pipe = pipe
         self._family = family
         self._attentions = attentions
         self._request = request
+        self._beside = beside
         self._grids: dict[str, Grid] = {}
         self._inputs: Mapping[str, Any] = {}
         self._n_rows = 0  # of the denoiser's call
@@ -473,10 +483,13 @@ class Recorder:
         self._step_is_counted = False
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
-        """Add what a text attention attended to."""
+        """Add what an attention attended to."""
         if self._rows is None:
             return
         drawing = self._drawing()
+        if path in self._beside:
+            self._self_attention_ran(drawing, path, module, calls, self._rows)
+            return
         for call in calls:
             sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], drawing.text_length)
             split = self._family.layout(sizes, self._inputs)
@@ -487,7 +500,7 @@ class Recorder:
                 path,
                 module,
                 calls,
-                text_length=drawing.text_length,
+                keys=f"{drawing.text_length} text keys",
                 denoiser=self._family.denoiser,
             )
         if call.query.shape[0] != self._n_rows:
@@ -496,8 +509,7 @@ class Recorder:
         pixels = (split if isinstance(split, Split) else split[0]).pixels
         grid = self._grid(path, pixels.stop - pixels.start)
         self._grids[path] = grid
-        if not self._step_is_counted:
-            self._begin_step(drawing)
+        self._begin_step(drawing)
         if not self._request.records_layer(path, grid):
             return
         self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
@@ -514,7 +526,28 @@ class Recorder:
                 )
                 each.sums.add(path, grid, probabilities, step)
 
+    def _self_attention_ran(
+        self,
+        drawing: Drawing,
+        path: str,
+        module: nn.Module,
+        calls: Sequence[AttentionCall],
+        rows: slice,
+    ) -> None:
+        """Add what pixels attended to, where the text attention beside it is recorded."""
+        call = self_attention_call(path, module, calls, self._family.denoiser)
+        if call.query.shape[0] != self._n_rows:
+            self._refuse_rows(drawing, call.query.shape[0])
+        drawing.heard.add(path)
+        grid = self._grid(path, call.query.shape[-2])
+        self._begin_step(drawing)
+        if self._records_step and self._request.records_layer(self._beside[path], grid):
+            drawing.self_attention.add(path, grid, call, rows)
+
     def _begin_step(self, drawing: Drawing) -> None:
+        """Count a step at the first attention that runs in it."""
+        if self._step_is_counted:
+            return
         drawing.steps.append(self._timestep)
         self._step_is_counted = True
         self._records_step = self._request.records_step(drawing)
@@ -525,10 +558,12 @@ class Recorder:
         """Check that all text attentions were heard."""
         drawing = self._drawing()
         self._inputs = {}
-        missing = [path for path in self._attentions if path not in drawing.heard]
+        listened = [*self._attentions, *self._beside]
+        missing = [path for path in listened if path not in drawing.heard]
         if missing:
             raise TraceError(
-                f"Expected to hear {len(self._attentions)} text attentions, but these were silent: "
+                f"Expected to hear {len(listened)} {'attentions' if self._beside else 'text attentions'}, "
+                "but these were silent: "
                 f"{', '.join(missing)}. Blocks that were compiled, replaced or are skipped by a "
                 "cache cannot be heard: trace before torch.compile, or inside "
                 'torch.compiler.set_stance("force_eager"), and switch such caches off.'

@@ -44,6 +44,7 @@ def trace_image(
     layers: LayerSelection = None,
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
+    refined: bool = False,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
     """Read which pixels of a given picture attend to which word of a prompt.
@@ -66,6 +67,8 @@ def trace_image(
         Of the noise.
     parser, layers, keep, max_bytes
         As for `trace`; a step is one of the timesteps.
+    refined
+        Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
     sentence
         The prompt as a sentence; None to parse it.
 
@@ -91,6 +94,7 @@ def trace_image(
         layers=layers,
         keep=keep,
         max_bytes=max_bytes,
+        refined=refined,
         sentences=() if sentence is None else sentence,
     )[0]
 
@@ -107,6 +111,7 @@ def trace_images(
     layers: LayerSelection = None,
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
+    refined: bool = False,
     sentences: Sentences = (),
     batch_size: int = 8,
 ) -> list[HeatMaps]:
@@ -128,6 +133,8 @@ def trace_images(
         Of the noise.
     parser, layers, keep, max_bytes
         As for `trace`; a step is one of the timesteps.
+    refined
+        Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
     sentences
         Prompts that need not be parsed, as for `Trace.heat_maps`.
     batch_size
@@ -158,7 +165,9 @@ def trace_images(
     pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
     if not pixels:
         return []
-    recording = Trace(pipe, parser=parser, layers=layers, keep=keep, max_bytes=max_bytes)
+    recording = Trace(
+        pipe, parser=parser, layers=layers, keep=keep, max_bytes=max_bytes, refine=refined
+    )
     with recording:
         for rows in _batches(pixels, batch_size):
             latents = _latents(pipe, family, torch.stack([pixels[row] for row in rows]))
@@ -180,7 +189,7 @@ def trace_images(
                     output_type="latent",
                     **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
                 )
-    return recording.heat_maps(sentences=sentences)
+    return recording.heat_maps(sentences=sentences, refined=refined)
 
 
 class _Noising:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,12 +31,14 @@ def predicted_bytes(
     n_images: int,
     n_tokens: int,
     n_steps: int,
+    refine: bool = False,
 ) -> int:
     """Work out what a recording takes in memory.
 
     It is 4 bytes for each image, token and pixel; times the layers, each on its own grid (but where
     only steps or heads are kept, all layers of the finest grid share a sum); times the steps and the
-    heads, where they are kept. Heat maps made from it take the same once more.
+    heads, where they are kept. Heat maps made from it take the same once more. To refine maps, 4 bytes for
+    each image and pair of pixels of the finest grid are added.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def predicted_bytes(
         Tokens of the longest prompt, start and end tokens included.
     n_steps
         Steps that are recorded.
+    refine
+        Whether self-attention is recorded, too.
 
     Returns
     -------
@@ -57,6 +62,7 @@ def predicted_bytes(
     """
     axes = check_axes(keep)
     layers = list(layers)
+    pairs = math.prod(finest_grid(layer.grid for layer in layers)) ** 2 if refine else 0
     if axes and "layer" not in axes:
         finest = finest_grid(layer.grid for layer in layers)
         shared = [layer for layer in layers if layer.grid == finest]
@@ -65,7 +71,7 @@ def predicted_bytes(
         layer.grid[0] * layer.grid[1] * (layer.n_heads if "head" in axes else 1) for layer in layers
     )
     steps = n_steps if "step" in axes else 1
-    return _BYTES_PER_NUMBER * n_images * n_tokens * steps * numbers
+    return _BYTES_PER_NUMBER * n_images * (n_tokens * steps * numbers + pairs)
 
 
 def default_max_bytes() -> int:
@@ -82,25 +88,33 @@ def refuse_size(
     n_images: int,
     n_tokens: int,
     n_steps: int,
+    refine: bool,
 ) -> MemoryLimitError:
     """Make the error for a recording that is too large, which says what to drop."""
-    sizes = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
+    sizes: dict[str, Any] = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
     without = [
         f"without {axis!r} {human_size(size)}"
         for axis in keep
         if (
             size := predicted_bytes(
-                layers.values(), keep=[other for other in keep if other != axis], **sizes
+                layers.values(),
+                keep=[other for other in keep if other != axis],
+                refine=refine,
+                **sizes,
             )
         )
         < predicted
     ]
     drop = f"keep fewer axes ({', '.join(without)}), " if without else ""
+    if refine:
+        unrefined = predicted_bytes(layers.values(), keep=keep, **sizes)
+        drop += f"do not refine ({human_size(unrefined)}), "
     heads = f" of up to {max(layer.n_heads for layer in layers.values())} heads"
     return MemoryLimitError(
         f"Expected a recording of at most {human_size(max_bytes)}, but keep={tuple(keep)} for "
         f"{n_images} images, {n_tokens} tokens, {n_steps} steps and {len(layers)} layers"
-        f"{heads if 'head' in keep else ''} takes {human_size(predicted)}: {drop}record fewer layers "
+        f"{heads if 'head' in keep else ''}{' with self-attention' if refine else ''} takes "
+        f"{human_size(predicted)}: {drop}record fewer layers "
         "(layers=) or steps (steps=), draw fewer images at once, or allow more (max_bytes=).",
         predicted,
         max_bytes,
@@ -123,6 +137,7 @@ def predict_memory(
     keep: Iterable[str] | str = AXES,
     layers: LayerSelection = None,
     steps: StepSelection = None,
+    refine: bool = False,
     **options: Any,
 ) -> int:
     """Find out how many bytes a recording would take, by drawing only its first step.
@@ -133,7 +148,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps
+    keep, layers, steps, refine
         As for `trace`.
     **options
         Whatever else the pipeline is to be called with: ``num_inference_steps``, ``height``,
@@ -157,7 +172,7 @@ def predict_memory(
     from daam_syntax.attention.tracing import Trace
 
     try:
-        with Trace(pipe, keep=keep, layers=layers, steps=steps, max_bytes=-1):
+        with Trace(pipe, keep=keep, layers=layers, steps=steps, refine=refine, max_bytes=-1):
             pipe(prompt, **options)
     except MemoryLimitError as stopped:
         return stopped.predicted_bytes

@@ -20,10 +20,10 @@ def refuse_silent_attention(
     module: nn.Module,
     calls: Sequence[AttentionCall],
     *,
-    text_length: int,
+    keys: str,
     denoiser: str,
 ) -> NoReturn:
-    """Raise a `TraceError` for a text attention that made no call with the text as keys.
+    """Raise a `TraceError` for an attention that made no call with the keys that were expected.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def refuse_silent_attention(
         The attention.
     calls
         The calls it did make.
-    text_length
-        How many text keys were expected.
+    keys
+        What it was expected to attend to.
     denoiser
         The pipeline's attribute that holds the denoiser.
     """
@@ -40,8 +40,8 @@ def refuse_silent_attention(
     fused = "AttnAddedKVProcessor2_0" if "AddedKV" in processor else "AttnProcessor2_0"
     modern = f"pipe.{denoiser}.set_attn_processor({fused}())"
     if calls:
-        keys = ", ".join(str(call.key.shape[-2]) for call in calls)
-        cause = f"its {processor} attended to {keys} keys"
+        lengths = ", ".join(str(call.key.shape[-2]) for call in calls)
+        cause = f"its {processor} attended to {lengths} keys"
         remedy = "this model needs a Family of its own that says which keys are text"
     elif processor.startswith("Sliced"):
         cause = (
@@ -65,9 +65,7 @@ def refuse_silent_attention(
         )
         native = f'pipe.{denoiser}.set_attention_backend("native")'
         remedy = f"choose the native attention backend, {native}, or a processor that calls it"
-    raise TraceError(
-        f"Expected {path} to attend to {text_length} text keys, but {cause}. What to do: {remedy}."
-    )
+    raise TraceError(f"Expected {path} to attend to {keys}, but {cause}. What to do: {remedy}.")
 
 
 def refuse_replaced_text(pipe: Any, prompts: Sequence[str], heard: Sequence[Reading]) -> NoReturn:

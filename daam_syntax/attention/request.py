@@ -53,7 +53,7 @@ class Request:
 
     Parameters
     ----------
-    keep, layers, steps, max_bytes, also
+    keep, layers, steps, max_bytes, also, refine
         As for `trace`.
 
     Raises
@@ -72,8 +72,10 @@ class Request:
         steps: StepSelection = None,
         max_bytes: int | None = None,
         also: Iterable[str] | str = (),
+        refine: bool = False,
     ) -> None:
         self.keep = check_axes(keep)
+        self.refine = refine
         texts = [also] if isinstance(also, str) else also
         self.also = tuple(dict.fromkeys(check_prompt(text) for text in texts))
         self._steps = steps
@@ -122,13 +124,14 @@ class Request:
         elif drawing.expected is not None:
             return
         timesteps = drawing.steps if drawing.expected is None else drawing.expected
-        sizes = {
+        sizes: dict[str, Any] = {
             "n_images": drawing.n_images,
             "n_tokens": drawing.n_tokens,
             "n_steps": sum(
                 self._selects(number, timestep, len(timesteps))
                 for number, timestep in enumerate(timesteps)
             ),
+            "refine": self.refine,
         }
         self.predicted_bytes = predicted_bytes(drawing.layers.values(), keep=self.keep, **sizes)
         if n_bytes_before + self.predicted_bytes > self._limit:

@@ -16,6 +16,8 @@ from daam_syntax.attention.drawings import Drawing, Recorder
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.methods import WrappedMethods
 from daam_syntax.attention.open_vocabulary import refuse_family
+from daam_syntax.attention.refinement import refine as refined_by
+from daam_syntax.attention.refinement import self_attentions
 from daam_syntax.attention.request import Request
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tap import Tap
@@ -37,6 +39,7 @@ def trace(
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
     also: Iterable[str] | str = (),
+    refine: bool = False,
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline draws.
 
@@ -75,6 +78,10 @@ def trace(
         `daam_syntax.attention.open_vocabulary`); the picture does not change. Get their maps with
         ``heat_maps(of=text)``. Only for the UNet family. Each text takes as much memory as a prompt of
         its length, and for each step and layer the time of one more softmax.
+    refine
+        Whether to record the self-attention of the finest grid among the recorded layers, too, for
+        ``heat_maps(refined=True)``. Only for the UNet family. Takes 4 bytes for each image and pair of
+        pixels of that grid, and for each step and such layer the time of one more softmax.
 
     Returns
     -------
@@ -84,7 +91,7 @@ def trace(
     Raises
     ------
     TraceError
-        If the pipeline's family is not known.
+        If the pipeline's family is not known, or cannot do what is asked for.
     MemoryLimitError
         While the pipeline draws, if the recording would take more than `max_bytes`; it says what to
         drop.
@@ -107,6 +114,7 @@ def trace(
         keep=keep,
         max_bytes=max_bytes,
         also=also,
+        refine=refine,
     )
 
 
@@ -132,6 +140,7 @@ class Trace:
         keep: Iterable[str] | str = (),
         max_bytes: int | None = None,
         also: Iterable[str] | str = (),
+        refine: bool = False,
     ) -> None:
         family = family_of(pipe)
         if not hasattr(pipe, "encode_prompt"):
@@ -154,12 +163,19 @@ class Trace:
         self._pipeline = type(pipe).__name__
         self._n_attentions = len(attentions)
         self._request = Request(
-            keep=keep, layers=layers, steps=steps, max_bytes=max_bytes, also=also
+            keep=keep,
+            layers=layers,
+            steps=steps,
+            max_bytes=max_bytes,
+            also=also,
+            refine=refine,
         )
         if self._request.also:
             refuse_family(family, self._denoiser)
-        self._recorder = Recorder(pipe, family, attentions, self._request)
-        self._tap = Tap(self._denoiser, attentions, self._recorder)
+        beside = self_attentions(family, self._denoiser, attentions) if refine else {}
+        self._recorder = Recorder(pipe, family, attentions, self._request, beside)
+        heard = attentions | {path: self._denoiser.get_submodule(path) for path in beside}
+        self._tap = Tap(self._denoiser, heard, self._recorder)
         self._methods = WrappedMethods(pipe)
         self._sizes = WrappedMethods(getattr(pipe, "image_processor", None))
         self._undo = ExitStack()
@@ -235,7 +251,12 @@ class Trace:
         self._recorder.describe(seeds, settings, timesteps)
 
     def heat_maps(
-        self, parser: Any = None, *, sentences: Sentences = (), of: str | None = None
+        self,
+        parser: Any = None,
+        *,
+        sentences: Sentences = (),
+        of: str | None = None,
+        refined: bool = False,
     ) -> list[HeatMaps]:
         """Return the heat maps of all images that were drawn, in the pipeline's order.
 
@@ -253,17 +274,29 @@ class Trace:
         of
             One of the texts that were traced besides the prompts (`also`): the maps are of its words.
             None for the prompts.
+        refined
+            Whether to refine the maps, which `trace` must have been told (``refine=True``): the mean over
+            the layers of the finest grid is carried once along their self-attention, and each subword's
+            minimum is subtracted (after Wang et al. 2023; Nguyen et al. 2023). Axes that were kept are
+            averaged. Values are then no probabilities, but a share above the map's least one.
 
         Returns
         -------
         list of HeatMaps
-            One per image. With `of`, ``provenance["drawn_from"]`` is the image's prompt.
+            One per image. If `refined`, ``provenance["refined"]`` says how. With `of`,
+            ``provenance["drawn_from"]`` is the image's prompt.
 
         Raises
         ------
         TraceError
-            If nothing was drawn, a given sentence is not the text of any prompt, or `of` was not traced.
+            If nothing was drawn, a given sentence is not the text of any prompt, `of` was not traced, or
+            no self-attention was.
         """
+        if refined and not self._request.refine:
+            raise TraceError(
+                "Expected a trace that recorded self-attention, to refine its maps, but this one did "
+                "not: trace with refine=True."
+            )
         drawings = self._recorder.finished
         if not drawings:
             interrupted = (
@@ -282,7 +315,7 @@ class Trace:
             return [
                 maps
                 for call, drawing in enumerate(drawings)
-                for maps in _heat_maps(drawing, call, read)
+                for maps in _heat_maps(drawing, call, read, refined)
             ]
         if of not in self._request.also:
             raise TraceError(
@@ -296,7 +329,7 @@ class Trace:
         return [
             maps.with_provenance(drawn_from=drawing.prompts[maps.provenance["prompt_index"]])
             for call, (drawing, also) in enumerate(zip(drawings, shown, strict=True))
-            for maps in _heat_maps(also, call, read)
+            for maps in _heat_maps(also, call, read, refined)
         ]
 
     def _sentences(
@@ -330,9 +363,15 @@ class Trace:
         )
 
 
-def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -> list[HeatMaps]:
+def _heat_maps(
+    drawing: Drawing, call: int, sentences: Mapping[str, Sentence], refined: bool
+) -> list[HeatMaps]:
     kept = {position: row for row, position in enumerate(drawing.positions)}
     values = None if drawing.sums.keep else drawing.sums.mean_maps()
+    how: dict[str, Any] = {}
+    if refined:
+        values = refined_by(drawing.sums.finest_maps(), drawing.self_attention.mean())
+        how = {"refined": drawing.self_attention.describe()}
     result = []
     several = len(drawing.blocks) > 1
     for image in range(drawing.n_images):
@@ -359,7 +398,7 @@ def _heat_maps(drawing: Drawing, call: int, sentences: Mapping[str, Sentence]) -
                 truncated_at={name: each.truncated_at for name, (_, each) in read.items()}
                 if several
                 else next(each.truncated_at for _, each in read.values()),
-                provenance=known | {"call": call, "parser": sentence.parser},
+                provenance=known | {"call": call, "parser": sentence.parser} | how,
             )
         )
     return result

@@ -1,0 +1,158 @@
+"""What refined maps gain over plain ones: ``python benchmarks/refined.py``.
+
+Reads the attention of the embedded model to scenes whose exact masks are known, and compares on the same scenes
+plain maps, maps of the finest grid only, and refined maps (the finest grid carried along its self-attention, less the
+minimum): at the same threshold rules, and each at the threshold and choice of timesteps that was best on *other*
+scenes, which are not scored. The scene is the sample: objects are averaged within it, and intervals are bootstrapped
+over scenes (95 %, percentile), for differences over the scenes' paired differences. Writes
+``benchmarks/results/refined.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attribution import FIRST_CHOOSING, FIRST_SCORED, MIN_VISIBLE
+from scipy.stats import bootstrap
+
+from daam_syntax.attention import trace_images
+from daam_syntax.attention.images import DEFAULT_TIMESTEPS
+from daam_syntax.emoji.scenes import Scene, scene
+from daam_syntax.loading import load_pipeline
+from daam_syntax.maps import HeatMaps, mask_iou, parse_threshold
+
+RESULTS = Path(__file__).parent / "results" / "refined.json"
+TAUS = (0.3, 0.4, 0.5, 0.6, 0.7)
+FINEST = 16
+LESS_NOISY = tuple(t for t in DEFAULT_TIMESTEPS if t <= 400)
+PLAIN, GRID, REFINED = "plain", "finest grid", "refined"
+PAIRS = ((GRID, PLAIN), (REFINED, PLAIN), (REFINED, GRID))
+TIMESTEPS = {"all timesteps": DEFAULT_TIMESTEPS, "timesteps up to 400": LESS_NOISY}
+
+Scores = dict[tuple[str, str, float], np.ndarray]
+"""mIoU of each scene, by kind of map, timesteps and threshold."""
+
+
+def read(pipe: Any, scenes: Sequence[Scene], **options: Any) -> list[HeatMaps]:
+    """Record the attention to given scenes under the trees that their captions were written from."""
+    return trace_images(
+        pipe,
+        [s.image for s in scenes],
+        [s.caption for s in scenes],
+        sentences={s.caption: s.sentence for s in scenes},
+        batch_size=16,
+        **options,
+    )
+
+
+def score(pipe: Any, scenes: Sequence[Scene]) -> Scores:
+    """Score every kind of map, at every choice of timesteps and threshold, on the same scenes."""
+    kept = read(pipe, scenes, keep=("step", "layer"))
+    scores: Scores = {}
+    for name, timesteps in TIMESTEPS.items():
+        chosen = [maps.select(steps=lambda _, t, used=timesteps: t in used) for maps in kept]
+        kinds = {
+            PLAIN: chosen,
+            GRID: [maps.select(layers=FINEST) for maps in chosen],
+            REFINED: read(pipe, scenes, timesteps=timesteps, layers=FINEST, refined=True),
+        }
+        for kind, maps in kinds.items():
+            for tau, by_scene in zip(TAUS, mious(scenes, maps), strict=True):
+                scores[kind, name, tau] = by_scene
+    return scores
+
+
+def mious(scenes: Sequence[Scene], maps: Sequence[HeatMaps]) -> np.ndarray:
+    """Return the mean IoU of the nouns' thresholded maps with their masks, (threshold, scene)."""
+    rules = [parse_threshold(f"relative:{tau}") for tau in TAUS]
+    by_scene = []
+    for drawn, recorded in zip(scenes, maps, strict=True):
+        visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
+        resized = [recorded[obj.word].resize(obj.mask.shape) for obj in visible]
+        found = [
+            [float(mask_iou(rule.apply(values), obj.mask)) for rule in rules]
+            for values, obj in zip(resized, visible, strict=True)
+        ]
+        if found:
+            by_scene.append(np.mean(found, axis=0))
+    return np.transpose(by_scene)
+
+
+def mean_with_interval(values: np.ndarray) -> dict[str, float]:
+    """Average over scenes, with a bootstrap interval."""
+    interval = bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return {
+        "mean": float(values.mean()),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "n_scenes": len(values),
+    }
+
+
+def differences(scores: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Compare kinds of maps scene by scene."""
+    return {f"{a} - {b}": mean_with_interval(scores[a] - scores[b]) for a, b in PAIRS}
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--model", default="emoji")
+    options.add_argument("--scenes", type=int, default=200)
+    options.add_argument("--choosing", type=int, default=100)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--out", type=Path, default=RESULTS)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    pipe = load_pipeline(given.model)
+    pipe.set_progress_bar_config(disable=True)
+
+    tried = score(pipe, [scene(FIRST_CHOOSING + i) for i in range(given.choosing)])
+    scored = score(pipe, [scene(FIRST_SCORED + i) for i in range(given.scenes)])
+    kinds = (PLAIN, GRID, REFINED)
+    best = {
+        kind: max((key for key in tried if key[0] == kind), key=lambda key: tried[key].mean())
+        for kind in kinds
+    }
+    at_same_rule = {}
+    for name in TIMESTEPS:
+        for tau in TAUS:
+            at = {kind: scored[kind, name, tau] for kind in kinds}
+            at_same_rule[f"{name}, relative:{tau}"] = {
+                **{kind: mean_with_interval(values) for kind, values in at.items()},
+                **differences(at),
+            }
+    at_best = {kind: scored[best[kind]] for kind in kinds}
+    results = {
+        "at the same rule": at_same_rule,
+        "each as chosen on other scenes": {
+            **{
+                kind: {
+                    "timesteps": best[kind][1],
+                    "tau": best[kind][2],
+                    "miou": mean_with_interval(at_best[kind]),
+                }
+                for kind in kinds
+            },
+            **differences(at_best),
+        },
+        "candidates on other scenes": {
+            f"{kind}, {name}, relative:{tau}": float(values.mean())
+            for (kind, name, tau), values in tried.items()
+        },
+    }
+    given.out.parent.mkdir(exist_ok=True)
+    given.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
