@@ -162,6 +162,14 @@ def run_corpus(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Draw shards with failed pictures again.")
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="local, slurm (see dask-jobqueue), or a Dask scheduler's address."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers of a cluster [default: one a GPU, or one job]."),
+    ] = None,
 ) -> None:
     """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
     from daam_syntax.corpus import run
@@ -187,6 +195,8 @@ def run_corpus(
             batch_size=batch_size,
             shard_size=shard_size,
             retry_failed=retry_failed,
+            cluster=cluster,
+            workers=workers,
             progress=True,
         )
     except KeyboardInterrupt:

@@ -63,5 +63,5 @@ def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTIN
                 work = folder.new_work()
                 yield Drawn(shard, work, drawer.draw(shard, work, advance))
 
-        Session(folder, [], "none").draw(draw, progress=False)
+        Session(folder, []).draw(draw, progress=False)
     return open(out)

@@ -347,6 +347,11 @@ class CorpusFolder:
             work.mkdir(parents=True)
         return work
 
+    def clear_work(self) -> None:
+        """Delete what workers that died were writing."""
+        for left in (self.path / _WORK).glob("*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def commit(self, record: ShardRecord, work: Path) -> None:
         """Take the files of a shard from their work folder to their places; the record last, as it stands for all."""
         with told(self.path):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daam_syntax.corpus.batch_size import choose_batch_size
+from daam_syntax.corpus import cluster as clusters
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
+from daam_syntax.corpus.preparing import prepare
 from daam_syntax.corpus.prompts import gather
 from daam_syntax.corpus.reading import Run
-from daam_syntax.corpus.sessions import Drawn, Session
-from daam_syntax.corpus.settings import RunSettings, describe_model
+from daam_syntax.corpus.sessions import Draw, Drawn, Session
+from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.drawing import DrawingSettings
-from daam_syntax.errors import PromptError
+from daam_syntax.errors import ModelError, PromptError
 from daam_syntax.language import check_schemes, parse_many
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import parse_threshold
@@ -46,6 +48,8 @@ def run(
     batch_size: int | None = None,
     shard_size: int = 64,
     retry_failed: bool = False,
+    cluster: str | None = None,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Run:
     """Draw every prompt with every seed, and keep maps, tables, pictures and provenance in a folder.
@@ -71,7 +75,7 @@ def run(
     threshold
         Rule, or rules, that make masks of maps.
     schemes
-        Whose dependency edges are measured.
+        Whose dependency edges are measured; those of `measure_pairs` if None.
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     map_size
@@ -85,6 +89,11 @@ def run(
         Images finished as a whole: what a killed run loses at most.
     retry_failed
         Whether to draw shards with failed images again; else they stay as they are.
+    cluster
+        Where to draw: None in this process; "local", "slurm" or the address of a Dask scheduler, see
+        `daam_syntax.corpus.cluster`. Workers load the model themselves, and must see the folder under the same path.
+    workers
+        How many workers of a cluster; None: one for each GPU of this machine, or one job.
     progress
         Whether to show progress on stderr.
 
@@ -105,29 +114,54 @@ def run(
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
     sentences = parse_many(texts, parser)
     wanted_schemes = check_schemes(schemes, sentences)
+    drawing = DrawingSettings(steps, guidance, height, width)
     folder = CorpusFolder(out)
-    with folder.locked():
-        if isinstance(pipe, str | Path):
-            pipe = load_pipeline(pipe, revision=revision, device=device)
-            pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
+    with folder.locked(), ExitStack() as stack:
+        batch_size = batch_size or _frozen_batch_size(folder)
+        if cluster is None:
+            if isinstance(pipe, str | Path):
+                pipe = load_pipeline(pipe, revision=revision, device=device)
+                pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
+            prepared = prepare(pipe, drawing, sentences, revision, batch_size)
+        else:
+            source = _source(pipe, revision, device)
+            client = stack.enter_context(clusters.open_client(cluster, workers))
+            prepared = clusters.prepare_there(client, source, drawing, sentences, batch_size)
         settings = RunSettings(
-            drawing=DrawingSettings(steps, guidance, height, width).for_pipeline(pipe),
-            model=describe_model(pipe, revision),
+            drawing=prepared.drawing,
+            model=prepared.model,
             parser=sentences[0].parser,
             thresholds=tuple(str(parse_threshold(rule)) for rule in thresholds),
             schemes=wanted_schemes,
             map_size=map_size,
             keep_images=keep_images,
         )
-        batch_size = batch_size or _frozen_batch_size(folder)
-        if batch_size is None:
-            batch_size = choose_batch_size(pipe, settings.drawing, sentences)
-        plan = Plan.of(len(sentences), seeds, batch_size, shard_size)
+        plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, sentences)
-        drawer = ShardDrawer(pipe, settings, plan, sentences)
-        session = Session(folder, unreadable, device=str(pipe.device))
-        session.draw(partial(_draw_here, folder, drawer), progress, retry_failed=retry_failed)
+        session = Session(folder, unreadable)
+        draw: Draw
+        if cluster is None:
+            draw = partial(_draw_here, folder, ShardDrawer(pipe, settings, plan, sentences))
+        else:
+            draw = partial(
+                clusters.draw_there, client, source, folder, session.number, session.note
+            )
+        session.draw(draw, progress, retry_failed=retry_failed)
     return Run(out)
+
+
+def _source(
+    pipe: DiffusionPipeline | str | Path, revision: str | None, device: str | None
+) -> clusters.ModelSource:
+    """Say where the workers of a cluster find the model."""
+    if not isinstance(pipe, str | Path):
+        raise ModelError(
+            "Expected the name or folder of a model, which every worker of a cluster loads itself, but got a "
+            f"{type(pipe).__name__}."
+        )
+    # A folder must be found from wherever a worker runs.
+    here = Path(pipe).resolve() if Path(pipe).is_dir() else pipe
+    return clusters.ModelSource(str(here), revision, device)
 
 
 def _frozen_batch_size(folder: CorpusFolder) -> int | None:

@@ -51,19 +51,16 @@ class Session:
         The folder of the run, locked and started.
     unreadable
         Problems of the prompts.
-    device
-        Where the model runs.
     """
 
-    def __init__(self, folder: CorpusFolder, unreadable: Sequence[Problem], device: str) -> None:
+    def __init__(self, folder: CorpusFolder, unreadable: Sequence[Problem]) -> None:
         self._folder = folder
         manifest = folder.manifest()
         self._plan = folder.plan
-        self._number = len(manifest["sessions"])
+        self.number = len(manifest["sessions"])
         self._problems: list[Problem] = []
         self._notes: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": device,
             "versions": {"daam_syntax": __version__, **{n: version(n) for n in _LIBRARIES}},
             "images": 0,
             "seconds": 0.0,
@@ -93,7 +90,7 @@ class Session:
         """
         n_images = self._plan.n_images
         with show_progress(progress, n_images, label="Checking") as bar:
-            missing = self._folder.missing(self._note, bar.advance, retry_failed)
+            missing = self._folder.missing(self.note, bar.advance, retry_failed)
         left = sum(self._plan.size(shard) for shard in missing)
         if not missing:
             return self._finish(0.0)
@@ -135,7 +132,7 @@ class Session:
             self._folder.commit(shard.result, shard.work)
         except OSError as error:
             shutil.rmtree(shard.work, ignore_errors=True)
-            self._note(
+            self.note(
                 Problem(
                     "write",
                     "disk full" if is_full(error) else "not written",
@@ -148,24 +145,25 @@ class Session:
         self._notes["images"] += shard.result.n_images
         return True
 
-    def _note(self, problem: Problem) -> None:
+    def note(self, problem: Problem) -> None:
         """Add a problem to the session's table, at once: nobody knows how long this process lives."""
         self._problems.append(problem)
         with suppress(FileError):  # no room now: tried again with the next one, and at the end
             self._write_own_problems()
 
     def _write_own_problems(self) -> None:
-        name = f"session-{self._number:05d}.parquet"
+        name = f"session-{self.number:05d}.parquet"
         _write_problems(self._folder.path / "problems" / name, self._problems)
 
     def _finish(self, seconds: float) -> None:
         """Write the session's notes into the manifest."""
+        self._folder.clear_work()
         self._notes |= {"seconds": round(seconds, 3), **_peak_memory()}
         manifest = self._folder.manifest()
         finished = (self._folder.record(shard) for shard in range(self._plan.n_shards))
         complete = all(record is not None for record in finished)
         manifest["status"] = "complete" if complete else "incomplete"
-        manifest["sessions"][self._number] = self._notes
+        manifest["sessions"][self.number] = self._notes
         if self._problems:
             self._write_own_problems()
         self._folder.write_manifest(manifest)

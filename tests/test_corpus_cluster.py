@@ -1,0 +1,106 @@
+"""Shards drawn by workers of a real Dask cluster on this machine, and the text of a SLURM job."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import dask
+import distributed  # puts its settings into dask.config, before a test changes them
+import pytest
+from corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
+
+from daam_syntax import corpus
+from daam_syntax.corpus.cluster import open_client, slurm_cluster, visible_gpus
+from daam_syntax.errors import DaamSyntaxError, ModelError
+
+SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Workers inherit the environment; sums in another order would have other last bits."""
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "PYTHONPATH")}
+    root = str(Path(corpus.__file__).parents[2])
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def test_a_worker_is_killed_and_the_tables_are_those_of_one_process(tmp_path, emoji_pipe):
+    alone = corpus.run(PROMPTS, tmp_path / "alone", emoji_pipe, **SMALL)
+    out = tmp_path / "spread"
+    with open_client("local", workers=2, gpus=["0", "1"]) as client:
+        # Each worker sees a GPU of its own, whatever this machine has.
+        pinned = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(pinned.values()) == ["0", "1"]
+        before = set(client.run(os.getpid).values())
+        killed = []
+
+        def kill_one_that_draws():
+            while not list(out.glob("committed/*.json")):
+                time.sleep(0.02)
+            killed.append(min(before))
+            os.kill(min(before), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_one_that_draws)
+        killer.start()
+        assert isinstance(client, distributed.Client)
+        address = client.scheduler_info()["address"]
+        run = corpus.run(PROMPTS, out, cluster=address, **SMALL)
+        killer.join()
+        assert killed
+        deadline = time.monotonic() + 60
+        while len(now := set(client.run(os.getpid).values())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(now) == 2  # it came back
+        assert killed[0] not in now
+    assert run.is_complete
+    assert not list(out.glob(".work/*"))
+    assert run.sessions[-1]["images"] == N_IMAGES
+    assert_same(run, alone)
+
+
+def test_a_model_in_memory_cannot_be_spread(tmp_path, emoji_pipe):
+    with pytest.raises(ModelError, match="name or folder of a model"):
+        corpus.run(PROMPTS, tmp_path, emoji_pipe, cluster="local")
+
+
+def test_a_scheduler_that_is_not_there(tmp_path):
+    with (
+        pytest.raises(DaamSyntaxError, match=r"tcp://127\.0\.0\.1:9"),
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+    ):
+        corpus.run(PROMPTS, tmp_path, cluster="tcp://127.0.0.1:9")
+
+
+def test_the_gpus_that_are_left_to_this_process(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-8a")
+    assert visible_gpus() == ["2", "GPU-8a"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+
+
+def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says():
+    with pytest.raises(DaamSyntaxError, match=r"jobqueue\.yaml"):
+        slurm_cluster(1)
+    said = {
+        "cores": 8,
+        "memory": "32GB",
+        "walltime": "12:00:00",
+        "queue": "gpu",
+        "job-extra-directives": ["--gres=gpu:1"],
+        "interface": None,
+    }
+    changed = {f"jobqueue.slurm.{name}": value for name, value in said.items()}
+    with dask.config.set(changed), slurm_cluster(0) as cluster:
+        script = cluster.job_script()
+    for line in ("--gres=gpu:1", "-p gpu", "--cpus-per-task=8", "--mem=30G", "-t 12:00:00"):
+        assert f"#SBATCH {line}" in script
+    assert "--nthreads 1" in script
+    assert "--nworkers" not in script or "--nworkers 1" in script
