@@ -117,9 +117,11 @@ class Session:
             while succeeded and waiting:
                 in_vain = 0 if self._commit(waiting.pop(0)) else in_vain + 1
             if in_vain >= _FULL_DISK:
+                last = self._problems[-1]
                 raise FileError(
                     f"Expected to write to {self._folder.path}, but {in_vain} shards in a row could not be written: "
-                    f"{self._problems[-1].message} Make room, and give the same command again: it goes on from here."
+                    f"{last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again: it goes "
+                    "on from here."
                 )
         for shard in waiting:
             self._commit(shard)
