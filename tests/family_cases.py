@@ -357,6 +357,9 @@ and the maps equal the softmax by hand (`tests/test_trace_variants.py`).
 - Image to image and inpainting (Stable Diffusion, also with the 9 channels of an inpainting model, and SDXL), and image
   to image with SD3. The steps are those that are drawn, which are fewer than asked for where `strength` is below 1.
 - ControlNet (Stable Diffusion, SDXL): the maps are of the UNet's attention; the ControlNet's own is not heard.
+- LoRA adapters (Stable Diffusion, through peft): the maps are of the adapted keys and queries.
+- Offloading of whole models and of groups of layers (`enable_model_cpu_offload`, `enable_group_offload`), run from a
+  CPU to the same CPU: the hooks live together. Sequential offloading was not run.
 
 ## Other models
 

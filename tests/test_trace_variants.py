@@ -117,3 +117,41 @@ def test_a_flow_matching_model_begins_with_a_picture(guidance):
     shares = torch.stack([call.shares()[-1] for step in calls.drawing for call in step]).mean(0)
     expected = shares[:pixels, pixels : pixels + kept].T.reshape(kept, 4, 6)
     np.testing.assert_allclose(np.asarray(maps.data), expected, atol=1e-6)
+
+
+def add_lora(pipe):
+    peft = pytest.importorskip("peft", reason="LoRA needs peft")
+    torch.manual_seed(2)
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    # Initialised at random, since an untrained adapter would change nothing.
+    settings = peft.LoraConfig(r=2, lora_alpha=8, target_modules=targets, init_lora_weights=False)
+    pipe.unet.add_adapter(settings, "toy")
+
+
+def offload_models(pipe):
+    pipe.enable_model_cpu_offload(device="cpu")
+
+
+def offload_groups(pipe):
+    cpu = torch.device("cpu")
+    pipe.unet.enable_group_offload(onload_device=cpu, offload_device=cpu, offload_type="leaf_level")
+
+
+@pytest.mark.parametrize("prepare", [add_lora, offload_models, offload_groups])
+def test_adapters_and_offloading(prepare):
+    pipe = make_sd()
+    plain = draw(pipe)
+    prepare(pipe)
+    reference = CallsWithin(pipe.unet, r".*\.attn2")
+    untraced = reference.during(lambda: draw(pipe))
+    assert torch.equal(untraced, plain) == (prepare is not add_lora)
+    with trace(pipe, layers=["8x12"], keep="layer") as recording:
+        assert torch.equal(draw(pipe), untraced)
+    (maps,) = recording.heat_maps()
+    kept = len(maps.subwords)
+    steps = [
+        [call.shares()[-1, :, :kept] for call in step if call.query.shape[-2] == 96]
+        for step in reference.drawing
+    ]
+    expected = torch.stack([torch.stack(step) for step in steps]).mean(dim=(0, 1))
+    np.testing.assert_allclose(maps.mean, expected.T.reshape(kept, 8, 12), atol=1e-6)
