@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from pipelines import make_sd
+from family_pipelines import make
+from pipelines import make_sd, make_sd3
 
 from daam_syntax.attention import trace
 from daam_syntax.errors import TraceError
@@ -298,3 +299,37 @@ def test_pipelines_without_text(pipe):
         trace(SimpleNamespace(unet=unet))
     with pytest.raises(TraceError, match="one of these denoisers"):
         trace(SimpleNamespace(unet=pipe.vae))
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_compiled_joint_attention(in_place):
+    pipe = make_sd3()
+    untraced = draw(pipe)
+    if in_place:
+        pipe.transformer.transformer_blocks[0].compile(backend="eager")
+    else:
+        pipe.transformer = torch.compile(pipe.transformer, backend="eager")
+    with (
+        pytest.raises(TraceError, match=r"SD3Transformer2DModel was handed to torch\.compile"),
+        trace(pipe),
+    ):
+        draw(pipe)
+    with torch.compiler.set_stance("force_eager"), trace(pipe) as recording:
+        assert torch.equal(draw(pipe), untraced)
+    assert len(recording.heat_maps()) == 1
+
+
+def test_an_attention_backend_without_the_usual_function():
+    pipe = make("Flux")
+    try:
+        pipe.transformer.set_attention_backend("flex")
+        with (
+            pytest.raises(TraceError, match=r'transformer\.set_attention_backend\("native"\)'),
+            trace(pipe),
+        ):
+            draw(pipe)
+    finally:
+        pipe.transformer.set_attention_backend("native")  # diffusers keeps it for all models
+    with trace(pipe) as recording:
+        draw(pipe)
+    assert len(recording.heat_maps()) == 1
