@@ -231,24 +231,24 @@ def _one_way(
     n_resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    unit = _unit(cluster)
-    found: dict[str, Any] = {"n_clusters": len(sums), "method": f"no interval over {unit}s"}
+    units = _plural(_unit(cluster))
+    found: dict[str, Any] = {"n_clusters": len(sums), "method": f"no interval over {units}"}
     if len(sums) < MIN_CLUSTERS:
-        return found | {"reason": _too_few(len(sums), unit)}
+        return found | {"reason": _too_few(len(sums), _unit(cluster))}
     _, error = mean_and_error(sums, counts)
     if error == 0:
-        return found | {"reason": f"all {unit}s have the same value", "standard_error": 0.0}
+        return found | {"reason": f"all {units} have the same value", "standard_error": 0.0}
     low, high = interval(
         sums, counts, method=method, level=level, n_resamples=n_resamples, seed=seed
     )
     found["standard_error"] = float(error)
     if not np.isfinite([low, high]).all():
-        return found | {"reason": f"too few {unit}s differ from the others"}
+        return found | {"reason": f"too few {units} differ from the others"}
     names = {
-        "studentised": f"symmetric studentised bootstrap of {unit}s",
-        "t": f"t interval over {unit}s",
-        "bca": f"BCa bootstrap of {unit}s",
-        "percentile": f"percentile bootstrap of {unit}s",
+        "studentised": f"symmetric studentised bootstrap of {units}",
+        "t": f"t interval over {units}",
+        "bca": f"BCa bootstrap of {units}",
+        "percentile": f"percentile bootstrap of {units}",
     }
     return found | {"low": float(low), "high": float(high), "method": names[method]}
 
@@ -293,7 +293,11 @@ def _two_way(
 
 
 def _too_few(n: int, unit: str) -> str:
-    return f"{n} {unit}{'' if n == 1 else 's'}, and an interval needs at least {MIN_CLUSTERS}"
+    return f"{n} {unit if n == 1 else _plural(unit)}, and an interval needs at least {MIN_CLUSTERS}"
+
+
+def _plural(noun: str) -> str:
+    return noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
 
 
 def _unit(column: str) -> str:
