@@ -272,17 +272,6 @@ def test_captions_that_are_rewritten_are_refused():
     assert [word.status for word in maps.words] == ["mapped"] * len(maps)
 
 
-def test_another_attention_backend_is_refused():
-    case = next(each for each in CASES if each.name == "Flux")
-    pipe = make("Flux")
-    pipe.transformer.set_attention_backend("flex")
-    with (
-        pytest.raises(TraceError, match=r'pipe\.transformer\.set_attention_backend\("native"\)'),
-        trace(pipe),
-    ):
-        pipe(CAT, height=64, width=96, num_inference_steps=1, **case.arguments)
-
-
 def positions_read(pipe, encode):
     """Return, for each text key, the position of the encoder's sequence that it comes from.
 
