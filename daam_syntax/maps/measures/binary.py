@@ -1,6 +1,6 @@
 """Overlap of masks. The measures take numbers of pixels, so that masks are counted once for all of them.
 
-H is the head's mask, D the dependent's, N the number of pixels; ``shared`` is |H ∩ D|. Arguments broadcast. All
+H is the head's mask, D the dependent's, N the number of pixels; ``shared`` is ``|H ∩ D|``. Arguments broadcast. All
 measures are NaN where either mask is empty: that is no zero overlap but no measurement, and counted as 0 it would bias
 relations of function words, whose masks are often empty (the released DAAM does so).
 """
@@ -91,7 +91,7 @@ def iou(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> n
 def iod(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> np.ndarray:
     """Intersection over the dependent, ``|H ∩ D| / |D|``, in [0, 1] (Tang et al. 2023).
 
-    Where the masks overlap, IoD / IoH is exactly |H| / |D|: read it beside `log_area_ratio`.
+    Where the masks overlap, IoD / IoH is exactly ``|H| / |D|``: read it beside `log_area_ratio`.
     """
     return np.where(np.asarray(head_area) > 0, ratio(shared, dependent_area), np.nan)
 
@@ -115,7 +115,7 @@ def lift(
 ) -> np.ndarray:
     """Overlap against chance, ``N |H ∩ D| / (|H| |D|)``: 1 for masks placed independently.
 
-    Symmetric, in [0, N / max(|H|, |D|)]; known from association rules (Brin et al. 1997).
+    Symmetric, in ``[0, N / max(|H|, |D|)]``; known from association rules (Brin et al. 1997).
     """
     product = np.asarray(head_area, float) * np.asarray(dependent_area, float)
     return ratio(np.asarray(shared, float) * n_pixels, product)
@@ -137,7 +137,7 @@ def phi(
 
 
 def log_area_ratio(head_area: ArrayLike, dependent_area: ArrayLike) -> np.ndarray:
-    """Natural logarithm of |H| / |D|: 0 for equal areas, its sign turns with the roles."""
+    """Natural logarithm of ``|H| / |D|``: 0 for equal areas, its sign turns with the roles."""
     areas = ratio(head_area, dependent_area)
     return np.log(areas, out=np.full(areas.shape, np.nan), where=areas > 0)
 
