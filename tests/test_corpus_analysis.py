@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from synthetic_run import write_run
 from test_package import MODEL_LIBRARIES, loaded_by
@@ -155,6 +155,7 @@ def test_prompts_of_strangers_are_only_text(prompts):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=5))
+@example(["\r", "a\r\nb"])
 def test_no_cell_of_a_csv_file_begins_like_a_formula(texts):
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "table.csv"

@@ -254,6 +254,9 @@ def _latex_cell(text: str) -> str:
 
 def _neutral(value: object) -> object:
     """Return a text that no spreadsheet takes for a formula; anything else as it is."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")  # bare, it would end the row
+    if value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

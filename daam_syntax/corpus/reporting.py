@@ -84,7 +84,10 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _inert(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_DANGEROUS) else value
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")  # bare, it would end the row
+    return f"'{value}" if value.startswith(_DANGEROUS) else value
 
 
 def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[str]) -> str:
