@@ -17,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which would take "[default: x]" in a help text for markup
     help="Where did each word of a prompt go, and does the picture respect the sentence?",
 )
 
@@ -40,6 +41,14 @@ Schemes = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps, cpu, ... [default: cuda if any].")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="float32, float16 or bfloat16 [default: float32 on a CPU, float16 elsewhere]."
+    ),
+]
 
 
 @app.command()
@@ -54,6 +63,9 @@ def analyze(
     out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     model: Model = "emoji",
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Height, pixels.")] = None,
@@ -81,6 +93,9 @@ def analyze(
         analysis = run(
             texts,
             model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
             seeds=seeds,
             steps=steps,
             guidance=guidance,
@@ -133,12 +148,9 @@ def run_corpus(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     model: Model = "emoji",
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cuda, cpu, ... [default: a GPU if any].")
-    ] = None,
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale; 1 is none.")] = None,
@@ -182,6 +194,7 @@ def run_corpus(
             model,
             revision=revision,
             device=device,
+            dtype=dtype,
             seeds=seeds,
             steps=steps,
             guidance=guidance,
@@ -269,9 +282,10 @@ def plan(
 def study(
     name: Annotated[str, typer.Argument(help="Which study; an unknown name lists them.")],
     out: Annotated[Path, typer.Option(help="Folder for the report, tables and figures.")],
-    model: Annotated[
-        str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")
-    ] = "emoji",
+    model: Model = "emoji",
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
     prompts: Annotated[
         Path | None,
         typer.Option(help="Prompts, one a line [default: the study's own, for the emoji model]."),
@@ -298,7 +312,7 @@ def study(
     }
     _quiet_libraries()
     matplotlib.use("Agg")
-    pipe = load_pipeline(model)
+    pipe = load_pipeline(model, revision=revision, device=device, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
     given = {key: value for key, value in options.items() if value is not None}
     result = run(pipe, **given, progress=sys.stderr.isatty())

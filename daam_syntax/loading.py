@@ -20,8 +20,16 @@ EMOJI: Final = "emoji"
 _EMOJI_FOLDER: Final = "emoji-model"
 
 
+DTYPES: Final = ("float32", "float16", "bfloat16")
+"""What weights may be loaded as."""
+
+
 def load_pipeline(
-    model: str | Path = EMOJI, *, revision: str | None = None, device: str | None = None
+    model: str | Path = EMOJI,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
 ) -> DiffusionPipeline:
     """Load a text-to-image pipeline, ready to draw.
 
@@ -33,7 +41,10 @@ def load_pipeline(
     revision
         Branch, tag or commit on the Hub.
     device
-        Where it runs; "cuda" where there is one, else "cpu". On a CPU, weights are kept in 32 bits.
+        Where it runs: "cuda" where there is one, else "cpu"; or "mps", "cuda:1", ...
+    dtype
+        One of `DTYPES`: what the weights are loaded as. "float32" on a CPU and "float16" elsewhere if None; models
+        released in bfloat16 (Flux, for instance) want "bfloat16". Maps are accumulated in 32 bits whatever it is.
 
     Returns
     -------
@@ -43,13 +54,15 @@ def load_pipeline(
     Raises
     ------
     ModelError
-        If there is no such model, or its files cannot be read.
+        If there is no such model, device or dtype, or its files cannot be read.
     """
     import torch
 
+    if dtype is not None and dtype not in DTYPES:
+        raise ModelError(f"Expected one of the dtypes {', '.join(DTYPES)}, but got {dtype!r}.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     source: str | Path = data_path(_EMOJI_FOLDER) if model == EMOJI else model
-    dtype = torch.float32 if device == "cpu" else torch.float16
+    dtype = dtype or ("float32" if device == "cpu" else "float16")
     options = {"safety_checker": None} if model == EMOJI else {}
     try:
         # The embedded model is there in a moment: bars and advice on its parts would only be noise.
@@ -57,7 +70,7 @@ def load_pipeline(
             from diffusers import DiffusionPipeline
 
             pipeline = DiffusionPipeline.from_pretrained(
-                source, dtype=dtype, revision=revision, **options
+                source, dtype=getattr(torch, dtype), revision=revision, **options
             )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -65,8 +78,16 @@ def load_pipeline(
             f"Expected a model: {EMOJI!r}, a folder in diffusers format (with a model_index.json), or a "
             f"Hub id; but {str(model)!r} could not be loaded: {reason}"
         ) from error
-    pipeline.to(device)
-    return pipeline
+    try:
+        return pipeline.to(device)
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # the latter of a build without that kind of device
+        raise ModelError(
+            f"Expected a device that is there (cpu, cuda, mps, ...), but {device!r} cannot be used: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
 
 
 def is_emoji(pipe: DiffusionPipeline) -> bool:

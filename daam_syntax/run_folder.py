@@ -128,13 +128,19 @@ class RunFolder:
         path = self.path / MANIFEST
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
+            if "kind" in manifest:  # a corpus: its format is counted apart
+                raise ValueError(
+                    f"it is that of a {manifest['kind']}, which `daam-syntax report` reads"
+                )
             if manifest["format"] != _FORMAT or "settings" not in manifest:
                 raise ValueError(f"it has format {manifest['format']!r}, not {_FORMAT}")
         except FileNotFoundError:
             raise FileError(
                 f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax analyze`."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
+            raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
+        except (KeyError, TypeError) as error:
             raise FileError(f"Expected the manifest of a run in {path}, but {error!r}.") from error
         return dict(manifest)
 

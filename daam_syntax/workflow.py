@@ -69,6 +69,9 @@ def analyze(
     prompts: str | Iterable[str],
     pipe: DiffusionPipeline | str | Path = EMOJI,
     *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
     seeds: int = 1,
     steps: int | None = None,
     guidance: float | None = None,
@@ -89,6 +92,8 @@ def analyze(
         One prompt, or several different ones.
     pipe
         A pipeline, or what `load_pipeline` takes.
+    revision, device, dtype
+        See `load_pipeline`; of no effect on a pipeline.
     seeds
         Images per prompt; every prompt has seeds of its own.
     steps, guidance, height, width
@@ -130,7 +135,7 @@ def analyze(
     if folder is not None:
         folder.check_writable()  # before the model is loaded, which may take long
     if isinstance(pipe, str | Path):
-        pipe = load_pipeline(pipe)
+        pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
         pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
     settings = DrawingSettings(steps, guidance, height, width).for_pipeline(pipe)
     if folder is not None:

@@ -106,6 +106,8 @@ def test_prompts_from_a_file(folder):
         (["analyze", "a cat", "--threshold", "median:2"], "relative:0.4"),
         (["analyze", "a cat", "--out", "/proc/none/out"], "Choose a folder"),
         (["analyze", "a cat", "--height", "63"], "multiple of 4"),
+        (["analyze", "a cat", "--dtype", "int3"], "float32, float16, bfloat16"),
+        (["analyze", "a cat", "--device", "abacus"], "cpu, cuda, mps"),
         (["analyze", "--prompts", "missing.txt"], "cannot be read"),
         (["measure", "missing"], "daam-syntax analyze"),
     ],
@@ -160,6 +162,18 @@ def test_an_interrupt_says_how_to_go_on(folder):
     assert done.returncode == 0, done.stderr
     assert "of 500 images: `analyze` again" in " ".join(done.stdout.split())
     assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "running"
+
+
+def test_help_shows_defaults_that_are_written_in_brackets(folder):
+    done = run("analyze", "--help", cwd=folder)
+    assert "[default: en_core_web_sm]" in " ".join(done.stdout.split())
+
+
+def test_report_of_a_folder_of_analyze_names_the_command_that_reads_it(analyzed, folder):
+    done = run("report", "out", cwd=folder)
+    assert done.returncode == 1
+    assert "`measure` reads what `analyze` wrote" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_another_run_is_not_overwritten_unasked(analyzed, folder):

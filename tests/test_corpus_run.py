@@ -23,6 +23,7 @@ from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.stored_maps import stored_grid
 from daam_syntax.corpus.tables import FORMAT
 from daam_syntax.errors import FileError, PromptError, ThresholdError
+from daam_syntax.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,11 @@ def test_every_image_is_there_once_and_is_that_of_analyze(run, analysis):
         assert picture.size == (96, 64)
         difference = np.asarray(picture, int) - np.asarray(reference, int)
         assert np.abs(difference).max() <= 1, number  # the size of a batch may change the last bits
+
+
+def test_the_folder_of_a_corpus_is_not_taken_for_that_of_analyze(run):
+    with pytest.raises(FileError, match="which `daam-syntax report` reads"):
+        RunFolder(run.path).manifest()
 
 
 def test_stored_maps_are_means_over_areas_of_the_recording_in_16_bits(run, analysis):

@@ -3,6 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+import daam_syntax as ds
+from daam_syntax.errors import ModelError
+
 PROBE = """
 from transformers.utils import logging
 before = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -15,3 +21,20 @@ assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 def test_the_embedded_model_loads_without_a_word():
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [(None, "float32"), ("bfloat16", "bfloat16")])
+def test_weights_have_the_dtype_that_was_asked_for(dtype, kept):
+    pipe = ds.load_pipeline(device="cpu", dtype=dtype)
+    assert str(pipe.dtype) == f"torch.{kept}"
+    with ds.trace(pipe) as trace:
+        pipe("a red cat", num_inference_steps=1, width=96)
+    (maps,) = trace.heat_maps()
+    assert maps["cat"].values.dtype == np.float32
+    assert np.isfinite(maps["cat"].values).all()
+
+
+@pytest.mark.parametrize("wrong", [{"dtype": "int3"}, {"device": "abacus"}, {"device": "cuda:77"}])
+def test_what_cannot_be_computed_with_is_refused(wrong):
+    with pytest.raises(ModelError, match="Expected"):
+        ds.load_pipeline(**wrong)

@@ -39,6 +39,7 @@ class ModelSource:
     model: str
     revision: str | None
     device: str | None
+    dtype: str | None = None
 
 
 # -- the cluster -------------------------------------------------------------------------------------------------
@@ -143,7 +144,9 @@ def visible_gpus() -> list[str]:
 @cache
 def _pipeline(source: ModelSource) -> DiffusionPipeline:
     """Load the model, once in the life of a worker."""
-    pipe = load_pipeline(source.model, revision=source.revision, device=source.device)
+    pipe = load_pipeline(
+        source.model, revision=source.revision, device=source.device, dtype=source.dtype
+    )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -439,7 +439,11 @@ def unsealed(text: str) -> dict[str, Any]:
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")
-    if values.pop("checksum", None) != _json_digest(values):
+    if "checksum" not in values:
+        raise ValueError(
+            "it has no checksum: `daam-syntax run` did not write it (`measure` reads what `analyze` wrote)"
+        )
+    if values.pop("checksum") != _json_digest(values):
         raise ValueError("its checksum differs: it was altered")
     return values
 

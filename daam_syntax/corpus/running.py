@@ -35,6 +35,7 @@ def run(
     *,
     revision: str | None = None,
     device: str | None = None,
+    dtype: str | None = None,
     seeds: int = 1,
     steps: int | None = None,
     guidance: float | None = None,
@@ -66,7 +67,7 @@ def run(
         The folder, see `daam_syntax.corpus.folder`.
     pipe
         A pipeline, or what `load_pipeline` takes.
-    revision, device
+    revision, device, dtype
         See `load_pipeline`.
     seeds
         Images per prompt; every prompt has seeds of its own.
@@ -120,11 +121,11 @@ def run(
         batch_size = batch_size or _frozen_batch_size(folder)
         if cluster is None:
             if isinstance(pipe, str | Path):
-                pipe = load_pipeline(pipe, revision=revision, device=device)
+                pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
                 pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
             prepared = prepare(pipe, drawing, sentences, revision, batch_size)
         else:
-            source = _source(pipe, revision, device)
+            source = _source(pipe, revision, device, dtype)
             client = stack.enter_context(clusters.open_client(cluster, workers))
             prepared = clusters.prepare_there(client, source, drawing, sentences, batch_size)
         settings = RunSettings(
@@ -151,7 +152,10 @@ def run(
 
 
 def _source(
-    pipe: DiffusionPipeline | str | Path, revision: str | None, device: str | None
+    pipe: DiffusionPipeline | str | Path,
+    revision: str | None,
+    device: str | None,
+    dtype: str | None,
 ) -> clusters.ModelSource:
     """Say where the workers of a cluster find the model."""
     if not isinstance(pipe, str | Path):
@@ -161,7 +165,7 @@ def _source(
         )
     # A folder must be found from wherever a worker runs.
     here = Path(pipe).resolve() if Path(pipe).is_dir() else pipe
-    return clusters.ModelSource(str(here), revision, device)
+    return clusters.ModelSource(str(here), revision, device, dtype)
 
 
 def _frozen_batch_size(folder: CorpusFolder) -> int | None:
