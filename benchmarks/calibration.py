@@ -193,8 +193,8 @@ def corrections(scenario: str, study: Study, n: int, rng: np.random.Generator) -
         yield record(scenario, study, f"any of 8 relations, {name}", p=least)
 
 
-def scenarios(n: int, m: int) -> dict[str, Callable[[str, np.random.Generator], Iterator[Record]]]:
-    """Return what to simulate, by name: `n` studies each; of regressions, which are slow, `m` or fewer."""
+def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator[Record]]]:
+    """Return what to simulate, by name: `n` studies each."""
     designs = {
         "8 prompts x 2 seeds": Study(n_prompts=8),
         "10 prompts x 4 seeds": Study(n_prompts=10, n_seeds=4),
@@ -217,21 +217,21 @@ def scenarios(n: int, m: int) -> dict[str, Callable[[str, np.random.Generator], 
         add(f"{name}, sides of unlike shape", prompts, shape, n)
     templated = Study(n_prompts=60, n_templates=12, template=0.4)
     add("60 prompts of 12 templates x 2 seeds", templates, templated, n)
-    add("20 prompts x 2 seeds, 8 relations", corrections, twenty, n // 4)
+    add("20 prompts x 2 seeds, 8 relations", corrections, twenty, n)
     lemmas = "lemmas with effects"
     add(f"20 prompts x 2 seeds, 10 {lemmas}", crossed, Study(lemma=0.5), n)
     add(f"60 prompts x 2 seeds, 20 {lemmas}", crossed, Study(60, n_lemmas=20, lemma=0.5), n)
     add("20 prompts x 2 seeds, 10 lemmas without effects", crossed, twenty, n)
     quick = {model: regression(model) for model in ("ols", "gee")}
-    add("Regressions, 20 prompts x 2 seeds, sides alike", tables, twenty, m, quick)
-    add("Regressions, 10 prompts x 4 seeds, sides alike", tables, ten, m, quick)
-    add("Regressions, 20 prompts x 2 seeds, sides of unlike shape", tables, unlike, m, quick)
+    add("Regressions, 20 prompts x 2 seeds, sides alike", tables, twenty, n, quick)
+    add("Regressions, 10 prompts x 4 seeds, sides alike", tables, ten, n, quick)
+    add("Regressions, 20 prompts x 2 seeds, sides of unlike shape", tables, unlike, n, quick)
     ways = {"ols, two ways": regression("ols", cluster=("prompt_id", "head_lemma"))}
-    add(f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}", tables, Study(lemma=0.5), m, ways)
-    add("Regressions, 60 prompts x 2 seeds, sides alike", tables, sixty, m, quick)
+    add(f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}", tables, Study(lemma=0.5), n, ways)
+    add("Regressions, 60 prompts x 2 seeds, sides alike", tables, sixty, n, quick)
     slow = {"mixed": regression("mixed")}
-    add("Mixed model, 20 prompts x 2 seeds, sides alike", tables, twenty, m // 2, slow)
-    add("Mixed model, 60 prompts x 2 seeds, sides alike", tables, sixty, m // 5, slow)
+    add("Mixed model, 20 prompts x 2 seeds, sides alike", tables, twenty, n, slow)
+    add("Mixed model, 60 prompts x 2 seeds, sides alike", tables, sixty, n, slow)
     return found
 
 
@@ -258,9 +258,9 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
         "Rates are percent with exact binomial 95% intervals; **bold**: that interval misses what was promised, as one "
         "in twenty does by chance. "
         "*Failed* studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG are "
-        "there to show what ignoring the nesting does. There are fewer studies of what is slow.",
+        "there to show what ignoring the nesting does.",
         "",
-        "Made by `python benchmarks/calibration.py` (`--regressions` sets how many studies the regressions get) "
+        "Made by `python benchmarks/calibration.py` "
         f"with {N_RESAMPLES} resamples per study (the default is 9999).",
     ]
     frame = pd.DataFrame(records)
@@ -291,16 +291,13 @@ def main() -> None:
     """Simulate, keep the results after every scenario, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=2000)
-    parser.add_argument("--regressions", type=int, default=2000)
     parser.add_argument("--resume", action="store_true", help="keep the scenarios that are there")
     parser.add_argument("--report", action="store_true", help="only write the page again")
     options = parser.parse_args()
     keep = options.resume or options.report
     records = json.loads(RESULTS.read_text(encoding="utf-8")) if keep and RESULTS.exists() else []
     done = {entry["scenario"] for entry in records}
-    for number, (name, simulate) in enumerate(
-        scenarios(options.simulations, options.regressions).items()
-    ):
+    for number, (name, simulate) in enumerate(scenarios(options.simulations).items()):
         if options.report or name in done:
             continue
         start = time.process_time()
@@ -309,7 +306,7 @@ def main() -> None:
         print(f"{name}: {time.process_time() - start:.0f} s", flush=True)
         RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     having = {entry["scenario"] for entry in records}
-    missing = [name for name in scenarios(1, 1) if name not in having]
+    missing = [name for name in scenarios(1) if name not in having]
     PAGE.write_text(page(records, missing), encoding="utf-8")
 
 
