@@ -33,6 +33,18 @@ def attend_by_hand(query, key, mask=None, scale=None):
     return result
 
 
+class FunctionsCalled(TorchFunctionMode):
+    """Notes the names of all functions of torch that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.fixture
 def call():
     torch.manual_seed(1)
@@ -63,12 +75,18 @@ def test_joint_attention_divides_by_all_keys(call, keys):
     np.testing.assert_allclose(part, whole[1:, 5:, keys][..., [2, 0]], atol=1e-6)
 
 
-@pytest.mark.parametrize("budget", [1, 100, 2**22])
-def test_chunks_change_nothing(call, budget, monkeypatch):
-    monkeypatch.setattr(probabilities, "_LOGITS_AT_ONCE", budget)
-    np.testing.assert_allclose(
-        text_probabilities(call), attend_by_hand(call.query, call.key), atol=1e-6
-    )
+@pytest.mark.parametrize(
+    ("at_once", "products"),
+    [(1, 2 * 15), (4 * 7 * 4, 2 * 4), (4 * 7 * 15, 2), (4 * 7 * 30, 1)],
+    ids=["single queries", "queries", "rows", "everything"],
+)
+def test_chunks_change_nothing(call, at_once, products, monkeypatch):
+    monkeypatch.setattr(probabilities, "_LOGITS_AT_ONCE_ON_CPU", at_once)
+    monkeypatch.setattr(probabilities, "_QUERIES_AT_ONCE", 1)
+    with FunctionsCalled() as called:
+        shares = text_probabilities(call)
+    assert called.names.count("matmul") == products
+    np.testing.assert_allclose(shares, attend_by_hand(call.query, call.key), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -180,18 +198,25 @@ class TestTheKernelsLogSumExp:
             output, logsumexp = attend((), given)
             assert torch.equal(output, scaled_dot_product_attention(**given))
         assert logsumexp is None
+
         few = given | {"key": given["key"][:, :, :7], "value": given["value"][:, :, :7]}
         assert attend((), few)[1] is None  # cross-attention: all keys are text
 
-    def test_other_modes_see_the_call(self):
-        seen = []
-
-        class Mode(TorchFunctionMode):
-            def __torch_function__(self, func, types, args=(), kwargs=None):
-                seen.append(func)
-                return func(*args, **(kwargs or {}))
-
+    def test_a_softmax_is_left_out_where_only_words_are_wanted(self):
         given = self.arguments()
-        with Mode():
+        call = AttentionCall.from_arguments((), given, attend((), given)[1])
+        by_hand = attend_by_hand(call.query, call.key)
+        with FunctionsCalled() as called:
+            words = text_probabilities(call, keys=slice(0, 12), tokens=[1, 4])
+        assert not {"softmax", "logsumexp"} & set(called.names)
+        np.testing.assert_allclose(words, by_hand[..., [1, 4]], atol=1e-6)
+        with FunctionsCalled() as called:
+            everything = text_probabilities(call)
+        assert "softmax" in called.names
+        np.testing.assert_allclose(everything.sum(-1), 1, atol=1e-6)
+
+    def test_other_modes_see_the_call(self):
+        given = self.arguments()
+        with FunctionsCalled() as called:
             assert attend((), given)[1] is None
-        assert scaled_dot_product_attention in seen
+        assert "scaled_dot_product_attention" in called.names

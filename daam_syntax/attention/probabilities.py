@@ -12,7 +12,9 @@ from torch import Tensor
 
 from daam_syntax.errors import TraceError
 
-_LOGITS_AT_ONCE = 2**22  # 16 MB of float32: large enough for fast products, small beside a model
+_LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few launches of kernels, small beside a model
+_LOGITS_AT_ONCE_ON_CPU = 2**17  # 0.5 MB: they stay in the processor's cache
+_QUERIES_AT_ONCE = 32  # at least, for fast products
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def text_probabilities(
 
     The softmax ``exp(z - logsumexp(z))`` of the logits ``z = scale * query @ key.T + mask`` runs
     over all keys of the call, in float32 whatever the model's type, also where only some keys are
-    text; then only the wanted columns are computed where the call's log-sum-exp is known. A query
-    that may attend to nothing gets zeros.
+    text; then only the wanted columns are computed where the call's log-sum-exp is known. A query that
+    may attend to nothing gets zeros.
 
     Parameters
     ----------
@@ -120,45 +122,58 @@ def text_probabilities(
     key = call.key[rows]
     if call.enable_gqa:
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-    scale = 1 / math.sqrt(query.shape[-1]) if call.scale is None else call.scale
-    key = (key.float() * scale).transpose(-1, -2)
     mask = _whole_mask(call)
     if mask is not None:
         mask = mask[rows, :, queries]
     known = None
-    if call.logsumexp is not None and not _is_everything(keys, key.shape[-1]):
-        known = call.logsumexp[rows, :, queries, None]
-        key = key[..., keys][..., tokens]
+    if call.logsumexp is not None and not _is_everything(keys, key.shape[-2]):
+        known = call.logsumexp[rows, :, queries]
+        key = key[:, :, keys][:, :, tokens]
         mask = None if mask is None else mask[..., keys][..., tokens]
         keys = tokens = slice(None)
+    scale = 1 / math.sqrt(query.shape[-1]) if call.scale is None else call.scale
+    key = key.float() * scale
 
-    per_query = query.shape[0] * query.shape[1] * key.shape[-1]
-    chunk = max(1, _LOGITS_AT_ONCE // max(1, per_query))
-    parts = []
-    for start in range(0, query.shape[2], chunk):
-        part = slice(start, start + chunk)
-        with torch.autocast(query.device.type, enabled=False):
-            logits = query[:, :, part].float() @ key
+    # Logits are (row, head, key, query): a word is a whole row of memory, quick to pick and to average.
+    def shares(row: slice, part: slice) -> Tensor:
+        logits = key[row] @ query[row, :, part].float().transpose(-1, -2)
         if mask is not None:
-            logits = _masked(logits, mask[:, :, part])
-        share = _softmax_columns(logits, keys, None if known is None else known[:, :, part])
+            logits = _masked(logits, mask[row, :, part].transpose(-1, -2))
+            sees_nothing = logits.amax(-2, keepdim=True) == -torch.inf
+        share = _softmax_rows(logits, keys, None if known is None else known[row, :, None, part])
         if mask is not None:
-            sees_nothing = logits.amax(-1, keepdim=True) == -torch.inf
-            share = share.masked_fill(sees_nothing, 0.0)
-        parts.append(share[..., tokens] if by_head else share[..., tokens].mean(dim=1))
-    return torch.cat(parts, dim=-2)
+            share.masked_fill_(sees_nothing, 0.0)
+        return share[:, :, tokens] if by_head else share[:, :, tokens].mean(dim=1)
+
+    row_parts, query_parts = _parts(query, key.shape[-2])
+    with torch.autocast(query.device.type, enabled=False):
+        by_row = [torch.cat([shares(row, q) for q in query_parts], dim=-1) for row in row_parts]
+    return torch.cat(by_row).transpose(-1, -2)
 
 
-def _softmax_columns(logits: Tensor, columns: slice, logsumexp: Tensor | None) -> Tensor:
+def _parts(query: Tensor, n_keys: int) -> tuple[list[slice], list[slice]]:
+    """Divide the rows, or the queries of each row, so that no part has too many logits."""
+    n_rows, n_heads, n_queries, _ = query.shape
+    logits = _LOGITS_AT_ONCE_ON_CPU if query.device.type == "cpu" else _LOGITS_AT_ONCE
+    queries = max(_QUERIES_AT_ONCE, logits // max(1, n_heads * n_keys))
+    return _slices(n_rows, max(1, queries // max(1, n_queries))), _slices(n_queries, queries)
+
+
+def _slices(n: int, at_once: int) -> list[slice]:
+    return [slice(first, first + at_once) for first in range(0, max(1, n), at_once)]
+
+
+def _softmax_rows(logits: Tensor, rows: slice, logsumexp: Tensor | None) -> Tensor:
+    """Return rows of the softmax over the last axis but one; the logits are used up."""
     if logsumexp is not None:
-        return (logits - logsumexp).exp()
-    if _is_everything(columns, logits.shape[-1]):
-        return logits.softmax(dim=-1)
-    return (logits[..., columns] - logits.logsumexp(dim=-1, keepdim=True)).exp()
+        return logits.sub_(logsumexp).exp_()
+    if _is_everything(rows, logits.shape[-2]):
+        return torch.softmax(logits, dim=-2, out=logits)
+    return logits[:, :, rows].sub(logits.logsumexp(dim=-2, keepdim=True)).exp_()
 
 
-def _is_everything(columns: slice, n: int) -> bool:
-    return columns in (slice(None), slice(0, n))
+def _is_everything(keys: slice, n: int) -> bool:
+    return keys in (slice(None), slice(0, n))
 
 
 def _whole_mask(call: AttentionCall) -> Tensor | None:
