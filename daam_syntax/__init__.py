@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from daam_syntax.attention import trace_image as trace_image
     from daam_syntax.attention import trace_images as trace_images
     from daam_syntax.errors import DaamSyntaxError as DaamSyntaxError
+    from daam_syntax.language import PromptSet as PromptSet
     from daam_syntax.language import Sentence as Sentence
     from daam_syntax.language import compare_parses as compare_parses
     from daam_syntax.language import parse as parse
@@ -44,6 +45,7 @@ _HOMES = {
     "Edit": "attention",
     "HeatMap": "maps",
     "HeatMaps": "maps",
+    "PromptSet": "language",
     "Sentence": "language",
     "analyze": "workflow",
     "estimate_difference": "analysis",

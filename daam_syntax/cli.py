@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from daam_syntax.errors import DaamSyntaxError, PromptError
+from daam_syntax.errors import DaamSyntaxError, PromptError, PromptFileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,10 @@ Schemes = Annotated[
         "may be given several times [ud].",
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Format of the file of prompts [default: told from the file]."),
+]
 Model = Annotated[str, typer.Option(help="emoji, a Hub id, or a folder in diffusers format.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps, cpu, ... [default: cuda if any].")]
@@ -57,9 +61,10 @@ def analyze(
     prompts_file: Annotated[
         Path | None,
         typer.Option(
-            "--prompts", help="Read prompts from a file, one a line (# starts a comment)."
+            "--prompts", help="Read prompts from a file: CSV, TSV, JSONL, Parquet, text, ..."
         ),
     ] = None,
+    format: Format = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     model: Model = "emoji",
@@ -80,10 +85,11 @@ def analyze(
     ] = False,
 ) -> None:
     """Draw prompts, and measure the map of every head against those of its dependents."""
-    from daam_syntax.language import read_prompts
+    from daam_syntax.language import PromptSet
     from daam_syntax.workflow import analyze as run
 
-    texts = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
+    given = PromptSet.from_file(prompts_file, format) if prompts_file else ()
+    texts = [*(prompts or []), *given]
     if not texts:
         raise PromptError(
             'Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.'
@@ -144,9 +150,10 @@ def measure(
 def run_corpus(
     prompts: Annotated[
         Path,
-        typer.Argument(help="CSV or TSV with a column prompt, or text with one prompt a line."),
+        typer.Argument(help="CSV, TSV, JSONL or Parquet with a column prompt, text, ..."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    format: Format = None,
     model: Model = "emoji",
     revision: Revision = None,
     device: Device = None,
@@ -185,11 +192,13 @@ def run_corpus(
 ) -> None:
     """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
     from daam_syntax.corpus import run
+    from daam_syntax.corpus.prompts import gather
 
+    chosen = gather(prompts, format)
     _quiet_libraries()
     try:
         done = run(
-            prompts,
+            chosen,
             out,
             model,
             revision=revision,
@@ -263,6 +272,7 @@ def plan(
     pilot: Annotated[
         Path, typer.Option(help="Folder of a small run with the same settings on the same machine.")
     ],
+    format: Format = None,
     seeds: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     rate: Annotated[
         float | None,
@@ -274,8 +284,8 @@ def plan(
     from daam_syntax.corpus import plan as calculate
     from daam_syntax.corpus.prompts import gather
 
-    texts, _ = gather(prompts)
-    typer.echo(str(calculate(len(texts), seeds, pilot, rate=rate, workers=workers)))
+    n_prompts = len(gather(prompts, format))
+    typer.echo(str(calculate(n_prompts, seeds, pilot, rate=rate, workers=workers)))
 
 
 @app.command()
@@ -288,8 +298,9 @@ def study(
     dtype: Dtype = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="Prompts, one a line [default: the study's own, for the emoji model]."),
+        typer.Option(help="File of prompts [default: the study's own, for the emoji model]."),
     ] = None,
+    format: Format = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
     ] = None,
@@ -300,13 +311,13 @@ def study(
     """Run a study: draw, measure, infer, and write a report with tables and figures."""
     import matplotlib
 
-    from daam_syntax.language import read_prompts
+    from daam_syntax.language import PromptSet
     from daam_syntax.loading import load_pipeline
     from daam_syntax.studies import load_study
 
     run = load_study(name).run  # before the model is loaded, which may take long
     options = {
-        "prompts": read_prompts(prompts) if prompts else None,
+        "prompts": PromptSet.from_file(prompts, format) if prompts else None,
         "seeds": seeds,
         "steps": steps,
     }
@@ -327,12 +338,15 @@ def main() -> None:
     """Run the command line; bad input ends in one line on stderr and a non-zero exit."""
     try:
         app()
+    except PromptFileError as error:
+        first, *others = str(error).splitlines()
+        _fail("\n".join([first, *map(_cell, others)]), 1)
     except DaamSyntaxError as error:
-        _fail(str(error), 1)
+        _fail(" ".join(str(error).split()), 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"daam-syntax: {' '.join(message.split())}", file=sys.stderr)
+    print(f"daam-syntax: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.errors import DaamSyntaxError, ModelError, PromptError
-from daam_syntax.language import Sentence, check_prompt
+from daam_syntax.language import Sentence, check_prompt, prompt_id
 from daam_syntax.loading import EMOJI, is_emoji
 
 if TYPE_CHECKING:

@@ -7,6 +7,12 @@ what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daam_syntax.language.prompt_sets.problems import RowProblem
+
 
 class DaamSyntaxError(Exception):
     """Base of all errors that a user of daam-syntax can mend."""
@@ -14,6 +20,20 @@ class DaamSyntaxError(Exception):
 
 class PromptError(DaamSyntaxError, ValueError):
     """A prompt, or a file of prompts, that cannot be used."""
+
+
+class PromptFileError(PromptError):
+    """A file, or other rows, of prompts with problems.
+
+    Attributes
+    ----------
+    problems
+        All of them, in order.
+    """
+
+    def __init__(self, message: str, problems: Sequence[RowProblem]) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class ParserError(DaamSyntaxError, ValueError):

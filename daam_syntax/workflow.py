@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from daam_syntax.analysis import measure_tables, summarize
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
 from daam_syntax.errors import PromptError
-from daam_syntax.language import Sentence, check_schemes, parse_many
+from daam_syntax.language import Sentence, check_schemes, parse_many, prompt_id
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.run_folder import TABLES, RunFolder

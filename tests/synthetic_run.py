@@ -7,7 +7,6 @@ import xarray as xr
 from examples import make_sentence
 from PIL import Image
 
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.corpus import drawing_shards, open
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
@@ -15,7 +14,7 @@ from daam_syntax.corpus.sessions import Drawn, Session
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.drawing import Drawing, DrawingSettings
-from daam_syntax.language import Edge
+from daam_syntax.language import Edge, prompt_id
 from daam_syntax.maps import HeatMaps, Subword
 
 SETTINGS = RunSettings(

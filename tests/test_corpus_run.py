@@ -216,31 +216,6 @@ def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
     np.testing.assert_allclose(numbers["iou"], run.summarize(["relation", "head"])["iou"])
 
 
-def test_prompts_from_files(tmp_path):
-    from daam_syntax.corpus.prompts import gather
-
-    table = tmp_path / "prompts.csv"
-    table.write_bytes(
-        b'id,prompt\n1,"a cat, a dog"\n2,\n3,a \xff\n4\n5,"two\nlines"\n6,"a cat, a dog"\n'
-    )
-    prompts, problems = gather(table)
-    assert prompts == ["a cat, a dog", "two\nlines"]
-    assert [problem.row for problem in problems] == [3, 4, 5, 8]
-    assert "line 2 too" in problems[3].message
-    lines = tmp_path / "prompts.txt"
-    lines.write_text("\ufeff# two\na cat\n\n a dog \n")
-    assert gather(lines) == (["a cat", "a dog"], [])
-    table.write_text("text\na cat\n")
-    with pytest.raises(FileError, match=r"column 'prompt'.*has text"):
-        gather(table)
-    table.write_text("prompt\n")
-    with pytest.raises(PromptError, match="at least one usable prompt"):
-        gather(table)
-    with pytest.raises(FileError, match="No such file"):
-        gather(tmp_path / "none.csv")
-    assert "10,000 characters" in gather(["a cat", "a" * 10_001])[1][0].message
-
-
 def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
     with pytest.raises(ThresholdError):
         draw(tmp_path / "run", emoji_pipe, threshold="median")

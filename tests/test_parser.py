@@ -1,14 +1,13 @@
 import pytest
 import spacy
 
-from daam_syntax.errors import FileError, ParserError, PromptError
+from daam_syntax.errors import ParserError, PromptError
 from daam_syntax.language import (
     check_prompt,
     from_doc,
     load_parser,
     parse,
     parse_many,
-    read_prompts,
 )
 from daam_syntax.language.parser import _load
 
@@ -111,24 +110,6 @@ def test_a_model_with_universal_labels_passes_through():
     assert sentence.edges["ud"] == sentence.edges["native"]
     parser.add_label("oa")
     assert list(parse("un chat rouge", nlp).edges) == ["native"]
-
-
-def test_prompts_are_read_line_by_line(tmp_path):
-    path = tmp_path / "prompts.txt"
-    path.write_bytes("\ufeff# colours\na red car\r\n\n  ein grüner Käse  \n".encode())
-    assert read_prompts(path) == ["a red car", "ein grüner Käse"]
-
-
-def test_files_of_prompts_that_cannot_be_used(tmp_path):
-    path = tmp_path / "prompts.txt"
-    with pytest.raises(FileError, match="No such file"):
-        read_prompts(path)
-    path.write_text("# nothing\n\n")
-    with pytest.raises(PromptError, match="holds none"):
-        read_prompts(path)
-    path.write_bytes(b"a caf\xe9")
-    with pytest.raises(FileError, match="byte 5"):
-        read_prompts(path)
 
 
 def test_a_missing_default_parser_says_how_to_install(monkeypatch):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pandas as pd
 
+from daam_syntax.language import prompt_id
 from daam_syntax.maps import HeatMaps
-
-
-def prompt_id(prompt: str) -> str:
-    """Return a short name of a prompt that depends on nothing but its text."""
-    return hashlib.sha256(prompt.encode("utf-8")).hexdigest()[:10]
 
 
 def image_columns(maps: HeatMaps, number: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.corpus.folder import ShardRecord
 from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.problems import Problem
@@ -23,7 +22,7 @@ from daam_syntax.corpus.stored_maps import reduced, to_table
 from daam_syntax.corpus.tables import IMAGES_SCHEMA, from_frame, from_rows
 from daam_syntax.drawing import Drawing, draw_batch, generator_seed
 from daam_syntax.errors import ModelError
-from daam_syntax.language import Sentence
+from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:

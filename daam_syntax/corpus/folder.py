@@ -30,12 +30,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows
 from daam_syntax.errors import FileError
-from daam_syntax.language import Sentence
+from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.whole_files import whole_file
 
 MANIFEST: Final = "manifest.json"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from daam_syntax.language import prompt_id
+from daam_syntax.language.prompt_sets import RowProblem
+
 Stage = Literal["prompts", "draw", "write", "check"]
 
 PROBLEM_COLUMNS: Final = {
@@ -17,7 +20,7 @@ PROBLEM_COLUMNS: Final = {
     "prompt_id": 'Short name of the prompt; "" where it is not about one',
     "prompt": 'The prompt, or the row as it was read; "" where it is not about one',
     "seed": "Number of the seed; missing where it is not about one",
-    "row": "Line of the file of prompts; missing where it is not about one",
+    "row": "Line of the file of prompts, or row of the table; missing where it is not about one",
 }
 """Columns of the table of problems and their meanings."""
 
@@ -36,6 +39,19 @@ class Problem:
     prompt: str = ""
     seed: int | None = None
     row: int | None = None
+
+    @classmethod
+    def of_row(cls, problem: RowProblem) -> Problem:
+        """Return what is said of a row of prompts that was left out."""
+        return cls(
+            "prompts",
+            "unreadable row",
+            problem.message,
+            "It was left out.",
+            prompt=problem.text,
+            prompt_id=prompt_id(problem.text),
+            row=problem.row,
+        )
 
     def __str__(self) -> str:
         where = [

@@ -12,6 +12,7 @@ from daam_syntax.corpus import cluster as clusters
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
 from daam_syntax.corpus.preparing import prepare
+from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.prompts import gather
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.sessions import Draw, Drawn, Session
@@ -19,7 +20,7 @@ from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import ModelError, PromptError
-from daam_syntax.language import check_schemes, parse_many
+from daam_syntax.language import PromptSet, check_schemes, parse_many
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import parse_threshold
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    prompts: str | Path | Iterable[str],
+    prompts: str | Path | PromptSet | Iterable[str],
     out: str | Path,
     pipe: DiffusionPipeline | str | Path = EMOJI,
     *,
@@ -62,7 +63,8 @@ def run(
     Parameters
     ----------
     prompts
-        A file (CSV or TSV with a column ``prompt``, or text with one prompt a line), or the prompts themselves.
+        A file (see `PromptSet.from_file`), a set, or the prompts themselves. Rows of a file or a list that cannot be
+        used are left out, and stand in the table of problems.
     out
         The folder, see `daam_syntax.corpus.folder`.
     pipe
@@ -109,11 +111,11 @@ def run(
         For bad input, for a folder that holds another run or is being written by another process, and where every
         prompt fails.
     """
-    texts, unreadable = gather(prompts)
+    chosen = gather(prompts)
     if seeds < 1:
         raise PromptError(f"Expected at least one seed, but got {seeds}.")
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
-    sentences = parse_many(texts, parser)
+    sentences = parse_many(chosen, parser)
     wanted_schemes = check_schemes(schemes, sentences)
     drawing = DrawingSettings(steps, guidance, height, width)
     folder = CorpusFolder(out)
@@ -139,7 +141,7 @@ def run(
         )
         plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, sentences)
-        session = Session(folder, unreadable)
+        session = Session(folder, [Problem.of_row(row) for row in chosen.left_out])
         draw: Draw
         if cluster is None:
             draw = partial(_draw_here, folder, ShardDrawer(pipe, settings, plan, sentences))

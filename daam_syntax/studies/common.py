@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from daam_syntax.analysis import Estimate
-from daam_syntax.analysis.identity import prompt_id
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.provenance import describe_pipeline
 from daam_syntax.drawing import DrawingSettings, check_prompts, generator_seed, identify
 from daam_syntax.errors import StudyError
 from daam_syntax.figures.tables import plural
-from daam_syntax.language import Sentence, parse_many
+from daam_syntax.language import Sentence, parse_many, prompt_id
 
 Item = TypeVar("Item")
 

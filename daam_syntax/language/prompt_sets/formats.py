@@ -1,0 +1,93 @@
+"""The formats of files of prompts: plain tables by their suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daam_syntax.errors import FileError
+from daam_syntax.language.prompt_sets import tables
+from daam_syntax.language.prompt_sets.rows import Prompt
+from daam_syntax.language.prompt_sets.tables import Renames, Rows
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files of prompts.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    suffixes
+        Of its files, in lower case.
+    meaning
+        What such a file holds.
+    read
+        Yields the rows of a file; the second argument names the columns that are read.
+    write
+        Writes rows to a file; None where files of this format are only read.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    meaning: str
+    read: Callable[[Path, Renames | None], Rows]
+    write: Callable[[Path, Sequence[Prompt]], None] | None = None
+
+
+FORMATS: Final = {
+    each.name: each
+    for each in (
+        Format("csv", (".csv",), "a table with a header line", tables.read_csv, tables.write_csv),
+        Format(
+            "tsv",
+            (".tsv", ".tab"),
+            "the same, separated by tabulators",
+            tables.read_tsv,
+            tables.write_tsv,
+        ),
+        Format(
+            "jsonl",
+            (".jsonl", ".ndjson"),
+            "one JSON object a line; `slots` and `metadata` are objects in it",
+            tables.read_jsonl,
+            tables.write_jsonl,
+        ),
+        Format(
+            "parquet", (".parquet",), "a Parquet table", tables.read_parquet, tables.write_parquet
+        ),
+        Format(
+            "txt",
+            (".txt",),
+            "one prompt a line; # starts a comment",
+            tables.read_text,
+            tables.write_text,
+        ),
+    )
+}
+"""Formats by name."""
+
+
+def find_format(path: Path, name: str | None = None) -> Format:
+    """Return the format of a name, or else of a file.
+
+    Raises
+    ------
+    FileError
+        If there is none.
+    """
+    if name is not None:
+        if name not in FORMATS:
+            raise FileError(f"Expected one of the formats {', '.join(FORMATS)}, but got {name!r}.")
+        return FORMATS[name]
+    suffix = path.suffix.lower()
+    for each in FORMATS.values():
+        if suffix in each.suffixes:
+            return each
+    known = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
+    raise FileError(
+        f"Expected a file of prompts with one of the suffixes {known}, but got {str(path)!r}; name its format."
+    )

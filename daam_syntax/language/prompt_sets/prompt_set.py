@@ -1,0 +1,234 @@
+"""Sets of prompts as plain values."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_syntax.errors import FileError, PromptError
+from daam_syntax.language.prompt_sets import tables
+from daam_syntax.language.prompt_sets.collecting import collect
+from daam_syntax.language.prompt_sets.formats import find_format
+from daam_syntax.language.prompt_sets.problems import RowProblem, refusal
+from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
+from daam_syntax.language.prompt_sets.tables import Record, Rows
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class PromptSet:
+    """Prompts in order, each once, with what is known of them.
+
+    Iterating over a set gives the texts, so that it stands wherever prompts are asked for.
+
+    Attributes
+    ----------
+    rows
+        The prompts, see `Prompt`.
+    left_out
+        What else the file held, and why it is not among them.
+
+    Raises
+    ------
+    PromptError
+        If two prompts have the same text or the same id.
+    """
+
+    rows: tuple[Prompt, ...]
+    left_out: tuple[RowProblem, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(self.rows))
+        object.__setattr__(self, "left_out", tuple(self.left_out))
+        checked = collect(Record(n, row.values(), "row") for n, row in enumerate(self.rows, 1))
+        if checked.problems:
+            raise refusal("a set", checked.problems)
+
+    # -- from elsewhere ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        strict: bool = True,
+    ) -> PromptSet:
+        """Read prompts from a file.
+
+        Parameters
+        ----------
+        path
+            The file.
+        format
+            Name of its format, one of `FORMATS`; told from its suffix if None.
+        columns
+            Which columns of the file are read, and what they are called here: ``{"caption": "prompt"}``. If None, all
+            are, and must be those of `COLUMNS`.
+        strict
+            Whether to refuse a file in which anything is wrong. If not, rows that cannot be used are in `left_out`.
+
+        Raises
+        ------
+        FileError
+            If it cannot be read, or its format is not known.
+        PromptFileError
+            If something is wrong with it; all problems are in the error, with line numbers.
+        PromptError
+            If it has no usable prompt.
+        """
+        path = Path(path)
+        rows = find_format(path, format).read(path, columns)
+        return cls._collected(rows, str(path), strict)
+
+    @classmethod
+    def from_records(
+        cls, records: Iterable[str | Mapping[str, Any]], *, strict: bool = True
+    ) -> PromptSet:
+        """Take prompts, or mappings from the names of `COLUMNS` to values.
+
+        Parameters
+        ----------
+        records
+            The rows; ``slots`` and ``metadata`` may be mappings of their own.
+        strict
+            See `from_file`.
+
+        Raises
+        ------
+        PromptError
+            See `from_file`.
+        """
+        return cls._collected(tables.records(records), "the given rows", strict)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: datasets.Dataset | str,
+        *,
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        strict: bool = True,
+    ) -> PromptSet:
+        """Take prompts from a data set of the Hugging Face library ``datasets``.
+
+        Parameters
+        ----------
+        dataset
+            A data set, or the name of one on the Hub; code that comes with it is not run.
+        split
+            Which part of a named one.
+        columns, strict
+            See `from_file`; columns that are not named are not loaded.
+
+        Raises
+        ------
+        FileError
+            If ``datasets`` is not installed, or there is no such data set.
+        PromptError
+            See `from_file`.
+        """
+        if isinstance(dataset, str):
+            dataset = _load_dataset(dataset, split)
+        names = getattr(dataset, "column_names", None)
+        if not isinstance(names, list):
+            raise FileError(
+                f"Expected a data set with columns, but got {type(dataset).__name__}; choose one of its splits."
+            )
+        return cls._collected(tables.dataset_rows(dataset, columns), "the data set", strict)
+
+    @classmethod
+    def _collected(cls, rows: Rows, source: str, strict: bool) -> PromptSet:
+        found = collect(rows)
+        refused = [p for p in found.problems if strict or p.of_file]
+        if refused:
+            raise refusal(source, refused)
+        if not found.rows:
+            what = "; ".join(map(str, found.problems[:3])) or "it is empty"
+            raise PromptError(
+                f"Expected at least one usable prompt in {source}, but there is none: {what}"
+            )
+        return cls(tuple(found.rows), tuple(found.problems))
+
+    # -- to elsewhere --------------------------------------------------------------------------------------------
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The prompts' texts."""
+        return tuple(row.text for row in self.rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with those columns of `COLUMNS` that some prompt has; "" where one has not."""
+        import pandas as pd
+
+        names = columns_of(self.rows)
+        values = [row.values() for row in self.rows]
+        return pd.DataFrame([[v.get(name, "") for name in names] for v in values], columns=names)
+
+    def to_file(self, path: str | Path, format: str | None = None) -> None:
+        """Write the prompts; `from_file` gives the same set.
+
+        Parameters
+        ----------
+        path
+            The file; an older one is replaced.
+        format
+            See `from_file`.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written, or not in this format.
+        PromptError
+            If the format has no place for what is there.
+        """
+        path = Path(path)
+        chosen = find_format(path, format)
+        if chosen.write is None:
+            raise FileError(
+                f"Expected a format that can be written, but {chosen.name} is only read; write CSV."
+            )
+        chosen.write(path, self.rows)
+
+    # -- choosing ------------------------------------------------------------------------------------------------
+
+    def where(self, keep: Callable[[Prompt], bool]) -> PromptSet:
+        """Return the prompts of which a function is true, as a set."""
+        return PromptSet(tuple(row for row in self.rows if keep(row)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __repr__(self) -> str:
+        first = repr(self.rows[0].text[:60]) if self.rows else "none"
+        out = f", {len(self.left_out):,} rows left out" if self.left_out else ""
+        return f"PromptSet({len(self):,} prompts, the first {first}{out})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.to_frame().to_html(max_rows=10)}"
+
+
+def _load_dataset(name: str, split: str | None) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise FileError(
+            f"Expected the package datasets, to load {name!r}, but it is not installed; run `pip install datasets`."
+        ) from error
+    try:
+        return datasets.load_dataset(name, split=split)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise FileError(
+            f"Expected a data set {name!r}, but it could not be loaded: {reason}"
+        ) from error
