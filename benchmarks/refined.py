@@ -1,11 +1,11 @@
 """What refined maps gain over plain ones: ``python benchmarks/refined.py``.
 
 Reads the attention of the embedded model to scenes whose exact masks are known, and compares on the same scenes
-plain maps, maps of the finest grid only, and refined maps (the finest grid carried along its self-attention, less the
-minimum): at the same threshold rules, and each at the threshold and choice of timesteps that was best on *other*
-scenes, which are not scored. The scene is the sample: objects are averaged within it, and intervals are bootstrapped
-over scenes (95 %, percentile), for differences over the scenes' paired differences. Writes
-``benchmarks/results/refined.json``.
+plain maps, maps of the finest grid only, weighted maps (what layers and heads count was learned on yet other scenes),
+and refined maps (the finest grid carried along its self-attention, less the minimum): at the same threshold rules, and
+each at the threshold and choice of timesteps that was best on *other* scenes, which are not scored. The scene is the
+sample: objects are averaged within it, and intervals are bootstrapped over scenes (95 %, percentile), for differences
+over the scenes' paired differences. Writes ``benchmarks/results/refined.json``.
 """
 
 from __future__ import annotations
@@ -19,48 +19,66 @@ from typing import Any
 import numpy as np
 import torch
 from attribution import FIRST_CHOOSING, FIRST_SCORED, MIN_VISIBLE
+from map_weights import FIRST_LEARNING, learn
+from map_weights import read as read_kept
 from scipy.stats import bootstrap
 
 from daam_syntax.attention import trace_images
 from daam_syntax.attention.images import DEFAULT_TIMESTEPS
 from daam_syntax.emoji.scenes import Scene, scene
 from daam_syntax.loading import load_pipeline
-from daam_syntax.maps import HeatMaps, mask_iou, parse_threshold
+from daam_syntax.maps import HeatMaps, MapWeights, mask_iou, parse_threshold
 
 RESULTS = Path(__file__).parent / "results" / "refined.json"
 TAUS = (0.3, 0.4, 0.5, 0.6, 0.7)
 FINEST = 16
+KEEP = ("step", "layer", "head")
 LESS_NOISY = tuple(t for t in DEFAULT_TIMESTEPS if t <= 400)
-PLAIN, GRID, REFINED = "plain", "finest grid", "refined"
-PAIRS = ((GRID, PLAIN), (REFINED, PLAIN), (REFINED, GRID))
+PLAIN, GRID, WEIGHTED, REFINED = "plain", "finest grid", "weighted", "refined"
+KINDS = (PLAIN, GRID, WEIGHTED, REFINED)
+PAIRS = ((GRID, PLAIN), (WEIGHTED, PLAIN), (REFINED, PLAIN), (WEIGHTED, GRID), (REFINED, GRID))
 TIMESTEPS = {"all timesteps": DEFAULT_TIMESTEPS, "timesteps up to 400": LESS_NOISY}
 
 Scores = dict[tuple[str, str, float], np.ndarray]
 """mIoU of each scene, by kind of map, timesteps and threshold."""
 
 
-def read(pipe: Any, scenes: Sequence[Scene], **options: Any) -> list[HeatMaps]:
-    """Record the attention to given scenes under the trees that their captions were written from."""
+def read_refined(pipe: Any, scenes: Sequence[Scene], timesteps: Sequence[int]) -> list[HeatMaps]:
+    """Record refined maps of given scenes."""
     return trace_images(
         pipe,
         [s.image for s in scenes],
         [s.caption for s in scenes],
         sentences={s.caption: s.sentence for s in scenes},
         batch_size=16,
-        **options,
+        timesteps=timesteps,
+        layers=FINEST,
+        refined=True,
     )
 
 
-def score(pipe: Any, scenes: Sequence[Scene]) -> Scores:
+def among(maps: Sequence[HeatMaps], timesteps: Sequence[int]) -> list[HeatMaps]:
+    """Keep some of the timesteps."""
+    return [recorded.select(steps=lambda _, t: t in timesteps) for recorded in maps]
+
+
+def learned(pipe: Any, scenes: Sequence[Scene]) -> dict[str, MapWeights]:
+    """Learn weights of layers and heads, for every choice of timesteps."""
+    kept = read_kept(pipe, scenes, KEEP)
+    return {name: learn(among(kept, timesteps), scenes) for name, timesteps in TIMESTEPS.items()}
+
+
+def score(pipe: Any, scenes: Sequence[Scene], weights: dict[str, MapWeights]) -> Scores:
     """Score every kind of map, at every choice of timesteps and threshold, on the same scenes."""
-    kept = read(pipe, scenes, keep=("step", "layer"))
+    kept = read_kept(pipe, scenes, KEEP)
     scores: Scores = {}
     for name, timesteps in TIMESTEPS.items():
-        chosen = [maps.select(steps=lambda _, t, used=timesteps: t in used) for maps in kept]
+        chosen = among(kept, timesteps)
         kinds = {
             PLAIN: chosen,
             GRID: [maps.select(layers=FINEST) for maps in chosen],
-            REFINED: read(pipe, scenes, timesteps=timesteps, layers=FINEST, refined=True),
+            WEIGHTED: [maps.weighted(weights[name]) for maps in chosen],
+            REFINED: read_refined(pipe, scenes, timesteps),
         }
         for kind, maps in kinds.items():
             for tau, by_scene in zip(TAUS, mious(scenes, maps), strict=True):
@@ -108,6 +126,7 @@ def main() -> None:
     options.add_argument("--model", default="emoji")
     options.add_argument("--scenes", type=int, default=200)
     options.add_argument("--choosing", type=int, default=100)
+    options.add_argument("--learning", type=int, default=200)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path, default=RESULTS)
     given = options.parse_args()
@@ -115,22 +134,22 @@ def main() -> None:
     pipe = load_pipeline(given.model)
     pipe.set_progress_bar_config(disable=True)
 
-    tried = score(pipe, [scene(FIRST_CHOOSING + i) for i in range(given.choosing)])
-    scored = score(pipe, [scene(FIRST_SCORED + i) for i in range(given.scenes)])
-    kinds = (PLAIN, GRID, REFINED)
+    weights = learned(pipe, [scene(FIRST_LEARNING + i) for i in range(given.learning)])
+    tried = score(pipe, [scene(FIRST_CHOOSING + i) for i in range(given.choosing)], weights)
+    scored = score(pipe, [scene(FIRST_SCORED + i) for i in range(given.scenes)], weights)
     best = {
         kind: max((key for key in tried if key[0] == kind), key=lambda key: tried[key].mean())
-        for kind in kinds
+        for kind in KINDS
     }
     at_same_rule = {}
     for name in TIMESTEPS:
         for tau in TAUS:
-            at = {kind: scored[kind, name, tau] for kind in kinds}
+            at = {kind: scored[kind, name, tau] for kind in KINDS}
             at_same_rule[f"{name}, relative:{tau}"] = {
                 **{kind: mean_with_interval(values) for kind, values in at.items()},
                 **differences(at),
             }
-    at_best = {kind: scored[best[kind]] for kind in kinds}
+    at_best = {kind: scored[best[kind]] for kind in KINDS}
     results = {
         "at the same rule": at_same_rule,
         "each as chosen on other scenes": {
@@ -140,7 +159,7 @@ def main() -> None:
                     "tau": best[kind][2],
                     "miou": mean_with_interval(at_best[kind]),
                 }
-                for kind in kinds
+                for kind in KINDS
             },
             **differences(at_best),
         },

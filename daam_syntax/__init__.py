@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from daam_syntax.loading import load_pipeline as load_pipeline
     from daam_syntax.maps import HeatMap as HeatMap
     from daam_syntax.maps import HeatMaps as HeatMaps
+    from daam_syntax.maps import MapWeights as MapWeights
+    from daam_syntax.maps import learn_weights as learn_weights
     from daam_syntax.maps import mask_iou as mask_iou
     from daam_syntax.workflow import analyze as analyze
 
@@ -45,6 +47,7 @@ _HOMES = {
     "Edit": "attention",
     "HeatMap": "maps",
     "HeatMaps": "maps",
+    "MapWeights": "maps",
     "PromptSet": "language",
     "Sentence": "language",
     "analyze": "workflow",
@@ -52,6 +55,7 @@ _HOMES = {
     "estimate_mean": "analysis",
     "compare_parses": "language",
     "intervene": "attention",
+    "learn_weights": "maps",
     "load_pipeline": "loading",
     "mask_iou": "maps",
     "measure_pairs": "analysis",

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import xarray as xr
-from PIL import Image
 
 from daam_syntax.corpus.tables import MAPS_SCHEMA, map_lists, with_identity
 from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
+from daam_syntax.maps.resize import averaged
 
 
 def reduced(maps: HeatMaps, map_size: int | None) -> HeatMaps:
@@ -36,7 +36,7 @@ def reduced(maps: HeatMaps, map_size: int | None) -> HeatMaps:
     values = maps.mean
     grid = stored_grid(maps.grid, map_size)
     if grid != maps.grid:
-        values = np.stack([_averaged(each, grid) for each in values])
+        values = np.stack([averaged(each, grid) for each in values])
     values = values.astype(np.float16).astype(np.float32)
     return HeatMaps(
         xr.DataArray(values, dims=("token", "y", "x")),
@@ -54,12 +54,6 @@ def stored_grid(grid: tuple[int, int], map_size: int | None) -> tuple[int, int]:
         return grid
     scale = map_size / max(grid)
     return max(1, round(grid[0] * scale)), max(1, round(grid[1] * scale))
-
-
-def _averaged(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Average a map over the areas of a coarser grid: its mean stays what it was."""
-    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(picture.resize((grid[1], grid[0]), Image.Resampling.BOX))
 
 
 def to_table(maps: HeatMaps, image: int) -> pa.Table:

@@ -18,6 +18,7 @@ from daam_syntax.maps.measures import (
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
+from daam_syntax.maps.weighting import MapWeights, learn_weights
 
 __all__ = [
     "BREADTH_MEASURES",
@@ -26,6 +27,7 @@ __all__ = [
     "HeatMaps",
     "KeptMaps",
     "LayerMaps",
+    "MapWeights",
     "Measure",
     "Subword",
     "Threshold",
@@ -36,6 +38,7 @@ __all__ = [
     "iod",
     "ioh",
     "iou",
+    "learn_weights",
     "lift",
     "log_area_ratio",
     "mask_iou",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -43,6 +43,23 @@ def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
     if unknown := wanted.difference(AXES):
         raise ValueError(f"Expected axes among {AXES}, but got {sorted(unknown)}.")
     return tuple(axis for axis in AXES if axis in wanted)
+
+
+def check_kept(axis: Axis, kept: Iterable[Hashable], purpose: str) -> None:
+    """Check that maps keep an axis.
+
+    Raises
+    ------
+    SelectionError
+        If they do not; it says how to keep it.
+    """
+    axes = [name for name in AXES if name in set(kept)]
+    if axis not in axes:
+        having = f"only {', '.join(axes)}" if axes else "none"
+        raise SelectionError(
+            f"Expected maps that keep the {axis}s apart, to {purpose}, but of the axes {', '.join(AXES)} they keep "
+            f"{having}: trace with keep=({axis!r}, ...)."
+        )
 
 
 def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
@@ -209,7 +226,7 @@ class KeptMaps:
         """Keep only some of the steps, layers and heads; see `HeatMaps.select`."""
         parts = self.parts
         if layers is not None:
-            self._check_kept("layer", "layers")
+            check_kept("layer", self.axes, "choose layers from")
             chooses = layer_selector(layers)
             parts = tuple(part for part in parts if chooses(part.layers[0], part.grid))
             if not parts:
@@ -218,20 +235,12 @@ class KeptMaps:
                     f"Expected layers={layers!r} to fit a layer, but there are: {there}."
                 )
         if steps is not None:
-            self._check_kept("step", "steps")
+            check_kept("step", self.axes, "choose steps from")
             parts = _select(parts, "step", _step_chooser(steps), f"steps={steps!r}")
         if heads is not None:
-            self._check_kept("head", "heads")
+            check_kept("head", self.axes, "choose heads from")
             parts = _select(parts, "head", _head_chooser(heads), f"heads={heads!r}")
         return KeptMaps(parts, keeps_layers="layer" in self.axes)
-
-    def _check_kept(self, axis: Axis, argument: str) -> None:
-        if axis not in self.axes:
-            kept = f"only {', '.join(self.axes)}" if self.axes else "none"
-            raise SelectionError(
-                f"Expected maps that keep the {axis}s apart, to choose {argument} from, but of the "
-                f"axes {', '.join(AXES)} they keep {kept}: trace with keep=({axis!r}, ...)."
-            )
 
 
 def frozen(data: xr.DataArray) -> xr.DataArray:

@@ -20,6 +20,7 @@ from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
+from daam_syntax.maps.weighting import MapWeights, weighted_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,6 +344,34 @@ class HeatMaps:
         said = {name: selected.labels(name) for name in chosen}
         changed = self._with(data=selected)
         return changed.with_provenance(selected={**earlier, **said}) if said else changed
+
+    def weighted(self, weights: MapWeights) -> HeatMaps:
+        """Return maps that are weighted means over steps, layers or heads, instead of plain means.
+
+        Parameters
+        ----------
+        weights
+            Of axes that were kept, for instance ``MapWeights.load()``, those of the embedded model's layers and
+            heads; `learn_weights` learns others.
+
+        Returns
+        -------
+        HeatMaps
+            Without axes; what was done is in the provenance.
+
+        Raises
+        ------
+        SelectionError
+            If an axis is not kept, or a step, layer or head that counts is missing.
+
+        Examples
+        --------
+        >>> trace(pipe, keep=weights.axes, layers=weights.counting("layer"))  # doctest: +SKIP
+        """
+        values = xr.DataArray(weighted_mean(self._maps, weights), dims=("token", "y", "x"))
+        return self._with(data=values).with_provenance(
+            weighted={"by": list(weights.axes), **weights.notes}
+        )
 
     def subword(self, row: int) -> HeatMap:
         """Return the map of ``subwords[row]``; special tokens have maps too."""

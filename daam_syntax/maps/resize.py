@@ -1,4 +1,4 @@
-"""Upscaling of maps."""
+"""Maps on finer grids, and on coarser ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 _A: Final = -0.75
 """Keys' parameter, as in torch's bicubic interpolation, which the released DAAM uses."""
@@ -45,6 +46,12 @@ def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         np.matmul(rows[band, used], wide[..., used, :], out=part)
         np.maximum(part, 0.0, out=part)
     return resized
+
+
+def averaged(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Average a map, shape (y, x), over the areas of a coarser grid: its mean stays what it was."""
+    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(picture.resize((grid[1], grid[0]), Image.Resampling.BOX))
 
 
 _BAND: Final = 64

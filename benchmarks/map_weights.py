@@ -1,0 +1,65 @@
+"""Learn which layers and heads of the embedded model lie on what words name: ``python benchmarks/map_weights.py``.
+
+From scenes with exact masks, which no benchmark scores. Writes ``data/emoji-model/map_weights.json``, which is shipped;
+``python benchmarks/refined.py`` says what such weights gain.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from attribution import MIN_VISIBLE
+
+from daam_syntax.attention import trace_images
+from daam_syntax.emoji.scenes import Scene, scene
+from daam_syntax.loading import load_pipeline
+from daam_syntax.maps import HeatMaps, MapWeights, learn_weights
+
+TARGET = Path(__file__).parent.parent / "data" / "emoji-model" / "map_weights.json"
+FIRST_LEARNING = 500_000  # seed of the first scene
+AXES = ("layer", "head")
+
+
+def read(pipe: Any, scenes: Sequence[Scene], keep: Sequence[str] = AXES) -> list[HeatMaps]:
+    """Record the attention to given scenes under the trees that their captions were written from."""
+    return trace_images(
+        pipe,
+        [s.image for s in scenes],
+        [s.caption for s in scenes],
+        sentences={s.caption: s.sentence for s in scenes},
+        keep=keep,
+        batch_size=16,
+    )
+
+
+def learn(maps: Sequence[HeatMaps], scenes: Sequence[Scene]) -> MapWeights:
+    """Learn weights from the masks of the scenes' nouns."""
+    masks = [
+        {obj.word: obj.mask for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE}
+        for drawn in scenes
+    ]
+    return learn_weights(maps, masks, axes=AXES)
+
+
+def main() -> None:
+    """Learn and write."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--scenes", type=int, default=200)
+    options.add_argument("--threads", type=int, default=1)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    pipe = load_pipeline()
+    pipe.set_progress_bar_config(disable=True)
+    scenes = [scene(FIRST_LEARNING + i) for i in range(given.scenes)]
+    weights = learn(read(pipe, scenes), scenes)
+    notes = {**weights.notes, "scenes": f"seeds from {FIRST_LEARNING}", "model": "emoji"}
+    MapWeights(weights.values, notes).save(TARGET)
+    print(weights)
+
+
+if __name__ == "__main__":
+    main()
