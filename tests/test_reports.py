@@ -85,10 +85,23 @@ def test_latex_has_booktabs_and_balanced_groups(nasty):
     assert text.count(r"\begin") == text.count(r"\end") == 2
 
 
+def test_more_rows_than_a_page_make_a_longtable(nasty):
+    long = pd.concat([nasty] * 9, ignore_index=True)
+    text = to_latex(long, caption="Many", label="tab:many", notes=["n & m"])
+    assert text.startswith("\\begin{longtable}{lrrr}\n\\caption{Many}\\label{tab:many} \\\\\n")
+    assert text.count("\\toprule") == text.count("\\endhead") == text.count("\\endfoot") == 1
+    body = text.split("\\endfoot\n")[1].split("\\end{longtable}")[0]
+    assert body.count("\n") == len(long)
+    assert text.endswith("{\\footnotesize n \\& m\\par}\n")
+    assert "longtable" not in to_latex(long.head(40))
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 def test_latex_compiles(nasty, summary, tmp_path):
-    tables = to_latex(nasty, caption="A_b & 5%") + to_latex(summary.iloc[:, :6])
-    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    long = pd.concat([nasty] * 300, ignore_index=True)
+    tables = to_latex(nasty, caption="A_b & 5%", label="tab:a") + to_latex(summary.iloc[:, :6])
+    tables += to_latex(long, caption="Long", label="tab:b", notes=["n & m"]) + to_latex(long)
+    head = "\\documentclass{article}\\usepackage{booktabs,longtable}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + tables + "\\end{document}\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)

@@ -15,6 +15,9 @@ from daam_syntax.whole_files import whole_file
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_PAGE: Final = 40
+"""Rows that a page takes."""
+
 _LATEX: Final = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -144,8 +147,9 @@ def to_latex(
 ) -> str:
     r"""Return a table as a LaTeX ``table`` with the rules of booktabs (``\usepackage{booktabs}``).
 
-    Everything in it is escaped: a % or _ of a prompt cannot break it. Scripts beyond Latin need XeLaTeX or
-    LuaLaTeX and a font that has them.
+    One of more than 40 rows becomes a ``longtable`` (``\usepackage{longtable}``), which goes over pages. Everything in
+    it is escaped: a % or _ of a prompt cannot break it. Scripts beyond Latin need XeLaTeX or LuaLaTeX and a font that
+    has them.
 
     Parameters
     ----------
@@ -160,16 +164,21 @@ def to_latex(
         # An empty group, because a row that begins with a bracket would be read as an option of the line before.
         return "{}" + " & ".join(map(_latex_cell, cells)) + r" \\"
 
-    lines = [r"\begin{table}[htbp]", r"\centering"]
-    lines += [rf"\caption{{{_latex(caption)}}}"] if caption else []
-    lines += [rf"\label{{{label}}}"] if label else []
-    lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
-    lines += [row([str(column) for column in table.columns]), r"\midrule"]
-    lines += [row(cells) for cells in _cells(table, digits)]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    title = rf"\caption{{{_latex(caption)}}}" if caption else ""
+    title += rf"\label{{{label}}}" if label else ""
+    head = [r"\toprule", row([str(column) for column in table.columns]), r"\midrule"]
+    body = [row(cells) for cells in _cells(table, digits)]
     below = " ".join(_latex(note) for note in _notes(table, notes))
-    lines += [rf"\par\smallskip{{\footnotesize {below}\par}}"] if below else []
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    notes_below = rf"\par\smallskip{{\footnotesize {below}\par}}" if below else ""
+    if len(table) > _PAGE:
+        lines = [rf"\begin{{longtable}}{{{alignment}}}", rf"{title} \\" if title else ""]
+        lines += [*head, r"\endhead", r"\bottomrule", r"\endfoot", *body]
+        lines += [r"\end{longtable}", notes_below]
+    else:
+        lines = [r"\begin{table}[htbp]", r"\centering", title]
+        lines += [rf"\begin{{tabular}}{{{alignment}}}", *head, *body, r"\bottomrule"]
+        lines += [r"\end{tabular}", notes_below, r"\end{table}"]
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 _WRITERS: Final[Mapping[str, Callable[[pd.DataFrame], str]]] = {
