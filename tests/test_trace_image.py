@@ -10,7 +10,7 @@ from pipelines import TEXT_LENGTH, make_sd, make_sdxl
 from torch.overrides import _get_current_function_mode_stack
 
 from daam_syntax.attention import trace, trace_image, trace_images
-from daam_syntax.errors import PromptError, TraceError
+from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 
 CAT = "a red cat"
@@ -113,6 +113,18 @@ def test_arrays_and_pictures_of_other_modes(sd):
     assert (np.asarray(image) == eight_bit).all()
     trace_image(sd, image.convert("L"), CAT)
     trace_image(sd, image.convert("RGBA"), CAT)
+
+
+def test_files_of_pictures(sd, tmp_path):
+    path = tmp_path / "picture.png"
+    picture().save(path)
+    expected = values(trace_image(sd, picture(), CAT))
+    for name in (path, str(path)):
+        np.testing.assert_array_equal(values(trace_image(sd, name, CAT)), expected)
+    (tmp_path / "text.png").write_text("no picture")
+    for wrong in ("text.png", "missing.png"):
+        with pytest.raises(FileError, match=f"file of a picture, but .*{wrong}"):
+            trace_image(sd, tmp_path / wrong, CAT)
 
 
 def test_provenance(sd):

@@ -6,6 +6,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,12 @@ from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.pictures import PLAIN, require_autoencoder
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.attention.tracing import Trace
-from daam_syntax.errors import TraceError
+from daam_syntax.errors import FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 
-Picture = Image.Image | NDArray[Any]
-"""A PIL image, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1]."""
+Picture = Image.Image | NDArray[Any] | str | Path
+"""A PIL image, the path of its file, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1]."""
 
 DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
 """Training timesteps from slightly to strongly noisy, out of the usual 1,000.
@@ -58,7 +59,7 @@ def trace_image(
     pipe
         A pipeline of a known family.
     image
-        The picture.
+        The picture: a PIL image, the path of its file, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1].
     prompt
         The text.
     timesteps
@@ -323,10 +324,16 @@ def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[s
 
 def _pixels(image: Picture, factor: int) -> Tensor:
     """Return a picture as (3, y, x) in [-1, 1]."""
+    if isinstance(image, str | Path):
+        try:
+            image = Image.open(image)
+            image.load()
+        except OSError as error:  # Pillow's own for what is no picture, too
+            raise FileError(f"Expected the file of a picture, but {error}.") from error
     array = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
     if array.ndim != 3 or array.shape[-1] != 3:
         raise TraceError(
-            "Expected a picture as a PIL image or an array (y, x, 3), but got the shape "
+            "Expected a picture as a PIL image, a file's path or an array (y, x, 3), but got the shape "
             f"{array.shape}."
         )
     if array.dtype == np.uint8:
