@@ -341,7 +341,14 @@ def test_normalised_maps_sum_to_one_over_the_words():
 def test_shares_of_attention_by_hand():
     table = attention_shares([make_maps(), make_maps()])
     first = table[table["image"] == 0].set_index("kind")
-    assert first["n_tokens"].to_dict() == {"start": 1, "text": 6, "end": 1}
+    assert first["n_tokens"].to_dict() == {"start": 1, "text": 6, "end": 1, "padding": 0}
+    assert np.isnan(first.loc["padding", "attention"])
+    assert first["reason"].to_dict() == {
+        "start": "",
+        "text": "",
+        "end": "",
+        "padding": "padding was not recorded: trace with padding=True",
+    }
     assert first.loc["start", "attention"] == pytest.approx(0.1)
     assert first.loc["end", "attention"] == pytest.approx(0.2)
     assert first.loc["text", "attention"] == pytest.approx((8 + 8 + 4 + 4 * 0.8 + 8 * 0.4) / 24)

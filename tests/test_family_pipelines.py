@@ -12,6 +12,7 @@ from family_cases import CASES, PAGE, page
 from family_pipelines import make
 
 import daam_syntax as ds
+from daam_syntax.analysis import attention_shares
 from daam_syntax.attention import FAMILIES, family_of, trace
 from daam_syntax.attention.tokens import find_prompts, listening, read_prompt
 from daam_syntax.errors import TraceError
@@ -46,8 +47,8 @@ def draw(case, prompts, *, guided=True, size=None, per_prompt=1, steps=1, **opti
     return pipe(prompt=list(prompts), **arguments | options).images
 
 
-def traced(case, prompts, **options):
-    with trace(pipeline(case.name)) as recording:
+def traced(case, prompts, *, padding=False, **options):
+    with trace(pipeline(case.name), padding=padding) as recording:
         images = draw(case, prompts, **options)
     return images, recording.heat_maps()
 
@@ -106,15 +107,48 @@ def test_images_are_the_same_to_the_bit_and_maps_are_right(case, guided, batch, 
     n, grid = len(images), (size[0] // case.cell, size[1] // case.cell)
     assert len(maps) == n == len(prompts) * per_prompt
     expected = reference(case, watch, n, grid, guided).numpy()
-    starts = dict(zip(case.encoders, np.cumsum([0, *case.encoders.values()]), strict=False))
     for row, each in enumerate(maps):
         assert each.prompt == prompts[row // per_prompt]
         assert (each.image_size, each.grid) == (size, grid)
         assert each.provenance["guided"] is (guided and case.calls != "all")
         assert [word.status for word in each.words] == ["mapped"] * len(each)
-        keys = [starts[s.encoder or next(iter(starts))] + s.position for s in each.subwords]
+        by_hand = expected[row][:, keys_of(case, each)].T.reshape(-1, *grid)
+        np.testing.assert_allclose(each.data, by_hand, atol=1e-6)
+
+
+def keys_of(case, maps):
+    """Return which text key each subword is, by the table of encoders."""
+    starts = dict(zip(case.encoders, np.cumsum([0, *case.encoders.values()]), strict=False))
+    return [starts[s.encoder or next(iter(starts))] + s.position for s in maps.subwords]
+
+
+@each_family
+def test_padding_is_recorded_if_asked_for(case):
+    prompts = [CAT, OWL][: case.images]
+    watch = CallsWithin(denoiser(case), case.modules)
+    untraced = watch.during(lambda: draw(case, prompts))
+    images, maps = traced(case, prompts, padding=True)
+    assert torch.equal(images, untraced)
+    grid = maps[0].grid
+    expected = reference(case, watch, len(images), grid, guided=True).numpy()
+    shares = attention_shares(maps).set_index(["image", "kind"])
+    for row, each in enumerate(maps):
+        keys = keys_of(case, each)
+        assert len(keys) == len(set(keys))
         by_hand = expected[row][:, keys].T.reshape(-1, *grid)
         np.testing.assert_allclose(each.data, by_hand, atol=1e-6)
+        padding = [i for i, s in enumerate(each.subwords) if s.kind == "padding"]
+        share = shares.loc[(row, "padding")]
+        assert share["n_tokens"] == len(padding)
+        if padding:
+            total = each.special("padding", total=True)
+            np.testing.assert_allclose(total.values, by_hand[padding].sum(axis=0), atol=1e-6)
+            assert share["attention"] == pytest.approx(by_hand[padding].sum(axis=0).mean())
+        else:
+            assert share["reason"] == "the prompt leaves no padding that reaches the denoiser"
+        if case.keys.startswith("cross-attention"):
+            assert shares.loc[row, "attention"].sum() == pytest.approx(1, abs=1e-5)
+            assert len(keys) == expected.shape[-1]
 
 
 @each_family

@@ -19,6 +19,7 @@ from daam_syntax.analysis.identity import image_columns
 from daam_syntax.analysis.pairs import measure_pairs
 from daam_syntax.language.sentence import Edge, Sentence, Token
 from daam_syntax.maps import HeatMaps, Subword
+from daam_syntax.maps.subwords import Kind
 
 CONTROLS: Final[Mapping[str, str]] = {
     "unrelated": "that any two words of a prompt overlap as much, because they are in one picture",
@@ -203,23 +204,34 @@ def normalise_over_tokens(maps: HeatMaps) -> HeatMaps:
     )
 
 
+_SHARING: Final[tuple[Kind, ...]] = ("start", "text", "end", "template", "padding")
+
+
 def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
     """Tabulate how much attention the text's tokens and the special tokens take.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image and kind of token (``kind``: "text", "start", "end", ...): ``n_tokens``, and ``attention``,
-        the mean over the pixels of their summed attention probability, 0 to 1. What is missing to 1 is padding.
+        One row per image and kind of token (``kind``: "start", "text", "end", "padding", and "template" where there
+        is one): ``n_tokens``, and ``attention``, the mean over the pixels of their summed attention probability, 0 to
+        1; NaN with a ``reason`` for a kind that has no token, or for padding that was not recorded
+        (``trace(padding=True)``). If it was, the kinds sum to 1 where pixels attend to the text alone (resizing coarse
+        layers moves that by less than a hundredth, and layers of one grid not at all); in joint attention, what is
+        missing is the attention to pixels.
     """
     rows = []
     for number, image in enumerate(_images(maps)):
         kinds = np.array([subword.kind for subword in image.subwords])
-        for kind in dict.fromkeys(kinds.tolist()):
-            chosen = image.data.values[kinds == kind]
-            attention = float(chosen.sum(axis=0, dtype=np.float64).mean())
+        for kind in _SHARING:
+            chosen = image.mean[kinds == kind]
+            if kind == "template" and not len(chosen):
+                continue
+            attention = (
+                float(chosen.sum(axis=0, dtype=np.float64).mean()) if len(chosen) else np.nan
+            )
             counts = {"kind": kind, "n_tokens": len(chosen), "attention": attention}
-            rows.append(image_columns(image, number) | counts)
+            rows.append(image_columns(image, number) | counts | {"reason": image.lacks(kind)})
     return pd.DataFrame(rows)
 
 

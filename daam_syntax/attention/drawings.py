@@ -144,7 +144,7 @@ class Drawing:
 
     @property
     def positions(self) -> list[int]:
-        """The text keys that are kept: those which are not padding in some prompt."""
+        """The text keys that are kept: those which are a token in some prompt."""
         return sorted(
             {
                 block.start + position
@@ -374,7 +374,11 @@ class Recorder:
                 refuse_replaced_text(self._pipe, own, heard[encoder.name])
             prompts = tuple(
                 read_prompt(
-                    tokenizer, reading, text, encoder.kept(reading.mask, self._pipe, arguments)
+                    tokenizer,
+                    reading,
+                    text,
+                    encoder.kept(reading.mask, self._pipe, arguments),
+                    padding=self._request.padding,
                 )
                 for reading, text in zip(readings, own, strict=True)
             )
@@ -385,6 +389,8 @@ class Recorder:
                     "this text encoder read another text: " + " | ".join(own)
                 )
             start += max(prompt.length for prompt in prompts)
+        if self._request.padding:
+            drawing.settings["padding"] = True
         if not drawing.encoders:
             raise TraceError(
                 f"Expected {type(self._pipe).__name__}.encode_prompt to call its tokenizer, but it did "

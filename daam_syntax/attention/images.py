@@ -46,6 +46,7 @@ def trace_image(
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
     refined: bool = False,
+    padding: bool = False,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
     """Read which pixels of a given picture attend to which word of a prompt.
@@ -66,7 +67,7 @@ def trace_image(
         Training timesteps at which to look.
     seed
         Of the noise.
-    parser, layers, keep, max_bytes
+    parser, layers, keep, max_bytes, padding
         As for `trace`; a step is one of the timesteps.
     refined
         Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
@@ -96,6 +97,7 @@ def trace_image(
         keep=keep,
         max_bytes=max_bytes,
         refined=refined,
+        padding=padding,
         sentences=() if sentence is None else sentence,
     )[0]
 
@@ -113,6 +115,7 @@ def trace_images(
     keep: Iterable[str] | str = (),
     max_bytes: int | None = None,
     refined: bool = False,
+    padding: bool = False,
     sentences: Sentences = (),
     batch_size: int = 8,
 ) -> list[HeatMaps]:
@@ -132,7 +135,7 @@ def trace_images(
         Training timesteps at which to look.
     seed
         Of the noise.
-    parser, layers, keep, max_bytes
+    parser, layers, keep, max_bytes, padding
         As for `trace`; a step is one of the timesteps.
     refined
         Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
@@ -167,7 +170,13 @@ def trace_images(
     if not pixels:
         return []
     recording = Trace(
-        pipe, parser=parser, layers=layers, keep=keep, max_bytes=max_bytes, refine=refined
+        pipe,
+        parser=parser,
+        layers=layers,
+        keep=keep,
+        max_bytes=max_bytes,
+        refine=refined,
+        padding=padding,
     )
     with recording:
         for rows in _batches(pixels, batch_size):

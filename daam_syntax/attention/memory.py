@@ -49,7 +49,7 @@ def predicted_bytes(
     n_images
         Images drawn at once.
     n_tokens
-        Tokens of the longest prompt, start and end tokens included.
+        Tokens of the longest prompt, start and end tokens included; all of them, if padding is recorded.
     n_steps
         Steps that are recorded.
     refine
@@ -138,6 +138,7 @@ def predict_memory(
     layers: LayerSelection = None,
     steps: StepSelection = None,
     refine: bool = False,
+    padding: bool = False,
     **options: Any,
 ) -> int:
     """Find out how many bytes a recording would take, by drawing only its first step.
@@ -148,7 +149,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps, refine
+    keep, layers, steps, refine, padding
         As for `trace`.
     **options
         Whatever else the pipeline is to be called with: ``num_inference_steps``, ``height``,
@@ -172,7 +173,15 @@ def predict_memory(
     from daam_syntax.attention.tracing import Trace
 
     try:
-        with Trace(pipe, keep=keep, layers=layers, steps=steps, refine=refine, max_bytes=-1):
+        with Trace(
+            pipe,
+            keep=keep,
+            layers=layers,
+            steps=steps,
+            refine=refine,
+            padding=padding,
+            max_bytes=-1,
+        ):
             pipe(prompt, **options)
     except MemoryLimitError as stopped:
         return stopped.predicted_bytes

@@ -53,7 +53,7 @@ class Request:
 
     Parameters
     ----------
-    keep, layers, steps, max_bytes, also, refine
+    keep, layers, steps, max_bytes, also, refine, padding
         As for `trace`.
 
     Raises
@@ -73,9 +73,11 @@ class Request:
         max_bytes: int | None = None,
         also: Iterable[str] | str = (),
         refine: bool = False,
+        padding: bool = False,
     ) -> None:
         self.keep = check_axes(keep)
         self.refine = refine
+        self.padding = padding
         texts = [also] if isinstance(also, str) else also
         self.also = tuple(dict.fromkeys(check_prompt(text) for text in texts))
         self._steps = steps

@@ -54,7 +54,7 @@ class TokenizedPrompt:
     prompt
         The text.
     subwords
-        The tokens in the encoder's order; padding is left out.
+        The tokens in the encoder's order; padding only where it was asked for.
     truncated_at
         Offset of the first character that the encoder did not read; None if it read all.
     length
@@ -218,7 +218,12 @@ def _place(tokenizer: Any, prompt: str, text: str) -> int | None:
 
 
 def read_prompt(
-    tokenizer: Any, reading: Reading, prompt: str, kept: Sequence[int | None]
+    tokenizer: Any,
+    reading: Reading,
+    prompt: str,
+    kept: Sequence[int | None],
+    *,
+    padding: bool = False,
 ) -> TokenizedPrompt:
     """Say which tokens of a prompt reach the denoiser, and where in the prompt they stand.
 
@@ -232,6 +237,8 @@ def read_prompt(
         The text, as the user wrote it.
     kept
         The positions of the reading that reach the denoiser, in order; None for padding.
+    padding
+        Whether padding is wanted, too.
 
     Raises
     ------
@@ -256,6 +263,9 @@ def read_prompt(
     subwords = []
     for position, source in enumerate(kept):
         if source is None or not reading.mask[source]:
+            if padding:
+                text = str(tokenizer.pad_token or "") if source is None else texts[source]
+                subwords.append(Subword(position, text, 0, 0, "padding"))
             continue
         span = spans[source]
         if span is not None:

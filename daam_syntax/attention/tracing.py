@@ -40,6 +40,7 @@ def trace(
     max_bytes: int | None = None,
     also: Iterable[str] | str = (),
     refine: bool = False,
+    padding: bool = False,
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline draws.
 
@@ -82,6 +83,9 @@ def trace(
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
         ``heat_maps(refined=True)``. Only for the UNet family. Takes 4 bytes for each image and pair of
         pixels of that grid, and for each step and such layer the time of one more softmax.
+    padding
+        Whether to record the tokens that fill a prompt up to the encoder's length, too, one by one (see
+        `HeatMaps.special`). A drawing takes the memory of a prompt that leaves no padding.
 
     Returns
     -------
@@ -115,6 +119,7 @@ def trace(
         max_bytes=max_bytes,
         also=also,
         refine=refine,
+        padding=padding,
     )
 
 
@@ -141,6 +146,7 @@ class Trace:
         max_bytes: int | None = None,
         also: Iterable[str] | str = (),
         refine: bool = False,
+        padding: bool = False,
     ) -> None:
         family = family_of(pipe)
         if not hasattr(pipe, "encode_prompt"):
@@ -169,6 +175,7 @@ class Trace:
             max_bytes=max_bytes,
             also=also,
             refine=refine,
+            padding=padding,
         )
         if self._request.also:
             refuse_family(family, self._denoiser)

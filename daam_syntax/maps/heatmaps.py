@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -18,9 +18,17 @@ from daam_syntax.maps import files, html
 from daam_syntax.maps.axes import DIMS, Axis, KeptMaps
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
-from daam_syntax.maps.subwords import Subword, WordAlignment, align
+from daam_syntax.maps.subwords import Kind, SpecialKind, Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
 from daam_syntax.maps.weighting import MapWeights, weighted_mean
+
+_LACKING: Final[Mapping[Kind, str]] = {
+    "text": "no token stands for any of the prompt's text",
+    "start": "the text encoder is given no start token",
+    "end": "the text encoder is given no end token, or stopped before it",
+    "template": "the pipeline writes nothing around the prompt",
+    "padding": "the prompt leaves no padding that reaches the denoiser",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +89,7 @@ class HeatMaps:
         subword over what was aggregated (those of heads, layers and steps that are no dims). Row *i* belongs to
         ``subwords[i]``. Or the same as `KeptMaps`, each layer on its own grid.
     subwords
-        The encoder's tokens, special start and end tokens included, padding left out.
+        The encoder's tokens, special start and end tokens included; padding too where it was recorded.
     sentence
         The parsed prompt.
     image_size
@@ -374,11 +382,55 @@ class HeatMaps:
         )
 
     def subword(self, row: int) -> HeatMap:
-        """Return the map of ``subwords[row]``; special tokens have maps too."""
+        """Return the map of ``subwords[row]``; special tokens have maps too (see `special`)."""
         if not 0 <= row < len(self.subwords):
             raise WordError(f"Expected a row from 0 to {len(self.subwords) - 1}, but got {row}.")
         words = tuple(word.index for word in self.words if row in word.subwords)
         return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size)
+
+    def special(self, kind: SpecialKind, *, total: bool = False) -> HeatMap:
+        """Return the map of the tokens of one kind that stand for no word.
+
+        Parameters
+        ----------
+        kind
+            "start", "end", "padding", or "template" (what a pipeline writes around the prompt). Padding is there
+            if it was recorded (``trace(padding=True)``).
+        total
+            Whether to return the sum over all such tokens, the attention they take together, instead of the mean
+            per token (over each text encoder's tokens, then over the encoders, as for words).
+
+        Raises
+        ------
+        WordError
+            If there is no such token (the message says why).
+        ValueError
+            If there is no such kind, or it is "text", whose maps are those of the words.
+
+        Examples
+        --------
+        >>> maps.special("padding", total=True)  # doctest: +SKIP
+        """
+        if kind not in _LACKING or kind == "text":
+            kinds = tuple(each for each in _LACKING if each != "text")
+            raise ValueError(f"Expected a kind among {kinds}, but got {kind!r}.")
+        rows = [row for row, subword in enumerate(self.subwords) if subword.kind == kind]
+        if not rows:
+            raise WordError(
+                f"Expected a token of the kind {kind!r}, but there is none: {self.lacks(kind)}."
+            )
+        values = self.mean[rows]
+        if total:
+            return HeatMap(values.sum(axis=0), f"{kind}, {len(rows)} tokens", (), self.image_size)
+        return HeatMap(self._mean_of_subwords(values, rows), kind, (), self.image_size)
+
+    def lacks(self, kind: Kind) -> str:
+        """Say why there is no token of a kind (one of those of `Subword`); "" where there is one."""
+        if any(subword.kind == kind for subword in self.subwords):
+            return ""
+        if kind == "padding" and not self.provenance.get("padding"):
+            return "padding was not recorded: trace with padding=True"
+        return _LACKING[kind]
 
     def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
         """Return the map of several words: the mean over the maps of those words that have one.

@@ -9,6 +9,8 @@ from typing import Literal
 from daam_syntax.language.sentence import Sentence
 
 Status = Literal["mapped", "truncated", "unaligned"]
+Kind = Literal["text", "start", "end", "template", "padding"]
+SpecialKind = Literal["start", "end", "template", "padding"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Subword:
         Character offsets into the prompt, end exclusive; equal for a special token.
     kind
         "text"; "start" and "end" for the special tokens around it; "template" for what a pipeline writes around
-        the prompt (a system prompt, say).
+        the prompt (a system prompt, say); "padding" for what fills it up to the encoder's length, where that was
+        recorded.
     encoder
         The text encoder, where the model has several whose tokens it attends to; "" where it has one.
     """
@@ -34,7 +37,7 @@ class Subword:
     text: str
     start: int
     end: int
-    kind: Literal["text", "start", "end", "template"] = "text"
+    kind: Kind = "text"
     encoder: str = ""
 
 
