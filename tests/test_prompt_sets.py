@@ -43,7 +43,7 @@ def test_what_is_written_is_read_again(suffix, tmp_path):
     prompts.to_file(path)
     assert PromptSet.from_file(path) == prompts
     assert prompts.rows[0].slots == {"colour": "red"}
-    assert not prompts.left_out
+    assert not prompts.problems
 
 
 def test_text_files_have_one_prompt_a_line(tmp_path):
@@ -203,10 +203,10 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     )
     prompts = gather(table)
     assert list(prompts) == ["a cat, a dog", "two\nlines"]
-    assert [problem.row for problem in prompts.left_out] == [3, 4, 5, 8]
-    assert prompts.left_out[1].text == "a \\udcff"
+    assert [problem.row for problem in prompts.problems] == [3, 4, 5, 8]
+    assert prompts.problems[1].text == "a \\udcff"
     assert "4 rows left out" in repr(prompts)
-    assert "10,000 characters" in gather(["a cat", "a" * (LONGEST + 1)]).left_out[0].message
+    assert "10,000 characters" in gather(["a cat", "a" * (LONGEST + 1)]).problems[0].message
     table.write_text("prompt,colour\na cat,red\n")
     with pytest.raises(PromptFileError, match=r"'metadata\.colour'"):
         gather(table)
@@ -247,8 +247,8 @@ def test_tables_show_no_formulas_to_spreadsheets(tmp_path):
 
 def test_columns_are_those_that_are_documented():
     names = [name for name in COLUMNS if "." not in name]
-    row = PromptSet.from_records([dict.fromkeys(names, "x")]).rows[0]
-    assert list(row.values()) == names
+    rows = [dict.fromkeys(names, "x"), {"prompt": "y", "pair": "x"}]
+    assert list(PromptSet.from_records(rows).rows[0].values()) == names
     assert list(FORMATS)[:5] == ["csv", "tsv", "jsonl", "parquet", "txt"]
 
 
@@ -280,7 +280,7 @@ def test_any_text_is_read_again_as_it_was_or_left_out(tmp_path_factory, records)
         )
     except PromptError:
         return
-    assert len(prompts) + len({p.row for p in prompts.left_out}) == len(records)
+    assert len(prompts) + len({p.row for p in prompts.problems if p.kind != "pair"}) == len(records)
     for suffix in TABLES:
         path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
         prompts.to_file(path)

@@ -42,12 +42,13 @@ class Problem:
 
     @classmethod
     def of_row(cls, problem: RowProblem) -> Problem:
-        """Return what is said of a row of prompts that was left out."""
+        """Return what is said of a row of prompts that could not be used as it is."""
+        is_prompt = problem.kind == "pair"
         return cls(
             "prompts",
-            "unreadable row",
+            "incomplete pair" if is_prompt else "unreadable row",
             problem.message,
-            "It was left out.",
+            "It is drawn as a prompt of its own." if is_prompt else "It was left out.",
             prompt=problem.text,
             prompt_id=prompt_id(problem.text),
             row=problem.row,

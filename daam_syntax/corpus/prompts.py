@@ -9,7 +9,7 @@ from daam_syntax.language import PromptSet
 
 
 def gather(prompts: str | Path | PromptSet | Iterable[str], format: str | None = None) -> PromptSet:
-    """Return the prompts of a file, a list or a set; rows that cannot be used are in its `left_out`.
+    """Return the prompts of a file, a list or a set; rows that cannot be used are in its `problems`.
 
     Raises
     ------

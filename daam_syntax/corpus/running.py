@@ -141,7 +141,7 @@ def run(
         )
         plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, sentences)
-        session = Session(folder, [Problem.of_row(row) for row in chosen.left_out])
+        session = Session(folder, [Problem.of_row(row) for row in chosen.problems])
         draw: Draw
         if cluster is None:
             draw = partial(_draw_here, folder, ShardDrawer(pipe, settings, plan, sentences))

@@ -2,16 +2,22 @@
 
 from daam_syntax.language.prompt_sets.checks import check_prompt, prompt_id
 from daam_syntax.language.prompt_sets.formats import FORMATS
+from daam_syntax.language.prompt_sets.pairs import PromptPair
 from daam_syntax.language.prompt_sets.problems import RowProblem
 from daam_syntax.language.prompt_sets.prompt_set import PromptSet
 from daam_syntax.language.prompt_sets.rows import COLUMNS, Prompt
+from daam_syntax.language.prompt_sets.sampling import Sample
+from daam_syntax.language.prompt_sets.templates import Template
 
 __all__ = [
     "COLUMNS",
     "FORMATS",
     "Prompt",
+    "PromptPair",
     "PromptSet",
     "RowProblem",
+    "Sample",
+    "Template",
     "check_prompt",
     "prompt_id",
 ]

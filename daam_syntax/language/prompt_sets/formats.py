@@ -1,4 +1,4 @@
-"""The formats of files of prompts: plain tables by their suffix."""
+"""The formats of files of prompts: plain tables, and the sets that others have published."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from daam_syntax.errors import FileError
-from daam_syntax.language.prompt_sets import tables
+from daam_syntax.language.prompt_sets import importers, tables
 from daam_syntax.language.prompt_sets.rows import Prompt
 from daam_syntax.language.prompt_sets.tables import Renames, Rows
 
@@ -29,6 +29,10 @@ class Format:
         Yields the rows of a file; the second argument names the columns that are read.
     write
         Writes rows to a file; None where files of this format are only read.
+    is_published
+        Whether it is that of a published set, in which some prompts may stand twice.
+    recognises
+        Whether a file with such a suffix is of this format and no other; None if that cannot be told.
     """
 
     name: str
@@ -36,6 +40,18 @@ class Format:
     meaning: str
     read: Callable[[Path, Renames | None], Rows]
     write: Callable[[Path, Sequence[Prompt]], None] | None = None
+    is_published: bool = False
+    recognises: Callable[[Path], bool] | None = None
+
+
+def _published(
+    name: str,
+    suffix: str,
+    meaning: str,
+    read: Callable[[Path, Renames | None], Rows],
+    recognises: Callable[[Path], bool] | None = None,
+) -> Format:
+    return Format(name, (suffix,), meaning, read, None, True, recognises)
 
 
 FORMATS: Final = {
@@ -66,6 +82,28 @@ FORMATS: Final = {
             tables.read_text,
             tables.write_text,
         ),
+        _published("coco", ".json", "captions of COCO", importers.read_coco),
+        _published(
+            "partiprompts", ".tsv", "PartiPrompts", importers.read_parti, importers.is_parti
+        ),
+        _published(
+            "drawbench", ".csv", "DrawBench", importers.read_drawbench, importers.is_drawbench
+        ),
+        _published("geneval", ".jsonl", "GenEval", importers.read_geneval, importers.is_geneval),
+        _published("compbench", ".txt", "T2I-CompBench", importers.read_compbench),
+        _published(
+            "swaps",
+            ".txt",
+            "ABC-6K or CC-500: a line, and the next with words swapped",
+            importers.read_swaps,
+        ),
+        _published(
+            "dvmp",
+            ".csv",
+            "prompts of several modifiers, DVMP",
+            importers.read_dvmp,
+            importers.is_dvmp,
+        ),
     )
 }
 """Formats by name."""
@@ -83,10 +121,10 @@ def find_format(path: Path, name: str | None = None) -> Format:
         if name not in FORMATS:
             raise FileError(f"Expected one of the formats {', '.join(FORMATS)}, but got {name!r}.")
         return FORMATS[name]
-    suffix = path.suffix.lower()
-    for each in FORMATS.values():
-        if suffix in each.suffixes:
-            return each
+    fitting = [each for each in FORMATS.values() if path.suffix.lower() in each.suffixes]
+    recognised = [each for each in fitting if each.recognises is not None and each.recognises(path)]
+    for each in (*recognised, *fitting):
+        return each
     known = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
     raise FileError(
         f"Expected a file of prompts with one of the suffixes {known}, but got {str(path)!r}; name its format."

@@ -12,6 +12,7 @@ _SHOWN: Final = 100
 _CUT: Final = 200
 
 Unit = Literal["line", "row"]
+Kind = Literal["row", "file", "repeat", "pair"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ class RowProblem:
         The prompt, or the row as it was read, in valid characters and cut off after 200; "" where it is about no row.
     unit
         Whether `row` counts lines or rows.
-    of_file
-        Whether it concerns all rows, for instance a column that is not known.
+    kind
+        "row" where the row cannot be used; "file" where it concerns all rows, for instance a column that is not known;
+        "repeat" of a prompt that was there before; "pair" where only the pair cannot be used.
     """
 
     row: int
     message: str
     text: str = ""
     unit: Unit = "line"
-    of_file: bool = False
+    kind: Kind = "row"
 
     def __str__(self) -> str:
         return f"{self.unit} {self.row}: {self.message}"

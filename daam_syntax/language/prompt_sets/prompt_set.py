@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language.prompt_sets import tables
-from daam_syntax.language.prompt_sets.collecting import collect
+from daam_syntax.language.prompt_sets.collecting import collect, without_broken_pairs
 from daam_syntax.language.prompt_sets.formats import find_format
-from daam_syntax.language.prompt_sets.problems import RowProblem, refusal
+from daam_syntax.language.prompt_sets.pairs import PromptPair, find_pairs
+from daam_syntax.language.prompt_sets.problems import Kind, RowProblem, refusal
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
+from daam_syntax.language.prompt_sets.sampling import Sample, choose, groups_of
 from daam_syntax.language.prompt_sets.tables import Record, Rows
+from daam_syntax.language.prompt_sets.templates import Template
 
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
+    from spacy.language import Language
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +37,8 @@ class PromptSet:
     ----------
     rows
         The prompts, see `Prompt`.
-    left_out
-        What else the file held, and why it is not among them.
+    problems
+        What was wrong with rows of the file, and so is not among them.
 
     Raises
     ------
@@ -41,11 +47,11 @@ class PromptSet:
     """
 
     rows: tuple[Prompt, ...]
-    left_out: tuple[RowProblem, ...] = field(default=(), compare=False)
+    problems: tuple[RowProblem, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
-        object.__setattr__(self, "left_out", tuple(self.left_out))
+        object.__setattr__(self, "problems", tuple(self.problems))
         checked = collect(Record(n, row.values(), "row") for n, row in enumerate(self.rows, 1))
         if checked.problems:
             raise refusal("a set", checked.problems)
@@ -68,12 +74,13 @@ class PromptSet:
         path
             The file.
         format
-            Name of its format, one of `FORMATS`; told from its suffix if None.
+            Name of its format, one of `FORMATS`; told from its suffix and columns if None.
         columns
             Which columns of the file are read, and what they are called here: ``{"caption": "prompt"}``. If None, all
             are, and must be those of `COLUMNS`.
         strict
-            Whether to refuse a file in which anything is wrong. If not, rows that cannot be used are in `left_out`.
+            Whether to refuse a file in which anything is wrong; what stands twice in a published set is not wrong. If
+            not strict, rows that cannot be used are left out, and `problems` says why.
 
         Raises
         ------
@@ -85,8 +92,9 @@ class PromptSet:
             If it has no usable prompt.
         """
         path = Path(path)
-        rows = find_format(path, format).read(path, columns)
-        return cls._collected(rows, str(path), strict)
+        chosen = find_format(path, format)
+        tolerated: tuple[Kind, ...] = ("repeat", "pair") if chosen.is_published else ()
+        return cls._collected(chosen.read(path, columns), str(path), strict, tolerated)
 
     @classmethod
     def from_records(
@@ -145,9 +153,52 @@ class PromptSet:
         return cls._collected(tables.dataset_rows(dataset, columns), "the data set", strict)
 
     @classmethod
-    def _collected(cls, rows: Rows, source: str, strict: bool) -> PromptSet:
+    def from_template(
+        cls,
+        template: str,
+        values: Mapping[str, Sequence[str]],
+        *,
+        n: int | None = None,
+        exchange: str | None = None,
+        seed: int = 0,
+    ) -> PromptSet:
+        """Fill the slots of a template; see `Template`.
+
+        Parameters
+        ----------
+        template
+            A text with slots: ``"a {colour} {noun} on {place}"``.
+        values
+            List to its values.
+        n
+            How many prompts, or pairs, are sampled without replacement; all prompts if None.
+        exchange
+            A slot, to make minimal pairs that differ in it; `n` must be given then.
+        seed
+            Of the sample.
+
+        Raises
+        ------
+        PromptError
+            If it is no template, a list is missing, or there are not as many prompts or pairs.
+        """
+        filled = Template(template, values)
+        if exchange is None:
+            return cls(tuple(filled.prompts(n, seed)))
+        if n is None:
+            raise PromptError("Expected a number of pairs, n, but got none.")
+        return cls(tuple(filled.pairs(exchange, n, seed)))
+
+    @classmethod
+    def _collected(
+        cls, rows: Rows, source: str, strict: bool, tolerated: Sequence[Kind] = ()
+    ) -> PromptSet:
         found = collect(rows)
-        refused = [p for p in found.problems if strict or p.of_file]
+        refused = [
+            problem
+            for problem in found.problems
+            if problem.kind == "file" or (strict and problem.kind not in tolerated)
+        ]
         if refused:
             raise refusal(source, refused)
         if not found.rows:
@@ -201,7 +252,85 @@ class PromptSet:
 
     def where(self, keep: Callable[[Prompt], bool]) -> PromptSet:
         """Return the prompts of which a function is true, as a set."""
-        return PromptSet(tuple(row for row in self.rows if keep(row)))
+        return PromptSet(without_broken_pairs([row for row in self.rows if keep(row)]))
+
+    def pairs(self, *, minimal: bool = False) -> tuple[PromptPair, ...]:
+        """Return the pairs, in the order of their first prompts.
+
+        Parameters
+        ----------
+        minimal
+            Whether to refuse pairs that do not differ in exactly one word.
+
+        Raises
+        ------
+        PromptError
+            If there is none, or one is refused; all such are named.
+        """
+        return find_pairs(self.rows, minimal=minimal)
+
+    def sample(self, n: int, *, seed: int = 0) -> PromptSet:
+        """Return `n` prompts without replacement, in the order of this set.
+
+        Raises
+        ------
+        PromptError
+            If there are not as many.
+        """
+        if not 1 <= n <= len(self):
+            raise PromptError(f"Expected a sample of 1 to {len(self):,} prompts, but got {n:,}.")
+        chosen = sorted(random.Random(seed).sample(range(len(self)), n))
+        return PromptSet(without_broken_pairs([self.rows[number] for number in chosen]))
+
+    def stratify(
+        self,
+        n: int,
+        *,
+        by: str,
+        groups: Sequence[str] | None = None,
+        seed: int = 0,
+        parser: str | Language | None = None,
+        scheme: str = "enhanced",
+    ) -> Sample:
+        """Return a sample with `n` prompts for each group, as far as there are so many.
+
+        By "relation", prompts of a set without that column are parsed: each is taken for one of the relations in it,
+        which then stands in its column ``relation``, so that as many places are filled as can be.
+
+        Parameters
+        ----------
+        n
+            Prompts for each group.
+        by
+            A column of `COLUMNS`.
+        groups
+            Which groups; all if None.
+        seed
+            Of the sample.
+        parser, scheme
+            What prompts are parsed with, and whose relations count.
+
+        Raises
+        ------
+        PromptError
+            If no prompt has such a column.
+        ParserError
+            If the parser cannot be loaded, or has no such scheme.
+        """
+        chosen, missing = choose(groups_of(self.rows, by, parser, scheme), n, groups, seed)
+        rows = [
+            replace(self.rows[number], relation=chosen[number])
+            if by == "relation"
+            else self.rows[number]
+            for number in sorted(chosen)
+        ]
+        counts = Counter(chosen.values())
+        wanted = groups or sorted(counts, key=lambda group: (-counts[group], group))
+        return Sample(
+            PromptSet(without_broken_pairs(rows)),
+            {group: counts[group] for group in wanted},
+            missing,
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -211,7 +340,8 @@ class PromptSet:
 
     def __repr__(self) -> str:
         first = repr(self.rows[0].text[:60]) if self.rows else "none"
-        out = f", {len(self.left_out):,} rows left out" if self.left_out else ""
+        n_out = len({problem.row for problem in self.problems if problem.kind != "pair"})
+        out = f", {n_out:,} rows left out" if n_out else ""
         return f"PromptSet({len(self):,} prompts, the first {first}{out})"
 
     def _repr_html_(self) -> str:

@@ -144,7 +144,7 @@ def read_parquet(path: Path, columns: Renames | None = None) -> Rows:
         with pq.ParquetFile(path) as file:
             header = list(file.schema_arrow.names)
             names, problems = _named(header, columns, path, nested=tuple(GROUPS.values()))
-            yield from (RowProblem(1, p.message, unit="row", of_file=True) for p in problems)
+            yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
             wanted = [name for name, new in zip(header, names, strict=True) if new is not None]
             renamed = dict(zip(header, names, strict=True))
             row = 0
@@ -221,7 +221,7 @@ def _named(
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
             hint = "; separate columns by commas in CSV, by tabulators in TSV"
         messages.append(f"Expected a column '{name}' in {path}, but it has {has}{hint}.")
-    return names, [RowProblem(1, message, of_file=True) for message in messages]
+    return names, [RowProblem(1, message, kind="file") for message in messages]
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def dataset_rows(dataset: Any, columns: Renames | None) -> Rows:
     """Yield the rows of a Hugging Face data set, loading only the columns that are wanted."""
     header = list(dataset.column_names)
     names, problems = _named(header, columns, Path("the data set"), nested=tuple(GROUPS.values()))
-    yield from (RowProblem(1, p.message, unit="row", of_file=True) for p in problems)
+    yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
     renamed = {old: new for old, new in zip(header, names, strict=True) if new is not None}
     for number, values in enumerate(dataset.select_columns(list(renamed)), 1):
         yield Record(number, {renamed[name]: value for name, value in values.items()}, "row")

@@ -1,0 +1,27 @@
+"""Articles that fit the word after them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final
+
+# Not a letter that is a name ("group A"), nor before abbreviations and numbers, whose sounds are not told by spelling.
+_ARTICLE: Final = re.compile(r"(\ba|(?:^|(?<=[.!?] ))A)n?(?=\s+([a-z][\w'’-]*))")
+
+
+def fit_articles(text: str) -> str:
+    """Return a text with "a" before words that begin with a consonant's sound, "an" before the others."""
+    return _ARTICLE.sub(lambda found: found[1] + ("n" if _takes_an(found[2]) else ""), text)
+
+
+@cache
+def _takes_an(word: str) -> bool:
+    return str(_engine().a(word)).startswith("an ")
+
+
+@cache
+def _engine() -> Any:
+    import inflect
+
+    return inflect.engine()
