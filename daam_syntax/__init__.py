@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from daam_syntax.language import Sentence as Sentence
     from daam_syntax.language import compare_parses as compare_parses
     from daam_syntax.language import parse as parse
+    from daam_syntax.language import prompts as prompts
     from daam_syntax.loading import load_pipeline as load_pipeline
     from daam_syntax.maps import HeatMap as HeatMap
     from daam_syntax.maps import HeatMaps as HeatMaps
@@ -61,6 +62,7 @@ _HOMES = {
     "measure_pairs": "analysis",
     "parse": "language",
     "predict_memory": "attention",
+    "prompts": "language",
     "regress": "analysis",
     "record_attention": "attention",
     "reuse_attention": "attention",

@@ -57,7 +57,8 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path):
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("emoji-model/unet/", "emoji-annotator/model.safetensors", "sprites/cat.png"):
+    files = ("emoji-annotator/model.safetensors", "sprites/cat.png", "prompts/scenes.csv")
+    for needed in ("emoji-model/unet/", *files):
         assert any(needed in name for name in names), needed
     assert wheel.stat().st_size < 60e6
     environment = tmp_path / "env"

@@ -3,7 +3,7 @@
 from daam_syntax.language import conllu
 from daam_syntax.language.comparison import COMPARISON_COLUMNS, compare_parses
 from daam_syntax.language.parser import DEFAULT_PARSER, from_doc, load_parser, parse, parse_many
-from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompt, prompt_id
+from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompt, prompt_id, prompts
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.universal import (
     SCHEMES,
@@ -34,5 +34,6 @@ __all__ = [
     "parse",
     "parse_many",
     "prompt_id",
+    "prompts",
     "universal_sentence",
 ]

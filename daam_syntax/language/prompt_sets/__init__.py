@@ -7,11 +7,13 @@ from daam_syntax.language.prompt_sets.problems import RowProblem
 from daam_syntax.language.prompt_sets.prompt_set import PromptSet
 from daam_syntax.language.prompt_sets.rows import COLUMNS, Prompt
 from daam_syntax.language.prompt_sets.sampling import Sample
+from daam_syntax.language.prompt_sets.shipped import SHIPPED, prompts
 from daam_syntax.language.prompt_sets.templates import Template
 
 __all__ = [
     "COLUMNS",
     "FORMATS",
+    "SHIPPED",
     "Prompt",
     "PromptPair",
     "PromptSet",
@@ -20,4 +22,5 @@ __all__ = [
     "Template",
     "check_prompt",
     "prompt_id",
+    "prompts",
 ]

@@ -1,0 +1,38 @@
+"""The sets of prompts that come with the package."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from daam_syntax.data_files import data_path
+from daam_syntax.errors import PromptError
+from daam_syntax.language.prompt_sets.prompt_set import PromptSet
+
+SHIPPED: Final = {
+    "adjectives": "two nouns, each with a colour",
+    "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
+    "emoji-relations": "sentences for the emoji model, as many for each of ten dependency relations",
+    "minimal-pairs": "pairs that differ in one word",
+    "open": "little said and much left open",
+    "real-models": "captions for other models, 22 for each of ten dependency relations",
+    "scenes": "a few of each kind of scene",
+}
+"""Sets by name; all but ``real-models`` are made of the words that the embedded model knows."""
+
+
+def prompts(name: str) -> PromptSet:
+    """Return a set of prompts that comes with the package.
+
+    Parameters
+    ----------
+    name
+        One of `SHIPPED`.
+
+    Raises
+    ------
+    PromptError
+        If there is none of this name; the message lists all.
+    """
+    if name not in SHIPPED:
+        raise PromptError(f"Expected one of the sets {', '.join(SHIPPED)}, but got {name!r}.")
+    return PromptSet.from_file(data_path("prompts", f"{name}.csv"))

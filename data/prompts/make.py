@@ -1,0 +1,197 @@
+"""Make the sets of prompts for the embedded model; ``real-models.csv`` is written by hand.
+
+python data/prompts/make.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from daam_syntax.emoji.grammar import ObjectSpec, Pattern, SceneSpec, write_caption
+from daam_syntax.emoji.vocabulary import (
+    ANIMATE,
+    BACKGROUNDS,
+    CATEGORIES,
+    COLOURS,
+    NOUNS,
+    PREPOSITIONS,
+    SIZES,
+    VERB_OBJECTS,
+)
+from daam_syntax.language import Prompt, PromptSet, Sentence, parse_many
+from daam_syntax.language.prompt_sets.articles import fit_articles
+from daam_syntax.studies.cohyponyms import KINDS, word_pair
+from daam_syntax.studies.syntax import PAPER_RELATIONS
+
+HERE: Final = Path(__file__).parent
+PER_RELATION: Final = 6
+PATTERNS: Final[tuple[Pattern, ...]] = (
+    *("phrase", "finite", "progressive", "relative", "existential", "picture", "scene"),
+)
+
+ADJECTIVES: Final = """
+red car, blue house; yellow duck, purple hat; green chair, pink cat; blue dog, red apple; white horse, black sheep;
+pink whale, yellow crab; yellow robot, green tree; purple guitar, white owl; red violin, green fish;
+orange bus, blue shirt; black cat, red drum; green bicycle, orange tiger; blue mirror, yellow rabbit;
+pink castle, green cactus; white shoe, purple octopus; orange couch, black penguin
+"""
+MINIMAL_PAIRS: Final = """
+a red {cat|dog} and a blue car; a small owl on a {green|pink} bed; a dog chasing a yellow {duck|mouse};
+a pink house next to a {tree|cactus}; a {penguin|duck} in the snow; a {big|tiny} elephant in a field;
+a purple {hat|shoe} on a chair; a robot {above|below} a horse; a white {castle|church} and a truck;
+an orange fish and a {crab|whale}; a black sheep in a {field|forest}; a {green|yellow} apple and a guitar;
+a tiger wearing a red {hat|dress}; a {small|huge} pizza on a bed; a cow next to a {bus|bicycle};
+a blue {ghost|alien} in a city
+"""
+SCENES: Final = """
+a red cat and a blue car; a small owl on a green bed; a dog chasing a yellow duck; a pink house next to a tree;
+a penguin holding a banana; a big elephant in the snow; a purple hat on a chair; a robot riding a horse;
+a white castle and a truck; a strawberry and a guitar; a black sheep in a field; an orange fish and a crab
+"""
+OPEN: Final = """
+a bird; a pet in a room; a fruit; a wild animal in a field; a vehicle in a city; a cat; a red car; a house in the snow;
+a farm animal; a big sea animal; a guitar on a bed; a small tree at night
+"""
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("\n", " ").split(";")]
+
+
+def adjectives() -> PromptSet:
+    """Return two nouns, each with a colour."""
+    rows = []
+    for scene in _list(ADJECTIVES):
+        words = scene.replace(",", "").split()
+        slots = dict(
+            zip(("adjective", "noun", "other_adjective", "other_noun"), words, strict=True)
+        )
+        text = "a {} {} and a {} {}".format(*words)
+        template = "a {adjective} {noun} and a {other_adjective:adjective} {other_noun:noun}"
+        rows.append(Prompt(fit_articles(text), template=template, slots=slots))
+    return PromptSet(tuple(rows))
+
+
+def cohyponyms() -> PromptSet:
+    """Return 24 pairs of each level, in which each of 48 nouns stands once per level, always in the same place.
+
+    So levels differ in how nouns are combined, in no noun and no order.
+    """
+    categories = [[CATEGORIES[name] for name in kind] for kind in KINDS.values() if len(kind) > 1]
+    alike = [(nouns[i], nouns[i + 1]) for kind in categories for nouns in kind for i in (0, 2)]
+    of_kind = [
+        (nouns[i], kind[(place + 1) % len(kind)][i + 1])
+        for kind in categories
+        for place, nouns in enumerate(kind)
+        for i in (0, 2)
+    ]
+    firsts, seconds = zip(*alike, strict=True)
+    # No kind has more than 20 of the 48 nouns, so that ten places on every noun meets one of another kind.
+    unlike = list(zip(firsts, seconds[10:] + seconds[:10], strict=True))
+    rows = []
+    for pair in (word_pair(*nouns) for nouns in (*alike, *of_kind, *unlike)):
+        rows.append(
+            Prompt(
+                pair.prompt,
+                category=pair.category,
+                slots={"first": pair.first, "second": pair.second},
+                metadata={"similarity": f"{pair.similarity:g}", "level": pair.level},
+            )
+        )
+    return PromptSet(tuple(rows))
+
+
+def minimal_pairs() -> PromptSet:
+    """Return pairs that differ in one word; its class is the category."""
+    kinds: dict[str, Any] = {"colour": COLOURS, "size": SIZES, "place": BACKGROUNDS, "noun": NOUNS}
+    rows = []
+    for number, frame in enumerate(_list(MINIMAL_PAIRS), 1):
+        before, words, after = frame.replace("{", "}").split("}")
+        for role, word in zip(("first", "second"), words.split("|"), strict=True):
+            kind = next((kind for kind, known in kinds.items() if word in known), "preposition")
+            text = f"{before}{word}{after}"
+            rows.append(Prompt(text, pair=f"pair-{number:02}", role=role, category=kind))
+    prompts = PromptSet(tuple(rows))
+    prompts.pairs(minimal=True)
+    return prompts
+
+
+def emoji_relations() -> PromptSet:
+    """Return captions whose parse is right, balanced over the relations that Tang et al. (2023) report on."""
+    captions = list(_captions(np.random.default_rng(2023), 500))
+    parses = parse_many([caption.text for caption in captions])
+    right = [
+        Prompt(caption.text, source="emoji grammar")
+        for caption, parse in zip(captions, parses, strict=True)
+        if _tree(caption) == _tree(parse)
+    ]
+    sample = PromptSet(tuple(right)).stratify(
+        PER_RELATION, by="relation", groups=PAPER_RELATIONS, seed=1
+    )
+    if sample.missing:
+        raise RuntimeError(f"Too few captions: {sample.missing}")
+    return sample.prompts
+
+
+def _tree(sentence: Sentence) -> set[tuple[int, int, str]]:
+    return {(edge.head, edge.dependent, edge.relation) for edge in sentence.edges_of("enhanced")}
+
+
+def _captions(rng: np.random.Generator, n: int) -> Iterator[Sentence]:
+    seen = set()
+    for _ in range(n):
+        caption, _ = write_caption(_scene(rng))
+        if caption.text not in seen and len(caption) <= 12:
+            seen.add(caption.text)
+            yield caption
+
+
+def _scene(rng: np.random.Generator) -> SceneSpec:
+    """Return a scene of one to three nouns, of different categories, that can be said in some pattern."""
+    relation = str(rng.choice(["and", *PREPOSITIONS, *VERB_OBJECTS]))
+    verb = relation in VERB_OBJECTS
+    n = 2 if verb else int(rng.choice([1, 2, 2, 3])) if relation == "and" else 2
+    categories = [CATEGORIES[str(name)] for name in rng.permutation(list(CATEGORIES))]
+    nouns = [str(rng.choice(category)) for category in categories]
+    if verb:
+        subject = next(noun for noun in nouns if noun in ANIMATE)
+        nouns = [subject, *(x for x in nouns if x in VERB_OBJECTS[relation] and x != subject)]
+    objects = [_described(ObjectSpec(noun), rng) for noun in nouns[:n]]
+    background = str(rng.choice(list(BACKGROUNDS))) if rng.random() < 0.3 else None
+    return SceneSpec(tuple(objects), relation, background, rng.choice(np.array(PATTERNS)).item())
+
+
+def _described(spec: ObjectSpec, rng: np.random.Generator) -> ObjectSpec:
+    """Say a colour, a size, the category, or nothing of an object."""
+    what = rng.integers(5)
+    if what == 0:
+        return replace(spec, colour=str(rng.choice(list(COLOURS))))
+    if what == 1:
+        return replace(spec, size=str(rng.choice(list(SIZES))))
+    return replace(spec, by_category=bool(what == 2))
+
+
+SETS: Final = {
+    "adjectives": adjectives,
+    "cohyponyms": cohyponyms,
+    "emoji-relations": emoji_relations,
+    "minimal-pairs": minimal_pairs,
+    "open": lambda: PromptSet.from_records(_list(OPEN)),
+    "scenes": lambda: PromptSet.from_records(_list(SCENES)),
+}
+
+
+def main(folder: Path) -> None:
+    """Write all sets into a folder."""
+    for name, make in SETS.items():
+        make().to_file(folder / f"{name}.csv")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
