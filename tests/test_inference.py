@@ -1,5 +1,6 @@
 """Means and differences over prompts against scipy, statsmodels, enumeration and loops."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,7 @@ from daam_syntax.analysis import (
     estimate_mean,
     paired_dz,
     prompt_means,
+    resampling,
 )
 from daam_syntax.analysis.resampling import interval, mean_and_error, sign_flip_p, two_way_error
 
@@ -133,6 +135,40 @@ def test_drawn_sign_flips_are_near_the_exact_ones(rng):
     drawn = sign_flip_p(values, n_resamples=4000)
     np.testing.assert_allclose(drawn, exact, atol=0.03)
     assert (sign_flip_p(np.full(40, 1.0), n_resamples=999)) == 1 / 1000  # never 0
+
+
+def test_many_clusters_are_resampled_in_parts(rng, monkeypatch):
+    """As a loop over samples drawn one by one, and as sign flips in one piece."""
+    sums, counts = rng.gamma(1, size=(2, 30)), rng.integers(1, 4, 30).astype(float)
+    differences = sums - 0.9
+    whole = sign_flip_p(differences, n_resamples=999)
+    monkeypatch.setattr(resampling, "_KEPT", 0)
+    monkeypatch.setattr(resampling, "_AT_ONCE", 30 * 7)
+    random, t = np.random.default_rng(0), []
+    mean, error = mean_and_error(sums, counts)
+    for _ in range(999):
+        chosen = random.integers(30, size=30)
+        own_mean, own_error = mean_and_error(sums[:, chosen], counts[chosen])
+        t.append(np.abs(own_mean - mean) / own_error)
+    critical = np.quantile(t, 0.95, axis=0, method="inverted_cdf")
+    low, high = interval(sums, counts, n_resamples=999)
+    np.testing.assert_allclose([low, high], [mean - critical * error, mean + critical * error])
+    monkeypatch.setattr(resampling, "_AT_ONCE", 999 * 4)
+    np.testing.assert_array_equal(sign_flip_p(differences, n_resamples=999), whole)
+    assert 0.001 < whole.min() < 0.9
+
+
+def test_intervals_of_thousands_of_clusters_need_little_memory(rng):
+    values = rng.gamma(1, size=3000)
+    tracemalloc.start()
+    low, high = interval(values, n_resamples=999)
+    p = sign_flip_p(values - 1.02, n_resamples=9999)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80e6  # a matrix of all draws would have 240 megabytes
+    expected = stats.t.interval(0.95, 2999, values.mean(), stats.sem(values))
+    np.testing.assert_allclose([low, high], expected, atol=0.1 * (high - low))
+    assert p == pytest.approx(stats.ttest_1samp(values, 1.02).pvalue, abs=0.03)
 
 
 def test_two_way_errors_are_those_of_statsmodels(rng):

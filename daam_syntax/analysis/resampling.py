@@ -7,6 +7,7 @@ so that simulations can run many at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from typing import Final, Literal
@@ -19,6 +20,12 @@ IntervalMethod = Literal["studentised", "t", "bca", "percentile"]
 """How an interval is made, see `interval`."""
 
 _TINY: Final = 1e-9  # of the largest value: what rounding leaves of a spread that is 0
+_KEPT: Final = (
+    2**22
+)  # numbers of a matrix of draws that is kept for the next estimate: 32 megabytes
+_AT_ONCE: Final = (
+    2**20
+)  # numbers of a part of one that is not: memory does not grow with the clusters
 
 
 def mean_and_error(sums: ArrayLike, counts: ArrayLike = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -101,15 +108,14 @@ def _critical_value(
 ) -> np.ndarray:
     """Return the quantile of |t| over bootstrap samples of clusters, shape (...)."""
     n = sums.shape[-1]
-    draws = _multinomial(n, n_resamples, seed)
     mean, _ = mean_and_error(sums, counts)
-    totals = counts @ draws
-    means = (sums @ draws) / totals
     # The sum of squared residuals from the sample's own mean, without an array (..., cluster, resample).
     centred = sums - mean[..., None] * counts
+    columns = np.stack([counts, sums, centred**2, centred * counts, counts**2])
+    totals, drawn, squares, products, weights = _sums_of_samples(columns, n_resamples, seed)
+    means = drawn / totals
     shift = means - mean[..., None]
-    squares = (centred**2) @ draws - 2 * shift * ((centred * counts) @ draws)
-    squares += shift**2 * ((counts**2) @ draws)
+    squares = squares - 2 * shift * products + shift**2 * weights
     scale = np.abs(centred).max(axis=-1, initial=0.0)[..., None]
     errors = np.sqrt(n / (n - 1) * np.maximum(squares, 0)) / totals
     flat = squares <= (_TINY * scale) ** 2
@@ -120,11 +126,30 @@ def _critical_value(
     return np.asarray(np.quantile(t, level, axis=-1, method="inverted_cdf"))
 
 
-@lru_cache(maxsize=8)
+def _sums_of_samples(columns: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Return sums over bootstrap samples of clusters, shape (..., resample), of columns of shape (..., cluster)."""
+    n = columns.shape[-1]
+    if n * n_resamples <= _KEPT:
+        return np.asarray(columns @ _multinomial(n, n_resamples, seed))
+    parts = [columns @ draws for draws in _parts_of_draws(n, n_resamples, seed)]
+    return np.concatenate(parts, axis=-1)
+
+
+@lru_cache(maxsize=4)
 def _multinomial(n: int, n_resamples: int, seed: int) -> np.ndarray:
     """Return how often each of n clusters is drawn in each bootstrap sample, shape (cluster, resample)."""
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples)
     return np.ascontiguousarray(draws.T, dtype=float)
+
+
+def _parts_of_draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield what `_multinomial` returns for some resamples after the other, drawn in the way that is quick for many."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, _AT_ONCE // n)
+    for start in range(0, n_resamples, at_once):
+        rows = min(at_once, n_resamples - start)
+        drawn = random.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).T.astype(float)
 
 
 def _scipy_interval(
@@ -171,23 +196,46 @@ def sign_flip_p(sums: ArrayLike, *, n_resamples: int = 9999, seed: int = 0) -> n
         Shape (...).
     """
     sums = np.asarray(sums, dtype=float)
-    signs, exact = _signs(sums.shape[-1], n_resamples, seed)
+    n = sums.shape[-1]
+    exact = 2**n <= n_resamples
     observed = np.abs(sums.sum(axis=-1))
-    flipped = np.abs(sums @ signs)
+    flips = sums @ _all_signs(n) if exact else _sums_of_flips(sums, n_resamples, seed)
+    flipped = np.abs(flips)
     # Patterns that tie with the observed one but for rounding count as extreme.
     slack = _TINY * np.abs(sums).sum(axis=-1)
     extreme = (flipped >= (observed - slack)[..., None]).sum(axis=-1)
-    n = signs.shape[1]
-    return np.asarray(extreme / n if exact else (extreme + 1) / (n + 1))
+    n_patterns = flipped.shape[-1]
+    return np.asarray(extreme / n_patterns if exact else (extreme + 1) / (n_patterns + 1))
 
 
-@lru_cache(maxsize=8)
-def _signs(n: int, n_resamples: int, seed: int) -> tuple[np.ndarray, bool]:
-    """Return patterns of signs, shape (cluster, pattern), and whether they are all there are."""
-    if 2**n <= n_resamples:
-        return np.array(list(product((1.0, -1.0), repeat=n))).T.reshape(n, 2**n), True
-    drawn = np.random.default_rng(seed).integers(0, 2, size=(n, n_resamples))
-    return 2.0 * drawn - 1, False
+@lru_cache(maxsize=4)
+def _all_signs(n: int) -> np.ndarray:
+    """Return all patterns of signs, shape (cluster, pattern)."""
+    return np.array(list(product((1.0, -1.0), repeat=n))).T.reshape(n, 2**n)
+
+
+def _sums_of_flips(sums: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Return sums of clusters whose signs are drawn, shape (..., resample), of values of shape (..., cluster)."""
+    n = sums.shape[-1]
+    if n * n_resamples <= _KEPT:
+        return np.asarray(sums @ _drawn_signs(n, n_resamples, seed))
+    random = np.random.default_rng(seed)
+    found = np.zeros((*sums.shape[:-1], n_resamples))
+    at_once = max(1, _AT_ONCE // n_resamples)
+    for start in range(0, n, at_once):
+        some = sums[..., start : start + at_once]
+        found += some @ _signs(random, some.shape[-1], n_resamples)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _drawn_signs(n: int, n_resamples: int, seed: int) -> np.ndarray:
+    return _signs(np.random.default_rng(seed), n, n_resamples)
+
+
+def _signs(random: np.random.Generator, n: int, n_resamples: int) -> np.ndarray:
+    """Draw patterns of signs, shape (cluster, pattern)."""
+    return 2.0 * random.integers(0, 2, size=(n, n_resamples)) - 1
 
 
 def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:

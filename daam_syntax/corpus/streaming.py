@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from daam_syntax.analysis import summarize
+from daam_syntax.corpus.tables import to_frame
 from daam_syntax.maps import PAIR_MEASURES
 
 _RULE: Final = ["scheme", "threshold"]
-_ROWS: Final = "_rows"
-_MEASURED: Final = "_measured"
+_PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
+_COUNTS: Final = {**_PAIRS, "_images": "n_images"}
+"""Columns of the statistics, and those of the summary that their sums are."""
 
 
 def summarize_shards(
-    shards: Callable[[Sequence[str]], Iterable[pd.DataFrame]],
+    shards: Callable[[Sequence[str]], Iterable[pa.Table]],
     names: Sequence[str],
     by: str | Sequence[str] = "relation",
     *,
@@ -26,8 +30,8 @@ def summarize_shards(
 ) -> pd.DataFrame:
     """Summarise pairs that come in parts; the same as `summarize` of the whole table.
 
-    All pairs of an image stand in one part. So the means over the pairs of an image are taken part by part, and
-    `summarize` sees one row for each image and group instead of all pairs.
+    All pairs of an image stand in one part. So each part comes down to sums over the images of a prompt, one row for
+    each prompt and group, and `summarize` sees prompts, which are its sample, instead of pairs.
 
     Parameters
     ----------
@@ -55,18 +59,18 @@ def summarize_shards(
             f"Expected columns of this pair table ({', '.join(names)}), but got {', '.join(unknown)}."
         )
     groups = list(dict.fromkeys(["kind", *_RULE, *wanted]))
-    keys = list(dict.fromkeys([*groups, "prompt_id", "image"]))
-    columns = list(dict.fromkeys([*keys, *measures]))
-    parts = [_image_means(part, keys, measures, measure) for part in shards(columns)]
-    images = pd.concat(parts, ignore_index=True)
+    keys = list(dict.fromkeys([*groups, "prompt_id"]))
+    columns = list(dict.fromkeys([*keys, "image", *measures]))
+    parts = (_statistics(part, keys, measures, measure) for part in shards(columns))
+    prompts = _prompts(pa.concat_tables(parts), keys, measures)
     table = summarize(
-        images.drop(columns=[_ROWS, _MEASURED]), by, measure=measure, control=control, **options
+        prompts.drop(columns=list(_COUNTS)), by, measure=measure, control=control, **options
     )
-    # What was counted there are images and groups, not pairs.
-    counts = images.groupby(groups, dropna=False)[[_ROWS, _MEASURED]].sum().reset_index()
-    recounted = counts.merge(table, on=groups, how="left", validate="one_to_one")
-    recounted["n_pairs"] = recounted[_MEASURED]
-    recounted["n_missing"] = recounted[_ROWS] - recounted[_MEASURED]
+    # What was counted there are prompts and groups, not images and pairs.
+    counts = prompts.groupby(groups, dropna=False)[list(_COUNTS)].sum().rename(columns=_COUNTS)
+    recounted = counts.merge(
+        table.drop(columns=list(_COUNTS.values())), on=groups, how="left", validate="one_to_one"
+    )
     recounted["_control"] = recounted["kind"] == control
     recounted = recounted.sort_values(
         [*_RULE, "_control", "n_pairs"], ascending=[True, True, False, False], kind="stable"
@@ -76,12 +80,55 @@ def summarize_shards(
     return recounted
 
 
-def _image_means(
-    pairs: pd.DataFrame, keys: list[str], measures: list[str], measure: str
-) -> pd.DataFrame:
-    """Return the means of every image and group, with its numbers of rows and of measured pairs."""
-    rows = pairs.groupby(keys, sort=False, dropna=False).size().rename(_ROWS)
-    measured = pairs[pairs[measure].notna()].groupby(keys, sort=False, dropna=False)
-    found = rows.to_frame().join(measured.size().rename(_MEASURED))
-    found = found.join(measured[measures].mean())
-    return found.fillna({_MEASURED: 0}).astype({_MEASURED: int}).reset_index()
+def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: str) -> pa.Table:
+    """Return the numbers of pairs and images of each prompt and group, and sums and counts of its images' means."""
+    measured = pc.is_valid(pairs[measure])
+    columns = {name: pairs[name] for name in pairs.column_names}
+    # Means are taken over the same pairs: those that have the measure that counts.
+    columns |= {name: pc.if_else(measured, pairs[name], None) for name in measures}
+    columns |= {"_pairs": _number(measured), "_missing": _number(pc.invert(measured))}
+    images = _aggregated(
+        pa.table(columns),
+        list(dict.fromkeys([*keys, "image"])),
+        {**{name: (name, "mean") for name in measures}, **{n: (n, "sum") for n in _PAIRS}},
+    )
+    images = images.append_column("_images", _number(pc.greater(images["_pairs"], 0)))
+    sums = {_sum(name): (name, "sum") for name in measures}
+    counts = {_count(name): (name, "count") for name in measures}
+    return _aggregated(images, keys, {**sums, **counts, **{n: (n, "sum") for n in _COUNTS}})
+
+
+def _prompts(statistics: pa.Table, keys: list[str], measures: list[str]) -> pd.DataFrame:
+    """Add up the parts of each prompt; return its means as if each were a pair of its only image."""
+    names = [*map(_sum, measures), *map(_count, measures), *_COUNTS]
+    frame = to_frame(_aggregated(statistics, keys, {name: (name, "sum") for name in names}))
+    means = {name: frame[_sum(name)] / frame[_count(name)] for name in measures}
+    return pd.DataFrame({"image": 0, **frame[[*keys, *_COUNTS]], **means})
+
+
+def _aggregated(
+    table: pa.Table, keys: list[str], wanted: Mapping[str, tuple[str, str]]
+) -> pa.Table:
+    """Aggregate the columns of a table by its keys, in the order in which they come first.
+
+    Parameters
+    ----------
+    wanted
+        Name of a column of the result to a column of the table and what is made of it.
+    """
+    found = table.group_by(keys, use_threads=False).aggregate(list(wanted.values()))
+    # By name: the order of keys and aggregates has changed between versions of Arrow.
+    columns = {key: found[key] for key in keys}
+    return pa.table(columns | {name: found["_".join(of)] for name, of in wanted.items()})
+
+
+def _number(flags: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(flags, pa.int64())
+
+
+def _sum(measure: str) -> str:
+    return f"_sum_{measure}"
+
+
+def _count(measure: str) -> str:
+    return f"_count_{measure}"

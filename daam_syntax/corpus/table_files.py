@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.corpus.folder import read_table
@@ -36,13 +38,16 @@ class Tables(ABC):
 
     def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield a table shard by shard, so that memory does not grow with the run; once empty where none is."""
+        return map(to_frame, self._parts(table, columns))
+
+    def _parts(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         there = False
         for path in self._files(table):
             there = True
-            yield to_frame(read_table(path, table, columns=columns))
+            yield read_table(path, table, columns=columns)
         if not there:
-            empty = to_frame(schema_of(table).empty_table())
-            yield empty if columns is None else empty[list(columns)]
+            empty = schema_of(table).empty_table()
+            yield empty if columns is None else empty.select(list(columns))
 
     def summarize(self, by: str | Sequence[str] = "relation", **options: Any) -> pd.DataFrame:
         """Summarise the table of pairs without loading it whole; see `daam_syntax.summarize`.
@@ -51,4 +56,4 @@ class Tables(ABC):
         """
         first = next(self._files("pairs"), None)
         names = schema_of("pairs").names if first is None else pq.read_schema(first).names
-        return summarize_shards(lambda columns: self.shards("pairs", columns), names, by, **options)
+        return summarize_shards(partial(self._parts, "pairs"), names, by, **options)
