@@ -305,7 +305,32 @@ def study(
         int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps [default: the study's].")
+        int | None,
+        typer.Option(min=1, help="Denoising steps [default: the study's, for the emoji model]."),
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale; 1 is none [default: the model's].")
+    ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(help="As of `analyze` [default: relative:0.4].")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="cohyponyms: CSV with prompt, first, second, similarity, not prompts."),
+    ] = None,
+    similarity: Annotated[
+        str | None,
+        typer.Option(
+            help="cohyponyms: how alike nouns are: a folder of WordNet's files, or wn:oewn:2024 of the library wn."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="cohyponyms: folder for pictures and a blind sheet that people fill in."),
+    ] = None,
+    judgements: Annotated[
+        list[Path] | None,
+        typer.Option(help="cohyponyms: filled-in sheet of --sheet; may be given several times."),
     ] = None,
 ) -> None:
     """Run a study: draw, measure, infer, and write a report with tables and figures."""
@@ -313,25 +338,41 @@ def study(
 
     from daam_syntax.language import PromptSet
     from daam_syntax.loading import load_pipeline
-    from daam_syntax.studies import load_study
+    from daam_syntax.studies import check_options, run_study
 
-    run = load_study(name).run  # before the model is loaded, which may take long
-    options = {
-        "prompts": PromptSet.from_file(prompts, format) if prompts else None,
-        "seeds": seeds,
-        "steps": steps,
+    own = {
+        "threshold": threshold,
+        "pairs": pairs,
+        "similarity": similarity,
+        "sheet": sheet,
+        "judgements": judgements,
     }
+    own = {option: value for option, value in own.items() if value is not None}
+    check_options(name, own)  # before the model is loaded, which may take long
+    texts = PromptSet.from_file(prompts, format) if prompts else None
     _quiet_libraries()
     matplotlib.use("Agg")
     pipe = load_pipeline(model, revision=revision, device=device, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
-    given = {key: value for key, value in options.items() if value is not None}
-    result = run(pipe, **given, progress=sys.stderr.isatty())
-    report = result.write(out)
-    typer.echo(f"{result.title}\n")
-    for finding in result.findings:
-        typer.echo(f"- {finding}")
-    typer.echo(f"\nThe report is {report}")
+    result = run_study(
+        name,
+        pipe,
+        prompts=texts,
+        seeds=seeds,
+        steps=steps,
+        guidance=guidance,
+        progress=sys.stderr.isatty(),
+        **own,
+    )
+    written = result.write(out)
+    typer.echo(result.design.title)
+    for title, findings in result.findings.items():
+        typer.echo(f"\n{title}")
+        for finding in findings:
+            typer.echo(f"- {finding}")
+    if sheet and not judgements:
+        typer.echo(f"\nFor each annotator, a copy of {sheet / 'sheet.csv'} (not of key.csv)")
+    typer.echo(f"\nThe report is {written}")
 
 
 def main() -> None:

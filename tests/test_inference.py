@@ -296,6 +296,21 @@ def test_without_an_interval_there_is_a_reason(values, reason):
     assert reason in repr(found)
 
 
+@pytest.mark.parametrize("method", ["studentised", "t"])
+def test_intervals_are_cut_off_where_no_mean_can_lie(method):
+    near, far = (
+        pair_table({f"p{i}": [[v]] for i, v in enumerate(x)})
+        for x in ([1, 0.95, 0.9, 1, 0.4], [0] * 5)
+    )
+    options = {"method": method, "n_resamples": 999}
+    free, cut = estimate_mean(near, **options), estimate_mean(near, **options, bounds=(0, 1))
+    assert (cut.low, cut.high) == (max(free.low, 0), min(free.high, 1))
+    assert 0 <= cut.low <= cut.estimate <= cut.high <= 1
+    free, cut = (estimate_difference(far, near, **options, bounds=b) for b in ((-9, 9), (0, 1)))
+    assert (cut.low, cut.high) == (max(free.low, -1), min(free.high, 1))
+    assert cut.low == -1
+
+
 def test_tables_without_any_value_give_nan_and_a_reason():
     table = pair_table({"a": [[np.nan]]})
     for found in (estimate_mean(table), estimate_difference(table, table)):

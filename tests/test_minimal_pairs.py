@@ -6,8 +6,7 @@ import pytest
 from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import StudyError
 from daam_syntax.language import parse_many
-from daam_syntax.studies import run_study
-from daam_syntax.studies.common import draw
+from daam_syntax.studies import Setup, run_study
 from daam_syntax.studies.minimal_pairs import pair_up
 
 PROMPTS = ["a red cat on a bed", "a red dog on a bed", "a small owl", "a big owl"]
@@ -29,12 +28,12 @@ def test_end_to_end(result, tmp_path):
     change = pictures[pictures["condition"] == "other word"].groupby("prompt")["change"].mean()
     assert result.tables["estimates"]["estimate"][0] == pytest.approx(change.mean())
     page = result.write(tmp_path).read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == len(result.figures) == 3
+    assert page.count("data:image/png;base64,") == len(result.figures) == 2
 
 
 def test_the_two_words_are_drawn_from_the_same_noise(emoji_pipe, result):
-    settings = DrawingSettings(2).for_pipeline(emoji_pipe)
-    first, second = (draw(emoji_pipe, p, 1, settings, noise_of=PROMPTS[0]) for p in PROMPTS[:2])
+    setup = Setup(emoji_pipe, (), 2, DrawingSettings(2).for_pipeline(emoji_pipe))
+    first, second = (setup.draw(prompt, 1, noise_of=PROMPTS[0]) for prompt in PROMPTS[:2])
     pictures = result.tables["pictures"].set_index(["prompt", "seed", "condition"])["change"]
     change = np.abs(second - first).mean()
     assert pictures[PROMPTS[0], 1, "other word"] == pytest.approx(change)

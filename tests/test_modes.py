@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from daam_syntax.errors import StudyError
 from daam_syntax.studies import run_study
 from daam_syntax.studies.modes import diversity, picture_distances
 
@@ -30,7 +31,7 @@ def test_end_to_end(result, tmp_path):
 
 
 def test_one_seed_is_refused(emoji_pipe):
-    with pytest.raises(ValueError, match="two seeds"):
+    with pytest.raises(StudyError, match="two seeds"):
         run_study("modes", emoji_pipe, prompts=PROMPTS, seeds=1, steps=1)
 
 

@@ -1,5 +1,6 @@
 """Studies, end to end with tiny settings on the embedded model, and their computations on made-up numbers."""
 
+import html
 import json
 import subprocess
 import sys
@@ -10,11 +11,15 @@ import pytest
 import torch
 from examples import make_sentence
 
-from daam_syntax.analysis import Estimate, estimate_mean
+from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
+from daam_syntax.attention import trace
+from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import StudyError
 from daam_syntax.language import parse
 from daam_syntax.studies import (
     STUDIES,
+    Answer,
+    Setup,
     adjectives,
     intervention,
     load_study,
@@ -22,7 +27,9 @@ from daam_syntax.studies import (
     run_study,
     sanity,
 )
-from daam_syntax.studies.common import finding, inside_and_outside
+from daam_syntax.studies.answers import estimates_table, sentences
+from daam_syntax.studies.common import inside_and_outside
+from daam_syntax.studies.plots import draw_answers
 
 CATS = "a red cat and a blue car"
 OWLS = "a small owl on a green bed"
@@ -36,15 +43,31 @@ def result(emoji_pipe):
 
 def test_every_study_has_what_the_registry_promises():
     for name in STUDIES:
-        study = load_study(name)
-        assert study.TITLE
-        assert study.QUESTION.endswith("?")
-        assert len(study.PROMPTS) == len(set(study.PROMPTS)) >= 5
+        design = load_study(name).DESIGN
+        assert design.name == name
+        assert design.question.endswith("?")
+        for prose in (
+            design.method,
+            design.limits,
+            *design.figures.values(),
+            *design.tables.values(),
+        ):
+            assert prose[0].isupper(), prose
+            assert prose.endswith("."), prose
+        assert len(design.prompts) == len(set(design.prompts)) >= 12
 
 
 def test_an_unknown_study_lists_the_known_ones():
     with pytest.raises(StudyError, match=r"intervention.*'nothing'"):
         load_study("nothing")
+
+
+@pytest.mark.parametrize("options", [{"pairs": "x.csv"}, {"threshold": "relative:0.4"}])
+def test_an_option_that_a_study_lacks_is_refused(options):
+    with pytest.raises(
+        StudyError, match=f"retrieval has \\(none\\), but got {next(iter(options))}"
+    ):
+        run_study("retrieval", None, **options)
 
 
 def test_intervention_end_to_end(result):
@@ -89,12 +112,16 @@ def test_a_result_is_written_whole(result, tmp_path):
     }
     page = report.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(result.figures)
-    for finding_ in result.findings:
-        assert finding_.replace("'", "&#39;") in page
+    for title, found in result.findings.items():
+        for prose in (title, *found):
+            assert html.escape(prose).replace("&#x27;", "&#39;") in page
+    for prose in (*result.design.figures.values(), *result.design.tables.values()):
+        assert html.escape(prose).replace("&#x27;", "&#39;") in page
     assert CATS in page
     header = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     assert header["prompts"] == [CATS, OWLS]
     assert header["provenance"]["model"] == "emoji"
+    assert header["findings"].keys() == result.findings.keys()
     changes = pd.read_csv(folder / "changes.csv")
     assert len(changes) == len(result.tables["changes"])
 
@@ -170,7 +197,9 @@ def test_adjectives_end_to_end(swaps):
     colours = swaps.tables["colours"]
     assert len(colours) == 3 * 3 * 2  # swaps x pictures x roles
     assert (colours["old_colour"].isna() == (colours["reason"] != "")).all()
-    assert len(swaps.tables["estimates"]) == len(swaps.findings) == 12
+    counts = [len(found) for found in swaps.findings.values()]
+    assert counts == [3, 5, 5, 5]
+    assert len(swaps.tables["estimates"]) == sum(counts) - 1  # the last is a note
 
 
 @pytest.mark.parametrize(
@@ -240,13 +269,9 @@ def test_retrieval_end_to_end(memory):
 
 def test_retrieval_reads_what_a_trace_records(memory, emoji_pipe):
     """A word's share is the mean of its map times its subwords (a share is a sum, a map a mean), here of one layer."""
-    from daam_syntax.attention import trace
-    from daam_syntax.drawing import DrawingSettings
-    from daam_syntax.studies.common import draw
-
-    settings = DrawingSettings(steps=2).for_pipeline(emoji_pipe)
+    setup = Setup(emoji_pipe, (CATS,), 1, DrawingSettings(steps=2).for_pipeline(emoji_pipe))
     with trace(emoji_pipe, layers="mid_block") as recording:
-        draw(emoji_pipe, CATS, 0, settings)
+        setup.draw(CATS, 0)
     (maps,) = recording.heat_maps()
     words = memory.tables["words"]
     of_layer = words[(words["prompt"] == CATS) & words["layer"].str.contains("mid_block")]
@@ -259,8 +284,8 @@ def test_retrieval_reads_what_a_trace_records(memory, emoji_pipe):
 def test_slots():
     weights = torch.tensor([[[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]], [[1, 0, 0, 0]] * 2])
     entropy, slots = retrieval.slots(weights.double())
-    np.testing.assert_allclose(entropy, [np.log(4) / 2 + np.log(2) / 2, 0])
-    np.testing.assert_allclose(slots, [3, 1])
+    np.testing.assert_allclose(entropy, [[np.log(4), np.log(2)], [0, 0]])
+    np.testing.assert_allclose(slots, [[4, 2], [1, 1]])
 
 
 @pytest.fixture(scope="module")
@@ -337,10 +362,44 @@ def test_split_half():
     assert (found["n_words"], found["n_prompts"], found["reason"]) == (18, 6, "")
 
 
+ROWS = pd.DataFrame({"prompt_id": list("abcdef"), "image": range(6), "x": [1, 2, 3, 4, 5, 6]})
+
+
+def said(estimate, **options):
+    answer = Answer("title", "unit", (estimate,), **options)
+    return sentences(answer, estimates_table([answer]))
+
+
 def test_findings_say_effect_interval_and_n():
-    rows = pd.DataFrame({"prompt_id": list("abcdef"), "image": range(6), "x": [1, 2, 3, 4, 5, 6]})
-    said = finding(estimate_mean(rows, "x", label="mean x"), digits=1)
-    assert said.startswith("mean x: 3.5 (95 % interval ")
-    assert said.endswith("; n = 6 prompts, 6 images).")
-    assert "3 prompts, and an interval needs" in finding(estimate_mean(rows[:3], "x"))
-    assert finding(Estimate("nothing", "x", float("nan"))) == "nothing: not measured in any prompt."
+    (sentence,) = said(estimate_mean(ROWS, "x", label="mean x"), digits=1)
+    assert sentence.startswith("Mean x: 3.5 (95 % interval ")
+    assert sentence.endswith("; n = 6 prompts, 6 images).")
+    assert "3 prompts, and an interval needs" in said(estimate_mean(ROWS[:3], "x"))[0]
+    (sentence,) = said(Estimate("nothing", "x", float("nan"), reason="all are alike"))
+    assert sentence == "Nothing: undefined, all are alike (n = 0 prompts, 0 images)."
+    assert said(Estimate("below", "x", -0.0004), notes=("A note.",))[1] == "A note."
+    assert said(Estimate("below", "x", -0.0004))[0].startswith("Below: 0.000 (")
+    assert said(Estimate("below", "x", -0.4))[0].startswith("Below: \N{MINUS SIGN}0.400 (")
+
+
+def test_p_values_are_adjusted_over_all_answers():
+    found = estimate_difference(ROWS, ROWS.assign(x=0), "x")
+    assert found.p == pytest.approx(2 / 2**6)
+    answers = [Answer(title, "unit", (found,)) for title in ("one", "other")]
+    table = estimates_table([*answers, Answer("third", "unit", (estimate_mean(ROWS, "x"),))])
+    np.testing.assert_allclose(table["p_adjusted"], [2 * found.p] * 2 + [np.nan])
+    assert "Holm-adjusted p = 0.062;" in sentences(answers[0], table)[0]
+    assert estimates_table([]).empty
+
+
+def test_every_answer_with_estimates_has_a_panel():
+    undefined = Estimate("undefined", "x", float("nan"))
+    answers = [
+        Answer("first", "slots", (estimate_mean(ROWS, "x"), undefined)),
+        Answer("no estimates", "", notes=("Only a note.",)),
+        Answer("second", "shares", (estimate_difference(ROWS, ROWS.assign(x=7), "x"),)),
+    ]
+    first, second = draw_answers(answers).axes
+    assert (first.get_title("left"), second.get_title("left")) == ("first", "second")
+    assert [text.get_text() for text in first.texts] == ["undefined"]
+    assert [label.get_text() for label in second.get_yticklabels()] == ["difference (6)"]

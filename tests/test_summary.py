@@ -59,6 +59,13 @@ def test_a_summary_holds_the_estimates_of_its_groups(pairs):
     assert summary["note"].eq("").all()
 
 
+def test_intervals_keep_to_the_range_of_their_measure():
+    near = pair_table({f"p{i}": [[v]] for i, v in enumerate([0.9, 1, 0.5, 0.9, 1])})
+    assert estimate_mean(near).high > 1
+    (row,) = summarize(near).to_dict("records")
+    assert row["high"] == 1
+
+
 def test_the_control_has_an_interval_and_no_test(pairs):
     summary = summarize(pairs)
     control = summary.iloc[0]

@@ -34,7 +34,7 @@ def test_findings_rest_on_the_tables(result):
     by_image = joined.groupby(["prompt_id", "image"])["iou"].mean()
     expected = by_image.groupby("prompt_id").mean().mean()
     assert estimates["estimate"][0] == pytest.approx(expected)
-    assert f"{expected:.3f}" in result.findings[0]
+    assert f"{expected:.3f}" in result.findings["Related and unrelated words"][0]
     assert set(result.tables["sweep"]["threshold"]) == {"relative:0.3", "relative:0.6"}
     assert result.tables["dose"]["tree_distance"].min() == 1
     assert result.provenance["steps"] == 2

@@ -26,6 +26,9 @@ from daam_syntax.analysis.resampling import (
 MIN_CLUSTERS: Final = 5
 """With fewer independent units there is no interval: no resampling can tell how they vary."""
 
+UNBOUNDED: Final = (-np.inf, np.inf)
+"""Bounds of a measure that can have any value."""
+
 Clusters = str | tuple[str, str]
 """A column whose values are independent units, or two columns that are crossed."""
 
@@ -40,6 +43,7 @@ def estimate_mean(
     n_resamples: int = 9999,
     seed: int = 0,
     label: str = "mean",
+    bounds: tuple[float, float] = UNBOUNDED,
 ) -> Estimate:
     """Estimate the mean of a measure over prompts.
 
@@ -61,6 +65,9 @@ def estimate_mean(
         Of the bootstrap.
     label
         Name of the estimate.
+    bounds
+        Least and largest value that the measure can have. An interval over few prompts may reach beyond them, where no
+        mean can lie: it is cut there, which takes nothing from its coverage.
 
     Returns
     -------
@@ -81,6 +88,7 @@ def estimate_mean(
     else:
         parts = _contributions(rows, measure)
         found = _two_way(parts, rows, cluster, level, _mean(values), test=False)
+    found = _cut(found, *bounds)
     return Estimate(label, measure, _mean(values), level=level, **_counts(rows), **found)
 
 
@@ -95,6 +103,7 @@ def estimate_difference(
     n_resamples: int = 9999,
     seed: int = 0,
     label: str = "difference",
+    bounds: tuple[float, float] = UNBOUNDED,
 ) -> Estimate:
     """Estimate how far pairs overlap more than their control, paired within prompts.
 
@@ -108,6 +117,8 @@ def estimate_difference(
         Rows of the pair table of one scheme and threshold, for instance those of a relation and the unrelated ones.
     measure, cluster, level, method, n_resamples, seed, label
         See `estimate_mean`.
+    bounds
+        Of the measure, as there: a difference is at most as large as their distance.
 
     Returns
     -------
@@ -138,6 +149,8 @@ def estimate_difference(
     else:
         parts = np.concatenate([_contributions(rows, measure), -_contributions(controls, measure)])
         found = _two_way(parts, both, cluster, level, _mean(differences), test=True)
+    width = bounds[1] - bounds[0]
+    found = _cut(found, -width, width)
     return Estimate(
         label,
         measure,
@@ -251,6 +264,13 @@ def _one_way(
         "percentile": f"percentile bootstrap of {units}",
     }
     return found | {"low": float(low), "high": float(high), "method": names[method]}
+
+
+def _cut(found: dict[str, Any], least: float, largest: float) -> dict[str, Any]:
+    """Cut an interval off where no mean can lie."""
+    if "low" not in found:
+        return found
+    return found | {"low": max(found["low"], least), "high": min(found["high"], largest)}
 
 
 def _contributions(rows: pd.DataFrame, measure: str) -> np.ndarray:

@@ -94,6 +94,8 @@ def summarize(
         )
     pairs = pairs.reset_index(drop=True)  # of joined tables, rows may share their labels
     options: dict[str, Any] = {"cluster": cluster, "level": level, "seed": seed}
+    if measure in PAIR_MEASURES:
+        options["bounds"] = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
     table = _means(pairs, groups, means, measure)
     inferred = [
         _inference(rows, reference, measure, options)

@@ -127,7 +127,8 @@ def sweep_curves(
     for values, pairs in swept.groupby(groups, sort=False, dropna=False):
         group = dict(zip(groups, values, strict=True))
         for measure in _measures(swept):
-            found = estimate_mean(pairs, measure, **options)
+            bounds = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
+            found = estimate_mean(pairs, measure, **{"bounds": bounds, **options})
             rows.append(
                 group
                 | {

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 
-from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes
+from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes, points
 from daam_syntax.figures.tables import measure_label, plural, require, require_one
 
 _WHAT: Final = "a pair table (see `measure_pairs`)"
@@ -61,7 +61,7 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     ax.set_xlabel(f"{measure_label('ioh')}\none mark per pair and image, {n}")
     ax.set_ylabel(measure_label("iod"))
     ax.tick_params(labelsize="small")
-    legend_above(ax, lift=14, grow=own)
+    legend_above(ax, lift=6 + 1.5 * points("small"), grow=own)  # the ratios stand between
     return ax
 
 

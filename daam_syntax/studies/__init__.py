@@ -2,9 +2,9 @@
 
 To add one, write a module in this package and its line in `STUDIES`. The module has
 
-- ``TITLE``, ``QUESTION`` and ``PROMPTS`` (the default prompts), and
-- ``run(pipe, *, prompts=None, seeds=…, steps=None, …, progress=False) -> StudyResult``, where None stands for the
-  defaults. Further options have defaults, so that every study can be started in the same way.
+- ``DESIGN``, a `StudyDesign`: question, method, limits, default prompts, and
+- ``run(setup, *, …) -> StudyResult``: what `run_study` calls with a `Setup`, which draws; its further parameters are
+  the study's own options, and have defaults.
 
 Its tables have the columns ``prompt_id``, ``prompt``, ``image`` and ``seed`` wherever rows are about images, so that
 `daam_syntax.analysis.estimate_mean` and `estimate_difference` can read them: prompts are the sample. What most studies
@@ -14,11 +14,18 @@ need is in `daam_syntax.studies.common`.
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Final
 
+from daam_syntax.drawing import DrawingSettings, check_prompts
 from daam_syntax.errors import StudyError
+from daam_syntax.loading import is_emoji
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
 STUDIES: Final = (
     "adjectives",
@@ -32,7 +39,16 @@ STUDIES: Final = (
 )
 """Names of the studies; the module of each has its name with underscores."""
 
-__all__ = ["STUDIES", "StudyResult", "load_study", "run_study"]
+__all__ = [
+    "STUDIES",
+    "Answer",
+    "Setup",
+    "StudyDesign",
+    "StudyResult",
+    "check_options",
+    "load_study",
+    "run_study",
+]
 
 
 def load_study(name: str) -> ModuleType:
@@ -48,7 +64,35 @@ def load_study(name: str) -> ModuleType:
     return importlib.import_module(f"daam_syntax.studies.{name.replace('-', '_')}")
 
 
-def run_study(name: str, pipe: Any, **options: Any) -> StudyResult:
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Check that a study has options of these names.
+
+    Raises
+    ------
+    StudyError
+        If it has not; the message lists those that it has.
+    """
+    _, *own = inspect.signature(load_study(name).run).parameters
+    unknown = [option for option in options if option not in own]
+    if unknown:
+        raise StudyError(
+            f"Expected options that the study {name} has ({', '.join(own) or 'none'}), but got "
+            f"{', '.join(unknown)}."
+        )
+
+
+def run_study(
+    name: str,
+    pipe: Any,
+    *,
+    prompts: str | Iterable[str] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    parser: Any = None,
+    progress: bool = False,
+    **options: Any,
+) -> StudyResult:
     """Run a study.
 
     Parameters
@@ -56,9 +100,21 @@ def run_study(name: str, pipe: Any, **options: Any) -> StudyResult:
     name
         One of `STUDIES`.
     pipe
-        A diffusers text-to-image pipeline.
+        A diffusers text-to-image pipeline that can be traced.
+    prompts
+        None for the study's own, which are made for the embedded model.
+    seeds
+        Images per prompt; None for the study's own number.
+    steps
+        Denoising steps; None for the study's own number with the embedded model, else for the pipeline's.
+    guidance
+        Guidance scale; None leaves it to the pipeline.
+    parser
+        As for `daam_syntax.trace`.
+    progress
+        Whether to show a progress bar.
     **options
-        Those of the study's ``run``: all have ``prompts``, ``seeds``, ``steps`` and ``progress``.
+        Those of the study's own ``run``.
 
     Returns
     -------
@@ -68,7 +124,20 @@ def run_study(name: str, pipe: Any, **options: Any) -> StudyResult:
     Raises
     ------
     StudyError
-        If there is no such study, or the prompts do not suit it.
+        If there is no such study or option, or the prompts do not suit it.
     """
-    result: StudyResult = load_study(name).run(pipe, **options)
+    check_options(name, options)
+    study = load_study(name)
+    design: StudyDesign = study.DESIGN
+    if steps is None and is_emoji(pipe):
+        steps = design.steps
+    setup = Setup(
+        pipe,
+        tuple(check_prompts(design.prompts if prompts is None else prompts)),
+        design.seeds if seeds is None else seeds,
+        DrawingSettings(steps, guidance).for_pipeline(pipe),
+        parser,
+        progress,
+    )
+    result: StudyResult = study.run(setup, **options)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,180 +10,165 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention import record_attention, reuse_attention, trace
-from daam_syntax.drawing import DrawingSettings
+from daam_syntax.analysis import estimate_difference, estimate_mean
+from daam_syntax.attention import record_attention, reuse_attention
 from daam_syntax.language import Sentence
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.binding import leakage
 from daam_syntax.maps.measures.breadth import effective_area
 from daam_syntax.maps.selection import StepSelection
-from daam_syntax.studies.common import (
-    draw,
-    estimates_table,
-    finding,
-    image_row,
-    inside_and_outside,
-    parse_prompts,
-    progress_bar,
-    provenance,
-    require_rows,
-)
-from daam_syntax.studies.plots import draw_estimates, draw_pictures
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import SHARE, image_row, inside_and_outside, require_rows
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Adjectives and their nouns"
-QUESTION: Final = (
-    "Does an adjective attend more broadly than its noun, does its attention leak to the other noun, and what changes "
-    "in the picture when only the adjective is swapped: its noun, or everything?"
-)
-PROMPTS: Final = (
-    "a red car and a blue house",
-    "a yellow duck and a purple hat",
-    "a green chair and a pink cat",
-    "a blue dog and a red apple",
-    "a white horse and a black sheep",
-    "a pink whale and a yellow crab",
-    "a yellow robot and a green tree",
-    "a purple guitar and a white owl",
+DESIGN: Final = StudyDesign(
+    name="adjectives",
+    title="Adjectives and their nouns",
+    question="Does an adjective attend more broadly than its noun, does its attention leak to the other noun, and what "
+    "changes in the picture when only the adjective is swapped: its noun, or everything?",
+    method="Adjectives are the dependents of nouns by the relation amod. A noun's mask is where its map, in the first "
+    "picture, lies above the threshold; the other noun's mask is that of any other noun with an adjective, without the "
+    "pixels of the first. Breadth is the effective area of a map: the share of the picture that a flat map of the same "
+    "entropy would cover. Then each colour is swapped for another one and the prompt drawn again from the same noise, "
+    "once freely (new layout), and once with the first picture's attention re-used in the first steps, so that objects "
+    "stay in their places (layout held fixed). The change of a picture is the mean absolute difference of its values, "
+    "0 to 1. Where the annotator of the embedded model can judge, the pixels of both nouns are counted by colour.",
+    limits="Masks come from the maps that are studied: a map that misses its object makes the change outside its mask "
+    "larger. That attention lies on a noun does not show that the adjective colours it; only the swaps intervene, on "
+    "the word and not on its attention. Colours of pixels are the annotator's judgement.",
+    prompts=(
+        "a red car and a blue house",
+        "a yellow duck and a purple hat",
+        "a green chair and a pink cat",
+        "a blue dog and a red apple",
+        "a white horse and a black sheep",
+        "a pink whale and a yellow crab",
+        "a yellow robot and a green tree",
+        "a purple guitar and a white owl",
+        "a red violin and a green fish",
+        "an orange bus and a blue shirt",
+        "a black cat and a red drum",
+        "a green bicycle and an orange tiger",
+        "a blue mirror and a yellow rabbit",
+        "a pink castle and a green cactus",
+        "a white shoe and a purple octopus",
+        "an orange couch and a black penguin",
+    ),
+    seeds=1,
+    steps=10,
+    figures={
+        "example": "The first swap: the picture, the maps of the adjective and of its noun, and the picture with the "
+        "other adjective, with the layout held fixed and drawn freely, from the same noise.",
+    },
+    tables={
+        "words": "Breadth of the maps of each adjective and its noun.",
+        "maps": "Where the attention of each adjective and its noun lies, beside the areas of the masks: what a flat "
+        "map would give.",
+        "swaps": "Change of the picture inside and outside the noun's mask.",
+        "colours": "Shares of the nouns' pixels that the annotator sees in the old and in the new colour.",
+    },
 )
 SWAPS: Final = ("red", "blue", "green", "yellow", "purple", "pink", "orange", "black", "white")
 """Adjectives that are swapped, each for the next one that the prompt does not have."""
 
+_FIXED: Final = "layout held fixed"
+_FREE: Final = "new layout"
+_SOME: Final = 0.1  # of the pixels: less is an edge of an object
+
 
 def run(
-    pipe: Any,
+    setup: Setup,
     *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 1,
-    steps: int | None = 10,
-    guidance: float | None = None,
     threshold: str = "relative:0.4",
     swaps: tuple[str, ...] = SWAPS,
     cross_steps: StepSelection = slice(0, 0.8),
     self_steps: StepSelection = slice(0, 0.4),
-    parser: Any = None,
-    progress: bool = False,
 ) -> StudyResult:
     """Measure the maps of adjectives and nouns, swap adjectives, and measure where the picture changes.
 
-    An adjective is the dependent of a noun by the relation amod. Its noun's mask is where the noun's map, in the first
-    picture, lies above the threshold; the other noun's mask is that of any other noun with an adjective, without
-    the pixels of the first.
-
     Parameters
     ----------
-    pipe
-        A pipeline with cross-attention (see `reuse_attention`).
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+    setup
+        With a pipeline that has cross-attention (see `reuse_attention`).
     threshold
         Rule that makes a mask of a map.
     swaps
         The adjectives that are swapped for one another. Others are measured but not swapped.
     cross_steps, self_steps
         In which steps the first picture's attention is re-used, see `reuse_attention`.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "words", the breadth of adjectives and nouns; "maps", where adjectives' attention lies;
-        "swaps", the change of the picture; and, for the embedded model, "colours", what the annotator sees.
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colours")}
     example: list[tuple[str, np.ndarray]] = []
-    with progress_bar(progress, len(sentences) * seeds) as advance:
-        for sentence in sentences:
-            for seed in range(seeds):
-                with trace(pipe) as recording, record_attention(pipe) as recorded:
-                    original = draw(pipe, sentence.text, seed, settings)[0]
-                (maps,) = recording.heat_maps(sentences=sentence)
-                row = image_row(sentence, seed)
-                masks = {
-                    pair: _masks(maps, pair, threshold, original.shape[:2])
-                    for pair in modified_nouns(sentence)
-                    if set(pair) <= set(maps.mapped)
-                }
-                for (adjective, noun), (own, other) in masks.items():
-                    named = row | {
-                        "adjective_index": adjective,
-                        "adjective": sentence[adjective].text,
-                        "noun": sentence[noun].text,
-                    }
-                    rows["words"] += _breadth(maps, named, adjective, noun)
-                    rows["maps"].append(
-                        named | _where_it_lies(maps[adjective].resize(own.shape), own, other)
-                    )
-                    swap = swapped(sentence, adjective, swaps)
-                    if swap is None:
-                        continue
-                    free = draw(pipe, swap.prompt, seed, settings, noise_of=sentence.text)[0]
-                    with reuse_attention(
-                        pipe,
-                        recorded,
-                        cross_steps=cross_steps,
-                        self_steps=self_steps,
-                        parser=parser,
-                        sentences=sentence,
-                    ):
-                        fixed = draw(pipe, swap.prompt, seed, settings, noise_of=sentence.text)[0]
-                    pictures = {"new layout": free, "layout held fixed": fixed}
-                    for condition, picture in pictures.items():
-                        change = np.abs(picture - original).mean(axis=-1)
-                        rows["swaps"].append(
-                            named
-                            | {"swapped_for": swap.adjective, "condition": condition}
-                            | inside_and_outside(change, own)
-                        )
-                    if is_emoji(pipe):
-                        others = [sentence[n].text for _, n in masks if n != noun]
-                        rows["colours"] += _colours(
-                            {"original": original, **pictures}, named, swap.adjective, others
-                        )
-                    example = example or [
-                        (f"{sentence[adjective].text} {sentence[noun].text}", original),
-                        (f"map of {sentence[adjective].text!r}", maps[adjective].resize()),
-                        (f"map of {sentence[noun].text!r}", maps[noun].resize()),
-                        (f"{swap.adjective}, fixed", fixed),
-                        (f"{swap.adjective}, free", free),
-                    ]
-                advance()
-    tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
+    for sentence, seed in setup.images_of(setup.sentences):
+        with record_attention(setup.pipe) as recorded:
+            original, maps = setup.trace(sentence, seed)
+        masks = {
+            pair: _masks(maps, pair, threshold, original.shape[:2])
+            for pair in modified_nouns(sentence)
+            if set(pair) <= set(maps.mapped)
+        }
+        for (adjective, noun), (own, other) in masks.items():
+            row = image_row(sentence, seed) | {
+                "adjective_index": adjective,
+                "adjective": sentence[adjective].text,
+                "noun": sentence[noun].text,
+            }
+            rows["words"] += _breadth(maps, row, adjective, noun)
+            where = _where_it_lies(maps[adjective].resize(own.shape), own, other)
+            of_noun = _where_it_lies(maps[noun].resize(own.shape), own, other)
+            where["noun_outside_noun"] = of_noun["outside_noun"]
+            rows["maps"].append(row | where)
+            swap = swapped(sentence, adjective, swaps)
+            if swap is None:
+                continue
+            free = setup.draw(swap.prompt, seed, noise_of=sentence.text)[0]
+            with reuse_attention(
+                setup.pipe,
+                recorded,
+                cross_steps=cross_steps,
+                self_steps=self_steps,
+                parser=setup.parser,
+                sentences=sentence,
+            ):
+                fixed = setup.draw(swap.prompt, seed, noise_of=sentence.text)[0]
+            pictures = {_FREE: free, _FIXED: fixed}
+            for condition, picture in pictures.items():
+                change = np.abs(picture - original).mean(axis=-1)
+                rows["swaps"].append(
+                    row
+                    | {"swapped_for": swap.adjective, "condition": condition}
+                    | inside_and_outside(change, own)
+                )
+            if is_emoji(setup.pipe):
+                others = [sentence[n].text for _, n in masks if n != noun]
+                rows["colours"] += _colours(
+                    {"original": original, **pictures}, row, swap.adjective, others
+                )
+            example = example or [
+                (f"{sentence[adjective].text} {sentence[noun].text}", original),
+                (f"map of {sentence[adjective].text!r}", maps[adjective].resize()),
+                (f"map of {sentence[noun].text!r}", maps[noun].resize()),
+                (f"{swap.adjective}, layout fixed", fixed),
+                (f"{swap.adjective}, drawn freely", free),
+            ]
     require_rows(rows["maps"], "a noun with an adjective")
-    estimates = _estimates(tables)
-    shown = estimates_table(estimates)
-    figures = {"estimates": draw_estimates(shown, unit="see the labels (all are shares, 0 to 1)")}
-    if example:
-        figures["example"] = draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])
-    return StudyResult(
-        "adjectives",
-        TITLE,
-        QUESTION,
-        tuple(finding(estimate) for estimate in estimates),
-        {"estimates": shown, **tables},
-        figures,
-        tuple(sentence.text for sentence in sentences),
-        provenance(
-            pipe,
-            settings,
-            seeds,
-            sentences,
-            threshold=threshold,
-            swaps=list(swaps),
-            cross_steps=str(cross_steps),
-            self_steps=str(self_steps),
-        ),
+    tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        _answers(tables),
+        tables,
+        {"example": draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])}
+        if example
+        else {},
+        threshold=threshold,
+        swaps=list(swaps),
+        cross_steps=str(cross_steps),
+        self_steps=str(self_steps),
     )
 
 
@@ -304,65 +289,115 @@ def _colours(
     return rows
 
 
-def _estimates(tables: Mapping[str, pd.DataFrame]) -> list[Estimate]:
-    words, maps = tables["words"], tables["maps"]
-    found = [
-        estimate_difference(
-            words[words["role"] == "adjective"],
-            words[words["role"] == "noun"],
-            "effective_area",
-            label="effective area, adjective minus noun",
-        ),
-        estimate_mean(maps, "outside_noun", label="adjective's attention outside its noun's mask"),
-        estimate_mean(
-            maps, "excess_on_noun", label="adjective's attention on its noun, minus the mask's area"
-        ),
-        estimate_mean(
-            maps,
-            "excess_on_other_noun",
-            label="adjective's attention on the other noun, minus the mask's area",
-        ),
-    ]
+def _answers(tables: Mapping[str, pd.DataFrame]) -> list[Answer]:
+    answers = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
     if "swaps" in tables:
-        conditions = dict(iter(tables["swaps"].groupby("condition")))
-        fixed, free = conditions["layout held fixed"], conditions["new layout"]
-        found += [
-            estimate_mean(
-                fixed, "inside", label="swap, layout fixed: change inside the noun's mask"
-            ),
-            estimate_mean(fixed, "outside", label="swap, layout fixed: change outside it"),
-            estimate_mean(fixed, "difference", label="swap, layout fixed: inside minus outside"),
-            estimate_difference(
-                free, fixed, "outside", label="change outside, new layout minus fixed"
-            ),
-        ]
+        answers.append(_of_swaps(tables["swaps"]))
     if "colours" in tables:
-        colours = tables["colours"]
+        answers.append(_of_colours(tables["colours"]))
+    return answers
 
-        def seen(condition: str, role: str) -> pd.DataFrame:
-            return colours[(colours["condition"] == condition) & (colours["role"] == role)]
 
-        held = "layout held fixed"
-        found += [
+def _of_breadth(words: pd.DataFrame) -> Answer:
+    area = "effective_area"
+    adjectives, nouns = (words[words["role"] == role] for role in ("adjective", "noun"))
+    return Answer(
+        "How broad the maps are",
+        "effective area (share of the picture)",
+        (
+            estimate_mean(adjectives, area, label="adjectives", bounds=SHARE),
+            estimate_mean(nouns, area, label="their nouns", bounds=SHARE),
+            estimate_difference(
+                adjectives, nouns, area, label="adjective minus its noun", bounds=SHARE
+            ),
+        ),
+    )
+
+
+def _of_maps(maps: pd.DataFrame) -> Answer:
+    of_noun = maps.assign(outside_noun=maps["noun_outside_noun"])
+    outside = "outside_noun"
+    return Answer(
+        "Where an adjective's attention lies",
+        "share of the word's attention",
+        (
+            estimate_mean(maps, outside, label="adjective, outside its noun's mask", bounds=SHARE),
+            estimate_mean(of_noun, outside, label="noun, outside its own mask", bounds=SHARE),
+            estimate_difference(
+                maps, of_noun, outside, label="outside the mask, adjective minus noun", bounds=SHARE
+            ),
             estimate_mean(
-                seen("original", "noun"), "old_colour", label="noun's pixels in its own colour"
+                maps, "excess_on_noun", label="adjective, on its noun, minus the mask's area"
+            ),
+            estimate_mean(
+                maps,
+                "excess_on_other_noun",
+                label="adjective, on the other noun (leakage), minus that mask's area",
+            ),
+        ),
+    )
+
+
+def _of_swaps(swaps: pd.DataFrame) -> Answer:
+    fixed, free = (swaps[swaps["condition"] == name] for name in (_FIXED, _FREE))
+    return Answer(
+        "What a swapped colour changes in the picture",
+        "change of the picture (0 to 1)",
+        (
+            estimate_mean(
+                fixed, "inside", label="layout fixed, inside the noun's mask", bounds=SHARE
+            ),
+            estimate_mean(fixed, "outside", label="layout fixed, outside it", bounds=SHARE),
+            estimate_mean(fixed, "difference", label="layout fixed, inside minus outside"),
+            estimate_mean(free, "outside", label="drawn freely, outside the mask", bounds=SHARE),
+            estimate_difference(
+                free, fixed, "outside", label="outside, drawn freely minus fixed", bounds=SHARE
+            ),
+        ),
+    )
+
+
+def _of_colours(colours: pd.DataFrame) -> Answer:
+    def seen(condition: str, role: str) -> pd.DataFrame:
+        return colours[(colours["condition"] == condition) & (colours["role"] == role)]
+
+    return Answer(
+        "Which pixels have the colour",
+        "share of the noun's pixels, by the annotator",
+        (
+            estimate_mean(
+                seen("original", "noun"), "old_colour", label="noun in its own colour", bounds=SHARE
             ),
             estimate_mean(
                 seen("original", "other noun"),
                 "old_colour",
-                label="other noun's pixels in the adjective's colour (leakage)",
+                label="other noun in the adjective's colour (leakage)",
+                bounds=SHARE,
             ),
-            estimate_difference(
-                seen(held, "noun"),
-                seen("original", "noun"),
-                "new_colour",
-                label="swap, layout fixed: noun's pixels in the new colour, gain",
+            *(
+                estimate_difference(
+                    seen(_FIXED, role),
+                    seen("original", role),
+                    "new_colour",
+                    label=f"layout fixed: {role} in the new colour, gain",
+                    bounds=SHARE,
+                )
+                for role in ("noun", "other noun")
             ),
-            estimate_difference(
-                seen(held, "other noun"),
-                seen("original", "other noun"),
-                "new_colour",
-                label="swap, layout fixed: other noun's pixels in the new colour, gain",
-            ),
-        ]
-    return found
+        ),
+        notes=_leaks(seen(_FIXED, "other noun")),
+    )
+
+
+def _leaks(others: pd.DataFrame) -> tuple[str, ...]:
+    """Count the other nouns that took on the new colour: a mean over mostly zeros hides them."""
+    known = others.dropna(subset=["new_colour"])
+    some = known[known["new_colour"] > _SOME]
+    which = ", ".join(
+        f"{row.new_colour:.0%} in {row.prompt!r} with {row.adjective!r} swapped"
+        for row in some.sort_values("new_colour", ascending=False).head(3).itertuples()
+    )
+    return (
+        f"After {len(some)} of {len(known)} swaps with the layout held fixed, more than {_SOME:.0%} of the other "
+        f"noun's pixels had the new colour" + (f" (most: {which})." if which else "."),
+    )

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import Estimate, estimate_mean, measure_pairs, regress
 from daam_syntax.analysis.inference import MIN_CLUSTERS
-from daam_syntax.drawing import DrawingSettings
+from daam_syntax.drawing import check_prompts
 from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.vocabulary import CATEGORIES, CATEGORY_OF
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.figures import similarity_scatter
+from daam_syntax.figures.tables import measure_label
 from daam_syntax.language import Sentence
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import parse_threshold
-from daam_syntax.studies.common import (
-    estimates_table,
-    finding,
-    parse_prompts,
-    provenance,
-    require_rows,
-)
+from daam_syntax.maps.measures import PAIR_MEASURES
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import SHARE
 from daam_syntax.studies.correctness import (
     Judgements,
     Rates,
     annotator_rates,
+    check_pictures,
     in_embedded_world,
     read_sheets,
+    refuse_second_sheet,
     shown,
     write_sheet,
 )
-from daam_syntax.studies.drawings import draw_all, figure_of
-from daam_syntax.studies.plots import draw_estimates
+from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.similarity import Similarity, find_similarity
 
-TITLE: Final = "Cohyponyms: nouns of one category in one prompt"
-QUESTION: Final = (
-    "Do the maps of two nouns overlap more, and does the picture show both less often, when the nouns are of one "
-    "category (cohyponyms) than when they are of different ones?"
-)
 KINDS: Final = {
     "animal": ("pet", "farm animal", "wild animal", "bird", "sea animal"),
     "food": ("fruit", "snack"),
@@ -57,7 +55,6 @@ KINDS: Final = {
 LEVELS: Final = {"cohyponym": 1.0, "same kind": 0.5, "unrelated": 0.0}
 """Level to its similarity: one category; two categories of one kind; two kinds. The numbers only rank them."""
 
-_CHOSEN: Final = (("pet", "bird"), ("fruit", "snack"), ("vehicle", "household item"))
 _MANY: Final = 4
 
 
@@ -84,20 +81,25 @@ class WordPair:
 
 
 def default_pairs() -> tuple[WordPair, ...]:
-    """Return twelve pairs of each level, in which each of 24 nouns stands once per level, always in the same place.
+    """Return 24 pairs of each level, in which each of 48 nouns stands once per level, always in the same place.
 
-    So levels differ in how nouns are combined, in no noun and no order.
+    So levels differ in how nouns are combined, in no noun and no order. The nouns are those of the kinds with several
+    categories.
     """
-    kinds = [[noun for category in pair for noun in CATEGORIES[category]] for pair in _CHOSEN]
-    places = [(0, 1), (2, 3), (4, 5), (6, 7), (0, 5), (2, 7), (4, 1), (6, 3)]
-    pairs = [(nouns[i], nouns[j]) for nouns in kinds for i, j in places]
-    # Nouns of even places stand first, those of odd places second.
-    across = [(0, 1, 0), (0, 2, 4), (1, 0, 0), (1, 2, 4), (2, 0, 0), (2, 1, 4)]
-    taken = {kind: iter(range(1, 8, 2)) for kind in range(3)}
-    for kind, other, start in across:
-        for place in (start, start + 2):
-            pairs.append((kinds[kind][place], kinds[other][next(taken[other])]))
-    return tuple(word_pair(first, second) for first, second in pairs)
+    pairs, firsts, seconds = [], [], []
+    for kind in KINDS.values():
+        nouns = [CATEGORIES[category] for category in kind if len(kind) > 1]
+        following = nouns[1:] + nouns[:1]
+        for (first, second, third, fourth), (_, other, _, another) in zip(
+            nouns, following, strict=True
+        ):
+            pairs += [(first, second), (third, fourth), (first, other), (third, another)]
+            firsts += [first, third]
+            seconds += [second, fourth]
+    # No kind has more than 20 of the 48 nouns, so that ten places on every noun meets one of another kind.
+    pairs += [(noun, seconds[(i + 10) % len(seconds)]) for i, noun in enumerate(firsts)]
+    chosen = [word_pair(first, second) for first, second in pairs]
+    return tuple(sorted(chosen, key=lambda pair: -pair.similarity))
 
 
 def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
@@ -162,76 +164,95 @@ def read_pairs(path: str | Path) -> tuple[WordPair, ...]:
     return tuple(WordPair(*row) for row in table[columns].itertuples(index=False, name=None))
 
 
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
+
+
+def _kind(category: str) -> str:
+    return next(kind for kind, categories in KINDS.items() if category in categories)
+
+
+DESIGN: Final = StudyDesign(
+    name="cohyponyms",
+    title="Cohyponyms: nouns of one category in one prompt",
+    question="Do the maps of two nouns overlap more, and does the picture show both less often, when the nouns are of "
+    "one category (cohyponyms) than when they are of different ones?",
+    method="Each prompt has two nouns: of one category (cohyponyms), of two categories of one kind, or of two kinds "
+    "(unrelated). Every noun stands once in each level, always in the same place, so that levels differ in how nouns "
+    "are combined and in nothing else. The overlap is that of the masks of the two nouns' maps, after section 5.1 of "
+    "Tang et al. (2023). Whether a picture shows both nouns is judged by the annotator of the embedded model, whose "
+    "own errors are measured on drawn scenes and corrected for (Rogan and Gladen 1978), or by people, on blind "
+    "sheets. Word pairs are the sample, and where there are enough of them categories too; since nouns recur, errors "
+    "of contrasts and slopes are clustered by both nouns.",
+    limits="The similarities of the embedded world are ranks of three levels and no distances; a WordNet gives graded "
+    "ones. The annotator was measured on drawn scenes, which are sharper than pictures of a model, and the "
+    "uncertainty of its own rates is not in the intervals.",
+    prompts=tuple(pair.prompt for pair in default_pairs()),
+    seeds=2,
+    steps=12,
+    figures={
+        "similarity": "Each pair of words at its similarity and the overlap of its maps, with a least-squares line.",
+    },
+    tables={
+        "images": "Overlap and judgement of each picture.",
+        "word_pairs": "Means of each pair of words over seeds.",
+        "judge": "How often the annotator is right by level, or how far people agree.",
+    },
+)
+
+
 def run(
-    pipe: Any,
+    setup: Setup,
     *,
-    prompts: str | Iterable[str] | None = None,
     pairs: Sequence[WordPair] | str | Path | None = None,
-    seeds: int = 2,
-    steps: int | None = 20,
-    guidance: float | None = None,
+    similarity: str | Path | None = None,
     threshold: str = "relative:0.4",
     measure: str = "iou",
     rates: Rates | None = None,
     sheet: str | Path | None = None,
     judgements: Sequence[str | Path] = (),
-    parser: Any = None,
-    progress: bool = False,
 ) -> StudyResult:
     """Measure the overlap of two nouns' maps, and whether the picture shows both, by how alike the nouns are.
 
-    After section 5.1 of Tang et al. (2023), with graded similarity. Word pairs are the sample, and where there are
-    enough of them categories too; where nouns recur, errors of contrasts and slopes are clustered by both nouns.
+    Correctness is judged by the annotator for pictures of the embedded model, else only by people; without either it is
+    missing.
 
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced.
-    prompts
-        Prompts with two nouns of the embedded world, or None.
+    setup
+        Its prompts have two nouns each: of the embedded world, or any where `similarity` is given.
     pairs
-        Instead of them, word pairs, or a file for `read_pairs`; None for `default_pairs`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+        Instead of prompts: word pairs, or a file for `read_pairs`.
+    similarity
+        A WordNet for `find_similarity`, whose values replace those of the embedded world or the file; None for these.
     threshold
         Rule that makes masks.
     measure
         Which symmetric measure of the two maps.
     rates
-        How often the annotator is right; None to measure it, for each level apart, by `annotator_rates`. Their own
-        uncertainty is not in the intervals.
+        How often the annotator is right; None to measure it, for each level apart, by `annotator_rates`.
     sheet
         Folder into which pictures and a blind sheet are written, see `write_sheet`.
     judgements
         Filled-in sheets of that folder: what people saw counts then, not the annotator.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "images"; "word_pairs" (means over seeds); "judge" (its rates by level, or agreement).
-        Correctness is judged by the annotator for pictures of the embedded model, else only by people; without
-        either it is missing.
 
     Raises
     ------
     StudyError
-        If prompts lack the nouns, or sheets are given without their folder.
+        If prompts lack the nouns, sheets are given without their folder, or other pictures were judged.
+    FileError
+        If a file cannot be read, or there is a sheet in the folder already.
     """
     if judgements and sheet is None:
         raise StudyError("Expected the folder of the sheet with the judgements, but got none.")
-    chosen, sentences = _choose_pairs(prompts, pairs, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     people = read_sheets(sheet, judgements) if sheet is not None and judgements else None
-    annotator = _annotator(pipe, chosen) if people is None else None
-    places = [_places(sentence, pair) for sentence, pair in zip(sentences, chosen, strict=True)]
+    if sheet is not None and people is None:
+        refuse_second_sheet(sheet)
+    setup, chosen = _choose(setup, pairs, similarity)
+    annotator = _annotator(setup.pipe, chosen) if people is None else None
+    places = [_places(*each) for each in zip(setup.sentences, chosen, strict=True)]
     by_prompt = {pair.prompt: (pair, both) for pair, both in zip(chosen, places, strict=True)}
-    drawings = list(draw_all(pipe, sentences, seeds, settings, progress=progress))
+    drawings = list(setup.drawings())
     maps = [drawing.maps for drawing in drawings]
     overlaps = _overlaps(maps, by_prompt, str(parse_threshold(threshold)), measure)
     rows, pictures = [], []
@@ -246,12 +267,13 @@ def run(
         if annotator is not None:
             (seen,) = shown(annotator, [drawing.image], (pair.first, pair.second))
             row |= {"first_shown": seen[0], "second_shown": seen[1], "correct": float(all(seen))}
-        elif people is not None:
-            row["correct"] = people.correct.get(name, float("nan"))
         rows.append(row)
-    if sheet is not None and not judgements:
+    images = pd.DataFrame(rows)
+    if people is not None and sheet is not None:
+        check_pictures(sheet, {name: picture for name, picture, *_ in pictures})
+        images["correct"] = images["image"].map(people.correct)
+    elif sheet is not None:
         write_sheet(pictures, sheet)
-    images = require_rows(rows, "two nouns")
     judge = _judge(annotator, people, rates, chosen)
     if annotator is not None:
         of_level = {row["level"]: Rates(row["sensitivity"], row["specificity"]) for row in judge}
@@ -259,62 +281,55 @@ def run(
             of_level[level].correct(said)
             for level, said in zip(images["level"], images["correct"], strict=True)
         ]
-    found = list(_estimates(images, measure))
-    estimates = estimates_table(found)
     means = _pair_means(images, measure)
-    tables = {"estimates": estimates, "images": images, "word_pairs": means}
-    if judge:
-        tables["judge"] = pd.DataFrame(judge)
-    return StudyResult(
-        "cohyponyms",
-        TITLE,
-        QUESTION,
-        tuple(finding(estimate) for estimate in found),
-        tables,
-        _figures(estimates, means, measure),
-        tuple(pair.prompt for pair in chosen),
-        provenance(
-            pipe,
-            settings,
-            seeds,
-            sentences,
-            threshold=threshold,
-            measure=measure,
-            judge="people" if people else "annotator" if annotator else "none",
-        ),
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        _answers(images, measure, judge),
+        {"images": images, "word_pairs": means} | ({"judge": pd.DataFrame(judge)} if judge else {}),
+        {"similarity": _draw_similarity(means, measure)},
+        threshold=threshold,
+        measure=measure,
+        similarity=str(similarity or "levels"),
+        judge="people" if people else "annotator" if annotator else "none",
     )
 
 
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
+def _choose(
+    setup: Setup,
+    pairs: Sequence[WordPair] | str | Path | None,
+    similarity: str | Path | None,
+) -> tuple[Setup, list[WordPair]]:
+    """Return the setup with the prompts of the word pairs, and the pairs with their similarity."""
+    alike = find_similarity(similarity) if similarity is not None else None
+    if pairs is not None:
+        if setup.prompts != DESIGN.prompts:
+            raise StudyError("Expected prompts or word pairs, but got both.")
+        given = read_pairs(pairs) if isinstance(pairs, str | Path) else pairs
+        setup = replace(setup, prompts=tuple(check_prompts(pair.prompt for pair in given)))
+        chosen = list(given)
+    else:
+        chosen = [_pair_of(sentence, alike) for sentence in setup.sentences]
+    if alike is None:
+        return setup, chosen
+    return setup, [replace(p, similarity=alike(p.first, p.second)) for p in chosen]
 
 
-def _kind(category: str) -> str:
-    return next(kind for kind, categories in KINDS.items() if category in categories)
-
-
-def _choose_pairs(
-    prompts: str | Iterable[str] | None, pairs: Sequence[WordPair] | str | Path | None, parser: Any
-) -> tuple[list[WordPair], list[Sentence]]:
-    """Return word pairs and their parsed prompts."""
-    if prompts is not None and pairs is not None:
-        raise StudyError("Expected prompts or word pairs, but got both.")
-    if prompts is not None:
-        sentences = parse_prompts(prompts, (), parser)
-        return [_pair_of(sentence) for sentence in sentences], sentences
-    chosen = read_pairs(pairs) if isinstance(pairs, str | Path) else (pairs or default_pairs())
-    return list(chosen), parse_prompts([pair.prompt for pair in chosen], (), parser)
-
-
-def _pair_of(sentence: Sentence) -> WordPair:
-    nouns = [token.text for token in sentence.tokens if in_embedded_world([token.text])]
-    if len(nouns) != 2:
+def _pair_of(sentence: Sentence, alike: Similarity | None) -> WordPair:
+    """Return the two nouns of a prompt: of the embedded world, or, where their similarity can be had, any."""
+    known = [token.text for token in sentence.tokens if in_embedded_world([token.text])]
+    if len(known) == 2:
+        return word_pair(known[0], known[1], prompt=sentence.text)
+    nouns = [token.text for token in sentence.tokens if token.pos == "NOUN"]
+    if alike is None or len(nouns) != 2:
         raise StudyError(
-            f"Expected a prompt with two nouns of the embedded world, but {sentence.text!r} has {len(nouns)}; give "
-            "a file with the columns prompt, first, second, similarity for other words."
+            f"Expected a prompt with two nouns of the embedded world, but {sentence.text!r} has {len(known)} (and "
+            f"{len(nouns)} nouns in all); give a file with the columns prompt, first, second, similarity for other "
+            "words, or a WordNet for the similarity of any two nouns."
         )
     first, second = nouns
-    return word_pair(first, second, prompt=sentence.text)
+    value = alike(first, second)
+    return WordPair(sentence.text, first, second, value, f"similarity {value:.2f}", "unknown")
 
 
 def _places(sentence: Sentence, pair: WordPair) -> tuple[int, int]:
@@ -361,31 +376,99 @@ def _judge(
     return rows
 
 
-def _estimates(images: pd.DataFrame, measure: str) -> Iterator[Estimate]:
-    names = {
-        measure: f"attention overlap ({measure})",
-        "correct": "share of pictures judged to show both",
-        "correct_adjusted": "share showing both, corrected for the annotator",
-    }
+def _answers(
+    images: pd.DataFrame, measure: str, judge: Sequence[Mapping[str, Any]]
+) -> list[Answer]:
+    bounds = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
+    answers = [
+        Answer(
+            "Overlap of the two nouns' maps",
+            measure_label(measure),
+            (*_level_means(images, measure, bounds), *_contrasts(images, measure)),
+        ),
+        Answer(
+            "Slope of the overlap on similarity",
+            f"change of {measure} from similarity 0 to 1",
+            tuple(_slopes(images, measure)),
+        ),
+    ]
+    if "correct" not in images.columns:
+        unknown = "Not judged: the annotator knows the embedded world only, and no sheets of people were given."
+        return [*answers, Answer("Pictures that show both nouns", "", notes=(unknown,))]
+    by = "people" if judge[0]["judge"] == "people" else "the annotator"
+    title = f"Pictures that show both nouns, judged by {by}"
+    answers.append(_of_correctness(images, "correct", title))
+    if "correct_adjusted" in images.columns and images["correct"].nunique() > 1:
+        title = "The same, corrected for the annotator's errors"
+        answers.append(_of_correctness(images, "correct_adjusted", title))
+    return answers
+
+
+def _of_correctness(images: pd.DataFrame, column: str, title: str) -> Answer:
+    """Estimate shares and their contrasts; where all pictures are judged alike, say so and bound the share."""
+    values = images[column]
+    unit = "share of the pictures"
+    counts = tuple(
+        f"{level}: {rows[column].sum():g} of {len(rows)} pictures."
+        for level, rows in images.groupby("level", sort=False)
+        if column == "correct" and images["level"].nunique() <= _MANY
+    )
+    if values.nunique() > 1:
+        means = (_inside(each) for each in _level_means(images, column, SHARE))
+        estimates = (*means, *_contrasts(images, column), *_slopes(images, column))
+        return Answer(title, unit, estimates, notes=counts)
+    n = images["prompt_id"].nunique()
+    share = float(values.iloc[0])
+    low, high = proportion_confint(round(share * n), n, method="beta")
+    return Answer(
+        title,
+        unit,
+        notes=(
+            f"The outcome does not vary: {values.sum():g} of {len(values)} pictures, of {n} prompts, are judged to "
+            f"show both (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
+            "1934). So its differences between levels, and its correlations with overlap and similarity, are "
+            "undefined.",
+        ),
+    )
+
+
+def _inside(estimate: Estimate) -> Estimate:
+    """Cut a corrected share off at 0 and 1, beyond which no share can lie."""
+    low, value, high = np.clip([estimate.low, estimate.estimate, estimate.high], 0, 1).tolist()
+    return replace(estimate, low=low, estimate=value, high=high)
+
+
+def _levels(images: pd.DataFrame) -> list[str]:
+    """Return the levels from the most to the least alike; none where they are too many to compare."""
     levels = images.drop_duplicates("level").sort_values("similarity", ascending=False)["level"]
-    for column, name in names.items():
-        if column not in images.columns or images[column].isna().all():
-            continue
-        if len(levels) <= _MANY:
-            for level in levels:
-                rows = images[images["level"] == level]
-                yield estimate_mean(rows, column, label=f"{name}, {level}")
-                if MIN_CLUSTERS <= rows["category"].nunique() < rows["prompt_id"].nunique():
-                    label = f"{name}, {level}, over categories"
-                    yield estimate_mean(rows, column, cluster="category", label=label)
-            for level in levels[:-1]:
-                label = f"{name}, {level} minus {levels.iloc[-1]}"
-                rows = images[images["level"].isin([level, levels.iloc[-1]])]
-                yield _slope(
-                    rows.assign(_high=(rows["level"] == level) * 1.0), column, "_high", label
-                )
-        if len(levels) > 1:
-            yield _slope(images, column, "similarity", f"{name}, slope on similarity")
+    return list(levels) if len(levels) <= _MANY else []
+
+
+def _level_means(
+    images: pd.DataFrame, column: str, bounds: tuple[float, float]
+) -> Iterator[Estimate]:
+    levels = _levels(images)
+    for level in levels:
+        rows = images[images["level"] == level]
+        yield estimate_mean(rows, column, label=level, bounds=bounds)
+        if MIN_CLUSTERS <= rows["category"].nunique() < rows["prompt_id"].nunique():
+            label = f"{level}, over categories"
+            yield estimate_mean(rows, column, cluster="category", label=label, bounds=bounds)
+    if not levels:
+        yield estimate_mean(images, column, label="all pairs", bounds=bounds)
+
+
+def _contrasts(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
+    *more, least = _levels(images) or [""]
+    for level in more:
+        rows = images[images["level"].isin([level, least])]
+        rows = rows.assign(_high=(rows["level"] == level) * 1.0)
+        yield _slope(rows, column, "_high", f"{level} minus {least}")
+
+
+def _slopes(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
+    if images["similarity"].nunique() > 1:
+        yield _slope(images, column, "similarity", "slope on similarity")
 
 
 def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Estimate:
@@ -409,7 +492,7 @@ def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Est
         n_pairs=found.n_pairs,
         n_clusters=fewest if isinstance(cluster, tuple) else n_prompts,
         method=found.method,
-        reason="" if found.converged else found.reason,
+        reason="" if found.converged else found.reason or "the regression did not converge",
     )
 
 
@@ -421,14 +504,9 @@ def _pair_means(images: pd.DataFrame, measure: str) -> pd.DataFrame:
     return means.assign(n_images=images.groupby(keys, sort=False).size()).reset_index()
 
 
-def _figures(estimates: pd.DataFrame, means: pd.DataFrame, measure: str) -> dict[str, Figure]:
-    figures = {"similarity": figure_of(similarity_scatter(means, measure=measure))}
-    overlap = estimates["measure"] == measure
-    figures["overlap"] = draw_estimates(estimates[overlap], unit=measure)
-    if (~overlap).any():
-        figures["correctness"] = draw_estimates(estimates[~overlap], unit="share of the pictures")
-    return figures
-
-
-PROMPTS: Final = tuple(pair.prompt for pair in default_pairs())
-"""The prompts of `default_pairs`."""
+def _draw_similarity(means: pd.DataFrame, measure: str) -> Figure:
+    """Draw the pairs, coloured by level where there are few."""
+    levels = means["level"] if means["level"].nunique() <= _MANY else "pairs of words"
+    figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    similarity_scatter(means.assign(group=levels), measure=measure, category="group", ax=ax)
+    return figure

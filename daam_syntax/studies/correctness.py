@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from PIL.Image import Image
+from PIL.Image import open as open_image
 from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa, to_table
 
 from daam_syntax.emoji.annotator import Annotator
@@ -21,6 +22,8 @@ from daam_syntax.whole_files import whole_file
 
 SHOWN: Final = ("first_shown", "second_shown")
 """Columns of a sheet that people fill in with 0 or 1."""
+
+_ROUNDING: Final = 1.0  # of 255, mean over the pixels
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,10 @@ def write_sheet(
     Raises
     ------
     FileError
-        If something cannot be written.
+        If something cannot be written, or there is a sheet already, which may be filled in.
     """
     folder = Path(folder)
+    refuse_second_sheet(folder)
     try:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -143,6 +147,21 @@ def write_sheet(
         with whole_file(folder / name) as partial:
             pd.DataFrame(rows).to_csv(partial, index=False)
     return folder / "sheet.csv"
+
+
+def refuse_second_sheet(folder: str | Path) -> None:
+    """Check that a folder has no sheet yet.
+
+    Raises
+    ------
+    FileError
+        If it has one: it may be filled in, and its key would be replaced.
+    """
+    if (Path(folder) / "sheet.csv").exists() or (Path(folder) / "key.csv").exists():
+        raise FileError(
+            f"Expected a folder without a sheet, but {folder} has one; give it together with the filled-in sheets, or "
+            "choose another folder."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +218,44 @@ def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgements:
     table = np.column_stack(judged)
     shares = dict(zip(key, table.mean(axis=1).tolist(), strict=True))
     return Judgements(shares, _kappa(table), table.shape[1])
+
+
+def check_pictures(folder: str | Path, drawn: Mapping[str, Image]) -> None:
+    """Check that the pictures that people judged are those that were drawn now.
+
+    Parameters
+    ----------
+    folder
+        Where `write_sheet` wrote.
+    drawn
+        Name of the image to the picture.
+
+    Raises
+    ------
+    FileError
+        If a picture cannot be read.
+    StudyError
+        If they are others: other prompts, seeds, settings or another model. Last bits may differ, as they do between
+        machines.
+    """
+    key = _read_csv(Path(folder) / "key.csv", ["picture", "image"])
+    judged = dict(zip(key["image"], key["picture"], strict=True))
+    same = set(judged) == set(drawn)
+    for name in judged if same else ():
+        path = Path(folder) / "pictures" / judged[name]
+        try:
+            before = np.asarray(open_image(path).convert("RGB"), dtype=float)
+        except OSError as error:
+            raise FileError(
+                f"Expected a picture {path}, but it cannot be read: {error}."
+            ) from error
+        now = np.asarray(drawn[name].convert("RGB"), dtype=float)
+        same &= before.shape == now.shape and bool(np.abs(before - now).mean() <= _ROUNDING)
+    if not same:
+        raise StudyError(
+            f"Expected the pictures that were judged, but those in {folder} are others; use the prompts, seeds, steps "
+            "and model that the sheet was written with."
+        )
 
 
 def _kappa(table: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,88 +11,92 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention import Edit, intervene, trace
-from daam_syntax.drawing import DrawingSettings, generator_seed
+from daam_syntax.analysis import estimate_difference, estimate_mean
+from daam_syntax.attention import Edit, intervene
+from daam_syntax.drawing import generator_seed
 from daam_syntax.figures import deletion_curves
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
+from daam_syntax.studies.answers import Answer
 from daam_syntax.studies.common import (
+    SHARE,
     batched,
     content_words,
-    draw,
-    estimates_table,
-    finding,
     image_row,
     inside_and_outside,
-    parse_prompts,
-    progress_bar,
-    provenance,
     require_rows,
 )
-from daam_syntax.studies.plots import draw_estimates, draw_pictures
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Deleting the attention that a word gets"
-QUESTION: Final = (
-    "Does the picture change where the map of a word lies when the word's attention is deleted, more than when a "
-    "random other word's is, and more than when as much attention is taken from all other keys?"
-)
-PROMPTS: Final = (
-    "a red cat and a blue car",
-    "a small owl on a green bed",
-    "a dog chasing a yellow duck",
-    "a pink house next to a tree",
-    "a penguin holding a banana",
-    "a big elephant in the snow",
-    "a purple hat on a chair",
-    "a robot riding a horse",
-    "a white castle and a truck",
-    "a strawberry and a guitar",
-    "a black sheep in a field",
-    "an orange fish and a crab",
+DESIGN: Final = StudyDesign(
+    name="intervention",
+    title="Deleting the attention that a word gets",
+    question="Does the picture change where the map of a word lies when the word's attention is deleted, more than "
+    "when a random other word's is, and more than when as much attention is taken from all other keys?",
+    method="Each noun's attention weights are set to 0 in all layers and steps, and the picture is drawn again from "
+    "the same noise. The change is the mean absolute difference of the pictures' values, 0 to 1, inside and outside "
+    "the mask that the noun's map gave in the first picture. Weights are not renormalised, so that all conditions "
+    "take away the same kind of thing: in the condition “random word” those of another content word of the prompt are "
+    "deleted, in “equal mass” as much attention as the noun has is taken from all other keys in proportion. For the "
+    "curves, the noun's weights are deleted in a share of the pixels only: those that attend to it most first, least "
+    "first, or in random order; insertion gives them back in that order. The area under a curve (AUC) is its mean "
+    "change.",
+    limits="Deleting attention takes the model out of what it was trained on, so that part of a change may be damage "
+    "and not the word's absence; the controls are there to tell the two apart. A change inside the mask shows that "
+    "the map lies where deleting the word matters, not that the map is complete.",
+    prompts=(
+        "a red cat and a blue car",
+        "a small owl on a green bed",
+        "a dog chasing a yellow duck",
+        "a pink house next to a tree",
+        "a penguin holding a banana",
+        "a big elephant in the snow",
+        "a purple hat on a chair",
+        "a robot riding a horse",
+        "a white castle and a truck",
+        "a strawberry and a guitar",
+        "a black sheep in a field",
+        "an orange fish and a crab",
+    ),
+    seeds=1,
+    steps=10,
+    figures={
+        "curves": "Change of the whole picture while the word's attention is deleted in more and more of the pixels "
+        "(left), and while it is given back (right: what is still missing). Bands are intervals over prompts.",
+        "example": "The first word: the picture, its map, and the picture in each condition, from the same noise.",
+    },
+    tables={
+        "changes": "Change of the picture by word and condition.",
+        "curves": "Change of the whole picture by word, order, and share of the pixels.",
+        "curve_means": "The means of the curves over prompts.",
+    },
 )
 SHARES: Final = (0.25, 0.5, 0.75)
 ORDERS: Final = ("most attended first", "least attended first", "random")
+_CONDITIONS: Final = {
+    "delete": "word deleted",
+    "random word": "random word deleted",
+    "equal mass": "equal mass taken from all others",
+}
 
 
 def run(
-    pipe: Any,
+    setup: Setup,
     *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 1,
-    steps: int | None = 10,
-    guidance: float | None = None,
     threshold: str = "relative:0.4",
     pos: Sequence[str] = ("NOUN",),
     shares: Sequence[float] = SHARES,
     batch_size: int = 8,
-    parser: Any = None,
-    progress: bool = False,
 ) -> StudyResult:
     """Delete the attention that words get, and measure where the picture changes.
 
-    The change of a picture is the mean over its channels of the absolute difference of their values in [0, 1], drawn
-    from the same noise. Weights are not renormalised, so that all conditions take away the same kind of thing:
-
-    - *delete*: the word's weights are 0;
-    - *random word*: those of another content word of the prompt are;
-    - *equal mass*: the mass that the word has is taken from all other keys in proportion.
-
-    For the curves, the word's weights are deleted in a share of the pixels only: those that attend to it most first,
-    least first, or in random order. Insertion is the same read backwards: what is still missing when the weights are
-    given back to the pixels that attend most.
-
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced.
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+    setup
+        What is drawn.
     threshold
         Rule that makes a mask of a map.
     pos
@@ -101,75 +105,47 @@ def run(
         Shares of the pixels, between 0 and 1.
     batch_size
         Images drawn at once.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "changes", one row per image, word and condition; "curves", one per image, word, order and
-        share; "curve_means".
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     changes: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     example: list[tuple[str, np.ndarray]] = []
-    with progress_bar(progress, len(sentences) * seeds) as advance:
-        for sentence in sentences:
-            for seed in range(seeds):
-                with trace(pipe) as recording:
-                    original = draw(pipe, sentence.text, seed, settings)[0]
-                (maps,) = recording.heat_maps(sentences=sentence)
-                for word in content_words(sentence, pos):
-                    if word not in maps.mapped:
-                        continue
-                    edits = _edits(maps, word, shares, generator_seed(sentence.text, seed))
-                    drawn = _draw_edited(pipe, sentence, seed, settings, edits, batch_size)
-                    row = image_row(sentence, seed) | {
-                        "word_index": word,
-                        "word": sentence[word].text,
-                    }
-                    mask = maps[word].mask(threshold, original.shape[:2])
-                    changes += [
-                        row
-                        | {"condition": name, "edited": _names(sentence, edits[name, share])}
-                        | inside_and_outside(each.change, mask)
-                        for (name, share), each in drawn.items()
-                        if share == 1
-                    ]
-                    curves += [row | point for point in _points(drawn)]
-                    example = example or [
-                        ("original", original),
-                        (f"map of {sentence[word].text!r}", maps[word].resize()),
-                        *((name, each.picture) for (name, s), each in drawn.items() if s == 1),
-                    ]
-                advance()
+    for sentence, seed in setup.images_of(setup.sentences):
+        original, maps = setup.trace(sentence, seed)
+        for word in content_words(sentence, pos):
+            if word not in maps.mapped:
+                continue
+            edits = _edits(maps, word, shares, generator_seed(sentence.text, seed))
+            drawn = _draw_edited(setup, sentence, seed, edits, batch_size)
+            named = {"word_index": word, "word": sentence[word].text}
+            row = image_row(sentence, seed) | named
+            mask = maps[word].mask(threshold, original.shape[:2])
+            changes += [
+                row
+                | {"condition": name, "edited": _names(sentence, edits[name, share])}
+                | inside_and_outside(each.change, mask)
+                for (name, share), each in drawn.items()
+                if share == 1
+            ]
+            curves += [row | point for point in _points(drawn)]
+            example = example or [
+                ("original", original),
+                (f"map of {sentence[word].text!r}", maps[word].resize()),
+                *((_CONDITIONS[name], e.picture) for (name, s), e in drawn.items() if s == 1),
+            ]
     table = require_rows(changes, "a word to delete")
     curve_table = require_rows(curves, "a word to delete")
-    estimates = _estimates(table, curve_table)
     means = _curve_means(curve_table)
-    estimate_rows = estimates_table(estimates)
-    return StudyResult(
-        "intervention",
-        TITLE,
-        QUESTION,
-        tuple(finding(estimate, digits=4) for estimate in estimates),
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        [*_of_places(table), _of_curves(curve_table)],
+        {"changes": table, "curves": curve_table, "curve_means": means},
         {
-            "estimates": estimate_rows,
-            "changes": table,
-            "curves": curve_table,
-            "curve_means": means,
-        },
-        {
-            "estimates": draw_estimates(estimate_rows, unit="change of the picture (0 to 1)"),
             "curves": _draw_curves(means),
             "example": draw_pictures(example, title=table["prompt"].iloc[0]),
         },
-        tuple(sentence.text for sentence in sentences),
-        provenance(pipe, settings, seeds, sentences, threshold=threshold, pos=list(pos)),
+        threshold=threshold,
+        pos=list(pos),
     )
 
 
@@ -225,10 +201,9 @@ class _Drawn:
 
 
 def _draw_edited(
-    pipe: Any,
+    setup: Setup,
     sentence: Sentence,
     seed: int,
-    settings: DrawingSettings,
     edits: Mapping[tuple[str, float], Edit],
     batch_size: int,
 ) -> dict[tuple[str, float], _Drawn]:
@@ -236,8 +211,8 @@ def _draw_edited(
     drawn = {}
     for some in batched(edits.items(), max(1, batch_size - 1)):
         chosen = [replace(edit, images=(i,)) for i, (_, edit) in enumerate(some, start=1)]
-        with intervene(pipe, chosen, sentences=sentence):
-            original, *others = draw(pipe, sentence.text, seed, settings, copies=1 + len(chosen))
+        with intervene(setup.pipe, chosen, sentences=sentence):
+            original, *others = setup.draw(sentence.text, seed, copies=1 + len(chosen))
         for (key, _), picture in zip(some, others, strict=True):
             drawn[key] = _Drawn(picture, np.abs(picture - original).mean(axis=-1))
     return drawn
@@ -257,39 +232,62 @@ def _names(sentence: Sentence, edit: Edit) -> str:
     return f"all but {names}" if edit.paid_by == "others" else names
 
 
-def _estimates(changes: pd.DataFrame, curves: pd.DataFrame) -> list[Estimate]:
+def _of_places(changes: pd.DataFrame) -> list[Answer]:
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
-    found = [
-        estimate_mean(deleted, "inside", label="change inside the word's mask, word deleted"),
-        estimate_mean(deleted, "outside", label="change outside the word's mask, word deleted"),
-        estimate_mean(deleted, "difference", label="inside minus outside, word deleted"),
+    places = [
+        estimate_mean(of[name], side, label=f"{said}, {side} the word's mask", bounds=SHARE)
+        for name, said in _CONDITIONS.items()
+        if name in of
+        for side in ("inside", "outside")
     ]
+    contrasts = [estimate_mean(deleted, "difference", label="word deleted: inside minus outside")]
     for control in ("random word", "equal mass"):
         if control in of:
-            found += [
+            contrasts += [
                 estimate_difference(
-                    deleted, of[control], "inside", label=f"change inside, word minus {control}"
+                    deleted,
+                    of[control],
+                    "inside",
+                    label=f"inside, word minus {control}",
+                    bounds=SHARE,
                 ),
                 estimate_difference(
                     deleted,
                     of[control],
                     "difference",
                     label=f"inside minus outside, word minus {control}",
+                    bounds=(-1, 1),
                 ),
             ]
-    areas = _areas(curves)
-    by_order = dict(iter(areas.groupby("order")))
-    for order, label in zip(ORDERS, ("deletion AUC", "insertion AUC"), strict=False):
-        found.append(
+    unit = "change of the picture (0 to 1)"
+    return [
+        Answer("Where the picture changes", unit, tuple(places)),
+        Answer("Against the controls", unit, tuple(contrasts)),
+    ]
+
+
+def _of_curves(curves: pd.DataFrame) -> Answer:
+    by_order = dict(iter(_areas(curves).groupby("order")))
+    return Answer(
+        "Deletion and insertion",
+        "area under the curve: mean change of the picture",
+        tuple(
             estimate_difference(
                 by_order[order],
                 by_order["random"],
                 "area",
-                label=f"{label}, by the map minus random order",
+                label=f"{name} AUC, most attended pixels first minus random order",
+                bounds=SHARE,
             )
-        )
-    return found
+            # Insertion is deletion of the least attended first, read backwards.
+            for order, name in zip(ORDERS, ("deletion", "insertion"), strict=False)
+        ),
+        notes=(
+            "A map that says where the word matters has a deletion AUC above that of random order, and an insertion "
+            "AUC below it.",
+        ),
+    )
 
 
 def _areas(curves: pd.DataFrame) -> pd.DataFrame:
@@ -308,7 +306,7 @@ def _curve_means(curves: pd.DataFrame) -> pd.DataFrame:
     backwards = dict(zip(ORDERS, (ORDERS[1], ORDERS[0], ORDERS[2]), strict=True))
     for order in ORDERS:
         for _, points in curves[curves["order"] == order].groupby("share"):
-            estimate = estimate_mean(points, "change")
+            estimate = estimate_mean(points, "change", bounds=SHARE)
             row: dict[str, Any] = {
                 "mean": estimate.estimate,
                 "low": estimate.low,

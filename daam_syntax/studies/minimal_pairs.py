@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,137 +10,108 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention import trace
-from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import StudyError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.maps.measures import jensen_shannon, mask_iou
-from daam_syntax.studies.common import (
-    draw,
-    estimates_table,
-    finding,
-    image_row,
-    parse_prompts,
-    progress_bar,
-    provenance,
-)
-from daam_syntax.studies.plots import draw_estimates, draw_pictures
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import SHARE, image_row
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Minimal pairs: one word exchanged, from the same noise"
-QUESTION: Final = (
-    "How far do the maps of the words, and the picture, move when one word of the prompt is exchanged, compared with "
-    "the same prompt drawn from other noise?"
+DESIGN: Final = StudyDesign(
+    name="minimal-pairs",
+    title="Minimal pairs: one word exchanged, from the same noise",
+    question="How far do the maps of the words, and the picture, move when one word of the prompt is exchanged, "
+    "compared with the same prompt drawn from other noise?",
+    method="Prompts come in pairs that differ in one word. Three pictures are drawn for each pair and seed: the first "
+    "prompt; the second prompt from the same noise (other word); and the first prompt from other noise (other noise, "
+    "the control). The latter two are each compared with the first. A map moves by the Jensen-Shannon divergence of "
+    "the two maps at unit mass (bits, 0 to 1), and words are compared place by place; a picture by the mean absolute "
+    "difference of its values (0 to 1). The unit of inference is the pair of prompts, which n counts as one prompt.",
+    limits="How far other noise moves a picture says how far the model's pictures of one prompt vary; it is a "
+    "yardstick and no null hypothesis. Words differ in what they change: the result is one of these pairs, not of "
+    "exchanging words in general.",
+    prompts=(
+        *("a red cat and a blue car", "a red dog and a blue car"),
+        *("a small owl on a green bed", "a small owl on a pink bed"),
+        *("a dog chasing a yellow duck", "a dog chasing a yellow mouse"),
+        *("a pink house next to a tree", "a pink house next to a cactus"),
+        *("a penguin in the snow", "a duck in the snow"),
+        *("a big elephant in a field", "a tiny elephant in a field"),
+        *("a purple hat on a chair", "a purple shoe on a chair"),
+        *("a robot above a horse", "a robot below a horse"),
+        *("a white castle and a truck", "a white church and a truck"),
+        *("an orange fish and a crab", "an orange fish and a whale"),
+        *("a black sheep in a field", "a black sheep in a forest"),
+        *("a green apple and a guitar", "a yellow apple and a guitar"),
+        *("a tiger wearing a red hat", "a tiger wearing a red dress"),
+        *("a small pizza on a bed", "a huge pizza on a bed"),
+        *("a cow next to a bus", "a cow next to a bicycle"),
+        *("a blue ghost in a city", "a blue alien in a city"),
+    ),
+    seeds=2,
+    steps=12,
+    figures={
+        "example": "The first pair: the first prompt, the second from the same noise, and the first from other noise.",
+    },
+    tables={
+        "words": "How far the map of each word moved, by pair, seed and condition; a word without a map has a reason.",
+        "pictures": "How far the picture moved.",
+    },
 )
-PROMPTS: Final = (
-    *("a red cat and a blue car", "a red dog and a blue car"),
-    *("a small owl on a green bed", "a small owl on a pink bed"),
-    *("a dog chasing a yellow duck", "a dog chasing a yellow mouse"),
-    *("a pink house next to a tree", "a pink house next to a cactus"),
-    *("a penguin in the snow", "a duck in the snow"),
-    *("a big elephant in a field", "a tiny elephant in a field"),
-    *("a purple hat on a chair", "a purple shoe on a chair"),
-    *("a robot above a horse", "a robot below a horse"),
-)
-"""The first with the second, the third with the fourth, and so on."""
+"""In its prompts, the first stands with the second, the third with the fourth, and so on."""
 
 CONDITIONS: Final = ("other word", "other noise")
 ROLES: Final = ("exchanged word", "its head or dependent", "another word")
 
 
-def run(
-    pipe: Any,
-    *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 2,
-    steps: int | None = 12,
-    guidance: float | None = None,
-    threshold: str = "relative:0.4",
-    parser: Any = None,
-    progress: bool = False,
-) -> StudyResult:
+def run(setup: Setup, *, threshold: str = "relative:0.4") -> StudyResult:
     """Draw pairs of prompts that differ in one word, and compare pictures and the maps of aligned words.
-
-    Three pictures are drawn for each pair and seed: the first prompt; the second prompt from the same noise (*other
-    word*); and the first prompt from other noise (*other noise*, the control). The latter two are each compared with
-    the first. A map moves by the Jensen-Shannon divergence of the two maps at unit mass (bits, 0 to 1); a picture by
-    the mean absolute difference of its values (0 to 1).
 
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced.
-    prompts
-        The first with the second, the third with the fourth, and so on; None for `PROMPTS`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+    setup
+        Its prompts: the first with the second, the third with the fourth, and so on.
     threshold
         Rule that makes masks for ``mask_iou``.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "words", one row per pair, seed, condition and word; "pictures". ``prompt_id`` is that
-        of the pair's first prompt.
 
     Raises
     ------
     StudyError
         If two prompts do not differ in exactly one word, or one is left over.
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    pairs = pair_up(sentences)
+    pairs = pair_up(setup.sentences)
     rule = parse_threshold(threshold)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     words: list[dict[str, Any]] = []
     pictures: list[dict[str, Any]] = []
     example: list[tuple[str, np.ndarray]] = []
-    with progress_bar(progress, len(pairs) * seeds) as advance:
-        for pair in pairs:
-            for seed in range(seeds):
-                base = _draw(pipe, pair.first, seed, settings, pair.first)
-                others = {
-                    "other word": _draw(pipe, pair.second, seed, settings, pair.first),
-                    "other noise": _draw(pipe, pair.first, seed + seeds, settings, pair.first),
-                }
-                for condition, other in others.items():
-                    row = image_row(pair.first, seed) | {"condition": condition}
-                    row |= {"exchanged": pair.exchanged}
-                    change = float(np.abs(other.picture - base.picture).mean())
-                    pictures.append(row | {"change": change})
-                    words += [row | moved for moved in _moved(pair, base.maps, other.maps, rule)]
-                example = example or [
-                    (pair.first.text, base.picture),
-                    *((name, other.picture) for name, other in others.items()),
-                ]
-                advance()
+    for pair, seed in setup.images_of(pairs):
+        noise_of = pair.first.text
+        base, maps = setup.trace(pair.first, seed)
+        others = {
+            "other word": setup.trace(pair.second, seed, noise_of=noise_of),
+            "other noise": setup.trace(pair.first, seed + setup.seeds),
+        }
+        for condition, (picture, other_maps) in others.items():
+            row = image_row(pair.first, seed) | {"condition": condition}
+            row |= {"exchanged": pair.exchanged}
+            pictures.append(row | {"change": float(np.abs(picture - base).mean())})
+            words += [row | moved for moved in _moved(pair, maps, other_maps, rule)]
+        example = example or [
+            ("original", base),
+            *((name, picture) for name, (picture, _) in others.items()),
+        ]
     word_table, picture_table = pd.DataFrame(words), pd.DataFrame(pictures)
-    found = _estimates(word_table, picture_table)
-    estimates = estimates_table(found)
-    of_maps = estimates["measure"] == "divergence"
-    return StudyResult(
-        "minimal-pairs",
-        TITLE,
-        QUESTION,
-        tuple(finding(estimate, digits=4) for estimate in found),
-        {"estimates": estimates, "words": word_table, "pictures": picture_table},
-        {
-            "maps": draw_estimates(estimates[of_maps], unit="Jensen-Shannon divergence (bits)"),
-            "pictures": draw_estimates(estimates[~of_maps], unit="change of the picture (0 to 1)"),
-            "example": draw_pictures(
-                [("original", example[0][1]), *example[1:]],
-                title=f"{example[0][0]}: {pairs[0].exchanged}",
-            ),
-        },
-        tuple(sentence.text for sentence in sentences),
-        provenance(pipe, settings, seeds, sentences, threshold=str(rule)),
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        [_of_pictures(picture_table), *_of_words(word_table)],
+        {"words": word_table, "pictures": picture_table},
+        {"example": draw_pictures(example, title=f"{pairs[0].first.text}: {pairs[0].exchanged}")},
+        threshold=str(rule),
     )
 
 
@@ -192,21 +163,6 @@ def pair_up(sentences: Sequence[Sentence]) -> list[MinimalPair]:
     return pairs
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    picture: np.ndarray
-    maps: HeatMaps
-
-
-def _draw(
-    pipe: Any, sentence: Sentence, seed: int, settings: DrawingSettings, noise_of: Sentence
-) -> _Drawn:
-    with trace(pipe) as recording:
-        (picture,) = draw(pipe, sentence.text, seed, settings, noise_of=noise_of.text)
-    (maps,) = recording.heat_maps(sentences=sentence)
-    return _Drawn(picture, maps)
-
-
 def _moved(pair: MinimalPair, base: HeatMaps, other: HeatMaps, rule: Any) -> list[dict[str, Any]]:
     """Return how far the map of every word moved; a word without a map is a row with the reason."""
     rows = []
@@ -231,21 +187,28 @@ def _moved(pair: MinimalPair, base: HeatMaps, other: HeatMaps, rule: Any) -> lis
     return rows
 
 
-def _estimates(words: pd.DataFrame, pictures: pd.DataFrame) -> list[Estimate]:
-    exchanged, control = (pictures[pictures["condition"] == name] for name in CONDITIONS)
-    found = [
-        estimate_mean(exchanged, "change", label="picture, other word"),
-        estimate_mean(control, "change", label="picture, other noise"),
-        estimate_difference(exchanged, control, "change", label="picture, word minus noise"),
+def _of_pictures(pictures: pd.DataFrame) -> Answer:
+    return Answer(
+        "The picture", "change of the picture (0 to 1)", _compared(pictures, "change", "picture")
+    )
+
+
+def _of_words(words: pd.DataFrame) -> list[Answer]:
+    unit = "Jensen-Shannon divergence of the map (bits, 0 to 1)"
+    return [
+        Answer(f"Maps: {role}", unit, _compared(rows, "divergence", "map"), digits=4)
+        for role in ROLES
+        if len(rows := words[words["role"] == role])
     ]
-    for role in ROLES:
-        of_role = words[words["role"] == role]
-        exchanged, control = (of_role[of_role["condition"] == name] for name in CONDITIONS)
-        found += [
-            estimate_mean(exchanged, "divergence", label=f"map of {role}, other word"),
-            estimate_mean(control, "divergence", label=f"map of {role}, other noise"),
-            estimate_difference(
-                exchanged, control, "divergence", label=f"map of {role}, word minus noise"
-            ),
-        ]
-    return found
+
+
+def _compared(rows: pd.DataFrame, measure: str, what: str) -> tuple[Estimate, ...]:
+    """Estimate how far something moves in both conditions, and the difference of the two."""
+    exchanged, control = (rows[rows["condition"] == name] for name in CONDITIONS)
+    return (
+        estimate_mean(exchanged, measure, label=f"{what}, other word", bounds=SHARE),
+        estimate_mean(control, measure, label=f"{what}, other noise", bounds=SHARE),
+        estimate_difference(
+            exchanged, control, measure, label=f"{what}, word minus noise", bounds=SHARE
+        ),
+    )

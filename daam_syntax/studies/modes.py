@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, Final
@@ -13,39 +13,61 @@ import numpy as np
 import pandas as pd
 from scipy.stats import entropy
 
-from daam_syntax.analysis import Estimate, estimate_mean
-from daam_syntax.drawing import Drawing, DrawingSettings
+from daam_syntax.analysis import estimate_mean
+from daam_syntax.drawing import Drawing
 from daam_syntax.emoji.annotator import COLOUR_CLASSES, NOUN_CLASSES, Annotation, Annotator
+from daam_syntax.errors import StudyError
 from daam_syntax.loading import is_emoji
-from daam_syntax.studies.common import (
-    content_words,
-    estimates_table,
-    finding,
-    image_row,
-    parse_prompts,
-    provenance,
-)
-from daam_syntax.studies.drawings import draw_all
-from daam_syntax.studies.plots import draw_estimates, draw_pictures
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import SHARE, content_words, image_row
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Modes: what a prompt leaves open, and what the model makes of it"
-QUESTION: Final = (
-    "Over the seeds of a prompt, which nouns, colours and places occur, how evenly, and are the pictures more alike "
-    "than those of different prompts?"
-)
-PROMPTS: Final = (
-    "a bird",
-    "a pet in a room",
-    "a fruit",
-    "a wild animal in a field",
-    "a vehicle in a city",
-    "a cat",
-    "a red car",
-    "a house in the snow",
-)
 GRID: Final = 3
 """Places are told apart as this many rows and columns of the picture."""
+
+DESIGN: Final = StudyDesign(
+    name="modes",
+    title="Modes: what a prompt leaves open, and what the model makes of it",
+    question="Over the seeds of a prompt, which nouns, colours and places occur, how evenly, and are the pictures more "
+    "alike than those of different prompts?",
+    method="Each prompt is drawn from many seeds. Noun and colour are those of the largest object that the annotator "
+    "sees (pictures of the embedded model only); the place is the cell of a 3 x 3 grid in which the map of the "
+    "prompt's first noun has its largest value. Evenness is the entropy of the outcomes over that of equally frequent "
+    "ones: 0 for a prompt that has collapsed to one outcome, 1 where all possible outcomes are equally frequent. "
+    "Coverage is the estimated probability that a further picture shows an outcome that was seen already (Good 1953): "
+    "near 1, more seeds would show little new. The difference of pictures is the mean absolute difference (0 to 1) of "
+    "two pictures of the prompt, divided by that of two pictures of different prompts: 0 for a prompt that gives one "
+    "picture only, about 1 where the prompt makes no difference.",
+    limits="Evenness compares with all outcomes that the annotator knows, most of which a prompt excludes: compare "
+    "prompts with each other, and do not expect 1. An even model is not a right one: nothing here says which outcomes "
+    "the prompt should have. Entropies from few seeds are uncertain, and the correction for that is approximate.",
+    prompts=(
+        "a bird",
+        "a pet in a room",
+        "a fruit",
+        "a wild animal in a field",
+        "a vehicle in a city",
+        "a cat",
+        "a red car",
+        "a house in the snow",
+        "a farm animal",
+        "a big sea animal",
+        "a guitar on a bed",
+        "a small tree at night",
+    ),
+    seeds=12,
+    steps=12,
+    figures={"example": "Pictures of the first prompt."},
+    tables={
+        "diversity": "Evenness, coverage and entropy (bits) by prompt and aspect.",
+        "occurrences": "How often each outcome occurred.",
+        "pictures": "Differences of pictures within and between prompts.",
+        "images": "What was seen in each picture.",
+    },
+)
 
 _OUTCOMES: Final = {
     "noun": len(NOUN_CLASSES),  # the nouns, and none
@@ -54,56 +76,26 @@ _OUTCOMES: Final = {
 }
 
 
-def run(
-    pipe: Any,
-    *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 12,
-    steps: int | None = 12,
-    guidance: float | None = None,
-    parser: Any = None,
-    progress: bool = False,
-) -> StudyResult:
+def run(setup: Setup) -> StudyResult:
     """Draw each prompt from many seeds, and say how its pictures vary.
-
-    - *noun* and *colour*: the largest object that the annotator sees (pictures of the embedded model only);
-    - *place*: in which cell of a grid of 3 x 3 the map of the prompt's first noun has its largest value;
-    - *picture*: the mean absolute difference (0 to 1) of two pictures of the prompt, divided by that of two
-      pictures of different prompts: 0 for a prompt that has collapsed to one picture, about 1 where the prompt makes no
-      difference.
 
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced.
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt, two at least; diversity cannot be told from few.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "diversity", one row per prompt and aspect with the fields of `diversity`; "occurrences",
-        how often each outcome occurred; "pictures", the distances of pictures by prompt; "images".
+    setup
+        With two seeds at least; diversity cannot be told from few.
 
     Raises
     ------
-    ValueError
+    StudyError
         If there are fewer than two seeds.
     """
-    if seeds < 2:
-        raise ValueError(f"Expected at least two seeds, for pictures to differ, but got {seeds}.")
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
-    drawings = list(draw_all(pipe, sentences, seeds, settings, progress=progress))
-    annotations = Annotator.load()([each.image for each in drawings]) if is_emoji(pipe) else None
+    if setup.seeds < 2:
+        raise StudyError(
+            f"Expected at least two seeds, for pictures to differ, but got {setup.seeds}."
+        )
+    drawings = list(setup.drawings())
+    is_known = is_emoji(setup.pipe)
+    annotations = Annotator.load()([each.image for each in drawings]) if is_known else None
     images = pd.DataFrame(
         [
             image_row(drawing.maps.sentence, drawing.seed)
@@ -116,34 +108,23 @@ def run(
     table = _diversity_table(images, aspects)
     pixels = np.stack([np.asarray(each.image, dtype=np.float64) / 255 for each in drawings])
     distances = picture_distances(pixels, images["prompt"].to_list())
-    found = [
-        replace(estimate, n_images=len(images))  # its rows are prompts
-        for estimate in _estimates(table, distances, aspects)
+    answers = [
+        # Rows of these tables are prompts: the images behind them are counted here.
+        replace(a, estimates=tuple(replace(e, n_images=len(images)) for e in a.estimates))
+        for a in _answers(table, distances, aspects)
     ]
-    estimates = estimates_table(found)
-    return StudyResult(
-        "modes",
-        TITLE,
-        QUESTION,
-        tuple(finding(estimate) for estimate in found),
+    shown = [(f"seed {number}", pixels[number]) for number in range(min(setup.seeds, 6))]
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        answers,
         {
-            "estimates": estimates,
             "diversity": table,
             "occurrences": _occurrences(images, aspects),
             "pictures": distances,
             "images": images,
         },
-        {
-            "diversity": draw_estimates(
-                estimates[estimates["measure"] != "coverage"], unit="diversity (0: collapsed)"
-            ),
-            "example": draw_pictures(
-                [(f"seed {number}", pixels[number]) for number in range(min(seeds, 6))],
-                title=sentences[0].text,
-            ),
-        },
-        tuple(sentence.text for sentence in sentences),
-        provenance(pipe, settings, seeds, sentences),
+        {"example": draw_pictures(shown, title=setup.prompts[0])},
     )
 
 
@@ -260,16 +241,46 @@ def _occurrences(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _estimates(
-    table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]
-) -> list[Estimate]:
-    found = []
-    for aspect in aspects:
-        rows = table[table["aspect"] == aspect]
-        found.append(estimate_mean(rows, "evenness", label=f"evenness of the {aspect}"))
-        found.append(estimate_mean(rows, "coverage", label=f"coverage of the {aspect}"))
+def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]) -> list[Answer]:
+    of = {aspect: table[table["aspect"] == aspect] for aspect in aspects}
     rows = distances.assign(prompt_id=distances["prompt"], image=distances["prompt"])
-    found.append(
-        estimate_mean(rows, "relative", label="difference of pictures, within over between prompts")
+    return [
+        Answer(
+            "How evenly outcomes occur",
+            "evenness (0: one outcome only, 1: all equally often)",
+            tuple(
+                estimate_mean(rows, "evenness", label=aspect, bounds=SHARE)
+                for aspect, rows in of.items()
+            ),
+            notes=_fixed(of),
+        ),
+        Answer(
+            "Whether the seeds suffice",
+            "coverage (probability that a further picture shows a known outcome)",
+            tuple(
+                estimate_mean(rows, "coverage", label=aspect, bounds=SHARE)
+                for aspect, rows in of.items()
+            ),
+        ),
+        Answer(
+            "How alike the pictures are",
+            "difference of pictures (ratio; 1: the prompt makes none)",
+            (
+                estimate_mean(
+                    rows,
+                    "relative",
+                    label="within a prompt over between prompts",
+                    bounds=(0, math.inf),
+                ),
+            ),
+        ),
+    ]
+
+
+def _fixed(of: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+    """Say of how many prompts all pictures had the same outcome."""
+    return tuple(
+        f"All pictures have the same {aspect} in {(rows['n_different'] == 1).sum()} of "
+        f"{rows['n_different'].notna().sum()} prompts."
+        for aspect, rows in of.items()
     )
-    return found

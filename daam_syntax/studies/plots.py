@@ -2,54 +2,92 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daam_syntax.analysis import Estimate
 from daam_syntax.figures.styles import CONTROL, PALETTE
+from daam_syntax.studies.answers import Answer
+
+_LABEL: Final = 46  # letters of a label in one line
+_ROW, _FRAME = 0.28, 1.1  # inches: of a line, and of title and axis of a panel
 
 
-def draw_estimates(table: pd.DataFrame, *, unit: str) -> Figure:
-    """Draw estimates with their intervals, one a line, over a line at 0.
+def draw_answers(answers: Sequence[Answer]) -> Figure:
+    """Draw the estimates of a study with their intervals, a panel for each answer that has any.
 
     Parameters
     ----------
-    table
-        See `daam_syntax.studies.common.estimates_table`. Those without an interval are hollow.
-    unit
-        Label of the x axis.
+    answers
+        Estimates without an interval are hollow, undefined ones are said to be so.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The first estimate is on top.
+        Panels with axes of their own, one below the other.
     """
-    figure, ax = plt.subplots(figsize=(6.6, 0.9 + 0.34 * len(table)), layout="constrained")
-    places = np.arange(len(table))[::-1]
-    ax.axvline(0, color=CONTROL, lw=0.8, ls="--")
-    ax.hlines(places, table["low"], table["high"], color=PALETTE[0], lw=1.8)
-    with_interval = table["low"].notna().to_numpy()
-    for chosen, face in ((with_interval, PALETTE[0]), (~with_interval, "white")):
-        ax.plot(
-            table["estimate"][chosen],
-            places[chosen],
-            "o",
-            color=PALETTE[0],
-            markerfacecolor=face,
-            ms=5,
+    drawn = [answer for answer in answers if answer.estimates]
+    heights = [_FRAME + sum(_ROW * _lines(e) for e in answer.estimates) for answer in drawn]
+    figure, axes = plt.subplots(
+        max(len(drawn), 1),
+        1,
+        figsize=(7.4, sum(heights) or 1),
+        height_ratios=heights or None,
+        layout="constrained",
+        squeeze=False,
+    )
+    for ax, answer in zip(axes[:, 0], drawn, strict=False):
+        _draw_panel(ax, answer)
+    return figure
+
+
+def _lines(estimate: Estimate) -> int:
+    return len(_label(estimate).splitlines())
+
+
+def _label(estimate: Estimate) -> str:
+    return textwrap.fill(f"{estimate.label} ({estimate.n_prompts})", _LABEL)
+
+
+def _draw_panel(ax: Axes, answer: Answer) -> None:
+    """Draw estimates from top to bottom, over a line at 0 where a difference is among them."""
+    found = answer.estimates
+    sizes = np.array([_lines(estimate) for estimate in found], dtype=float)
+    places = sizes.sum() - (sizes.cumsum() - sizes / 2)
+    values = np.array([[e.estimate, e.low, e.high] for e in found], dtype=float)
+    if np.nanmin(values, initial=0.0) < 0 or any(not np.isnan(e.p) for e in found):
+        ax.axvline(0, color=CONTROL, lw=0.8, ls="--")
+    ax.hlines(places, values[:, 1], values[:, 2], color=PALETTE[0], lw=1.8)
+    bounded = ~np.isnan(values[:, 1])
+    for chosen, face in ((bounded, PALETTE[0]), (~bounded, "white")):
+        style: dict[str, Any] = {"color": PALETTE[0], "markerfacecolor": face, "ms": 5}
+        ax.plot(values[chosen, 0], places[chosen], "o", **style)
+    for place in places[np.isnan(values[:, 0])]:
+        ax.annotate(
+            "undefined",
+            (0.5, place),
+            xycoords=("axes fraction", "data"),
+            ha="center",
+            va="center",
+            fontsize="small",
+            color="0.4",
         )
-    labels = [f"{label} ({n})" for label, n in zip(table["label"], table["n_prompts"], strict=True)]
-    ax.set_yticks(places, labels, fontsize="small", parse_math=False)
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set_xlabel(f"{unit}\nestimate with interval (n prompts)", fontsize="small")
+    ax.set_yticks(places, [_label(e) for e in found], fontsize="small", parse_math=False)
+    ax.set_ylim(-0.1, sizes.sum() + 0.1)
+    ax.set_title(answer.title, fontsize="medium", loc="left", parse_math=False)
+    ax.set_xlabel(f"{answer.unit}\nestimate with interval (n prompts)", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
+    ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="0.92", lw=0.6)
     ax.set_axisbelow(True)
+    ax.margins(x=0.08)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    return figure
 
 
 def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], *, title: str = "") -> Figure:
@@ -63,13 +101,26 @@ def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], *, title: str = ""
         Above all.
     """
     n = len(pictures)
+    height, width = pictures[0][1].shape[:2]
     figure, axes = plt.subplots(
-        1, n, figsize=(1.5 * n, 2.1 if title else 1.8), layout="constrained", squeeze=False
+        1,
+        n,
+        figsize=(1.55 * n, 1.55 * min(height / width, 2) + (0.65 if title else 0.35)),
+        layout="constrained",
+        squeeze=False,
     )
     for ax, (name, picture) in zip(axes[0], pictures, strict=True):
         ax.imshow(picture, cmap="viridis", interpolation="nearest")
-        ax.set_title(name, fontsize="small", parse_math=False)
+        lines = [textwrap.fill(line, 22) for line in name.splitlines()]
+        ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
         ax.set_axis_off()
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
+    return figure
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that axes stand in."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     return figure

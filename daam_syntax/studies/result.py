@@ -5,23 +5,30 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jinja2
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from daam_syntax.analysis.reports import to_html, write_table
 from daam_syntax.errors import FileError
+from daam_syntax.figures.tables import plural
+from daam_syntax.loading import EMOJI
+from daam_syntax.studies.answers import Answer, estimates_table, sentences
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_answers
+from daam_syntax.studies.setup import Setup
 from daam_syntax.whole_files import whole_file
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_SHOWN_ROWS: Final = 60
+_SHOWN_ROWS: Final = 40
 _DPI: Final = 150
+_HIDDEN: Final = ["answer", "level", "standard_error"]
+"""Columns of the estimates that the page says elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +37,62 @@ class StudyResult:
 
     Attributes
     ----------
-    name, title, question
-        What was asked.
+    design
+        What was asked, and how.
     findings
-        Sentences made from the numbers: effect, interval, n.
+        The answers in sentences: title to effects, intervals and n.
     tables
         Tables by name; "estimates" holds what the findings say.
     figures
-        Figures by name.
+        Figures by name; "estimates" draws what the findings say.
     prompts
         The prompts that were used.
     provenance
         Model, settings, seeds, versions; all values can be written as JSON.
     """
 
-    name: str
-    title: str
-    question: str
-    findings: tuple[str, ...]
+    design: StudyDesign
+    findings: Mapping[str, tuple[str, ...]]
     tables: Mapping[str, pd.DataFrame]
     figures: Mapping[str, Figure]
     prompts: tuple[str, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        design: StudyDesign,
+        setup: Setup,
+        answers: Sequence[Answer],
+        tables: Mapping[str, pd.DataFrame],
+        figures: Mapping[str, Figure],
+        **settings: Any,
+    ) -> StudyResult:
+        """Make the result of a study: its estimates as sentences, table and figure, and what it drew.
+
+        Parameters
+        ----------
+        design, setup
+            What was asked, and what was drawn.
+        answers
+            What was found.
+        tables, figures
+            Beside those of the estimates.
+        **settings
+            The study's own options, for the provenance.
+        """
+        estimates = estimates_table(answers)
+        drawn = {"estimates": draw_answers(answers), **figures}
+        for figure in drawn.values():
+            plt.close(figure)  # the result holds it: pyplot would keep it for good
+        return cls(
+            design,
+            {answer.title: sentences(answer, estimates) for answer in answers},
+            {"estimates": estimates, **tables},
+            drawn,
+            setup.prompts,
+            setup.provenance() | settings,
+        )
 
     def write(self, out: str | Path) -> Path:
         """Write tables (CSV, LaTeX), figures (PNG, PDF), ``report.html`` and ``study.json`` into a folder.
@@ -91,8 +132,13 @@ class StudyResult:
         return report
 
     def _header(self) -> dict[str, Any]:
-        names = ("name", "title", "question", "findings", "prompts")
-        return {name: getattr(self, name) for name in names} | {"provenance": dict(self.provenance)}
+        about = ("name", "title", "question", "method", "limits")
+        return {
+            **{name: getattr(self.design, name) for name in about},
+            "findings": dict(self.findings),
+            "prompts": self.prompts,
+            "provenance": dict(self.provenance),
+        }
 
     def _page(self) -> str:
         environment = jinja2.Environment(
@@ -100,19 +146,32 @@ class StudyResult:
             autoescape=True,  # prompts and their words are other people's text
             undefined=jinja2.StrictUndefined,
         )
+        made = self.provenance
         return environment.get_template("report.html").render(
-            study=self,
+            study=self.design,
+            sample=f"{plural(len(self.prompts), 'prompt')}, {plural(made['seeds'], 'seed')} each",
+            is_embedded=made["model"] == EMOJI,
+            made=made,
+            findings=self.findings,
             tables={
-                name: (to_html(table.head(_SHOWN_ROWS)), len(table), _SHOWN_ROWS)
+                name: (_to_page(name, table), len(table), _SHOWN_ROWS)
                 for name, table in self.tables.items()
             },
             figures={name: _as_data(figure) for name, figure in self.figures.items()},
-            provenance=json.dumps(dict(self.provenance), indent=1, ensure_ascii=False),
+            prompts=self.prompts,
+            provenance=json.dumps(dict(made), indent=1, ensure_ascii=False),
         )
 
     def __repr__(self) -> str:
-        found = "\n".join(f"  {finding}" for finding in self.findings)
-        return f"StudyResult({self.name}: {len(self.prompts)} prompts)\n{found}"
+        lines = [f"StudyResult({self.design.name}: {len(self.prompts)} prompts)"]
+        for title, found in self.findings.items():
+            lines += [f"  {title}", *(f"    {each}" for each in found)]
+        return "\n".join(lines)
+
+
+def _to_page(name: str, table: pd.DataFrame) -> str:
+    shown = table.drop(columns=_HIDDEN) if name == "estimates" else table
+    return to_html(shown.head(_SHOWN_ROWS))
 
 
 def _as_data(figure: Figure) -> str:

@@ -2,148 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
+from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.attention.drawings import Drawing
 from daam_syntax.attention.following import Follower, Site
 from daam_syntax.attention.probabilities import AttentionCall
 from daam_syntax.attention.weights import attention_weights
-from daam_syntax.drawing import DrawingSettings
 from daam_syntax.figures.styles import PALETTE
 from daam_syntax.language import Sentence
 from daam_syntax.maps.subwords import align
-from daam_syntax.studies.common import (
-    draw,
-    estimates_table,
-    finding,
-    image_row,
-    parse_prompts,
-    progress_bar,
-    provenance,
-    require_rows,
-)
-from daam_syntax.studies.plots import draw_estimates
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import CONTENT, SHARE, image_row, require_rows
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Cross-attention as retrieval from a memory"
-QUESTION: Final = (
-    "The keys and values of the prompt are a fixed memory that every pixel reads at every step. How many of its slots "
-    "does a pixel use, when and in which layers, and which words does each head retrieve?"
+DESIGN: Final = StudyDesign(
+    name="retrieval",
+    title="Cross-attention as retrieval from a memory",
+    question="The keys and values of the prompt are a fixed memory that every pixel reads at every step. How many of "
+    "its slots does a pixel use, when and in which layers, and which words does each head retrieve?",
+    method="With a pixel's attention weights p over all keys, entropy is −Σ p ln p (nats), and the effective number "
+    "of slots is its exponential (Hill 1973): from 1, where the pixel reads one key only, to the number of keys. Both "
+    "are averaged over pixels for every step, layer and head. Keys are the prompt's subwords, the start and end "
+    "tokens, and the padding behind them; content words are nouns, adjectives and verbs. Shares of attention are sums "
+    "over the keys of a kind, means over pixels, so that kinds with many keys have larger ones.",
+    limits="A weight says how much of a key's value is read, not how much that value matters: values differ in size, "
+    "and padding may hold what the text encoder put there about the whole prompt. Heads are described and not tested: "
+    "the head with the largest share of many is large partly by chance.",
+    prompts=(
+        "a red cat and a blue car",
+        "a small owl on a green bed",
+        "a dog chasing a yellow duck",
+        "a penguin holding a banana",
+        "a big elephant in the snow",
+        "a robot riding a horse",
+        "a white castle and a truck",
+        "an orange fish and a crab",
+        "a tiger wearing a purple hat",
+        "a black sheep next to a tree",
+        "a pink house in a field",
+        "a strawberry and a guitar",
+    ),
+    seeds=2,
+    steps=10,
+    figures={
+        "steps": "Effective number of slots, and shares of attention, by denoising step: means over layers, heads and "
+        "prompts.",
+        "heads": "By layer (with the grid of its pixels) and head: how many slots a pixel uses, and how much of the "
+        "attention content words get.",
+        "retrieved": "Which words each head retrieves: share of its attention by part of speech and special token, "
+        "mean over prompts that have such words. Rows are heads from the first layer to the last.",
+        "pixels": "The first picture, and how many slots its pixels use: means over heads and steps, for each grid.",
+    },
+    tables={
+        "by_step": "Means over images by step.",
+        "by_head": "Means over images by layer and head.",
+        "retrieved": "Share of attention by layer, head and part of speech or special token.",
+        "words": "Share of each word in each layer and head, over steps.",
+        "heads": "Entropy (nats), slots, number of keys and shares by image, step, layer and head.",
+    },
 )
-PROMPTS: Final = (
-    "a red cat and a blue car",
-    "a small owl on a green bed",
-    "a dog chasing a yellow duck",
-    "a penguin holding a banana",
-    "a big elephant in the snow",
-    "a robot riding a horse",
-    "a white castle and a truck",
-    "an orange fish and a crab",
-)
-_CONTENT: Final = ("NOUN", "PROPN", "ADJ", "VERB")
+
+_ROWS: Final = 48  # heads that a figure names; of more, layers are drawn
 
 
-def run(
-    pipe: Any,
-    *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 2,
-    steps: int | None = 10,
-    guidance: float | None = None,
-    parser: Any = None,
-    progress: bool = False,
-) -> StudyResult:
+def run(setup: Setup) -> StudyResult:
     """Measure, for every step, layer and head, how many slots pixels use and what they hold.
-
-    With a pixel's weights p over all keys, entropy is ``-Σ p ln p`` (nats) and the effective number of slots is its
-    exponential (Hill 1973), from 1 to the number of keys; both are averaged over pixels.
 
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced. In joint attention, pixels are slots, too.
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "heads", one row per image, step, layer and head, with ``entropy``, ``slots``, ``n_keys``
-        and the shares of attention on ``start``, ``end``, ``template`` and ``padding`` tokens, ``content`` and
-        ``function`` words, and ``other`` keys; "words", the share of each word in each layer and head, over steps;
-        "by_step" and "by_head", means over images.
+    setup
+        What is drawn. In joint attention, pixels are slots, too.
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     heads: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
-    with progress_bar(progress, len(sentences) * seeds) as advance:
-        for sentence in sentences:
-            for seed in range(seeds):
-                reader = _Reader(sentence)
-                with Follower(
-                    pipe, respond=reader.read, begun=reader.begin, ended=reader.end, changes=False
-                ):
-                    draw(pipe, sentence.text, seed, settings)
-                row = image_row(sentence, seed)
-                heads += [row | each for each in reader.heads]
-                words += [row | each for each in reader.words()]
-                advance()
+    example: list[tuple[str, np.ndarray]] = []
+    for sentence, seed in setup.images_of(setup.sentences):
+        reader = _Reader(sentence)
+        with Follower(
+            setup.pipe, respond=reader.read, begun=reader.begin, ended=reader.end, changes=False
+        ):
+            picture = setup.draw(sentence.text, seed)[0]
+        row = image_row(sentence, seed)
+        heads += [row | each for each in reader.heads]
+        words += [row | each for each in reader.words()]
+        example = example or [(sentence.text, picture), *reader.pixels()]
     table = require_rows(heads, "a word")
     word_table = require_rows(words, "a word")
-    estimates = _estimates(table)
-    shown = estimates_table(estimates)
     groups = [group for group in GROUPS if group in table]
     measures = ["entropy", "slots", *groups]
     by_step = _means(table, ["step"], measures)
     by_head = _means(table, ["layer", "grid", "head"], measures)
-    return StudyResult(
-        "retrieval",
-        TITLE,
-        QUESTION,
-        (*(finding(estimate) for estimate in estimates), *_head_findings(by_head)),
+    retrieved = _retrieved(word_table, by_head)
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        _answers(table, by_head),
         {
-            "estimates": shown,
             "by_step": by_step,
             "by_head": by_head,
+            "retrieved": retrieved,
             "words": word_table,
             "heads": table,
         },
         {
-            "estimates": draw_estimates(
-                shown, unit="see the labels (slots, or shares from 0 to 1)"
-            ),
             "steps": _draw_steps(by_step),
             "heads": _draw_heads(by_head),
+            "retrieved": _draw_retrieved(retrieved),
+            "pixels": draw_pictures(example),
         },
-        tuple(sentence.text for sentence in sentences),
-        provenance(pipe, settings, seeds, sentences),
     )
 
 
 GROUPS: Final = ("start", "content", "function", "end", "template", "padding", "other")
-"""What the keys are: special tokens, words of `_CONTENT` and others, padding, and whatever is not text."""
+"""What the keys are: special tokens, words of `CONTENT` and others, padding, and whatever is not text."""
 
 
 def slots(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return entropy (nats) and effective number of slots, means over the queries.
+    """Return entropy (nats) and effective number of slots of each query.
 
     Parameters
     ----------
@@ -153,10 +141,10 @@ def slots(weights: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        *Shape:* (head,) each.
+        *Shape:* (head, query) each.
     """
     entropy = torch.special.entr(weights).sum(-1)
-    return entropy.mean(-1), entropy.exp().mean(-1)
+    return entropy, entropy.exp()
 
 
 class _Reader:
@@ -167,6 +155,7 @@ class _Reader:
         self._groups: dict[str, list[int]] = {}  # of text keys
         self._words: dict[int, list[int]] = {}
         self._sums: dict[tuple[str, str], list[np.ndarray]] = {}  # (head, word) of each step
+        self._pixels: dict[tuple[int, int], list[np.ndarray]] = {}  # slots of each call, by grid
         self.heads: list[dict[str, Any]] = []
 
     def begin(self, drawing: Drawing) -> None:
@@ -182,7 +171,7 @@ class _Reader:
             for word in align(self._sentence, read.subwords, read.truncated_at):
                 keys = {block.start + read.subwords[row].position for row in word.subwords}
                 self._words.setdefault(word.index, []).extend(sorted(keys))
-                is_content = self._sentence[word.index].pos in _CONTENT
+                is_content = self._sentence[word.index].pos in CONTENT
                 groups["content" if is_content else "function"] |= keys
         groups["function"] -= groups["content"]  # a subword of two words
         self._groups = {group: sorted(keys) for group, keys in groups.items() if keys}
@@ -194,11 +183,13 @@ class _Reader:
         """Measure a call; its output stays."""
         split = site.splits[0]
         weights = attention_weights(call, site.rows.start, split.pixels)
-        entropy, n_slots = slots(weights)
+        entropies, used = slots(weights)
+        entropy, n_slots = entropies.mean(-1), used.mean(-1)
         mean = weights.mean(1).cpu()  # (head, key)
         text = mean[:, split.text]
         assert site.grid is not None, "calls with the text have a grid"
         grid = "x".join(map(str, site.grid))
+        self._pixels.setdefault(site.grid, []).append(used.mean(0).cpu().numpy())
         shares = {group: text[:, keys].sum(-1) for group, keys in self._groups.items()}
         if weights.shape[-1] > split.text.stop - split.text.start:
             shares["other"] = 1 - text.sum(-1)
@@ -218,6 +209,15 @@ class _Reader:
         by_word = torch.stack([text[:, keys].sum(-1) for keys in self._words.values()], dim=1)
         self._sums.setdefault((site.path, grid), []).append(by_word.numpy())
         return output
+
+    def pixels(self) -> list[tuple[str, np.ndarray]]:
+        """Return the effective number of slots of each pixel, a mean over heads, steps and layers, by grid."""
+        finest_first = sorted(self._pixels.items(), reverse=True)
+        named = [(grid, np.mean(calls, axis=0).reshape(grid)) for grid, calls in finest_first]
+        return [
+            (f"{height}x{width} grid:\n{values.min():.1f} to {values.max():.1f} slots", values)
+            for (height, width), values in named
+        ]
 
     def words(self) -> list[dict[str, Any]]:
         """Return the share of each word in each layer and head, a mean over steps."""
@@ -248,56 +248,76 @@ def _means(table: pd.DataFrame, by: list[str], measures: list[str]) -> pd.DataFr
     return in_prompt.groupby(level=by, sort=False).mean().reset_index()
 
 
-def _estimates(table: pd.DataFrame) -> list[Estimate]:
+def _retrieved(words: pd.DataFrame, by_head: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of each head's attention by part of speech of words, and by other kind of key."""
+    keys = ["layer", "grid", "head"]
+    image = ["prompt_id", "image"]
+    in_image = words.groupby([*image, *keys, "pos"], sort=False)["share"].sum()
+    in_prompt = in_image.groupby(level=["prompt_id", *keys, "pos"], sort=False).mean()
+    by_pos = in_prompt.groupby(level=[*keys, "pos"], sort=False).mean().reset_index()
+    special = [g for g in GROUPS if g in by_head and g not in ("content", "function")]
+    others = by_head.melt(keys, special, var_name="pos", value_name="share")
+    table = pd.concat([by_pos, others], ignore_index=True).rename(columns={"pos": "kind"})
+    return table.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def _answers(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Answer]:
+    most = float(table["n_keys"].max())
+    bounds = (1.0, most)
     cells = table["grid"].map(lambda grid: int(np.prod([int(n) for n in grid.split("x")])))
-    found = [estimate_mean(table, "slots", label="effective slots per pixel")]
     middle = (table["step"] + 0.5) / (table.groupby("image")["step"].transform("max") + 1)
     first, last = table[middle < 1 / 3], table[middle > 2 / 3]
+    found = [estimate_mean(table, "slots", label="all steps, layers and heads", bounds=bounds)]
     if len(first) and len(last):
-        found.append(
-            estimate_difference(
-                first, last, "slots", label="effective slots, first third of the steps minus last"
-            )
-        )
+        label = "first third of the steps minus last"
+        found.append(estimate_difference(first, last, "slots", label=label, bounds=bounds))
     if cells.nunique() > 1:
-        found.append(
-            estimate_difference(
-                table[cells == cells.max()],
-                table[cells == cells.min()],
-                "slots",
-                label="effective slots, finest grid minus coarsest",
-            )
-        )
-    names = {"content": "content words", "function": "function words", "padding": "padding"}
-    return found + [
-        estimate_mean(table, group, label=f"share of attention on {names.get(group, group)}")
-        for group in GROUPS
-        if group in table
+        fine, coarse = (table[cells == size] for size in (cells.max(), cells.min()))
+        label = "finest grid minus coarsest"
+        found.append(estimate_difference(fine, coarse, "slots", label=label, bounds=bounds))
+    names = {"content": "content words", "function": "function words", "other": "other keys"}
+    names |= {"start": "start token", "end": "end token", "template": "template tokens"}
+    return [
+        Answer(
+            "How many slots a pixel uses",
+            f"effective number of slots (1 to {most:g})",
+            tuple(found),
+        ),
+        Answer(
+            "What the attention goes to",
+            "share of attention",
+            tuple(
+                estimate_mean(table, group, label=names.get(group, group), bounds=SHARE)
+                for group in GROUPS
+                if group in table
+            ),
+        ),
+        Answer("Which heads read the content words", "", notes=_head_notes(by_head)),
     ]
 
 
-def _head_findings(by_head: pd.DataFrame) -> list[str]:
+def _head_notes(by_head: pd.DataFrame) -> tuple[str, ...]:
     """Say which heads read the most and the least of the content words."""
     ranked = by_head.sort_values("content", ascending=False).to_dict("records")
-    return [
-        f"The head that reads the {word} content words is head {row['head']} of {row['layer']} ({row['grid']}): "
-        f"{row['content']:.3f} of its attention (of {len(ranked)} heads, not tested)."
+    return tuple(
+        f"The {word}: head {row['head']} of {_short(row['layer'])} ({row['grid']}), with {row['content']:.3f} of its "
+        f"attention (of {len(ranked)} heads; described, not tested)."
         for word, row in (("most", ranked[0]), ("least", ranked[-1]))
-    ]
+    )
 
 
 def _draw_steps(by_step: pd.DataFrame) -> Figure:
-    figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.0), layout="constrained")
     axes[0].plot(by_step["step"], by_step["slots"], "o-", color=PALETTE[0], ms=4)
     axes[0].set_ylabel("effective slots per pixel")
     axes[0].set_ylim(bottom=1)
     for colour, group in zip((*PALETTE, "0.4"), [g for g in GROUPS if g in by_step], strict=False):
         axes[1].plot(by_step["step"], by_step[group], "o-", color=colour, ms=4, label=group)
     axes[1].set_ylabel("share of attention")
-    axes[1].set_ylim(0, 1)
+    axes[1].set_ylim(bottom=0)
     axes[1].legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     for ax in axes:
-        ax.set_xlabel("step")
+        ax.set_xlabel("denoising step")
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(color="0.92", lw=0.6)
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -305,25 +325,52 @@ def _draw_steps(by_step: pd.DataFrame) -> Figure:
 
 
 def _draw_heads(by_head: pd.DataFrame) -> Figure:
-    names = (by_head["layer"].map(_short) + " (" + by_head["grid"] + ")").rename("layer, grid")
+    named = by_head.assign(name=_layer_names(by_head))
     shown: Mapping[str, str] = {
         "slots": "effective slots per pixel",
-        "content": "share of attention on content words",
+        "content": "share on content words",
     }
-    n_layers = names.nunique()
+    n_layers = named["name"].nunique()
     figure, axes = plt.subplots(
         1, 2, figsize=(8.4, 1.2 + 0.3 * n_layers), layout="constrained", sharey=True
     )
     for ax, (measure, label) in zip(axes, shown.items(), strict=True):
-        values = by_head.assign(name=names).pivot_table(
-            index="name", columns="head", values=measure, sort=False
-        )
-        drawn = ax.imshow(values, cmap="viridis", aspect="auto")
-        ax.set_yticks(range(len(values)), values.index, fontsize="small", parse_math=False)
-        ax.set_xticks(range(values.shape[1]), values.columns, fontsize="small")
+        values = named.pivot_table(index="name", columns="head", values=measure, sort=False)
+        _draw_matrix(ax, values, label)
         ax.set_xlabel("head")
-        figure.colorbar(drawn, ax=ax, label=label)
+    axes[1].tick_params(labelleft=False)
     return figure
+
+
+def _draw_retrieved(retrieved: pd.DataFrame) -> Figure:
+    """Draw the shares of all heads, or of the layers where heads are too many."""
+    names = _layer_names(retrieved)
+    if len(retrieved[["layer", "grid", "head"]].drop_duplicates()) <= _ROWS:
+        names = names + ", " + retrieved["head"].astype(str)
+    values = retrieved.assign(name=names).pivot_table(
+        index="name", columns="kind", values="share", sort=False
+    )
+    special = [group for group in GROUPS if group in values]
+    order = sorted(set(values.columns) - set(special)) + special
+    size = (1.9 + 0.55 * len(order), 1.1 + 0.2 * len(values))
+    figure, ax = plt.subplots(figsize=(max(size[0], 5.0), size[1]), layout="constrained")
+    _draw_matrix(ax, values[order], "share of the head's attention")
+    ax.tick_params(axis="x", rotation=45)
+    ax.set_ylabel("layer (grid), head")
+    return figure
+
+
+def _draw_matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
+    drawn = ax.imshow(values, cmap="viridis", aspect="auto")
+    ax.set_yticks(range(len(values)), values.index, fontsize="small", parse_math=False)
+    ax.set_xticks(range(values.shape[1]), values.columns, fontsize="small")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.colorbar(drawn, ax=ax, label=label)
+
+
+def _layer_names(table: pd.DataFrame) -> pd.Series:
+    return table["layer"].map(_short) + " (" + table["grid"] + ")"
 
 
 def _short(layer: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,184 +11,147 @@ import pandas as pd
 import torch
 
 from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention import trace
 from daam_syntax.attention.families import family_of
-from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import StudyError
 from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.breadth import effective_area
-from daam_syntax.studies.common import (
-    content_words,
-    draw,
-    estimates_table,
-    finding,
-    image_row,
-    parse_prompts,
-    progress_bar,
-    provenance,
-    require_rows,
-)
-from daam_syntax.studies.plots import draw_estimates, draw_pictures
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import SHARE, content_words, correlation, image_row, require_rows
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Sanity checks of the maps"
-QUESTION: Final = (
-    "Do maps fall apart when the attention's weights are randomised, follow words rather than positions when noun "
-    "phrases change places, tell a nonce word from a noun, and agree between seeds?"
-)
-PROMPTS: Final = (
-    "a red cat and a blue car",
-    "a yellow duck and a purple hat",
-    "a green chair and a pink dog",
-    "a small owl and a big tree",
-    "a white horse and a black sheep",
-    "a pink whale and a yellow crab",
-    "an orange robot and a green house",
-    "a purple guitar and a white rooster",
-)
 NONCE: Final = "blicket"
 
+DESIGN: Final = StudyDesign(
+    name="sanity",
+    title="Sanity checks of the maps",
+    question="Do maps fall apart when the attention's weights are randomised, follow words rather than positions when "
+    "noun phrases change places, tell a nonce word from a noun, and agree between seeds?",
+    method="All pictures of a prompt and seed start from the same noise, and maps are compared by Pearson's "
+    "correlation over pixels. Each content word's map is compared with its map after the entries of the projections "
+    "to queries and keys of all text attentions were shuffled within each matrix (randomised; after Adebayo et al. "
+    "2018), with its map from another seed, and with the maps of the other content words of its picture. Then the "
+    "first two noun phrases change places, and the nouns' maps are compared with the original ones of the same noun "
+    "and of the noun that stood in that position. Last, the last noun is replaced by a word that means nothing.",
+    limits="Maps that pass depend on weights, words and noise as they should; that does not make them right about "
+    "what a word does (see the study intervention). The randomised model draws another picture, or none, so that its "
+    "maps differ for two reasons. A nonce word has subwords that occur in other words, and a place in a sentence that "
+    "speaks for a noun.",
+    prompts=(
+        "a red cat and a blue car",
+        "a yellow duck and a purple hat",
+        "a green chair and a pink dog",
+        "a small owl and a big tree",
+        "a white horse and a black sheep",
+        "a pink whale and a yellow crab",
+        "an orange robot and a green house",
+        "a purple guitar and a white rooster",
+        "a blue bicycle and a red apple",
+        "a big castle and a small tent",
+        "a black cow and a pink cake",
+        "a green shirt and an orange fish",
+    ),
+    seeds=2,
+    steps=10,
+    figures={
+        "example": "Maps of the last content word of the first prompt: original, with randomised attention, and of the "
+        "nonce word in its stead. Each has a colour scale of its own.",
+    },
+    tables={
+        "reliability": "Agreement of words' effective areas between even and odd seeds.",
+        "correlations": "Correlations of maps by image, word and comparison.",
+        "areas": "Effective areas of nouns and of the nonce word in their stead.",
+        "words": "Effective area of each content word in each image.",
+    },
+)
 
-def run(
-    pipe: Any,
-    *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 2,
-    steps: int | None = 10,
-    guidance: float | None = None,
-    nonce: str = NONCE,
-    parser: Any = None,
-    progress: bool = False,
-) -> StudyResult:
+_SAME_WORD: Final = "same word, phrases swapped"
+_SAME_PLACE: Final = "same position, phrases swapped"
+
+
+def run(setup: Setup, *, nonce: str = NONCE) -> StudyResult:
     """Compare maps with those of a randomised model, of changed prompts, and of other seeds.
-
-    All pictures of a prompt and seed start from the same noise. Maps are compared by Pearson's correlation over
-    pixels.
-
-    - *randomised*: the same prompt, after the entries of the projections to queries and keys of all text attentions
-      were shuffled within each matrix (a randomisation test after Adebayo et al. 2018);
-    - *order*: the first two noun phrases change places, and the nouns' maps are compared with the original ones of
-      the same noun, and of the noun that stood in that position;
-    - *nonce*: the last noun is replaced by a word that means nothing;
-    - *seeds*: the original maps of another seed.
 
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced, whose attention has projections ``to_q`` and ``to_k``.
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt; with one, nothing is said about agreement between seeds.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+    setup
+        With a pipeline whose attention has projections ``to_q`` and ``to_k``; with one seed, nothing is said about
+        agreement between seeds.
     nonce
         The nonce word.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "correlations", one row per image, word and comparison; "areas", the effective area of
-        nouns and nonce words; "words", each content word's effective area in each image.
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("correlations", "areas", "words")}
     example: list[tuple[str, np.ndarray]] = []
-
-    def maps_of(sentence: Sentence, seed: int, noise_of: str) -> HeatMaps:
-        with trace(pipe) as recording:
-            draw(pipe, sentence.text, seed, settings, noise_of=noise_of)
-        return recording.heat_maps(sentences=sentence)[0]
-
-    with progress_bar(progress, len(sentences) * seeds) as advance:
-        for sentence in sentences:
-            earlier: HeatMaps | None = None
-            for seed in range(seeds):
-                row = image_row(sentence, seed)
-                maps = maps_of(sentence, seed, sentence.text)
-                with randomised(pipe, seed):
-                    shuffled = maps_of(sentence, seed, sentence.text)
-                words = [word for word in content_words(sentence) if word in maps.mapped]
-                for word in words:
-                    named = row | {"word_index": word, "word": sentence[word].text}
-                    area = float(effective_area(maps[word].values))
-                    rows["words"].append(named | {"effective_area": area})
-                    others = {"randomised": shuffled, "another seed": earlier}
-                    rows["correlations"] += [
-                        named
-                        | {
-                            "comparison": comparison,
-                            "correlation": correlation(maps[word].values, other[word].values),
-                        }
-                        for comparison, other in others.items()
-                        if other is not None
-                    ]
-                    rows["correlations"] += [
-                        named
-                        | {
-                            "comparison": "another word",
-                            "correlation": correlation(maps[word].values, maps[other].values),
-                        }
-                        for other in words
-                        if other != word
-                    ]
-                turned = swap_phrases(sentence, parser)
-                if turned is not None:
-                    swapped, pairs = turned
-                    again = maps_of(swapped, seed, sentence.text)
-                    rows["correlations"] += _compare_orders(maps, again, pairs, row)
-                replaced = with_nonce(sentence, nonce, parser)
-                if replaced is not None:
-                    changed, old, new = replaced
-                    unknown = maps_of(changed, seed, sentence.text)
-                    rows["areas"] += [
-                        row
-                        | {"role": role, "word": text, "effective_area": float(effective_area(m))}
-                        for role, text, m in (
-                            ("noun", sentence[old].text, maps[old].values),
-                            ("nonce word", nonce, unknown[new].values),
-                        )
-                    ]
-                if words and not example:
-                    example = [
-                        (f"{sentence[words[-1]].text!r}", maps[words[-1]].resize()),
-                        ("randomised", shuffled[words[-1]].resize()),
-                    ]
-                    if replaced is not None:
-                        example.append((f"{nonce!r}", unknown[new].resize()))
-                earlier = maps
-                advance()
+    earlier: dict[str, HeatMaps] = {}
+    for sentence, seed in setup.images_of(setup.sentences):
+        row = image_row(sentence, seed)
+        _, maps = setup.trace(sentence, seed)
+        with randomised(setup.pipe, seed):
+            _, shuffled = setup.trace(sentence, seed)
+        words = [word for word in content_words(sentence) if word in maps.mapped]
+        others = {"randomised": shuffled}
+        if sentence.text in earlier:
+            others["another seed"] = earlier[sentence.text]
+        earlier[sentence.text] = maps
+        for word in words:
+            named = row | {"word_index": word, "word": sentence[word].text}
+            area = float(effective_area(maps[word].values))
+            rows["words"].append(named | {"effective_area": area})
+            rows["correlations"] += _compare(maps, word, others, words, named)
+        turned = swap_phrases(sentence, setup.parser)
+        if turned is not None:
+            swapped, pairs = turned
+            _, again = setup.trace(swapped, seed, noise_of=sentence.text)
+            rows["correlations"] += _compare_orders(maps, again, pairs, row)
+        replaced = with_nonce(sentence, nonce, setup.parser)
+        if replaced is not None:
+            changed, old, new = replaced
+            _, unknown = setup.trace(changed, seed, noise_of=sentence.text)
+            rows["areas"] += [
+                row | {"role": role, "word": text, "effective_area": float(effective_area(values))}
+                for role, text, values in (
+                    ("noun", sentence[old].text, maps[old].values),
+                    ("nonce word", nonce, unknown[new].values),
+                )
+            ]
+        if words and not example:
+            word = words[-1]
+            example = [
+                (repr(sentence[word].text), maps[word].resize()),
+                ("randomised", shuffled[word].resize()),
+            ]
+            if replaced is not None:
+                example.append((repr(nonce), unknown[new].resize()))
     require_rows(rows["words"], "a content word")
     tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
     reliability = split_half(tables["words"])
-    estimates = _estimates(tables)
-    shown = estimates_table(estimates)
-    return StudyResult(
-        "sanity",
-        TITLE,
-        QUESTION,
-        (*(finding(estimate) for estimate in estimates), _reliability_finding(reliability)),
-        {"estimates": shown, "reliability": pd.DataFrame([reliability]), **tables},
-        {
-            "estimates": draw_estimates(shown, unit="correlation, or difference (see the labels)"),
-            "example": draw_pictures(example, title=f"{sentences[0].text}: maps"),
-        },
-        tuple(sentence.text for sentence in sentences),
-        provenance(pipe, settings, seeds, sentences, nonce=nonce),
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        _answers(tables, reliability),
+        {"reliability": pd.DataFrame([reliability]), **tables},
+        {"example": draw_pictures(example, title=setup.prompts[0])},
+        nonce=nonce,
     )
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Pearson's correlation of two maps over pixels; NaN where one is constant."""
-    if first.std() == 0 or second.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+def _compare(
+    maps: HeatMaps,
+    word: int,
+    others: Mapping[str, HeatMaps],
+    words: list[int],
+    row: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """Compare a word's map with its other maps, and with those of the other words of its picture."""
+    pairs = [(name, other[word]) for name, other in others.items()]
+    pairs += [("another word", maps[other]) for other in words if other != word]
+    return [
+        row | {"comparison": name, "correlation": correlation(maps[word].values, other.values)}
+        for name, other in pairs
+    ]
 
 
 @contextmanager
@@ -290,12 +253,12 @@ def _compare_orders(
     found = []
     (first, _), (second, _) = pairs
     for (old, new), same_position in zip(pairs, (second, first), strict=True):
-        for comparison, other in (("same word", old), ("same position", same_position)):
+        for comparison, other in ((_SAME_WORD, old), (_SAME_PLACE, same_position)):
             value = correlation(again[new].values, maps[other].values)
             found.append(
                 row
                 | {"word_index": old, "word": maps.sentence[old].text}
-                | {"comparison": f"{comparison}, phrases swapped", "correlation": value}
+                | {"comparison": comparison, "correlation": value}
             )
     return found
 
@@ -348,9 +311,9 @@ def split_half(
     return result | found | {"low": float(low), "high": float(high)} | n | {"reason": ""}
 
 
-def _reliability_finding(found: dict[str, Any]) -> str:
+def _reliability_note(found: dict[str, Any]) -> str:
     n = f"n = {found['n_words']} words in {found['n_prompts']} prompts"
-    what = "reliability of words' effective area between seeds (split halves, Spearman-Brown)"
+    what = "Reliability of words' effective area between seeds (split halves, Spearman-Brown)"
     if np.isnan(found["reliability"]):
         return f"{what}: not measured, {found['reason']} ({n})."
     interval = (
@@ -361,37 +324,60 @@ def _reliability_finding(found: dict[str, Any]) -> str:
     return f"{what}: {found['reliability']:.3f} ({interval}; {n})."
 
 
-def _estimates(tables: dict[str, pd.DataFrame]) -> list[Estimate]:
+def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Answer]:
     of = dict(iter(tables["correlations"].groupby("comparison")))
+    unit = "correlation of maps over pixels (−1 to 1)"
     labels = {
         "another seed": "same word, another seed",
         "another word": "another word of the same image",
         "randomised": "same word, randomised attention",
-        "same word, phrases swapped": "noun phrases swapped: same word",
-        "same position, phrases swapped": "noun phrases swapped: same position",
     }
-    found = [
-        estimate_mean(of[name], "correlation", label=f"correlation with {label}")
-        for name, label in labels.items()
-        if name in of
+    answers = [
+        Answer(
+            "Do maps depend on word, noise and weights?",
+            unit,
+            tuple(
+                estimate_mean(of[name], "correlation", label=label, bounds=(-1, 1))
+                for name, label in labels.items()
+                if name in of
+            ),
+            notes=(_reliability_note(reliability),),
+        )
     ]
-    if "same word, phrases swapped" in of:
-        found.append(
-            estimate_difference(
-                of["same word, phrases swapped"],
-                of["same position, phrases swapped"],
-                "correlation",
-                label="noun phrases swapped: same word minus same position",
+    if _SAME_WORD in of:
+        answers.append(
+            Answer(
+                "Do maps follow words or positions?",
+                unit,
+                _of_order(of[_SAME_WORD], of[_SAME_PLACE]),
             )
         )
     if "areas" in tables:
-        areas = dict(iter(tables["areas"].groupby("role")))
-        found.append(
-            estimate_difference(
-                areas["nonce word"],
-                areas["noun"],
-                "effective_area",
-                label="effective area, nonce word minus noun",
-            )
-        )
-    return found
+        answers.append(_of_nonce(tables["areas"]))
+    return answers
+
+
+def _of_order(word: pd.DataFrame, place: pd.DataFrame) -> tuple[Estimate, ...]:
+    measure, bounds = "correlation", (-1, 1)
+    label = "noun phrases swapped: same"
+    return (
+        estimate_mean(word, measure, label=f"{label} word", bounds=bounds),
+        estimate_mean(place, measure, label=f"{label} position", bounds=bounds),
+        estimate_difference(
+            word, place, measure, label=f"{label} word minus same position", bounds=bounds
+        ),
+    )
+
+
+def _of_nonce(areas: pd.DataFrame) -> Answer:
+    nonce, noun = (areas[areas["role"] == role] for role in ("nonce word", "noun"))
+    measure = "effective_area"
+    return Answer(
+        "Is the map of a nonce word broader?",
+        "effective area (share of the picture)",
+        (
+            estimate_mean(noun, measure, label="noun", bounds=SHARE),
+            estimate_mean(nonce, measure, label="nonce word in its stead", bounds=SHARE),
+            estimate_difference(nonce, noun, measure, label="nonce word minus noun", bounds=SHARE),
+        ),
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from daam_syntax.analysis import (
     Estimate,
+    Matching,
     dose_table,
     estimate_difference,
     estimate_mean,
@@ -20,38 +22,95 @@ from daam_syntax.analysis import (
     sweep,
     sweep_curves,
 )
-from daam_syntax.drawing import DrawingSettings
+from daam_syntax.analysis.inference import MIN_CLUSTERS
 from daam_syntax.errors import StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
+from daam_syntax.figures.tables import measure_label
 from daam_syntax.maps import parse_threshold
-from daam_syntax.maps.measures import PAIR_MEASURES
-from daam_syntax.studies.common import estimates_table, finding, parse_prompts, provenance
-from daam_syntax.studies.drawings import best_scheme, draw_all, figure_of
-from daam_syntax.studies.plots import draw_estimates
+from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
+from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.common import best_scheme
+from daam_syntax.studies.design import StudyDesign
+from daam_syntax.studies.plots import figure_of
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.setup import Setup
 
-TITLE: Final = "Attention overlap along dependency relations"
-QUESTION: Final = (
-    "Do the maps of a head and its dependent overlap more than those of words that no dependency joins, more than "
-    "those of such words with the same parts of speech and distance, and the more the nearer words stand in the tree?"
-)
-PROMPTS: Final = (
-    "a red cat and a blue car",
-    "a small owl on a green bed",
-    "a dog chasing a yellow duck",
-    "a pink house next to a big tree",
-    "a penguin is holding a banana in the snow",
-    "a robot riding a black horse in a field",
-    "a purple hat and a white shirt, on a chair",
-    "a castle and a truck at night",
-    "a tiger wearing a red hat",
-    "a strawberry, a guitar and a drum",
-    "a picture of an orange fish",
-    "a huge sheep that is chasing a mouse",
-    "a farm animal next to a household item",
-    "there is a green octopus above a crab",
-    "a giraffe rides a tiny bicycle",
-    "a sea animal on a beach",
+DESIGN: Final = StudyDesign(
+    name="syntax",
+    title="Attention overlap along dependency relations",
+    question="Do the maps of a head and its dependent overlap more than those of words that no dependency joins, more "
+    "than those of such words with the same parts of speech and distance, and the more the nearer words stand in the "
+    "tree?",
+    method="Every pair of words of a prompt that a dependency joins is measured, and every other pair of words as a "
+    "control (unrelated pairs), after section 4 of Tang et al. (2023). Masks are made by the threshold rule below; "
+    "the sweep shows what other thresholds give. A matched control takes, for each dependency, an unrelated pair of "
+    "the same prompt with the same parts of speech and nearly the same distance in the sentence. The slope on "
+    "distance in the tree is that of a least-squares fit to each image's own pairs, with the distance in the sentence "
+    "held constant.",
+    limits="Overlap depends on the areas of the masks: function words have broad maps, which overlap with everything, "
+    "and most unrelated pairs have a function word in them. So a difference from all unrelated pairs may be one of "
+    "parts of speech; the matched control removes that, but few dependencies of short prompts have a match (see the "
+    "rates). Overlap of attention does not show that one word acts on the other.",
+    prompts=(
+        "a red cat and a blue car",
+        "a small owl on a green bed",
+        "a dog chasing a yellow duck",
+        "a pink house next to a big tree",
+        "a penguin is holding a banana in the snow",
+        "a robot riding a black horse in a field",
+        "a purple hat and a white shirt, on a chair",
+        "a castle and a truck at night",
+        "a tiger wearing a red hat",
+        "a strawberry, a guitar and a drum",
+        "a picture of an orange fish",
+        "a huge sheep that is chasing a mouse",
+        "a farm animal next to a household item",
+        "there is a green octopus above a crab",
+        "a giraffe rides a tiny bicycle",
+        "a sea animal on a beach",
+        "a picture of a small castle in the desert",
+        "a picture of a red guitar and a white drum",
+        "a picture of a dog on a blue couch",
+        "a picture of a yellow bus in a city",
+        "a cow is chasing a rabbit",
+        "an alien is riding a zebra",
+        "a rooster wears a tiny hat",
+        "a ghost holds a green apple",
+        "a pig that is wearing a pink dress",
+        "a snowman that is holding a violin in the snow",
+        "an elephant chasing a black mouse in a forest",
+        "a robot holding a red tulip",
+        "a cat wearing a blue shoe",
+        "a farm animal and a sea animal",
+        "a household item in a room",
+        "a beach scene with a red tent",
+        "a city scene with a yellow truck and a bicycle",
+        "a forest scene with a small cactus",
+        "an apple, a pear and a pizza",
+        "a burger, a donut and a cake",
+        "a blue whale, a crab and a fish",
+        "a car, a big truck and a bus",
+        "there is a red trumpet on a couch",
+        "there is a big sunflower next to a mirror",
+    ),
+    seeds=2,
+    steps=12,
+    figures={
+        "relations": "Mean overlap by relation, for those of at least five prompts, over the line and band of "
+        "unrelated pairs.",
+        "containment": "Each pair at its overlap over the head's area and over the dependent's: its direction from the "
+        "origin is the ratio of the areas, and only its distance from there says how far the masks overlap.",
+        "sweep": "Overlap by threshold, for the relations with most pairs: which relation overlaps more may depend on "
+        "the rule.",
+    },
+    tables={
+        "relations": "Means by relation against unrelated pairs; in_paper marks the relations of Tang et al. (2023).",
+        "relations_matched": "The same against matched pairs.",
+        "match_rates": "How many dependencies have a matched pair.",
+        "dose": "Overlap by distance in the tree.",
+        "sweep": "Overlap by relation and threshold.",
+        "pairs": "Every pair of words in every image.",
+    },
 )
 PAPER_RELATIONS: Final = (
     "punct",
@@ -73,36 +132,20 @@ _SHOWN: Final = 6
 
 
 def run(
-    pipe: Any,
+    setup: Setup,
     *,
-    prompts: str | Iterable[str] | None = None,
-    seeds: int = 2,
-    steps: int | None = 12,
-    guidance: float | None = None,
     threshold: str = "relative:0.4",
     measure: str = "iou",
     scheme: str | None = None,
     caliper: int = 2,
     sweep_values: Sequence[float] = SWEEP,
-    parser: Any = None,
-    progress: bool = False,
 ) -> StudyResult:
     """Measure the overlap of all heads with their dependents, and of the controls.
 
-    After section 4 of Tang et al. (2023), with controls: all unrelated pairs of the prompt; of those, pairs matched on
-    parts of speech and linear distance (`match_pairs`); and distance in the tree as a dose. The dose's slope is that
-    of a least-squares fit to each image's own pairs, with the linear distance held constant, averaged over prompts.
-
     Parameters
     ----------
-    pipe
-        A pipeline that can be traced.
-    prompts
-        None for `PROMPTS`.
-    seeds
-        Images per prompt.
-    steps, guidance
-        How to draw; None leaves it to the pipeline.
+    setup
+        What is drawn.
     threshold
         Rule that makes masks.
     measure
@@ -114,28 +157,16 @@ def run(
         By how many tokens the distance of a matched pair may differ.
     sweep_values
         Relative thresholds, two at least, at which IoU is measured too.
-    parser
-        As for `trace`.
-    progress
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    StudyResult
-        Tables "estimates"; "relations" (`summarize` against unrelated pairs; ``in_paper`` marks `PAPER_RELATIONS`);
-        "relations_matched" (against matched ones); "match_rates"; "dose"; "sweep"; "pairs".
 
     Raises
     ------
     StudyError
         If no word of the prompts depends on another one.
     """
-    sentences = parse_prompts(prompts, PROMPTS, parser)
-    scheme = scheme or best_scheme(sentences)
-    settings = DrawingSettings(steps, guidance).for_pipeline(pipe)
+    scheme = scheme or best_scheme(setup.sentences)
     rule = str(parse_threshold(threshold))
-    maps = [each.maps for each in draw_all(pipe, sentences, seeds, settings, progress=progress)]
-    pairs = measure_pairs(maps, schemes=scheme, threshold=rule)
+    maps = [each.maps for each in setup.drawings()]
+    pairs = measure_pairs(maps, schemes=scheme, threshold=rule, measures=_measures(measure))
     if not (pairs["kind"] == "dependency").any():
         raise StudyError(
             "Expected prompts in which a word depends on another one, but none has such; choose other prompts."
@@ -145,15 +176,16 @@ def run(
     relations = _marked(summarize(pairs, measure=measure))
     matching = match_pairs(pairs, caliper=caliper)
     matched = _marked(summarize(matching.pairs, measure=measure, control="matched"))
-    dose = dose_table(pairs, measure)
-    estimates = estimates_table(found := _estimates(pairs, matching.pairs, measure))
-    return StudyResult(
-        "syntax",
-        TITLE,
-        QUESTION,
-        (*(finding(estimate) for estimate in found), *_relation_findings(relations)),
+    dose = dose_table(pairs, measure, bounds=_bounds(measure))
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        [
+            _of_kinds(pairs, matching, measure),
+            *_of_tree(pairs, dose, measure),
+            Answer("By relation", "", notes=_relation_notes(relations)),
+        ],
         {
-            "estimates": estimates,
             "relations": relations,
             "relations_matched": matched,
             "match_rates": matching.rates.reset_index(),
@@ -162,15 +194,13 @@ def run(
             "pairs": pairs,
         },
         {
-            "relations": _draw_relations(relations, measure),
-            "dose": draw_estimates(dose, unit=f"{measure}, head-dependent and unrelated pairs"),
+            "relations": _draw_relations(relations),
             "containment": figure_of(containment(pairs)),
             "sweep": _draw_sweep(curves),
         },
-        tuple(sentence.text for sentence in sentences),
-        provenance(
-            pipe, settings, seeds, sentences, threshold=rule, measure=measure, scheme=scheme
-        ),
+        threshold=rule,
+        measure=measure,
+        scheme=scheme,
     )
 
 
@@ -215,17 +245,48 @@ def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["prompt_id", "image", "slope", "reason"])
 
 
-def _estimates(pairs: pd.DataFrame, matched: pd.DataFrame, measure: str) -> list[Estimate]:
+def _measures(measure: str) -> list[str]:
+    return list(dict.fromkeys([measure, *DEFAULT_PAIR_MEASURES]))
+
+
+def _bounds(measure: str) -> tuple[float, float]:
+    return PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
+
+
+def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
     joined, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
-    with_match, control = (matched[matched["kind"] == kind] for kind in ("dependency", "matched"))
-    name = f"attention overlap ({measure})"
+    with_match, control = (
+        matching.pairs[matching.pairs["kind"] == kind] for kind in ("dependency", "matched")
+    )
+    bounds = _bounds(measure)
+    n, n_matched = matching.rates["n_pairs"].sum(), matching.rates["n_matched"].sum()
+    return Answer(
+        "Related and unrelated words",
+        measure_label(measure),
+        (
+            estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
+            estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
+            estimate_difference(
+                joined, unrelated, measure, label="related minus unrelated", bounds=bounds
+            ),
+            estimate_difference(
+                with_match, control, measure, label="related minus matched", bounds=bounds
+            ),
+        ),
+        notes=(f"{n_matched} of {n} dependencies have a matched pair in their prompt.",),
+    )
+
+
+def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Answer]:
+    names = [field.name for field in fields(Estimate)]
+    at = tuple(Estimate(*row) for row in dose[names].itertuples(index=False, name=None))
+    slope = estimate_mean(dose_slopes(pairs, measure), "slope", label="per edge")
     return [
-        estimate_mean(joined, measure, label=f"{name}, head and dependent"),
-        estimate_mean(unrelated, measure, label=f"{name}, unrelated words"),
-        estimate_difference(joined, unrelated, measure, label=f"{name}, related minus unrelated"),
-        estimate_difference(with_match, control, measure, label=f"{name}, related minus matched"),
-        estimate_mean(
-            dose_slopes(pairs, measure), "slope", label=f"{name}, change per edge of the tree"
+        Answer("By distance in the tree", measure_label(measure), at),
+        Answer(
+            "Slope on distance in the tree, distance in the sentence held constant",
+            f"change of {measure} per edge",
+            (slope,),
         ),
     ]
 
@@ -240,33 +301,36 @@ def _marked(summary: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def _relation_findings(relations: pd.DataFrame) -> list[str]:
+def _relation_notes(relations: pd.DataFrame) -> tuple[str, ...]:
     """Say how many relations differ from the control, and which of the paper's were not found."""
     rows = relations[relations["kind"] == "dependency"]
     differ = rows[rows["p_adjusted"] < 0.05]
     tested = int(rows["p_adjusted"].notna().sum())
     names = ", ".join(
-        f"{row.relation} {row.difference:+.3f}" for row in differ.itertuples(index=False)
+        f"{row.relation} {row.difference:+.3f} (n = {row.n_paired})".replace("-", "\N{MINUS SIGN}")
+        for row in differ.itertuples(index=False)
     )
     said = [
-        f"{len(differ)} of {tested} tested relations differ from unrelated pairs (Holm-adjusted p < 0.05)"
+        f"{len(differ)} of {tested} relations differ from unrelated pairs (Holm-adjusted p < 0.05 among relations)"
         + (f": {names}." if names else ".")
     ]
+    few = int((rows["n_prompts"] < MIN_CLUSTERS).sum())
+    if few:
+        said.append(
+            f"{few} relations occur in fewer than {MIN_CLUSTERS} prompts: too few for an interval."
+        )
     seen = {_BASIC.get(relation, relation) for relation in rows["relation"]}
     absent = [name for name in PAPER_RELATIONS if name not in seen]
     if absent:
         said.append(f"Relations of Tang et al. (2023) that these parses lack: {', '.join(absent)}.")
-    return said
+    return tuple(said)
 
 
-def _draw_relations(relations: pd.DataFrame, measure: str) -> Figure:
-    """Draw means and intervals; intervals over few prompts may reach beyond what a measure can be."""
-    ax = forest(relations)
-    low, high = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
-    if np.isfinite([low, high]).all():
-        margin = (high - low) / 50
-        ax.set_xlim(low - margin, high + margin)
-    return figure_of(ax)
+def _draw_relations(relations: pd.DataFrame) -> Figure:
+    """Draw the relations that have an interval, or all where none has."""
+    enough = (relations["n_prompts"] >= MIN_CLUSTERS) | (relations["kind"] != "dependency")
+    shown = relations[enough] if (enough & (relations["kind"] == "dependency")).any() else relations
+    return figure_of(forest(shown))
 
 
 def _draw_sweep(curves: pd.DataFrame) -> Figure:

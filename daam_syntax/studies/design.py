@@ -1,0 +1,42 @@
+"""What a study asks and how it goes about it: all of it that can be said before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StudyDesign:
+    """The question of a study, its method, and its defaults.
+
+    Attributes
+    ----------
+    name
+        Of the study, one of `daam_syntax.studies.STUDIES`.
+    title, question
+        What is asked.
+    method
+        What is measured and how, in sentences that the report prints.
+    limits
+        What the answer cannot say.
+    prompts
+        Default prompts, made for the embedded model.
+    seeds
+        Default number of images per prompt.
+    steps
+        Default number of denoising steps for the embedded model.
+    figures, tables
+        What each figure and table shows, by its name.
+    """
+
+    name: str
+    title: str
+    question: str
+    method: str
+    limits: str
+    prompts: tuple[str, ...]
+    seeds: int
+    steps: int
+    figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
