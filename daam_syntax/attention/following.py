@@ -1,151 +1,340 @@
-"""Following a pipeline to intervene on it: whose attention a call is, when, and over which keys."""
+"""Following a pipeline from its prompts to its images."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
-from daam_syntax.attention.drawings import Drawing, Recorder
-from daam_syntax.attention.families import Split, family_of
+from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.encoding import PromptEncoding
+from daam_syntax.attention.families import Family, Split, family_of
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.methods import WrappedMethods
 from daam_syntax.attention.probabilities import AttentionCall
-from daam_syntax.attention.request import Request
-from daam_syntax.attention.tap import Tap
+from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
+from daam_syntax.attention.refusals import refuse_compiled, refuse_silent_attention
+from daam_syntax.attention.request import Request, coming_timesteps
+from daam_syntax.attention.rows import Rows, refuse_rows, rows_of
+from daam_syntax.attention.tap import Answer, Tap
 from daam_syntax.errors import TraceError
-
-_CHANGED: WeakSet[nn.Module] = WeakSet()
-"""The denoisers whose attention is changed at this moment."""
+from daam_syntax.maps.selection import Grid
 
 
-@dataclass(frozen=True)
-class Site:
-    """Where and when an attention call is made.
+class Follower:
+    """Follows a pipeline and its denoiser, and knows what is being drawn.
 
-    Attributes
-    ----------
-    path
-        The module's path in the denoiser.
-    grid
-        Rows and columns (y, x) of its pixels; None for attention that is not to the text.
-    drawing
-        What is being drawn.
-    step
-        Number of the step, from 0: a step is a call of the denoiser with the prompts.
-    progress
-        Share of the drawing's steps that are over; NaN if it is not known how many there will be.
-    timestep
-        The timestep.
-    rows
-        The rows of the batch that are drawn from the prompts, one per image.
-    splits
-        For each image, which queries are pixels and which keys are text; empty for attention that
-        is not to the text.
-    """
-
-    path: str
-    grid: tuple[int, int] | None
-    drawing: Drawing
-    step: int
-    progress: float
-    timestep: float
-    rows: slice
-    splits: tuple[Split, ...]
-
-    def prompt_of(self, image: int) -> int:
-        """Return the number of the prompt that an image is drawn from."""
-        return image // self.drawing.images_per_prompt
-
-
-Response = Callable[[Site, AttentionCall, Tensor, Tensor], Tensor]
-"""A function of the site, the call, its values and its output, which returns what to use instead."""
-
-
-class Follower(Recorder):
-    """Follows a pipeline inside a ``with`` block and answers its attention calls.
+    It is told of the pipeline's calls (`starting`, `encoding`, `preparing`, `finishing`) and listens to a `Tap`. What
+    it does with the attention that it hears, its subclasses say.
 
     Parameters
     ----------
     pipe
         A pipeline of a known family.
-    respond
-        Asked at every attention call of the rows that are drawn from the prompts.
-    begun, ended
-        Told of each drawing, before its first step and after its last.
-    self_attention
-        Whether attention that is not to the text is answered, too.
-    changes
-        Whether `respond` may change anything: only one such follower may be at work on a model.
+    request
+        What is to be recorded.
+    answer
+        What the denoiser is handed instead of what its attention calls return, see `Tap`.
+
+    Attributes
+    ----------
+    family
+        The pipeline's family.
+    denoiser
+        Its denoiser.
+    attentions
+        The denoiser's text attentions by path.
+    others
+        Paths of other modules that are listened to.
+    current
+        What is being drawn; None between drawings.
+    n_unfinished
+        How many drawings were interrupted.
+
+    Raises
+    ------
+    TraceError
+        If the pipeline's family is not known, or it draws without text.
     """
 
-    def __init__(
-        self,
-        pipe: Any,
-        *,
-        respond: Response,
-        begun: Callable[[Drawing], None],
-        ended: Callable[[Drawing], None],
-        self_attention: bool = False,
-        changes: bool = True,
-    ) -> None:
-        family = family_of(pipe)
-        denoiser = family.denoiser_of(pipe)
-        attentions = {
-            path: module
-            for path, module in denoiser.named_modules()
-            if family.is_text_attention(path, module)
-        }
-        if not attentions:
+    busy: WeakSet[nn.Module] | None = None
+    """The denoisers at which one of this kind is at work, where there may be only one at a time."""
+    refusal = ""
+    """What is said to a second one."""
+
+    def __init__(self, pipe: Any, request: Request, answer: Answer | None = None) -> None:
+        self.family: Family = family_of(pipe)
+        if not hasattr(pipe, "encode_prompt"):
             raise TraceError(
-                f"Expected text attentions in the {family.denoiser} of {type(pipe).__name__}, but "
-                "it has none: a model without text has no words to intervene on."
+                f"Expected a pipeline that draws from prompts, but {type(pipe).__name__} has no "
+                "encode_prompt."
             )
-        super().__init__(pipe, family, attentions, Request(layers=[]))  # records none
-        others = {
+        self.denoiser = self.family.denoiser_of(pipe)
+        self.attentions = {
             path: module
-            for path, module in denoiser.named_modules()
-            if self_attention and hasattr(module, "get_processor") and path not in attentions
+            for path, module in self.denoiser.named_modules()
+            if self.family.is_text_attention(path, module)
         }
-        self.denoiser = denoiser
-        self._respond = respond
-        self._begun = begun
-        self._ended = ended
-        self._changes = changes
-        self._step = -1
-        self._tap = Tap(denoiser, attentions | others, self, self._answer)
-        self._methods = WrappedMethods(pipe)
-        self._sizes = WrappedMethods(getattr(pipe, "image_processor", None))
+        if not self.attentions:
+            raise TraceError(
+                f"Expected text attentions in the {self.family.denoiser} of {type(pipe).__name__}, but "
+                "it has none: a model without text has no words to follow."
+            )
+        self.others: tuple[str, ...] = ()
+        self._pipe = pipe
+        self._request = request
+        self._answer = answer
+        self._encoding = PromptEncoding(pipe, self.family, request)
+        self._inputs: Mapping[str, Any] = {}
+        self._rows = Rows(0, None, is_guided=False)
+        self._asked_size: tuple[int, int] | None = None
+        self._in_pipeline = False
+        self._timestep = 0.0
+        self.current: Drawing | None = None
+        self.n_unfinished = 0
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether one of this kind is at work on the denoiser."""
+        return self.busy is not None and self.denoiser in self.busy
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Follow the pipeline inside a ``with`` block; afterwards it is as it was.
+
+        Raises
+        ------
+        TraceError
+            If only one of this kind may be at work, and one is.
+        """
+        if self.is_at_work:
+            raise TraceError(self.refusal)
+        others = {path: self.denoiser.get_submodule(path) for path in self.others}
+        tap = Tap(self.denoiser, self.attentions | others, self, self._answer)
+        methods = WrappedMethods(self._pipe)
+        sizes = WrappedMethods(getattr(self._pipe, "image_processor", None))
+        with ExitStack() as undo:
+            undo.callback(self.give_up)
+            undo.callback(tap.detach)
+            undo.callback(methods.restore)
+            undo.callback(sizes.restore)
+            if self.busy is not None:
+                undo.callback(self.busy.discard, self.denoiser)
+                self.busy.add(self.denoiser)
+            tap.attach()
+            methods.wrap("check_inputs", self.starting)
+            sizes.wrap("classify_height_width_bin", self.choosing_size)
+            methods.wrap("encode_prompt", self.encoding)
+            methods.wrap("prepare_latents", self.preparing)
+            methods.wrap("prepare_intermediate_images", self.preparing)
+            # Every pipeline calls this last, so a drawing that gets here was not interrupted.
+            methods.wrap("maybe_free_model_hooks", self.finishing)
+            yield
+
+    def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Note that a call of the pipeline begins."""
+        self.give_up()
+        try:
+            return call()
+        except BaseException:
+            self._asked_size = None  # of this call, which has just ended
+            raise
+
+    def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Refuse to draw in another shape than was asked for, since the picture would be cropped."""
+        height, width = call()
+        asked = arguments["height"], arguments["width"]
+        if height * asked[1] != width * asked[0]:
+            raise TraceError(
+                f"Expected a picture of {asked[0]}x{asked[1]} (height x width) to be drawn as it is, "
+                f"but {type(self._pipe).__name__} would draw one of {height}x{width} and crop it, so "
+                "that its maps would not lie on it: ask for that size, or draw with "
+                "use_resolution_binning=False."
+            )
+        self._asked_size = asked
+        return height, width
+
+    def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Start a drawing when the pipeline encodes its prompts, or take in further text."""
+        if self.current is not None and self._encoding.is_more_of(self.current):
+            return self._encoding.add(self.current, call, arguments)
+        self.give_up()
+        asked_size, self._asked_size = self._asked_size, None
+        # Asked anew: the denoiser may have been exchanged.
+        refuse_compiled(
+            self.family.denoiser_of(self._pipe), getattr(self._pipe, self.family.denoiser)
+        )
+        result, drawing = self._encoding.begin(call, arguments)
+        drawing.image_size = asked_size
+        self.current = drawing
+        return result
+
+    def preparing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Read the number of images and the seeds when the pipeline prepares its latents."""
+        self._in_pipeline = True
+        generator = arguments.get("generator")
+        drawing = self.current
+        if drawing is not None and isinstance(arguments.get("batch_size"), int):
+            # Some pipelines repeat the embeddings only after they were made; some that begin with a
+            # picture count the prompts and the images of each apart.
+            n_images = arguments["batch_size"] * arguments.get("num_images_per_prompt", 1)
+            drawing.images_per_prompt = n_images // len(drawing.prompts)
+            drawing.seeds = [None] * drawing.n_images
+        if drawing is not None and arguments.get("latents") is None:
+            n_images = drawing.n_images
+            if isinstance(generator, list) or n_images == 1:
+                generators = generator if isinstance(generator, list) else [generator]
+                if len(generators) == n_images:  # else the pipeline itself refuses
+                    drawing.seeds = [fresh_seed(each) for each in generators]
+            else:
+                # One generator for several images: no image can be drawn again from it alone.
+                drawing.settings["batch_seed"] = fresh_seed(generator)
+        return call()
+
+    def describe(
+        self,
+        seeds: Sequence[int | None],
+        settings: Mapping[str, Any],
+        timesteps: Sequence[float] | None,
+    ) -> None:
+        """Add to the provenance of the current drawing, and to what is known of its steps."""
+        drawing = self._drawing()
+        if len(seeds) != drawing.n_images:
+            raise TraceError(
+                f"Expected the seeds of {drawing.n_images} images, but got {len(seeds)}."
+            )
+        drawing.seeds = list(seeds)
+        drawing.settings |= settings
+        if timesteps is not None:
+            drawing.expected = tuple(float(timestep) for timestep in timesteps)
+
+    def finishing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Close the drawing when the pipeline has come to its end."""
+        result = call()
+        drawing, self.current = self.current, None
+        if drawing is None:
+            return result
+        if not drawing.heard:
+            raise TraceError(
+                f"{type(self._pipe).__name__} drew, but its {self.family.denoiser} was not heard: "
+                "it was replaced or compiled. Begin before torch.compile, or inside "
+                'torch.compiler.set_stance("force_eager"), and after changing the model.'
+            )
+        self.finished_drawing(drawing)
+        return result
+
+    def finished_drawing(self, drawing: Drawing) -> None:
+        """Take a drawing that has come to its end."""
+        raise NotImplementedError
+
+    def give_up(self) -> None:
+        """Discard a drawing that did not come to its end."""
+        if self.current is not None and self.current.heard:
+            self.n_unfinished += 1
+        self.current = None
+        self._inputs = {}
+        self._in_pipeline = False
+
+    def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
+        """Note the timestep, the size, how the pipeline is set, and which rows are of the prompts."""
+        drawing = self._drawing()
+        self._inputs = inputs
+        if not drawing.timesteps:
+            drawing.settings = describe_pipeline(self._pipe, self.family) | drawing.settings
+            if drawing.image_size is None:
+                drawing.image_size = self.family.image_size(self._pipe, inputs)
+            if drawing.expected is None:
+                drawing.expected = coming_timesteps(self._pipe, self._in_pipeline)
+        self._rows = rows_of(self.family, drawing, inputs)
+        drawing.guided |= self._rows.is_guided
+        self._timestep = float(torch.as_tensor(inputs[self.family.timestep]).flatten()[0])
+        if self._timestep not in drawing.timesteps:
+            drawing.timesteps.append(self._timestep)
+
+    def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
+        """Take the attention calls that a module made, after it ran."""
+        raise NotImplementedError
+
+    def denoiser_returned(self) -> None:
+        """Check that all text attentions were heard."""
+        self._inputs = {}
+        self._check_heard(self.attentions, "text attentions")
+
+    def _check_heard(self, listened: Iterable[str], kind: str) -> None:
+        paths, heard = list(listened), self._drawing().heard
+        missing = [path for path in paths if path not in heard]
+        if missing:
+            raise TraceError(
+                f"Expected to hear {len(paths)} {kind}, but these were silent: "
+                f"{', '.join(missing)}. Blocks that were compiled, replaced or are skipped by a "
+                "cache cannot be heard: trace before torch.compile, or inside "
+                'torch.compiler.set_stance("force_eager"), and switch such caches off.'
+            )
+
+    def _drawing(self) -> Drawing:
+        if self.current is None:
+            raise TraceError(
+                f"The {self.family.denoiser} of {type(self._pipe).__name__} ran, but the prompt "
+                "is not known: inside a trace call the pipeline, or in a loop of your own first "
+                "pipe.encode_prompt(prompt, ...) and at the end pipe.maybe_free_model_hooks()."
+            )
+        return self.current
+
+    def _split(self, call: AttentionCall) -> Split | list[Split] | None:
+        """Return which queries of a call are pixels and which keys are text; None if none are."""
+        sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], self._drawing().text_length)
+        return self.family.layout(sizes, self._inputs)
+
+    def _text_call(
+        self, path: str, module: nn.Module, calls: Sequence[AttentionCall]
+    ) -> tuple[AttentionCall, Split | list[Split]]:
+        """Return the call to the text among those that a text attention made, and how it is laid out."""
+        for call in calls:
+            split = self._split(call)
+            if split is not None:
+                break  # an IP-Adapter makes a second call, for its image
+        else:
+            refuse_silent_attention(
+                path,
+                module,
+                calls,
+                keys=f"{self._drawing().text_length} text keys",
+                denoiser=self.family.denoiser,
+            )
+        self._check_rows(call)
+        self._drawing().heard.add(path)
+        return call, split
+
+    def _check_rows(self, call: AttentionCall) -> None:
+        if call.query.shape[0] != self._rows.n:
+            refuse_rows(self.family, self._drawing(), call.query.shape[0])
+
+    def _grid(self, path: str, n_queries: int) -> Grid:
+        grid = self.family.grid(self._pipe, self._inputs, n_queries)
+        if grid is None:
+            size = "x".join(map(str, self.family.image_size(self._pipe, self._inputs)))
+            raise TraceError(
+                f"Expected the {n_queries} pixels of {path} to form a grid of the "
+                f"{self.family.name} family for an image of {size} (height x width), but they do "
+                "not: this model divides the image differently and needs a Family of its own."
+            )
+        return grid
+
+
+class AtWork:
+    """What follows a pipeline inside a ``with`` block; afterwards the pipeline is as it was."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._work = follower.at_work
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
-        if self._changes and self.denoiser in _CHANGED:
-            raise TraceError(
-                "Expected a model whose attention is not being changed, but an intervention on it is "
-                "open already: end that one first, or pass all edits in one list."
-            )
-        with ExitStack() as undo:
-            undo.callback(self.give_up)
-            undo.callback(self._tap.detach)
-            undo.callback(self._methods.restore)
-            undo.callback(self._sizes.restore)
-            if self._changes:
-                undo.callback(_CHANGED.discard, self.denoiser)
-                _CHANGED.add(self.denoiser)
-            self._tap.attach()
-            self._methods.wrap("check_inputs", self.starting)
-            self._sizes.wrap("classify_height_width_bin", self.choosing_size)
-            self._methods.wrap("encode_prompt", self.encoding)
-            self._methods.wrap("prepare_latents", self.preparing)
-            self._methods.wrap("prepare_intermediate_images", self.preparing)
-            self._methods.wrap("maybe_free_model_hooks", self.finishing)
-            self._undo = undo.pop_all()
+        self._undo.enter_context(self._work())
         return self
 
     def __exit__(
@@ -155,58 +344,3 @@ class Follower(Recorder):
         traceback: TracebackType | None,
     ) -> None:
         self._undo.close()
-
-    def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
-        """Count the steps."""
-        drawing = self._drawing()
-        if not drawing.timesteps:
-            self._step = -1
-            self._begun(drawing)
-        super().denoiser_called(inputs)
-        if self._rows is not None:
-            self._step += 1
-
-    def attention_ran(self, path: str, module: nn.Module, calls: Any) -> None:
-        """Check that text attentions made a call with the text."""
-        if path in self._attentions:
-            super().attention_ran(path, module, calls)
-
-    def finishing(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
-        """Close the drawing when the pipeline has come to its end."""
-        result = call()
-        drawing, self.current = self.current, None
-        if drawing is not None:
-            if not drawing.heard:
-                raise TraceError(
-                    f"{type(self._pipe).__name__} drew, but its {self._family.denoiser} was not "
-                    "heard: it was replaced or compiled. Intervene before torch.compile, or inside "
-                    'torch.compiler.set_stance("force_eager").'
-                )
-            self._ended(drawing)
-        return result
-
-    def _answer(self, path: str, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
-        if self._rows is None:
-            return output
-        drawing = self._drawing()
-        if call.query.shape[0] != self._n_rows:
-            self._refuse_rows(drawing, call.query.shape[0])
-        grid: tuple[int, int] | None = None
-        splits: tuple[Split, ...] = ()
-        if path in self._attentions:
-            sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], drawing.text_length)
-            split = self._family.layout(sizes, self._inputs)
-            if split is None:
-                return output  # to the image of an IP-Adapter; or it is refused afterwards
-            splits = tuple(
-                split[self._rows] if isinstance(split, list) else [split] * drawing.n_images
-            )
-            grid = self._grid(path, splits[0].pixels.stop - splits[0].pixels.start)
-        site = Site(
-            path, grid, drawing, self._step, self._progress(), self._timestep, self._rows, splits
-        )
-        return self._respond(site, call, value, output)
-
-    def _progress(self) -> float:
-        expected = self._drawing().expected
-        return self._step / len(expected) if expected else math.nan

@@ -6,8 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from daam_syntax.attention.accumulate import LayerSelection, layer_selector
 from daam_syntax.attention.drawings import Drawing
-from daam_syntax.attention.following import Follower, Site
+from daam_syntax.attention.following import AtWork
 from daam_syntax.attention.probabilities import AttentionCall
-from daam_syntax.attention.provenance import INTERVENTIONS
+from daam_syntax.attention.responding import Responder, Site
 from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
 from daam_syntax.attention.weights import replace_weights, scaled_columns
 from daam_syntax.errors import TraceError, WordError
@@ -182,7 +181,7 @@ def intervene(
     return Intervention(pipe, edits, parser=parser, sentences=sentences)
 
 
-class Intervention:
+class Intervention(AtWork):
     """A change of a pipeline's attention inside a ``with`` block; afterwards the pipeline is as it was.
 
     Images without an edit are the same to the bit, as is a call in which all edits have a scale of 1. Only calls from
@@ -206,24 +205,18 @@ class Intervention:
         self.edits = (edits,) if isinstance(edits, Edit) else tuple(edits)
         self._sentences = SentencesOfPrompts(sentences, parser)
         self._places: list[_Place] = []
-        self._follower = Follower(pipe, respond=self._respond, begun=self._begin, ended=self._end)
-
-    def __enter__(self) -> Self:
-        self._follower.__enter__()
-        INTERVENTIONS[self._follower.denoiser] = {
-            "edits": [edit.describe() for edit in self.edits],
-            "recorded": "attention before the edits",
-        }
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        INTERVENTIONS.pop(self._follower.denoiser, None)
-        self._follower.__exit__(kind, error, traceback)
+        super().__init__(
+            Responder(
+                pipe,
+                respond=self._respond,
+                begun=self._begin,
+                ended=self._end,
+                does={
+                    "edits": [edit.describe() for edit in self.edits],
+                    "recorded": "attention before the edits",
+                },
+            )
+        )
 
     def _begin(self, drawing: Drawing) -> None:
         self._places = [_Place(edit, drawing, self._sentences) for edit in self.edits]

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from daam_syntax.attention.drawings import Drawing
 from daam_syntax.attention.families import Split
-from daam_syntax.attention.following import Follower, Site
+from daam_syntax.attention.following import AtWork
 from daam_syntax.attention.probabilities import AttentionCall
-from daam_syntax.attention.provenance import INTERVENTIONS
+from daam_syntax.attention.responding import Responder, Site
 from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
 from daam_syntax.attention.weights import attention_weights, normalised, replace_weights
 from daam_syntax.errors import TraceError
@@ -82,17 +82,18 @@ class AttentionRecording:
     def __init__(self, pipe: Any, *, steps: StepSelection = None) -> None:
         self._selects_step = step_selector(steps)
         self._recorded = RecordedAttention()
-        self._follower = Follower(
-            pipe,
-            respond=self._respond,
-            begun=self._begin,
-            ended=self._end,
-            self_attention=True,
-            changes=False,
+        self._work = AtWork(
+            Responder(
+                pipe,
+                respond=self._respond,
+                begun=self._begin,
+                ended=self._end,
+                self_attention=True,
+            )
         )
 
     def __enter__(self) -> RecordedAttention:
-        self._follower.__enter__()
+        self._work.__enter__()
         return self._recorded
 
     def __exit__(
@@ -101,7 +102,7 @@ class AttentionRecording:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._follower.__exit__(kind, error, traceback)
+        self._work.__exit__(kind, error, traceback)
 
     def _begin(self, drawing: Drawing) -> None:
         self._recorded.drawing = None
@@ -177,7 +178,7 @@ def reuse_attention(
     )
 
 
-class AttentionReuse:
+class AttentionReuse(AtWork):
     """The re-use of attention inside a ``with`` block; afterwards the pipeline is as it was.
 
     A `trace` that is open at the same time records the attention that the model computed itself.
@@ -212,34 +213,21 @@ class AttentionReuse:
             list[tuple[int, int]]
         ] = []  # of each image: keys of the first, of the second
         self._is_used = False
-        self._follower = Follower(
-            pipe,
-            respond=self._respond,
-            begun=self._begin,
-            ended=self._end,
-            self_attention=True,
-        )
-
-    def __enter__(self) -> Self:
-        self._follower.__enter__()
-        INTERVENTIONS[self._follower.denoiser] = {
-            "reused": {
-                "prompts": list(self._source.prompts),
-                "seeds": list(self._source.seeds),
-                **{name: str(steps) for name, steps in self._steps.items()},
-            },
-            "recorded": "attention before the re-use",
+        does = {
+            "prompts": list(self._source.prompts),
+            "seeds": list(self._source.seeds),
+            **{name: str(steps) for name, steps in self._steps.items()},
         }
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        INTERVENTIONS.pop(self._follower.denoiser, None)
-        self._follower.__exit__(kind, error, traceback)
+        super().__init__(
+            Responder(
+                pipe,
+                respond=self._respond,
+                begun=self._begin,
+                ended=self._end,
+                self_attention=True,
+                does={"reused": does, "recorded": "attention before the re-use"},
+            )
+        )
 
     def _begin(self, drawing: Drawing) -> None:
         source = self._source

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from types import MappingProxyType
+from typing import Any
 
 import xarray as xr
-from torch import nn
 
-from daam_syntax.attention.drawings import Drawing, Recorder
-from daam_syntax.attention.families import family_of
-from daam_syntax.attention.methods import WrappedMethods
-from daam_syntax.attention.open_vocabulary import refuse_family
+from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.following import AtWork
+from daam_syntax.attention.recording import Recorder
 from daam_syntax.attention.refinement import refine as refined_by
-from daam_syntax.attention.refinement import self_attentions
 from daam_syntax.attention.request import Request
 from daam_syntax.attention.sentences import Sentences
-from daam_syntax.attention.tap import Tap
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection, StepSelection
-
-_TRACED: WeakSet[nn.Module] = WeakSet()
-"""The denoisers that a trace listens to at this moment."""
 
 
 def trace(
@@ -123,7 +114,7 @@ def trace(
     )
 
 
-class Trace:
+class Trace(AtWork):
     """A recording of a pipeline's attention to its prompts.
 
     Inside the ``with`` block the pipeline is listened to; afterwards it is as it was. What it draws
@@ -148,26 +139,8 @@ class Trace:
         refine: bool = False,
         padding: bool = False,
     ) -> None:
-        family = family_of(pipe)
-        if not hasattr(pipe, "encode_prompt"):
-            raise TraceError(
-                f"Expected a pipeline that draws from prompts, but {type(pipe).__name__} has no "
-                "encode_prompt."
-            )
-        self._denoiser = family.denoiser_of(pipe)
-        attentions = {
-            path: module
-            for path, module in self._denoiser.named_modules()
-            if family.is_text_attention(path, module)
-        }
-        if not attentions:
-            raise TraceError(
-                f"Expected text attentions in the {family.denoiser} of {type(pipe).__name__}, but "
-                "it has none: a model without text has no words to trace."
-            )
         self._parser = parser
         self._pipeline = type(pipe).__name__
-        self._n_attentions = len(attentions)
         self._request = Request(
             keep=keep,
             layers=layers,
@@ -177,47 +150,8 @@ class Trace:
             refine=refine,
             padding=padding,
         )
-        if self._request.also:
-            refuse_family(family, self._denoiser)
-        beside = self_attentions(family, self._denoiser, attentions) if refine else {}
-        self._recorder = Recorder(pipe, family, attentions, self._request, beside)
-        heard = attentions | {path: self._denoiser.get_submodule(path) for path in beside}
-        self._tap = Tap(self._denoiser, heard, self._recorder)
-        self._methods = WrappedMethods(pipe)
-        self._sizes = WrappedMethods(getattr(pipe, "image_processor", None))
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        if self._denoiser in _TRACED:
-            raise TraceError(
-                "Expected a model that is not being traced, but a trace of it is open already: "
-                "end that trace first. One trace can record any number of pipeline calls."
-            )
-        with ExitStack() as undo:
-            undo.callback(self._recorder.give_up)
-            undo.callback(self._tap.detach)
-            undo.callback(self._methods.restore)
-            undo.callback(self._sizes.restore)
-            undo.callback(_TRACED.discard, self._denoiser)
-            _TRACED.add(self._denoiser)
-            self._tap.attach()
-            self._methods.wrap("check_inputs", self._recorder.starting)
-            self._sizes.wrap("classify_height_width_bin", self._recorder.choosing_size)
-            self._methods.wrap("encode_prompt", self._recorder.encoding)
-            self._methods.wrap("prepare_latents", self._recorder.preparing)
-            self._methods.wrap("prepare_intermediate_images", self._recorder.preparing)
-            # Every pipeline calls this last, so a drawing that gets here was not interrupted.
-            self._methods.wrap("maybe_free_model_hooks", self._recorder.finishing)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+        self._recorder = Recorder(pipe, self._request)
+        super().__init__(self._recorder)
 
     @property
     def n_unfinished(self) -> int:
@@ -363,9 +297,9 @@ class Trace:
         drawings = self._recorder.finished
         images = sum(drawing.n_images for drawing in drawings)
         unfinished = f", {self.n_unfinished} interrupted" if self.n_unfinished else ""
-        state = "recording" if self._denoiser in _TRACED else "not recording"
+        state = "recording" if self._recorder.is_at_work else "not recording"
         return (
-            f"<Trace of {self._pipeline} ({self._n_attentions} text attentions): {state}, "
+            f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
             f"{len(drawings)} drawings with {images} images{unfinished}>"
         )
 

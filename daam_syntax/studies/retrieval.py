@@ -15,8 +15,9 @@ from torch import Tensor
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.attention.drawings import Drawing
-from daam_syntax.attention.following import Follower, Site
+from daam_syntax.attention.following import AtWork
 from daam_syntax.attention.probabilities import AttentionCall
+from daam_syntax.attention.responding import Responder, Site
 from daam_syntax.attention.weights import attention_weights
 from daam_syntax.figures.styles import PALETTE
 from daam_syntax.language import Sentence
@@ -91,9 +92,8 @@ def run(setup: Setup) -> StudyResult:
     example: list[tuple[str, np.ndarray]] = []
     for sentence, seed in setup.images_of(setup.sentences):
         reader = _Reader(sentence)
-        with Follower(
-            setup.pipe, respond=reader.read, begun=reader.begin, ended=reader.end, changes=False
-        ):
+        reading = Responder(setup.pipe, respond=reader.read, begun=reader.begin, ended=reader.end)
+        with AtWork(reading):
             picture = setup.draw(sentence.text, seed)[0]
         row = image_row(sentence, seed)
         heads += [row | each for each in reader.heads]

@@ -1,0 +1,180 @@
+"""Summing up what pixels attend to while a pipeline draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import nn
+
+from daam_syntax.attention.accumulate import Grid
+from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.families import Split
+from daam_syntax.attention.following import Follower
+from daam_syntax.attention.memory import Layer
+from daam_syntax.attention.open_vocabulary import refuse_family
+from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
+from daam_syntax.attention.refinement import self_attention_call, self_attentions
+from daam_syntax.attention.request import Request
+from daam_syntax.errors import TraceError
+
+_TRACED: WeakSet[nn.Module] = WeakSet()
+
+
+class Recorder(Follower):
+    """Sums up the attention of what a pipeline draws.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline of a known family.
+    request
+        What to record.
+
+    Attributes
+    ----------
+    finished
+        What was drawn, in order.
+    """
+
+    busy = _TRACED
+    refusal = (
+        "Expected a model that is not being traced, but a trace of it is open already: "
+        "end that trace first. One trace can record any number of pipeline calls."
+    )
+
+    def __init__(self, pipe: Any, request: Request) -> None:
+        super().__init__(pipe, request)
+        if request.also:
+            refuse_family(self.family, self.denoiser)
+        self._beside = (
+            self_attentions(self.family, self.denoiser, self.attentions) if request.refine else {}
+        )
+        self.others = tuple(self._beside)
+        self._grids: dict[str, Grid] = {}
+        self._step_is_counted = False
+        self._records_step = True
+        self.finished: list[Drawing] = []
+
+    def finished_drawing(self, drawing: Drawing) -> None:
+        """Keep a drawing."""
+        if not drawing.layers:
+            there = "; ".join(f"{path} {h}x{w}" for path, (h, w) in sorted(self._grids.items()))
+            raise TraceError(
+                f"Expected layers= to select a text attention, but it fits none of: {there}."
+            )
+        self._request.check_steps(drawing)
+        self.finished.append(drawing)
+
+    def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
+        """Note what is drawn; its step is counted at the first attention that runs in it."""
+        super().denoiser_called(inputs)
+        self._step_is_counted = False
+
+    def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
+        """Add what an attention attended to."""
+        rows = self._rows.prompts
+        if rows is None:
+            return
+        drawing = self._drawing()
+        if path in self._beside:
+            self._self_attention_ran(drawing, path, module, calls, rows)
+            return
+        call, split = self._text_call(path, module, calls)
+        pixels = (split if isinstance(split, Split) else split[0]).pixels
+        grid = self._grid(path, pixels.stop - pixels.start)
+        self._grids[path] = grid
+        self._begin_step(drawing)
+        if not self._request.records_layer(path, grid):
+            return
+        self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
+        if self._records_step:
+            by_head, step = "head" in self._request.keep, len(drawing.steps) - 1
+            probabilities = prompt_probabilities(
+                call, split, rows, drawing.positions, by_head=by_head
+            )
+            drawing.sums.add(path, grid, probabilities, step)
+            for each in drawing.also:
+                tokens = each.drawing(drawing).positions
+                probabilities = each.probabilities(module, call, rows, tokens, by_head=by_head)
+                each.sums.add(path, grid, probabilities, step)
+
+    def _self_attention_ran(
+        self,
+        drawing: Drawing,
+        path: str,
+        module: nn.Module,
+        calls: Sequence[AttentionCall],
+        rows: slice,
+    ) -> None:
+        """Add what pixels attended to, where the text attention beside it is recorded."""
+        call = self_attention_call(path, module, calls, self.family.denoiser)
+        self._check_rows(call)
+        drawing.heard.add(path)
+        grid = self._grid(path, call.query.shape[-2])
+        self._begin_step(drawing)
+        if self._records_step and self._request.records_layer(self._beside[path], grid):
+            drawing.self_attention.add(path, grid, call, rows)
+
+    def _begin_step(self, drawing: Drawing) -> None:
+        """Count a step at the first attention that runs in it."""
+        if self._step_is_counted:
+            return
+        drawing.steps.append(self._timestep)
+        self._step_is_counted = True
+        self._records_step = self._request.records_step(drawing)
+        if self._records_step:
+            drawing.recorded.append(len(drawing.steps) - 1)
+
+    def denoiser_returned(self) -> None:
+        """Check that all attentions were heard, and that there is memory enough."""
+        super().denoiser_returned()
+        self._check_heard(self._beside, "self-attentions")
+        drawing = self._drawing()
+        for sums in (drawing.sums, *(each.sums for each in drawing.also)):
+            sums.join_layers()
+        self._request.check_memory(drawing, sum(each.nbytes for each in self.finished))
+
+
+def prompt_probabilities(
+    call: AttentionCall,
+    split: Split | list[Split],
+    rows: slice,
+    positions: list[int],
+    *,
+    by_head: bool = False,
+) -> torch.Tensor:
+    """Return the share of its attention that each pixel gives to each text key of `positions`.
+
+    Returns
+    -------
+    Tensor
+        *Shape:* (row, pixel, position), or (row, head, pixel, position)
+    """
+    if isinstance(split, Split):
+        return text_probabilities(
+            call,
+            rows=rows,
+            queries=split.pixels,
+            keys=split.text,
+            tokens=positions,
+            by_head=by_head,
+        )
+    parts = []
+    for row in range(rows.start, rows.stop):
+        pixels, text = split[row].pixels, split[row].text
+        seen = [place for place, position in enumerate(positions) if position < text.stop]
+        part = text_probabilities(
+            call,
+            rows=slice(row, row + 1),
+            queries=pixels,
+            keys=text,
+            tokens=[positions[place] for place in seen],
+            by_head=by_head,
+        )
+        whole = part.new_zeros(*part.shape[:-1], len(positions))  # what is masked gets no attention
+        whole[..., seen] = part
+        parts.append(whole)
+    return torch.cat(parts)
