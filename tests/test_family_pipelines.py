@@ -44,13 +44,20 @@ def draw(case, prompts, *, guided=True, size=None, per_prompt=1, steps=1, **opti
     }
     if "negative_prompt" in arguments:
         arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
-    return pipe(prompt=list(prompts), **arguments | options).images
+    return pipe(**{"prompt": list(prompts), **arguments, **options}).images
 
 
-def traced(case, prompts, *, padding=False, **options):
-    with trace(pipeline(case.name), padding=padding) as recording:
+def traced(case, prompts, *, padding=False, negative=False, **options):
+    with trace(pipeline(case.name), padding=padding, negative=negative) as recording:
         images = draw(case, prompts, **options)
-    return images, recording.heat_maps()
+    return images, recording.heat_maps(negative=negative)
+
+
+def unconditional(case, call_index, n_rows, n_images):
+    """Return the rows of a call of the denoiser that are drawn from the negative prompts, by the table."""
+    if case.calls == "first call":
+        return slice(0, n_images) if call_index % 2 else None
+    return slice(0, n_images) if case.calls == "second half" else slice(n_images, n_rows)
 
 
 def conditional(case, call_index, n_rows, n_images):
@@ -62,12 +69,12 @@ def conditional(case, call_index, n_rows, n_images):
     return slice(n_images, n_rows) if case.calls == "second half" else slice(0, n_images)
 
 
-def reference(case, watch, n_images, grid, guided):
-    """Mean shares of attention of the rows that are drawn from the prompts, (row, pixel, text key)."""
+def reference(case, watch, n_images, grid, guided, half=conditional):
+    """Mean shares of attention of the rows that are drawn from a half, (row, pixel, text key)."""
     n_pixels, shares = grid[0] * grid[1], []
     for index, (calls, inputs) in enumerate(zip(watch.drawing, watch.inputs, strict=True)):
         n_rows = calls[0].query.shape[0]
-        rows = conditional(case, index, n_rows, n_images) if guided else slice(0, n_images)
+        rows = half(case, index, n_rows, n_images) if guided else slice(0, n_images)
         if rows is None:
             continue
         for call in calls:
@@ -149,6 +156,32 @@ def test_padding_is_recorded_if_asked_for(case):
         if case.keys.startswith("cross-attention"):
             assert shares.loc[row, "attention"].sum() == pytest.approx(1, abs=1e-5)
             assert len(keys) == expected.shape[-1]
+
+
+@each_family
+def test_the_negative_prompt_has_maps_of_its_own(case):
+    prompts = [OWL, CAT][: case.images]
+    if case.calls == "all" or case.name == "Flux 2 klein":
+        with pytest.raises(TraceError, match=r"negative prompts? (with|in) words"):
+            traced(case, prompts, negative=True)
+        return
+
+    def options():  # a new list each time: Z-Image changes it
+        return {"negative_prompt": ["the blue strawberry"] * len(prompts)}
+
+    watch = CallsWithin(denoiser(case), case.modules)
+    untraced = watch.during(lambda: draw(case, prompts, **options()))
+    images, maps = traced(case, prompts, negative=True, **options())
+    assert torch.equal(images, untraced)
+    grid = maps[0].grid
+    expected = reference(case, watch, len(images), grid, True, unconditional).numpy()
+    for row, each in enumerate(maps):
+        assert each.prompt == "the blue strawberry"
+        assert each.provenance["drawn_from"] == prompts[row]
+        assert each.provenance["half"].startswith("unconditional")
+        assert [word.status for word in each.words] == ["mapped"] * 3
+        by_hand = expected[row][:, keys_of(case, each)].T.reshape(-1, *grid)
+        np.testing.assert_allclose(each.data, by_hand, atol=1e-6)
 
 
 @each_family

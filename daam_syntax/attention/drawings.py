@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daam_syntax.attention.accumulate import LayerSums
 from daam_syntax.attention.memory import Layer
-from daam_syntax.attention.open_vocabulary import AlsoText
 from daam_syntax.attention.refinement import SelfAttention
 from daam_syntax.attention.tokens import TokenizedPrompt
 
@@ -31,30 +30,67 @@ class TextBlock:
     prompts: tuple[TokenizedPrompt, ...]
 
 
-@dataclass
-class Drawing:
-    """One call of a pipeline: some prompts, and some images of each.
+@dataclass(kw_only=True)
+class EncodedText:
+    """Texts as the denoiser is given them, and what pixels attend to in them.
 
     Attributes
     ----------
     prompts
-        The prompts, in order. Image ``i`` is of prompt ``i // images_per_prompt``.
-    images_per_prompt
-        How many images each prompt gets.
-    asked_guidance
-        Whether the pipeline asked for an unconditional embedding; None if it does not say.
-    seeds
-        Each image's seed, or None where it is not known.
+        The texts, in order.
     encoders
         Names of the text encoders that were heard.
     blocks
         The tokens of those that read the prompts.
+    left_out
+        Encoders that read something else, with the reason.
     text_length
         Length of the embedded text, of all encoders together.
     embedded
         The prompts as they were embedded.
+    sums
+        What pixels attended to.
+    """
+
+    prompts: tuple[str, ...]
+    encoders: list[str] = field(default_factory=list)
+    blocks: list[TextBlock] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    text_length: int = 0
+    embedded: Any = None
+    sums: LayerSums = field(default_factory=LayerSums)
+
+    @property
+    def positions(self) -> list[int]:
+        """The text keys that are kept: those which are a token in some prompt."""
+        return sorted(
+            {
+                block.start + position
+                for block in self.blocks
+                for prompt in block.prompts
+                for position in prompt.positions
+            }
+        )
+
+
+@dataclass(kw_only=True)
+class Drawing(EncodedText):
+    """One call of a pipeline: some prompts, and some images of each.
+
+    Attributes
+    ----------
+    images_per_prompt
+        How many images each prompt gets: image ``i`` is of prompt ``i // images_per_prompt``.
+    asked_guidance
+        Whether the pipeline asked for an unconditional embedding; None if it does not say.
+    seeds
+        Each image's seed, or None where it is not known.
     embedded_otherwise
         Everything else that was embedded, such as negative prompts.
+    negative
+        The negative prompts, one for each prompt or one for all, where they are recorded, too.
+    also
+        Texts that are not in the prompts, where they are recorded, too.
     settings
         Provenance that all images share.
     timesteps
@@ -73,23 +109,16 @@ class Drawing:
         Paths of the text attentions that were heard.
     layers
         Those of them that are recorded.
-    sums
-        What they attended to.
-    also
-        Texts that are not in the prompts, with what would be attended to in them.
     self_attention
         What pixels attended to of each other, where maps are to be refined.
     """
 
-    prompts: tuple[str, ...]
     images_per_prompt: int
     asked_guidance: bool | None
     seeds: list[int | None]
-    encoders: list[str] = field(default_factory=list)
-    blocks: list[TextBlock] = field(default_factory=list)
-    text_length: int = 0
-    embedded: Any = None
     embedded_otherwise: list[Any] = field(default_factory=list)
+    negative: EncodedText | None = None
+    also: list[EncodedText] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     timesteps: list[float] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
@@ -99,37 +128,33 @@ class Drawing:
     guided: bool = False
     heard: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
-    sums: LayerSums = field(default_factory=LayerSums)
-    also: list[AlsoText] = field(default_factory=list)
     self_attention: SelfAttention = field(default_factory=SelfAttention)
+
+    @property
+    def texts(self) -> list[EncodedText]:
+        """Everything that is recorded: the prompts, the negative ones, and other texts."""
+        return [self, *([self.negative] if self.negative else []), *self.also]
 
     @property
     def nbytes(self) -> int:
         """Size of everything that is recorded, in memory."""
-        texts = sum(each.sums.nbytes for each in self.also)
-        return self.sums.nbytes + texts + self.self_attention.nbytes
+        return sum(text.sums.nbytes for text in self.texts) + self.self_attention.nbytes
 
     @property
     def n_tokens(self) -> int:
         """How many text keys are recorded, those of all texts together."""
-        return len(self.positions) + sum(len(each.drawing(self).positions) for each in self.also)
+        return sum(len(text.positions) for text in self.texts)
 
     @property
     def n_images(self) -> int:
         """How many images are drawn."""
         return len(self.prompts) * self.images_per_prompt
 
-    @property
-    def positions(self) -> list[int]:
-        """The text keys that are kept: those which are a token in some prompt."""
-        return sorted(
-            {
-                block.start + position
-                for block in self.blocks
-                for prompt in block.prompts
-                for position in prompt.positions
-            }
-        )
+    def showing(self, text: EncodedText) -> Drawing:
+        """Return the same images with another of the texts instead of the prompts."""
+        times = len(self.prompts) // len(text.prompts)
+        blocks = [replace(block, prompts=block.prompts * times) for block in text.blocks]
+        return replace(self, prompts=text.prompts * times, blocks=blocks, sums=text.sums)
 
     def provenance(self, image: int) -> dict[str, Any]:
         """Say where an image's maps come from.
@@ -156,6 +181,7 @@ class Drawing:
             "prompt_index": prompt_index,
             "image_number": image_number,
             "layers": len(self.sums.grids),
+            **({"left_out": self.left_out} if self.left_out else {}),
             "encoders": [block.encoder for block in self.blocks],
             **({"keep": list(self.sums.keep)} if self.sums.keep else {}),
             **({} if len(self.recorded) == len(self.steps) else {"recorded": self.recorded}),

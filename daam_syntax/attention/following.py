@@ -11,7 +11,7 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
-from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.drawings import Drawing, EncodedText
 from daam_syntax.attention.encoding import PromptEncoding
 from daam_syntax.attention.families import Family, Split, family_of
 from daam_syntax.attention.families.layouts import CallSizes
@@ -20,7 +20,7 @@ from daam_syntax.attention.probabilities import AttentionCall
 from daam_syntax.attention.provenance import describe_pipeline, fresh_seed
 from daam_syntax.attention.refusals import refuse_compiled, refuse_silent_attention
 from daam_syntax.attention.request import Request, coming_timesteps
-from daam_syntax.attention.rows import Rows, refuse_rows, rows_of
+from daam_syntax.attention.rows import NO_ROWS, refuse_rows, rows_of
 from daam_syntax.attention.tap import Answer, Tap
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -91,7 +91,7 @@ class Follower:
         self._answer = answer
         self._encoding = PromptEncoding(pipe, self.family, request)
         self._inputs: Mapping[str, Any] = {}
-        self._rows = Rows(0, None, is_guided=False)
+        self._rows = NO_ROWS
         self._asked_size: tuple[int, int] | None = None
         self._in_pipeline = False
         self._timestep = 0.0
@@ -285,17 +285,17 @@ class Follower:
             )
         return self.current
 
-    def _split(self, call: AttentionCall) -> Split | list[Split] | None:
-        """Return which queries of a call are pixels and which keys are text; None if none are."""
-        sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], self._drawing().text_length)
+    def _split(self, call: AttentionCall, text: EncodedText) -> Split | list[Split] | None:
+        """Return which queries of a call are pixels and which keys are a text; None if none are."""
+        sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], text.text_length)
         return self.family.layout(sizes, self._inputs)
 
     def _text_call(
-        self, path: str, module: nn.Module, calls: Sequence[AttentionCall]
+        self, path: str, module: nn.Module, calls: Sequence[AttentionCall], text: EncodedText
     ) -> tuple[AttentionCall, Split | list[Split]]:
         """Return the call to the text among those that a text attention made, and how it is laid out."""
         for call in calls:
-            split = self._split(call)
+            split = self._split(call, text)
             if split is not None:
                 break  # an IP-Adapter makes a second call, for its image
         else:
@@ -303,7 +303,7 @@ class Follower:
                 path,
                 module,
                 calls,
-                keys=f"{self._drawing().text_length} text keys",
+                keys=f"{text.text_length} text keys",
                 denoiser=self.family.denoiser,
             )
         self._check_rows(call)

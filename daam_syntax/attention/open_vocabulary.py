@@ -11,94 +11,57 @@ or with the prompt itself passed in the same manner, which gives its ordinary ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from daam_syntax.attention.accumulate import LayerSums
+from daam_syntax.attention.drawings import EncodedText
 from daam_syntax.attention.families import UNET, Family
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
 
-if TYPE_CHECKING:
-    from daam_syntax.attention.drawings import Drawing, TextBlock
 
+@torch.no_grad()
+def foreign_probabilities(
+    text: EncodedText, module: Any, call: AttentionCall, rows: slice, *, by_head: bool
+) -> Tensor:
+    """Return the share of its attention that each pixel would give to each token of another text.
 
-@dataclass
-class AlsoText:
-    """A text whose keys see the queries of a drawing that is not of it.
-
-    Attributes
+    Parameters
     ----------
     text
         The text.
-    blocks
-        The text encoders' tokens.
-    embedded
-        What they made of it. *Shape:* (1, position, feature)
-    sums
-        What the pixels would attend to.
+    module
+        The cross-attention.
+    call
+        Its call, in which the prompt's keys are.
+    rows
+        The rows of the batch that are drawn from the prompts.
+    by_head
+        Whether the heads are kept apart.
+
+    Returns
+    -------
+    Tensor
+        For each of the text's `positions`. *Shape:* (row, pixel, position), or (row, head, pixel, position)
     """
-
-    text: str
-    blocks: list[TextBlock]
-    embedded: Tensor
-    sums: LayerSums
-
-    def drawing(self, drawing: Drawing) -> Drawing:
-        """Return a drawing as if all its prompts were this text, with the sums of this text."""
-        n_prompts = len(drawing.prompts)
-        blocks = [replace(block, prompts=block.prompts * n_prompts) for block in self.blocks]
-        return replace(drawing, prompts=(self.text,) * n_prompts, blocks=blocks, sums=self.sums)
-
-    @torch.no_grad()
-    def probabilities(
-        self,
-        module: Any,
-        call: AttentionCall,
-        rows: slice,
-        positions: list[int],
-        *,
-        by_head: bool,
-    ) -> Tensor:
-        """Return the share of its attention that each pixel would give to each token.
-
-        Parameters
-        ----------
-        module
-            The cross-attention.
-        call
-            Its call, in which the prompt's keys are.
-        rows
-            The rows of the batch that are drawn from the prompts.
-        positions
-            The tokens that are wanted.
-        by_head
-            Whether the heads are kept apart.
-
-        Returns
-        -------
-        Tensor
-            *Shape:* (row, pixel, position), or (row, head, pixel, position)
-        """
-        if call.mask is not None:
-            raise TraceError(
-                "Expected attention without a mask on the text, to map text that is not in the prompt "
-                "(also=), but this pipeline masks it: pass no mask, or trace without also=."
-            )
-        query = call.query[rows]
-        text = self.embedded
-        if module.norm_cross:
-            text = module.norm_encoder_hidden_states(text)
-        key = module.to_k(text).unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
-        if module.norm_k is not None:
-            key = module.norm_k(key)
-        key = key.expand(query.shape[0], -1, -1, -1)
-        own = AttentionCall(query, key, scale=call.scale)
-        return text_probabilities(own, tokens=positions, by_head=by_head)
+    if call.mask is not None:
+        raise TraceError(
+            "Expected attention without a mask on the text, to map text that is not in the prompt "
+            "(also=), but this pipeline masks it: pass no mask, or trace without also=."
+        )
+    query = call.query[rows]
+    embedded = text.embedded
+    if module.norm_cross:
+        embedded = module.norm_encoder_hidden_states(embedded)
+    key = module.to_k(embedded).unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
+    if module.norm_k is not None:
+        key = module.norm_k(key)
+    key = key.expand(query.shape[0], -1, -1, -1)
+    own = AttentionCall(query, key, scale=call.scale)
+    return text_probabilities(own, tokens=text.positions, by_head=by_head)
 
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
@@ -113,8 +76,8 @@ def refuse_family(family: Family, denoiser: nn.Module) -> None:
     )
 
 
-def encode_alone(pipe: Any, arguments: Mapping[str, Any], text: str) -> Any:
-    """Encode a text as a pipeline encoded its prompt, without guidance.
+def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) -> Any:
+    """Encode texts as a pipeline encoded its prompts, without guidance.
 
     Parameters
     ----------
@@ -122,13 +85,18 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], text: str) -> Any:
         The pipeline.
     arguments
         Those of its own call of `encode_prompt`.
-    text
-        The text.
+    texts
+        The texts.
     """
     own = {
         name: None if name.startswith(("prompt", "negative", "pooled")) else value
         for name, value in arguments.items()
     }
-    own |= {"prompt": [text], "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    plain = {
+        "prompt": list(texts),
+        "num_images_per_prompt": 1,
+        "do_classifier_free_guidance": False,
+    }
+    own |= {name: value for name, value in plain.items() if name in own}
     # The class's method: that of the instance is being listened to.
     return type(pipe).encode_prompt(pipe, **own)

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.accumulate import Grid
-from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.drawings import Drawing, EncodedText
 from daam_syntax.attention.families import Split
 from daam_syntax.attention.following import Follower
 from daam_syntax.attention.memory import Layer
-from daam_syntax.attention.open_vocabulary import refuse_family
+from daam_syntax.attention.open_vocabulary import foreign_probabilities, refuse_family
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.refinement import self_attention_call, self_attentions
 from daam_syntax.attention.request import Request
@@ -66,40 +66,82 @@ class Recorder(Follower):
                 f"Expected layers= to select a text attention, but it fits none of: {there}."
             )
         self._request.check_steps(drawing)
+        if drawing.negative is not None and not drawing.negative.sums.grids:
+            raise TraceError(
+                "Expected rows that are drawn from the negative prompt, but all have the text of the prompt: "
+                "where both are the same, or nothing is guided, trace without negative=True."
+            )
         self.finished.append(drawing)
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Note what is drawn; its step is counted at the first attention that runs in it."""
         super().denoiser_called(inputs)
+        if self._request.negative:
+            self._check_negative(self._drawing())
         self._step_is_counted = False
+
+    def _check_negative(self, drawing: Drawing) -> None:
+        """Refuse a drawing without rows of a negative prompt as soon as that is known."""
+        rows, ordered = self._rows, self.family.guidance != "by-text"
+        if drawing.negative is None or (ordered and rows.prompts and rows.negative is None):
+            raise TraceError(
+                "Expected a drawing under guidance with a negative prompt, to trace its words (negative=True), "
+                f"but {type(self._pipe).__name__} draws "
+                f"{'without guidance' if drawing.negative else 'without a negative prompt in words'}: pass "
+                "negative_prompt=... and a guidance scale of more than 1 (true_cfg_scale=... with Flux and "
+                "Qwen-Image), or trace without negative=True. A scale that is an input of the model has no "
+                "such half."
+            )
+        if rows.prompts is None and rows.negative is not None and not drawing.steps:
+            raise TraceError(
+                "Expected the denoiser to be called with the prompts first, but it was called with the negative "
+                "ones: their steps cannot be counted. Trace without negative=True."
+            )
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Add what an attention attended to."""
-        rows = self._rows.prompts
-        if rows is None:
-            return
-        drawing = self._drawing()
+        drawing, rows = self._drawing(), self._rows
         if path in self._beside:
-            self._self_attention_ran(drawing, path, module, calls, rows)
+            if rows.prompts is not None:
+                self._self_attention_ran(drawing, path, module, calls, rows.prompts)
             return
-        call, split = self._text_call(path, module, calls)
+        if rows.prompts is not None:
+            call, grid = self._record(drawing, drawing, rows.prompts, path, module, calls)
+            if self._records(path, grid):
+                for text in drawing.also:
+                    shares = foreign_probabilities(
+                        text, module, call, rows.prompts, by_head="head" in self._request.keep
+                    )
+                    text.sums.add(path, grid, shares, len(drawing.steps) - 1)
+        if rows.negative is not None and drawing.negative is not None:
+            self._record(drawing, drawing.negative, rows.negative, path, module, calls)
+
+    def _record(
+        self,
+        drawing: Drawing,
+        text: EncodedText,
+        rows: slice,
+        path: str,
+        module: nn.Module,
+        calls: Sequence[AttentionCall],
+    ) -> tuple[AttentionCall, Grid]:
+        """Add what these rows attended to of the text that they are drawn from."""
+        call, split = self._text_call(path, module, calls, text)
         pixels = (split if isinstance(split, Split) else split[0]).pixels
-        grid = self._grid(path, pixels.stop - pixels.start)
-        self._grids[path] = grid
-        self._begin_step(drawing)
-        if not self._request.records_layer(path, grid):
-            return
-        self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
-        if self._records_step:
-            by_head, step = "head" in self._request.keep, len(drawing.steps) - 1
-            probabilities = prompt_probabilities(
-                call, split, rows, drawing.positions, by_head=by_head
+        grid = self._grids[path] = self._grid(path, pixels.stop - pixels.start)
+        if text is drawing:
+            self._begin_step(drawing)
+        if self._request.records_layer(path, grid):
+            self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
+        if self._records(path, grid):
+            shares = prompt_probabilities(
+                call, split, rows, text.positions, by_head="head" in self._request.keep
             )
-            drawing.sums.add(path, grid, probabilities, step)
-            for each in drawing.also:
-                tokens = each.drawing(drawing).positions
-                probabilities = each.probabilities(module, call, rows, tokens, by_head=by_head)
-                each.sums.add(path, grid, probabilities, step)
+            text.sums.add(path, grid, shares, len(drawing.steps) - 1)
+        return call, grid
+
+    def _records(self, path: str, grid: Grid) -> bool:
+        return self._records_step and self._request.records_layer(path, grid)
 
     def _self_attention_ran(
         self,
@@ -115,7 +157,7 @@ class Recorder(Follower):
         drawing.heard.add(path)
         grid = self._grid(path, call.query.shape[-2])
         self._begin_step(drawing)
-        if self._records_step and self._request.records_layer(self._beside[path], grid):
+        if self._records(self._beside[path], grid):
             drawing.self_attention.add(path, grid, call, rows)
 
     def _begin_step(self, drawing: Drawing) -> None:
@@ -133,8 +175,8 @@ class Recorder(Follower):
         super().denoiser_returned()
         self._check_heard(self._beside, "self-attentions")
         drawing = self._drawing()
-        for sums in (drawing.sums, *(each.sums for each in drawing.also)):
-            sums.join_layers()
+        for text in drawing.texts:
+            text.sums.join_layers()
         self._request.check_memory(drawing, sum(each.nbytes for each in self.finished))
 
 

@@ -53,7 +53,7 @@ class Request:
 
     Parameters
     ----------
-    keep, layers, steps, max_bytes, also, refine, padding
+    keep, layers, steps, max_bytes, also, refine, padding, negative, prompts
         As for `trace`.
 
     Raises
@@ -74,12 +74,15 @@ class Request:
         also: Iterable[str] | str = (),
         refine: bool = False,
         padding: bool = False,
+        negative: bool = False,
+        prompts: Iterable[str] | str = (),
     ) -> None:
         self.keep = check_axes(keep)
         self.refine = refine
         self.padding = padding
-        texts = [also] if isinstance(also, str) else also
-        self.also = tuple(dict.fromkeys(check_prompt(text) for text in texts))
+        self.negative = negative
+        self.prompts = _texts(prompts)
+        self.also = tuple(dict.fromkeys(_texts(also)))
         self._steps = steps
         self._max_bytes = max_bytes
         self._limit = math.inf
@@ -176,3 +179,7 @@ class Request:
                 "trace.describe_drawing(seeds=..., timesteps=...), or choose steps by number."
             )
         return None
+
+
+def _texts(given: Iterable[str] | str) -> tuple[str, ...]:
+    return tuple(check_prompt(text) for text in ([given] if isinstance(given, str) else given))

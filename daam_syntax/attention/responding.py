@@ -136,7 +136,7 @@ class Responder(Follower):
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Check that text attentions made a call with the text."""
         if path in self.attentions and self._rows.prompts is not None:
-            self._text_call(path, module, calls)
+            self._text_call(path, module, calls, self._drawing())
 
     def finished_drawing(self, drawing: Drawing) -> None:
         """Tell that a drawing has come to its end."""
@@ -151,7 +151,7 @@ class Responder(Follower):
         grid: tuple[int, int] | None = None
         splits: tuple[Split, ...] = ()
         if path in self.attentions:
-            split = self._split(call)
+            split = self._split(call, drawing)
             if split is None:
                 return output  # to the image of an IP-Adapter; or it is refused afterwards
             splits = tuple(split[rows] if isinstance(split, list) else [split] * drawing.n_images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 
@@ -23,13 +23,19 @@ class Rows:
         How many there are; 0 in a call that is left out.
     prompts
         Those drawn from the prompts, one per image; None if there are none.
+    negative
+        Those drawn from the negative prompts, one per image; None if there are none.
     is_guided
         Whether the call, or another one of the same step, has unconditional rows.
     """
 
     n: int
     prompts: slice | None
+    negative: slice | None
     is_guided: bool
+
+
+NO_ROWS: Final = Rows(0, None, None, is_guided=False)
 
 
 def rows_of(family: Family, drawing: Drawing, inputs: Mapping[str, Any]) -> Rows:
@@ -50,7 +56,7 @@ def rows_of(family: Family, drawing: Drawing, inputs: Mapping[str, Any]) -> Rows
         If they cannot be told.
     """
     if family.is_extra_call(inputs):
-        return Rows(0, None, is_guided=False)
+        return NO_ROWS
     text = inputs.get(family.text)
     if text is None:
         raise TraceError(
@@ -64,7 +70,7 @@ def rows_of(family: Family, drawing: Drawing, inputs: Mapping[str, Any]) -> Rows
     is_guided = len(text) > drawing.n_images
     if rows is None or (is_guided and drawing.asked_guidance is False):
         refuse_rows(family, drawing, len(text))
-    return Rows(len(text), rows, is_guided)
+    return Rows(len(text), rows, _other_half(rows, len(text)), is_guided)
 
 
 def _by_text(family: Family, drawing: Drawing, text: Any) -> Rows:
@@ -81,7 +87,15 @@ def _by_text(family: Family, drawing: Drawing, text: Any) -> Rows:
             "not change the embeddings while the pipeline draws, and in a loop of your own "
             "encode the prompts before the negative ones."
         )
-    return Rows(n_rows, found, is_guided=n_rows > n or found is None)
+    negative = slice(0, n) if found is None else _other_half(found, n_rows)
+    return Rows(n_rows, found, negative, is_guided=n_rows > n or found is None)
+
+
+def _other_half(rows: slice, n_rows: int) -> slice | None:
+    n = rows.stop - rows.start
+    if n_rows == n:
+        return None
+    return slice(0, n) if rows.start else slice(n, n_rows)
 
 
 def refuse_rows(family: Family, drawing: Drawing, n_rows: int) -> NoReturn:

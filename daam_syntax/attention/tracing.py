@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from daam_syntax.attention.drawings import Drawing
+from daam_syntax.attention.drawings import Drawing, EncodedText
 from daam_syntax.attention.following import AtWork
 from daam_syntax.attention.recording import Recorder
 from daam_syntax.attention.refinement import refine as refined_by
@@ -32,6 +32,8 @@ def trace(
     also: Iterable[str] | str = (),
     refine: bool = False,
     padding: bool = False,
+    negative: bool = False,
+    prompts: Iterable[str] | str = (),
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline draws.
 
@@ -77,6 +79,13 @@ def trace(
     padding
         Whether to record the tokens that fill a prompt up to the encoder's length, too, one by one (see
         `HeatMaps.special`). A drawing takes the memory of a prompt that leaves no padding.
+    negative
+        Whether to record the negative prompts, too: what the unconditional half of guidance attends to, for
+        ``heat_maps(negative=True)``. Takes as much as the prompts.
+    prompts
+        The text of the prompts, where the pipeline is given ``prompt_embeds`` instead: one for each of
+        their rows, the same in every call. The embeddings must be as long as what the pipeline makes of the text
+        itself, which it does once more, so it needs its text encoders.
 
     Returns
     -------
@@ -111,6 +120,8 @@ def trace(
         also=also,
         refine=refine,
         padding=padding,
+        negative=negative,
+        prompts=prompts,
     )
 
 
@@ -138,6 +149,8 @@ class Trace(AtWork):
         also: Iterable[str] | str = (),
         refine: bool = False,
         padding: bool = False,
+        negative: bool = False,
+        prompts: Iterable[str] | str = (),
     ) -> None:
         self._parser = parser
         self._pipeline = type(pipe).__name__
@@ -149,6 +162,8 @@ class Trace(AtWork):
             also=also,
             refine=refine,
             padding=padding,
+            negative=negative,
+            prompts=prompts,
         )
         self._recorder = Recorder(pipe, self._request)
         super().__init__(self._recorder)
@@ -198,6 +213,7 @@ class Trace(AtWork):
         sentences: Sentences = (),
         of: str | None = None,
         refined: bool = False,
+        negative: bool = False,
     ) -> list[HeatMaps]:
         """Return the heat maps of all images that were drawn, in the pipeline's order.
 
@@ -220,24 +236,23 @@ class Trace(AtWork):
             the layers of the finest grid is carried once along their self-attention, and each subword's
             minimum is subtracted (after Wang et al. 2023; Nguyen et al. 2023). Axes that were kept are
             averaged. Values are then no probabilities, but a share above the map's least one.
+        negative
+            Whether the maps are those of the negative prompts' words, in the half of guidance that is drawn
+            from them, which `trace` must have been told (``negative=True``).
 
         Returns
         -------
         list of HeatMaps
-            One per image. If `refined`, ``provenance["refined"]`` says how. With `of`,
-            ``provenance["drawn_from"]`` is the image's prompt.
+            One per image. If `refined`, ``provenance["refined"]`` says how. With `of` or `negative`,
+            ``provenance["drawn_from"]`` is the image's prompt; with `negative`, ``provenance["half"]`` says so.
 
         Raises
         ------
         TraceError
-            If nothing was drawn, a given sentence is not the text of any prompt, `of` was not traced, or
-            no self-attention was.
+            If nothing was drawn, a given sentence is not the text of any prompt, or `of`, the negative prompts
+            or self-attention were not traced.
         """
-        if refined and not self._request.refine:
-            raise TraceError(
-                "Expected a trace that recorded self-attention, to refine its maps, but this one did "
-                "not: trace with refine=True."
-            )
+        self._check_asked(of, refined, negative)
         drawings = self._recorder.finished
         if not drawings:
             interrupted = (
@@ -251,27 +266,44 @@ class Trace(AtWork):
                 f"trace{interrupted}: call the pipeline inside the `with` block, in the thread "
                 "that entered it."
             )
-        if of is None:
-            read = self._sentences(drawings, parser, sentences)
-            return [
-                maps
-                for call, drawing in enumerate(drawings)
-                for maps in _heat_maps(drawing, call, read, refined)
-            ]
-        if of not in self._request.also:
+        if of is None and not negative:
+            shown = drawings
+        else:
+            shown = [drawing.showing(_text(drawing, of)) for drawing in drawings]
+        read = self._sentences(shown, parser, sentences)
+        result = []
+        for call, (drawing, other) in enumerate(zip(drawings, shown, strict=True)):
+            for maps in _heat_maps(other, call, read, refined):
+                known: dict[str, Any] = {}
+                if other is not drawing:
+                    known["drawn_from"] = drawing.prompts[maps.provenance["prompt_index"]]
+                if negative:
+                    known["half"] = "unconditional: rows of the negative prompt"
+                result.append(maps.with_provenance(**known) if known else maps)
+        return result
+
+    def _check_asked(self, of: str | None, refined: bool, negative: bool) -> None:
+        """Refuse maps of what was not traced."""
+        if refined and not self._request.refine:
+            raise TraceError(
+                "Expected a trace that recorded self-attention, to refine its maps, but this one did "
+                "not: trace with refine=True."
+            )
+        if negative and not self._request.negative:
+            raise TraceError(
+                "Expected a trace that recorded the negative prompts, but this one did not: trace "
+                "with negative=True."
+            )
+        if negative and (refined or of is not None):
+            raise TraceError(
+                "Expected negative=True alone, but got it with refined=True or of=...: self-attention and other "
+                "texts are recorded of the half that is drawn from the prompts only."
+            )
+        if of is not None and of not in self._request.also:
             raise TraceError(
                 f"Expected one of the texts traced besides the prompts, {list(self._request.also)}, but "
                 f"got {of!r}: trace with also=[{of!r}]."
             )
-        shown = [
-            next(e for e in drawing.also if e.text == of).drawing(drawing) for drawing in drawings
-        ]
-        read = self._sentences(shown, parser, sentences)
-        return [
-            maps.with_provenance(drawn_from=drawing.prompts[maps.provenance["prompt_index"]])
-            for call, (drawing, also) in enumerate(zip(drawings, shown, strict=True))
-            for maps in _heat_maps(also, call, read, refined)
-        ]
 
     def _sentences(
         self, drawings: list[Drawing], parser: Any, given: Sentences
@@ -302,6 +334,14 @@ class Trace(AtWork):
             f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
             f"{len(drawings)} drawings with {images} images{unfinished}>"
         )
+
+
+def _text(drawing: Drawing, of: str | None) -> EncodedText:
+    """Return one of the texts that were traced besides the prompts; the negative prompts if None."""
+    if of is not None:
+        return next(text for text in drawing.also if text.prompts == (of,))
+    assert drawing.negative is not None, "a finished drawing has what was asked for"
+    return drawing.negative
 
 
 def _heat_maps(
