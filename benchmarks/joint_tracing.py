@@ -1,32 +1,44 @@
-"""What tracing joint attention costs on a CPU: ``python benchmarks/joint_tracing.py [--size 512]``.
+"""What tracing joint attention costs on a CPU: ``python benchmarks/joint_tracing.py [--maps CHECKOUT]``.
 
-Draws one step with a Stable Diffusion 3 transformer of few but full-sized blocks (random weights; 512 x 512: 1,024
-pixels and 333 text tokens, guidance), untraced and traced in turn, in one run, so that the ratios hold while the
-machine's speed drifts; and traced without the kernel's log-sum-exp, to show what that saves. Prints the ratios of
-processor time: median and range of the rounds.
+Untraced and traced, and beside them with the processors of attention-map-diffusers (see `peers.py`), where they run;
+random weights, since cost does not depend on them:
+
+- ``blocks``: a double-stream and a single-stream block of Flux (24 heads of 128) for 1024 x 1024: 4,096 pixels and
+  512 text tokens (``--pixels 1024``: for 512 x 512);
+- ``model``: a small Stable Diffusion 3 (``--blocks`` blocks of 12 heads of 64) draws one image of 512 x 512 with
+  guidance through its pipeline, maps included; also without the log-sum-exp that the attention's own kernel offers, to
+  show what that saves.
+
+Writes the parts that were asked for into ``benchmarks/results/joint_tracing.json``: ratios of processor time (median
+over the rounds and its 95 % bootstrap interval), and the extra peak of resident memory, each measured in a process of
+its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from blocks import Block, flux_block, inside, traced
+from peers import MAPS, Ways, maps_of_modules
+from side_by_side import extra_peak, machine, measured_extra_peak, ratios
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+RESULTS = Path(__file__).parent / "results" / "joint_tracing.json"
 PROMPT = "the red cat and the blue owl"
+WITHOUT = "traced without the kernel's log-sum-exp"
 
 
-def build(blocks: int) -> Any:
-    """Build an SD3 pipeline whose blocks have the real one's width; text encoders are small."""
+def build(n_blocks: int) -> Any:
+    """Build an SD3 pipeline with few blocks of half the real width; text encoders are small."""
     from diffusers import SD3Transformer2DModel
     from family_pipelines import make
 
@@ -37,61 +49,135 @@ def build(blocks: int) -> Any:
         patch_size=2,
         in_channels=4,
         out_channels=4,
-        num_layers=blocks,
+        num_layers=n_blocks,
         attention_head_dim=64,
-        num_attention_heads=24,
+        num_attention_heads=12,
         joint_attention_dim=32,
-        caption_projection_dim=1536,
+        caption_projection_dim=768,
         pooled_projection_dim=32,
         pos_embed_max_size=96,
     ).eval()
     return pipe
 
 
-def seconds(pipe: Any, size: int, around: AbstractContextManager[Any]) -> float:
-    """Return the processor time of drawing one step."""
-    start = time.process_time()
-    with around, torch.no_grad():
-        pipe(
-            PROMPT,
-            height=size,
-            width=size,
-            num_inference_steps=1,
-            output_type="latent",
-            max_sequence_length=256,
+def drawing_ways(given: argparse.Namespace) -> Ways:
+    """Return the ways to draw, by name."""
+    from daam_syntax import trace
+
+    pipe = build(given.blocks)
+
+    def draw(tracer: Any) -> Any:
+        with tracer as recording, torch.no_grad():
+            pipe(
+                PROMPT,
+                height=512,
+                width=512,
+                num_inference_steps=given.steps,
+                output_type="latent",
+                max_sequence_length=256,
+            )
+        return recording
+
+    def draw_dearly() -> None:
+        with mock.patch("daam_syntax.attention.kernels._is_joint_on_cpu", _never):
+            draw(trace(pipe)).heat_maps()
+
+    ways: Ways = {
+        "untraced": lambda: draw(nullcontext()),
+        "traced": lambda: draw(trace(pipe)).heat_maps(),
+        WITHOUT: draw_dearly,
+    }
+    if given.maps:
+        ways[MAPS] = lambda: draw(
+            maps_of_modules(pipe.transformer, "attn", given.maps, "joint_attn_call2_0")
         )
-    return time.process_time() - start
+    return ways
+
+
+def _never(given: Any) -> bool:
+    """Stand for a condition; a mock would keep the tensors that it is called with."""
+    return False
+
+
+def block_ways(block: Block, maps: Path | None) -> Ways:
+    """Return the ways to run a block, by name."""
+    ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
+    if maps is not None:
+        ways[MAPS] = inside(
+            block,
+            partial(maps_of_modules, block.module, block.attention, maps, "flux_attn_call2_0"),
+        )
+    return ways
+
+
+def peaks(way_names: list[str], given: argparse.Namespace, kind: str) -> dict[str, float]:
+    """Measure the extra peak of each way."""
+    arguments = ["--threads", str(given.threads), "--pixels", str(given.pixels)]
+    arguments += ["--blocks", str(given.blocks), "--steps", str(given.steps)]
+    arguments += ["--maps", str(given.maps)] if given.maps else []
+    return {way: extra_peak(__file__, [*arguments, "--peak-of", kind, way]) for way in way_names}
+
+
+def flux_kinds(given: argparse.Namespace) -> dict[str, tuple[bool, Path | None]]:
+    """Return Flux's kinds of block: whether single-stream, and the checkout that can record them."""
+    # Theirs leaves single-stream blocks out.
+    return {"double-stream": (False, given.maps), "single-stream": (True, None)}
+
+
+def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
+    """Run the blocks in all ways in turn."""
+    results: dict[str, Any] = machine(given.threads)
+    for kind, (single, maps) in flux_kinds(given).items():
+        ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
+        measured = ratios(ways, given.rounds)
+        measured["extra peak memory, MB"] = peaks(list(ways)[1:], given, kind)
+        results[f"Flux, {given.pixels} pixels and 512 text tokens, {kind} block"] = measured
+    return results
+
+
+def measure_model(given: argparse.Namespace) -> dict[str, Any]:
+    """Draw in all ways in turn."""
+    ways = drawing_ways(given)
+    return {
+        "shape": f"Stable Diffusion 3 with {given.blocks} blocks of width 768, 512 x 512, 1 image with "
+        "guidance, float32",
+        "steps": given.steps,
+        **machine(given.threads),
+        **ratios(ways, given.rounds),
+        "extra peak memory, MB": peaks(list(ways)[1:], given, "model"),
+    }
+
+
+PARTS = {"blocks": measure_blocks, "model": measure_model}
 
 
 def main() -> None:
     """Measure and print."""
-    from daam_syntax.attention import trace
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--blocks", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    pipe = build(options.blocks)
-    seconds(pipe, options.size, nullcontext())  # the first call is slower
-    dear = mock.patch("daam_syntax.attention.kernels._is_joint_on_cpu", return_value=False)
-    ratios: dict[str, list[float]] = {"traced": [], "traced without the kernel's log-sum-exp": []}
-    for _ in range(options.rounds):
-        untraced = seconds(pipe, options.size, nullcontext())
-        ratios["traced"].append(seconds(pipe, options.size, trace(pipe)) / untraced)
-        with dear:
-            ratios["traced without the kernel's log-sum-exp"].append(
-                seconds(pipe, options.size, trace(pipe)) / untraced
-            )
-    found = {
-        name: {
-            "median": round(statistics.median(each), 3),
-            "range": [round(min(each), 3), round(max(each), 3)],
-        }
-        for name, each in ratios.items()
-    }
-    print(json.dumps({**vars(options), "ratios": found}, indent=2))
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--pixels", type=int, default=4096)
+    options.add_argument("--blocks", type=int, default=4)
+    options.add_argument("--steps", type=int, default=1)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--maps", type=Path, help="checkout of attention-map-diffusers")
+    options.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.peak_of:
+        kind, way = given.peak_of
+        if kind == "model":
+            ways = drawing_ways(given)
+        else:
+            single, maps = flux_kinds(given)[kind]
+            ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
+        print(measured_extra_peak(ways[way], ways["untraced"]))
+        return
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for part in given.parts:
+        results[part] = PARTS[part](given)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        print(json.dumps({part: results[part]}, indent=2), flush=True)
 
 
 if __name__ == "__main__":

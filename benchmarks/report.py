@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent
+PAGE = ROOT.parent / "docs" / "benchmarks.md"
 
 
 def interval(value: dict[str, Any], scale: float = 1.0) -> str:
@@ -14,9 +15,14 @@ def interval(value: dict[str, Any], scale: float = 1.0) -> str:
     return f"{scale * value['mean']:.2f} [{scale * value['low']:.2f}, {scale * value['high']:.2f}]"
 
 
+def load(name: str) -> Any:
+    """Read a benchmark's results."""
+    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def attribution() -> str:
     """Tabulate how well maps lie on things."""
-    results = json.loads((ROOT / "results" / "attribution.json").read_text(encoding="utf-8"))
+    results = load("attribution")
     columns = (
         "exact masks, nouns",
         "exact masks, colour words",
@@ -50,35 +56,113 @@ def attribution() -> str:
     )
 
 
-def tracing() -> str:
-    """Tabulate what tracing costs."""
-    results = json.loads((ROOT / "results" / "tracing.json").read_text(encoding="utf-8"))
+def refined() -> str:
+    """Tabulate what refined maps gain."""
+    results = load("refined")
+    kinds = {"plain": "all grids", "finest grid": "finest grid", "refined": "finest grid, refined"}
+    chosen = results["each as chosen on other scenes"]
+    same = results["at the same rule"]
     lines = [
-        f"{results['shape']}; {results['steps']} steps, {results['threads']} threads; untraced "
-        f"{results['untraced seconds (median)']:.1f} s.",
-        "",
-        "| | time ratio, median [least, most] | extra peak memory |",
-        "|---|---|---|",
+        "| | " + " | ".join(kinds.values()) + " | refined - plain | refined - finest grid |",
+        "|---|" + "---|" * (len(kinds) + 2),
     ]
-    for way in ("traced", "daam"):
-        if isinstance(ratio := results.get(f"{way} / untraced"), dict):
-            memory = results[f"{way}: extra peak memory, MB"]
-            name = "daam 0.2.0" if way == "daam" else way
-            cell = f"{ratio['median']:.3f} [{ratio['min']:.3f}, {ratio['max']:.3f}]"
-            lines.append(f"| {name} / untraced | {cell} | {memory:.0f} MB |")
-    lines += [
-        "",
-        f"Memory beside {results['untraced: peak memory, MB']:.0f} MB untraced: one measurement each, in a process of its "
-        "own and a run of its own. A negative figure is scatter: no difference of this size can be told from none.",
-    ]
-    if "daam" in results:
-        lines += ["", f"The released `daam` 0.2.0 {results['daam']}."]
+    rows = {"each at its best of other scenes": chosen, **same}
+    for name, row in rows.items():
+        means = [interval(row[kind].get("miou", row[kind])) for kind in kinds]
+        gains = [interval(row[f"refined - {other}"]) for other in ("plain", "finest grid")]
+        lines.append(f"| {name} | " + " | ".join([*means, *gains]) + " |")
+    best = "; ".join(
+        f"{name}: {chosen[kind]['timesteps']}, relative:{chosen[kind]['tau']}"
+        for kind, name in kinds.items()
+    )
+    return "\n".join([*lines, "", f"Best on other scenes: {best}."])
+
+
+def cell(value: dict[str, Any]) -> str:
+    """Format a ratio with its interval."""
+    return f"{value['ratio']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def costs(rows: dict[str, dict[str, Any]]) -> str:
+    """Tabulate time ratios and extra peaks of memory."""
+    named = (
+        way for row in rows.values() for way in (*row["time ratios"], *row.get("could not run", {}))
+    )
+    ways = sorted(dict.fromkeys(named), key=lambda way: not way.startswith("traced"))
+    lines = ["| | untraced | " + " | ".join(ways) + " |", "|---|---|" + "---|" * len(ways)]
+    for name, row in rows.items():
+        given = row["time ratios"]
+        failed = row.get("could not run", {})
+        cells = [
+            cell(given[way]) if way in given else "could not run" if way in failed else ""
+            for way in ways
+        ]
+        lines.append(f"| {name} | {row['untraced, seconds']:.2f} s | " + " | ".join(cells) + " |")
+        if peaks := row.get("extra peak memory, MB"):
+            cells = [f"{peaks[way]:+.0f} MB" if way in peaks else "" for way in ways]
+            lines.append("| - extra peak memory | | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Write the page."""
-    page = f"""# Benchmarks
+def said_of(results: dict[str, Any]) -> str:
+    """Say how a run was made."""
+    return (
+        f"{results['threads']} of {results['processors']} processors, load before it "
+        f"{results['load before (1 minute)']}"
+    )
+
+
+def tracing() -> str:
+    """Tabulate what tracing costs."""
+    cross, joint = load("tracing"), load("joint_tracing")
+    unet, model = cross["unet"], joint["model"]
+    rows = {
+        unet["shape"]: unet | {"extra peak memory, MB": cross["memory"]["extra peak memory, MB"]},
+        **{name: row for name, row in cross["blocks"].items() if name.startswith("SDXL")},
+        **{name: row for name, row in joint["blocks"].items() if name.startswith("Flux")},
+        model["shape"]: model,
+    }
+    share = unet["share of the traced time that is spent on attention"]
+    parts = {"UNet": unet, "SDXL": cross["blocks"], "Flux": joint["blocks"], "SD3": model}
+    return "\n".join(
+        [
+            costs(rows),
+            "",
+            f"The first row's trace spends {100 * share:.1f} % of its time on attention, which hardly scatters; what a "
+            "ratio differs from that is noise.",
+            "",
+            "Runs: " + "; ".join(f"{name}: {said_of(part)}" for name, part in parts.items()) + ".",
+        ]
+    )
+
+
+def batches() -> str:
+    """Tabulate what batches gain."""
+    parts = []
+    for run in load("batches"):
+        sizes = list(run["traced"])
+        lines = [
+            f"{run['images']} prompts, {run['steps']} steps, {said_of(run)}:",
+            "",
+            "| | " + " | ".join(sizes) + " |",
+            "|---|" + "---|" * len(sizes),
+        ]
+        for name in ("untraced", "traced"):
+            rows = [run[name][size] for size in sizes]
+            lines.append(
+                f"| {name}, per image | "
+                + " | ".join(f"{row['ms per image']:.0f} ms" for row in rows)
+                + " |"
+            )
+            gains = [cell(row["times faster than one by one"]) for row in rows[1:]]
+            lines.append("| - times faster than one by one | | " + " | ".join(gains) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """Return the page."""
+    return f"""# Benchmarks
 
 Made by `python benchmarks/report.py` from the results in `benchmarks/results/`.
 
@@ -92,11 +176,30 @@ there, on average, than on every other object.
 
 {attribution()}
 
+## Are refined maps better?
+
+`python benchmarks/refined.py`: mIoU of nouns on fresh scenes with exact masks, plain maps beside maps of the finest grid alone and
+beside those carried along self-attention (`trace(refine=True)`); differences are of the same scenes, with 95 % intervals over scenes.
+
+{refined()}
+
 ## What does tracing cost?
 
-`python benchmarks/tracing.py --daam FOLDER`, side by side in one run; random weights, since cost does not depend on them.
+`python benchmarks/tracing.py --daam FOLDER --maps CHECKOUT` and `python benchmarks/joint_tracing.py --maps CHECKOUT`, all ways in turn
+in one run; random weights, since cost does not depend on them. Ratios of processor time to the untraced time: median over the rounds
+[95 % bootstrap interval]. Peaks of resident memory are each measured in a process of its own, in which freed blocks are given back at
+once, against the untraced peak of the same process. Only the rows of the prompt are recomputed, not those of the guidance.
+The others are the released `daam` 0.2.0 and the processors of attention-map-diffusers (`benchmarks/peers.py` says which); these put
+a softmax of their own in the place of the model's attention, so that pictures are not the same to the bit.
 
 {tracing()}
+
+## What do batches gain?
+
+`python benchmarks/batches.py --threads 1 2`, the embedded model with guidance: many small products keep a processor almost as busy
+as few large ones, so that a batch gains what the untraced model gains by it, and little more.
+
+{batches()}
 
 ## How good is the embedded model?
 
@@ -104,7 +207,11 @@ there, on average, than on every other object.
 
 ![Contact sheet](../benchmarks/results/contact_sheet.png)
 """
-    (ROOT.parent / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

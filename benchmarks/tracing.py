@@ -1,33 +1,38 @@
-"""What tracing costs: ``python benchmarks/tracing.py [--daam FOLDER]``.
+"""What tracing cross-attention costs: ``python benchmarks/tracing.py [--daam FOLDER] [--maps CHECKOUT]``.
 
-Draws with a UNet of Stable Diffusion 1.5's shape (random weights, 512 x 512, one image, guidance), untraced, traced,
-and, where the released package can be imported, under ``daam``: in turn, in one run, so that the ratios hold while the
-machine's speed drifts. To compare with the released package, install it beside the project, without what it pins::
+Untraced and traced, and beside them as the packages of `peers.py` record, where they are given; random weights, since
+cost does not depend on them:
 
-    pip install --no-deps --target daam-released daam==0.2.0
-    python benchmarks/tracing.py --daam daam-released
+- ``unet``: a pipeline with a UNet of Stable Diffusion 1.5's shape draws one image of 512 x 512 with guidance, maps
+  included;
+- ``blocks``: the two kinds of transformer block of SDXL's UNet for 1024 x 1024, and the cross-attention of each alone;
+- ``memory``: the extra peak of memory of the first.
 
-Writes ``benchmarks/results/tracing.json``: time ratios (median and range of the rounds), and the extra peak of
-memory. Peaks are of the process's resident memory, each measured in a process of its own.
+Writes the parts that were asked for into ``benchmarks/results/tracing.json``: ratios of processor time (median over the
+rounds and its 95 % bootstrap interval), and the extra peak of resident memory, each measured in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import statistics
-import subprocess
-import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
+from blocks import Block, attention_of, inside, sdxl_block, traced
+from peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_modules
+from side_by_side import extra_peak, machine, measured_extra_peak, ratios
 
 RESULTS = Path(__file__).parent / "results" / "tracing.json"
 PROMPT = "a red cat chasing a small blue owl in the snow"
+SHAPE = "Stable Diffusion 1.5, 512 x 512, 1 image with guidance, float32"
+MAPS_CALL = "attn_call2_0"
 
 
 def build() -> Any:
@@ -40,10 +45,8 @@ def build() -> Any:
     )
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from daam_syntax.language import parse
     from daam_syntax.loading import load_pipeline
 
-    parse(PROMPT)  # so that every way has the parser in memory, and none pays for loading it
     torch.manual_seed(0)
     tokenizer = load_pipeline("emoji").tokenizer
     tokenizer.model_max_length = 77
@@ -67,7 +70,7 @@ def build() -> Any:
         text_encoder=CLIPTextModel(text),
         tokenizer=tokenizer,
         unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -76,109 +79,135 @@ def build() -> Any:
     return pipe
 
 
-def tracer(way: str, pipe: Any) -> AbstractContextManager[Any]:
-    """Return the context in which to draw."""
-    if way == "untraced":
-        return nullcontext()
-    if way == "traced":
-        from daam_syntax import trace
-
-        return trace(pipe)
-    import daam
-
-    return daam.trace(pipe)
-
-
-def draw(way: str, pipe: Any, steps: int) -> float:
-    """Draw once, and return the seconds it took, maps included."""
-    started = time.perf_counter()
-    with tracer(way, pipe) as recording:
+def draw(pipe: Any, steps: int, tracer: AbstractContextManager[Any]) -> Any:
+    """Draw once, and return what was recorded."""
+    with tracer as recording:
         pipe(PROMPT, num_inference_steps=steps, generator=torch.Generator().manual_seed(0))
-        if way == "daam":
+        if hasattr(
+            recording, "compute_global_heat_map"
+        ):  # the one of daam, which wants to be inside
             recording.compute_global_heat_map()
-    if way == "traced":
-        recording.heat_maps()
-    return time.perf_counter() - started
+    return recording
 
 
-def resident_peak() -> float:
-    """Return the largest resident memory of this process so far, MB."""
-    # Not getrusage: what it reports begins with the memory of the process that started this one.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024  # type: ignore[index]
+def drawing_ways(pipe: Any, given: argparse.Namespace) -> Ways:
+    """Return the ways to draw, by name."""
+    from daam_syntax import trace
 
-
-def peak(way: str, given: argparse.Namespace) -> float:
-    """Draw once in a process of its own, and return its peak of resident memory, MB."""
-    command = [sys.executable, __file__, "--only", way, "--steps", str(given.steps)]
-    command += ["--threads", str(given.threads)]
-    if given.daam:
-        command += ["--daam", str(given.daam)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
-
-
-def times(ways: list[str], pipe: Any, given: argparse.Namespace) -> dict[str, Any]:
-    """Draw in all ways in turn, several rounds, and return the ratios to the untraced time."""
-    for way in ways:
-        draw(way, pipe, 1)  # warm up
-    rounds = [{way: draw(way, pipe, given.steps) for way in ways} for _ in range(given.rounds)]
-    results: dict[str, Any] = {
-        "shape": "Stable Diffusion 1.5, 512 x 512, 1 image with guidance, float32",
-        "steps": given.steps,
-        "threads": given.threads,
-        "untraced seconds (median)": statistics.median(r["untraced"] for r in rounds),
+    ways: Ways = {
+        "untraced": lambda: draw(pipe, given.steps, nullcontext()),
+        "traced": lambda: draw(pipe, given.steps, trace(pipe)).heat_maps(),
     }
-    for way in ways[1:]:
-        ratios = [r[way] / r["untraced"] for r in rounds]
-        results[f"{way} / untraced"] = {
-            "median": statistics.median(ratios),
-            "min": min(ratios),
-            "max": max(ratios),
-            "rounds": len(ratios),
-        }
+    if given.daam:
+        import daam
+
+        ways[DAAM] = lambda: draw(pipe, given.steps, daam.trace(pipe))
+    if given.maps:
+        ways[MAPS] = lambda: draw(
+            pipe, given.steps, maps_of_modules(pipe.unet, "attn2", given.maps, MAPS_CALL)
+        )
+    return ways
+
+
+def block_ways(block: Block, given: argparse.Namespace) -> Ways:
+    """Return the ways to run a block, by name."""
+    ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
+    attention = block.module.get_submodule(block.attention)
+    if given.daam:
+        pixels = block.split.pixels.stop
+        ways[DAAM] = inside(block, partial(daam_of_module, attention, pixels))
+    if given.maps:
+        ways[MAPS] = inside(
+            block, partial(maps_of_modules, block.module, block.attention, given.maps, MAPS_CALL)
+        )
+    return ways
+
+
+@contextmanager
+def own_time() -> Iterator[list[float]]:
+    """Yield a list of the processor seconds that each hearing of an attention takes."""
+    from daam_syntax.attention.drawings import Recorder
+
+    taken: list[float] = []
+    hear = Recorder.attention_ran
+
+    def timed(*args: Any) -> None:
+        started = time.process_time()
+        hear(*args)
+        taken.append(time.process_time() - started)
+
+    with mock.patch.object(Recorder, "attention_ran", timed):
+        yield taken
+
+
+def measure_unet(given: argparse.Namespace) -> dict[str, Any]:
+    """Draw in all ways in turn; and time what a trace itself does, which hardly scatters."""
+    pipe = build()
+    ways = drawing_ways(pipe, given)
+    results = {"shape": SHAPE, "steps": given.steps, **machine(given.threads)}
+    results |= ratios(ways, given.rounds)
+    with own_time() as taken:
+        started = time.process_time()
+        ways["traced"]()
+        whole = time.process_time() - started
+    return results | {"share of the traced time that is spent on attention": sum(taken) / whole}
+
+
+def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
+    """Run the blocks, and their cross-attentions alone, in all ways in turn."""
+    results: dict[str, Any] = machine(given.threads)
+    for pixels, heads in ((4096, 10), (1024, 20)):
+        name = f"SDXL, {pixels} pixels, {heads} heads"
+        block = sdxl_block(pixels=pixels, heads=heads)
+        alone = attention_of(block)
+        results[f"{name}: block"] = ratios(block_ways(block, given), given.rounds)
+        results[f"{name}: its cross-attention alone"] = ratios(
+            block_ways(alone, given), 3 * given.rounds
+        )
     return results
+
+
+def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure the extra peak of each way to draw."""
+    ways = ["traced", *([DAAM] if given.daam else []), *([MAPS] if given.maps else [])]
+    arguments = ["--steps", str(given.steps), "--threads", str(given.threads)]
+    for option in ("daam", "maps"):
+        if folder := getattr(given, option):
+            arguments += [f"--{option}", str(folder)]
+    return {
+        "shape": SHAPE,
+        "steps": given.steps,
+        "extra peak memory, MB": {
+            way: extra_peak(__file__, [*arguments, "--peak-of", way]) for way in ways
+        },
+    }
+
+
+PARTS = {"unet": measure_unet, "blocks": measure_blocks, "memory": measure_memory}
 
 
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--steps", type=int, default=2)
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--steps", type=int, default=1)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--threads", type=int, default=1)
     options.add_argument("--daam", type=Path, help="folder that holds the released daam package")
-    options.add_argument(
-        "--memory-only", action="store_true", help="measure memory again, and keep the last times"
-    )
-    options.add_argument("--only", help=argparse.SUPPRESS)
+    options.add_argument("--maps", type=Path, help="checkout of attention-map-diffusers")
+    options.add_argument("--peak-of", help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(given.threads)
-    if given.daam:
-        sys.path.append(str(given.daam))
-    pipe = build()
-    if given.only:
-        draw(given.only, pipe, given.steps)
-        print(resident_peak())
+    add_folder(given.daam)
+    if given.peak_of:
+        ways = drawing_ways(build(), given)
+        print(measured_extra_peak(ways[given.peak_of], ways["untraced"]))
         return
-
-    results = {} if not given.memory_only else json.loads(RESULTS.read_text(encoding="utf-8"))
-    ways, problem = ["untraced", "traced"], None
-    if given.daam:
-        try:
-            draw("daam", pipe, 1)
-            ways.append("daam")
-        except Exception as error:  # the released package is not ours: say what it said
-            problem = f"could not run: {type(error).__name__}: {error}"
-    if not given.memory_only:
-        results |= times(ways, pipe, given)
-    peaks = {way: peak(way, given) for way in ways}
-    results |= {f"{way}: extra peak memory, MB": peaks[way] - peaks["untraced"] for way in ways[1:]}
-    results["untraced: peak memory, MB"] = peaks["untraced"]
-    if problem:
-        results["daam"] = problem
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(results, indent=2))
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for part in given.parts:
+        results[part] = PARTS[part](given)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        print(json.dumps({part: results[part]}, indent=2), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor
 from daam_syntax.errors import TraceError
 
 _LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few launches of kernels, small beside a model
-_LOGITS_AT_ONCE_ON_CPU = 2**17  # 0.5 MB: they stay in the processor's cache
+_LOGITS_AT_ONCE_ON_CPU = 2**18  # 1 MB: they stay in the processor's cache
 _QUERIES_AT_ONCE = 32  # at least, for fast products
 
 

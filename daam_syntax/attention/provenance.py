@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,10 +45,15 @@ def describe_pipeline(pipe: Any, family: Family) -> dict[str, Any]:
         "dtype": str(denoiser.dtype).removeprefix("torch."),
         "versions": {
             "daam_syntax": __version__,
-            **{name: version(name) for name in ("torch", "diffusers", "transformers")},
+            **_library_versions(),
         },
         **({"intervention": INTERVENTIONS[denoiser]} if denoiser in INTERVENTIONS else {}),
     }
+
+
+@cache  # reading them takes milliseconds, and a small model draws often
+def _library_versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "diffusers", "transformers")}
 
 
 def fresh_seed(generator: torch.Generator | None) -> int | None:
