@@ -59,17 +59,28 @@ def attribution() -> str:
 def refined() -> str:
     """Tabulate what refined maps gain."""
     results = load("refined")
-    kinds = {"plain": "all grids", "finest grid": "finest grid", "refined": "finest grid, refined"}
+    kinds = {
+        "plain": "plain",
+        "finest grid": "finest grid",
+        "weighted": "weighted layers and heads",
+        "refined": "finest grid, refined",
+    }
+    compared = (
+        "weighted - plain",
+        "weighted - finest grid",
+        "refined - plain",
+        "refined - finest grid",
+    )
     chosen = results["each as chosen on other scenes"]
     same = results["at the same rule"]
     lines = [
-        "| | " + " | ".join(kinds.values()) + " | refined - plain | refined - finest grid |",
-        "|---|" + "---|" * (len(kinds) + 2),
+        "| | " + " | ".join([*kinds.values(), *compared]) + " |",
+        "|---|" + "---|" * (len(kinds) + len(compared)),
     ]
     rows = {"each at its best of other scenes": chosen, **same}
     for name, row in rows.items():
         means = [interval(row[kind].get("miou", row[kind])) for kind in kinds]
-        gains = [interval(row[f"refined - {other}"]) for other in ("plain", "finest grid")]
+        gains = [interval(row[difference]) for difference in compared]
         lines.append(f"| {name} | " + " | ".join([*means, *gains]) + " |")
     best = "; ".join(
         f"{name}: {chosen[kind]['timesteps']}, relative:{chosen[kind]['tau']}"
@@ -176,10 +187,11 @@ there, on average, than on every other object.
 
 {attribution()}
 
-## Are refined maps better?
+## Are weighted or refined maps better?
 
-`python benchmarks/refined.py`: mIoU of nouns on fresh scenes with exact masks, plain maps beside maps of the finest grid alone and
-beside those carried along self-attention (`trace(refine=True)`); differences are of the same scenes, with 95 % intervals over scenes.
+`python benchmarks/refined.py`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
+layers and heads count as was learned on other scenes (`maps.weighted(MapWeights.load())`); and those carried along
+self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
 
 {refined()}
 

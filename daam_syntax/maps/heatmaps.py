@@ -421,7 +421,8 @@ class HeatMaps:
             )
         values = self.mean[rows]
         if total:
-            return HeatMap(values.sum(axis=0), f"{kind}, {len(rows)} tokens", (), self.image_size)
+            label = f"{kind} ({len(rows)} token{'s' if len(rows) > 1 else ''})"
+            return HeatMap(values.sum(axis=0), label, (), self.image_size)
         return HeatMap(self._mean_of_subwords(values, rows), kind, (), self.image_size)
 
     def lacks(self, kind: Kind) -> str:
