@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.accumulate import LayerSums
-from daam_syntax.attention.drawings import prompt_probabilities
 from daam_syntax.attention.families import Split
-from daam_syntax.attention.probabilities import AttentionCall
+from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.tap import Tap
 
 N_TOKENS = 13  # of a prompt of eleven words, with its start and its end
@@ -63,7 +62,13 @@ class _Recording:
         """Add what was attended to."""
         (call,) = calls
         block = self._block
-        shares = prompt_probabilities(call, block.split, block.rows, list(range(N_TOKENS)))
+        shares = text_probabilities(
+            call,
+            rows=block.rows,
+            queries=block.split.pixels,
+            keys=block.split.text,
+            tokens=list(range(N_TOKENS)),
+        )
         self._sums.add(path, (shares.shape[1], 1), shares)
 
     def denoiser_returned(self) -> None:

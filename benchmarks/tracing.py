@@ -126,7 +126,7 @@ def block_ways(block: Block, given: argparse.Namespace) -> Ways:
 @contextmanager
 def own_time() -> Iterator[list[float]]:
     """Yield a list of the processor seconds that each hearing of an attention takes."""
-    from daam_syntax.attention.drawings import Recorder
+    from daam_syntax.attention.recording import Recorder
 
     taken: list[float] = []
     hear = Recorder.attention_ran
