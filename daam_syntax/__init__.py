@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from daam_syntax.analysis import write_table as write_table
     from daam_syntax.attention import Edit as Edit
     from daam_syntax.attention import intervene as intervene
+    from daam_syntax.attention import overflow as overflow
     from daam_syntax.attention import predict_memory as predict_memory
     from daam_syntax.attention import record_attention as record_attention
     from daam_syntax.attention import reuse_attention as reuse_attention
@@ -60,6 +61,7 @@ _HOMES = {
     "load_pipeline": "loading",
     "mask_iou": "maps",
     "measure_pairs": "analysis",
+    "overflow": "attention",
     "parse": "language",
     "predict_memory": "attention",
     "prompts": "language",

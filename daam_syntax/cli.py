@@ -284,8 +284,7 @@ def plan(
     from daam_syntax.corpus import plan as calculate
     from daam_syntax.corpus.prompts import gather
 
-    n_prompts = len(gather(prompts, format))
-    typer.echo(str(calculate(n_prompts, seeds, pilot, rate=rate, workers=workers)))
+    typer.echo(str(calculate(gather(prompts, format), seeds, pilot, rate=rate, workers=workers)))
 
 
 @app.command()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.data_files import data_path
 from daam_syntax.errors import ModelError
+from daam_syntax.quiet import quietly
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -66,7 +66,7 @@ def load_pipeline(
     options = {"safety_checker": None} if model == EMOJI else {}
     try:
         # The embedded model is there in a moment: bars and advice on its parts would only be noise.
-        with _quietly() if model == EMOJI else nullcontext():
+        with quietly() if model == EMOJI else nullcontext():
             from diffusers import DiffusionPipeline
 
             pipeline = DiffusionPipeline.from_pretrained(
@@ -90,29 +90,39 @@ def load_pipeline(
         ) from error
 
 
+def load_tokenizers(
+    model: str | Path, names: Sequence[str], *, revision: str | None = None
+) -> list[Any]:
+    """Load only tokenizers of a pipeline, not its weights.
+
+    Parameters
+    ----------
+    model, revision
+        See `load_pipeline`.
+    names
+        The pipeline's attributes that hold them.
+
+    Raises
+    ------
+    ModelError
+        If one cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    source = data_path(_EMOJI_FOLDER) if model == EMOJI else model
+    try:
+        with quietly():
+            return [
+                AutoTokenizer.from_pretrained(source, subfolder=name, revision=revision)
+                for name in names
+            ]
+    except Exception as error:
+        raise ModelError(
+            f"Expected the tokenizers {', '.join(names)} of {str(model)!r}, but they could not be loaded: {error}"
+        ) from error
+
+
 def is_emoji(pipe: DiffusionPipeline) -> bool:
     """Whether a pipeline is the embedded one."""
     name = pipe.config.get("_name_or_path") or ""
     return Path(name).resolve() == data_path(_EMOJI_FOLDER).resolve()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the progress bars and warnings of diffusers and transformers from being shown."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # in a notebook, tqdm asks for widgets when it is imported
-        from diffusers.utils import logging as diffusers_logging
-        from transformers.utils import logging as transformers_logging
-
-    before = []
-    for logging in (diffusers_logging, transformers_logging):
-        before.append((logging, logging.get_verbosity(), logging.is_progress_bar_enabled()))
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logging, verbosity, had_bar in before:
-            logging.set_verbosity(verbosity)
-            if had_bar:
-                logging.enable_progress_bar()

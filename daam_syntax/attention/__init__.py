@@ -12,6 +12,7 @@ from daam_syntax.attention.families import (
 from daam_syntax.attention.images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
 from daam_syntax.attention.memory import Layer, predict_memory, predicted_bytes
+from daam_syntax.attention.prompt_length import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.reuse import RecordedAttention, record_attention, reuse_attention
 from daam_syntax.attention.tracing import Trace, trace
 
@@ -23,16 +24,20 @@ __all__ = [
     "Intervention",
     "Layer",
     "LayerSelection",
+    "Overflow",
     "RecordedAttention",
     "TextEncoder",
+    "TextLimit",
     "Trace",
     "family_of",
     "intervene",
+    "overflow",
     "predict_memory",
     "predicted_bytes",
     "record_attention",
     "register_family",
     "reuse_attention",
+    "text_limits",
     "trace",
     "trace_image",
     "trace_images",

@@ -292,20 +292,30 @@ def _truncated_at(
 ) -> int | None:
     """Return the offset of the first token of the prompt after those that were kept."""
     n_read = sum(subword.kind == "text" for subword in subwords)
-    if getattr(tokenizer, "is_fast", False):
-        # verbose=False: a prompt that is too long for the encoder is expected here.
-        whole = tokenizer(
-            reading.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )["offset_mapping"]
-    else:
-        ids = tokenizer(reading.text, add_special_tokens=False, verbose=False)["input_ids"]
-        n = len(ids)
-        alone = Reading(reading.text, tuple(ids), (1,) * n, (False,) * n, None)
-        whole = _decoded_spans(tokenizer, alone)
-    spans = [span for each in whole if (span := to_prompt(tuple(each))) is not None]
+    whole = all_spans(tokenizer, reading.text)
+    spans = [span for each in whole if (span := to_prompt(each)) is not None]
     end = max((subword.end for subword in subwords if subword.kind == "text"), default=0)
     left_out = [span for span in spans if span[0] >= end]
     return left_out[0][0] if len(spans) > n_read and left_out else None
+
+
+def all_spans(tokenizer: Any, text: str) -> list[Span]:
+    """Return the offsets of all tokens of a text, those that an encoder would cut off among them.
+
+    Raises
+    ------
+    TraceError
+        If they cannot be told.
+    """
+    if getattr(tokenizer, "is_fast", False):
+        # verbose=False: a prompt that is too long for the encoder is expected here.
+        found = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        return [(start, end) for start, end in found["offset_mapping"]]
+    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    n = len(ids)
+    return list(_decoded_spans(tokenizer, Reading(text, tuple(ids), (1,) * n, (False,) * n, None)))
 
 
 def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from daam_syntax.corpus.progress import duration
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.tables import TABLES
-from daam_syntax.errors import FileError
+from daam_syntax.errors import FileError, ModelError
+
+if TYPE_CHECKING:
+    from daam_syntax.attention.prompt_length import Overflow
+
+_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class Estimate:
         Disk, by table.
     peak_memory, peak_gpu_memory
         Of each worker, bytes; None where the small run did not measure it. Both do not grow with the corpus.
+    overflow
+        Prompts that the text encoders do not read to the end; None where the prompts, or the tokenizers of the small
+        run's model, were not there.
     """
 
     n_images: int
@@ -35,6 +45,7 @@ class Estimate:
     n_bytes: dict[str, int]
     peak_memory: int | None
     peak_gpu_memory: int | None
+    overflow: tuple[Overflow, ...] | None = None
 
     def __str__(self) -> str:
         lines = [
@@ -46,11 +57,17 @@ class Estimate:
         for name, size in (("memory", self.peak_memory), ("GPU", self.peak_gpu_memory)):
             if size is not None:
                 lines.append(f"{name:<7} {_size(size)} per worker, whatever the number of images")
+        if self.overflow is None:
+            lines.append("prompts not checked: they, or the model's tokenizers, are not there")
+        else:
+            n_long = len({found.prompt for found in self.overflow})
+            lines.append(f"prompts {n_long:,} are longer than the text encoder reads")
+            lines += [f"        {found.prompt[:60]!r}: {found}" for found in self.overflow[:_SHOWN]]
         return "\n".join(lines)
 
 
 def plan(
-    n_prompts: int,
+    prompts: int | Iterable[str],
     seeds: int,
     pilot: Run | str | Path,
     *,
@@ -63,8 +80,8 @@ def plan(
 
     Parameters
     ----------
-    n_prompts, seeds
-        The corpus.
+    prompts, seeds
+        The corpus: its prompts, or how many there are.
     pilot
         A run, or its folder, on the machine that will draw.
     rate
@@ -77,6 +94,8 @@ def plan(
     FileError
         If nothing was drawn in that run.
     """
+    texts = None if isinstance(prompts, int) else list(prompts)
+    n_prompts = prompts if isinstance(prompts, int) else len(texts or ())
     pilot = pilot if isinstance(pilot, Run) else Run(pilot)
     if min(n_prompts, seeds, workers) < 1:
         raise ValueError("Expected at least one prompt, seed and worker.")
@@ -101,7 +120,23 @@ def plan(
         n_images / rate / workers,
         {table: round(size * n_images / drawn) for table, size in sizes.items()},
         **peaks,
+        overflow=None if texts is None else _overflow(texts, pilot),
     )
+
+
+def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None:
+    """Compare the prompts with what the text encoders of a run read; None where its tokenizers are not there."""
+    from daam_syntax.attention.prompt_length import TextLimit, find_overflow
+    from daam_syntax.loading import load_tokenizers
+
+    limits = [TextLimit(**limit) for limit in pilot.sessions[-1].get("text_limits", ())]
+    model = pilot.settings.model
+    try:
+        names = [limit.tokenizer for limit in limits]
+        loaded = load_tokenizers(model["model"], names, revision=model["revision"])
+    except ModelError:
+        return None
+    return find_overflow(prompts, dict(zip(limits, loaded, strict=True))) if limits else None
 
 
 def _size(n_bytes: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daam_syntax.attention.prompt_length import Overflow
 from daam_syntax.corpus import cluster as clusters
 from daam_syntax.corpus.drawing_shards import ShardDrawer
 from daam_syntax.corpus.folder import CorpusFolder
@@ -141,7 +143,10 @@ def run(
         )
         plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, sentences)
-        session = Session(folder, [Problem.of_row(row) for row in chosen.problems])
+        problems = [*map(Problem.of_row, chosen.problems), *prepared.problems()]
+        session = Session(folder, problems, prepared.limits)
+        if progress and prepared.overflow:
+            _say_overflow(prepared.overflow)
         draw: Draw
         if cluster is None:
             draw = partial(_draw_here, folder, ShardDrawer(pipe, settings, plan, sentences))
@@ -151,6 +156,17 @@ def run(
             )
         session.draw(draw, progress, retry_failed=retry_failed)
     return Run(out)
+
+
+def _say_overflow(overflow: Sequence[Overflow]) -> None:
+    """Say on stderr, before anything is drawn, that prompts are too long."""
+    n = len({found.prompt for found in overflow})
+    first = overflow[0]
+    print(
+        f"{n:,} of the prompts are longer than the text encoder reads; the words left over have no map. "
+        f"The first, {first.prompt[:60]!r}, has {first}",
+        file=sys.stderr,
+    )
 
 
 def _source(

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
 
@@ -22,6 +22,9 @@ from daam_syntax.corpus.progress import show_progress
 from daam_syntax.corpus.tables import from_problems
 from daam_syntax.errors import FileError
 from daam_syntax.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from daam_syntax.attention.prompt_length import TextLimit
 
 _FULL_DISK: Final = 2
 """So many shards in a row that found no room end the session: what is drawn would be lost."""
@@ -49,11 +52,18 @@ class Session:
     ----------
     folder
         The folder of the run, locked and started.
-    unreadable
+    of_prompts
         Problems of the prompts.
+    limits
+        How much of a prompt the text encoders read.
     """
 
-    def __init__(self, folder: CorpusFolder, unreadable: Sequence[Problem]) -> None:
+    def __init__(
+        self,
+        folder: CorpusFolder,
+        of_prompts: Sequence[Problem],
+        limits: Sequence[TextLimit] = (),
+    ) -> None:
         self._folder = folder
         manifest = folder.manifest()
         self._plan = folder.plan
@@ -62,6 +72,7 @@ class Session:
         self._notes: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"daam_syntax": __version__, **{n: version(n) for n in _LIBRARIES}},
+            "text_limits": [asdict(limit) for limit in limits],
             "images": 0,
             "seconds": 0.0,
         }
@@ -69,7 +80,7 @@ class Session:
             {**manifest, "status": "running", "sessions": [*manifest["sessions"], self._notes]}
         )
         # The same file each time: the prompts are the same.
-        _write_problems(folder.path / "problems" / "prompts.parquet", unreadable)
+        _write_problems(folder.path / "problems" / "prompts.parquet", of_prompts)
 
     def draw(self, draw: Draw, progress: bool, *, retry_failed: bool = False) -> None:
         """Find the missing shards, have them drawn, and keep each as soon as it is there.
