@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peers import Ways
+from peers import Ways, warmed_up
 from side_by_side import machine, ratio, seconds
 
 from daam_syntax import load_pipeline, trace
@@ -55,6 +55,7 @@ def measure(pipe: Any, given: argparse.Namespace, threads: int) -> dict[str, Any
     }
     results = {"images": N_IMAGES, "steps": given.steps, **machine(threads)}
     clock = time.process_time if threads == 1 else time.perf_counter
+    warmed_up(ways)
     taken = seconds(ways, given.rounds, clock)
     for name in ("untraced", "traced"):
         single = taken[f"{name}, 1 at once"]

@@ -7,7 +7,8 @@ random weights, since cost does not depend on them:
   512 text tokens (``--pixels 1024``: for 512 x 512);
 - ``model``: a small Stable Diffusion 3 (``--blocks`` blocks of 12 heads of 64) draws one image of 512 x 512 with
   guidance through its pipeline, maps included; also without the log-sum-exp that the attention's own kernel offers, to
-  show what that saves.
+  show what that saves;
+- ``memory``: the extra peaks of memory of both.
 
 Writes the parts that were asked for into ``benchmarks/results/joint_tracing.json``: ratios of processor time (median
 over the rounds and its 95 % bootstrap interval), and the extra peak of resident memory, each measured in a process of
@@ -110,12 +111,17 @@ def block_ways(block: Block, maps: Path | None) -> Ways:
     return ways
 
 
-def peaks(way_names: list[str], given: argparse.Namespace, kind: str) -> dict[str, float]:
-    """Measure the extra peak of each way."""
-    arguments = ["--threads", str(given.threads), "--pixels", str(given.pixels)]
-    arguments += ["--blocks", str(given.blocks), "--steps", str(given.steps)]
-    arguments += ["--maps", str(given.maps)] if given.maps else []
-    return {way: extra_peak(__file__, [*arguments, "--peak-of", kind, way]) for way in way_names}
+def shape_of_block(given: argparse.Namespace, kind: str) -> str:
+    """Name a block."""
+    return f"Flux, {given.pixels} pixels and 512 text tokens, {kind} block"
+
+
+def shape_of_model(given: argparse.Namespace) -> str:
+    """Name the model and what it draws."""
+    return (
+        f"Stable Diffusion 3 with {given.blocks} blocks of width 768, 512 x 512, 1 image with guidance, "
+        "float32"
+    )
 
 
 def flux_kinds(given: argparse.Namespace) -> dict[str, tuple[bool, Path | None]]:
@@ -129,26 +135,38 @@ def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
     results: dict[str, Any] = machine(given.threads)
     for kind, (single, maps) in flux_kinds(given).items():
         ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
-        measured = ratios(ways, given.rounds)
-        measured["extra peak memory, MB"] = peaks(list(ways)[1:], given, kind)
-        results[f"Flux, {given.pixels} pixels and 512 text tokens, {kind} block"] = measured
+        results[shape_of_block(given, kind)] = ratios(ways, given.rounds)
     return results
 
 
 def measure_model(given: argparse.Namespace) -> dict[str, Any]:
     """Draw in all ways in turn."""
-    ways = drawing_ways(given)
     return {
-        "shape": f"Stable Diffusion 3 with {given.blocks} blocks of width 768, 512 x 512, 1 image with "
-        "guidance, float32",
+        "shape": shape_of_model(given),
         "steps": given.steps,
         **machine(given.threads),
-        **ratios(ways, given.rounds),
-        "extra peak memory, MB": peaks(list(ways)[1:], given, "model"),
+        **ratios(drawing_ways(given), given.rounds),
     }
 
 
-PARTS = {"blocks": measure_blocks, "model": measure_model}
+def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure the extra peaks of all ways."""
+    arguments = ["--threads", str(given.threads), "--pixels", str(given.pixels)]
+    arguments += ["--blocks", str(given.blocks), "--steps", str(given.steps)]
+    arguments += ["--maps", str(given.maps)] if given.maps else []
+
+    def peaks(kind: str, ways: list[str]) -> dict[str, float]:
+        return {way: extra_peak(__file__, [*arguments, "--peak-of", kind, way]) for way in ways}
+
+    results = {
+        shape_of_block(given, kind): peaks(kind, ["traced", *([MAPS] if maps else [])])
+        for kind, (_, maps) in flux_kinds(given).items()
+    }
+    ways = ["traced", WITHOUT, *([MAPS] if given.maps else [])]
+    return {"extra peak memory, MB": results | {shape_of_model(given): peaks("model", ways)}}
+
+
+PARTS = {"blocks": measure_blocks, "model": measure_model, "memory": measure_memory}
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def cell(value: dict[str, Any]) -> str:
     return f"{value['ratio']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
-def costs(rows: dict[str, dict[str, Any]]) -> str:
+def costs(rows: dict[str, dict[str, Any]], memory: dict[str, dict[str, float]]) -> str:
     """Tabulate time ratios and extra peaks of memory."""
     named = (
         way for row in rows.values() for way in (*row["time ratios"], *row.get("could not run", {}))
@@ -109,7 +109,7 @@ def costs(rows: dict[str, dict[str, Any]]) -> str:
             for way in ways
         ]
         lines.append(f"| {name} | {row['untraced, seconds']:.2f} s | " + " | ".join(cells) + " |")
-        if peaks := row.get("extra peak memory, MB"):
+        if peaks := memory.get(name):
             cells = [f"{peaks[way]:+.0f} MB" if way in peaks else "" for way in ways]
             lines.append("| - extra peak memory | | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -128,19 +128,20 @@ def tracing() -> str:
     cross, joint = load("tracing"), load("joint_tracing")
     unet, model = cross["unet"], joint["model"]
     rows = {
-        unet["shape"]: unet | {"extra peak memory, MB": cross["memory"]["extra peak memory, MB"]},
+        unet["shape"]: unet,
         **{name: row for name, row in cross["blocks"].items() if name.startswith("SDXL")},
         **{name: row for name, row in joint["blocks"].items() if name.startswith("Flux")},
         model["shape"]: model,
     }
+    peaks = cross["memory"]["extra peak memory, MB"] | joint["memory"]["extra peak memory, MB"]
     share = unet["share of the traced time that is spent on attention"]
     parts = {"UNet": unet, "SDXL": cross["blocks"], "Flux": joint["blocks"], "SD3": model}
     return "\n".join(
         [
-            costs(rows),
+            costs(rows, peaks),
             "",
-            f"The first row's trace spends {100 * share:.1f} % of its time on attention, which hardly scatters; what a "
-            "ratio differs from that is noise.",
+            f"The trace of the first row spends {100 * share:.1f} % of its processor time on attention. That was timed by "
+            "itself and hardly scatters: by what the ratio differs from it, the machine was at work.",
             "",
             "Runs: " + "; ".join(f"{name}: {said_of(part)}" for name, part in parts.items()) + ".",
         ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from peers import Ways, those_that_run
+from peers import Ways, warmed_up
 from scipy.stats import bootstrap
 
 Ratio = dict[str, float]
@@ -27,8 +27,6 @@ def seconds(
 
     Processor time, of all threads, does not count the waits of a machine that others use, too.
     """
-    for run in ways.values():
-        run()  # the first run of each is slower
     taken: dict[str, list[float]] = {way: [] for way in ways}
     for i in range(rounds):
         for way in list(ways) if i % 2 == 0 else reversed(ways):
@@ -54,7 +52,7 @@ def ratio(taken: np.ndarray, beside: np.ndarray) -> Ratio:
 
 def ratios(given: Ways, rounds: int) -> dict[str, Any]:
     """Measure ways beside the first of them."""
-    ways, said = those_that_run(given)
+    ways, said = warmed_up(given)
     taken = seconds(ways, rounds)
     first, *others = ways
     return {

@@ -175,10 +175,9 @@ def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
         if folder := getattr(given, option):
             arguments += [f"--{option}", str(folder)]
     return {
-        "shape": SHAPE,
         "steps": given.steps,
         "extra peak memory, MB": {
-            way: extra_peak(__file__, [*arguments, "--peak-of", way]) for way in ways
+            SHAPE: {way: extra_peak(__file__, [*arguments, "--peak-of", way]) for way in ways}
         },
     }
 
