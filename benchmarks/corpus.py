@@ -191,15 +191,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"of {', '.join(parts)}; all if none"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak_of:
         print(peak_of(arguments.peak_of))
         return
+    if unknown := set(arguments.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}, only {', '.join(parts)}")
     results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for name in arguments.parts:
+    for name in arguments.parts or parts:
         results[name] = parts[name]()
         print(name, json.dumps(results[name], indent=1), flush=True)
         arguments.out.write_text(json.dumps(results, indent=1) + "\n")

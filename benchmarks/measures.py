@@ -48,7 +48,6 @@ def make_images(n: int) -> list[HeatMaps]:
     texts = [f"w{number:02d}" for number in range(WORDS)]
     tokens = tuple(Token(i, t, t, "NOUN", "", 4 * i, 4 * i + 3) for i, t in enumerate(texts))
     edges = tuple(Edge(head, dependent, "dep") for head, dependent in EDGES)
-    sentence = Sentence(" ".join(texts), tokens, {"ud": edges}, (), "made up")
     subwords = [Subword(i + 1, t.text, t.start, t.end) for i, t in enumerate(tokens)]
     y, x = np.mgrid[:GRID, :GRID]
     images = []
@@ -57,6 +56,8 @@ def make_images(n: int) -> list[HeatMaps]:
         distance = (y - centres[0]) ** 2 + (x - centres[1]) ** 2
         maps = 0.012 * np.exp(-distance / 900) * generator.uniform(0.8, 1.2, distance.shape)
         data = xr.DataArray(maps.astype(np.float32), dims=("token", "y", "x"))
+        # A parse of its own for each image: no seeds of one prompt, whose parse would be read once for all.
+        sentence = Sentence(" ".join(texts), tokens, {"ud": edges}, (), "made up")
         images.append(HeatMaps(data, subwords, sentence, (IMAGE, IMAGE)))
     return images
 

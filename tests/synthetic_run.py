@@ -55,7 +55,7 @@ def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTIN
     plan = Plan.of(len(prompts), seeds, batch_size, shard_size)
     with folder.locked(), mock.patch.object(drawing_shards, "draw_batch", made_up):
         folder.start(settings.as_dict(), plan, sentences)
-        drawer = ShardDrawer(None, settings, plan, sentences)
+        drawer = ShardDrawer(None, settings, plan, sentences, folder.drawn_image)
 
         def draw(missing, advance):
             for shard in missing:

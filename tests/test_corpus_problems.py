@@ -87,6 +87,43 @@ def test_where_all_prompts_fail_the_run_stops(tmp_path, emoji_pipe):
     assert draw(tmp_path, emoji_pipe, prompts=prompts).is_complete  # nothing had been finished
 
 
+def test_bad_prompts_at_the_end_do_not_keep_a_run_from_going_on(tmp_path, emoji_pipe, monkeypatch):
+    """It was interrupted before its last prompts, all of which fail."""
+    prompts = ["a cat", "a bed", "a dog", "a cow", "a pig"]
+    settings = {"prompts": prompts, "seeds": 1, "batch_size": 1, "shard_size": 1}
+    bad = {generator_seed(prompt, 0) for prompt in prompts[2:]}
+    with monkeypatch.context() as overflowing:
+        with_nan_latents(emoji_pipe, overflowing, bad)
+        run = draw(tmp_path, emoji_pipe, **settings)
+        for path in sorted(tmp_path.glob("committed/*"))[2:]:
+            path.unlink()
+        again = draw(tmp_path, emoji_pipe, **settings)
+        assert again.is_complete
+        assert again.images()["status"].tolist() == ["drawn"] * 2 + ["failed"] * 3
+        assert_same(again, run)
+        assert again.sessions[-1]["images"] == 3
+        retried = draw(tmp_path, emoji_pipe, retry_failed=True, **settings)
+        assert retried.sessions[-1]["images"] == 3
+    assert (
+        draw(tmp_path, emoji_pipe, retry_failed=True, **settings)
+        .images()["status"]
+        .eq("drawn")
+        .all()
+    )
+
+
+def test_a_model_that_draws_no_more_stops_a_run_that_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
+    prompts = ["a cat", "a bed", "a dog", "a cow", "a pig"]
+    settings = {"prompts": prompts, "seeds": 1, "batch_size": 1, "shard_size": 1}
+    draw(tmp_path, emoji_pipe, **settings)
+    for path in sorted(tmp_path.glob("committed/*"))[2:]:
+        path.unlink()
+    with_nan_latents(emoji_pipe, monkeypatch, {generator_seed(prompt, 0) for prompt in prompts})
+    with pytest.raises(ModelError, match="first 3 prompts all failed"):
+        draw(tmp_path, emoji_pipe, **settings)
+    assert len(corpus.open(tmp_path).records) == 2
+
+
 def test_out_of_memory_means_smaller_batches_and_is_noted(tmp_path, emoji_pipe, monkeypatch):
     forward, batches = emoji_pipe.unet.forward, []
 

@@ -135,11 +135,14 @@ class PairOptions:
 
 def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
     """Return the rows of the pair table for a batch of images, as columns."""
-    blocks = [
-        _identify(batch, place, scheme, wanted.unrelated)
-        for place in range(len(batch.images))
-        for scheme in wanted.schemes
-    ]
+    sentences: dict[tuple[int, str], Columns] = {}  # seeds of a prompt share its parse
+    blocks = []
+    for place, maps in enumerate(batch.images):
+        for scheme in wanted.schemes:
+            key = (id(maps.sentence), scheme)
+            if key not in sentences:
+                sentences[key] = _parsed(maps.sentence, scheme, wanted.unrelated)
+            blocks.append(_identify(batch, place, sentences[key]))
     pairs = {name: [v for block in blocks for v in block[name]] for name in blocks[0]}
     found = list(_measure(batch, pairs, wanted))
     rows: Columns = {name: [] for name in wanted.columns}
@@ -178,18 +181,13 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
                 yield _Pair("unrelated", "unrelated", first, second)
 
 
-def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> Columns:
-    """Return the pairs of an image with all that is known of them but their measures, as columns."""
-    maps, row_of = batch.images[place], batch.rows[place]
-    sentence = maps.sentence
+def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
+    """Return the pairs of a sentence with all that its parse says of them, as columns."""
     pairs = list(_pairs(sentence, scheme, unrelated))
     heads = [sentence[pair.head] for pair in pairs]
     dependents = [sentence[pair.dependent] for pair in pairs]
-    n_subwords = [len(word.subwords) for word in maps.words]
     distance = _tree_distances(sentence, scheme)
-    image = image_columns(maps, batch.numbers[place])
     return {
-        **{name: [value] * len(pairs) for name, value in image.items()},
         "kind": [pair.kind for pair in pairs],
         "scheme": [scheme] * len(pairs),
         "relation": [pair.relation for pair in pairs],
@@ -201,25 +199,29 @@ def _identify(batch: Batch, place: int, scheme: str, unrelated: bool) -> Columns
         "dependent_lemma": [token.lemma for token in dependents],
         "head_pos": [token.pos for token in heads],
         "dependent_pos": [token.pos for token in dependents],
-        "head_subwords": [n_subwords[pair.head] for pair in pairs],
-        "dependent_subwords": [n_subwords[pair.dependent] for pair in pairs],
         "linear_distance": [pair.dependent - pair.head for pair in pairs],
         "tree_distance": [distance[pair.head].get(pair.dependent) for pair in pairs],
-        "_head_row": [row_of.get(pair.head, -1) for pair in pairs],
-        "_dependent_row": [row_of.get(pair.dependent, -1) for pair in pairs],
-        "_head_status": [_status(maps, pair.head) for pair in pairs],
-        "_dependent_status": [_status(maps, pair.dependent) for pair in pairs],
     }
 
 
-def _status(maps: HeatMaps, index: int) -> str:
-    word = maps.words[index]
-    return f"{word.status}: {word.reason}"
+def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
+    """Return the pairs of an image with all that is known of them but their measures, as columns."""
+    maps, row_of = batch.images[place], batch.rows[place]
+    n_subwords = [len(word.subwords) for word in maps.words]
+    statuses = [f"{word.status}: {word.reason}" for word in maps.words]
+    image = image_columns(maps, batch.numbers[place])
+    columns = {name: [value] * len(parsed["kind"]) for name, value in image.items()} | parsed
+    for side in ("head", "dependent"):
+        indices = parsed[f"{side}_index"]
+        columns[f"{side}_subwords"] = [n_subwords[index] for index in indices]
+        columns[f"_{side}_row"] = [row_of.get(index, -1) for index in indices]
+        columns[f"_{side}_status"] = [statuses[index] for index in indices]
+    return columns
 
 
 def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
     """Return the number of edges from each token to each that a path leads to, whatever its direction."""
-    graph = sentence.graph(scheme).to_undirected()
+    graph = sentence.graph(scheme).to_undirected(as_view=True)
     return dict(nx.all_pairs_shortest_path_length(graph))
 
 
@@ -232,7 +234,10 @@ def _measure(
     measurable = (rows >= 0).all(axis=1)
     # The same two words may stand in several rows, of several schemes: they are measured once.
     (head, dependent), place = _distinct(rows[measurable])
-    soft = measure_maps(batch.words, head, dependent, wanted.measures)
+    soft: dict[str, np.ndarray] = {}
+    if any(measure.kind == "soft" for measure in wanted.measures):
+        soft = measure_maps(batch.words, head, dependent, wanted.measures)
+    batch.make_masks(wanted.rules)
     for rule in wanted.rules:
         found = soft | measure_masks(batch.masks(rule), head, dependent, wanted.measures)
         values: dict[str, Any] = {}

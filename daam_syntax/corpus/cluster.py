@@ -162,7 +162,7 @@ def _drawer(source: ModelSource, folder: Path, session: int) -> ShardDrawer:
         raise ModelError(
             f"Expected the model that the run began with, {dict(settings.model)}, but this worker has {here}."
         )
-    return ShardDrawer(pipe, settings, run.plan, run.sentences())
+    return ShardDrawer(pipe, settings, run.plan, run.sentences(), run.drawn_image)
 
 
 def _prepare(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _HOPELESS = 3
-"""So many different prompts failing before any image was drawn means that it is not the prompts."""
+"""So many different prompts failing before any image was drawn raises doubt whether it is the prompts."""
 
 
 @dataclass
@@ -44,6 +44,9 @@ class ShardDrawer:
         Those of the run.
     sentences
         The parsed prompts of the run, in order.
+    drawn_before
+        Gives the running number of an image that the run has already, or None: where the first prompts all fail, it is
+        drawn once more, to find out whether it is the prompts or everything.
     largest
         Images that are drawn together at most; it becomes smaller when memory runs out.
     """
@@ -52,6 +55,7 @@ class ShardDrawer:
     settings: RunSettings
     plan: Plan
     sentences: Sequence[Sentence]
+    drawn_before: Callable[[], int | None]
     largest: int = 0
     _succeeded: bool = False
     _failed_prompts: set[int] = field(default_factory=set)
@@ -138,11 +142,28 @@ class ShardDrawer:
     def _give_up(self, slot: Slot, reason: str) -> None:
         """Count a failed image; raise where all fail."""
         self._failed_prompts.add(slot.prompt)
-        if not self._succeeded and len(self._failed_prompts) >= _HOPELESS:
+        if self._succeeded or len(self._failed_prompts) < _HOPELESS:
+            return
+        self._succeeded = self._draws_again()
+        if not self._succeeded:
             raise ModelError(
                 f"Expected to draw, but the first {_HOPELESS} prompts all failed, so it is hardly the prompts: "
                 f"{reason} What was finished before is kept."
             )
+
+    def _draws_again(self) -> bool:
+        """Say whether an image that the run has already can be drawn."""
+        image = self.drawn_before()
+        if image is None:
+            return False
+        slot = self.plan.slot(image)
+        try:
+            draw_batch([(self.sentences[slot.prompt], slot.seed)], self.pipe, self.settings.drawing)
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            return False
+        return True
 
     def _problem(self, slot: Slot, shard: int, no_memory: bool, reason: str) -> Problem:
         prompt = self.sentences[slot.prompt].text

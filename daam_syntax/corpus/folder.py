@@ -21,7 +21,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -384,6 +384,17 @@ class CorpusFolder:
             raise FileError(
                 f"Expected the record of a shard in {path}, but it is damaged: {error}"
             ) from error
+
+    def drawn_image(self) -> int | None:
+        """Return the running number of an image in an undamaged shard; None where none was drawn."""
+        for shard in range(self.plan.n_shards):
+            with suppress(FileError):
+                record = self.record(shard)
+                if record is not None and record.n_failed < record.n_images:
+                    path = self.check(record, "images")
+                    rows = read_table(path, "images", columns=["image", "status"]).to_pylist()
+                    return next(row["image"] for row in rows if row["status"] == "drawn")
+        return None
 
     def check(self, record: ShardRecord, table: str) -> Path:
         """Return the path of a table's file of a finished shard, if it is what was written.

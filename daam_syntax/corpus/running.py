@@ -89,7 +89,7 @@ def run(
     keep_images
         Whether to store the pictures.
     batch_size
-        Images drawn together; None finds out how many a GPU has memory for (4 on a CPU).
+        Images drawn together; None finds out how many a GPU has memory for (on a CPU 4, of the embedded model 16).
     shard_size
         Images finished as a whole: what a killed run loses at most.
     retry_failed
@@ -149,7 +149,8 @@ def run(
             _say_overflow(prepared.overflow)
         draw: Draw
         if cluster is None:
-            draw = partial(_draw_here, folder, ShardDrawer(pipe, settings, plan, sentences))
+            drawer = ShardDrawer(pipe, settings, plan, sentences, folder.drawn_image)
+            draw = partial(_draw_here, folder, drawer)
         else:
             draw = partial(
                 clusters.draw_there, client, source, folder, session.number, session.note

@@ -70,6 +70,10 @@ class Plan:
         """Number of shards."""
         return -(-self.n_images // self.shard_size)
 
+    def slot(self, image: int) -> Slot:
+        """Return the place of the image with this running number."""
+        return Slot(image, *divmod(image, self.n_seeds))
+
     def size(self, shard: int) -> int:
         """Return the number of images of a shard."""
         return min(self.shard_size, self.n_images - shard * self.shard_size)
@@ -80,4 +84,4 @@ class Plan:
         end = first + self.size(shard)
         for start in range(first, end, self.batch_size):
             numbers = range(start, min(start + self.batch_size, end))
-            yield [Slot(n, *divmod(n, self.n_seeds)) for n in numbers]
+            yield [self.slot(number) for number in numbers]

@@ -7,6 +7,8 @@ relations of function words, whose masks are often empty (the released DAAM does
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -37,6 +39,15 @@ class PackedMasks:
         packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
         self._bits = packed.view(np.uint64)
         self.areas = np.bitwise_count(self._bits).sum(axis=-1, dtype=np.int64)
+
+    @classmethod
+    def joined(cls, parts: Sequence[PackedMasks]) -> PackedMasks:
+        """Return the masks of several parts, all of one size, as one."""
+        whole = cls.__new__(cls)
+        whole.n_pixels = parts[0].n_pixels
+        whole._bits = np.concatenate([part._bits for part in parts])
+        whole.areas = np.concatenate([part.areas for part in parts])
+        return whole
 
     def shared(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Count the pixels that each mask of `first` shares with its partner in `second`.
