@@ -39,7 +39,13 @@ def head_mean_softmax(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor
 class Reference:
     """Watches the inputs of a UNet's cross-attentions while something is drawn without a trace."""
 
-    def __init__(self, unet: nn.Module, grids: dict[int, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        unet: nn.Module,
+        grids: dict[int, tuple[int, int]],
+        text_of: Callable[[Any], Tensor] = lambda text: text,
+    ) -> None:
+        self.text_of = text_of  # of what a cross-attention is given
         self.grids = grids  # of each number of pixels
         self.by_head: dict[str, list[Tensor]] = {}  # one (row, head, pixel, token) per step
         self.modules = {
@@ -60,7 +66,7 @@ class Reference:
     def _hook(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
             with torch.no_grad():
-                text = kwargs["encoder_hidden_states"]
+                text = self.text_of(kwargs["encoder_hidden_states"])
                 by_head = softmax_by_head(module, args[0], text)
                 self.by_head.setdefault(path, []).append(by_head)
 

@@ -358,8 +358,24 @@ and the maps equal the softmax by hand (`tests/test_trace_variants.py`).
   to image with SD3. The steps are those that are drawn, which are fewer than asked for where `strength` is below 1.
 - ControlNet (Stable Diffusion, SDXL): the maps are of the UNet's attention; the ControlNet's own is not heard.
 - LoRA adapters (Stable Diffusion, through peft): the maps are of the adapted keys and queries.
-- Offloading of whole models and of groups of layers (`enable_model_cpu_offload`, `enable_group_offload`), run from a
-  CPU to the same CPU: the hooks live together. Sequential offloading was not run.
+- IP-Adapter (Stable Diffusion, SDXL): the maps are of the attention to the text, a softmax of its own; that to the
+  picture is not mixed in.
+- Offloading of whole models, of groups of layers and of single layers (`enable_model_cpu_offload`,
+  `enable_group_offload`, `enable_sequential_cpu_offload`), run from a CPU to the same CPU: the hooks live together.
+  (The last was run through accelerate: diffusers' own method fails on a CPU, with a trace or without.)
+- The attention back ends of diffusers that call torch's function: `native`, `_native_flash` and `_native_math` were run,
+  `_native_cudnn` and `_native_efficient` need a GPU. All others (flex, flash, sage, xformers, ...) are refused: choose
+  `set_attention_backend("native")`.
+- `prompt_embeds` instead of prompts, if the trace is told their text (`trace(pipe, prompts=...)`): Stable Diffusion,
+  SD3, Flux, PixArt, Lumina 2, Qwen-Image (`tests/test_prompt_embeds.py`). The pipeline needs its text encoders.
+
+## What else is recorded, if it is asked for
+
+- `trace(padding=True)`: the tokens that fill a prompt up, of all families. `maps.special("padding")` is their mean,
+  `maps.special("padding", total=True)` their sum, `daam_syntax.analysis.attention_shares(maps)` what each kind of token
+  takes.
+- `trace(negative=True)`: the words of the negative prompt, in the rows or calls that are drawn from it, of all families but
+  those that have none: Flux 2 (its scale is an input of the model, and klein takes no negative text).
 
 ## Other models
 

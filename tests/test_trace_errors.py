@@ -317,19 +317,3 @@ def test_compiled_joint_attention(in_place):
     with torch.compiler.set_stance("force_eager"), trace(pipe) as recording:
         assert torch.equal(draw(pipe), untraced)
     assert len(recording.heat_maps()) == 1
-
-
-def test_an_attention_backend_without_the_usual_function():
-    pipe = make("Flux")
-    try:
-        pipe.transformer.set_attention_backend("flex")
-        with (
-            pytest.raises(TraceError, match=r'transformer\.set_attention_backend\("native"\)'),
-            trace(pipe),
-        ):
-            draw(pipe)
-    finally:
-        pipe.transformer.set_attention_backend("native")  # diffusers keeps it for all models
-    with trace(pipe) as recording:
-        draw(pipe)
-    assert len(recording.heat_maps()) == 1

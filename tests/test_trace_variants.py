@@ -1,5 +1,6 @@
 """Pipelines that are given more than a prompt: pictures to begin with, to fill in, or to follow."""
 
+import functools
 import inspect
 
 import diffusers
@@ -7,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from attention_reference import CallsWithin, Reference
+from diffusers.models import attention_dispatch
+from diffusers.models.attention_dispatch import AttentionBackendName
+from family_pipelines import make
 from PIL import Image
 from pipelines import make_sd, make_sd3, make_sdxl
 
 from daam_syntax.attention import trace
+from daam_syntax.errors import TraceError
 
 CAT = "a red cat"
 OWL = "the strawberry and the owl"
@@ -137,7 +142,16 @@ def offload_groups(pipe):
     pipe.unet.enable_group_offload(onload_device=cpu, offload_device=cpu, offload_type="leaf_level")
 
 
-@pytest.mark.parametrize("prepare", [add_lora, offload_models, offload_groups])
+def offload_sequentially(pipe):
+    accelerate = pytest.importorskip("accelerate")
+    # What pipe.enable_sequential_cpu_offload does, which gives the CPU a number that accelerate fails on.
+    for model in (pipe.unet, pipe.text_encoder, pipe.vae):
+        accelerate.cpu_offload(model, torch.device("cpu"), offload_buffers=bool(model._parameters))
+
+
+@pytest.mark.parametrize(
+    "prepare", [add_lora, offload_models, offload_groups, offload_sequentially]
+)
 def test_adapters_and_offloading(prepare):
     pipe = make_sd()
     plain = draw(pipe)
@@ -155,3 +169,111 @@ def test_adapters_and_offloading(prepare):
     ]
     expected = torch.stack([torch.stack(step) for step in steps]).mean(dim=(0, 1))
     np.testing.assert_allclose(maps.mean, expected.T.reshape(kept, 8, 12), atol=1e-6)
+
+
+def with_ip_adapter(pipe):
+    """Load an image adapter with random weights as diffusers does, four keys for a picture."""
+    generator = torch.Generator().manual_seed(3)
+    width = pipe.unet.config.cross_attention_dim
+
+    def random(*shape):
+        return torch.randn(shape, generator=generator)
+
+    projection = {
+        "proj.weight": random(4 * width, 8),
+        "proj.bias": random(4 * width),
+        "norm.weight": random(width),
+        "norm.bias": random(width),
+    }
+    attentions = {}
+    crosses = [path for path in pipe.unet.attn_processors if "attn2" in path]
+    for place, path in enumerate(crosses):
+        inner = pipe.unet.get_submodule(path.removesuffix(".processor")).inner_dim
+        for name in ("to_k_ip", "to_v_ip"):
+            attentions[f"{2 * place + 1}.{name}.weight"] = random(inner, width)
+    pipe.unet._load_ip_adapter_weights([{"image_proj": projection, "ip_adapter": attentions}])
+    return pipe
+
+
+@pytest.mark.parametrize("maker", [make_sd, make_sdxl], ids=["sd", "sdxl"])
+@pytest.mark.parametrize("guidance", [5.0, 1.0])
+def test_an_image_adapter_takes_none_of_the_attention_to_the_text(maker, guidance):
+    pipe = maker()
+    plain = draw(pipe, guidance=guidance)
+    pipe = with_ip_adapter(pipe)
+    pictures = torch.randn(
+        2 if guidance > 1 else 1, 1, 8, generator=torch.Generator().manual_seed(4)
+    )
+    options = {"guidance": guidance, "ip_adapter_image_embeds": [pictures]}
+    reference = Reference(pipe.unet, GRIDS, text_of=lambda text: text[0])
+    untraced = reference.watch(lambda: draw(pipe, **options))
+    assert not torch.equal(untraced, plain)
+    with trace(pipe, padding=True) as recording:
+        assert torch.equal(draw(pipe, **options), untraced)
+    (maps,) = recording.heat_maps()
+    expected = reference.maps(slice(-1, None))
+    np.testing.assert_allclose(np.asarray(maps.data), expected[0], atol=1e-6)
+
+
+WORKING = ("native", "_native_flash", "_native_math")
+ON_A_GPU = ("_native_cudnn", "_native_efficient")  # torch's function, too, but not on a CPU
+flux = functools.cache(functools.partial(make, "Flux"))
+
+
+@pytest.fixture
+def with_backend():
+    """Choose an attention back end of diffusers, which is one for all models, until the test is over."""
+    chosen = []
+
+    def choose(pipe, name):
+        chosen.append(pipe)
+        pipe.transformer.set_attention_backend(name)
+        return pipe
+
+    yield choose
+    for pipe in chosen:
+        pipe.transformer.set_attention_backend("native")
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_attention_back_ends_of_torch(with_backend, name):
+    pipe = with_backend(flux(), name)
+    options = {"max_sequence_length": 24, "steps": 1}
+    calls = CallsWithin(pipe.transformer, r".*\.attn")
+    untraced = calls.during(lambda: draw(pipe, **options))
+    with trace(pipe) as recording:
+        assert torch.equal(draw(pipe, **options), untraced)
+    (maps,) = recording.heat_maps()
+    pixels, kept = 4 * 6, len(maps.subwords)
+    shares = torch.stack([call.shares()[0] for step in calls.drawing for call in step]).mean(0)
+    expected = shares[-pixels:, :kept].T.reshape(kept, 4, 6)
+    np.testing.assert_allclose(np.asarray(maps.data), expected, atol=1e-6)
+
+
+def attend_in_silence(query, key, value, scale=None, **options):
+    """Attend, (row, token, head, feature), without torch's function."""
+    query, key, value = (each.transpose(1, 2) for each in (query, key, value))
+    logits = query @ key.mT * (scale or query.shape[-1] ** -0.5)
+    return (logits.softmax(dim=-1) @ value).transpose(1, 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({each.value for each in AttentionBackendName} - {*WORKING, *ON_A_GPU}),
+)
+def test_every_other_back_end_is_refused_with_the_remedy(with_backend, monkeypatch, name):
+    """What cannot be installed here is played by a function that attends without telling torch."""
+    if name != "flex":
+        for check in (
+            "_check_attention_backend_requirements",
+            "_maybe_download_kernel_for_backend",
+        ):
+            monkeypatch.setattr(attention_dispatch, check, lambda backend: None)
+        backends = attention_dispatch._AttentionBackendRegistry._backends
+        monkeypatch.setitem(backends, AttentionBackendName(name), attend_in_silence)
+    pipe = with_backend(flux(), name)
+    with (
+        pytest.raises(TraceError, match=r'transformer\.set_attention_backend\("native"\)'),
+        trace(pipe),
+    ):
+        draw(pipe, max_sequence_length=24, steps=1)
