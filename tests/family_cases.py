@@ -363,9 +363,9 @@ and the maps equal the softmax by hand (`tests/test_trace_variants.py`).
 - Offloading of whole models, of groups of layers and of single layers (`enable_model_cpu_offload`,
   `enable_group_offload`, `enable_sequential_cpu_offload`), run from a CPU to the same CPU: the hooks live together.
   (The last was run through accelerate: diffusers' own method fails on a CPU, with a trace or without.)
-- The attention back ends of diffusers that call torch's function: `native`, `_native_flash` and `_native_math` were run,
-  `_native_cudnn` and `_native_efficient` need a GPU. All others (flex, flash, sage, xformers, ...) are refused: choose
-  `set_attention_backend("native")`.
+- The attention back ends of diffusers that call torch's function: `native`, `_native_flash` and `_native_math` were
+  run, `_native_cudnn` and `_native_efficient` need a GPU. All others (flex, flash, sage, xformers, ...) are
+  refused: choose `set_attention_backend("native")`.
 - `prompt_embeds` instead of prompts, if the trace is told their text (`trace(pipe, prompts=...)`): Stable Diffusion,
   SD3, Flux, PixArt, Lumina 2, Qwen-Image (`tests/test_prompt_embeds.py`). The pipeline needs its text encoders.
 
@@ -374,8 +374,13 @@ and the maps equal the softmax by hand (`tests/test_trace_variants.py`).
 - `trace(padding=True)`: the tokens that fill a prompt up, of all families. `maps.special("padding")` is their mean,
   `maps.special("padding", total=True)` their sum, `daam_syntax.analysis.attention_shares(maps)` what each kind of token
   takes.
-- `trace(negative=True)`: the words of the negative prompt, in the rows or calls that are drawn from it, of all families but
-  those that have none: Flux 2 (its scale is an input of the model, and klein takes no negative text).
+- `trace(negative=True)`: the words of the negative prompt, in the rows or calls that are drawn from it, of all families
+  but those that have none: Flux 2 (its scale is an input of the model, and klein takes no negative text).
+- `trace(refine=True)`: maps carried along the attention between pixels, of all families but Sana, whose
+  self-attention is linear.
+- `trace(also=...)`: texts that are not in the prompt, for UNets (but DeepFloyd IF), PixArt and Sana. In joint attention
+  the text changes with the picture, so that another text has no keys to see it with; HunyuanDiT and PRX are not
+  described.
 
 ## Other models
 

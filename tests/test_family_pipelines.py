@@ -69,8 +69,8 @@ def conditional(case, call_index, n_rows, n_images):
     return slice(n_images, n_rows) if case.calls == "second half" else slice(0, n_images)
 
 
-def reference(case, watch, n_images, grid, guided, half=conditional):
-    """Mean shares of attention of the rows that are drawn from a half, (row, pixel, text key)."""
+def reference(case, watch, n_images, grid, guided, half=conditional, among_pixels=False):
+    """Mean shares of attention of the rows that are drawn from a half, (row, pixel, text key or pixel)."""
     n_pixels, shares = grid[0] * grid[1], []
     for index, (calls, inputs) in enumerate(zip(watch.drawing, watch.inputs, strict=True)):
         n_rows = calls[0].query.shape[0]
@@ -79,11 +79,24 @@ def reference(case, watch, n_images, grid, guided, half=conditional):
             continue
         for call in calls:
             whole = call.shares()
-            if case.name == "Lumina 2":
+            if case.name == "Lumina 2" and among_pixels:
+                whole = only_pixels(whole, inputs["encoder_attention_mask"], n_pixels)
+            elif case.name == "Lumina 2":
                 whole = without_padding(whole, inputs["encoder_attention_mask"], n_pixels)
             pixels, text = case.where(whole.shape[1], n_pixels)
-            shares.append(whole[rows, pixels : pixels + n_pixels, text:])
+            keys = slice(text, None)
+            if among_pixels and whole.shape[1] == whole.shape[2]:
+                keys = slice(pixels, pixels + n_pixels)
+            elif among_pixels:
+                keys = slice(-n_pixels, None)
+            shares.append(whole[rows, pixels : pixels + n_pixels, keys])
     return torch.stack(shares).mean(dim=0)
+
+
+def only_pixels(whole, mask, n_pixels):
+    """Keep each row's pixels, which follow its own text at once."""
+    own = [slice(length, length + n_pixels) for length in mask.sum(dim=1)]
+    return torch.stack([each[pixels, pixels] for each, pixels in zip(whole, own, strict=True)])
 
 
 def without_padding(whole, mask, n_pixels):
@@ -182,6 +195,35 @@ def test_the_negative_prompt_has_maps_of_its_own(case):
         assert [word.status for word in each.words] == ["mapped"] * 3
         by_hand = expected[row][:, keys_of(case, each)].T.reshape(-1, *grid)
         np.testing.assert_allclose(each.data, by_hand, atol=1e-6)
+
+
+@each_family
+def test_refined_maps(case):
+    """Word maps carried along the attention between pixels, divided for each pixel by its sum."""
+    prompts = [OWL, CAT][: case.images]
+    if case.name == "Sana":
+        with pytest.raises(TraceError, match="linear attention"):
+            trace(pipeline(case.name), refine=True)
+        return
+    watch = CallsWithin(denoiser(case), case.modules)
+    untraced = watch.during(lambda: draw(case, prompts))
+    own = watch
+    if case.modules.endswith("attn2"):
+        own = CallsWithin(denoiser(case), case.modules.replace("attn2", "attn1"))
+        own.during(lambda: draw(case, prompts))
+    with trace(pipeline(case.name), refine=True) as recording:
+        assert torch.equal(draw(case, prompts), untraced)
+    plain, refined = recording.heat_maps(), recording.heat_maps(refined=True)
+    n, grid = len(plain), plain[0].grid
+    text = reference(case, watch, n, grid, True).numpy()
+    shares = reference(case, own, n, grid, True, among_pixels=True).numpy()
+    for row, (maps, known) in enumerate(zip(refined, plain, strict=True)):
+        flat = text[row][:, keys_of(case, known)]  # (pixel, token)
+        np.testing.assert_allclose(known.data, flat.T.reshape(-1, *grid), atol=1e-6)
+        carried = (shares[row] / shares[row].sum(axis=1, keepdims=True)) @ flat
+        carried -= carried.min(axis=0)
+        np.testing.assert_allclose(maps.data, carried.T.reshape(-1, *grid), atol=1e-6)
+        assert maps.provenance["refined"]["grid"] == list(grid)
 
 
 @each_family

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from attention_reference import Reference, softmax_by_head
+from attention_reference import CallsWithin, Reference, SeenCall, softmax_by_head
+from family_cases import CASES
 from family_pipelines import make
 from pipelines import make_sd, make_sdxl
+from test_family_pipelines import denoiser
+from test_family_pipelines import draw as draw_case
+from test_family_pipelines import pipeline as family_pipeline
 from test_trace import CAT, GRIDS, OWL, draw
 
 from daam_syntax.attention import trace
@@ -86,8 +90,37 @@ def test_axes_are_kept_and_memory_is_known():
         plain.heat_maps(of="a zebra")
 
 
+@pytest.mark.parametrize("guided", [True, False])
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.name in ("PixArt-alpha", "PixArt-sigma", "Sana")],
+    ids=lambda case: case.name,
+)
+def test_other_families_by_the_keys_of_a_drawing_of_the_text(case, guided):
+    """The keys of text do not depend on the picture: so they are taken from a picture of the text."""
+    watch, foreign = (CallsWithin(denoiser(case), case.modules) for _ in range(2))
+    untraced = watch.during(lambda: draw_case(case, [OWL], guided=guided, steps=2))
+    foreign.during(lambda: draw_case(case, [FOIL], guided=False))
+    with trace(family_pipeline(case.name), also=[FOIL, OWL]) as recording:
+        assert torch.equal(draw_case(case, [OWL], guided=guided, steps=2), untraced)
+    (maps,), (itself,), (plain,) = (recording.heat_maps(of=of) for of in (FOIL, OWL, None))
+    shares = [
+        SeenCall(call.query[-1:], of_text.key, of_text.mask, call.scale).shares()[0]
+        for step in watch.drawing
+        for call, of_text in zip(step, foreign.drawing[0], strict=True)
+    ]
+    kept = [subword.position for subword in maps.subwords]
+    expected = torch.stack(shares).mean(dim=0)[:, kept].T.reshape(-1, *maps.grid)
+    np.testing.assert_allclose(maps.data, expected, atol=1e-6)
+    np.testing.assert_allclose(itself.data, plain.data, atol=1e-6)
+    assert np.abs(maps[1].values - plain[1].values).max() > 1e-4
+
+
 def test_texts_and_models_that_cannot_be_used():
     with pytest.raises(PromptError):
         trace(make_sd(), also=[" "])
-    with pytest.raises(TraceError, match="SD3Transformer2DModel of the Stable Diffusion 3 family"):
-        trace(make("SD3"), also=[FOIL])
+    for name in ("SD3", "HunyuanDiT", "DeepFloyd IF"):
+        with pytest.raises(
+            TraceError, match=r"families UNet, PixArt, Sana .*changes with the picture"
+        ):
+            trace(make(name), also=[FOIL])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from attention_reference import Reference, softmax_by_head
 from diffusers.models.attention_processor import AttnProcessor
-from pipelines import make_sd, make_sd3, make_sdxl
+from pipelines import make_sd, make_sdxl
 from test_trace import CAT, GRIDS, OBLONG, OWL, SQUARE, draw
 from test_trace_image import picture
 
@@ -199,9 +199,17 @@ def test_plain_traces_cannot_be_refined(sd):
         recording.heat_maps(refined=True)
 
 
-def test_other_families_are_refused():
-    with pytest.raises(TraceError, match=r"UNet family .*but got SD3Transformer2DModel"):
-        trace(make_sd3(), refine=True)
+def test_text_attention_without_self_attention_is_refused(monkeypatch):
+    pipe = make_sd()
+    block = pipe.unet.mid_block.attentions[0].transformer_blocks[0]
+    with monkeypatch.context() as patch:
+        patch.setitem(block._modules, "attn1", torch.nn.Identity())
+        with pytest.raises(TraceError, match="UNet family has 6 for 7: trace it without refine"):
+            trace(pipe, refine=True)
+    # As if none stood beside, under another name: then pixels must be among the keys.
+    monkeypatch.setattr("daam_syntax.attention.recording.self_attentions", lambda *_: {})
+    with pytest.raises(TraceError, match="attends to text alone"), trace(pipe, refine=True):
+        draw(pipe, CAT)
 
 
 def test_self_attention_to_something_else_is_refused(sd):

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from family_pipelines import make
 from pipelines import make_sd, make_sd3
 
 from daam_syntax.attention import trace

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from daam_syntax.attention.accumulate import LayerSums
 from daam_syntax.attention.memory import Layer
 from daam_syntax.attention.refinement import SelfAttention
@@ -48,6 +50,8 @@ class EncodedText:
         Length of the embedded text, of all encoders together.
     embedded
         The prompts as they were embedded.
+    mask
+        True for each of the text's tokens, False for padding, where the pipeline tells. *Shape:* (row, position)
     sums
         What pixels attended to.
     """
@@ -58,6 +62,7 @@ class EncodedText:
     left_out: dict[str, str] = field(default_factory=dict)
     text_length: int = 0
     embedded: Any = None
+    mask: Tensor | None = None
     sums: LayerSums = field(default_factory=LayerSums)
 
     @property

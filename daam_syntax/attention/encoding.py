@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from daam_syntax.attention.accumulate import LayerSums
 from daam_syntax.attention.drawings import Drawing, EncodedText, TextBlock
@@ -199,9 +200,19 @@ class PromptEncoding:
         """Encode a text that is not in the prompts."""
         with self._listening() as heard:
             result = encode_alone(self._pipe, arguments, [text])
-        alone = EncodedText(prompts=(text,), embedded=result[0], sums=LayerSums(self._request.keep))
+        embedded, *others = result
+        assert self._family.text_states is not None, "other families are refused beforehand"
+        with torch.no_grad():
+            states = self._family.text_states(self._family.denoiser_of(self._pipe), embedded)
+        masks = (each for each in others if _is_mask(each, embedded))
+        alone = EncodedText(
+            prompts=(text,),
+            embedded=states,
+            mask=next((mask.bool() for mask in masks), None),
+            sums=LayerSums(self._request.keep),
+        )
         given = dict.fromkeys(self._family.encoders[0].prompts, (text,))
-        self._add_blocks(alone, heard, given, arguments, result[0])
+        self._add_blocks(alone, heard, given, arguments, embedded)
         return alone
 
     def _readable(self) -> list[TextEncoder]:
@@ -308,3 +319,8 @@ def _is_text(result: Any) -> bool:
     if isinstance(result, list):
         return bool(result)
     return isinstance(result, torch.Tensor) and result.ndim == 3 and result.is_floating_point()
+
+
+def _is_mask(result: Any, embedded: Tensor) -> bool:
+    """Whether a result of encode_prompt says which positions of embedded text are tokens."""
+    return isinstance(result, Tensor) and result.shape == embedded.shape[:2]

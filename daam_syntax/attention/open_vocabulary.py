@@ -1,7 +1,7 @@
 """Maps of text that is not in the prompt: its keys see the recorded queries, and change nothing.
 
-The text is encoded by the same pipeline, its keys are projected by the same attention modules, and the
-pixels' queries are those of the drawing (open-vocabulary attention maps: Marcos-Manchón et al. 2024).
+The text is encoded by the same pipeline (and projected by the denoiser, as PixArt and Sana do), its keys
+are projected by the same attention modules, and the pixels' queries are those of the drawing (open-vocabulary attention maps: Marcos-Manchón et al. 2024).
 
 The softmax is the text's own: it runs over all positions of its encoding, padding included, as the
 prompt's softmax runs over the prompt's, and never over both together. A word's probability thus depends
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from daam_syntax.attention.drawings import EncodedText
-from daam_syntax.attention.families import UNET, Family
+from daam_syntax.attention.families import FAMILIES, Family
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
 
@@ -47,32 +47,43 @@ def foreign_probabilities(
     Tensor
         For each of the text's `positions`. *Shape:* (row, pixel, position), or (row, head, pixel, position)
     """
+    mask = None
     if call.mask is not None:
-        raise TraceError(
-            "Expected attention without a mask on the text, to map text that is not in the prompt "
-            "(also=), but this pipeline masks it: pass no mask, or trace without also=."
-        )
+        if text.mask is None:
+            raise TraceError(
+                "Expected attention without a mask on the text, to map text that is not in the prompt "
+                "(also=), but this pipeline masks it and does not tell which tokens of another text it "
+                "would: pass no mask, or trace without also=."
+            )
+        mask = text.mask[:, None, None]
     query = call.query[rows]
-    embedded = text.embedded
+    states = text.embedded
     if module.norm_cross:
-        embedded = module.norm_encoder_hidden_states(embedded)
-    key = module.to_k(embedded).unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
-    if module.norm_k is not None:
-        key = module.norm_k(key)
+        states = module.norm_encoder_hidden_states(states)
+    key = module.to_k(states)
+    norm = module.norm_k
+    is_across_heads = norm is not None and norm.weight.shape[-1] == key.shape[-1]
+    if is_across_heads:
+        key = norm(key)
+    key = key.unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
+    if norm is not None and not is_across_heads:
+        key = norm(key)
     key = key.expand(query.shape[0], -1, -1, -1)
-    own = AttentionCall(query, key, scale=call.scale)
+    own = AttentionCall(query, key, mask=mask, scale=call.scale)
     return text_probabilities(own, tokens=text.positions, by_head=by_head)
 
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
     """Raise a `TraceError` for a model whose keys are not made of the text as it was encoded."""
-    if family is UNET and getattr(denoiser, "encoder_hid_proj", None) is None:
+    known = [each.name for each in FAMILIES if each.text_states is not None]
+    if family.text_states is not None and getattr(denoiser, "encoder_hid_proj", None) is None:
         return
     raise TraceError(
-        f"Expected a model of the {UNET.name} family whose attentions take the text as it was encoded, "
-        f"to map text that is not in the prompt (also=), but got {type(denoiser).__name__} of the "
-        f"{family.name} family: in joint attention the text changes with the picture, and other models "
-        "project it first, or have an IP-Adapter, which is not supported."
+        f"Expected a model of the families {', '.join(known)} without an image adapter, to map text that is "
+        f"not in the prompt (also=), but got {type(denoiser).__name__} of the {family.name} family: in joint "
+        "attention the text changes with the picture, so that another text has no keys that would see the "
+        "picture undisturbed, and what other models make of the text is not described. Draw the text as a "
+        "prompt of its own, or read the picture with trace_image."
     )
 
 

@@ -16,7 +16,7 @@ from daam_syntax.attention.following import Follower
 from daam_syntax.attention.memory import Layer
 from daam_syntax.attention.open_vocabulary import foreign_probabilities, refuse_family
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
-from daam_syntax.attention.refinement import self_attention_call, self_attentions
+from daam_syntax.attention.refinement import self_attention_call, self_attentions, shares_of_pixels
 from daam_syntax.attention.request import Request
 from daam_syntax.errors import TraceError
 
@@ -52,6 +52,7 @@ class Recorder(Follower):
         self._beside = (
             self_attentions(self.family, self.denoiser, self.attentions) if request.refine else {}
         )
+        self._refines_jointly = request.refine and not self._beside
         self.others = tuple(self._beside)
         self._grids: dict[str, Grid] = {}
         self._step_is_counted = False
@@ -138,6 +139,15 @@ class Recorder(Follower):
                 call, split, rows, text.positions, by_head="head" in self._request.keep
             )
             text.sums.add(path, grid, shares, len(drawing.steps) - 1)
+            if self._refines_jointly and text is drawing and drawing.self_attention.takes(grid):
+                among_pixels = shares_of_pixels(call, split, rows)
+                if among_pixels is None:
+                    raise TraceError(
+                        f"Expected {path} to attend to pixels, too, to refine maps (refine=True), but it attends "
+                        f"to text alone, and in {type(self.denoiser).__name__} no self-attention beside it is "
+                        "known: trace it without refine=True."
+                    )
+                drawing.self_attention.add(path, grid, among_pixels)
         return call, grid
 
     def _records(self, path: str, grid: Grid) -> bool:
@@ -157,8 +167,8 @@ class Recorder(Follower):
         drawing.heard.add(path)
         grid = self._grid(path, call.query.shape[-2])
         self._begin_step(drawing)
-        if self._records(self._beside[path], grid):
-            drawing.self_attention.add(path, grid, call, rows)
+        if self._records(self._beside[path], grid) and drawing.self_attention.takes(grid):
+            drawing.self_attention.add(path, grid, text_probabilities(call, rows=rows))
 
     def _begin_step(self, drawing: Drawing) -> None:
         """Count a step at the first attention that runs in it."""

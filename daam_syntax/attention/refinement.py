@@ -5,6 +5,9 @@ A pixel's refined value is the mean of the word's map over the pixels that it at
 the text attentions of that grid only. So do Wang et al. (2023, DiffSegmenter) and Nguyen et al. (2023,
 Dataset Diffusion). Then each subword's least value is subtracted, since averaging lifts the background.
 
+Where pixels attend to text and pixels in one softmax (joint attention), `A` is its part between pixels, divided
+for each pixel by its sum.
+
 One application of `A` and the subtraction were the best of a few variants on 32 scenes of the embedded
 emoji world. On 200 other scenes with exact masks (``benchmarks/refined.py``), each kind of map at the
 threshold and timesteps chosen on yet other scenes, refined maps have a higher mIoU than plain ones (by
@@ -20,11 +23,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from daam_syntax.attention.accumulate import Grid
-from daam_syntax.attention.families import UNET, Family
+from daam_syntax.attention.families import Family, Split
 from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.refusals import refuse_silent_attention
 from daam_syntax.errors import TraceError
@@ -52,7 +56,7 @@ class SelfAttention:
         """Size in memory."""
         return 0 if self._sum is None else self._sum.nbytes
 
-    def add(self, layer: str, grid: Grid, call: AttentionCall, rows: slice) -> None:
+    def add(self, layer: str, grid: Grid, shares: Tensor) -> None:
         """Add a layer's call; the first one of a finer grid displaces what was added before.
 
         Parameters
@@ -61,23 +65,22 @@ class SelfAttention:
             The module's path.
         grid
             Its rows and columns.
-        call
-            Its call.
-        rows
-            The rows of the batch that are drawn from the prompts.
+        shares
+            What each pixel gives to each pixel. *Shape:* (row, pixel, pixel)
         """
-        if self.grid is not None and math.prod(grid) < math.prod(self.grid):
-            return
         if grid != self.grid:
             self.grid, self.layers, self._sum, self._n_calls = grid, [], None, 0
-        shares = text_probabilities(call, rows=rows)
         self._sum = shares if self._sum is None else self._sum.add_(shares)
         self._n_calls += 1
         if layer not in self.layers:
             self.layers.append(layer)
 
+    def takes(self, grid: Grid) -> bool:
+        """Whether a layer of this grid counts: no finer one was added."""
+        return self.grid is None or math.prod(grid) >= math.prod(self.grid)
+
     def mean(self) -> NDArray[np.float32]:
-        """Return the share of its attention that each pixel gives to each pixel.
+        """Return the share that each pixel gives to each pixel of its attention to pixels.
 
         Returns
         -------
@@ -85,7 +88,8 @@ class SelfAttention:
             Rows sum to 1. *Shape:* (row, pixel, pixel), pixels row by row
         """
         assert self._sum is not None, "a finished drawing that is refined was heard"
-        return np.asarray((self._sum / self._n_calls).cpu().numpy())
+        mean = (self._sum / self._n_calls).cpu().numpy()
+        return np.asarray(mean / mean.sum(axis=-1, keepdims=True))
 
     def describe(self) -> dict[str, Any]:
         """Say for the provenance how maps are refined."""
@@ -134,26 +138,71 @@ def self_attentions(
     Returns
     -------
     dict
-        The path of the text attention beside it, by the self-attention's path.
+        The path of the text attention beside it, by the self-attention's path; empty where the text attentions
+        may attend to pixels themselves.
 
     Raises
     ------
     TraceError
-        If the model is of another family than UNets, or some text attention has none beside it.
+        If some text attention has none beside it, or one that is no softmax.
     """
-    beside = {path.removesuffix("attn2") + "attn1": path for path in text_attentions}
-    there = {
-        path
-        for path, module in denoiser.named_modules()
-        if path in beside and not getattr(module, "is_cross_attention", True)
+    beside = {
+        path.removesuffix("attn2") + "attn1": path
+        for path in text_attentions
+        if path.endswith("attn2")
     }
-    if family is UNET and there == set(beside):
-        return beside
-    raise TraceError(
-        f"Expected a model of the {UNET.name} family with a self-attention beside each text attention, "
-        f"to refine maps (refine=True), but got {type(denoiser).__name__} of the {family.name} family, "
-        f"with {len(there)} for {len(text_attentions)}: trace it without refine=True."
-    )
+    there = {
+        path: module
+        for path, module in denoiser.named_modules()
+        if path in beside
+        and hasattr(module, "get_processor")
+        and not getattr(module, "is_cross_attention", False)
+    }
+    processors = {type(module.get_processor()).__name__ for module in there.values()}
+    linear = sorted(name for name in processors if "Linear" in name)
+    if linear or len(there) != (len(text_attentions) if beside else 0):
+        reason = f"of linear attention ({linear[0]}), which has no shares" if linear else ""
+        raise TraceError(
+            "Expected a self-attention beside each text attention, to refine maps (refine=True), but "
+            f"{type(denoiser).__name__} of the {family.name} family has {len(there)} for "
+            f"{len(text_attentions)} {reason}".rstrip()
+            + ": trace it without refine=True."
+        )
+    return beside
+
+
+def shares_of_pixels(call: AttentionCall, split: Split | list[Split], rows: slice) -> Tensor | None:
+    """Return what pixels give to pixels in an attention to text and pixels.
+
+    Parameters
+    ----------
+    call
+        The call.
+    split
+        Where pixels and text are in it.
+    rows
+        The rows of the batch that are wanted.
+
+    Returns
+    -------
+    Tensor or None
+        *Shape:* (row, pixel, pixel). None if no pixels are among the keys.
+    """
+    if isinstance(split, list):
+        parts = [
+            shares_of_pixels(call, split[row], slice(row, row + 1))
+            for row in range(rows.start, rows.stop)
+        ]
+        known = [part for part in parts if part is not None]
+        return torch.cat(known) if len(known) == len(parts) else None
+    pixels = split.pixels
+    if call.query.shape[-2] == call.key.shape[-2]:
+        keys = pixels  # queries and keys are the same tokens
+    else:
+        keys = slice(split.text.stop, split.text.stop + pixels.stop - pixels.start)
+    if keys.stop > call.key.shape[-2]:
+        return None
+    return text_probabilities(call, rows=rows, queries=pixels, keys=keys)
 
 
 def self_attention_call(

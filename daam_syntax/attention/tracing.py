@@ -70,12 +70,13 @@ def trace(
         Texts that are not in the prompts, whose maps are wanted, too: a hypernym or a foil, say. Their
         keys see the queries of every image, each text in a softmax of its own (see
         `daam_syntax.attention.open_vocabulary`); the picture does not change. Get their maps with
-        ``heat_maps(of=text)``. Only for the UNet family. Each text takes as much memory as a prompt of
+        ``heat_maps(of=text)``. For UNets, PixArt and Sana: in joint attention the text changes with the
+        picture. Each text takes as much memory as a prompt of
         its length, and for each step and layer the time of one more softmax.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
-        ``heat_maps(refined=True)``. Only for the UNet family. Takes 4 bytes for each image and pair of
-        pixels of that grid, and for each step and such layer the time of one more softmax.
+        ``heat_maps(refined=True)``. Not for models with linear self-attention (Sana). Takes 4 bytes for
+        each image and pair of pixels of that grid, and for each step and such layer the time of one more softmax.
     padding
         Whether to record the tokens that fill a prompt up to the encoder's length, too, one by one (see
         `HeatMaps.special`). A drawing takes the memory of a prompt that leaves no padding.

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from torch import Tensor
+
 from daam_syntax.attention.families.description import Family, TextEncoder, is_cross_attention
 from daam_syntax.attention.families.grids import latents_decoded, patches
 from daam_syntax.attention.families.layouts import cross
+
+
+def _projected(denoiser: Any, text: Tensor) -> Tensor:
+    projection = denoiser.caption_projection
+    return text if projection is None else projection(text)
+
 
 PIXART: Final = Family(
     name="PixArt",
@@ -18,6 +26,7 @@ PIXART: Final = Family(
     guidance="unconditional-first",
     grid=patches,
     image_size=latents_decoded,
+    text_states=_projected,
 )
 
 
@@ -38,6 +47,7 @@ SANA: Final = Family(
     guidance="unconditional-first",
     grid=patches,
     image_size=latents_decoded,
+    text_states=lambda denoiser, text: denoiser.caption_norm(_projected(denoiser, text)),
 )
 
 HUNYUAN_DIT: Final = Family(

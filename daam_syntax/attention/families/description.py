@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from daam_syntax.attention.families.grids import Size
 from daam_syntax.attention.families.layouts import Layout
@@ -99,6 +99,9 @@ class Family:
         How a given picture becomes latents, for `trace_image`.
     no_guidance
         The pipeline's `guidance_scale` without guidance.
+    text_states
+        What the denoiser makes of embedded text before its text attentions project it to keys, from the
+        denoiser and the text; None where that is not known, or depends on the picture.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Family:
     is_extra_call: Callable[[Mapping[str, Any]], bool] = lambda inputs: False
     picture: PictureLatents = PLAIN
     no_guidance: float = 1.0
+    text_states: Callable[[Any, Tensor], Tensor] | None = None
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return a pipeline's denoiser, also if it was handed to `torch.compile`."""

@@ -19,5 +19,6 @@ UNET: Final = Family(
     guidance="unconditional-first",
     grid=halvings,
     image_size=latents_decoded,
+    text_states=lambda denoiser, text: text,
 )
 """Stable Diffusion 1 and 2, SDXL, LCM and Turbo models, DeepFloyd IF, Kolors."""
