@@ -121,6 +121,6 @@ def test_texts_and_models_that_cannot_be_used():
         trace(make_sd(), also=[" "])
     for name in ("SD3", "HunyuanDiT", "DeepFloyd IF"):
         with pytest.raises(
-            TraceError, match=r"families UNet, PixArt, Sana .*changes with the picture"
+            TraceError, match=r"families UNet, PixArt, Sana, .*changes with the picture"
         ):
             trace(make(name), also=[FOIL])

@@ -208,11 +208,12 @@ def test_an_image_adapter_takes_none_of_the_attention_to_the_text(maker, guidanc
     reference = Reference(pipe.unet, GRIDS, text_of=lambda text: text[0])
     untraced = reference.watch(lambda: draw(pipe, **options))
     assert not torch.equal(untraced, plain)
-    with trace(pipe, padding=True) as recording:
+    with trace(pipe, padding=True, also=CAT) as recording:
         assert torch.equal(draw(pipe, **options), untraced)
-    (maps,) = recording.heat_maps()
     expected = reference.maps(slice(-1, None))
-    np.testing.assert_allclose(np.asarray(maps.data), expected[0], atol=1e-6)
+    for of in (None, CAT):  # the prompt, and the same text as another one
+        (maps,) = recording.heat_maps(of=of)
+        np.testing.assert_allclose(np.asarray(maps.data), expected[0], atol=1e-6)
 
 
 WORKING = ("native", "_native_flash", "_native_math")

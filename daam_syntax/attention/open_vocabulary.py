@@ -1,12 +1,13 @@
 """Maps of text that is not in the prompt: its keys see the recorded queries, and change nothing.
 
 The text is encoded by the same pipeline (and projected by the denoiser, as PixArt and Sana do), its keys
-are projected by the same attention modules, and the pixels' queries are those of the drawing (open-vocabulary attention maps: Marcos-Manchón et al. 2024).
+are projected by the same attention modules, and the pixels' queries are those of the drawing
+(open-vocabulary attention maps: Marcos-Manchón et al. 2024).
 
-The softmax is the text's own: it runs over all positions of its encoding, padding included, as the
-prompt's softmax runs over the prompt's, and never over both together. A word's probability thus depends
-on the words beside it: compare words within the same frame ("a photo of an animal", "a photo of a dog"),
-or with the prompt itself passed in the same manner, which gives its ordinary maps.
+The softmax is the text's own: it runs over all positions of its encoding, padding included where the model
+does not mask it, as the prompt's softmax runs over the prompt's, and never over both together. A word's
+probability thus depends on the words beside it: compare words within the same frame ("a photo of an animal",
+"a photo of a dog"), or with the prompt itself passed in the same manner, which gives its ordinary maps.
 """
 
 from __future__ import annotations
@@ -76,15 +77,23 @@ def foreign_probabilities(
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
     """Raise a `TraceError` for a model whose keys are not made of the text as it was encoded."""
     known = [each.name for each in FAMILIES if each.text_states is not None]
-    if family.text_states is not None and getattr(denoiser, "encoder_hid_proj", None) is None:
+    if family.text_states is not None and not _projects_text(denoiser):
         return
     raise TraceError(
-        f"Expected a model of the families {', '.join(known)} without an image adapter, to map text that is "
-        f"not in the prompt (also=), but got {type(denoiser).__name__} of the {family.name} family: in joint "
+        f"Expected a model of the families {', '.join(known)}, to map text that is not "
+        f"in the prompt (also=), but got {type(denoiser).__name__} of the {family.name} family: in joint "
         "attention the text changes with the picture, so that another text has no keys that would see the "
         "picture undisturbed, and what other models make of the text is not described. Draw the text as a "
         "prompt of its own, or read the picture with trace_image."
     )
+
+
+def _projects_text(denoiser: Any) -> bool:
+    """Whether a UNet changes the text before its attentions project it; an IP-Adapter changes pictures only."""
+    if getattr(denoiser, "encoder_hid_proj", None) is None:
+        return False
+    has_own = getattr(denoiser, "text_encoder_hid_proj", None) is not None  # Kolors
+    return denoiser.config.encoder_hid_dim_type != "ip_image_proj" or has_own
 
 
 def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) -> Any:

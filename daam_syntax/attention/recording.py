@@ -107,8 +107,10 @@ class Recorder(Follower):
                 self._self_attention_ran(drawing, path, module, calls, rows.prompts)
             return
         if rows.prompts is not None:
-            call, grid = self._record(drawing, drawing, rows.prompts, path, module, calls)
+            call, split, grid = self._record(drawing, drawing, rows.prompts, path, module, calls)
             if self._records(path, grid):
+                if self._refines_jointly and drawing.self_attention.takes(grid):
+                    self._refine_jointly(drawing, rows.prompts, path, call, split, grid)
                 for text in drawing.also:
                     shares = foreign_probabilities(
                         text, module, call, rows.prompts, by_head="head" in self._request.keep
@@ -125,7 +127,7 @@ class Recorder(Follower):
         path: str,
         module: nn.Module,
         calls: Sequence[AttentionCall],
-    ) -> tuple[AttentionCall, Grid]:
+    ) -> tuple[AttentionCall, Split | list[Split], Grid]:
         """Add what these rows attended to of the text that they are drawn from."""
         call, split = self._text_call(path, module, calls, text)
         pixels = (split if isinstance(split, Split) else split[0]).pixels
@@ -139,16 +141,26 @@ class Recorder(Follower):
                 call, split, rows, text.positions, by_head="head" in self._request.keep
             )
             text.sums.add(path, grid, shares, len(drawing.steps) - 1)
-            if self._refines_jointly and text is drawing and drawing.self_attention.takes(grid):
-                among_pixels = shares_of_pixels(call, split, rows)
-                if among_pixels is None:
-                    raise TraceError(
-                        f"Expected {path} to attend to pixels, too, to refine maps (refine=True), but it attends "
-                        f"to text alone, and in {type(self.denoiser).__name__} no self-attention beside it is "
-                        "known: trace it without refine=True."
-                    )
-                drawing.self_attention.add(path, grid, among_pixels)
-        return call, grid
+        return call, split, grid
+
+    def _refine_jointly(
+        self,
+        drawing: Drawing,
+        rows: slice,
+        path: str,
+        call: AttentionCall,
+        split: Split | list[Split],
+        grid: Grid,
+    ) -> None:
+        """Add what pixels attended to of each other in the attention that is to the text, too."""
+        shares = shares_of_pixels(call, split, rows)
+        if shares is None:
+            raise TraceError(
+                f"Expected {path} to attend to pixels, too, to refine maps (refine=True), but it attends "
+                f"to text alone, and in {type(self.denoiser).__name__} no self-attention beside it is "
+                "known: trace it without refine=True."
+            )
+        drawing.self_attention.add(path, grid, shares)
 
     def _records(self, path: str, grid: Grid) -> bool:
         return self._records_step and self._request.records_layer(path, grid)
