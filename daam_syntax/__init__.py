@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from daam_syntax import figures as figures
     from daam_syntax.analysis import Estimate as Estimate
+    from daam_syntax.analysis import binding_table as binding_table
     from daam_syntax.analysis import estimate_difference as estimate_difference
     from daam_syntax.analysis import estimate_mean as estimate_mean
     from daam_syntax.analysis import measure_pairs as measure_pairs
@@ -53,6 +54,7 @@ _HOMES = {
     "PromptSet": "language",
     "Sentence": "language",
     "analyze": "workflow",
+    "binding_table": "analysis",
     "estimate_difference": "analysis",
     "estimate_mean": "analysis",
     "compare_parses": "language",

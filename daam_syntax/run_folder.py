@@ -185,8 +185,12 @@ class RunFolder:
         return [HeatMaps.load(self.path / "maps" / f"{name}.npz") for name in names]
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as ``<name>.csv``."""
-        self.write(f"{name}.csv", lambda path: table.to_csv(path, index=False, lineterminator="\n"))
+        """Write a table as ``<name>.csv`` that no spreadsheet takes for formulas, see `write_table`."""
+        from daam_syntax.analysis import write_table
+
+        with _told(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_table(table, self.path / f"{name}.csv")
 
     def write(self, name: str, save: Callable[[Path], Any]) -> None:
         """Let `save` write a file beside its place, then move it there."""

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from daam_syntax.maps.measures import BREADTH_MEASURES, DEFAULT_PAIR_MEASURES, PAIR_MEASURES
+from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
+    BREADTH_MEASURES,
+    DEFAULT_PAIR_MEASURES,
+    PAIR_MEASURES,
+)
 from daam_syntax.maps.thresholds import RULES, parse_threshold
 
 PAGE = (Path(__file__).parent.parent / "docs" / "measures.md").read_text(encoding="utf-8")
@@ -40,10 +45,14 @@ def test_every_measure_of_a_pair_is_listed_as_it_is():
     assert ", ".join(f"`{name}`" for name in DEFAULT_PAIR_MEASURES) in PAGE
 
 
-def test_every_measure_of_one_map_is_listed_as_it_is():
-    assert rows_of("Measures of one map") == [
+@pytest.mark.parametrize(
+    ("title", "registry"),
+    [("Measures of one map", BREADTH_MEASURES), ("Binding of modifiers", BINDING_MEASURES)],
+)
+def test_every_measure_of_one_map_is_listed_as_it_is(title, registry):
+    assert rows_of(title) == [
         [f"`{m.name}`", m.formula, m.range, invariances(m.invariant), m.undefined, m.use, m.source]
-        for m in BREADTH_MEASURES.values()
+        for m in registry.values()
     ]
 
 

@@ -270,3 +270,11 @@ def test_a_model_folder_that_is_damaged(tmp_path):
 def test_the_embedded_model_has_settings_of_its_own(emoji_pipe):
     assert DrawingSettings().for_pipeline(emoji_pipe) == DrawingSettings(20, 4.0)
     assert DrawingSettings(7, 1.0).for_pipeline(emoji_pipe) == DrawingSettings(7, 1.0)
+
+
+def test_tables_of_a_run_hold_no_formulas(tmp_path):
+    folder = RunFolder(tmp_path / "new")
+    folder.write_table("words", pd.DataFrame({"word": ["=1+1", "a"], "mean": [-0.5, 1 / 3]}))
+    assert (tmp_path / "new" / "words.csv").read_bytes() == (
+        f"word,mean\n'=1+1,-0.5\na,{1 / 3}\n".encode()
+    )

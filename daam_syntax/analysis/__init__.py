@@ -1,5 +1,6 @@
 """Tidy tables: pairs of words with their controls, words, and summaries; and inference on them."""
 
+from daam_syntax.analysis.binding import BINDING_COLUMNS, binding_table
 from daam_syntax.analysis.controls import (
     CONTROLS,
     attention_shares,
@@ -36,6 +37,7 @@ from daam_syntax.analysis.tables import measure_tables
 from daam_syntax.analysis.words import WORD_COLUMNS, word_table
 
 __all__ = [
+    "BINDING_COLUMNS",
     "CONTROLS",
     "CURVE_COLUMNS",
     "MEASURES",
@@ -50,6 +52,7 @@ __all__ = [
     "VarianceComponents",
     "adjust_p",
     "attention_shares",
+    "binding_table",
     "cliffs_delta",
     "cross_prompt_pairs",
     "dose_table",

@@ -13,7 +13,7 @@ import pandas as pd
 from daam_syntax.errors import FileError
 from daam_syntax.whole_files import whole_file
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")  # after carriage returns became line feeds
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PAGE: Final = 40
 """Rows that a page takes."""

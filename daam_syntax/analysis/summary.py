@@ -10,7 +10,7 @@ import pandas as pd
 from daam_syntax.analysis.estimate import Estimate
 from daam_syntax.analysis.inference import Clusters, estimate_difference, estimate_mean
 from daam_syntax.analysis.multiplicity import Correction, adjust_p
-from daam_syntax.maps.measures import PAIR_MEASURES
+from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
@@ -53,7 +53,7 @@ def summarize(
     Parameters
     ----------
     pairs
-        A pair table, see `measure_pairs`.
+        A pair table, see `measure_pairs`; or a table like it, such as that of `binding_table`.
     by
         Column, or columns, that make the groups.
     measure
@@ -85,7 +85,7 @@ def summarize(
     """
     wanted = [by] if isinstance(by, str) else list(by)
     groups = [*dict.fromkeys(["kind", *_RULE, *wanted])]
-    means = [name for name in PAIR_MEASURES if name in pairs.columns]
+    means = [name for name in (*PAIR_MEASURES, *BINDING_MEASURES) if name in pairs.columns]
     missing = [c for c in [*groups, "prompt_id", "image", measure] if c not in pairs.columns]
     if missing:
         raise ValueError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import pandas as pd
 
+from daam_syntax.analysis import write_table
 from daam_syntax.corpus.folder import told
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.reanalysis import Reanalysis
@@ -19,7 +20,6 @@ from daam_syntax.whole_files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHOWN_PROBLEMS: Final = 200
 _SHOWN_GROUPS: Final = 40
 
@@ -61,33 +61,13 @@ def report(
     summary, problems = measured.summarize(by), run.problems()
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
-    write_csv(summary, out / "summary.csv")
-    write_csv(problems, out / "problems.csv")
+    write_table(summary, out / "summary.csv")
+    write_table(problems, out / "problems.csv")
     groups = [by] if isinstance(by, str) else list(by)
     page = _page(run, summary, problems, groups)
     with whole_file(out / "index.html") as partial:
         partial.write_text(page, encoding="utf-8")
     return out
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV that no spreadsheet takes for formulas.
-
-    Text that begins like a formula gets an apostrophe before it: prompts and their words are other people's text.
-    """
-    safe = table.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(_inert, na_action="ignore")
-    with whole_file(path) as partial:
-        safe.to_csv(partial, index=False, lineterminator="\n")
-
-
-def _inert(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    value = value.replace("\r\n", "\n").replace("\r", "\n")  # bare, it would end the row
-    return f"'{value}" if value.startswith(_DANGEROUS) else value
 
 
 def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[str]) -> str:

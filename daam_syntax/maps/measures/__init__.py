@@ -23,6 +23,7 @@ from daam_syntax.maps.measures.breadth import (
     spread,
 )
 from daam_syntax.maps.measures.registry import (
+    BINDING_MEASURES,
     BREADTH_MEASURES,
     DEFAULT_PAIR_MEASURES,
     PAIR_MEASURES,
@@ -46,6 +47,7 @@ from daam_syntax.maps.measures.soft import (
 )
 
 __all__ = [
+    "BINDING_MEASURES",
     "BREADTH_MEASURES",
     "DEFAULT_PAIR_MEASURES",
     "PAIR_MEASURES",

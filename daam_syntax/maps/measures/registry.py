@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
-from daam_syntax.maps.measures import binary, breadth, soft
+from daam_syntax.maps.measures import binary, binding, breadth, soft
 from daam_syntax.maps.measures.binary import PackedMasks
 from daam_syntax.maps.measures.soft import SoftMeasure
 
@@ -26,7 +26,8 @@ class Measure:
     name
         Name of the column.
     kind
-        "binary" (of masks), "soft" (of maps), or "breadth" (of one map).
+        "binary" (of masks), "soft" (of maps), "breadth" (of one map), or "binding" (of a modifier's map and the
+        regions of nouns).
     meaning
         What the column holds.
     formula
@@ -45,10 +46,11 @@ class Measure:
         Author and year.
     function
         Binary: of (shared, head area, dependent area, number of pixels). Soft: a `SoftMeasure`. Breadth: of maps.
+        Binding: see `leakage`, `binding_margin` and `neglect`.
     """
 
     name: str
-    kind: Literal["binary", "soft", "breadth"]
+    kind: Literal["binary", "soft", "breadth", "binding"]
     meaning: str
     formula: str
     low: float
@@ -108,6 +110,25 @@ def _breadth(
         kind="breadth",
         low=low,
         high=high,
+        invariant=frozenset(invariant),
+        function=function,
+        **about,
+    )
+
+
+def _binding(
+    name: str,
+    function: Callable[..., np.ndarray],
+    low: float,
+    *invariant: Invariance,
+    **about: Any,
+) -> Measure:
+    return Measure(
+        name,
+        "binding",
+        low=low,
+        high=1,
+        symmetric=None,
         invariant=frozenset(invariant),
         function=function,
         **about,
@@ -415,6 +436,57 @@ BREADTH_MEASURES: Final[Mapping[str, Measure]] = _named(
     ),
 )
 """Measures of the breadth of one word's map, by name."""
+
+
+BINDING_MEASURES: Final[Mapping[str, Measure]] = _named(
+    _binding(
+        "own_share",
+        binding.leakage,
+        0,
+        "scale",
+        "pixels",
+        meaning="Share of the modifier's attention within the region of its own noun, 0 to 1",
+        formula="Σ_{x in R} p(x), R of its own noun",
+        undefined="the modifier's map has no mass, or the noun's mask is empty",
+        use="beside head_area, the share that a flat map would have there",
+        source="-",
+    ),
+    _binding(
+        "other_share",
+        binding.leakage,
+        0,
+        "scale",
+        "pixels",
+        meaning="Largest share of the modifier's attention within the region of another noun, 0 to 1",
+        formula="max over other nouns of Σ_{x in R} p(x)",
+        undefined="the modifier's map has no mass, or no other noun has a region",
+        use="leakage to the noun that gets most; large regions get more",
+        source="-",
+    ),
+    _binding(
+        "binding_margin",
+        binding.binding_margin,
+        -1,
+        "scale",
+        "pixels",
+        meaning="Own share minus the largest other share, -1 to 1: above 0, attention is with its own noun",
+        formula="own_share - other_share",
+        undefined="either share is",
+        use="whether a modifier is bound to the right noun",
+        source="after Rassin et al. 2023",
+    ),
+    _binding(
+        "neglect",
+        binding.neglect,
+        0,
+        meaning="How far the noun's strongest place stays below 1, 0 to 1, on the grid of the recording",
+        formula="1 - max G h, G a blur of 3 x 3",
+        undefined="never",
+        use="whether a noun gets any attention; only within a model",
+        source="Chefer et al. 2023",
+    ),
+)
+"""Measures of the binding of modifiers to nouns, by name; see `daam_syntax.analysis.binding_table`."""
 
 
 def choose(names: str | Iterable[str], registry: Mapping[str, Measure]) -> list[Measure]:
