@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from attention_reference import Reference
+from family_pipelines import make
 from pipelines import make_sd, make_sdxl
 from test_trace import CAT, GRIDS, OWL, draw
 
@@ -87,3 +88,13 @@ def test_what_was_not_traced_is_refused(pipe):
         draw(pipe, CAT, negative_prompt=NEGATIVE)
     with pytest.raises(TraceError, match="trace with negative=True"):
         plain.heat_maps(negative=True)
+
+
+def test_halves_of_the_same_text_cannot_be_told_where_each_is_a_call():
+    pipe = make("Chroma")
+    options = {"max_sequence_length": 24, "negative_prompt": CAT}
+    with (
+        pytest.raises(TraceError, match="all have the text of the prompt"),
+        trace(pipe, negative=True),
+    ):
+        draw(pipe, CAT, size=(64, 96), steps=1, **options)
