@@ -287,6 +287,58 @@ def plan(
     typer.echo(str(calculate(gather(prompts, format), seeds, pilot, rate=rate, workers=workers)))
 
 
+@app.command("prompts")
+def choose_prompts(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="File of prompts, or a set that comes with the package; none lists those."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: CSV, TSV, JSONL, Parquet or text.")
+    ] = None,
+    format: Format = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="How many, drawn at random; with --by, of each group.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Column to balance a sample over; relation parses where there is none."),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this group; may be given several times [default: all]."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+) -> None:
+    """Check prompts, draw a sample of them, and write them in another format."""
+    from daam_syntax.language import PromptSet
+    from daam_syntax.language import prompts as shipped
+    from daam_syntax.language.prompt_sets import SHIPPED
+
+    if source is None:
+        for name, meaning in SHIPPED.items():
+            typer.echo(f"{name:<16} {len(shipped(name)):>4} prompts: {meaning}")
+        return
+    chosen = shipped(source) if source in SHIPPED else PromptSet.from_file(source, format)
+    for problem in chosen.problems:
+        typer.echo(_cell(problem), err=True)
+    summary = f"{len(chosen):,} prompts"
+    if sample is not None and by is not None:
+        balanced = chosen.stratify(sample, by=by, groups=group, seed=seed)
+        chosen, summary = balanced.prompts, str(balanced)
+    elif sample is not None:
+        chosen = chosen.sample(sample, seed=seed)
+        summary = f"{len(chosen):,} prompts"
+    if out is None:
+        for text in chosen:
+            typer.echo(_cell(text))
+    else:
+        chosen.to_file(out)
+        typer.echo(f"{summary}\nThey are in {out}")
+
+
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help="Which study; an unknown name lists them.")],
@@ -315,7 +367,9 @@ def study(
     ] = None,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="cohyponyms: CSV with prompt, first, second, similarity, not prompts."),
+        typer.Option(
+            help="cohyponyms: file with slot.first, slot.second, metadata.similarity, not prompts."
+        ),
     ] = None,
     similarity: Annotated[
         str | None,

@@ -1,19 +1,16 @@
 """The study of cohyponyms, end to end with tiny settings; its design, corrections and sheets on made-up input."""
 
-from collections import Counter
-
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from daam_syntax import cli
+from daam_syntax.data_files import data_path
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
 from daam_syntax.studies.cohyponyms import (
-    LEVELS,
     _of_correctness,
-    default_pairs,
     read_pairs,
     word_pair,
 )
@@ -27,17 +24,6 @@ TINY = {"seeds": 2, "steps": 2, "rates": Rates(0.9, 0.8)}
 @pytest.fixture(scope="module")
 def result(emoji_pipe):
     return run_study("cohyponyms", emoji_pipe, prompts=PROMPTS, **TINY)
-
-
-def test_every_noun_stands_once_per_level_always_in_the_same_place():
-    pairs = default_pairs()
-    assert Counter(pair.level for pair in pairs) == dict.fromkeys(LEVELS, 24)
-    for place in ("first", "second"):
-        nouns = Counter((pair.level, getattr(pair, place)) for pair in pairs)
-        assert set(nouns.values()) == {1}
-        assert len({noun for _, noun in nouns}) == 24
-    assert not {pair.first for pair in pairs} & {pair.second for pair in pairs}
-    assert pairs[0].prompt == "a cat and a dog"
 
 
 def test_end_to_end(result, tmp_path):
@@ -147,13 +133,19 @@ def test_correction_undoes_what_errors_do():
 def test_word_pairs_from_a_file(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text(
-        "prompt,first,second,similarity\na cat and a dog,cat,dog,0.8\n", encoding="utf-8"
+        "prompt,slot.first,slot.second,metadata.similarity\na cat and a dog,cat,dog,0.8\n",
+        encoding="utf-8",
     )
     (pair,) = read_pairs(path)
     assert (pair.first, pair.similarity, pair.level) == ("cat", 0.8, "similarity 0.8")
-    path.write_text("prompt,first\na cat,cat\n", encoding="utf-8")
-    with pytest.raises(FileError, match="second, similarity"):
+    path.write_text("prompt,slot.first\na cat,cat\na dog,dog\n", encoding="utf-8")
+    with pytest.raises(FileError, match="2 prompts lack one: 'a cat', 'a dog'"):
         read_pairs(path)
+
+
+def test_the_pairs_that_come_with_the_package_are_those_of_their_words():
+    pairs = read_pairs(data_path("prompts", "cohyponyms.csv"))
+    assert pairs == tuple(word_pair(pair.first, pair.second) for pair in pairs)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +250,8 @@ def test_other_nouns_need_a_wordnet(emoji_pipe, wordnet):
 
 def test_the_command_line(tmp_path, wordnet, capsys, monkeypatch):
     path = tmp_path / "pairs.csv"
-    path.write_text("prompt,first,second,similarity\na cat and a dog,cat,dog,0\n", encoding="utf-8")
+    header = "prompt,slot.first,slot.second,metadata.similarity"
+    path.write_text(f"{header}\na cat and a dog,cat,dog,0\n", encoding="utf-8")
     command = ["daam-syntax", "study", "cohyponyms", "--seeds", "1", "--steps", "1"]
     command += ["--pairs", path, "--similarity", wordnet, "--sheet", tmp_path / "people"]
     monkeypatch.setattr("sys.argv", [*map(str, command), "--out", str(tmp_path / "one")])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from daam_syntax.drawing import DrawingSettings
-from daam_syntax.errors import StudyError
-from daam_syntax.language import parse_many
+from daam_syntax.errors import PromptError, StudyError
+from daam_syntax.language import PromptSet, parse_many
 from daam_syntax.studies import Setup, run_study
 from daam_syntax.studies.minimal_pairs import pair_up
 
@@ -58,3 +58,15 @@ def test_roles_follow_the_tree():
 def test_other_prompts_are_refused(emoji_pipe, prompts, message):
     with pytest.raises(StudyError, match=message):
         run_study("minimal-pairs", emoji_pipe, prompts=prompts, seeds=1, steps=1)
+
+
+def test_pairs_of_a_prompt_set_are_drawn_and_articles_follow_suit(emoji_pipe):
+    rows = [("a cat", "p"), ("a big bed", "q"), ("an owl", "p"), ("a tiny bed", "q")]
+    prompts = PromptSet.from_records({"prompt": text, "pair": pair} for text, pair in rows)
+    result = run_study("minimal-pairs", emoji_pipe, prompts=prompts, seeds=1, steps=1)
+    assert result.prompts == ("a cat", "an owl", "a big bed", "a tiny bed")
+    pictures = result.tables["pictures"]
+    assert list(pictures["exchanged"].unique()) == ["cat / owl", "big / tiny"]
+    broken = PromptSet.from_records([{"prompt": t, "pair": "p"} for t in ("a cat", "the big dog")])
+    with pytest.raises(PromptError, match="differ in one word"):
+        run_study("minimal-pairs", emoji_pipe, prompts=broken, seeds=1, steps=1)

@@ -21,6 +21,8 @@ from typing import Any, Final
 
 from daam_syntax.drawing import DrawingSettings, check_prompts
 from daam_syntax.errors import StudyError
+from daam_syntax.language import PromptSet
+from daam_syntax.language import prompts as shipped_prompts
 from daam_syntax.loading import is_emoji
 from daam_syntax.studies.answers import Answer
 from daam_syntax.studies.design import StudyDesign
@@ -102,7 +104,8 @@ def run_study(
     pipe
         A diffusers text-to-image pipeline that can be traced.
     prompts
-        None for the study's own, which are made for the embedded model.
+        None for the study's own, which are made for the embedded model. Of a `PromptSet` with pairs, a study of pairs
+        draws these.
     seeds
         Images per prompt; None for the study's own number.
     steps
@@ -131,9 +134,13 @@ def run_study(
     design: StudyDesign = study.DESIGN
     if steps is None and is_emoji(pipe):
         steps = design.steps
+    chosen = shipped_prompts(design.prompts) if prompts is None else prompts
+    if design.in_pairs and isinstance(chosen, PromptSet) and any(r.pair for r in chosen.rows):
+        pairs = chosen.pairs(minimal=True)
+        chosen = [prompt.text for pair in pairs for prompt in (pair.first, pair.second)]
     setup = Setup(
         pipe,
-        tuple(check_prompts(design.prompts if prompts is None else prompts)),
+        tuple(check_prompts(chosen)),
         design.seeds if seeds is None else seeds,
         DrawingSettings(steps, guidance).for_pipeline(pipe),
         parser,

@@ -40,24 +40,7 @@ DESIGN: Final = StudyDesign(
     limits="Masks come from the maps that are studied: a map that misses its object makes the change outside its mask "
     "larger. That attention lies on a noun does not show that the adjective colours it; only the swaps intervene, on "
     "the word and not on its attention. Colours of pixels are the annotator's judgement.",
-    prompts=(
-        "a red car and a blue house",
-        "a yellow duck and a purple hat",
-        "a green chair and a pink cat",
-        "a blue dog and a red apple",
-        "a white horse and a black sheep",
-        "a pink whale and a yellow crab",
-        "a yellow robot and a green tree",
-        "a purple guitar and a white owl",
-        "a red violin and a green fish",
-        "an orange bus and a blue shirt",
-        "a black cat and a red drum",
-        "a green bicycle and an orange tiger",
-        "a blue mirror and a yellow rabbit",
-        "a pink castle and a green cactus",
-        "a white shoe and a purple octopus",
-        "an orange couch and a black penguin",
-    ),
+    prompts="adjectives",
     seeds=1,
     steps=10,
     figures={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from daam_syntax.analysis import Estimate, estimate_mean, measure_pairs, regress
 from daam_syntax.analysis.inference import MIN_CLUSTERS
 from daam_syntax.drawing import check_prompts
 from daam_syntax.emoji.annotator import Annotator
-from daam_syntax.emoji.vocabulary import CATEGORIES, CATEGORY_OF
+from daam_syntax.emoji.vocabulary import CATEGORY_OF
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.figures import similarity_scatter
 from daam_syntax.figures.tables import measure_label
-from daam_syntax.language import Sentence
+from daam_syntax.language import Prompt, PromptSet, Sentence
+from daam_syntax.language import prompts as shipped_prompts
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import parse_threshold
 from daam_syntax.maps.measures import PAIR_MEASURES
@@ -80,28 +82,6 @@ class WordPair:
     category: str
 
 
-def default_pairs() -> tuple[WordPair, ...]:
-    """Return 24 pairs of each level, in which each of 48 nouns stands once per level, always in the same place.
-
-    So levels differ in how nouns are combined, in no noun and no order. The nouns are those of the kinds with several
-    categories.
-    """
-    pairs, firsts, seconds = [], [], []
-    for kind in KINDS.values():
-        nouns = [CATEGORIES[category] for category in kind if len(kind) > 1]
-        following = nouns[1:] + nouns[:1]
-        for (first, second, third, fourth), (_, other, _, another) in zip(
-            nouns, following, strict=True
-        ):
-            pairs += [(first, second), (third, fourth), (first, other), (third, another)]
-            firsts += [first, third]
-            seconds += [second, fourth]
-    # No kind has more than 20 of the 48 nouns, so that ten places on every noun meets one of another kind.
-    pairs += [(noun, seconds[(i + 10) % len(seconds)]) for i, noun in enumerate(firsts)]
-    chosen = [word_pair(first, second) for first, second in pairs]
-    return tuple(sorted(chosen, key=lambda pair: -pair.similarity))
-
-
 def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
     """Return two nouns of the embedded world with their level, similarity and category.
 
@@ -113,7 +93,7 @@ def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
     if not in_embedded_world([first, second]):
         raise StudyError(
             f"Expected two nouns of the embedded world, but got {first!r} and {second!r}, whose similarity is not "
-            "known; give a file with the columns prompt, first, second, similarity."
+            "known; give a file with the columns prompt, slot.first, slot.second, metadata.similarity."
         )
     one, other = CATEGORY_OF[first], CATEGORY_OF[second]
     if one == other:
@@ -127,41 +107,41 @@ def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
 
 
 def read_pairs(path: str | Path) -> tuple[WordPair, ...]:
-    """Read word pairs from a CSV file.
+    """Read word pairs from a file of prompts, in any format of `PromptSet.from_file`.
 
     Parameters
     ----------
     path
-        With the columns ``prompt``, ``first``, ``second``, ``similarity``; ``level`` and ``category`` may be there.
+        With the columns ``prompt``, ``slot.first``, ``slot.second``, ``metadata.similarity``; ``metadata.level`` and
+        ``category`` may be there.
 
     Raises
     ------
     FileError
-        If it cannot be read, or columns or values are missing.
+        If it cannot be read, or a prompt lacks a word or its similarity; all such are named.
     """
+    rows = PromptSet.from_file(path).rows
+    pairs = [_of_row(row) for row in rows]
+    wrong = [repr(row.text) for row, pair in zip(rows, pairs, strict=True) if pair is None]
+    if wrong:
+        raise FileError(
+            f"Expected columns slot.first, slot.second and a number as metadata.similarity in {path}, but "
+            f"{len(wrong)} prompts lack one: {', '.join(wrong)}."
+        )
+    return tuple(pair for pair in pairs if pair is not None)
+
+
+def _of_row(row: Prompt) -> WordPair | None:
+    """Return the word pair of a prompt, or None if something is missing."""
+    first, second = row.slots.get("first"), row.slots.get("second")
     try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise FileError(
-            f"Expected a CSV file of word pairs, but {path} cannot be read: {error}."
-        ) from error
-    needed = ["prompt", "first", "second", "similarity"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise FileError(
-            f"Expected the columns {', '.join(needed)} in {path}, but it has no {', '.join(missing)}."
-        )
-    table["similarity"] = pd.to_numeric(table["similarity"], errors="coerce")
-    if table.empty or table[needed].isna().any(axis=None):
-        raise FileError(
-            f"Expected a prompt, two words and a number as similarity in every line of {path}, but some lack one."
-        )
-    if "level" not in table.columns:
-        table["level"] = [f"similarity {value:g}" for value in table["similarity"]]
-    if "category" not in table.columns:
-        table["category"] = table["level"]
-    columns = [*needed, "level", "category"]
-    return tuple(WordPair(*row) for row in table[columns].itertuples(index=False, name=None))
+        similarity = float(row.metadata.get("similarity", "nan"))
+    except ValueError:
+        return None
+    if not first or not second or not math.isfinite(similarity):
+        return None
+    level = row.metadata.get("level") or f"similarity {similarity:g}"
+    return WordPair(row.text, first, second, similarity, level, row.category or level)
 
 
 def _article(noun: str) -> str:
@@ -187,7 +167,7 @@ DESIGN: Final = StudyDesign(
     limits="The similarities of the embedded world are ranks of three levels and no distances; a WordNet gives graded "
     "ones. The annotator was measured on drawn scenes, which are sharper than pictures of a model, and the "
     "uncertainty of its own rates is not in the intervals.",
-    prompts=tuple(pair.prompt for pair in default_pairs()),
+    prompts="cohyponyms",
     seeds=2,
     steps=12,
     figures={
@@ -303,7 +283,7 @@ def _choose(
     """Return the setup with the prompts of the word pairs, and the pairs with their similarity."""
     alike = find_similarity(similarity) if similarity is not None else None
     if pairs is not None:
-        if setup.prompts != DESIGN.prompts:
+        if setup.prompts != shipped_prompts(DESIGN.prompts).texts:
             raise StudyError("Expected prompts or word pairs, but got both.")
         given = read_pairs(pairs) if isinstance(pairs, str | Path) else pairs
         setup = replace(setup, prompts=tuple(check_prompts(pair.prompt for pair in given)))
@@ -324,8 +304,8 @@ def _pair_of(sentence: Sentence, alike: Similarity | None) -> WordPair:
     if alike is None or len(nouns) != 2:
         raise StudyError(
             f"Expected a prompt with two nouns of the embedded world, but {sentence.text!r} has {len(known)} (and "
-            f"{len(nouns)} nouns in all); give a file with the columns prompt, first, second, similarity for other "
-            "words, or a WordNet for the similarity of any two nouns."
+            f"{len(nouns)} nouns in all); give a file with the columns prompt, slot.first, slot.second, "
+            "metadata.similarity for other words, or a WordNet for the similarity of any two nouns."
         )
     first, second = nouns
     value = alike(first, second)

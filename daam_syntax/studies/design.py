@@ -21,11 +21,13 @@ class StudyDesign:
     limits
         What the answer cannot say.
     prompts
-        Default prompts, made for the embedded model.
+        Name of the default prompts, made for the embedded model; see `daam_syntax.prompts`.
     seeds
         Default number of images per prompt.
     steps
         Default number of denoising steps for the embedded model.
+    in_pairs
+        Whether prompts stand in pairs, the first with the second and so on.
     figures, tables
         What each figure and table shows, by its name.
     """
@@ -35,8 +37,9 @@ class StudyDesign:
     question: str
     method: str
     limits: str
-    prompts: tuple[str, ...]
+    prompts: str
     seeds: int
     steps: int
+    in_pairs: bool = False
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)

@@ -47,20 +47,7 @@ DESIGN: Final = StudyDesign(
     limits="Deleting attention takes the model out of what it was trained on, so that part of a change may be damage "
     "and not the word's absence; the controls are there to tell the two apart. A change inside the mask shows that "
     "the map lies where deleting the word matters, not that the map is complete.",
-    prompts=(
-        "a red cat and a blue car",
-        "a small owl on a green bed",
-        "a dog chasing a yellow duck",
-        "a pink house next to a tree",
-        "a penguin holding a banana",
-        "a big elephant in the snow",
-        "a purple hat on a chair",
-        "a robot riding a horse",
-        "a white castle and a truck",
-        "a strawberry and a guitar",
-        "a black sheep in a field",
-        "an orange fish and a crab",
-    ),
+    prompts="scenes",
     seeds=1,
     steps=10,
     figures={

@@ -34,24 +34,8 @@ DESIGN: Final = StudyDesign(
     limits="How far other noise moves a picture says how far the model's pictures of one prompt vary; it is a "
     "yardstick and no null hypothesis. Words differ in what they change: the result is one of these pairs, not of "
     "exchanging words in general.",
-    prompts=(
-        *("a red cat and a blue car", "a red dog and a blue car"),
-        *("a small owl on a green bed", "a small owl on a pink bed"),
-        *("a dog chasing a yellow duck", "a dog chasing a yellow mouse"),
-        *("a pink house next to a tree", "a pink house next to a cactus"),
-        *("a penguin in the snow", "a duck in the snow"),
-        *("a big elephant in a field", "a tiny elephant in a field"),
-        *("a purple hat on a chair", "a purple shoe on a chair"),
-        *("a robot above a horse", "a robot below a horse"),
-        *("a white castle and a truck", "a white church and a truck"),
-        *("an orange fish and a crab", "an orange fish and a whale"),
-        *("a black sheep in a field", "a black sheep in a forest"),
-        *("a green apple and a guitar", "a yellow apple and a guitar"),
-        *("a tiger wearing a red hat", "a tiger wearing a red dress"),
-        *("a small pizza on a bed", "a huge pizza on a bed"),
-        *("a cow next to a bus", "a cow next to a bicycle"),
-        *("a blue ghost in a city", "a blue alien in a city"),
-    ),
+    prompts="minimal-pairs",
+    in_pairs=True,
     seeds=2,
     steps=12,
     figures={
@@ -62,8 +46,6 @@ DESIGN: Final = StudyDesign(
         "pictures": "How far the picture moved.",
     },
 )
-"""In its prompts, the first stands with the second, the third with the fourth, and so on."""
-
 CONDITIONS: Final = ("other word", "other noise")
 ROLES: Final = ("exchanged word", "its head or dependent", "another word")
 
@@ -153,7 +135,10 @@ def pair_up(sentences: Sequence[Sentence]) -> list[MinimalPair]:
     pairs = []
     for first, second in zip(sentences[::2], sentences[1::2], strict=True):
         differ = [
-            a.index for a, b in zip(first.tokens, second.tokens, strict=False) if a.text != b.text
+            a.index
+            for a, b in zip(first.tokens, second.tokens, strict=False)
+            # An article only follows the word after it.
+            if a.text != b.text and not {a.text.lower(), b.text.lower()} <= {"a", "an"}
         ]
         if len(first) != len(second) or len(differ) != 1:
             raise StudyError(

@@ -44,20 +44,7 @@ DESIGN: Final = StudyDesign(
     limits="Evenness compares with all outcomes that the annotator knows, most of which a prompt excludes: compare "
     "prompts with each other, and do not expect 1. An even model is not a right one: nothing here says which outcomes "
     "the prompt should have. Entropies from few seeds are uncertain, and the correction for that is approximate.",
-    prompts=(
-        "a bird",
-        "a pet in a room",
-        "a fruit",
-        "a wild animal in a field",
-        "a vehicle in a city",
-        "a cat",
-        "a red car",
-        "a house in the snow",
-        "a farm animal",
-        "a big sea animal",
-        "a guitar on a bed",
-        "a small tree at night",
-    ),
+    prompts="open",
     seeds=12,
     steps=12,
     figures={"example": "Pictures of the first prompt."},

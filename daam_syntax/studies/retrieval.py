@@ -42,20 +42,7 @@ DESIGN: Final = StudyDesign(
     limits="A weight says how much of a key's value is read, not how much that value matters: values differ in size, "
     "and padding may hold what the text encoder put there about the whole prompt. Heads are described and not tested: "
     "the head with the largest share of many is large partly by chance.",
-    prompts=(
-        "a red cat and a blue car",
-        "a small owl on a green bed",
-        "a dog chasing a yellow duck",
-        "a penguin holding a banana",
-        "a big elephant in the snow",
-        "a robot riding a horse",
-        "a white castle and a truck",
-        "an orange fish and a crab",
-        "a tiger wearing a purple hat",
-        "a black sheep next to a tree",
-        "a pink house in a field",
-        "a strawberry and a guitar",
-    ),
+    prompts="scenes",
     seeds=2,
     steps=10,
     figures={

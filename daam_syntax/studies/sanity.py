@@ -40,20 +40,7 @@ DESIGN: Final = StudyDesign(
     "what a word does (see the study intervention). The randomised model draws another picture, or none, so that its "
     "maps differ for two reasons. A nonce word has subwords that occur in other words, and a place in a sentence that "
     "speaks for a noun.",
-    prompts=(
-        "a red cat and a blue car",
-        "a yellow duck and a purple hat",
-        "a green chair and a pink dog",
-        "a small owl and a big tree",
-        "a white horse and a black sheep",
-        "a pink whale and a yellow crab",
-        "an orange robot and a green house",
-        "a purple guitar and a white rooster",
-        "a blue bicycle and a red apple",
-        "a big castle and a small tent",
-        "a black cow and a pink cake",
-        "a green shirt and an orange fish",
-    ),
+    prompts="adjectives",
     seeds=2,
     steps=10,
     figures={

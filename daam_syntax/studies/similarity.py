@@ -104,8 +104,8 @@ def _known(senses: Iterable[Any] | None, noun: str, text: str) -> list[Any]:
     found = list(senses or ())
     if not found:
         raise StudyError(
-            f"Expected nouns that {text} has, but it lacks {noun!r}; give a file with the columns prompt, first, "
-            "second, similarity."
+            f"Expected nouns that {text} has, but it lacks {noun!r}; give a file with the columns prompt, "
+            "slot.first, slot.second, metadata.similarity."
         )
     return found
 
