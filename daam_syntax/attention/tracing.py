@@ -16,7 +16,7 @@ from daam_syntax.attention.refinement import refine as refined_by
 from daam_syntax.attention.request import Request
 from daam_syntax.attention.sentences import Sentences
 from daam_syntax.errors import TraceError
-from daam_syntax.language import Sentence, parse
+from daam_syntax.language import Sentence, parse_many
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection, StepSelection
 
@@ -322,9 +322,8 @@ class Trace(AtWork):
             )
         read = {sentence.text: sentence for sentence in given}
         chosen = self._parser if parser is None else parser
-        return {
-            prompt: read[prompt] if prompt in read else parse(prompt, chosen) for prompt in prompts
-        }
+        others = [prompt for prompt in prompts if prompt not in read]
+        return read | dict(zip(others, parse_many(others, chosen), strict=True))
 
     def __repr__(self) -> str:
         drawings = self._recorder.finished
