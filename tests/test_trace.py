@@ -11,7 +11,7 @@ from pipelines import TEXT_LENGTH, make_sd, make_sdxl
 
 from daam_syntax.attention import trace
 from daam_syntax.errors import PromptError, TraceError
-from daam_syntax.language import parse
+from daam_syntax.language import parse, parse_many
 from daam_syntax.maps import HeatMaps
 
 CAT = "a red cat"
@@ -269,11 +269,11 @@ def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
         draw(sd, [CAT, OWL, CAT], steps=1)
     parsed = []
 
-    def counted(text, parser=None):
-        parsed.append(text)
-        return parse(text, parser)
+    def counted(texts, parser=None):
+        parsed.extend(texts)
+        return parse_many(texts, parser)
 
-    monkeypatch.setattr("daam_syntax.attention.tracing.parse", counted)
+    monkeypatch.setattr("daam_syntax.attention.tracing.parse_many", counted)
     recording.heat_maps()
     assert parsed == [CAT, OWL]
     parsed.clear()
