@@ -1,4 +1,4 @@
-"""Draw every figure from a small run of the embedded model: ``python docs/gallery.py``, about two minutes.
+"""Draw every figure from a small run of the embedded model: ``python docs/gallery.py``, about three minutes.
 
 Writes ``docs/gallery.md``, which shows each figure with its code, and the pictures ``docs/gallery/*.png``.
 """
@@ -6,6 +6,7 @@ Writes ``docs/gallery.md``, which shows each figure with its code, and the pictu
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ import daam_syntax as ds
 from daam_syntax import figures
 from daam_syntax.drawing import generator_seed
 from daam_syntax.emoji.vocabulary import CATEGORIES
+from daam_syntax.studies import StudyResult, run_study
 
 HERE = Path(__file__).parent
 PROMPTS = (
@@ -35,8 +36,10 @@ PROMPTS = (
     "an orange tiger and a small red bus in the city",
     "a green cactus and a tiny brown dog at night",
 )
-THRESHOLDS = tuple(f"relative:{tau / 10:.1f}" for tau in range(2, 9))
-LAYERS = ("down_blocks", "mid_block", "up_blocks")
+
+
+LAYER = re.compile(r"_blocks?|\.attentions|\.transformer_blocks|\.attn2")
+"""What the paths of layers have in common."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ class Run:
     pairs: pd.DataFrame
     words: pd.DataFrame
     summary: pd.DataFrame
-    sweep: pd.DataFrame
-    profile: pd.DataFrame
-    cohyponyms: pd.DataFrame
     curves: pd.DataFrame
+    kept: Sequence[ds.HeatMaps]
+    cohyponyms: pd.DataFrame
+    intervention: StudyResult
 
 
 def make_run(size: Size = Size()) -> Run:
@@ -74,17 +77,20 @@ def make_run(size: Size = Size()) -> Run:
     pipe.set_progress_bar_config(disable=True)
     prompts = PROMPTS[: size.prompts]
     analysis = ds.analyze(prompts, pipe, seeds=size.seeds, steps=size.steps)
-    swept = ds.summarize(ds.measure_pairs(analysis.maps, threshold=THRESHOLDS))
+    with ds.trace(pipe, keep=("step", "layer", "head")) as trace:
+        draw(pipe, prompts, size.steps)
     return Run(
         images=analysis.images,
         maps=analysis.maps,
         pairs=analysis.pairs,
         words=analysis.words,
         summary=analysis.summary,
-        sweep=tidy(swept),
-        profile=measure_layers(pipe, prompts, size.steps),
+        curves=ds.analysis.sweep_curves(ds.analysis.sweep(analysis.maps, measures="iou")),
+        kept=trace.heat_maps(),
         cohyponyms=measure_cohyponyms(pipe, size),
-        curves=delete_words(pipe, prompts, size.steps),
+        intervention=run_study(
+            "intervention", pipe, prompts=prompts, seeds=1, steps=size.steps, shares=(0.25, 0.5)
+        ),
     )
 
 
@@ -93,14 +99,15 @@ def tidy(summary: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
     return summary.rename(columns={measure: "mean"}).assign(measure=measure)
 
 
-def measure_layers(pipe: Any, prompts: Sequence[str], steps: int) -> pd.DataFrame:
-    """Measure the same drawings by the layers of each part of the model."""
+def profile(maps: Sequence[ds.HeatMaps], along: str) -> pd.DataFrame:
+    """Measure the overlap by step, layer or head, from maps that kept them apart."""
+    places = maps[0].word_array(0)[along].values.tolist()
     tables = []
-    for part in LAYERS:
-        with ds.trace(pipe, layers=[part]) as trace:
-            draw(pipe, prompts, steps)
-        summary = ds.summarize(ds.measure_pairs(trace.heat_maps()))
-        tables.append(tidy(summary).assign(layers=part))
+    for number, place in enumerate(places):
+        chosen = [each.select(**{f"{along}s": place}) for each in maps]
+        summary = ds.summarize(ds.measure_pairs(chosen))
+        name = LAYER.sub("", place) if along == "layer" else number
+        tables.append(tidy(summary).assign(**{along: name}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -132,54 +139,10 @@ def cosine(pipe: Any, first: str, second: str) -> float:
     return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
 
 
-def delete_words(pipe: Any, prompts: Sequence[str], steps: int) -> pd.DataFrame:
-    """Delete more and more words of each prompt, at the same seed, and measure how the picture changes."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for prompt in prompts:
-        words = prompt.split(" ")
-        length = np.array([len(word) for word in words])
-        orders = {
-            "long words first": np.argsort(-length, kind="stable"),
-            "short words first": np.argsort(length, kind="stable"),
-            "random": rng.permutation(len(words)),
-        }
-        drawn: dict[str, np.ndarray] = {}
-        counts = [0, len(words) // 3, 2 * len(words) // 3, len(words)]
-        for curve, order in orders.items():
-            kept = [sorted(order[n:]) for n in counts]
-            texts = [" ".join(words[i] for i in some) for some in kept]
-            new = [text for text in texts if text not in drawn]  # all curves begin and end alike
-            if new:
-                drawn |= dict(zip(new, draw(pipe, new, steps, seed_of=prompt), strict=True))
-            for n, text in zip(counts, texts, strict=True):
-                change = np.abs(drawn[text] - drawn[prompt]).mean() / 255
-                rows.append((prompt, 0, curve, n / len(words), change))
-    table = pd.DataFrame(rows, columns=["prompt_id", "image", "curve", "share", "change"])
-    table["share"] = table["share"].round(1)  # prompts have 10 or 11 words
-    return pd.DataFrame(
-        [
-            {
-                "curve": curve,
-                "share": share,
-                "mean": found.estimate,
-                "low": found.low,
-                "high": found.high,
-            }
-            for (curve, share), some in table.groupby(["curve", "share"], sort=False)
-            for found in [ds.analysis.estimate_mean(some, "change")]
-        ]
-    )
-
-
-def draw(
-    pipe: Any, prompts: Sequence[str], steps: int, seed_of: str | None = None
-) -> list[np.ndarray]:
-    """Draw prompts, each with its first seed or that of one prompt; return arrays, shape (y, x, 3)."""
-    seeds = [generator_seed(seed_of or prompt, 0) for prompt in prompts]
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    images = pipe(list(prompts), num_inference_steps=steps, guidance_scale=4, generator=generators)
-    return [np.asarray(image, dtype=np.float32) for image in images.images]
+def draw(pipe: Any, prompts: Sequence[str], steps: int) -> None:
+    """Draw prompts, each with its first seed."""
+    generators = [torch.Generator().manual_seed(generator_seed(prompt, 0)) for prompt in prompts]
+    pipe(list(prompts), num_inference_steps=steps, guidance_scale=4, generator=generators)
 
 
 # Each of the functions below draws one figure; the page shows their code.
@@ -226,6 +189,11 @@ def word_matrix(run: Run) -> Axes:
     return figures.word_matrix(run.maps[0])
 
 
+def word_matrix_signed(run: Run) -> Axes:
+    """Any measure of two words, here the correlation of their maps."""
+    return figures.word_matrix(run.maps[0], measure="pearson")
+
+
 def forest(run: Run) -> Axes:
     """Relations beside the control."""
     return figures.forest(run.summary)
@@ -238,12 +206,23 @@ def containment(run: Run) -> Axes:
 
 def threshold_sweep(run: Run) -> Axes:
     """How the overlap depends on the threshold."""
-    return figures.threshold_sweep(run.sweep)
+    shown = ["amod", "conj", "det", "nmod", "unrelated"]
+    return figures.threshold_sweep(run.curves[run.curves["relation"].isin(shown)])
 
 
-def overlap_profile(run: Run) -> Axes:
-    """How the overlap depends on the layers."""
-    return figures.overlap_profile(run.profile, along="layers")
+def overlap_by_step(run: Run) -> Axes:
+    """How the overlap runs along the denoising steps."""
+    return figures.overlap_profile(profile(run.kept, "step"), along="step")
+
+
+def overlap_by_layer(run: Run) -> Axes:
+    """How it runs along the layers."""
+    return figures.overlap_profile(profile(run.kept, "layer"), along="layer")
+
+
+def overlap_by_head(run: Run) -> Axes:
+    """How it differs between the heads, means over layers."""
+    return figures.overlap_profile(profile(run.kept, "head"), along="head")
 
 
 def similarity_scatter(run: Run) -> Axes:
@@ -257,13 +236,20 @@ def breadth_by_pos(run: Run) -> Axes:
 
 
 def deletion_curves(run: Run) -> Axes:
-    """How the picture changes while words of the prompt are deleted."""
+    """How the picture changes while a word's attention is deleted in more and more pixels."""
+    means = run.intervention.tables["curve_means"].query("kind == 'deletion'")
     return figures.deletion_curves(
-        run.curves, deleted="share of words deleted", change="mean change of pixels (0 to 1)"
+        means, deleted="share of pixels deleted", change="mean change of pixels (0 to 1)"
     )
 
 
-DRAW: tuple[Callable[[Run], Figure | Axes], ...] = (
+def intervention_table(run: Run) -> pd.DataFrame:
+    """What deleting a word's attention changes, beside the controls: a study's table."""
+    estimates = run.intervention.tables["estimates"]
+    return estimates[["label", "estimate", "low", "high", "p_adjusted", "n_prompts"]]
+
+
+DRAW: tuple[Callable[[Run], Figure | Axes | pd.DataFrame], ...] = (
     overview,
     overlay,
     dependency_arcs,
@@ -272,19 +258,23 @@ DRAW: tuple[Callable[[Run], Figure | Axes], ...] = (
     word_grid_own,
     dependency_graph,
     word_matrix,
+    word_matrix_signed,
     forest,
     containment,
     threshold_sweep,
-    overlap_profile,
+    overlap_by_step,
+    overlap_by_layer,
+    overlap_by_head,
     similarity_scatter,
     breadth_by_pos,
     deletion_curves,
+    intervention_table,
 )
 
 INTRODUCTION = """# Gallery
 
 Every figure of `daam_syntax.figures`, from {n_images} images of {n_prompts} prompts that the embedded model drew in {steps}
-steps (and a few more for cohyponyms, layers and deletion). What they show is about that small model only. `python
+steps (and a few more for cohyponyms, steps, layers, heads and deletion). What they show is about that small model only. `python
 docs/gallery.py` makes this page; `run` holds pictures, maps and tables, see `make_run` there.
 
 Functions that take `ax` draw on it and return it; nothing is saved or restyled unasked. For a paper:
@@ -305,19 +295,29 @@ def write_gallery(folder: Path, size: Size = Size()) -> None:
     page = [INTRODUCTION.format(n_images=len(run.images), n_prompts=size.prompts, steps=size.steps)]
     for function in DRAW:
         with figures.paper(5.0):
-            path = figures.save(function(run), pictures / f"{function.__name__}.png", dpi=110)
-        shrink(path)
-        page.append("\n".join(section(function)))
+            made = function(run)
+            if isinstance(made, pd.DataFrame):
+                shown = ds.analysis.to_markdown(made)
+            else:
+                path = figures.save(made, pictures / f"{function.__name__}.png", dpi=110)
+                shrink(path)
+                shown = f"![{title_of(function)}](gallery/{path.name})"
+        page.append("\n".join(section(function, shown)))
     (folder / "gallery.md").write_text("\n".join(page), encoding="utf-8")
 
 
-def section(function: Callable[[Run], Figure | Axes]) -> Iterator[str]:
-    """Return the lines of a figure's part of the page: its title, the figure, its code."""
-    title = (inspect.getdoc(function) or "").rstrip(".")
+def title_of(function: Callable[[Run], Any]) -> str:
+    """Return what a figure shows: the first line of its function's docstring."""
+    return (inspect.getdoc(function) or "").rstrip(".")
+
+
+def section(function: Callable[[Run], Any], shown: str) -> Iterator[str]:
+    """Return the lines of a figure's part of the page: its title, the figure or table, its code."""
     source = inspect.getsource(function)
-    body = textwrap.dedent(source[source.index('"""\n') + 4 :]).replace("return ", "", 1).strip()
-    yield from (f"## {title}", "", f"![{title}](gallery/{function.__name__}.png)", "")
-    yield from ("```python", body, "```", "")
+    body = textwrap.dedent(source[source.index('"""\n') + 4 :])
+    code = body.replace("return ", "", 1).strip()
+    yield from (f"## {title_of(function)}", "", shown, "")
+    yield from ("```python", code, "```", "")
 
 
 def shrink(path: Path) -> None:

@@ -13,6 +13,7 @@ from daam_syntax import figures
 from daam_syntax.analysis import estimate_mean, measure_pairs, summarize
 from daam_syntax.language import Edge
 from daam_syntax.maps import HeatMaps
+from daam_syntax.maps.measures import PAIR_MEASURES
 
 COLUMN, PAGE = 3.3, 6.6  # inches
 widths = pytest.mark.parametrize("width", [COLUMN, PAGE])
@@ -408,11 +409,14 @@ def test_pairs_lie_at_their_ioh_and_iod_on_the_line_of_their_area_ratio():
 # --- matrix
 
 
-@pytest.mark.parametrize("measure", ["iou", "iod", "ioh", "lift", "soft_iou"])
+@pytest.mark.parametrize("measure", PAIR_MEASURES)
 def test_a_matrix_holds_what_the_pair_table_holds(measure):
     maps = make_maps(image_size=(40, 60))
-    drawn = figures.word_matrix(maps, measure=measure).images[0].get_array()
-    for _, row in measure_pairs(maps).iterrows():
+    image = figures.word_matrix(maps, measure=measure).images[0]
+    drawn = image.get_array()
+    assert image.norm.vmin == (-image.norm.vmax if PAIR_MEASURES[measure].low < 0 else 0)
+    assert np.abs(drawn[~np.eye(5, dtype=bool)]).max() <= image.norm.vmax
+    for _, row in measure_pairs(maps, measures=measure).iterrows():
         found = drawn[row["head_index"], row["dependent_index"]]
         if np.isnan(row[measure]):
             assert found is np.ma.masked
@@ -437,7 +441,7 @@ def test_matrices_can_share_a_scale_and_words_without_maps_stay():
     assert ax.images[0].norm.vmax == 0.7
     assert len(ax.get_xticklabels()) == 30
     assert ax.get_yticklabels()[5].get_text() == "zebra (truncated)"
-    with pytest.raises(ValueError, match="one of iou"):
+    with pytest.raises(ValueError, match="measures among iou"):
         figures.word_matrix(make_maps(), measure="dice?")
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from examples import make_sentence
 
-from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention import trace
+from daam_syntax.analysis import Estimate, attention_shares, estimate_difference, estimate_mean
+from daam_syntax.attention import Edit, intervene, trace
 from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import StudyError
 from daam_syntax.language import parse, prompts
@@ -30,6 +30,7 @@ from daam_syntax.studies import (
 from daam_syntax.studies.answers import estimates_table, sentences
 from daam_syntax.studies.common import inside_and_outside
 from daam_syntax.studies.plots import draw_answers
+from daam_syntax.studies.special_tokens import without
 
 CATS = "a red cat and a blue car"
 OWLS = "a small owl on a green bed"
@@ -309,6 +310,37 @@ def test_sanity_end_to_end(checks, emoji_pipe):
     (reliability,) = checks.tables["reliability"].to_dict("records")
     assert reliability["n_words"] == 8
     assert "fewer than 5 prompts" in reliability["reason"]
+
+
+def test_shares_of_kinds_are_those_of_the_recording(checks, emoji_pipe):
+    table = checks.tables["kinds"]
+    np.testing.assert_allclose(table.groupby("image")["attention"].sum(), 1, atol=0.01)
+    assert (
+        table[table["prompt"] == CATS]["kind"].to_list() == ["start", "text", "end", "padding"] * 2
+    )
+    setup = Setup(emoji_pipe, (CATS,), 1, DrawingSettings(steps=2).for_pipeline(emoji_pipe))
+    _, maps = setup.trace(parse(CATS), 0, padding=True)
+    shares = attention_shares(maps).set_index("kind")
+    first = table[table["image"] == table["image"].iloc[0]].set_index("kind")
+    np.testing.assert_allclose(first["attention"], shares["attention"][first.index], rtol=1e-4)
+    assert (first["n_tokens"] == shares["n_tokens"][first.index]).all()
+    assert (first["whole"] > 0).all()
+    assert first["on_nouns"].between(0, 1).all()
+
+
+def test_without_words_is_an_edit_of_all_words(emoji_pipe):
+    setup = Setup(emoji_pipe, (OWLS,), 1, DrawingSettings(steps=2).for_pipeline(emoji_pipe))
+    with without(emoji_pipe, "text"):
+        deleted = setup.draw(OWLS, 0)
+    with intervene(emoji_pipe, Edit(tuple(range(len(OWLS.split()))))):
+        edited = setup.draw(OWLS, 0)
+    np.testing.assert_allclose(deleted, edited, atol=1e-4)
+    assert np.abs(deleted - setup.draw(OWLS, 0)).max() > 0.01
+    with (
+        pytest.raises(StudyError, match="start, text, end, padding, but got 'template'"),
+        without(emoji_pipe, "template"),
+    ):
+        setup.draw(OWLS, 0)
 
 
 def test_randomised_weights_are_put_back(emoji_pipe):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -55,7 +55,7 @@ PAIR_COLUMNS: Final = {
 """Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""
 
 
-Columns = dict[str, list[Any]]
+Columns: TypeAlias = "dict[str, list[Any]]"
 """Rows of a table, column by column."""
 
 

@@ -14,9 +14,17 @@ from daam_syntax.figures.overlays import CMAP
 from daam_syntax.figures.styles import PALETTE, new_axes, points
 from daam_syntax.figures.tables import measure_label
 from daam_syntax.language import Sentence
-from daam_syntax.maps import HeatMaps, Threshold, bicubic, measures, parse_threshold
+from daam_syntax.maps import HeatMaps, Threshold, bicubic, parse_threshold
+from daam_syntax.maps.measures import (
+    PAIR_MEASURES,
+    Measure,
+    PackedMasks,
+    choose,
+    measure_maps,
+    measure_masks,
+)
 
-_MEASURES: Final = ("iou", "iod", "ioh", "lift", "soft_iou")
+_DIVERGING: Final = "vlag"  # for measures that may be below 0
 _SLANTED: Final = 12  # words that fit beside each other slantwise; more stand upright
 
 
@@ -40,14 +48,14 @@ def word_matrix(
     maps
         The heat maps of one image.
     measure
-        "iou", "iod", "ioh", "lift" or "soft_iou"; the row's word counts as head, the column's as dependent.
+        One of `daam_syntax.maps.measures.PAIR_MEASURES`; the row's word counts as head, the column's as dependent.
     threshold
         Rule that makes the masks.
     scheme
         Whose edges get dots; None for no dots.
     vmax
-        Top of the colour scale; the largest value off the diagonal if None. Give the same value to several
-        matrices to make them comparable.
+        Top of the colour scale, whose bottom is 0, or as far below 0 for measures that can be negative; the largest
+        value off the diagonal if None. Give the same value to several matrices to make them comparable.
     colorbar
         Whether to add a colour bar, which takes its room from the axes.
     ax
@@ -63,16 +71,24 @@ def word_matrix(
     ValueError
         If there is no such measure or scheme.
     """
-    values = _measure_all(maps, measure, parse_threshold(threshold))
+    (chosen,) = choose(measure, PAIR_MEASURES)
+    values = _measure_all(maps, chosen, parse_threshold(threshold))
     n = len(values)
     if ax is None:
         side = max(3.3, 1.2 + 0.022 * points("small") * n)
         ax = new_axes(0.85 * side, side)
-    cmap = sns.color_palette(f"{CMAP}_r", as_cmap=True).with_extremes(bad="0.85")
+    signed = chosen.low < 0
+    cmap = sns.color_palette(_DIVERGING if signed else f"{CMAP}_r", as_cmap=True)
     others = values[~np.eye(n, dtype=bool)]
     if vmax is None:
-        vmax = float(np.nanmax(others)) if np.isfinite(others).any() else 1.0
-    image = ax.imshow(np.ma.masked_invalid(values), cmap=cmap, vmin=0, vmax=vmax or 1.0)
+        vmax = float(np.nanmax(np.abs(others))) if np.isfinite(others).any() else 1.0
+    vmax = vmax or 1.0
+    image = ax.imshow(
+        np.ma.masked_invalid(values),
+        cmap=cmap.with_extremes(bad="0.85"),
+        vmin=-vmax if signed else 0,
+        vmax=vmax,
+    )
     for i in range(n):  # a word with itself: nothing to see
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white", lw=0))
     _name_words(ax, maps)
@@ -83,31 +99,24 @@ def word_matrix(
         figure = ax.get_figure(root=True)
         assert figure is not None
         bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.03)
-        note = "" if measure == "soft_iou" else f"\nmasks: {threshold}"
+        note = "" if chosen.kind == "soft" else f"\nmasks: {threshold}"
         bar.set_label(f"{measure_label(measure)}{note}", fontsize="small")
         bar.ax.tick_params(labelsize="small")
     return ax
 
 
-def _measure_all(maps: HeatMaps, measure: str, rule: Threshold) -> np.ndarray:
+def _measure_all(maps: HeatMaps, measure: Measure, rule: Threshold) -> np.ndarray:
     """Return the measure of each word (row, as head) with each (column, as dependent), shape (word, word)."""
-    if measure not in _MEASURES:
-        raise ValueError(f"Expected one of {', '.join(_MEASURES)}, but got {measure!r}.")
     words = bicubic(maps.stack(), maps.image_size)
-    if measure == "soft_iou":
-        # One row at a time: all pairs of maps at image size would not fit into memory.
-        found = np.array([measures.soft_iou(word, words) for word in words])
+    head, dependent = np.indices((len(words), len(words))).reshape(2, -1)
+    if measure.kind == "soft":
+        found = measure_maps(words, head, dependent, [measure])[measure.name]
     else:
-        shared = measures.intersections(rule.apply(words))
-        areas = np.diag(shared)
-        counts = (shared, areas[:, None], areas[None, :])
-        if measure == "lift":
-            found = measures.lift(*counts, n_pixels=words.shape[-2] * words.shape[-1])
-        else:
-            found = getattr(measures, measure)(*counts)
+        masks = PackedMasks(rule.apply(words))
+        found = measure_masks(masks, head, dependent, [measure])[measure.name]
     values = np.full((len(maps), len(maps)), np.nan)
     if maps.mapped:
-        values[np.ix_(maps.mapped, maps.mapped)] = found
+        values[np.ix_(maps.mapped, maps.mapped)] = found.reshape(len(words), len(words))
     return values
 
 

@@ -7,6 +7,8 @@ from typing import Final
 
 import pandas as pd
 
+from daam_syntax.maps.measures import BREADTH_MEASURES, PAIR_MEASURES
+
 MEASURE_LABELS: Final = {
     "iou": "attention overlap (IoU, 0 to 1)",
     "iod": "overlap / dependent's area (IoD, 0 to 1)",
@@ -24,8 +26,12 @@ MEASURE_LABELS: Final = {
 
 
 def measure_label(measure: str) -> str:
-    """Return the axis label of a measure; its name if it is not a known one."""
-    return MEASURE_LABELS.get(measure, measure.replace("_", " "))
+    """Return the axis label of a measure: its name and range if it has no label; its name if it is not a known one."""
+    if measure in MEASURE_LABELS:
+        return MEASURE_LABELS[measure]
+    name = measure.replace("_", " ")
+    known = PAIR_MEASURES.get(measure) or BREADTH_MEASURES.get(measure)
+    return f"{name} ({known.range})" if known else name
 
 
 def require(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:

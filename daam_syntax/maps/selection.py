@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-Grid = tuple[int, int]
+Grid: TypeAlias = "tuple[int, int]"
 """Rows and columns (y, x) of a layer's pixels."""
 
 LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | str | int | None

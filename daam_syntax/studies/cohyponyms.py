@@ -380,7 +380,14 @@ def _answers(
     answers.append(_of_correctness(images, "correct", title))
     if "correct_adjusted" in images.columns and images["correct"].nunique() > 1:
         title = "The same, corrected for the annotator's errors"
-        answers.append(_of_correctness(images, "correct_adjusted", title))
+        if np.allclose(images["correct_adjusted"], images["correct"]):
+            n = sum(row["n_with"] + row["n_without"] for row in judge)
+            same = (
+                f"The annotator made no error on {n} drawn scenes: the correction changes nothing."
+            )
+            answers.append(Answer(title, "", notes=(same,)))
+        else:
+            answers.append(_of_correctness(images, "correct_adjusted", title))
     return answers
 
 

@@ -90,7 +90,7 @@ def _draw_panel(ax: Axes, answer: Answer) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], *, title: str = "") -> Figure:
+def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], title: str = "") -> Figure:
     """Draw pictures in a row, each under its name.
 
     Parameters

@@ -28,6 +28,7 @@ from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
 from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.special_tokens import NAMES, keys_by_kind
 
 DESIGN: Final = StudyDesign(
     name="retrieval",
@@ -147,14 +148,10 @@ class _Reader:
 
     def begin(self, drawing: Drawing) -> None:
         """Find out what the text keys are."""
-        groups: dict[str, set[int]] = {group: set() for group in GROUPS if group != "other"}
+        groups = {kind: set(keys) for kind, keys in keys_by_kind(drawing).items() if kind != "text"}
+        groups |= {"content": set(), "function": set()}
         for block in drawing.blocks:
             (read,) = block.prompts
-            for subword in read.subwords:
-                if subword.kind != "text":
-                    groups[subword.kind].add(block.start + subword.position)
-            used = set(read.positions)
-            groups["padding"] |= {block.start + p for p in range(read.length) if p not in used}
             for word in align(self._sentence, read.subwords, read.truncated_at):
                 keys = {block.start + read.subwords[row].position for row in word.subwords}
                 self._words.setdefault(word.index, []).extend(sorted(keys))
@@ -263,7 +260,7 @@ def _answers(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Answer]:
         label = "finest grid minus coarsest"
         found.append(estimate_difference(fine, coarse, "slots", label=label, bounds=bounds))
     names = {"content": "content words", "function": "function words", "other": "other keys"}
-    names |= {"start": "start token", "end": "end token", "template": "template tokens"}
+    names |= NAMES
     return [
         Answer(
             "How many slots a pixel uses",

@@ -22,6 +22,13 @@ from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
 from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.special_tokens import (
+    NAMES,
+    draw_without_each,
+    kind_answers,
+    kind_maps,
+    kind_rows,
+)
 
 NONCE: Final = "blicket"
 
@@ -29,7 +36,8 @@ DESIGN: Final = StudyDesign(
     name="sanity",
     title="Sanity checks of the maps",
     question="Do maps fall apart when the attention's weights are randomised, follow words rather than positions when "
-    "noun phrases change places, tell a nonce word from a noun, and agree between seeds?",
+    "noun phrases change places, tell a nonce word from a noun, and agree between seeds? And do the tokens that are no "
+    "words, the padding above all, draw the picture too?",
     method="All pictures of a prompt and seed start from the same noise, and maps are compared by Pearson's "
     "correlation over pixels. Each content word's map is compared with its map after the entries of the projections "
     "to queries and keys of all text attentions were shuffled within each matrix (randomised; after Adebayo et al. "
@@ -46,20 +54,26 @@ DESIGN: Final = StudyDesign(
     figures={
         "example": "Maps of the last content word of the first prompt: original, with randomised attention, and of the "
         "nonce word in its stead. Each has a colour scale of its own.",
+        "kinds": "The attention of the first picture's pixels to each kind of token, summed over its tokens; each map "
+        "has a colour scale of its own, and its mean below the name.",
+        "deleted": "The same picture, and drawn without attention to each kind of token.",
     },
     tables={
         "reliability": "Agreement of words' effective areas between even and odd seeds.",
         "correlations": "Correlations of maps by image, word and comparison.",
         "areas": "Effective areas of nouns and of the nonce word in their stead.",
         "words": "Effective area of each content word in each image.",
+        "kinds": "Share of the attention, where it lies, and the change of the picture when it is deleted, by kind of "
+        "token.",
     },
 )
 
+_TABLES: Final = ("correlations", "areas", "words", "kinds")
 _SAME_WORD: Final = "same word, phrases swapped"
 _SAME_PLACE: Final = "same position, phrases swapped"
 
 
-def run(setup: Setup, *, nonce: str = NONCE) -> StudyResult:
+def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) -> StudyResult:
     """Compare maps with those of a randomised model, of changed prompts, and of other seeds.
 
     Parameters
@@ -67,15 +81,17 @@ def run(setup: Setup, *, nonce: str = NONCE) -> StudyResult:
     setup
         With a pipeline whose attention has projections ``to_q`` and ``to_k``; with one seed, nothing is said about
         agreement between seeds.
+    threshold
+        Rule that makes the masks of nouns.
     nonce
         The nonce word.
     """
-    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("correlations", "areas", "words")}
-    example: list[tuple[str, np.ndarray]] = []
+    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in _TABLES}
+    examples: dict[str, tuple[list[tuple[str, np.ndarray]], str]] = {}
     earlier: dict[str, HeatMaps] = {}
     for sentence, seed in setup.images_of(setup.sentences):
         row = image_row(sentence, seed)
-        _, maps = setup.trace(sentence, seed)
+        picture, maps = setup.trace(sentence, seed, padding=True)
         with randomised(setup.pipe, seed):
             _, shuffled = setup.trace(sentence, seed)
         words = [word for word in content_words(sentence) if word in maps.mapped]
@@ -104,14 +120,18 @@ def run(setup: Setup, *, nonce: str = NONCE) -> StudyResult:
                     ("nonce word", nonce, unknown[new].values),
                 )
             ]
-        if words and not example:
+        deleted = draw_without_each(setup, sentence, seed, list(kind_maps(maps)))
+        rows["kinds"] += [row | each for each in kind_rows(maps, picture, deleted, threshold)]
+        examples = examples or _example_of_kinds(maps, picture, deleted)
+        if words and "example" not in examples:
             word = words[-1]
-            example = [
+            shown = [
                 (repr(sentence[word].text), maps[word].resize()),
                 ("randomised", shuffled[word].resize()),
             ]
             if replaced is not None:
-                example.append((repr(nonce), unknown[new].resize()))
+                shown.append((repr(nonce), unknown[new].resize()))
+            examples["example"] = shown, sentence.text
     require_rows(rows["words"], "a content word")
     tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
     reliability = split_half(tables["words"])
@@ -120,9 +140,21 @@ def run(setup: Setup, *, nonce: str = NONCE) -> StudyResult:
         setup,
         _answers(tables, reliability),
         {"reliability": pd.DataFrame([reliability]), **tables},
-        {"example": draw_pictures(example, title=setup.prompts[0])},
+        {name: draw_pictures(*examples[name]) for name in DESIGN.figures if name in examples},
+        threshold=threshold,
         nonce=nonce,
     )
+
+
+def _example_of_kinds(
+    maps: HeatMaps, picture: np.ndarray, deleted: Mapping[str, np.ndarray]
+) -> dict[str, tuple[list[tuple[str, np.ndarray]], str]]:
+    shown = [
+        (f"{NAMES[kind]}\n{values.mean():.3f}", values) for kind, values in kind_maps(maps).items()
+    ]
+    pictures = [(f"without {NAMES[kind]}", drawn) for kind, drawn in deleted.items()]
+    deletions = [("original", picture), *pictures]
+    return {"kinds": (shown, maps.prompt), "deleted": (deletions, maps.prompt)}
 
 
 def _compare(
@@ -341,7 +373,7 @@ def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> li
         )
     if "areas" in tables:
         answers.append(_of_nonce(tables["areas"]))
-    return answers
+    return answers + kind_answers(tables["kinds"])
 
 
 def _of_order(word: pd.DataFrame, place: pd.DataFrame) -> tuple[Estimate, ...]:

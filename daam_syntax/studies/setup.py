@@ -98,10 +98,10 @@ class Setup:
         return np.asarray(images, dtype=np.float64)
 
     def trace(
-        self, sentence: Sentence, seed: int, *, noise_of: str | None = None
+        self, sentence: Sentence, seed: int, *, noise_of: str | None = None, padding: bool = False
     ) -> tuple[np.ndarray, HeatMaps]:
-        """Draw a sentence once; return the picture, *shape* (y, x, 3), and its maps."""
-        with trace(self.pipe) as recording:
+        """Draw a sentence once; return the picture, *shape* (y, x, 3), and its maps, if wanted those of padding too."""
+        with trace(self.pipe, padding=padding) as recording:
             (picture,) = self.draw(sentence.text, seed, noise_of=noise_of)
         return picture, recording.heat_maps(sentences=sentence)[0]
 

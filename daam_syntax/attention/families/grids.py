@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-Size = tuple[int, int]
+Size: TypeAlias = "tuple[int, int]"
 """Height and width."""
 
 
