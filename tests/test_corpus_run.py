@@ -216,6 +216,20 @@ def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
     np.testing.assert_allclose(numbers["iou"], run.summarize(["relation", "head"])["iou"])
 
 
+def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
+    rows = [{"prompt": "a cat", "category": "pets", "id": "x"}, {"prompt": "a red bus"}]
+    prompts = ds.PromptSet.from_records(rows)
+    run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1)
+    assert run.prompts == prompts
+    joined = run.images().merge(run.prompts.to_frame(), on="prompt")
+    assert joined["category"].tolist() == ["pets", ""]
+    (tmp_path / "prompts.parquet").unlink()
+    assert list(corpus.open(tmp_path).prompts) == ["a cat", "a red bus"]
+    ds.PromptSet.from_records(["a dog"]).to_file(tmp_path / "prompts.parquet")
+    with pytest.raises(FileError, match="got others"):
+        corpus.open(tmp_path).prompts  # noqa: B018
+
+
 def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
     with pytest.raises(ThresholdError):
         draw(tmp_path / "run", emoji_pipe, threshold="median")

@@ -4,6 +4,7 @@
 
     run/
       manifest.json                   settings, frozen plan, sessions
+      prompts.parquet                 the prompts, and what was known of them
       sentences.parquet               the prompts and their parses
       pairs/part-00000.parquet        one file per table and shard: pairs, words, maps, images, problems
       committed/part-00000.json       says that a shard is finished, with the checksums of its files
@@ -38,6 +39,7 @@ from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.whole_files import whole_file
 
 MANIFEST: Final = "manifest.json"
+PROMPTS: Final = "prompts.parquet"
 _SENTENCES: Final = "sentences.parquet"
 _COMMITTED: Final = "committed"
 _WORK: Final = ".work"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from daam_syntax.attention.prompt_length import Overflow
 from daam_syntax.corpus import cluster as clusters
 from daam_syntax.corpus.drawing_shards import ShardDrawer
-from daam_syntax.corpus.folder import CorpusFolder
+from daam_syntax.corpus.folder import PROMPTS, CorpusFolder
 from daam_syntax.corpus.preparing import prepare
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.prompts import gather
@@ -143,6 +143,7 @@ def run(
         )
         plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, sentences)
+        chosen.to_file(folder.path / PROMPTS)
         problems = [*map(Problem.of_row, chosen.problems), *prepared.problems()]
         session = Session(folder, problems, prepared.limits)
         if progress and prepared.overflow:
