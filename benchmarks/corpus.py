@@ -1,11 +1,14 @@
-"""What a corpus run takes: ``python benchmarks/corpus.py [memory] [disk] [batching] [pairs]``.
+"""What a corpus run takes: ``python benchmarks/corpus.py [memory] [disk] [batching] [workers] [pairs] [check]``.
 
-On the embedded model, everything in one run of this script, one thread:
+On the embedded model, one thread for each process. Memory, disk and pairs do not depend on the number of steps: there,
+one step without guidance is drawn.
 
 - ``memory``: peak resident memory of a run of 100 and of 2,000 images, each in a process of its own, and their ratio;
 - ``disk``: bytes per image, by table;
-- ``batching``: images per second, eight drawn together against one by one, in turn;
-- ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard.
+- ``batching``: processor seconds per image of batches of several sizes, in turn (4 steps with guidance);
+- ``workers``: images per second of two workers against one, in turn, each with one thread (8 steps with guidance);
+- ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard;
+- ``check``: how fast checksums are compared when a run is taken up.
 
 Writes ``benchmarks/results/corpus.json``, or where ``--out`` says; parts that are not asked for stay as they were.
 """
@@ -14,10 +17,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,33 +96,93 @@ def disk() -> dict[str, Any]:
         }
 
 
-def batching(rounds: int = 3, n_images: int = 16) -> dict[str, Any]:
-    """Measure images per second of batches of eight and of single images, in turn."""
+def batching(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
+    """Measure processor seconds per image of batches of several sizes, in turn."""
     from daam_syntax import corpus, load_pipeline
 
     one_thread()
     pipe = load_pipeline()
     pipe.set_progress_bar_config(disable=True)
-    rates: dict[int, list[float]] = {1: [], 8: []}
+    seconds: dict[int, list[float]] = {1: [], 4: [], 16: [], 32: []}
     with tempfile.TemporaryDirectory() as place:
         for number in range(-1, rounds):
-            for size, found in rates.items():
-                out = Path(place) / f"{number}-{size}"
-                run = corpus.run(
+            for size, found in seconds.items():
+                start = time.process_time()
+                corpus.run(
                     some_prompts(n_images // 4),
-                    out,
+                    Path(place) / f"{number}-{size}",
                     pipe,
-                    **SETTINGS | {"steps": 4},
+                    seeds=4,
+                    steps=4,
                     batch_size=size,
                 )
                 if number >= 0:  # the first round warms up
-                    found.append(n_images / sum(record.seconds for record in run.records))
-    ratios = [many / one for one, many in zip(rates[1], rates[8], strict=True)]
-    return {
-        "images_per_second": {size: statistics.median(found) for size, found in rates.items()},
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
+                    found.append((time.process_time() - start) / n_images)
+    ratios = {
+        size: [one / many for one, many in zip(seconds[1], found, strict=True)]
+        for size, found in seconds.items()
     }
+    return {
+        "images": n_images,
+        "processor_seconds_per_image": {n: statistics.median(s) for n, s in seconds.items()},
+        "one_by_one_over_batched": {n: spread(r) for n, r in ratios.items()},
+    }
+
+
+def spread(ratios: list[float]) -> dict[str, float]:
+    """Return the median and the ends of some ratios."""
+    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+
+
+def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
+    """Measure images per second of one and of two workers with one thread each, in turn."""
+    from distributed import Client, LocalCluster
+
+    from daam_syntax import corpus
+
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(rounds):
+            for n, found in rates.items():
+                options = {"n_workers": n, "threads_per_worker": 1, "dashboard_address": None}
+                with LocalCluster(**options) as cluster, Client(cluster) as client:
+                    client.run(one_thread)
+                    for part in ("warm", "timed"):  # the first run loads the model in every worker
+                        images = n_images if part == "timed" else 4 * n
+                        start = time.perf_counter()
+                        corpus.run(
+                            some_prompts(images // 4),
+                            Path(place) / f"{number}-{n}-{part}",
+                            seeds=4,
+                            steps=8,
+                            batch_size=4,
+                            shard_size=4,
+                            cluster=cluster.scheduler_address,
+                        )
+                        seconds = time.perf_counter() - start
+                    found.append(n_images / seconds)
+    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    return {
+        "images": n_images,
+        "images_per_second": {n: statistics.median(r) for n, r in rates.items()},
+        "ratio": spread(ratios),
+        "load_average": os.getloadavg()[1],
+    }
+
+
+def check(rounds: int = 5) -> dict[str, Any]:
+    """Measure how fast a file of 256 megabytes is compared with its checksum, read and hashed."""
+    from daam_syntax.corpus.folder import sha256
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "part.parquet"
+        path.write_bytes(np.random.default_rng(0).bytes(2**28))
+        rates = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            sha256(path)
+            rates.append(2**28 / (time.perf_counter() - start))
+    return {"bytes_per_second": statistics.median(rates)}
 
 
 def write_pairs(place: Path, n_pairs: int) -> Any:
@@ -156,9 +221,11 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
 def summarize_in_new_process(path: Path) -> tuple[float, int]:
     """Return the seconds and the peak memory of a summary, in a process that does nothing else."""
     code = (
-        "import resource, sys, time; from daam_syntax import corpus; run = corpus.open(sys.argv[1]); "
+        "import sys, time; from daam_syntax import corpus; run = corpus.open(sys.argv[1]); "
         "start = time.perf_counter(); table = run.summarize(); seconds = time.perf_counter() - start; "
-        "print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, table['n_pairs'].sum())"
+        # Not getrusage: that counts what the process was before it became this one.
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "
+        "print(seconds, int(peak.split()[1]) * 1024, table['n_pairs'].sum())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
@@ -185,6 +252,8 @@ def main() -> None:
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "disk": disk,
         "batching": batching,
+        "workers": workers,
+        "check": check,
         "pairs": pairs,
         "memory": lambda: memory((100, 2000)),
     }
