@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _ON_CPU: Final = 4
 _EMOJI_ON_CPU: Final = (
-    16  # a fifth less time per image than 4, and more save next to nothing (docs/benchmarks.md)
+    16  # a sixth less time per image than 4, and more save nothing (docs/benchmarks.md)
 )
 _LARGEST: Final = 32
 _SHARE: Final = 0.8  # of the free memory: fragments and longer prompts need some too
