@@ -94,6 +94,8 @@ def test_samples_of_equal_values_are_not_taken_for_precise_ones():
     # one prompt in eight differs: a third of all samples miss it, so no t bounds the mean
     low, high = interval([0, 0, 0, 0, 0, 0, 0, 0.9])
     assert np.isinf([low, high]).all()
+    # nor where rounding leaves a trace of a spread
+    assert np.isinf(interval([1.0] * 23 + [0.5])).all()
 
 
 def test_unknown_intervals_are_named():

@@ -118,7 +118,8 @@ def _critical_value(
     squares = squares - 2 * shift * products + shift**2 * weights
     scale = np.abs(centred).max(axis=-1, initial=0.0)[..., None]
     errors = np.sqrt(n / (n - 1) * np.maximum(squares, 0)) / totals
-    flat = squares <= (_TINY * scale) ** 2
+    # What rounding leaves of the difference of sums of squares, each as large as n times the largest one.
+    flat = squares <= 1e-12 * n * scale**2
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(shift) / errors
     # A sample of equal values says nothing of its error: its t is infinite, unless it has the mean itself.
