@@ -40,6 +40,17 @@ def test_findings_rest_on_the_tables(result):
     assert result.provenance["steps"] == 2
 
 
+def test_content_words_are_compared_among_themselves(result):
+    pairs, estimates = result.tables["pairs"], result.tables["estimates"]
+    function_words = {"a", "and", "on"}
+    content = pairs[~pairs["head"].isin(function_words) & ~pairs["dependent"].isin(function_words)]
+    means = content.groupby(["kind", "prompt_id"])["iou"].mean()
+    known = estimates[estimates["answer"] == "Among content words"]["estimate"].tolist()
+    joined, unrelated = means["dependency"], means["unrelated"]
+    assert known[:2] == pytest.approx([joined.mean(), unrelated.mean()])
+    assert known[2] == pytest.approx((joined - unrelated).mean())
+
+
 def test_a_result_is_written(result, tmp_path):
     page = result.write(tmp_path).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(result.figures) == 4

@@ -29,7 +29,7 @@ from daam_syntax.figures.tables import measure_label
 from daam_syntax.maps import parse_threshold
 from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
 from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import best_scheme
+from daam_syntax.studies.common import CONTENT, best_scheme
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import figure_of
 from daam_syntax.studies.result import StudyResult
@@ -44,13 +44,13 @@ DESIGN: Final = StudyDesign(
     method="Every pair of words of a prompt that a dependency joins is measured, and every other pair of words as a "
     "control (unrelated pairs), after section 4 of Tang et al. (2023). Masks are made by the threshold rule below; "
     "the sweep shows what other thresholds give. A matched control takes, for each dependency, an unrelated pair of "
-    "the same prompt with the same parts of speech and nearly the same distance in the sentence. The slope on "
-    "distance in the tree is that of a least-squares fit to each image's own pairs, with the distance in the sentence "
-    "held constant.",
+    "the same prompt with the same parts of speech and nearly the same distance in the sentence. Content words are "
+    "nouns, adjectives and verbs. The slope on distance in the tree is that of a least-squares fit to each image's own "
+    "pairs, with the distance in the sentence held constant.",
     limits="Overlap depends on the areas of the masks: function words have broad maps, which overlap with everything, "
     "and most unrelated pairs have a function word in them. So a difference from all unrelated pairs may be one of "
-    "parts of speech; the matched control removes that, but few dependencies of short prompts have a match (see the "
-    "rates). Overlap of attention does not show that one word acts on the other.",
+    "parts of speech: compare content words, or the matched control, though few dependencies of short prompts have a "
+    "match (see the rates). Overlap of attention does not show that one word acts on the other.",
     prompts="emoji-relations",
     seeds=2,
     steps=12,
@@ -141,6 +141,7 @@ def run(
         setup,
         [
             _of_kinds(pairs, matching, measure),
+            _of_content_words(pairs, measure),
             *_of_tree(pairs, dose, measure),
             Answer("By relation", "", notes=_relation_notes(relations)),
         ],
@@ -233,6 +234,24 @@ def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
             ),
         ),
         notes=(f"{n_matched} of {n} dependencies have a matched pair in their prompt.",),
+    )
+
+
+def _of_content_words(pairs: pd.DataFrame, measure: str) -> Answer:
+    """Compare nouns, adjectives and verbs only: the broad maps of function words overlap with everything."""
+    among = pairs[pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)]
+    joined, unrelated = (among[among["kind"] == kind] for kind in ("dependency", "unrelated"))
+    bounds = _bounds(measure)
+    return Answer(
+        "Among content words",
+        measure_label(measure),
+        (
+            estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
+            estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
+            estimate_difference(
+                joined, unrelated, measure, label="related minus unrelated", bounds=bounds
+            ),
+        ),
     )
 
 
