@@ -28,10 +28,11 @@ def undisturbed(tmp_path_factory, emoji_pipe):
     [
         (os, "replace", 0, 0),  # before the manifest
         (os, "replace", 1, 0),  # before the sentences
+        (os, "replace", 2, 0),  # before the rows of the prompts
         (pq.ParquetWriter, "write_table", 9, 1),  # in the middle of the second shard
-        (os, "replace", 6, 0),  # between two files of the first shard
-        (os, "replace", 15, 1),  # before the record of the second shard
-        (os, "replace", 22, 3),  # before the last word in the manifest
+        (os, "replace", 7, 0),  # between two files of the first shard
+        (os, "replace", 16, 1),  # before the record of the second shard
+        (os, "replace", 23, 3),  # before the last word in the manifest
     ],
 )
 def test_killed_at_any_moment_it_goes_on(
