@@ -1,6 +1,7 @@
 """The package as it is installed: what importing costs, and a wheel in an empty environment."""
 
 import importlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -70,10 +71,13 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path):
     site = next((environment / "lib").glob("python*/site-packages"))
     torch_home = Path(__import__("torch").__file__).parent.parent
     (site / "dependencies.pth").write_text(f"{torch_home}\n")
+    # A path that leads to the checkout would hide the wheel.
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "env": clean}
     command = [environment / "bin" / "daam-syntax", "analyze", "a red cat", "--steps", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, check=False, **options)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "pairs.csv").exists()
     where = [python, "-c", "import daam_syntax; print(daam_syntax.__file__)"]
-    found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True)
+    found = subprocess.run(where, check=True, **options)
     assert str(environment) in found.stdout
