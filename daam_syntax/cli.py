@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -352,6 +352,12 @@ def study(
         typer.Option(help="File of prompts [default: the study's own, for the emoji model]."),
     ] = None,
     format: Format = None,
+    stored: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", help="Folder that `run` wrote: measure its maps, draw nothing, need no model."
+        ),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
     ] = None,
@@ -389,6 +395,7 @@ def study(
     """Run a study: draw, measure, infer, and write a report with tables and figures."""
     import matplotlib
 
+    from daam_syntax.corpus import open as open_run
     from daam_syntax.language import PromptSet
     from daam_syntax.loading import load_pipeline
     from daam_syntax.studies import check_options, run_study
@@ -403,10 +410,14 @@ def study(
     own = {option: value for option, value in own.items() if value is not None}
     check_options(name, own)  # before the model is loaded, which may take long
     texts = PromptSet.from_file(prompts, format) if prompts else None
-    _quiet_libraries()
     matplotlib.use("Agg")
-    pipe = load_pipeline(model, revision=revision, device=device, dtype=dtype)
-    pipe.set_progress_bar_config(disable=True)
+    pipe: Any
+    if stored is None:
+        _quiet_libraries()
+        pipe = load_pipeline(model, revision=revision, device=device, dtype=dtype)
+        pipe.set_progress_bar_config(disable=True)
+    else:
+        pipe = open_run(stored)
     result = run_study(
         name,
         pipe,

@@ -6,8 +6,9 @@ import pytest
 from daam_syntax.drawing import DrawingSettings
 from daam_syntax.errors import PromptError, StudyError
 from daam_syntax.language import PromptSet, parse_many
-from daam_syntax.studies import Setup, run_study
+from daam_syntax.studies import run_study
 from daam_syntax.studies.minimal_pairs import pair_up
+from daam_syntax.studies.setup import Setup
 
 PROMPTS = ["a red cat on a bed", "a red dog on a bed", "a small owl", "a big owl"]
 

@@ -19,7 +19,6 @@ from daam_syntax.language import parse, prompts
 from daam_syntax.studies import (
     STUDIES,
     Answer,
-    Setup,
     adjectives,
     intervention,
     load_study,
@@ -30,6 +29,7 @@ from daam_syntax.studies import (
 from daam_syntax.studies.answers import estimates_table, sentences
 from daam_syntax.studies.common import inside_and_outside
 from daam_syntax.studies.plots import draw_answers
+from daam_syntax.studies.setup import Setup
 from daam_syntax.studies.special_tokens import without
 
 CATS = "a red cat and a blue car"

@@ -3,8 +3,8 @@
 To add one, write a module in this package and its line in `STUDIES`. The module has
 
 - ``DESIGN``, a `StudyDesign`: question, method, limits, default prompts, and
-- ``run(setup, *, …) -> StudyResult``: what `run_study` calls with a `Setup`, which draws; its further parameters are
-  the study's own options, and have defaults.
+- ``run(setup, *, …) -> StudyResult``: what `run_study` calls with a `Setup`, which draws, or a `StoredSetup`, which
+  reads a stored run, where the design says so; its further parameters are the study's own options, and have defaults.
 
 Its tables have the columns ``prompt_id``, ``prompt``, ``image`` and ``seed`` wherever rows are about images, so that
 `daam_syntax.analysis.estimate_mean` and `estimate_difference` can read them: prompts are the sample. What most studies
@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
+from daam_syntax.corpus.reading import Run
 from daam_syntax.drawing import DrawingSettings, check_prompts
 from daam_syntax.errors import StudyError
 from daam_syntax.language import PromptSet
@@ -27,7 +28,7 @@ from daam_syntax.loading import is_emoji
 from daam_syntax.studies.answers import Answer
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.stored import StoredSetup
 
 STUDIES: Final = (
     "adjectives",
@@ -44,7 +45,6 @@ STUDIES: Final = (
 __all__ = [
     "STUDIES",
     "Answer",
-    "Setup",
     "StudyDesign",
     "StudyResult",
     "check_options",
@@ -102,7 +102,8 @@ def run_study(
     name
         One of `STUDIES`.
     pipe
-        A diffusers text-to-image pipeline that can be traced.
+        A diffusers text-to-image pipeline that can be traced; or a stored run (`daam_syntax.corpus.open`), of which
+        syntax, cohyponyms and adjectives measure the maps, without a model: then none of the parameters below.
     prompts
         None for the study's own, which are made for the embedded model. Of a `PromptSet` with pairs, a study of pairs
         draws these.
@@ -132,6 +133,13 @@ def run_study(
     check_options(name, options)
     study = load_study(name)
     design: StudyDesign = study.DESIGN
+    if isinstance(pipe, Run):
+        given = {"prompts": prompts, "seeds": seeds, "steps": steps, "guidance": guidance}
+        _check_stored(design, [each for each, value in given.items() if value is not None])
+        of_run: StudyResult = study.run(StoredSetup(pipe), **options)
+        return of_run
+    from daam_syntax.studies.setup import Setup
+
     if steps is None and is_emoji(pipe):
         steps = design.steps
     chosen = shipped_prompts(design.prompts) if prompts is None else prompts
@@ -148,3 +156,17 @@ def run_study(
     )
     result: StudyResult = study.run(setup, **options)
     return result
+
+
+def _check_stored(design: StudyDesign, given: Sequence[str]) -> None:
+    """Check that a study works on a stored run, and that nothing is asked for that would have to be drawn."""
+    if not design.of_stored:
+        able = [name for name in STUDIES if load_study(name).DESIGN.of_stored]
+        raise StudyError(
+            f"Expected a study that draws nothing ({', '.join(able)}) for a stored run, but {design.name} has to draw; "
+            "give it a model."
+        )
+    if given:
+        raise StudyError(
+            f"Expected a stored run alone, whose prompts and settings are fixed, but got {', '.join(given)}, too."
+        )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
-from daam_syntax.attention import record_attention, reuse_attention
 from daam_syntax.language import Sentence
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import HeatMaps
@@ -23,7 +22,10 @@ from daam_syntax.studies.common import SHARE, image_row, inside_and_outside, req
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.stored import StoredSetup
+
+if TYPE_CHECKING:
+    from daam_syntax.studies.setup import Setup
 
 DESIGN: Final = StudyDesign(
     name="adjectives",
@@ -43,6 +45,7 @@ DESIGN: Final = StudyDesign(
     prompts="adjectives",
     seeds=1,
     steps=10,
+    of_stored="the maps: breadth, and where attention lies",
     figures={
         "example": "The first swap: the picture, the maps of the adjective and of its noun, and the picture with the "
         "other adjective, with the layout held fixed and drawn freely, from the same noise.",
@@ -64,7 +67,7 @@ _SOME: Final = 0.1  # of the pixels: less is an edge of an object
 
 
 def run(
-    setup: Setup,
+    setup: Setup | StoredSetup,
     *,
     threshold: str = "relative:0.4",
     swaps: tuple[str, ...] = SWAPS,
@@ -76,7 +79,8 @@ def run(
     Parameters
     ----------
     setup
-        With a pipeline that has cross-attention (see `reuse_attention`).
+        With a pipeline that has cross-attention (see `reuse_attention`); or a stored run, of which only the maps are
+        measured: nothing is swapped.
     threshold
         Rule that makes a mask of a map.
     swaps
@@ -86,25 +90,81 @@ def run(
     """
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colours")}
     example: list[tuple[str, np.ndarray]] = []
+    if isinstance(setup, StoredSetup):
+        for drawing in setup.drawings():
+            _measure_maps(drawing.maps, drawing.seed, threshold, rows)
+    else:
+        example = _swap_adjectives(setup, rows, threshold, swaps, cross_steps, self_steps)
+    require_rows(rows["maps"], "a noun with an adjective")
+    tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
+    return StudyResult.of(
+        DESIGN,
+        setup,
+        _answers(tables),
+        tables,
+        {"example": draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])}
+        if example
+        else {},
+        threshold=threshold,
+        swaps=list(swaps),
+        cross_steps=str(cross_steps),
+        self_steps=str(self_steps),
+    )
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """An adjective and its noun in one picture: their columns, and the masks of its noun and of the others."""
+
+    adjective: int
+    noun: int
+    row: dict[str, Any]
+    own: np.ndarray
+    other: np.ndarray
+
+
+def _measure_maps(
+    maps: HeatMaps, seed: int, threshold: str, rows: dict[str, list[dict[str, Any]]]
+) -> list[_Pair]:
+    """Add breadth and place of the maps of each adjective and its noun to the rows; return these pairs."""
+    pairs = []
+    sentence = maps.sentence
+    for adjective, noun in modified_nouns(sentence):
+        if not {adjective, noun} <= set(maps.mapped):
+            continue
+        own, other = _masks(maps, (adjective, noun), threshold, maps.image_size)
+        row = image_row(sentence, seed) | {
+            "adjective_index": adjective,
+            "adjective": sentence[adjective].text,
+            "noun": sentence[noun].text,
+        }
+        rows["words"] += _breadth(maps, row, adjective, noun)
+        where = _where_it_lies(maps[adjective].resize(own.shape), own, other)
+        of_noun = _where_it_lies(maps[noun].resize(own.shape), own, other)
+        where["noun_outside_noun"] = of_noun["outside_noun"]
+        rows["maps"].append(row | where)
+        pairs.append(_Pair(adjective, noun, row, own, other))
+    return pairs
+
+
+def _swap_adjectives(
+    setup: Setup,
+    rows: dict[str, list[dict[str, Any]]],
+    threshold: str,
+    swaps: tuple[str, ...],
+    cross_steps: StepSelection,
+    self_steps: StepSelection,
+) -> list[tuple[str, np.ndarray]]:
+    """Draw every prompt, measure its maps, swap its adjectives, and add it all to the rows; return an example."""
+    from daam_syntax.attention import record_attention, reuse_attention
+
+    example: list[tuple[str, np.ndarray]] = []
     for sentence, seed in setup.images_of(setup.sentences):
         with record_attention(setup.pipe) as recorded:
             original, maps = setup.trace(sentence, seed)
-        masks = {
-            pair: _masks(maps, pair, threshold, original.shape[:2])
-            for pair in modified_nouns(sentence)
-            if set(pair) <= set(maps.mapped)
-        }
-        for (adjective, noun), (own, other) in masks.items():
-            row = image_row(sentence, seed) | {
-                "adjective_index": adjective,
-                "adjective": sentence[adjective].text,
-                "noun": sentence[noun].text,
-            }
-            rows["words"] += _breadth(maps, row, adjective, noun)
-            where = _where_it_lies(maps[adjective].resize(own.shape), own, other)
-            of_noun = _where_it_lies(maps[noun].resize(own.shape), own, other)
-            where["noun_outside_noun"] = of_noun["outside_noun"]
-            rows["maps"].append(row | where)
+        pairs = _measure_maps(maps, seed, threshold, rows)
+        for pair in pairs:
+            adjective, noun = pair.adjective, pair.noun
             swap = swapped(sentence, adjective, swaps)
             if swap is None:
                 continue
@@ -122,14 +182,14 @@ def run(
             for condition, picture in pictures.items():
                 change = np.abs(picture - original).mean(axis=-1)
                 rows["swaps"].append(
-                    row
+                    pair.row
                     | {"swapped_for": swap.adjective, "condition": condition}
-                    | inside_and_outside(change, own)
+                    | inside_and_outside(change, pair.own)
                 )
             if is_emoji(setup.pipe):
-                others = [sentence[n].text for _, n in masks if n != noun]
+                others = [sentence[each.noun].text for each in pairs if each.noun != noun]
                 rows["colours"] += _colours(
-                    {"original": original, **pictures}, row, swap.adjective, others
+                    {"original": original, **pictures}, pair.row, swap.adjective, others
                 )
             example = example or [
                 (f"{sentence[adjective].text} {sentence[noun].text}", original),
@@ -138,21 +198,7 @@ def run(
                 (f"{swap.adjective}, layout fixed", fixed),
                 (f"{swap.adjective}, drawn freely", free),
             ]
-    require_rows(rows["maps"], "a noun with an adjective")
-    tables = {name: pd.DataFrame(found) for name, found in rows.items() if found}
-    return StudyResult.of(
-        DESIGN,
-        setup,
-        _answers(tables),
-        tables,
-        {"example": draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])}
-        if example
-        else {},
-        threshold=threshold,
-        swaps=list(swaps),
-        cross_steps=str(cross_steps),
-        self_steps=str(self_steps),
-    )
+    return example
 
 
 def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from statsmodels.stats.proportion import proportion_confint
 from daam_syntax.analysis import Estimate, estimate_mean, measure_pairs, regress
 from daam_syntax.analysis.inference import MIN_CLUSTERS
 from daam_syntax.drawing import check_prompts
-from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.vocabulary import CATEGORY_OF
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.figures import similarity_scatter
@@ -42,8 +41,13 @@ from daam_syntax.studies.correctness import (
 )
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
 from daam_syntax.studies.similarity import Similarity, find_similarity
+from daam_syntax.studies.stored import StoredDrawing, StoredSetup
+
+if TYPE_CHECKING:
+    from daam_syntax.drawing import Drawing
+    from daam_syntax.emoji.annotator import Annotator
+    from daam_syntax.studies.setup import Setup
 
 KINDS: Final = {
     "animal": ("pet", "farm animal", "wild animal", "bird", "sea animal"),
@@ -170,6 +174,7 @@ DESIGN: Final = StudyDesign(
     prompts="cohyponyms",
     seeds=2,
     steps=12,
+    of_stored="the overlap",
     figures={
         "similarity": "Each pair of words at its similarity and the overlap of its maps, with a least-squares line.",
     },
@@ -182,7 +187,7 @@ DESIGN: Final = StudyDesign(
 
 
 def run(
-    setup: Setup,
+    setup: Setup | StoredSetup,
     *,
     pairs: Sequence[WordPair] | str | Path | None = None,
     similarity: str | Path | None = None,
@@ -194,13 +199,14 @@ def run(
 ) -> StudyResult:
     """Measure the overlap of two nouns' maps, and whether the picture shows both, by how alike the nouns are.
 
-    Correctness is judged by the annotator for pictures of the embedded model, else only by people; without either it is
-    missing.
+    Correctness is judged by the annotator for pictures of the embedded model, else only by people; without either, and
+    of a stored run, it is missing.
 
     Parameters
     ----------
     setup
-        Its prompts have two nouns each: of the embedded world, or any where `similarity` is given.
+        What is drawn, or a stored run. Its prompts have two nouns each: of the embedded world, or any where
+        `similarity` is given.
     pairs
         Instead of prompts: word pairs, or a file for `read_pairs`.
     similarity
@@ -223,28 +229,31 @@ def run(
     FileError
         If a file cannot be read, or there is a sheet in the folder already.
     """
+    if isinstance(setup, StoredSetup) and sheet is not None:
+        raise StudyError("Expected a model that draws the sheet's pictures, but got a stored run.")
     if judgements and sheet is None:
         raise StudyError("Expected the folder of the sheet with the judgements, but got none.")
     people = read_sheets(sheet, judgements) if sheet is not None and judgements else None
     if sheet is not None and people is None:
         refuse_second_sheet(sheet)
     setup, chosen = _choose(setup, pairs, similarity)
-    annotator = _annotator(setup.pipe, chosen) if people is None else None
+    annotator = _annotator(setup, chosen) if people is None else None
     places = [_places(*each) for each in zip(setup.sentences, chosen, strict=True)]
     by_prompt = {pair.prompt: (pair, both) for pair, both in zip(chosen, places, strict=True)}
-    drawings = list(setup.drawings())
+    drawings: list[Drawing | StoredDrawing] = [*setup.drawings()]
     maps = [drawing.maps for drawing in drawings]
     overlaps = _overlaps(maps, by_prompt, str(parse_threshold(threshold)), measure)
     rows, pictures = [], []
     for number, drawing in enumerate(drawings):
         pair, _ = by_prompt[drawing.maps.prompt]
         name = f"{drawing.prompt_id}-{drawing.seed}"
-        pictures.append((name, drawing.image, pair.first, pair.second))
+        if not isinstance(drawing, StoredDrawing):
+            pictures.append((name, drawing.image, pair.first, pair.second))
         row: dict[str, Any] = {"prompt_id": drawing.prompt_id, "prompt": pair.prompt, "image": name}
         row |= {"seed": drawing.seed, "first": pair.first, "second": pair.second}
         row |= {"similarity": pair.similarity, "level": pair.level, "category": pair.category}
         row |= overlaps.loc[number].to_dict()
-        if annotator is not None:
+        if annotator is not None and not isinstance(drawing, StoredDrawing):
             (seen,) = shown(annotator, [drawing.image], (pair.first, pair.second))
             row |= {"first_shown": seen[0], "second_shown": seen[1], "correct": float(all(seen))}
         rows.append(row)
@@ -276,13 +285,15 @@ def run(
 
 
 def _choose(
-    setup: Setup,
+    setup: Setup | StoredSetup,
     pairs: Sequence[WordPair] | str | Path | None,
     similarity: str | Path | None,
-) -> tuple[Setup, list[WordPair]]:
+) -> tuple[Setup | StoredSetup, list[WordPair]]:
     """Return the setup with the prompts of the word pairs, and the pairs with their similarity."""
     alike = find_similarity(similarity) if similarity is not None else None
     if pairs is not None:
+        if isinstance(setup, StoredSetup):
+            raise StudyError("Expected a model that draws the word pairs, but got a stored run.")
         if setup.prompts != shipped_prompts(DESIGN.prompts).texts:
             raise StudyError("Expected prompts or word pairs, but got both.")
         given = read_pairs(pairs) if isinstance(pairs, str | Path) else pairs
@@ -323,10 +334,14 @@ def _places(sentence: Sentence, pair: WordPair) -> tuple[int, int]:
     return first[0], second[0]
 
 
-def _annotator(pipe: Any, pairs: Sequence[WordPair]) -> Annotator | None:
-    """Return the annotator where it can judge: it has seen nothing but the embedded world."""
+def _annotator(setup: Setup | StoredSetup, pairs: Sequence[WordPair]) -> Annotator | None:
+    """Return the annotator where it can judge: it has seen nothing but the embedded world, and needs torch."""
+    if isinstance(setup, StoredSetup) or not is_emoji(setup.pipe):
+        return None
+    from daam_syntax.emoji.annotator import Annotator
+
     known = in_embedded_world(noun for pair in pairs for noun in (pair.first, pair.second))
-    return Annotator.load() if is_emoji(pipe) and known else None
+    return Annotator.load() if known else None
 
 
 def _overlaps(maps: Sequence[Any], by_prompt: dict[str, Any], rule: str, measure: str) -> Any:
@@ -373,7 +388,10 @@ def _answers(
         ),
     ]
     if "correct" not in images.columns:
-        unknown = "Not judged: the annotator knows the embedded world only, and no sheets of people were given."
+        unknown = (
+            "Not judged: the annotator knows the embedded world only, and judges pictures when they are drawn; no "
+            "sheets of people were given."
+        )
         return [*answers, Answer("Pictures that show both nouns", "", notes=(unknown,))]
     by = "people" if judge[0]["judge"] == "people" else "the annotator"
     title = f"Pictures that show both nouns, judged by {by}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,14 @@ from PIL.Image import Image
 from PIL.Image import open as open_image
 from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa, to_table
 
-from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
 from daam_syntax.emoji.scenes import draw_scene
 from daam_syntax.emoji.vocabulary import CATEGORIES, CATEGORY_OF, NOUNS
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from daam_syntax.emoji.annotator import Annotator
 
 SHOWN: Final = ("first_shown", "second_shown")
 """Columns of a sheet that people fill in with 0 or 1."""

@@ -28,6 +28,8 @@ class StudyDesign:
         Default number of denoising steps for the embedded model.
     in_pairs
         Whether prompts stand in pairs, the first with the second and so on.
+    of_stored
+        What the study measures of a run that is stored, without drawing; "" if it has to draw.
     figures, tables
         What each figure and table shows, by its name.
     """
@@ -41,5 +43,6 @@ class StudyDesign:
     seeds: int
     steps: int
     in_pairs: bool = False
+    of_stored: str = ""
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 import pandas as pd
@@ -22,8 +22,11 @@ from daam_syntax.loading import EMOJI
 from daam_syntax.studies.answers import Answer, estimates_table, sentences
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_answers
-from daam_syntax.studies.setup import Setup
 from daam_syntax.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from daam_syntax.studies.setup import Setup
+    from daam_syntax.studies.stored import StoredSetup
 
 _SHOWN_ROWS: Final = 40
 _DPI: Final = 150
@@ -62,7 +65,7 @@ class StudyResult:
     def of(
         cls,
         design: StudyDesign,
-        setup: Setup,
+        setup: Setup | StoredSetup,
         answers: Sequence[Answer],
         tables: Mapping[str, pd.DataFrame],
         figures: Mapping[str, Figure],

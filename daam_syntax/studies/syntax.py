@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,10 @@ from daam_syntax.studies.common import CONTENT, best_scheme
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import figure_of
 from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+
+if TYPE_CHECKING:
+    from daam_syntax.studies.setup import Setup
+    from daam_syntax.studies.stored import StoredSetup
 
 DESIGN: Final = StudyDesign(
     name="syntax",
@@ -54,6 +57,7 @@ DESIGN: Final = StudyDesign(
     prompts="emoji-relations",
     seeds=2,
     steps=12,
+    of_stored="all of it",
     figures={
         "relations": "Mean overlap by relation, for those of at least five prompts, over the line and band of "
         "unrelated pairs.",
@@ -91,7 +95,7 @@ _SHOWN: Final = 6
 
 
 def run(
-    setup: Setup,
+    setup: Setup | StoredSetup,
     *,
     threshold: str = "relative:0.4",
     measure: str = "iou",
@@ -104,7 +108,7 @@ def run(
     Parameters
     ----------
     setup
-        What is drawn.
+        What is drawn, or a stored run.
     threshold
         Rule that makes masks.
     measure
