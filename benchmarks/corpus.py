@@ -172,7 +172,7 @@ def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
 
 def check(rounds: int = 5) -> dict[str, Any]:
     """Measure how fast a file of 256 megabytes is compared with its checksum, read and hashed."""
-    from daam_syntax.corpus.folder import sha256
+    from daam_syntax.corpus.checksums import sha256
 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "part.parquet"

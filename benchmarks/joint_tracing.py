@@ -18,7 +18,6 @@ its own.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -29,7 +28,7 @@ from unittest import mock
 import torch
 from blocks import Block, flux_block, inside, traced
 from peers import MAPS, Ways, maps_of_modules
-from side_by_side import extra_peak, machine, measured_extra_peak, ratios
+from side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -191,11 +190,7 @@ def main() -> None:
             ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
         print(measured_extra_peak(ways[way], ways["untraced"]))
         return
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for part in given.parts:
-        results[part] = PARTS[part](given)
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        print(json.dumps({part: results[part]}, indent=2), flush=True)
+    measure_parts(PARTS, given, RESULTS)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,16 @@ def machine(threads: int) -> dict[str, Any]:
         "processors": psutil.cpu_count(),
         "load before (1 minute)": round(psutil.getloadavg()[0], 2),
     }
+
+
+def measure_parts(
+    parts: Mapping[str, Callable[[argparse.Namespace], Any]],
+    given: argparse.Namespace,
+    results: Path,
+) -> None:
+    """Measure the parts that were asked for, keep each when it is there, and leave the others as they were."""
+    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    for part in given.parts:
+        found[part] = parts[part](given)
+        results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        print(json.dumps({part: found[part]}, indent=2), flush=True)

@@ -15,7 +15,6 @@ rounds and its 95 % bootstrap interval), and the extra peak of resident memory, 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,7 +26,7 @@ from unittest import mock
 import torch
 from blocks import Block, attention_of, inside, sdxl_block, traced
 from peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_modules
-from side_by_side import extra_peak, machine, measured_extra_peak, ratios
+from side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
 
 RESULTS = Path(__file__).parent / "results" / "tracing.json"
 PROMPT = "a red cat chasing a small blue owl in the snow"
@@ -202,11 +201,7 @@ def main() -> None:
         ways = drawing_ways(build(), given)
         print(measured_extra_peak(ways[given.peak_of], ways["untraced"]))
         return
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for part in given.parts:
-        results[part] = PARTS[part](given)
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        print(json.dumps({part: results[part]}, indent=2), flush=True)
+    measure_parts(PARTS, given, RESULTS)
 
 
 if __name__ == "__main__":

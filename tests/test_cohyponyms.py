@@ -9,13 +9,10 @@ from daam_syntax import cli
 from daam_syntax.data_files import data_path
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
-from daam_syntax.studies.cohyponyms import (
-    _of_correctness,
-    read_pairs,
-    word_pair,
-)
+from daam_syntax.studies.cohyponyms import _of_correctness
 from daam_syntax.studies.correctness import Rates, check_pictures, read_sheets, write_sheet
 from daam_syntax.studies.similarity import find_similarity
+from daam_syntax.studies.word_pairs import read_pairs, word_pair
 
 PROMPTS = ["a cat and a dog", "a cat and an owl", "a cat and a pizza"]
 TINY = {"seeds": 2, "steps": 2, "rates": Rates(0.9, 0.8)}

@@ -17,7 +17,7 @@ from test_package import MODEL_LIBRARIES, loaded_by
 import daam_syntax as ds
 from daam_syntax import corpus
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summarize
-from daam_syntax.corpus.folder import sealed
+from daam_syntax.corpus.checksums import sealed
 from daam_syntax.corpus.progress import Lines, duration
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.stored_maps import stored_grid
@@ -190,7 +190,7 @@ def test_what_is_not_known_is_refused(run, tmp_path, change, message):
 
 
 def test_a_table_in_the_place_of_another_is_refused(run):
-    from daam_syntax.corpus.folder import read_table
+    from daam_syntax.corpus.tables import read_table
 
     with pytest.raises(FileError, match="'table': 'words'"):
         read_table(run.path / "words" / "part-00000.parquet", "pairs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -26,7 +27,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
 
-class Follower:
+class Follower(ABC):
     """Follows a pipeline and its denoiser, and knows what is being drawn.
 
     It is told of the pipeline's calls (`starting`, `encoding`, `preparing`, `finishing`) and listens to a `Tap`. What
@@ -228,9 +229,9 @@ class Follower:
         self.finished_drawing(drawing)
         return result
 
+    @abstractmethod
     def finished_drawing(self, drawing: Drawing) -> None:
         """Take a drawing that has come to its end."""
-        raise NotImplementedError
 
     def give_up(self) -> None:
         """Discard a drawing that did not come to its end."""
@@ -256,9 +257,9 @@ class Follower:
         if self._timestep not in drawing.timesteps:
             drawing.timesteps.append(self._timestep)
 
+    @abstractmethod
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Take the attention calls that a module made, after it ran."""
-        raise NotImplementedError
 
     def denoiser_returned(self) -> None:
         """Check that all text attentions were heard."""

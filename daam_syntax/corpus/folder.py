@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -27,13 +26,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from daam_syntax.corpus.checksums import sealed, sentences_digest, sha256, unsealed
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.shards import Plan
-from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows
+from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
 from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.whole_files import whole_file
@@ -435,86 +434,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def sealed(values: Mapping[str, Any]) -> str:
-    """Return JSON that says its own checksum, so that no altered digit goes unnoticed."""
-    return json.dumps({**values, "checksum": _json_digest(values)}, indent=2) + "\n"
-
-
-def unsealed(text: str) -> dict[str, Any]:
-    """Return what `sealed` wrote.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else.
-    """
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError("it is no JSON object")
-    if "checksum" not in values:
-        raise ValueError(
-            "it has no checksum: `daam-syntax run` did not write it (`measure` reads what `analyze` wrote)"
-        )
-    if values.pop("checksum") != _json_digest(values):
-        raise ValueError("its checksum differs: it was altered")
-    return values
-
-
-def _json_digest(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 def describe_file(path: Path, n_rows: int) -> Written:
     """Describe a file that was written."""
     return Written(sha256(path), path.stat().st_size, n_rows)
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sentences_digest(sentences: Sequence[Sentence]) -> str:
-    """Return a checksum of parsed prompts, hexadecimal."""
-    return _json_digest([sentence.to_dict() for sentence in sentences])
-
-
-def read_table(
-    path: Path, table: str, schema: pa.Schema | None = None, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """Read a Parquet file of a run.
-
-    Raises
-    ------
-    FileError
-        If it cannot be read, or is not that table.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            check_identity(file.schema_arrow, table, schema)
-            return file.read(columns=list(columns) if columns is not None else None)
-    except FileNotFoundError:
-        raise FileError(
-            f"Expected the table {table} at {path}, but there is no such file."
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise FileError(f"Expected the table {table} in {path}, but {error}") from error
-
-
-def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None) -> None:
-    """Refuse a schema that is not that of a table of ours.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    identity = json.loads((found.metadata or {}).get(b"daam_syntax", b"{}"))
-    if identity != {"format": FORMAT, "table": table}:
-        raise ValueError(f"it says that it is {identity or 'something else'}.")
-    if schema is not None and not found.equals(schema):
-        raise ValueError(f"its columns are {', '.join(found.names)} of other types or names.")
 
 
 def is_full(error: BaseException) -> bool:

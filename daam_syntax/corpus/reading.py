@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import PROMPTS, CorpusFolder, ShardRecord, check_identity, read_table
+from daam_syntax.corpus.folder import PROMPTS, CorpusFolder, ShardRecord
 from daam_syntax.corpus.problems import PROBLEM_COLUMNS
 from daam_syntax.corpus.reanalysis import Reanalysis, reanalyse
 from daam_syntax.corpus.settings import RunSettings
@@ -22,6 +22,8 @@ from daam_syntax.corpus.tables import (
     IMAGES_SCHEMA,
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
+    check_identity,
+    read_table,
     to_frame,
 )
 from daam_syntax.errors import FileError

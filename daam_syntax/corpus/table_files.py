@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import read_table
 from daam_syntax.corpus.streaming import summarize_shards
-from daam_syntax.corpus.tables import schema_of, to_frame
+from daam_syntax.corpus.tables import read_table, schema_of, to_frame
 
 
 class Tables(ABC):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import xarray as xr
 
 from daam_syntax.analysis import measure_pairs, word_table
 from daam_syntax.corpus.problems import PROBLEM_COLUMNS, Problem
+from daam_syntax.errors import FileError
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.maps import HeatMaps, Subword
 
@@ -144,3 +147,40 @@ def map_lists(values: np.ndarray) -> pa.Array:
     n_pixels = values.shape[1] * values.shape[2]
     offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(n_pixels))
     return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+
+
+def read_table(
+    path: Path, table: str, schema: pa.Schema | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read a Parquet file of a run.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is not that table.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            check_identity(file.schema_arrow, table, schema)
+            return file.read(columns=list(columns) if columns is not None else None)
+    except FileNotFoundError:
+        raise FileError(
+            f"Expected the table {table} at {path}, but there is no such file."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise FileError(f"Expected the table {table} in {path}, but {error}") from error
+
+
+def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None) -> None:
+    """Refuse a schema that is not that of a table of ours.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    identity = json.loads((found.metadata or {}).get(b"daam_syntax", b"{}"))
+    if identity != {"format": FORMAT, "table": table}:
+        raise ValueError(f"it says that it is {identity or 'something else'}.")
+    if schema is not None and not found.equals(schema):
+        raise ValueError(f"its columns are {', '.join(found.names)} of other types or names.")

@@ -218,23 +218,21 @@ def _bounds(measure: str) -> tuple[float, float]:
 
 
 def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
-    joined, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
     with_match, control = (
         matching.pairs[matching.pairs["kind"] == kind] for kind in ("dependency", "matched")
     )
-    bounds = _bounds(measure)
     n, n_matched = matching.rates["n_pairs"].sum(), matching.rates["n_matched"].sum()
     return Answer(
         "Related and unrelated words",
         measure_label(measure),
         (
-            estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
-            estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
+            *_related_and_unrelated(pairs, measure),
             estimate_difference(
-                joined, unrelated, measure, label="related minus unrelated", bounds=bounds
-            ),
-            estimate_difference(
-                with_match, control, measure, label="related minus matched", bounds=bounds
+                with_match,
+                control,
+                measure,
+                label="related minus matched",
+                bounds=_bounds(measure),
             ),
         ),
         notes=(f"{n_matched} of {n} dependencies have a matched pair in their prompt.",),
@@ -244,17 +242,20 @@ def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
 def _of_content_words(pairs: pd.DataFrame, measure: str) -> Answer:
     """Compare nouns, adjectives and verbs only: the broad maps of function words overlap with everything."""
     among = pairs[pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)]
-    joined, unrelated = (among[among["kind"] == kind] for kind in ("dependency", "unrelated"))
-    bounds = _bounds(measure)
     return Answer(
-        "Among content words",
-        measure_label(measure),
-        (
-            estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
-            estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
-            estimate_difference(
-                joined, unrelated, measure, label="related minus unrelated", bounds=bounds
-            ),
+        "Among content words", measure_label(measure), _related_and_unrelated(among, measure)
+    )
+
+
+def _related_and_unrelated(pairs: pd.DataFrame, measure: str) -> tuple[Estimate, ...]:
+    """Estimate the overlap of either kind of pair, and the difference."""
+    joined, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
+    bounds = _bounds(measure)
+    return (
+        estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
+        estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
+        estimate_difference(
+            joined, unrelated, measure, label="related minus unrelated", bounds=bounds
         ),
     )
 

@@ -1,0 +1,51 @@
+"""Checksums of files and of JSON that says its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from daam_syntax.language import Sentence
+
+
+def sealed(values: Mapping[str, Any]) -> str:
+    """Return JSON that says its own checksum, so that no altered digit goes unnoticed."""
+    return json.dumps({**values, "checksum": _json_digest(values)}, indent=2) + "\n"
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """Return what `sealed` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    if "checksum" not in values:
+        raise ValueError(
+            "it has no checksum: `daam-syntax run` did not write it (`measure` reads what `analyze` wrote)"
+        )
+    if values.pop("checksum") != _json_digest(values):
+        raise ValueError("its checksum differs: it was altered")
+    return values
+
+
+def _json_digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the checksum of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sentences_digest(sentences: Sequence[Sentence]) -> str:
+    """Return a checksum of parsed prompts, hexadecimal."""
+    return _json_digest([sentence.to_dict() for sentence in sentences])
