@@ -4,6 +4,7 @@ import html
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,30 @@ def test_intervention_end_to_end(result):
     assert (curves[curves["share"] == 0]["change"] == 0).all()
     assert result.prompts == (CATS, OWLS)
     assert result.provenance["steps"] == 2
+
+
+def test_words_are_scaled_in_a_window_of_steps_layers_and_heads(emoji_pipe):
+    where = {"in_steps": slice(0, 1), "in_layers": ["up_blocks"], "in_heads": (0, 2)}
+    halved = run_study(
+        "intervention", emoji_pipe, prompts=[CATS], shares=(), scale=0.5, **where, **TINY
+    )
+    changes = halved.tables["changes"].set_index(["word", "condition"])["whole"]
+    setup = Setup(emoji_pipe, (CATS,), 1, DrawingSettings(TINY["steps"]).for_pipeline(emoji_pipe))
+    (sentence,) = setup.sentences
+    word = sentence.index("car")
+    edit = Edit(
+        (word,), scale=0.5, renormalise=False, steps=slice(0, 1), layers=["up_blocks"], heads=(0, 2)
+    )
+    with intervene(emoji_pipe, replace(edit, images=(1,)), sentences=sentence):
+        original, edited = setup.draw(CATS, 0, copies=2)
+    assert changes["car", "delete"] == pytest.approx(np.abs(edited - original).mean(), abs=2e-5)
+    assert changes["car", "delete"] > 0
+    found = halved.findings["Where the picture changes"]
+    assert found[0].startswith("Word times 0.5, inside the word's mask")
+    assert "edited with scale 0.5, steps slice(0, 1, None)" in found[-1]
+    assert halved.provenance["edit"]["heads"] == [0, 2]
+    same = run_study("intervention", emoji_pipe, prompts=[CATS], shares=(), scale=1.0, **TINY)
+    assert (same.tables["changes"]["whole"] == 0).all()
 
 
 def test_insertion_is_deletion_read_backwards(result):

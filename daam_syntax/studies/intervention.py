@@ -12,11 +12,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
-from daam_syntax.attention import Edit, intervene
+from daam_syntax.attention import Edit, LayerSelection, intervene
 from daam_syntax.drawing import generator_seed
 from daam_syntax.figures import deletion_curves
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
+from daam_syntax.maps.selection import StepSelection
 from daam_syntax.studies.answers import Answer
 from daam_syntax.studies.common import (
     SHARE,
@@ -63,11 +64,6 @@ DESIGN: Final = StudyDesign(
 )
 SHARES: Final = (0.25, 0.5, 0.75)
 ORDERS: Final = ("most attended first", "least attended first", "random")
-_CONDITIONS: Final = {
-    "delete": "word deleted",
-    "random word": "random word deleted",
-    "equal mass": "equal mass taken from all others",
-}
 
 
 def run(
@@ -76,6 +72,11 @@ def run(
     threshold: str = "relative:0.4",
     pos: Sequence[str] = ("NOUN",),
     shares: Sequence[float] = SHARES,
+    scale: float = 0.0,
+    renormalise: bool = False,
+    in_steps: StepSelection = None,
+    in_layers: LayerSelection = None,
+    in_heads: Sequence[int] | None = None,
     batch_size: int = 8,
 ) -> StudyResult:
     """Delete the attention that words get, and measure where the picture changes.
@@ -90,9 +91,22 @@ def run(
         Universal parts of speech of the words that are deleted.
     shares
         Shares of the pixels, between 0 and 1.
+    scale, renormalise
+        What is done to the words' weights instead of deleting them, see `daam_syntax.Edit`.
+    in_steps, in_layers, in_heads
+        Where it is done instead of everywhere: steps, layers and heads of `daam_syntax.Edit`.
     batch_size
         Images drawn at once.
     """
+    edit = Edit(
+        (0,),
+        scale=scale,
+        renormalise=renormalise,
+        steps=in_steps,
+        layers=in_layers,
+        heads=None if in_heads is None else tuple(in_heads),
+    )
+    conditions = _conditions(edit)
     changes: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     example: list[tuple[str, np.ndarray]] = []
@@ -101,7 +115,9 @@ def run(
         for word in content_words(sentence, pos):
             if word not in maps.mapped:
                 continue
-            edits = _edits(maps, word, shares, generator_seed(sentence.text, seed))
+            edits = _edits(
+                maps, replace(edit, words=(word,)), shares, generator_seed(sentence.text, seed)
+            )
             drawn = _draw_edited(setup, sentence, seed, edits, batch_size)
             named = {"word_index": word, "word": sentence[word].text}
             row = image_row(sentence, seed) | named
@@ -117,7 +133,7 @@ def run(
             example = example or [
                 ("original", original),
                 (f"map of {sentence[word].text!r}", maps[word].resize()),
-                *((_CONDITIONS[name], e.picture) for (name, s), e in drawn.items() if s == 1),
+                *((conditions[name], e.picture) for (name, s), e in drawn.items() if s == 1),
             ]
     table = require_rows(changes, "a word to delete")
     curve_table = require_rows(curves, "a word to delete")
@@ -125,7 +141,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        [*_of_places(table), _of_curves(curve_table)],
+        [*_of_places(table, conditions, _said(edit)), _of_curves(curve_table)],
         {"changes": table, "curves": curve_table, "curve_means": means},
         {
             "curves": _draw_curves(means),
@@ -133,6 +149,7 @@ def run(
         },
         threshold=threshold,
         pos=list(pos),
+        edit={name: value for name, value in edit.describe().items() if name != "words"},
     )
 
 
@@ -165,10 +182,10 @@ def ranked_masks(values: np.ndarray, share: float, seed: int) -> dict[str, np.nd
 
 
 def _edits(
-    maps: HeatMaps, word: int, shares: Sequence[float], seed: int
+    maps: HeatMaps, delete: Edit, shares: Sequence[float], seed: int
 ) -> dict[tuple[str, float], Edit]:
-    """Return the edits of a word by condition and share of the pixels."""
-    delete = Edit((word,), renormalise=False)
+    """Return a word's edit and its controls, by condition and share of the pixels."""
+    (word,) = delete.words
     edits = {("delete", 1.0): delete, ("equal mass", 1.0): delete.with_equal_mass()}
     others = [i for i in content_words(maps.sentence) if i in maps.mapped and i != word]
     if others:
@@ -219,16 +236,40 @@ def _names(sentence: Sentence, edit: Edit) -> str:
     return f"all but {names}" if edit.paid_by == "others" else names
 
 
-def _of_places(changes: pd.DataFrame) -> list[Answer]:
+def _conditions(edit: Edit) -> dict[str, str]:
+    """Return what the conditions are called."""
+    done = "deleted" if edit.scale == 0 else f"times {edit.scale:g}"
+    return {
+        "delete": f"word {done}",
+        "random word": f"random word {done}",
+        "equal mass": "equal mass taken from all others",
+    }
+
+
+def _said(edit: Edit) -> tuple[str, ...]:
+    """Say what was done where it is not what the method describes."""
+    usual = Edit((0,), renormalise=False).describe()
+    other = {name: value for name, value in edit.describe().items() if value != usual[name]}
+    if not other:
+        return ()
+    named = ", ".join(f"{name} {value}" for name, value in other.items())
+    return (f"Unlike in the method above, attention was edited with {named}.",)
+
+
+def _of_places(
+    changes: pd.DataFrame, conditions: Mapping[str, str], notes: tuple[str, ...]
+) -> list[Answer]:
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
     places = [
         estimate_mean(of[name], side, label=f"{said}, {side} the word's mask", bounds=SHARE)
-        for name, said in _CONDITIONS.items()
+        for name, said in conditions.items()
         if name in of
         for side in ("inside", "outside")
     ]
-    contrasts = [estimate_mean(deleted, "difference", label="word deleted: inside minus outside")]
+    contrasts = [
+        estimate_mean(deleted, "difference", label=f"{conditions['delete']}: inside minus outside")
+    ]
     for control in ("random word", "equal mass"):
         if control in of:
             contrasts += [
@@ -249,7 +290,7 @@ def _of_places(changes: pd.DataFrame) -> list[Answer]:
             ]
     unit = "change of the picture (0 to 1)"
     return [
-        Answer("Where the picture changes", unit, tuple(places)),
+        Answer("Where the picture changes", unit, tuple(places), notes=notes),
         Answer("Against the controls", unit, tuple(contrasts)),
     ]
 
