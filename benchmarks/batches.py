@@ -26,7 +26,7 @@ from daam_syntax.emoji.scenes import scene
 
 RESULTS = Path(__file__).parent / "results" / "batches.json"
 N_IMAGES = 32
-SIZES = (1, 8, 32)
+SIZES = (1, 8, 16, 32)
 
 
 def draw(pipe: Any, prompts: list[str], size: int, steps: int, is_traced: bool) -> None:
