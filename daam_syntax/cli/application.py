@@ -1,0 +1,33 @@
+"""All commands as one program."""
+
+from __future__ import annotations
+
+import typer
+
+from daam_syntax.cli.corpora import plan, report, run
+from daam_syntax.cli.pictures import analyze, measure
+from daam_syntax.cli.prompts import prompts
+from daam_syntax.cli.study import study
+from daam_syntax.cli.terminal import cell, fail
+from daam_syntax.errors import DaamSyntaxError, PromptFileError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # which would take "[default: x]" in a help text for markup
+    help="Where did each word of a prompt go, and does the picture respect the sentence?",
+)
+for command in (analyze, measure, run, report, plan, prompts, study):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line on stderr and a non-zero exit."""
+    try:
+        app()
+    except PromptFileError as error:
+        first, *others = str(error).splitlines()
+        fail("\n".join([first, *map(cell, others)]))
+    except DaamSyntaxError as error:
+        fail(" ".join(str(error).split()))

@@ -1,0 +1,98 @@
+"""Draw a few prompts and measure them: `analyze`, `measure`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daam_syntax.cli import options
+from daam_syntax.cli.terminal import quiet_libraries, resumable, show_tables
+from daam_syntax.errors import PromptError
+
+
+def analyze(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Prompts, each in quotes.")] = None,
+    prompts_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts", help="Read prompts from a file: CSV, TSV, JSONL, Parquet, text, ..."
+        ),
+    ] = None,
+    format: options.Format = None,
+    out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
+    seeds: options.Seeds = 1,
+    model: options.Model = "emoji",
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    height: options.Height = None,
+    width: options.Width = None,
+    threshold: options.Threshold = "relative:0.4",
+    scheme: options.Schemes = None,
+    parser: options.Parser = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another run in the folder.")
+    ] = False,
+) -> None:
+    """Draw prompts, and measure the map of every head against those of its dependents."""
+    from daam_syntax.language import PromptSet
+    from daam_syntax.workflow import analyze as run
+
+    given = PromptSet.from_file(prompts_file, format) if prompts_file else ()
+    texts = [*(prompts or []), *given]
+    if not texts:
+        raise PromptError(
+            'Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.'
+        )
+    quiet_libraries()
+    with resumable(out):
+        analysis = run(
+            texts,
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            height=height,
+            width=width,
+            threshold=threshold,
+            schemes=scheme or ["ud"],
+            parser=parser,
+            out=out,
+            overwrite=overwrite,
+            progress=sys.stderr.isatty(),
+        )
+    show_tables(analysis.pairs, analysis.summary, threshold)
+    typer.echo(f"\nPictures, maps and tables are in {out}")
+
+
+def measure(
+    folder: Annotated[Path, typer.Argument(help="Folder that `analyze` wrote.")],
+    threshold: options.Threshold = "relative:0.4",
+    scheme: options.Schemes = None,
+) -> None:
+    """Make the tables of a run again from its saved maps, without drawing."""
+    from daam_syntax.language import check_schemes
+    from daam_syntax.run_folder import RunFolder
+    from daam_syntax.workflow import tables, write_tables
+
+    run = RunFolder(folder)
+    schemes = check_schemes(scheme or ["ud"])
+    pairs, words, summary = tables(run.maps(), threshold, schemes)
+    write_tables(run, pairs, words, summary)
+    run.note(threshold=threshold, schemes=list(schemes))
+    show_tables(pairs, summary, threshold)
+    there, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
+    missing = (
+        f", of {there} of {wanted} images: `analyze` again to draw the others"
+        if there < wanted
+        else ""
+    )
+    typer.echo(f"\nThe tables in {folder} now use {threshold}{missing}")

@@ -1,0 +1,62 @@
+"""Look at prompts: `prompts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daam_syntax.cli import options
+from daam_syntax.cli.terminal import cell
+
+
+def prompts(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="File of prompts, or a set that comes with the package; none lists those."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: CSV, TSV, JSONL, Parquet or text.")
+    ] = None,
+    format: options.Format = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="How many, drawn at random; with --by, of each group.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Column to balance a sample over; relation parses where there is none."),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this group; may be given several times [default: all]."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+) -> None:
+    """Check prompts, draw a sample of them, and write them in another format."""
+    from daam_syntax.language import PromptSet
+    from daam_syntax.language import prompts as shipped
+    from daam_syntax.language.prompt_sets import SHIPPED
+
+    if source is None:
+        for name, meaning in SHIPPED.items():
+            typer.echo(f"{name:<16} {len(shipped(name)):>4} prompts: {meaning}")
+        return
+    chosen = shipped(source) if source in SHIPPED else PromptSet.from_file(source, format)
+    for problem in chosen.problems:
+        typer.echo(cell(problem), err=True)
+    summary = f"{len(chosen):,} prompts"
+    if sample is not None and by is not None:
+        balanced = chosen.stratify(sample, by=by, groups=group, seed=seed)
+        chosen, summary = balanced.prompts, str(balanced)
+    elif sample is not None:
+        chosen = chosen.sample(sample, seed=seed)
+        summary = f"{len(chosen):,} prompts"
+    if out is None:
+        for text in chosen:
+            typer.echo(cell(text))
+    else:
+        chosen.to_file(out)
+        typer.echo(f"{summary}\nThey are in {out}")

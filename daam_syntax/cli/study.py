@@ -1,0 +1,111 @@
+"""Run a study: `study`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daam_syntax.cli import options
+from daam_syntax.cli.terminal import quiet_libraries
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="Which study; an unknown name lists them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report, tables and figures.")],
+    model: options.Model = "emoji",
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="File of prompts [default: the study's own, for the emoji model]."),
+    ] = None,
+    format: options.Format = None,
+    stored: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", help="Folder that `run` wrote: measure its maps, draw nothing, need no model."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Denoising steps [default: the study's, for the emoji model]."),
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale; 1 is none [default: the model's].")
+    ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(help="As of `analyze` [default: relative:0.4].")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="cohyponyms: file with slot.first, slot.second, metadata.similarity, not prompts."
+        ),
+    ] = None,
+    similarity: Annotated[
+        str | None,
+        typer.Option(
+            help="cohyponyms: how alike nouns are: a folder of WordNet's files, or wn:oewn:2024 of the library wn."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="cohyponyms: folder for pictures and a blind sheet that people fill in."),
+    ] = None,
+    judgements: Annotated[
+        list[Path] | None,
+        typer.Option(help="cohyponyms: filled-in sheet of --sheet; may be given several times."),
+    ] = None,
+) -> None:
+    """Run a study: draw, measure, infer, and write a report with tables and figures."""
+    import matplotlib
+
+    from daam_syntax.corpus import open as open_run
+    from daam_syntax.language import PromptSet
+    from daam_syntax.loading import load_pipeline
+    from daam_syntax.studies import check_options, run_study
+
+    own = {
+        "threshold": threshold,
+        "pairs": pairs,
+        "similarity": similarity,
+        "sheet": sheet,
+        "judgements": judgements,
+    }
+    own = {option: value for option, value in own.items() if value is not None}
+    check_options(name, own)  # before the model is loaded, which may take long
+    texts = PromptSet.from_file(prompts, format) if prompts else None
+    matplotlib.use("Agg")
+    pipe: Any
+    if stored is None:
+        quiet_libraries()
+        pipe = load_pipeline(model, revision=revision, device=device, dtype=dtype)
+        pipe.set_progress_bar_config(disable=True)
+    else:
+        pipe = open_run(stored)
+    result = run_study(
+        name,
+        pipe,
+        prompts=texts,
+        seeds=seeds,
+        steps=steps,
+        guidance=guidance,
+        progress=sys.stderr.isatty(),
+        **own,
+    )
+    written = result.write(out)
+    typer.echo(result.design.title)
+    for title, findings in result.findings.items():
+        typer.echo(f"\n{title}")
+        for finding in findings:
+            typer.echo(f"- {finding}")
+    if sheet and not judgements:
+        typer.echo(f"\nFor each annotator, a copy of {sheet / 'sheet.csv'} (not of key.csv)")
+    typer.echo(f"\nThe report is {written}")
