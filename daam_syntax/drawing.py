@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from daam_syntax.errors import DaamSyntaxError, ModelError, PromptError
 from daam_syntax.language import Sentence, check_prompt, prompt_id
+from daam_syntax.language.prompt_sets import SUFFIXES
 from daam_syntax.loading import EMOJI, is_emoji
 
 if TYPE_CHECKING:
@@ -48,8 +52,12 @@ class DrawingSettings:
         Raises
         ------
         ModelError
-            If the pipeline cannot draw this size.
+            If the pipeline cannot draw this size, or in so many steps.
         """
+        if self.steps is not None and not (isinstance(self.steps, Integral) and self.steps >= 1):
+            raise ModelError(
+                f"Expected a whole number of denoising steps, at least 1, but got {self.steps!r}."
+            )
         factor = getattr(pipe, "vae_scale_factor", 1)
         for name, side in (("height", self.height), ("width", self.width)):
             if side is not None and side % factor:
@@ -144,9 +152,20 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     Raises
     ------
     PromptError
-        If there is none, one is empty, or one stands there twice.
+        If there is none, one is empty or no text, one stands there twice, or one is the name of a file of prompts.
     """
+    if isinstance(prompts, Mapping | pd.DataFrame | Path) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f"Expected prompts as strings, in a list, a column or a PromptSet, but got {type(prompts).__name__}; "
+            'take a column with table["prompt"], read a file with PromptSet.from_file(path).'
+        )
     checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
+    for prompt in checked:
+        if Path(prompt).suffix.lower() in SUFFIXES and Path(prompt).is_file():
+            raise PromptError(
+                f"Expected a prompt, but {prompt!r} is a file; read its prompts with "
+                f"PromptSet.from_file({prompt!r}), or --prompts {prompt}."
+            )
     if not checked:
         raise PromptError("Expected at least one prompt, but got none.")
     twice = next((p for i, p in enumerate(checked) if p in checked[:i]), None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,8 +124,11 @@ def analyze(
         For bad input; its message says what to do. What was drawn before an error is in `out`.
     """
     texts = check_prompts(prompts)
-    if seeds < 1:
-        raise PromptError(f"Expected at least one seed, but got {seeds}.")
+    if not isinstance(seeds, Integral) or seeds < 1:
+        raise PromptError(
+            f"Expected a number of images per prompt, at least 1, but got seeds={seeds!r}; "
+            "seeds=2 draws the seeds 0 and 1."
+        )
     parse_threshold(threshold)
     check_schemes(schemes)  # before the parser is loaded
     sentences = parse_many(texts, parser)

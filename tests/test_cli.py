@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic_run import write_run
+
+from daam_syntax.studies import STUDIES
 
 
 def run(*arguments, cwd):
@@ -109,6 +112,9 @@ def test_prompts_from_a_file(folder):
         (["analyze", "a cat", "--dtype", "int3"], "float32, float16, bfloat16"),
         (["analyze", "a cat", "--device", "abacus"], "cpu, cuda, mps"),
         (["analyze", "--prompts", "missing.txt"], "cannot be read"),
+        (["analyze", "--prompts", "nouns"], "`daam-syntax prompts` lists them"),
+        (["analyze", "a", "red", "cat"], 'write "a red cat" if that is one prompt'),
+        (["study", "syntax"], "--out syntax/"),
         (["measure", "missing"], "daam-syntax analyze"),
     ],
 )
@@ -120,6 +126,32 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
     assert done.stderr.startswith("daam-syntax: ")
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_file_where_a_prompt_is_expected_is_not_drawn(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a red cat\n")
+    done = run("analyze", "prompts.txt", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--prompts prompts.txt" in done.stderr
+
+
+def test_sets_of_the_package_stand_where_files_do(tmp_path):
+    done = run("analyze", "--prompts", "open", "--steps", 1, "--out", "open", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "open" / "words.csv")["prompt"].unique()) == 12
+
+
+def test_study_without_a_name_lists_the_studies(tmp_path):
+    done = run("study", cwd=tmp_path)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(STUDIES)
+
+
+def test_report_shows_the_measures_that_it_was_asked_for(tmp_path):
+    write_run(tmp_path / "run", ["a red cat", "a dog"])
+    done = run("report", "run", "--threshold", "otsu", "--measure", "soft_iou", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "soft_iou" in done.stdout
+    assert "iod" not in done.stdout
 
 
 def test_a_prompt_that_looks_like_markup(folder):

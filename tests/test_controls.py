@@ -1,5 +1,7 @@
 """Controls on maps whose answers can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -285,6 +287,12 @@ def test_permuted_pairs_are_rows_of_the_measured_table():
     for found in words.itertuples():
         assert found.iou == pytest.approx(iou[frozenset((found.head_index, found.dependent_index))])
     assert (table[table["relation"] == "punct"]["dependent_index"] == 2).all()
+
+
+def test_permuted_pairs_of_a_sentence_whose_other_schemes_have_roots_of_their_own():
+    sentence = replace(make_sentence(), edges={"ud": (Edge(1, 0, "amod"),), "enhanced": ()})
+    sentence = replace(sentence, root_indices={"enhanced": (1,)})
+    assert len(permuted_pairs(make_maps(sentence=sentence), n=2)) == 2
 
 
 @pytest.mark.parametrize("control", [shifted_pairs, permuted_pairs])

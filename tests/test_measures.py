@@ -64,6 +64,9 @@ def test_mask_iou_of_anybodys_masks():
     np.testing.assert_allclose(mask_iou([A, A], [B, A]), [1 / 3, 1])
     with pytest.raises(ValueError, match=r"\(4, 6\) and \(6, 4\)"):
         mask_iou(A, A.T)
+    with pytest.raises(ValueError, match=r"values from 0 to 0\.3; make a mask"):
+        mask_iou(0.3 * A, B)  # a map, of which every pixel that is not 0 would count
+    assert mask_iou(1.0 * A, B) == pytest.approx(1 / 3)
 
 
 masks = arrays(bool, (3, 4, 6))

@@ -6,6 +6,7 @@ import string
 from contextlib import suppress
 
 import datasets
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -112,6 +113,27 @@ def test_all_problems_are_said_at_once_with_their_lines(tmp_path):
     ]
     for (_, message), part in zip(found, expected, strict=True):
         assert part in message
+
+
+def test_a_table_without_prompts_is_one_problem_however_many_rows_it_has(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("text\na red cat\na dog\n")
+    ((line, message),) = problems_of(path)
+    assert line == 1
+    assert "rename the column that holds the prompts" in message
+
+
+def test_tables_are_records_too():
+    table = pd.DataFrame({"prompt": ["a cat", "a dog"], "category": ["pets", None]})
+    taken = PromptSet.from_records(table)
+    assert taken.texts == ("a cat", "a dog")
+    assert [row.category for row in taken.rows] == ["pets", ""]
+    assert PromptSet.from_records(taken.to_frame()) == taken
+
+
+def test_a_set_of_texts_says_how_to_make_one():
+    with pytest.raises(PromptError, match="got str; make a set of texts"):
+        PromptSet(["a cat"])
 
 
 def test_two_problems_of_a_row_are_both_said():

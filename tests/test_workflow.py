@@ -228,6 +228,15 @@ def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
 def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
     with pytest.raises(PromptError, match="at least one word"):
         ds.analyze("  ", emoji_pipe)
+    for table in (pd.DataFrame({"prompt": ["a cat"]}), {"prompt": "a cat"}, None, 3):
+        with pytest.raises(PromptError, match=rf"got {type(table).__name__}; take a column"):
+            ds.analyze(table, emoji_pipe)
+    for seeds in (0, 1.5, [0, 1]):
+        with pytest.raises(PromptError, match="number of images per prompt"):
+            ds.analyze("a cat", emoji_pipe, seeds=seeds)
+    for steps in (0, 2.5, "20"):
+        with pytest.raises(ModelError, match="whole number of denoising steps"):
+            ds.analyze("a cat", emoji_pipe, steps=steps)
     with pytest.raises(PromptError, match="at least one prompt"):
         ds.analyze([], emoji_pipe)
     with pytest.raises(PromptError, match="'a cat' twice"):

@@ -170,7 +170,7 @@ def permuted_pairs(
             Edge(to.get(e.head, e.head), to.get(e.dependent, e.dependent), e.relation)
             for e in sentence.edges_of(scheme)
         )
-        return image.with_sentence(replace(sentence, edges={scheme: edges}))
+        return image.with_sentence(replace(sentence, edges={scheme: edges}, root_indices={}))
 
     parts = [
         measure_pairs([permuted(i) for i in images], schemes=scheme, unrelated=False, **options)

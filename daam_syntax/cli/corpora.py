@@ -15,7 +15,9 @@ from daam_syntax.errors import DaamSyntaxError
 def run(
     prompts: Annotated[
         Path,
-        typer.Argument(help="CSV, TSV, JSONL or Parquet with a column prompt, text, ..."),
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet with a column prompt, text, ...; or a set of the package (see `prompts`)."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     format: options.Format = None,
@@ -55,9 +57,9 @@ def run(
 ) -> None:
     """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
     from daam_syntax.corpus import run as draw
-    from daam_syntax.corpus.prompts import gather
+    from daam_syntax.language.prompt_sets import find_prompts
 
-    chosen = gather(prompts, format)
+    chosen = find_prompts(prompts, format, strict=False)
     quiet_libraries()
     with resumable(out):
         done = draw(
@@ -121,7 +123,8 @@ def report(
                 raise
             fail(str(error))
     written = write_report(run, out, tables=tables)
-    show_summary((tables or run).summarize())
+    shown = {"measures": measure} if measure else {}
+    show_summary((tables or run).summarize(), **shown)
     show_problems(run.problems())
     typer.echo(f"\n{run!r}\nThe report is in {written}")
 
@@ -141,6 +144,16 @@ def plan(
 ) -> None:
     """Calculate the time, disk and memory of a corpus from a small run."""
     from daam_syntax.corpus import plan as calculate
-    from daam_syntax.corpus.prompts import gather
+    from daam_syntax.language.prompt_sets import find_prompts
 
-    typer.echo(str(calculate(gather(prompts, format), seeds, pilot, rate=rate, workers=workers)))
+    typer.echo(
+        str(
+            calculate(
+                find_prompts(prompts, format, strict=False),
+                seeds,
+                pilot,
+                rate=rate,
+                workers=workers,
+            )
+        )
+    )

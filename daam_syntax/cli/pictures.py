@@ -18,7 +18,8 @@ def analyze(
     prompts_file: Annotated[
         Path | None,
         typer.Option(
-            "--prompts", help="Read prompts from a file: CSV, TSV, JSONL, Parquet, text, ..."
+            "--prompts",
+            help="File of prompts (CSV, TSV, JSONL, Parquet, text, ...), or a set of the package (see `prompts`).",
         ),
     ] = None,
     format: options.Format = None,
@@ -40,10 +41,15 @@ def analyze(
     ] = False,
 ) -> None:
     """Draw prompts, and measure the map of every head against those of its dependents."""
-    from daam_syntax.language import PromptSet
+    from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.workflow import analyze as run
 
-    given = PromptSet.from_file(prompts_file, format) if prompts_file else ()
+    if prompts and len(prompts) > 1 and not any(len(prompt.split()) > 1 for prompt in prompts):
+        raise PromptError(
+            f"Expected each prompt in quotes, but got the single words {', '.join(prompts)}; write "
+            f'"{" ".join(prompts)}" if that is one prompt.'
+        )
+    given = find_prompts(prompts_file, format) if prompts_file else ()
     texts = [*(prompts or []), *given]
     if not texts:
         raise PromptError(

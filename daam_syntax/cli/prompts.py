@@ -36,15 +36,14 @@ def prompts(
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
 ) -> None:
     """Check prompts, draw a sample of them, and write them in another format."""
-    from daam_syntax.language import PromptSet
     from daam_syntax.language import prompts as shipped
-    from daam_syntax.language.prompt_sets import SHIPPED
+    from daam_syntax.language.prompt_sets import SHIPPED, find_prompts
 
     if source is None:
         for name, meaning in SHIPPED.items():
             typer.echo(f"{name:<16} {len(shipped(name)):>4} prompts: {meaning}")
         return
-    chosen = shipped(source) if source in SHIPPED else PromptSet.from_file(source, format)
+    chosen = find_prompts(source, format)
     for problem in chosen.problems:
         typer.echo(cell(problem), err=True)
     summary = f"{len(chosen):,} prompts"

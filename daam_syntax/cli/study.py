@@ -9,19 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from daam_syntax.cli import options
-from daam_syntax.cli.terminal import quiet_libraries
+from daam_syntax.cli.terminal import fail, quiet_libraries
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="Which study; an unknown name lists them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the report, tables and figures.")],
+    name: Annotated[str | None, typer.Argument(help="Which study; none lists them.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report, tables and figures.")
+    ] = None,
     model: options.Model = "emoji",
     revision: options.Revision = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="File of prompts [default: the study's own, for the emoji model]."),
+        typer.Option(
+            help="File of prompts, or a set of the package [default: the study's own, for the emoji model]."
+        ),
     ] = None,
     format: options.Format = None,
     stored: Annotated[
@@ -68,10 +72,16 @@ def study(
     import matplotlib
 
     from daam_syntax.corpus import open as open_run
-    from daam_syntax.language import PromptSet
+    from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.loading import load_pipeline
-    from daam_syntax.studies import check_options, run_study
+    from daam_syntax.studies import STUDIES, check_options, load_study, run_study
 
+    if name is None:
+        for each in STUDIES:
+            typer.echo(f"{each:<14} {load_study(each).DESIGN.title}")
+        return
+    if out is None:
+        fail(f"Expected a folder for the report, such as --out {name}/, but got none.")
     own = {
         "threshold": threshold,
         "pairs": pairs,
@@ -81,7 +91,7 @@ def study(
     }
     own = {option: value for option, value in own.items() if value is not None}
     check_options(name, own)  # before the model is loaded, which may take long
-    texts = PromptSet.from_file(prompts, format) if prompts else None
+    texts = find_prompts(prompts, format) if prompts else None
     matplotlib.use("Agg")
     pipe: Any
     if stored is None:

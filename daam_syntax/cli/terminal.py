@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -46,10 +46,12 @@ def show_tables(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> N
     show_summary(summary)
 
 
-def show_summary(summary: pd.DataFrame) -> None:
+def show_summary(
+    summary: pd.DataFrame, measures: Sequence[str] = ("iou", "iod", "ioh", "lift")
+) -> None:
     """Print the summary; the schemes and thresholds where there are several."""
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
-    columns = ["relation", "n_prompts", "n_images", "n_pairs", "iou", "iod", "ioh", "lift"]
+    columns = ["relation", "n_prompts", "n_images", "n_pairs", *measures]
     _print_table(summary[[*several, *columns]], "Summary by relation (means over prompts)")
 
 

@@ -32,6 +32,8 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
         if isinstance(record, RowProblem):
             found.problems.append(record)
             continue
+        if "prompt" not in record.values and any(p.kind == "file" for p in found.problems):
+            continue  # said once, of the header
         prompt, messages = read_row(record.values)
         kind: Kind = "row"
         if prompt is not None:

@@ -108,6 +108,11 @@ FORMATS: Final = {
 }
 """Formats by name."""
 
+SUFFIXES: Final = tuple(
+    dict.fromkeys(suffix for each in FORMATS.values() for suffix in each.suffixes)
+)
+"""Suffixes of files of prompts."""
+
 
 def find_format(path: Path, name: str | None = None) -> Format:
     """Return the format of a name, or else of a file.
@@ -125,7 +130,7 @@ def find_format(path: Path, name: str | None = None) -> Format:
     recognised = [each for each in fitting if each.recognises is not None and each.recognises(path)]
     for each in (*recognised, *fitting):
         return each
-    known = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
     raise FileError(
-        f"Expected a file of prompts with one of the suffixes {known}, but got {str(path)!r}; name its format."
+        f"Expected a file of prompts with one of the suffixes {', '.join(SUFFIXES)}, but got {str(path)!r}; name its "
+        "format, or one of the sets that come with the package (`daam-syntax prompts` lists them)."
     )

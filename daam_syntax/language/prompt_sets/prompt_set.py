@@ -51,6 +51,12 @@ class PromptSet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
+        other = next((row for row in self.rows if not isinstance(row, Prompt)), None)
+        if other is not None:
+            raise PromptError(
+                f"Expected rows that are Prompt values, but got {type(other).__name__}; make a set of texts with "
+                "PromptSet.from_records, and of a file with PromptSet.from_file."
+            )
         object.__setattr__(self, "problems", tuple(self.problems))
         checked = collect(Record(n, row.values(), "row") for n, row in enumerate(self.rows, 1))
         if checked.problems:
@@ -98,14 +104,15 @@ class PromptSet:
 
     @classmethod
     def from_records(
-        cls, records: Iterable[str | Mapping[str, Any]], *, strict: bool = True
+        cls, records: Iterable[str | Mapping[str, Any]] | pd.DataFrame, *, strict: bool = True
     ) -> PromptSet:
         """Take prompts, or mappings from the names of `COLUMNS` to values.
 
         Parameters
         ----------
         records
-            The rows; ``slots`` and ``metadata`` may be mappings of their own.
+            The rows; ``slots`` and ``metadata`` may be mappings of their own. Or a table with such columns, in
+            which what is missing (NaN) is left out.
         strict
             See `from_file`.
 

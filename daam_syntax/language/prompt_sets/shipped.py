@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from daam_syntax.data_files import data_path
@@ -36,3 +37,25 @@ def prompts(name: str) -> PromptSet:
     if name not in SHIPPED:
         raise PromptError(f"Expected one of the sets {', '.join(SHIPPED)}, but got {name!r}.")
     return PromptSet.from_file(data_path("prompts", f"{name}.csv"))
+
+
+def find_prompts(
+    source: str | Path, format: str | None = None, *, strict: bool = True
+) -> PromptSet:
+    """Return the prompts of a file, or a set that comes with the package if no file has its name.
+
+    Parameters
+    ----------
+    source
+        The file, or one of `SHIPPED`.
+    format, strict
+        Of a file, see `PromptSet.from_file`.
+
+    Raises
+    ------
+    FileError, PromptError
+        See `PromptSet.from_file`.
+    """
+    if str(source) in SHIPPED and not Path(source).exists():
+        return prompts(str(source))
+    return PromptSet.from_file(source, format, strict=strict)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+import pandas as pd
+
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language.prompt_sets.problems import RowProblem, Unit, excerpt
 from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of, unknown_columns
@@ -217,7 +219,7 @@ def _named(
             messages += unknown_columns(unknown)
     for name in missing:
         has = ", ".join(column[:80] for column in header[:20]) or "none"
-        hint = ""
+        hint = "; rename the column that holds the prompts" if header and columns is None else ""
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
             hint = "; separate columns by commas in CSV, by tabulators in TSV"
         messages.append(f"Expected a column '{name}' in {path}, but it has {has}{hint}.")
@@ -297,8 +299,10 @@ def _plain(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
-def records(rows: Iterable[str | Mapping[str, Any]]) -> Rows:
+def records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
     """Yield rows that are prompts, or mappings from columns to values, with their numbers from 1."""
+    if isinstance(rows, pd.DataFrame):
+        rows = ({str(k): v for k, v in row.items() if v == v} for row in rows.to_dict("records"))
     for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
             yield Record(number, row, "row")

@@ -169,12 +169,24 @@ def mask_iou(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or one is no mask but a map, for instance.
     """
-    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    a, b = _as_mask(first), _as_mask(second)
     if a.shape != b.shape:
         raise ValueError(
             f"Expected two masks of one shape (..., y, x), but got {a.shape} and {b.shape}; "
             "resize one of them first."
         )
     return ratio((a & b).sum(axis=(-2, -1)), (a | b).sum(axis=(-2, -1)))
+
+
+def _as_mask(values: ArrayLike) -> np.ndarray:
+    """Return a mask as bool; a map is none, although each of its pixels would be true."""
+    array = np.asarray(values)
+    mask = array.astype(bool)
+    if not (array == mask).all():
+        raise ValueError(
+            f"Expected a mask of True and False, or of 1 and 0, but got values from {array.min():.3g} to "
+            f"{array.max():.3g}; make a mask of a map first, with `HeatMap.mask`."
+        )
+    return mask
