@@ -210,8 +210,11 @@ def draw_graph(maps):
     return figures.dependency_graph(maps.sentence, measure_pairs(maps))
 
 
+FLAT = [Edge(1, dependent, "dep") for dependent in (0, 2, 3, 4)]
+
 CASES = {
     "forest": lambda: figures.forest(make_summary()),
+    "forest of one": lambda: figures.forest(make_summary(["amod"])),
     "forest of many": lambda: figures.forest(make_summary(RELATIONS)),
     "sweep": lambda: figures.threshold_sweep(make_sweep()),
     "sweep of many": lambda: figures.threshold_sweep(make_sweep(RELATIONS)),
@@ -225,9 +228,11 @@ CASES = {
     "similarity": lambda: figures.similarity_scatter(make_similarities()),
     "similarity of many": lambda: figures.similarity_scatter(make_similarities(20), fit="category"),
     "breadth": lambda: figures.breadth_by_pos(make_words()),
+    "breadth of one": lambda: figures.breadth_by_pos(make_words().query("pos == 'NOUN'")),
     "deletion": lambda: figures.deletion_curves(make_curves()),
     "deletion of many": lambda: figures.deletion_curves(make_curves(RELATIONS)),
     "graph": lambda: draw_graph(make_maps()),
+    "flat graph": lambda: draw_graph(make_maps(sentence=make_sentence(edges=FLAT))),
     "long graph": lambda: draw_graph(long_maps()),
 }
 
@@ -240,7 +245,10 @@ def test_figures_of_tables_and_trees_can_be_read(case, width):
 
 
 @widths
-@pytest.mark.parametrize("maps", [make_maps(image_size=(40, 60)), long_maps(), one_word()])
+@pytest.mark.parametrize(
+    "maps",
+    [make_maps(image_size=(40, 60)), make_maps(image_size=(20, 60)), long_maps(), one_word()],
+)
 @pytest.mark.parametrize("scale", ["shared", "own"])
 def test_word_grids_can_be_read(maps, width, scale):
     with figures.paper(width):
@@ -676,6 +684,23 @@ def test_colours_of_neighbouring_series_differ_to_colour_blind_readers(kind):
         for other in seen[:i]:
             # In CAM02-UCS just noticeable is about 1 (Luo et al. 2006).
             assert colorspacious.deltaE(one, other, input_space="sRGB1") > 10
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda maps: figures.overlay(IMAGE, maps), "Expected HeatMap, .*`maps.*but got HeatMaps"),
+        (lambda maps: figures.overview(maps, IMAGE), "Expected HeatMaps, .*but got ndarray"),
+        (lambda maps: figures.arcs_with_overlays(maps, IMAGE), "Expected HeatMaps"),
+        (lambda maps: figures.word_matrix([maps]), "Expected HeatMaps, .*but got list"),
+        (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "list of them, .*but got ndarray"),
+        (lambda maps: figures.dependency_arcs("a cat"), r"parse\('a red cat'\)`, but got str"),
+        (lambda maps: figures.dependency_graph(maps, None), "Expected Sentence"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(draw, message):
+    with pytest.raises(TypeError, match=message):
+        draw(make_maps())
 
 
 def test_the_check_of_readability_finds_what_is_wrong():

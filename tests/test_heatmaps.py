@@ -7,7 +7,7 @@ from examples import SUBWORDS, box, make_maps, make_sentence
 
 from daam_syntax.errors import FileError, WordError
 from daam_syntax.language import Sentence, Span, Token
-from daam_syntax.maps import HeatMap, HeatMaps, Subword, align
+from daam_syntax.maps import HeatMap, HeatMaps, Subword, align, each_image
 from daam_syntax.maps.html import thumbnail_size
 
 
@@ -183,6 +183,7 @@ def test_reprs():
     maps = make_maps(image_size=(40, 60))
     assert "5 of 5 words" in repr(maps)
     assert "grid 4 x 6, image 40 x 60" in repr(maps)
+    assert repr(maps["car"]) == "HeatMap('car': grid 4 x 6, image 40 x 60, at most 1)"
     view = maps._repr_html_()
     assert view.count("<img") == 5
     truncated = make_maps([np.ones((4, 6), np.float32)] * 3, truncated_at=7)._repr_html_()
@@ -227,6 +228,38 @@ def test_words_are_not_counted_from_the_end(index):
     for ask in (maps.word, lambda i: maps.stack([i]), lambda i: maps.phrase([i])):
         with pytest.raises(WordError, match=rf"from 0 to 4 .*got {index}"):
             ask(index)
+
+
+def test_maps_are_a_sequence_of_the_words_maps():
+    maps = make_maps()
+    assert [m.indices for m in maps] == [(i,) for i in range(len(maps))]
+    assert "RED" in maps
+    assert 3 in maps
+    assert "zebras" not in maps
+    assert 99 not in maps
+    cut = make_maps([np.ones((4, 6), np.float32)] * 3, truncated_at=7)
+    assert "zebra" not in cut
+    with pytest.raises(WordError, match="truncated"):
+        list(cut)
+
+
+@pytest.mark.parametrize("word", [1.0, None, slice(1, 3), [0, 1]], ids=str)
+def test_what_is_no_word_is_named(word):
+    with pytest.raises(TypeError, match=f"or as its text, but got {type(word).__name__}"):
+        make_maps()[word]
+
+
+def test_a_text_of_several_words_is_said_to_be_a_phrase():
+    with pytest.raises(WordError, match="several words are a phrase"):
+        make_maps()["red car"]
+    with pytest.raises(WordError, match=r"phrase\(\['red', 'car'\]\)"):
+        make_maps().phrase("red car")
+
+
+def test_something_else_than_maps_is_named():
+    for wrong in (make_maps()[0], "a cat", None):
+        with pytest.raises(TypeError, match=r"such as `trace\.heat_maps\(\)` gives, but got"):
+            list(each_image(wrong))
 
 
 def test_a_phrase_of_texts():

@@ -329,6 +329,17 @@ def test_reprs_say_what_one_needs(pairs):
     assert "&lt;" in estimate_mean(pairs, label="<b>")._repr_html_()
 
 
+def test_arguments_that_make_no_sense_say_what_does(pairs):
+    with pytest.raises(TypeError, match="pandas DataFrame, but got Series"):
+        estimate_mean(pairs["iou"])
+    with pytest.raises(ValueError, match=r"such as 0\.95, but got 0"):
+        estimate_difference(pairs, pairs, level=0)
+    with pytest.raises(ValueError, match="relation holds text"):
+        estimate_mean(pairs, "relation")
+    with pytest.raises(ValueError, match="at least one bootstrap sample"):
+        estimate_mean(pairs, n_resamples=0)
+
+
 def test_wrong_tables_are_named(pairs):
     amod, control = sides(pairs)
     with pytest.raises(ValueError, match="no lift"):

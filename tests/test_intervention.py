@@ -312,6 +312,11 @@ def test_edits_that_fit_nothing_are_refused(sd, edit, error, message):
         edited(sd, edit)
 
 
+def test_a_word_alone_is_no_edit(sd):
+    with pytest.raises(TypeError, match=r"such as Edit\('cat'\), but got str 'red'"):
+        intervene(sd, "red")
+
+
 def test_a_truncated_word_is_refused(sd):
     long = "the red cat and the blue owl and the red cat and the strawberry"
     with pytest.raises(WordError, match=r"'strawberry' \(index 13\).*truncated"):

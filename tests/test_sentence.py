@@ -138,6 +138,15 @@ def test_equal_sentences_have_equal_hashes_whatever_the_order_of_schemes(sentenc
     assert len({one, other}) == 1
 
 
+def test_the_parse_can_be_read_in_a_terminal(sentence):
+    assert repr(sentence) == "Sentence('red car, red house': 5 tokens; native)"
+    head, *rows = str(sentence).splitlines()
+    assert head.split() == ["word", "lemma", "pos", "native"]
+    assert [row.split()[:2] for row in rows] == [[str(t.index), t.text] for t in sentence.tokens]
+    assert "amod \u2190 car" in rows[0]
+    assert sentence["car"] == sentence[1]
+
+
 def test_a_fraction_is_no_index(sentence):
-    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+    with pytest.raises(TypeError, match="as its text, but got float"):
         sentence.index(1.5)

@@ -61,9 +61,19 @@ def test_a_summary_holds_the_estimates_of_its_groups(pairs):
 
 def test_intervals_keep_to_the_range_of_their_measure():
     near = pair_table({f"p{i}": [[v]] for i, v in enumerate([0.9, 1, 0.5, 0.9, 1])})
-    assert estimate_mean(near).high > 1
+    assert estimate_mean(near, bounds=(-np.inf, np.inf)).high > 1
+    assert estimate_mean(near).high == 1
     (row,) = summarize(near).to_dict("records")
     assert row["high"] == 1
+
+
+def test_arguments_that_make_no_sense_say_what_does(pairs):
+    with pytest.raises(TypeError, match="pandas DataFrame, but got list"):
+        summarize([pairs])
+    with pytest.raises(ValueError, match=r"such as 0\.95, but got 95"):
+        summarize(pairs, level=95)
+    with pytest.raises(TypeError, match=r"one measure by name, but got \['iou', 'lift'\]"):
+        summarize(pairs, measure=["iou", "lift"])
 
 
 def test_the_control_has_an_interval_and_no_test(pairs):

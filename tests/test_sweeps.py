@@ -105,8 +105,9 @@ def test_what_makes_no_sense_is_named(swept):
         sweep(make_maps(), measures=("iou", "soft_iou"))
     with pytest.raises(ValueError, match=r"at least two values .* got 1"):
         sweep(make_maps(), values=[0.4, 0.4])
-    with pytest.raises(ThresholdError, match="otsu without a value"):
-        sweep(make_maps(), rule="otsu")
+    for rule in ("otsu", "relative:0.4"):
+        with pytest.raises(ThresholdError, match=f"quantile, without its value .* got '{rule}'"):
+            sweep(make_maps(), rule=rule)
     with pytest.raises(ValueError, match="lacks the columns rule, value"):
         sweep_curves(measure_pairs(make_maps()))
     with pytest.raises(ValueError, match="lacks the columns colour"):

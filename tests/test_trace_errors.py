@@ -298,6 +298,8 @@ def test_pipelines_without_text(pipe):
         trace(SimpleNamespace(unet=unet))
     with pytest.raises(TraceError, match="one of these denoisers"):
         trace(SimpleNamespace(unet=pipe.vae))
+    with pytest.raises(TraceError, match=r"load it first, with load_pipeline\('emoji'\)"):
+        trace("emoji")
 
 
 @pytest.mark.parametrize("in_place", [False, True])

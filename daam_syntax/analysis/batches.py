@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from daam_syntax.maps import HeatMaps, Threshold, bicubic
+from daam_syntax.maps import HeatMaps, Threshold, bicubic, each_image
 from daam_syntax.maps.measures import PackedMasks
 
 Size = Literal["image", "grid"] | tuple[int, int]
@@ -78,11 +78,12 @@ def batches(maps: HeatMaps | Sequence[HeatMaps], size: Size = "image") -> Iterat
     ------
     ValueError
         If the size is none.
+    TypeError
+        If something else than maps is among them.
     """
-    images = [maps] if isinstance(maps, HeatMaps) else maps
     waiting: list[tuple[int, HeatMaps]] = []
     pixels = 0
-    for number, image in enumerate(images):
+    for number, image in enumerate(each_image(maps)):
         target = _pixels(image, size)
         needed = len(image.mapped) * target[0] * target[1]
         if waiting and (
@@ -107,9 +108,9 @@ def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
         return maps.image_size
     if size == "grid":
         return maps.grid
-    if isinstance(size, str) or len(size) != 2 or min(size) < 1:
+    if not isinstance(size, tuple | list) or len(size) != 2 or min(size) < 1:
         raise ValueError(f'Expected size "image", "grid" or (height, width), but got {size!r}.')
-    return size
+    return size[0], size[1]
 
 
 def _batch(images: Sequence[tuple[int, HeatMaps]], size: Size) -> Batch:

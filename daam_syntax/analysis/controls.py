@@ -18,7 +18,7 @@ import xarray as xr
 from daam_syntax.analysis.identity import image_columns
 from daam_syntax.analysis.pairs import measure_pairs
 from daam_syntax.language.sentence import Edge, Sentence, Token
-from daam_syntax.maps import HeatMaps, Subword
+from daam_syntax.maps import HeatMaps, Subword, each_image
 from daam_syntax.maps.subwords import Kind
 
 CONTROLS: Final[Mapping[str, str]] = {
@@ -253,7 +253,7 @@ def _status(image: HeatMaps, role: str, index: int) -> str:
 
 
 def _images(maps: HeatMaps | Sequence[HeatMaps]) -> list[HeatMaps]:
-    return [maps] if isinstance(maps, HeatMaps) else list(maps)
+    return list(each_image(maps))
 
 
 def _shape(image: HeatMaps) -> str:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from math import isnan, nan
 from typing import Any
 
+from daam_syntax.wording import plural
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -76,8 +78,10 @@ class Estimate:
             parts.append(f"p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}")
         if not isnan(self.effect_size):
             parts.append(f"dz = {self.effect_size:.2f}")
-        n = f"{self.n_prompts} prompts, {self.n_images} images, {self.n_pairs} pairs"
-        left_out = f", {self.n_unpaired} prompts without both sides" if self.n_unpaired else ""
+        counts = {"prompt": self.n_prompts, "image": self.n_images, "pair": self.n_pairs}
+        n = ", ".join(plural(count, noun) for noun, count in counts.items())
+        unpaired = plural(self.n_unpaired, "prompt")
+        left_out = f", {unpaired} without both sides" if self.n_unpaired else ""
         method = f"; {self.method}" if self.method else ""
         return f"Estimate({self.label}: {', '.join(parts)}; {n}{left_out}{method})"
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.effects import paired_dz
 from daam_syntax.analysis.estimate import Estimate
 from daam_syntax.analysis.resampling import (
@@ -22,12 +23,16 @@ from daam_syntax.analysis.resampling import (
     sign_flip_p,
     two_way_error,
 )
+from daam_syntax.maps.measures import BINDING_MEASURES, BREADTH_MEASURES, PAIR_MEASURES
+from daam_syntax.wording import plural
 
 MIN_CLUSTERS: Final = 5
 """With fewer independent units there is no interval: no resampling can tell how they vary."""
 
 UNBOUNDED: Final = (-np.inf, np.inf)
 """Bounds of a measure that can have any value."""
+
+_SHARES: Final = ("area", "mean", "max")  # of the word table, beside the measures of breadth
 
 Clusters = str | tuple[str, str]
 """A column whose values are independent units, or two columns that are crossed."""
@@ -43,7 +48,7 @@ def estimate_mean(
     n_resamples: int = 9999,
     seed: int = 0,
     label: str = "mean",
-    bounds: tuple[float, float] = UNBOUNDED,
+    bounds: tuple[float, float] | None = None,
 ) -> Estimate:
     """Estimate the mean of a measure over prompts.
 
@@ -66,8 +71,9 @@ def estimate_mean(
     label
         Name of the estimate.
     bounds
-        Least and largest value that the measure can have. An interval over few prompts may reach beyond them, where no
-        mean can lie: it is cut there, which takes nothing from its coverage.
+        Least and largest value that the measure can have; known of the measures of this package if None. An interval
+        over few prompts may reach beyond them, where no mean can lie: it is cut there, which takes nothing from its
+        coverage.
 
     Returns
     -------
@@ -79,6 +85,7 @@ def estimate_mean(
     ValueError
         If the table lacks a column, mixes schemes or thresholds, or prompts have several values of a single `cluster`.
     """
+    check_level(level)
     rows = _measured(pairs, measure, cluster)
     values = prompt_means(rows, measure)
     found: dict[str, Any]
@@ -88,7 +95,7 @@ def estimate_mean(
     else:
         parts = _contributions(rows, measure)
         found = _two_way(parts, rows, cluster, level, _mean(values), test=False)
-    found = _cut(found, *bounds)
+    found = _cut(found, *(bounds or _bounds_of(measure)))
     return Estimate(label, measure, _mean(values), level=level, **_counts(rows), **found)
 
 
@@ -103,7 +110,7 @@ def estimate_difference(
     n_resamples: int = 9999,
     seed: int = 0,
     label: str = "difference",
-    bounds: tuple[float, float] = UNBOUNDED,
+    bounds: tuple[float, float] | None = None,
 ) -> Estimate:
     """Estimate how far pairs overlap more than their control, paired within prompts.
 
@@ -130,6 +137,7 @@ def estimate_difference(
     ValueError
         See `estimate_mean`.
     """
+    check_level(level)
     rows, controls = (_measured(table, measure, cluster) for table in (pairs, control))
     _check_one_rule(pd.concat([rows, controls]))
     values, others = prompt_means(rows, measure), prompt_means(controls, measure)
@@ -149,7 +157,8 @@ def estimate_difference(
     else:
         parts = np.concatenate([_contributions(rows, measure), -_contributions(controls, measure)])
         found = _two_way(parts, both, cluster, level, _mean(differences), test=True)
-    width = bounds[1] - bounds[0]
+    low, high = bounds or _bounds_of(measure)
+    width = high - low
     found = _cut(found, -width, width)
     return Estimate(
         label,
@@ -184,6 +193,7 @@ def check_rows(pairs: pd.DataFrame, columns: Sequence[str], cluster: Clusters) -
     ValueError
         If it lacks a column, mixes schemes or thresholds, or rows belong to no cluster.
     """
+    check_table(pairs)
     clusters = [cluster] if isinstance(cluster, str) else list(cluster)
     if len(clusters) not in (1, 2):
         raise ValueError(f"Expected one or two columns of clusters, but got {cluster!r}.")
@@ -205,6 +215,8 @@ def check_rows(pairs: pd.DataFrame, columns: Sequence[str], cluster: Clusters) -
 
 def _measured(pairs: pd.DataFrame, measure: str, cluster: Clusters) -> pd.DataFrame:
     rows = check_rows(pairs, [measure], cluster)
+    if len(rows) and pd.api.types.is_string_dtype(rows[measure]):
+        raise ValueError(f"Expected a measure, a column of numbers, but {measure} holds text.")
     return rows[rows[measure].notna()]
 
 
@@ -244,7 +256,7 @@ def _one_way(
     n_resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    units = _plural(_unit(cluster))
+    units = plural(2, _unit(cluster)).removeprefix("2 ")
     found: dict[str, Any] = {"n_clusters": len(sums), "method": f"no interval over {units}"}
     if len(sums) < MIN_CLUSTERS:
         return found | {"reason": _too_few(len(sums), _unit(cluster))}
@@ -264,6 +276,15 @@ def _one_way(
         "percentile": f"percentile bootstrap of {units}",
     }
     return found | {"low": float(low), "high": float(high), "method": names[method]}
+
+
+def _bounds_of(measure: str) -> tuple[float, float]:
+    """Return the least and the largest value of a measure of a pair, of a word or of a modifier."""
+    known = PAIR_MEASURES.get(measure) or BREADTH_MEASURES.get(measure)
+    known = known or BINDING_MEASURES.get(measure)
+    if known:
+        return known.low, known.high
+    return (0.0, 1.0) if measure in _SHARES else UNBOUNDED
 
 
 def _cut(found: dict[str, Any], least: float, largest: float) -> dict[str, Any]:
@@ -313,11 +334,7 @@ def _two_way(
 
 
 def _too_few(n: int, unit: str) -> str:
-    return f"{n} {unit if n == 1 else _plural(unit)}, and an interval needs at least {MIN_CLUSTERS}"
-
-
-def _plural(noun: str) -> str:
-    return noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{plural(n, unit)}, and an interval needs at least {MIN_CLUSTERS}"
 
 
 def _unit(column: str) -> str:

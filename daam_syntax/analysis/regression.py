@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.inference import MIN_CLUSTERS, Clusters, check_rows
+from daam_syntax.wording import plural
 
 Model = Literal["ols", "gee", "mixed"]
 """Least squares, fractional logit, mixed effects: see `regress`."""
@@ -71,14 +73,19 @@ class Regression:
     n_missing: int
 
     def __repr__(self) -> str:
-        return f"{self._headline()}\n{self.terms.round(4).to_string(index=False)}"
+        return f"{self._headline()}\n{self._shown().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        table = self.terms.round(4).to_html(index=False)
-        return f"<p>{html.escape(self._headline())}</p>{table}"
+        return f"<p>{html.escape(self._headline())}</p>{self._shown().to_html(index=False)}"
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the terms as they are read: no p-value is 0."""
+        p = ["< 0.0001" if value < 0.0001 else f"{value:.4f}" for value in self.terms["p"]]
+        return self.terms.round(4).assign(p=p)
 
     def _headline(self) -> str:
-        n = f"{self.n_prompts} prompts, {self.n_images} images, {self.n_pairs} pairs"
+        counts = {"prompt": self.n_prompts, "image": self.n_images, "pair": self.n_pairs}
+        n = ", ".join(plural(count, noun) for noun, count in counts.items())
         state = "" if self.converged else f"; NOT FITTED: {self.reason}"
         return f"Regression of {self.measure} ({self.method}; {n}{state})"
 
@@ -105,7 +112,7 @@ def regress(
     model: Model = "ols",
     by: str | None = "relation",
     reference: str = "unrelated",
-    covariates: Sequence[str] = COVARIATES,
+    covariates: str | Sequence[str] = COVARIATES,
     areas: bool = False,
     cluster: Clusters = "prompt_id",
     level: float = 0.95,
@@ -150,6 +157,9 @@ def regress(
     ValueError
         If the table lacks a column or the reference, or the model does not fit the measure or the clusters.
     """
+    check_table(pairs)
+    check_level(level)
+    covariates = [covariates] if isinstance(covariates, str) else covariates
     names = [*covariates, *(AREAS if areas else ())]
     needed = [source for name in names for source in _SOURCES.get(name, (name,))]
     if by is None:
@@ -234,7 +244,7 @@ def _groups_to_leave_out(
         constant = model == "gee" and set(values[measure]) in ({0.0}, {1.0})
         if n < MIN_CLUSTERS and name != reference:
             # A cluster-robust error of a group found in one cluster is 0, whatever the truth.
-            reasons[str(name)] = f"in {n} prompts only, and needs {MIN_CLUSTERS}"
+            reasons[str(name)] = f"in {plural(n, 'prompt')} only, and needs {MIN_CLUSTERS}"
         elif constant and name != reference:
             reasons[str(name)] = f"always {values[measure].iloc[0]:g}: its log odds are infinite"
     return reasons
@@ -250,7 +260,9 @@ def _design(rows: pd.DataFrame, covariates: pd.DataFrame, by: str, reference: st
 def _fit(model: str, data: _Data, degrees: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Return estimates, standard errors and warnings, or raise why there are none."""
     if degrees < MIN_CLUSTERS - 1:
-        raise _NotFittedError(f"{degrees + 1} clusters, and a regression needs {MIN_CLUSTERS}")
+        raise _NotFittedError(
+            f"{plural(degrees + 1, 'cluster')}, and a regression needs {MIN_CLUSTERS}"
+        )
     rank = int(np.linalg.matrix_rank(data.design))
     if rank < data.design.shape[1]:
         constant = [str(c) for c in data.design.columns[1:] if np.ptp(data.design[c]) == 0]

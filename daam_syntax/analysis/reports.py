@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_table
 from daam_syntax.errors import FileError
 from daam_syntax.whole_files import whole_file
 
@@ -204,6 +205,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     FileError
         If there is no such format, or the file cannot be written.
     """
+    check_table(table, "a table")
     target = Path(path)
     writer = _WRITERS.get(target.suffix.lower())
     if writer is None:

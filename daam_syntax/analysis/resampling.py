@@ -86,6 +86,8 @@ def interval(
     tuple of numpy.ndarray
         Low and high ends, shape (...). Infinite where the values are too few or too equal to bound the mean.
     """
+    if n_resamples < 1:
+        raise ValueError(f"Expected at least one bootstrap sample, but got {n_resamples}.")
     sums, counts = np.broadcast_arrays(np.asarray(sums, float), np.asarray(counts, float))
     if method == "bca" or method == "percentile":  # spelled out for the type checker
         return _scipy_interval(sums, counts, method, level, n_resamples, seed)

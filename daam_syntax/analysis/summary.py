@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.estimate import Estimate
 from daam_syntax.analysis.inference import Clusters, estimate_difference, estimate_mean
 from daam_syntax.analysis.multiplicity import Correction, adjust_p
@@ -83,6 +84,13 @@ def summarize(
     ValueError
         If the table lacks a column.
     """
+    check_table(pairs)
+    check_level(level)
+    if not isinstance(measure, str):
+        raise TypeError(
+            f"Expected one measure by name, but got {measure!r}: the means of all are in every summary, "
+            "intervals and tests are about one."
+        )
     wanted = [by] if isinstance(by, str) else list(by)
     groups = [*dict.fromkeys(["kind", *_RULE, *wanted])]
     means = [name for name in (*PAIR_MEASURES, *BINDING_MEASURES) if name in pairs.columns]
@@ -94,8 +102,6 @@ def summarize(
         )
     pairs = pairs.reset_index(drop=True)  # of joined tables, rows may share their labels
     options: dict[str, Any] = {"cluster": cluster, "level": level, "seed": seed}
-    if measure in PAIR_MEASURES:
-        options["bounds"] = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
     table = _means(pairs, groups, means, measure)
     inferred = [
         _inference(rows, reference, measure, options)

@@ -11,8 +11,10 @@ import pandas as pd
 from daam_syntax.analysis.batches import Size
 from daam_syntax.analysis.inference import estimate_mean
 from daam_syntax.analysis.pairs import measure_pairs
+from daam_syntax.errors import ThresholdError
 from daam_syntax.maps import HeatMaps, Threshold
 from daam_syntax.maps.measures import PAIR_MEASURES, choose
+from daam_syntax.maps.thresholds import RULES_OF_VALUES
 
 SWEEP_VALUES: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """0.05 to 0.95: for rules whose parameter is a share."""
@@ -72,6 +74,11 @@ def sweep(
     ValueError
         If there are fewer than two values, or a measure needs no mask.
     """
+    if rule not in RULES_OF_VALUES:
+        raise ThresholdError(
+            f"Expected the kind of a rule, {', '.join(RULES_OF_VALUES)}, without its value (values= has several), but "
+            f"got {rule!r}."
+        )
     thresholds = [Threshold(rule, float(value)) for value in sorted(set(values))]
     if len(thresholds) < 2:
         raise ValueError(f"Expected at least two values to sweep over, but got {len(thresholds)}.")

@@ -202,7 +202,12 @@ class Intervention(AtWork):
         parser: Any = None,
         sentences: Sentences = (),
     ) -> None:
-        self.edits = (edits,) if isinstance(edits, Edit) else tuple(edits)
+        self.edits = (edits,) if isinstance(edits, Edit | str) else tuple(edits)
+        other = next((edit for edit in self.edits if not isinstance(edit, Edit)), None)
+        if other is not None:
+            raise TypeError(
+                f"Expected edits, such as Edit('cat'), but got {type(other).__name__} {other!r}."
+            )
         self._sentences = SentencesOfPrompts(sentences, parser)
         self._places: list[_Place] = []
         super().__init__(

@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from daam_syntax.attention.drawings import Drawing
 from daam_syntax.attention.families import Split
 from daam_syntax.attention.following import AtWork
+from daam_syntax.attention.memory import human_size
 from daam_syntax.attention.probabilities import AttentionCall
 from daam_syntax.attention.responding import Responder, Site
 from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
@@ -25,6 +26,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
 from daam_syntax.maps.subwords import align
+from daam_syntax.wording import plural
 
 
 @dataclass
@@ -41,6 +43,10 @@ class RecordedAttention:
 
     drawing: Drawing | None = None
     calls: dict[tuple[str, int], AttentionCall] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        drawn = f" of {', '.join(map(repr, self.drawing.prompts))}" if self.drawing else ""
+        return f"RecordedAttention({plural(len(self.calls), 'call')}{drawn}, {human_size(self.n_bytes)})"
 
     @property
     def n_bytes(self) -> int:

@@ -19,6 +19,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse_many
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection, StepSelection
+from daam_syntax.wording import plural
 
 
 def trace(
@@ -332,7 +333,7 @@ class Trace(AtWork):
         state = "recording" if self._recorder.is_at_work else "not recording"
         return (
             f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
-            f"{len(drawings)} drawings with {images} images{unfinished}>"
+            f"{plural(len(drawings), 'drawing')} with {plural(images, 'image')}{unfinished}>"
         )
 
 

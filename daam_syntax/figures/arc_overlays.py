@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from daam_syntax.figures.arcs import arcs_height, dependency_arcs
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.overlays import CMAP, draw_status, overlay
 from daam_syntax.figures.styles import new_axes
 from daam_syntax.maps import HeatMaps
@@ -59,6 +60,7 @@ def arcs_with_overlays(
     matplotlib.axes.Axes
         The axes; each map is on axes of its own in ``ax.child_axes``, in the order of the words.
     """
+    expect(maps, HeatMaps)
     n = len(maps)
     aspect = min(2.0, max(0.5, maps.image_size[0] / maps.image_size[1]))
     if ax is None:

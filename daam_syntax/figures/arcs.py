@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence
 
@@ -38,6 +39,7 @@ def dependency_arcs(
     matplotlib.axes.Axes
         The axes.
     """
+    expect(sentence, Sentence)
     if ax is None:
         width = max(4.0, 0.95 * min(len(sentence), 24))
         height = 0.5 + arcs_height(sentence, scheme)

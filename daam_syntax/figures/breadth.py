@@ -13,6 +13,7 @@ from daam_syntax.figures.styles import PALETTE, new_axes, note_missing, points
 from daam_syntax.figures.tables import measure_label, require, require_one
 
 _WHAT: Final = "a word table (see `word_table`)"
+_LEAST_ROWS: Final = 5  # that the label of the axis has room beside
 _GOLDEN: Final = 0.618  # steps of it spread points evenly, however many there are
 
 
@@ -57,7 +58,7 @@ def breadth_by_pos(
     found = {str(name): prompt_means(rows, measure) for name, rows in words.groupby(group)}
     order = sorted(found, key=lambda name: found[name].mean() if len(found[name]) else -np.inf)
     if ax is None:
-        ax = new_axes(0.8 + 1.75 * points("medium") / 72 * max(3, len(order)))
+        ax = new_axes(0.8 + 1.75 * points("medium") / 72 * max(_LEAST_ROWS, len(order)))
     hollow = False
     for place, name in enumerate(order):
         means = found[name]

@@ -10,7 +10,8 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes, points
-from daam_syntax.figures.tables import measure_label, plural, require, require_one
+from daam_syntax.figures.tables import measure_label, require, require_one
+from daam_syntax.wording import plural
 
 _WHAT: Final = "a pair table (see `measure_pairs`)"
 _SIDE: Final = 4.2  # inches, or the width of a narrower figure

@@ -16,9 +16,11 @@ from daam_syntax.figures.styles import (
     note_missing,
     points,
 )
-from daam_syntax.figures.tables import measure_label, plural, require, require_one
+from daam_syntax.figures.tables import measure_label, require, require_one
+from daam_syntax.wording import plural
 
 _WHAT: Final = "a summary (see `summarize`)"
+_LEAST_ROWS: Final = 6  # that the label of the axis has room beside
 
 
 def forest(
@@ -78,7 +80,7 @@ def forest(
         )
     rows = summary[~is_control].sort_values(measure, na_position="first", kind="stable")
     own = ax is None
-    ax = ax or new_axes(0.9 + 1.75 * points("medium") / 72 * max(3, len(rows)))
+    ax = ax or new_axes(0.9 + 1.75 * points("medium") / 72 * max(_LEAST_ROWS, len(rows)))
     for _, row in summary[is_control].iterrows():
         n = plural(row["n_prompts"], "prompt")
         ax.axvspan(row["low"], row["high"], color=CONTROL, alpha=0.15, lw=0)

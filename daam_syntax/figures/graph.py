@@ -13,14 +13,20 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patches import FancyArrowPatch
 
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import CMAP
 from daam_syntax.figures.styles import new_axes, points
-from daam_syntax.figures.tables import measure_label, plural, require, require_one
+from daam_syntax.figures.tables import measure_label, require, require_one
 from daam_syntax.language import Edge, Sentence, Token
+from daam_syntax.wording import plural
 
 _WHAT: Final = "a pair table (see `measure_pairs`)"
 _THINNEST, _THICKEST = 0.8, 3.5  # points
+_LEAST: Final = 2.2  # inches: the label of the colour bar has room
+_LEVELS: Final = (
+    4  # of a flat tree too, so that its edges leave a word below the word, not beside it
+)
 
 
 def dependency_graph(
@@ -66,11 +72,12 @@ def dependency_graph(
     ValueError
         If columns are missing, thresholds are mixed, or the pairs are of another prompt or lack an edge.
     """
+    expect(sentence, Sentence)
     weights, n_images = _weights(sentence, pairs, measure, scheme)
     depth = _depths(sentence, scheme)
     deepest = max(depth.values(), default=0)
     if ax is None:
-        ax = new_axes(max(1.6, 0.4 + 1.75 * points("medium") / 72 * len(sentence)))
+        ax = new_axes(max(_LEAST, 0.4 + 1.75 * points("medium") / 72 * len(sentence)))
     found = [w for w in weights.values() if np.isfinite(w)]
     top = vmax if vmax is not None else max(found, default=1.0)
     norm = Normalize(0.0, top or 1.0)
@@ -83,7 +90,7 @@ def dependency_graph(
     for token in sentence.tokens:
         incoming = [(e.relation, w) for e, w in weights.items() if e.dependent == token.index]
         _write_word(ax, depth[token.index], token, incoming)
-    ax.set_xlim(-0.1, deepest + 0.5)
+    ax.set_xlim(-0.1, max(deepest, _LEVELS) + 0.5)
     ax.set_ylim(len(sentence) - 0.4, -0.6)
     ax.set_axis_off()
     if colorbar:

@@ -51,7 +51,7 @@ def threshold_sweep(
     ValueError
         If columns are missing, the measure is not there, or schemes or kinds of rules are mixed.
     """
-    what = "a sweep"
+    what = "the curves of a sweep (see `sweep_curves`)"
     require(sweep, ["threshold", "measure", "relation", "mean", "low", "high"], what)
     rows = _of_measure(sweep, measure, what)
     require_one(rows, ["scheme"], what)
@@ -95,7 +95,7 @@ def overlap_profile(
     ValueError
         If columns are missing, the measure is not there, or schemes or thresholds are mixed.
     """
-    what = "a profile"
+    what = "a profile (see the gallery's `profile`)"
     require(profile, [along, "measure", "relation", "mean", "low", "high"], what)
     rows = _of_measure(profile, measure, what)
     require_one(rows, ["scheme", "threshold"], what)

@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import CMAP
 from daam_syntax.figures.styles import PALETTE, new_axes, points
@@ -71,6 +72,7 @@ def word_matrix(
     ValueError
         If there is no such measure or scheme.
     """
+    expect(maps, HeatMaps)
     (chosen,) = choose(measure, PAIR_MEASURES)
     values = _measure_all(maps, chosen, parse_threshold(threshold))
     n = len(values)

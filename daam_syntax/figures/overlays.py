@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.maps import HeatMap
 
@@ -57,6 +58,7 @@ def overlay(
     matplotlib.axes.Axes
         The axes; ``ax.images[-1]`` carries the colour scale for a colour bar.
     """
+    expect(heat_map, HeatMap)
     if ax is None:
         _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
     pixels = np.asarray(image, dtype=np.float32)

@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from daam_syntax.figures.arcs import dependency_arcs
+from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import draw_status, overlay
 from daam_syntax.maps import HeatMaps
@@ -45,6 +46,7 @@ def overview(
     matplotlib.figure.Figure
         A figure outside pyplot's list: save it with ``figure.savefig(path)``.
     """
+    expect(maps, HeatMaps)
     sentence = maps.sentence
     n = len(sentence)
     columns = min(max(n, 4), _PER_ROW)

@@ -10,7 +10,8 @@ import statsmodels.api as sm
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.styles import CONTROL, legend_above, new_axes, series_style
-from daam_syntax.figures.tables import measure_label, plural, require
+from daam_syntax.figures.tables import measure_label, require
+from daam_syntax.wording import plural
 
 
 def similarity_scatter(

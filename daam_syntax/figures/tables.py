@@ -67,8 +67,3 @@ def require_one(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
                 f"Expected {what} of one {column}, but got {', '.join(map(str, found))}; choose one, such as "
                 f"table[table[{column!r}] == {found[0]!r}]."
             )
-
-
-def plural(n: int, noun: str) -> str:
-    """Return "1 prompt", "2 prompts"."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import CMAP, draw_status, overlay
 from daam_syntax.figures.styles import points
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, each_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,8 @@ _CELL: Final = 0.62  # inches: the narrowest cell that shows a map
 _WIDEST: Final = 1.3
 _BAR: Final = 0.75  # inches for the colour bar and its labels
 _TALLEST_BAR: Final = 3.0  # inches
-_LOW: Final = 1.5  # inches: the label of the colour bar needs two lines
+_LOW: Final = 2.0  # inches: the label of the colour bar needs two lines
+_LEAST: Final = 1.1  # inches: and these have room
 _HEADING: Final = 0.35  # inches for the words that say that scales differ
 
 
@@ -67,7 +68,7 @@ def word_grid(
     ValueError
         If there are not as many pictures as maps, none at all, or the scale is none of the two.
     """
-    all_maps = [maps] if isinstance(maps, HeatMaps) else list(maps)
+    all_maps = list(each_image(maps))
     pictures: list[Any] = [images] if isinstance(maps, HeatMaps) else list(images)  # type: ignore[arg-type]
     if len(pictures) != len(all_maps) or not all_maps:
         raise ValueError(
@@ -91,7 +92,7 @@ def word_grid(
         for height in _heights(m, block, columns, cell)
     ]
     tall = sum(heights)
-    size = (columns * cell + _BAR * shared, tall + _HEADING * (not shared))
+    size = (columns * cell + _BAR * shared, max(tall, _LEAST) + _HEADING * (not shared))
     figure = plt.Figure(figsize=size, layout="constrained")
     grid = figure.add_gridspec(
         len(heights), columns, height_ratios=heights, wspace=0.02, hspace=0.0

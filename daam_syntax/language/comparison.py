@@ -51,6 +51,10 @@ def compare_parses(a: Sentence, b: Sentence, *, scheme: str = "ud") -> pd.DataFr
     ValueError
         If the texts differ, or a parse lacks the scheme.
     """
+    if not (isinstance(a, Sentence) and isinstance(b, Sentence)):
+        raise TypeError(
+            f"Expected two sentences, see `parse`, but got {type(a).__name__} and {type(b).__name__}."
+        )
     if a.text != b.text:
         raise ValueError(f"Expected two parses of one prompt, but got {a.text!r} and {b.text!r}.")
     before, after = _heads(a, scheme), _heads(b, scheme)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import WordError
+from daam_syntax.wording import plural
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -140,8 +141,21 @@ class Sentence:
         """Return the number of tokens."""
         return len(self.tokens)
 
-    def __getitem__(self, index: int) -> Token:
-        return self.tokens[index]
+    def __getitem__(self, index: int | str) -> Token:
+        return self.tokens[self.index(index) if isinstance(index, str) else index]
+
+    def __repr__(self) -> str:
+        return f"Sentence({self.text!r}: {plural(len(self), 'token')}; {', '.join(self.edges) or 'no edges'})"
+
+    def __str__(self) -> str:
+        """Return the tokens as a table, with their heads and relations in every scheme."""
+        rows = list(self._table())
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+        return "\n".join(line.rstrip() for line in lines)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -224,6 +238,8 @@ class Sentence:
         ------
         WordError
             If there is no such word, or its text stands there more than once.
+        TypeError
+            If it is neither an index nor a text.
         """
         if isinstance(word, str):
             found = self.find(word)
@@ -233,12 +249,19 @@ class Sentence:
                     f"{self.text!r}; ask by index."
                 )
             if not found:
+                hint = "; several words are a phrase, see `HeatMaps.phrase`" if " " in word else ""
                 raise WordError(
-                    f"Expected a word of {self.text!r} ({', '.join(self.words)}), but got {word!r}."
+                    f"Expected a word of {self.text!r} ({', '.join(self.words)}), but got {word!r}{hint}."
                 )
             return found[0]
-        self._check(operator.index(word))  # 1.5 is no index
-        return operator.index(word)
+        try:
+            index = operator.index(word)  # 1.5 is no index
+        except TypeError:
+            raise TypeError(
+                f"Expected one word, as its index in {self.text!r} or as its text, but got {type(word).__name__}."
+            ) from None
+        self._check(index)
+        return index
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):
@@ -274,19 +297,22 @@ class Sentence:
 
     def _repr_html_(self) -> str:
         """Show the tokens as a table, with their heads and relations in every scheme."""
-        rows = []
-        for token in self.tokens:
-            heads = [self._heads_of(token.index, scheme) for scheme in self.edges]
-            cells = [str(token.index), token.text, token.lemma, token.pos, *heads]
-            rows.append(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-            )
-        names = ("", "word", "lemma", "pos", *self.edges)
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+        head, *rows = self._table()
+        lines = [
+            "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+            for tag, cells in (("th", head), *(("td", row) for row in rows))
+        ]
         return (
             f"<p><b>{html.escape(self.text)}</b> <small>{html.escape(self.parser)}</small></p>"
-            f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+            f"<table>{''.join(lines)}</table>"
         )
+
+    def _table(self) -> Iterator[list[str]]:
+        """Yield the names of the columns, then a row for each token."""
+        yield ["", "word", "lemma", "pos", *self.edges]
+        for token in self.tokens:
+            heads = [self._heads_of(token.index, scheme) for scheme in self.edges]
+            yield [str(token.index), token.text, token.lemma, token.pos, *heads]
 
     def _heads_of(self, index: int, scheme: str) -> str:
         root = ["root"] if index in self.roots(scheme) else []

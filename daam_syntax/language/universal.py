@@ -36,7 +36,7 @@ def check_schemes(
     ParserError
         If there is none, one that does not exist, or one that a sentence lacks.
     """
-    wanted = tuple(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes))
+    wanted = tuple(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes or ()))
     unknown = [scheme for scheme in wanted if scheme not in SCHEMES]
     if unknown or not wanted:
         got = ", ".join(map(repr, unknown)) or "none"

@@ -1,7 +1,7 @@
 """Heat maps as labelled arrays, their thresholds and measures; no model."""
 
 from daam_syntax.maps.axes import KeptMaps, LayerMaps
-from daam_syntax.maps.heatmaps import HeatMap, HeatMaps
+from daam_syntax.maps.heatmaps import HeatMap, HeatMaps, each_image
 from daam_syntax.maps.measures import (
     BREADTH_MEASURES,
     PAIR_MEASURES,
@@ -34,6 +34,7 @@ __all__ = [
     "WordAlignment",
     "align",
     "bicubic",
+    "each_image",
     "intersections",
     "iod",
     "ioh",

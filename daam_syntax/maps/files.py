@@ -61,7 +61,9 @@ def reading(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
         ) from error
     except Exception as error:
         # A damaged zip raises errors of many kinds, with no common base but Exception.
-        reason = str(error) or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
+        if "pickle" in reason:  # numpy takes what is no archive for one, and advises to run it
+            reason = "it is no archive of arrays"
         raise FileError(
             f"Expected saved heat maps in {path}, but it is damaged or something else: {reason}. "
             "Draw it again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,11 @@ class HeatMap:
     ) -> np.ndarray:
         """Return where the upscaled map lies above a threshold, bool, shape `size` (the image's if None)."""
         return parse_threshold(threshold).apply(self.resize(size))
+
+    def __repr__(self) -> str:
+        (y, x), (height, width) = self.values.shape, self.image_size
+        top = f"at most {self.values.max():.3g}" if self.values.size else "empty"
+        return f"HeatMap({self.label!r}: grid {y} x {x}, image {height} x {width}, {top})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.values, dtype=dtype, copy=copy)
@@ -161,8 +166,13 @@ class HeatMaps:
             If these are not the maps of several encoders, or there is none of this name.
         """
         if name not in self.encoders:
-            having = ", ".join(map(repr, self.encoders)) or "one encoder without a name"
-            raise WordError(f"Expected one of the text encoders {having}, but got {name!r}.")
+            having = ", ".join(map(repr, self.encoders))
+            wanted = (
+                f"one of the text encoders {having}" if having else "maps of several text encoders"
+            )
+            raise WordError(
+                f"Expected {wanted}, but got {name!r}{'' if having else ' of maps that have only one'}."
+            )
         rows = [row for row, subword in enumerate(self.subwords) if subword.encoder == name]
         return self._with(
             data=self._maps.tokens(rows),
@@ -231,6 +241,15 @@ class HeatMaps:
 
     def __getitem__(self, word: int | str) -> HeatMap:
         return self.word(word)
+
+    def __iter__(self) -> Iterator[HeatMap]:
+        """Yield the map of every word in order; a word without one raises, and `mapped` are those with one."""
+        return map(self.word, range(len(self)))
+
+    def __contains__(self, word: object) -> bool:
+        """Return whether a word, by index or by text, has a map."""
+        indices = self.sentence.find(word) if isinstance(word, str) else (word,)
+        return any(index in self.mapped for index in indices)
 
     def word(self, word: int | str) -> HeatMap:
         """Return a word's map: the mean over its subwords (Tang et al. 2023).
@@ -442,7 +461,16 @@ class HeatMaps:
         ------
         WordError
             If none of them has a map, or there is no such word.
+
+        Examples
+        --------
+        >>> maps.phrase(["red", "cat"])  # doctest: +SKIP
+        >>> maps.phrase(range(1, 3))  # doctest: +SKIP
         """
+        if isinstance(words, str):
+            raise WordError(
+                f"Expected several words, such as phrase({words.split()}), but got the text {words!r}."
+            )
         wanted: Iterable[int | str] = (
             range(words.start, words.end) if isinstance(words, Span) else words
         )
@@ -565,3 +593,21 @@ def _as_dict(subword: Subword) -> dict[str, Any]:
 
 def _in_order(dims: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(dim for dim in DIMS if dim in dims)
+
+
+def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
+    """Yield the maps of one image, or of each of several.
+
+    Raises
+    ------
+    TypeError
+        If something else is among them.
+    """
+    several = [maps] if isinstance(maps, HeatMaps) else maps
+    wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` gives"
+    if not isinstance(several, Iterable):
+        raise TypeError(f"{wanted}, but got {type(several).__name__}.")
+    for image in several:
+        if not isinstance(image, HeatMaps):
+            raise TypeError(f"{wanted}, but got {type(image).__name__}.")
+        yield image

@@ -81,6 +81,9 @@ RULES: Final = {
 
 _WITHOUT_VALUE: Final = ("otsu",)
 
+RULES_OF_VALUES: Final = tuple(name for name in RULES if name not in _WITHOUT_VALUE)
+"""Rules that have a parameter, over which a sweep can run."""
+
 _NOTEBOOK_CUT: Final = 0.15
 _NOTEBOOK_STEPS: Final = 30
 
@@ -111,11 +114,9 @@ class Threshold:
             wanted = (
                 "without a value"
                 if self.rule in _WITHOUT_VALUE
-                else "with a value from 0 to below 1"
+                else f"with a value from 0 to below 1, such as {RULES[self.rule].example}"
             )
-            raise ThresholdError(
-                f"Expected {self.rule} {wanted}, such as {RULES[self.rule].example}, but got {self.value:g}."
-            )
+            raise ThresholdError(f"Expected {self.rule} {wanted}, but got {self.value:g}.")
 
     def __str__(self) -> str:
         if self.rule in _WITHOUT_VALUE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,7 +149,10 @@ def learn_weights(
     labels: dict[str, list[Any]] = {}
     moments = _Moments()
     n_maps = 0
-    for recorded, wanted in zip(maps, masks, strict=True):
+    for recorded, wanted in zip_longest(maps, masks):
+        if recorded is None or wanted is None:
+            lacking = "masks" if wanted is None else "maps"
+            raise ValueError(f"Expected as many maps as masks, but got only {n_maps} {lacking}.")
         n_maps += 1
         for word, mask in wanted.items():
             slices = recorded.word_array(word)

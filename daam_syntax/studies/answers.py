@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from daam_syntax.analysis import Estimate, adjust_p
-from daam_syntax.figures.tables import plural
+from daam_syntax.wording import plural
 
 
 @dataclass(frozen=True)

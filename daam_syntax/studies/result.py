@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from daam_syntax.analysis.reports import to_html, write_table
 from daam_syntax.errors import FileError
-from daam_syntax.figures.tables import plural
 from daam_syntax.loading import EMOJI
 from daam_syntax.studies.answers import Answer, estimates_table, sentences
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_answers
 from daam_syntax.whole_files import whole_file
+from daam_syntax.wording import plural
 
 if TYPE_CHECKING:
     from daam_syntax.studies.setup import Setup

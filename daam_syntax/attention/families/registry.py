@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 from torch import nn
@@ -106,6 +107,11 @@ def family_of(pipe: Any) -> Family:
     TraceError
         If no description fits and the denoiser has no plain cross-attention.
     """
+    if isinstance(pipe, str | PathLike):
+        raise TraceError(
+            f"Expected a diffusers pipeline, but got {str(pipe)!r}; load it first, with "
+            f"load_pipeline({str(pipe)!r})."
+        )
     for family in FAMILIES:
         if getattr(pipe, family.denoiser, None) is None:
             continue

@@ -25,7 +25,7 @@ def check_prompt(prompt: str) -> str:
         If it is no string, or holds nothing but white space.
     """
     if not isinstance(prompt, str):
-        raise PromptError(f"Expected a prompt as a string, but got {type(prompt).__name__}.")
+        raise PromptError(f"Expected one prompt as a string, but got {type(prompt).__name__}.")
     if not prompt.strip():
         raise PromptError(
             f"Expected a prompt with at least one word, but got {prompt!r}; write what to draw."
