@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from daam_syntax.attention import trace_image as trace_image
     from daam_syntax.attention import trace_images as trace_images
     from daam_syntax.errors import DaamSyntaxError as DaamSyntaxError
+    from daam_syntax.explorer import explore as explore
     from daam_syntax.language import PromptSet as PromptSet
     from daam_syntax.language import Sentence as Sentence
     from daam_syntax.language import compare_parses as compare_parses
@@ -57,6 +58,7 @@ _HOMES = {
     "binding_table": "analysis",
     "estimate_difference": "analysis",
     "estimate_mean": "analysis",
+    "explore": "explorer",
     "compare_parses": "language",
     "intervene": "attention",
     "learn_weights": "maps",

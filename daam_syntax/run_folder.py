@@ -7,6 +7,7 @@
       images/<prompt_id>-<seed>.png
       maps/<prompt_id>-<seed>.npz
       overview-<prompt_id>-<seed>.png
+      explore-<prompt_id>.html  a page to click through, with all seeds of a prompt
       pairs.csv  words.csv  summary.csv
 """
 
@@ -105,6 +106,7 @@ class RunFolder:
         files = [f"{table}.csv" for table in TABLES]
         for name in names:
             files += [f"images/{name}.png", f"maps/{name}.npz", f"overview-{name}.png"]
+            files.append(f"explore-{name.rpartition('-')[0]}.html")
         with _told(self.path):
             for file in files:
                 (self.path / file).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from daam_syntax.analysis import measure_tables, summarize
 from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
 from daam_syntax.errors import PromptError
+from daam_syntax.explorer import explore
 from daam_syntax.language import Sentence, check_schemes, parse_many, prompt_id
 from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import HeatMaps, parse_threshold
@@ -165,6 +166,7 @@ def analyze(
     if folder is not None:
         write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
         write_overviews(folder, images, maps, scheme=wanted[0])
+        write_pages(folder, images, maps, threshold=threshold, scheme=wanted[0])
         folder.finish(
             threshold=threshold, schemes=list(wanted), provenance=dict(maps[0].provenance)
         )
@@ -197,6 +199,22 @@ def write_overviews(
     for name, image, recorded in zip(folder.names(), images, maps, strict=True):
         save = partial(overview(image, recorded, scheme=scheme).savefig, dpi=130, format="png")
         folder.write(f"overview-{name}.png", save)
+
+
+def write_pages(
+    folder: RunFolder,
+    images: Sequence[Image],
+    maps: Sequence[HeatMaps],
+    threshold: str,
+    scheme: str = "ud",
+) -> None:
+    """Write a page to click through for each prompt of a run, with all its seeds."""
+    for text in dict.fromkeys(recorded.prompt for recorded in maps):
+        own = [i for i, recorded in enumerate(maps) if recorded.prompt == text]
+        page = explore(
+            [images[i] for i in own], [maps[i] for i in own], threshold=threshold, scheme=scheme
+        )
+        folder.write(f"explore-{prompt_id(text)}.html", page.save)
 
 
 def _draw_or_read(

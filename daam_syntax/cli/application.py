@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from daam_syntax.cli.corpora import plan, report, run
+from daam_syntax.cli.explorer import explore
 from daam_syntax.cli.pictures import analyze, measure
 from daam_syntax.cli.prompts import prompts
 from daam_syntax.cli.study import study
@@ -18,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # which would take "[default: x]" in a help text for markup
     help="Where did each word of a prompt go, and does the picture respect the sentence?",
 )
-for command in (analyze, measure, run, report, plan, prompts, study):
+for command in (analyze, measure, explore, run, report, plan, prompts, study):
     app.command()(command)
 
 

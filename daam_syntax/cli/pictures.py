@@ -76,7 +76,9 @@ def analyze(
             progress=sys.stderr.isatty(),
         )
     show_tables(analysis.pairs, analysis.summary, threshold)
-    typer.echo(f"\nPictures, maps and tables are in {out}")
+    typer.echo(
+        f"\nPictures, maps and tables are in {out}; a browser opens its pages explore-….html, to click through"
+    )
 
 
 def measure(

@@ -214,8 +214,15 @@ class Run(Tables):
             progress=progress,
         )
 
-    def pictures(self) -> Iterator[tuple[int, Image]]:
+    def pictures(
+        self, where: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[tuple[int, Image]]:
         """Yield the images' running numbers with their pictures, one shard in memory at a time.
+
+        Parameters
+        ----------
+        where
+            Which images, see `maps`; all that have a picture if None.
 
         Raises
         ------
@@ -225,9 +232,14 @@ class Run(Tables):
         from PIL import Image as PillowImage
 
         for record in self.records:
-            table = read_table(self._path(record, "images"), "images", IMAGES_SCHEMA)
-            for row in table.select(["image", "picture"]).to_pylist():
-                if row["picture"] is None:
+            path = self._path(record, "images")
+            known = read_table(path, "images", IMAGES_SCHEMA, _BUT_PICTURES).to_pylist()
+            wanted = {row["image"] for row in known if where is None or where(row)}
+            if not wanted:
+                continue
+            table = read_table(path, "images", IMAGES_SCHEMA, ["image", "picture"])
+            for row in table.to_pylist():
+                if row["picture"] is None or row["image"] not in wanted:
                     continue
                 try:
                     picture = PillowImage.open(io.BytesIO(row["picture"]["bytes"]), formats=["PNG"])

@@ -12,6 +12,7 @@ from matplotlib.path import Path
 from daam_syntax.figures.arguments import expect
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence
+from daam_syntax.language.nesting import nesting
 
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
@@ -45,7 +46,7 @@ def dependency_arcs(
         height = 0.5 + arcs_height(sentence, scheme)
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     edges = sentence.edges_of(scheme)
-    levels = _levels(edges)
+    levels = nesting(edges)
     top = max(levels.values(), default=1)
     for edge in edges:
         _draw_arc(ax, edge, levels[edge])
@@ -83,23 +84,8 @@ def dependency_arcs(
 
 def arcs_height(sentence: Sentence, scheme: str) -> float:
     """Return the height, inches, that lets the labels of arcs stand clear of those above."""
-    top = max(_levels(sentence.edges_of(scheme)).values(), default=1)
+    top = max(nesting(sentence.edges_of(scheme)).values(), default=1)
     return max(2.1, 0.2 * (top + 2))
-
-
-def _levels(edges: tuple[Edge, ...]) -> dict[Edge, int]:
-    """Give each arc the lowest level above every arc that it spans, so that arcs do not cross."""
-    spans = {edge: sorted((edge.head, edge.dependent)) for edge in edges}
-    levels: dict[Edge, int] = {}
-    for edge in sorted(edges, key=lambda e: spans[e][1] - spans[e][0]):
-        left, right = spans[edge]
-        below = [
-            level
-            for other, level in levels.items()
-            if spans[other][0] < right and spans[other][1] > left
-        ]
-        levels[edge] = max(below, default=0) + 1
-    return levels
 
 
 def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:

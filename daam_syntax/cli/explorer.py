@@ -1,0 +1,80 @@
+"""A page to click through, from what was drawn before: `explore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daam_syntax.cli import options
+from daam_syntax.errors import PromptError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from daam_syntax.maps import HeatMaps
+
+Drawn = list[tuple["Image", "HeatMaps"]]
+
+
+def explore(
+    folder: Annotated[Path, typer.Argument(help="Folder that `analyze` or `run` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write [default: explore.html in the folder].")
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this prompt, its text or its prompt_id; may be given several times."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Pictures on the page at most.")] = 24,
+    threshold: options.Threshold = "relative:0.4",
+    scheme: Annotated[
+        str, typer.Option(help="Whose edges are shown first: ud, enhanced or native.")
+    ] = "ud",
+) -> None:
+    """Make a page of stored pictures to click through: words, arcs, maps, overlap. Needs no model."""
+    from daam_syntax.corpus.folder import CorpusFolder
+    from daam_syntax.explorer import explore as make_page
+    from daam_syntax.language import check_schemes, prompt_id
+    from daam_syntax.maps import parse_threshold
+
+    parse_threshold(threshold)  # before anything is read
+    check_schemes([scheme])
+    names = {name for text in prompt or () for name in (text, prompt_id(text))}
+
+    def is_wanted(known: dict[str, Any]) -> bool:
+        return not names or known["prompt_id"] in names
+
+    read = _from_corpus if CorpusFolder(folder).has_shards() else _from_run
+    drawn = read(folder, is_wanted, limit)
+    if not drawn:
+        asked = f" of {', '.join(map(repr, prompt))}" if prompt else ""
+        raise PromptError(f"Expected stored pictures{asked} in {folder}, but there are none.")
+    images, maps = zip(*drawn, strict=True)
+    written = make_page(images, maps, threshold=threshold, scheme=scheme).save(
+        out or folder / "explore.html"
+    )
+    typer.echo(f"A page of {len(drawn)} pictures, for any browser, is {written}")
+
+
+def _from_corpus(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
+    from daam_syntax.corpus import open as open_run
+
+    run = open_run(folder)
+    pictures = dict(islice(run.pictures(is_wanted), limit))
+    found = run.numbered_maps(lambda row: row["image"] in pictures)
+    return [(pictures[number], maps) for number, maps in islice(found, len(pictures))]
+
+
+def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
+    from daam_syntax.run_folder import RunFolder
+
+    run = RunFolder(folder)
+    names = [name for name in run.names() if is_wanted({"prompt_id": name.rpartition("-")[0]})]
+    kept = (run.get(name) for name in names[:limit])
+    return [drawn for drawn in kept if drawn is not None]

@@ -1,0 +1,116 @@
+"""What a page is told: pictures, words, edges and maps as plain values, ready for JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import seaborn as sns
+
+from daam_syntax.figures.overlays import CMAP
+from daam_syntax.figures.styles import PALETTE
+from daam_syntax.language import Sentence
+from daam_syntax.language.nesting import nesting
+from daam_syntax.maps import HeatMaps, Threshold
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LOSSLESS: Final = 256 * 256
+"""Pixels up to which a picture stays as it is; larger ones are stored as JPEG."""
+
+_SHADES: Final = 256
+
+
+def page_contents(
+    images: Sequence[Image | np.ndarray],
+    maps: Sequence[HeatMaps],
+    threshold: Threshold,
+    scheme: str,
+) -> dict[str, Any]:
+    """Return all that a page shows.
+
+    Maps are those of words on the grid of the recording, 32-bit floats (little-endian, word by word and row by row) in
+    base64: the page upscales them itself, so that it holds little and measures what Python measures.
+    """
+    sentences: dict[Sentence, int] = {}
+    for each in maps:
+        sentences.setdefault(each.sentence, len(sentences))
+    return {
+        "colours": sns.color_palette(CMAP, _SHADES).as_hex(),
+        "head": PALETTE[0],
+        "dependent": PALETTE[1],
+        "rule": threshold.rule,
+        "value": threshold.value,
+        "scheme": scheme,
+        "sentences": [_sentence(sentence) for sentence in sentences],
+        "pictures": [
+            _picture(image, each, number) | {"sentence": sentences[each.sentence]}
+            for number, (image, each) in enumerate(zip(images, maps, strict=True))
+        ],
+    }
+
+
+def _sentence(sentence: Sentence) -> dict[str, Any]:
+    levels = {scheme: nesting(edges) for scheme, edges in sentence.edges.items()}
+    return {
+        "text": sentence.text,
+        "parser": sentence.parser,
+        "words": [
+            {"text": token.text, "lemma": token.lemma, "pos": token.pos}
+            for token in sentence.tokens
+        ],
+        "schemes": {
+            scheme: {
+                "roots": list(sentence.roots(scheme)),
+                "edges": [
+                    {
+                        "head": edge.head,
+                        "dependent": edge.dependent,
+                        "relation": edge.relation,
+                        "level": levels[scheme][edge],
+                    }
+                    for edge in edges
+                ],
+            }
+            for scheme, edges in sentence.edges.items()
+        },
+    }
+
+
+def _picture(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, Any]:
+    values = np.ascontiguousarray(maps.stack(), dtype="<f4")
+    return {
+        "label": _label(maps.provenance, number),
+        "size": list(maps.image_size),
+        "grid": list(maps.grid),
+        "source": _as_url(image),
+        "maps": base64.b64encode(values.tobytes()).decode(),
+        "mapped": list(maps.mapped),
+        "reasons": {
+            str(word.index): f"{word.status}: {word.reason}"
+            for word in maps.words
+            if word.status != "mapped"
+        },
+    }
+
+
+def _label(provenance: Mapping[str, Any], number: int) -> str:
+    seed = provenance.get("seed")
+    return f"picture {number + 1}" if seed is None else f"picture {number + 1}, seed {seed}"
+
+
+def _as_url(image: Image | np.ndarray) -> str:
+    """Return a picture as a data URL."""
+    from PIL import Image as PillowImage
+
+    if isinstance(image, np.ndarray):
+        full = 1 if image.dtype == np.uint8 else 255
+        image = PillowImage.fromarray((image * full).clip(0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    form = "PNG" if image.width * image.height <= _LOSSLESS else "JPEG"
+    image.convert("RGB").save(buffer, format=form, **({"quality": 92} if form == "JPEG" else {}))
+    return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,141 @@
+// The numbers of the page: upscaling, masks and overlap, by the formulas of daam_syntax.maps.
+// Nothing here knows the page, so that it can be compared with Python's results anywhere.
+"use strict";
+
+/** Decode base64 into 32-bit floats, little-endian. */
+function decodeFloats(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
+/** Keys' kernel with a = -0.75 at distance d (0 to 2). */
+function keys(d) {
+  const a = -0.75;
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+}
+
+/** For each new position of an axis: the four old ones that it is made of, and their weights. */
+function taps(nIn, nOut) {
+  const sources = new Int32Array(4 * nOut);
+  const weights = new Float32Array(4 * nOut);
+  for (let i = 0; i < nOut; i++) {
+    const centre = ((i + 0.5) * nIn) / nOut - 0.5;
+    for (let tap = 0; tap < 4; tap++) {
+      const source = Math.floor(centre) - 1 + tap;
+      sources[4 * i + tap] = Math.min(Math.max(source, 0), nIn - 1);
+      weights[4 * i + tap] = nIn === nOut ? Number(tap === 1) : keys(Math.abs(centre - source));
+    }
+  }
+  return { sources, weights };
+}
+
+/** Upscale a map from [height, width] to another size: cubic convolution, borders repeated, clamped at 0. */
+function upscale(map, [rows, columns], [height, width]) {
+  const across = taps(columns, width);
+  const wide = new Float32Array(rows * width);
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < width; x++) {
+      let sum = 0;
+      for (let tap = 4 * x; tap < 4 * x + 4; tap++) {
+        sum += across.weights[tap] * map[y * columns + across.sources[tap]];
+      }
+      wide[y * width + x] = sum;
+    }
+  }
+  const down = taps(rows, height);
+  const result = new Float32Array(height * width);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      let sum = 0;
+      for (let tap = 4 * y; tap < 4 * y + 4; tap++) {
+        sum += down.weights[tap] * wide[down.sources[tap] * width + x];
+      }
+      result[y * width + x] = Math.max(sum, 0);
+    }
+  }
+  return result;
+}
+
+/** The least and the largest value of a map. */
+function range(map) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of map) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { low, high };
+}
+
+/** The cut between the two classes whose means differ most (Otsu 1979). */
+function otsu(map) {
+  const values = Float64Array.from(map).sort();
+  const n = values.length;
+  let whole = 0;
+  for (const value of values) whole += value;
+  let best = -1;
+  let place = 0;
+  let sum = 0;
+  for (let i = 0; i < n - 1; i++) {
+    sum += values[i];
+    const below = i + 1;
+    const difference = (whole - sum) / (n - below) - sum / below;
+    const between = values[i + 1] > values[i] ? below * (n - below) * difference ** 2 : -1;
+    if (between > best) {
+      best = between;
+      place = i;
+    }
+  }
+  return values[place];
+}
+
+/** Rules of thresholds: the cut of a map, in the precision of the maps. */
+const CUTS = {
+  relative: (map, value) => Math.fround(value * range(map).high),
+  absolute: (map, value) => Math.fround(value),
+  minmax: (map, value) => {
+    const { low, high } = range(map);
+    return Math.fround(low + Math.fround(value * Math.fround(high - low)));
+  },
+  quantile: (map, value) => {
+    const sorted = Float32Array.from(map).sort();
+    return sorted[Math.max(0, Math.ceil(value * sorted.length) - 1)];
+  },
+  otsu,
+};
+const OF_PATTERNS = new Set(["minmax", "quantile", "otsu"]);
+
+/** Where a map lies strictly above its cut: 1, else 0; nowhere where a rule of patterns finds a constant map. */
+function makeMask(map, rule, value) {
+  const mask = new Uint8Array(map.length);
+  const { low, high } = range(map);
+  if (OF_PATTERNS.has(rule) && high - low <= 1e-6 * Math.abs(high)) return mask;
+  const cut = CUTS[rule](map, value);
+  for (let i = 0; i < map.length; i++) mask[i] = Number(map[i] > cut);
+  return mask;
+}
+
+/** The number of pixels that two masks share; four of them, a byte each, are counted at a time. */
+function countShared(first, second) {
+  const whole = first.length >> 2;
+  const [a, b] = [first, second].map((mask) => new Uint32Array(mask.buffer, mask.byteOffset, whole));
+  let count = 0;
+  for (let i = 0; i < whole; i++) count += Math.imul(a[i] & b[i], 0x01010101) >>> 24;
+  for (let i = 4 * whole; i < first.length; i++) count += first[i] & second[i];
+  return count;
+}
+
+/** The overlap of two masks; NaN where either is empty. */
+function overlap(head, dependent) {
+  const shared = countShared(head, dependent);
+  const ofHead = countShared(head, head);
+  const ofDependent = countShared(dependent, dependent);
+  if (ofHead === 0 || ofDependent === 0) return { iou: NaN, iod: NaN, ioh: NaN, lift: NaN };
+  return {
+    iou: shared / (ofHead + ofDependent - shared),
+    iod: shared / ofDependent,
+    ioh: shared / ofHead,
+    lift: (shared * head.length) / (ofHead * ofDependent),
+  };
+}

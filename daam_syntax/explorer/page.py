@@ -1,0 +1,136 @@
+"""The page itself: one HTML file, with everything in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import jinja2
+import numpy as np
+
+from daam_syntax.explorer.contents import page_contents
+from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
+from daam_syntax.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_FRAME_HEIGHT: Final = 760  # pixels, in a notebook
+
+
+@dataclass(frozen=True, repr=False)
+class Page:
+    """A page that `explore` made; a notebook shows it.
+
+    Attributes
+    ----------
+    html
+        The whole page. It loads nothing from anywhere, and runs no script but its own.
+    n_pictures
+        How many pictures it holds.
+    """
+
+    html: str
+    n_pictures: int
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page into a file, whole or not at all; any browser opens it, with or without a network.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        with whole_file(Path(path)) as partial:
+            partial.write_text(self.html, encoding="utf-8")
+        return Path(path)
+
+    def __repr__(self) -> str:
+        size = len(self.html.encode()) / 1e6
+        return f"Page({self.n_pictures} pictures, {size:.1f} MB: save it with .save(path))"
+
+    def _repr_html_(self) -> str:
+        # In a frame of its own: neither its style nor its script reaches the notebook.
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
+            f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
+        )
+
+
+def explore(
+    images: Image | np.ndarray | Sequence[Image | np.ndarray],
+    maps: HeatMaps | Sequence[HeatMaps],
+    *,
+    threshold: str | Threshold = "relative:0.4",
+    scheme: str = "ud",
+) -> Page:
+    """Make a page on which words and arcs can be clicked.
+
+    A word shows its map; an arc, or a row of the table, shows the maps of head and dependent, their masks, and how
+    much these overlap; a point in the picture shows how much attention it pays to each word. Threshold, scheme and
+    picture are chosen on the page, and its address keeps the choice. The numbers are those of `measure_pairs` at the
+    image's size, but for single pixels that lie at the cut to within rounding.
+
+    Parameters
+    ----------
+    images
+        One picture, or several: PIL images or arrays of shape (y, x, 3), floats from 0 to 1 or bytes.
+    maps
+        Their heat maps, in the same order.
+    threshold
+        The rule that makes masks when the page is opened; see `parse_threshold`.
+    scheme
+        Whose edges are shown then; the page offers all that the sentence has.
+
+    Returns
+    -------
+    Page
+        Show it in a notebook, or ``.save("page.html")``.
+
+    Raises
+    ------
+    ThresholdError
+        If there is no such rule.
+    ValueError
+        If there are not as many pictures as maps, none at all, or a sentence has no such scheme.
+
+    Examples
+    --------
+    >>> explore(images, trace.heat_maps()).save("page.html")  # doctest: +SKIP
+    """
+    all_maps = [maps] if isinstance(maps, HeatMaps) else list(maps)
+    several = isinstance(images, Sequence)
+    all_images: list[Image | np.ndarray] = list(images) if several else [images]  # type: ignore[arg-type, list-item]
+    if len(all_images) != len(all_maps) or not all_maps:
+        raise ValueError(
+            f"Expected a picture for each of the heat maps, but got {len(all_images)} pictures and {len(all_maps)} "
+            "heat maps."
+        )
+    for each in all_maps:
+        each.sentence.edges_of(scheme)
+    told = page_contents(all_images, all_maps, parse_threshold(threshold), scheme)
+    room = resources.files("daam_syntax.explorer")
+    style = (room / "style.css").read_text(encoding="utf-8")
+    script = "\n".join(
+        (room / name).read_text(encoding="utf-8")
+        for name in ("numbers.js", "arcs.js", "panels.js", "view.js")
+    )
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("daam_syntax.explorer", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("page.html").render(
+        title=all_maps[0].prompt,
+        style=style,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        contents=told,
+    )
+    return Page(page, len(all_maps))
