@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
 from pathlib import Path
@@ -154,7 +154,7 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     PromptError
         If there is none, one is empty or no text, one stands there twice, or one is the name of a file of prompts.
     """
-    if isinstance(prompts, Mapping | pd.DataFrame | Path) or not isinstance(prompts, Iterable):
+    if isinstance(prompts, pd.DataFrame | Path) or not isinstance(prompts, Iterable):
         raise PromptError(
             f"Expected prompts as strings, in a list, a column or a PromptSet, but got {type(prompts).__name__}; "
             'take a column with table["prompt"], read a file with PromptSet.from_file(path).'

@@ -228,7 +228,7 @@ def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
 def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
     with pytest.raises(PromptError, match="at least one word"):
         ds.analyze("  ", emoji_pipe)
-    for table in (pd.DataFrame({"prompt": ["a cat"]}), {"prompt": "a cat"}, None, 3):
+    for table in (pd.DataFrame({"prompt": ["a cat"]}), None, 3):
         with pytest.raises(PromptError, match=rf"got {type(table).__name__}; take a column"):
             ds.analyze(table, emoji_pipe)
     for seeds in (0, 1.5, [0, 1]):

@@ -26,6 +26,15 @@ def _close(got: float, wanted: float, hint: str) -> None:
         _fail(f"On the small case the answer is {wanted:g}, but yours is {number:g}. {hint}")
 
 
+def _missing(got: float, message: str) -> None:
+    try:
+        number = float(got)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not math.isnan(number):
+        _fail(message)
+
+
 def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
     """Check the mean of IoD - IoH: pairs within images, images within prompts, then prompts."""
     table = pd.DataFrame(
@@ -87,14 +96,19 @@ def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
         5 / 8,
         "Sum the map where the mask is True, and divide by the sum of the whole map.",
     )
-    if not math.isnan(mass_on(np.zeros((2, 2)), mask)):
-        _fail("A map without any mass has no share: return NaN, not a made-up number.")
+    _missing(
+        mass_on(np.zeros((2, 2)), mask),
+        "A map without any mass has no share: return NaN, not a made-up number.",
+    )
     print("Right.")
 
 
 def check_leakage(leakage: Callable[[float, float], float]) -> None:
     """Check leakage: the other object's part of what lies on either object."""
     _close(leakage(0.3, 0.1), 0.25, "It is other / (own + other).")
-    if not math.isnan(leakage(0.0, 0.0)):
-        _fail("With nothing on either object there is nothing to compare: return NaN.")
+    nothing = "With nothing on either object there is nothing to compare: return NaN."
+    try:
+        _missing(leakage(0.0, 0.0), nothing)
+    except ZeroDivisionError:
+        _fail(nothing)
     print("Right: 0 is perfect binding, 0.5 is none, more than 0.5 is the wrong object.")
