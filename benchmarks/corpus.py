@@ -201,7 +201,7 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
     folder = CorpusFolder(place / "large")
     plan = Plan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
     with folder.locked():
-        folder.start({**small.settings.as_dict()}, plan, small.sentences)
+        folder.start(small.settings.as_dict(), plan, small.prompts, small.sentences)
         random = np.random.default_rng(0)
         for shard in range(n_shards):
             own = pairs.assign(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daam_syntax.errors import FileError
@@ -33,4 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             "Choose a folder that exists and can be written, with room on its disk."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(
+            OSError
+        ):  # a read-only disk matters more: the error that is under way says it
+            partial.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from daam_syntax.corpus.sessions import Drawn, Session
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.drawing import Drawing, DrawingSettings
-from daam_syntax.language import Edge, prompt_id
+from daam_syntax.language import Edge, PromptSet, prompt_id
 from daam_syntax.maps import HeatMaps, Subword
 
 SETTINGS = RunSettings(
@@ -51,11 +51,12 @@ def made_up(items, pipe, settings):
 def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS):
     """Write a run of prompts whose words are separated by single spaces."""
     folder = CorpusFolder(out)
-    sentences = [sentence_of(text) for text in prompts]
-    plan = Plan.of(len(prompts), seeds, batch_size, shard_size)
+    chosen = prompts if isinstance(prompts, PromptSet) else PromptSet.from_records(prompts)
+    sentences = [sentence_of(text) for text in chosen]
+    plan = Plan.of(len(chosen), seeds, batch_size, shard_size)
     with folder.locked(), mock.patch.object(drawing_shards, "draw_batch", made_up):
-        folder.start(settings.as_dict(), plan, sentences)
-        drawer = ShardDrawer(None, settings, plan, sentences, folder.drawn_image)
+        folder.start(settings.as_dict(), plan, chosen, sentences)
+        drawer = ShardDrawer(None, settings, plan, sentences)
 
         def draw(missing, advance):
             for shard in missing:

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from synthetic_run import write_run
+from test_cli import run as command
 from test_package import MODEL_LIBRARIES, loaded_by
 
 from daam_syntax import corpus
 from daam_syntax.analysis import measure_pairs, summarize, word_table, write_table
 from daam_syntax.corpus.batch_size import fitting
 from daam_syntax.errors import FileError, ParserError, ThresholdError
+from daam_syntax.language import PromptSet
 
 PROMPTS = ["a red cat", "one", "a red red house in the snow"]
 
@@ -25,6 +27,19 @@ PROMPTS = ["a red cat", "one", "a red red house in the snow"]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("corpus") / "run", PROMPTS, seeds=3)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A run of prompts of which something was known; one of them stands for those without."""
+    rows = [
+        {"prompt": "a red cat", "category": "pets", "slot.noun": "cat", "pair": "1", "id": "x"},
+        {"prompt": "a red dog", "category": "pets", "slot.noun": "dog", "pair": "1"},
+        {"prompt": "a big red house", "category": "=1+1", "relation": "amod"},
+        {"prompt": "a house in the snow"},
+    ]
+    path = tmp_path_factory.mktemp("known") / "run"
+    return write_run(path, PromptSet.from_records(rows), seeds=2)
 
 
 def test_a_run_is_measured_again_without_drawing(run):
@@ -65,6 +80,31 @@ def test_rules_that_there_are_not(run):
         run.reanalyse(measures="colour")
     with pytest.raises(ValueError, match="Expected prompts as clusters"):
         run.summarize(cluster="seed")
+
+
+@pytest.mark.parametrize("by", [["category"], ["slot.noun", "relation", "pair"]])
+def test_groups_of_what_was_known_of_the_prompts(known, by):
+    pairs = known.pairs().merge(known.prompts.to_frame().drop(columns="relation"), on="prompt")
+    for each, measure in ((known, "iou"), (known.reanalyse(measures="iod"), "iod")):
+        expected = summarize(pairs, by, measure=measure)
+        found = each.summarize(by)
+        pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False)
+    page = (corpus.report(known, by=by) / "index.html").read_text()
+    assert f"Grouped by {', '.join(by)}." in page
+
+
+def test_a_column_that_there_is_not(known):
+    with pytest.raises(
+        ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got colour"
+    ):
+        known.summarize(["category", "colour"])
+    done = command("report", ".", "--by", "colour", cwd=known.path)
+    assert done.returncode == 1
+    assert "category, slot.noun), but got colour" in done.stderr
+    done = command("report", ".", "--by", "category", "--measure", "soft_iou", cwd=known.path)
+    assert done.returncode == 0, done.stderr
+    assert "Summary by category" in done.stdout
+    assert "soft_iou" in done.stdout
 
 
 def test_measuring_again_needs_no_model(run):
@@ -134,8 +174,13 @@ TEXTS = st.lists(WORDS.map(lambda w: "".join(w.split(" ")) or "x"), min_size=1, 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(TEXTS.map(" ".join), min_size=1, max_size=3, unique=True))
 def test_prompts_of_strangers_are_only_text(prompts):
+    usable = PromptSet.from_records(
+        ["a", *prompts], strict=False
+    )  # the command line leaves out the others
+    prompts = list(usable)
     with tempfile.TemporaryDirectory() as place:
-        run = write_run(Path(place) / "run", prompts)
+        run = write_run(Path(place) / "run", usable)
+        assert list(run.prompts) == prompts
         assert run.images()["prompt"].tolist() == prompts
         assert [maps.prompt for maps in run.maps()] == prompts
         words = [word for prompt in prompts for word in prompt.split(" ")]
@@ -146,7 +191,7 @@ def test_prompts_of_strangers_are_only_text(prompts):
         assert not [name for name in inside.attributes if name.startswith("on")]
         files = [p.relative_to(place) for p in Path(place).glob("**/*") if p.is_file()]
         known = re.compile(
-            r"run/(\.lock|manifest\.json|sentences\.parquet|report/(index\.html|\w+\.csv)"
+            r"run/(\.lock|manifest\.json|(sentences|prompts)\.parquet|report/(index\.html|\w+\.csv)"
             r"|\w+/part-\d{5}\.(parquet|json)|problems/prompts\.parquet)"
         )
         assert all(known.fullmatch(str(file)) for file in files)
@@ -183,6 +228,7 @@ def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
         try:
             altered = corpus.open(copy)
             tables = [altered.pairs(), altered.words(), altered.images(), altered.problems()]
+            known = altered.prompts
             maps, pictures = list(altered.maps()), list(altered.pictures())
         except FileError:
             return  # any other error fails
@@ -191,4 +237,5 @@ def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
         pd.testing.assert_frame_equal(table, reference)
     for each, reference in zip(maps, run.maps(), strict=True):
         np.testing.assert_array_equal(each.data, reference.data)
+    assert known == run.prompts
     assert len(pictures) == 9

@@ -3,17 +3,23 @@
 import errno
 import functools
 import resource
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from corpus_runs import N_IMAGES, PROMPTS, assert_same, draw, in_child
+from synthetic_run import made_up, sentence_of
 
 from daam_syntax import corpus
+from daam_syntax.corpus import measuring
 from daam_syntax.corpus.drawing_shards import is_fatal, is_out_of_memory
 from daam_syntax.corpus.folder import CorpusFolder, is_full
 from daam_syntax.drawing import generator_seed
-from daam_syntax.errors import FileError, ModelError
+from daam_syntax.errors import FileError, ModelError, PromptError
+from daam_syntax.language import PromptSet
+from daam_syntax.whole_files import whole_file
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +70,12 @@ def test_a_nan_image_is_a_row_with_a_reason_and_its_neighbours_are_drawn(
 
 
 def test_nan_pixels_are_no_picture(tmp_path, emoji_pipe, monkeypatch):
-    decode = emoji_pipe.vae.decode
+    decode, calls = emoji_pipe.vae.decode, iter(range(100))
 
     def overflowing(latents, *arguments, **named):
         decoded = decode(latents, *arguments, **named)
-        decoded[0][0, 0, 0, 0] = float("nan")
+        if next(calls) == 0:  # later ones show that it is not the model
+            decoded[0][0, 0, 0, 0] = float("nan")
         return decoded
 
     monkeypatch.setattr(emoji_pipe.vae, "decode", overflowing)
@@ -79,49 +86,41 @@ def test_nan_pixels_are_no_picture(tmp_path, emoji_pipe, monkeypatch):
     assert run.summarize().empty
 
 
-def test_where_all_prompts_fail_the_run_stops(tmp_path, emoji_pipe):
-    prompts = ["a cat", "a dog", "a cow", "a pig"]
-    with pytest.raises(ModelError, match=r"first 3 prompts all failed.*refused to draw"):
+def test_where_a_plain_prompt_fails_too_the_run_stops(tmp_path, emoji_pipe):
+    prompts = ["a cat", "a dog"]
+    with pytest.raises(ModelError, match=r"'a cat' failed.*so did the plain 'a photo'.*refused to"):
         draw(tmp_path, emoji_pipe, prompts=prompts, steps=2000)
     assert not list(tmp_path.glob("committed/*"))
     assert draw(tmp_path, emoji_pipe, prompts=prompts).is_complete  # nothing had been finished
 
 
-def test_bad_prompts_at_the_end_do_not_keep_a_run_from_going_on(tmp_path, emoji_pipe, monkeypatch):
-    """It was interrupted before its last prompts, all of which fail."""
+def test_bad_prompts_at_the_beginning_do_not_keep_a_run_from_going_on(
+    tmp_path, emoji_pipe, monkeypatch
+):
     prompts = ["a cat", "a bed", "a dog", "a cow", "a pig"]
-    settings = {"prompts": prompts, "seeds": 1, "batch_size": 1, "shard_size": 1}
-    bad = {generator_seed(prompt, 0) for prompt in prompts[2:]}
+    settings = {"prompts": prompts, "seeds": 1, "steps": 1, "batch_size": 1, "shard_size": 1}
+    bad = {generator_seed(prompt, 0) for prompt in prompts[:4]}
     with monkeypatch.context() as overflowing:
         with_nan_latents(emoji_pipe, overflowing, bad)
         run = draw(tmp_path, emoji_pipe, **settings)
-        for path in sorted(tmp_path.glob("committed/*"))[2:]:
-            path.unlink()
-        again = draw(tmp_path, emoji_pipe, **settings)
-        assert again.is_complete
-        assert again.images()["status"].tolist() == ["drawn"] * 2 + ["failed"] * 3
-        assert_same(again, run)
-        assert again.sessions[-1]["images"] == 3
+        assert run.is_complete
+        assert run.images()["status"].tolist() == ["failed"] * 4 + ["drawn"]
         retried = draw(tmp_path, emoji_pipe, retry_failed=True, **settings)
-        assert retried.sessions[-1]["images"] == 3
-    assert (
-        draw(tmp_path, emoji_pipe, retry_failed=True, **settings)
-        .images()["status"]
-        .eq("drawn")
-        .all()
-    )
+        assert retried.sessions[-1]["images"] == 4
+        assert_same(retried, run)
+    whole = draw(tmp_path, emoji_pipe, retry_failed=True, **settings)
+    assert whole.images()["status"].eq("drawn").all()
 
 
 def test_a_model_that_draws_no_more_stops_a_run_that_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
-    prompts = ["a cat", "a bed", "a dog", "a cow", "a pig"]
-    settings = {"prompts": prompts, "seeds": 1, "batch_size": 1, "shard_size": 1}
+    settings = {"prompts": ["a cat", "a bed"], "seeds": 1, "batch_size": 1, "shard_size": 1}
     draw(tmp_path, emoji_pipe, **settings)
-    for path in sorted(tmp_path.glob("committed/*"))[2:]:
-        path.unlink()
-    with_nan_latents(emoji_pipe, monkeypatch, {generator_seed(prompt, 0) for prompt in prompts})
-    with pytest.raises(ModelError, match="first 3 prompts all failed"):
+    (tmp_path / "committed" / "part-00001.json").unlink()
+    seeds = {generator_seed(prompt, 0) for prompt in ("a bed", "a photo")}
+    with_nan_latents(emoji_pipe, monkeypatch, seeds)
+    with pytest.raises(ModelError, match="'a bed' failed"):
         draw(tmp_path, emoji_pipe, **settings)
-    assert len(corpus.open(tmp_path).records) == 2
+    assert len(corpus.open(tmp_path).records) == 1
 
 
 def test_out_of_memory_means_smaller_batches_and_is_noted(tmp_path, emoji_pipe, monkeypatch):
@@ -141,6 +140,36 @@ def test_out_of_memory_means_smaller_batches_and_is_noted(tmp_path, emoji_pipe, 
     assert problems["consequence"].str.contains("3 are drawn together")[0]
     assert len(list(run.maps())) == N_IMAGES
     assert {m.provenance["batch_size"] for m in run.maps()} == {1, 2}
+
+
+def test_a_prompt_whose_pairs_would_fill_the_memory_is_left_out(tmp_path, emoji_pipe):
+    rows = [{"prompt": "cat " * 2000, "pair": "p"}, {"prompt": "a cat", "pair": "p"}]
+    prompts = PromptSet.from_records(rows)
+    run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1, steps=1)
+    assert list(run.prompts) == ["a cat"]
+    (problem,) = run.problems().to_dict("records")
+    assert problem["problem"] == "too many words"
+    assert "at most 512 words, but got 2,000" in problem["message"]
+    with pytest.raises(PromptError, match="none: Expected at most 512"):
+        draw(tmp_path / "other", emoji_pipe, prompts=["cat " * 2000])
+
+
+def test_few_pairs_are_in_memory_at_once(monkeypatch):
+    """Images of many words are measured one after the other, others together; the rows are the same."""
+    maps = [d.maps for d in made_up([(sentence_of("x " * n + "y"), 0) for n in (2, 3, 9, 2)], 0, 0)]
+    tables = {}
+    for limit in (10**9, 12):
+        monkeypatch.setattr(measuring, "_PAIRS_AT_ONCE", limit)
+        tables[limit] = list(
+            measuring.measured(maps, [5, 6, 7, 8], thresholds=["relative:0.4"], schemes=["ud"])
+        )
+    assert [name for name, _ in tables[12]] == ["pairs", "words"] * 3  # images 5 and 6, 7, 8
+    for table in ("pairs", "words"):
+        whole, parts = (
+            pd.concat([frame for name, frame in made if name == table], ignore_index=True)
+            for made in tables.values()
+        )
+        pd.testing.assert_frame_equal(whole, parts)
 
 
 def test_what_counts_as_out_of_memory():
@@ -193,3 +222,15 @@ def test_a_disk_that_is_full_for_a_moment(undisturbed, tmp_path, emoji_pipe, mon
 def test_what_a_full_disk_says():
     assert is_full(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_full(OSError(errno.EACCES, "Permission denied"))
+
+
+def test_a_disk_that_nothing_can_be_written_to_or_deleted_from(tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(FileError, match="No such file"),
+        whole_file(tmp_path / "no" / "x") as partial,
+    ):
+        partial.write_text("x")

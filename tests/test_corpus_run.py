@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import datasets
 import duckdb
@@ -12,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from PIL import Image
+from synthetic_run import sentence_of, write_run
 from test_package import MODEL_LIBRARIES, loaded_by
 
 import daam_syntax as ds
 from daam_syntax import corpus
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summarize
 from daam_syntax.corpus.checksums import sealed
+from daam_syntax.corpus.folder import CorpusFolder
 from daam_syntax.corpus.progress import Lines, duration
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.stored_maps import stored_grid
@@ -138,7 +141,7 @@ def test_the_same_call_again_draws_nothing(run, emoji_pipe, monkeypatch):
     [
         ({"steps": 3}, "drawing.steps: 2 before, 3 now"),
         ({"prompts": [PROMPTS[0], "a dog"]}, "prompt gone: 'a snowman.*prompt new: 'a dog'"),
-        ({"prompts": PROMPTS[::-1]}, "prompt gone"),
+        ({"prompts": PROMPTS[::-1]}, "the order of the prompts"),
         ({"seeds": 4}, "n_seeds: 3 before, 4 now"),
         ({"threshold": "absolute:0.1"}, r"thresholds: \['relative:0.4'\] before"),
         ({"map_size": None}, "map_size: 12 before, None now"),
@@ -223,11 +226,35 @@ def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
     assert run.prompts == prompts
     joined = run.images().merge(run.prompts.to_frame(), on="prompt")
     assert joined["category"].tolist() == ["pets", ""]
-    (tmp_path / "prompts.parquet").unlink()
-    assert list(corpus.open(tmp_path).prompts) == ["a cat", "a red bus"]
-    ds.PromptSet.from_records(["a dog"]).to_file(tmp_path / "prompts.parquet")
-    with pytest.raises(FileError, match="got others"):
-        corpus.open(tmp_path).prompts  # noqa: B018
+    other = ds.PromptSet.from_records([rows[0] | {"category": "cats"}, rows[1]])
+    with pytest.raises(FileError, match="category of 'a cat': 'pets' before, 'cats' now"):
+        draw(tmp_path, emoji_pipe, prompts=other, seeds=1)
+    path = tmp_path / "prompts.parquet"
+    for damage in (other.to_file, lambda path: path.write_bytes(b"PAR1"), Path.unlink):
+        damage(path)
+        with pytest.raises(FileError, match=r"prompts\.parquet.*same `daam-syntax run` command"):
+            corpus.open(tmp_path).prompts  # noqa: B018
+    assert draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1).prompts == prompts
+
+
+def test_many_other_prompts_are_shown_at_once(tmp_path):
+    """Comparing line by line would take minutes."""
+    folder, plan = CorpusFolder(tmp_path), Plan.of(3000, 1, 1, 1)
+    before, now = ([f"{which} {n}" for n in range(3000)] for which in "ab")
+    folder.start({}, plan, ds.PromptSet.from_records(before), [*map(sentence_of, before)])
+    (tmp_path / "committed" / "part-00000.json").touch()
+    with pytest.raises(FileError, match="'a 1'; and 2,998 more; prompt new: 'b 0'"):
+        folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
+
+
+def test_shards_of_a_plan_that_was_given_up_are_cleared_away(tmp_path):
+    """A killed run had moved some tables of a shard to their places; the next one has fewer shards."""
+    write_run(tmp_path, ["a", "b", "c"], shard_size=2)
+    for record in tmp_path.glob("committed/*"):
+        record.unlink()
+    run = write_run(tmp_path, ["a"], shard_size=2)
+    assert [path.name for path in (tmp_path / "pairs").iterdir()] == ["part-00000.parquet"]
+    assert run.is_complete
 
 
 def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):

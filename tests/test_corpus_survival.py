@@ -27,8 +27,8 @@ def undisturbed(tmp_path_factory, emoji_pipe):
     ("owner", "name", "count", "finished"),
     [
         (os, "replace", 0, 0),  # before the manifest
-        (os, "replace", 1, 0),  # before the sentences
         (os, "replace", 2, 0),  # before the rows of the prompts
+        (os, "replace", 4, 0),  # before the problems of the prompts
         (pq.ParquetWriter, "write_table", 9, 1),  # in the middle of the second shard
         (os, "replace", 7, 0),  # between two files of the first shard
         (os, "replace", 16, 1),  # before the record of the second shard

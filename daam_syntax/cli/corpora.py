@@ -106,25 +106,33 @@ def report(
     parser: Annotated[
         str | None, typer.Option(help="Parse the prompts again with this spaCy pipeline.")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that makes groups, of the pairs or of the prompts: relation, head_pos, category, slot.NAME, "
+            "...; may be given several times [relation]."
+        ),
+    ] = None,
 ) -> None:
     """Sum a corpus run up in tables and a page; other rules measure its stored maps again. Needs no model."""
     from daam_syntax.corpus import open as open_run
     from daam_syntax.corpus import report as write_report
 
     run = open_run(folder)
+    groups = by or ["relation"]
     tables = None
-    if threshold or scheme or measure or parser:
-        try:
+    try:
+        if threshold or scheme or measure or parser:
             tables = run.reanalyse(
                 threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
             )
-        except ValueError as error:  # no such measure
-            if isinstance(error, DaamSyntaxError):
-                raise
-            fail(str(error))
-    written = write_report(run, out, tables=tables)
+        written = write_report(run, out, by=groups, tables=tables)
+    except ValueError as error:  # no such measure, or column
+        if isinstance(error, DaamSyntaxError):
+            raise
+        fail(str(error))
     shown = {"measures": measure} if measure else {}
-    show_summary((tables or run).summarize(), **shown)
+    show_summary((tables or run).summarize(groups), by=groups, **shown)
     show_problems(run.problems())
     typer.echo(f"\n{run!r}\nThe report is in {written}")
 

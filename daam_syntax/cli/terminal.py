@@ -47,12 +47,16 @@ def show_tables(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> N
 
 
 def show_summary(
-    summary: pd.DataFrame, measures: Sequence[str] = ("iou", "iod", "ioh", "lift")
+    summary: pd.DataFrame,
+    measures: Sequence[str] = ("iou", "iod", "ioh", "lift"),
+    by: Sequence[str] = ("relation",),
 ) -> None:
     """Print the summary; the schemes and thresholds where there are several."""
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
-    columns = ["relation", "n_prompts", "n_images", "n_pairs", *measures]
-    _print_table(summary[[*several, *columns]], "Summary by relation (means over prompts)")
+    kind = [] if "relation" in by else ["kind"]  # that of a relation is clear
+    columns = [*several, *kind, *by, "n_prompts", "n_images", "n_pairs", *measures]
+    title = f"Summary by {', '.join(by)} (means over prompts)"
+    _print_table(summary[list(dict.fromkeys(columns))], title)
 
 
 def show_problems(problems: pd.DataFrame) -> None:

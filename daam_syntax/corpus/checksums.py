@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daam_syntax.language import Sentence
+from daam_syntax.language import PromptSet, Sentence
 
 
 def sealed(values: Mapping[str, Any]) -> str:
@@ -49,3 +49,8 @@ def sha256(path: Path) -> str:
 def sentences_digest(sentences: Sequence[Sentence]) -> str:
     """Return a checksum of parsed prompts, hexadecimal."""
     return _json_digest([sentence.to_dict() for sentence in sentences])
+
+
+def prompts_digest(prompts: PromptSet) -> str:
+    """Return a checksum of prompts and all that is known of them, hexadecimal."""
+    return _json_digest([row.values() for row in prompts.rows])

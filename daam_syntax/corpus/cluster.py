@@ -6,6 +6,7 @@ moves finished files to their places. A shard whose worker dies is given to anot
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -99,11 +100,15 @@ def _local_cluster(workers: int | None, gpus: Sequence[str] | None) -> Any:
         options = {
             "nthreads": 1,
             "env": pinned,
-            "memory_limit": 0,
-        }  # the model is not Dask's to manage
+            "memory_limit": 0,  # the model is not Dask's to manage
+            "silence_logs": logging.WARNING,
+        }
         specs[number] = {"cls": Nanny, "options": options}
-    scheduler = {"cls": Scheduler, "options": {"dashboard_address": None, "host": "127.0.0.1"}}
-    return SpecCluster(workers=specs, scheduler=scheduler, name="daam-syntax")
+    quiet = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": ":0"}
+    scheduler = {"cls": Scheduler, "options": quiet}
+    return SpecCluster(
+        workers=specs, scheduler=scheduler, name="daam-syntax", silence_logs=logging.WARNING
+    )
 
 
 def slurm_cluster(jobs: int) -> Any:
@@ -162,7 +167,7 @@ def _drawer(source: ModelSource, folder: Path, session: int) -> ShardDrawer:
         raise ModelError(
             f"Expected the model that the run began with, {dict(settings.model)}, but this worker has {here}."
         )
-    return ShardDrawer(pipe, settings, run.plan, run.sentences(), run.drawn_image)
+    return ShardDrawer(pipe, settings, run.plan, run.sentences())
 
 
 def _prepare(

@@ -6,9 +6,9 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -22,14 +22,17 @@ from daam_syntax.corpus.stored_maps import reduced, to_table
 from daam_syntax.corpus.tables import IMAGES_SCHEMA, from_frame, from_rows
 from daam_syntax.drawing import Drawing, draw_batch, generator_seed
 from daam_syntax.errors import ModelError
-from daam_syntax.language import Sentence, prompt_id
+from daam_syntax.language import Sentence, Token, prompt_id
 from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-_HOPELESS = 3
-"""So many different prompts failing before any image was drawn raises doubt whether it is the prompts."""
+_PLAIN: Final = Sentence(
+    "a photo",
+    (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "photo", "photo", "NOUN", "NN", 2, 7)),
+)
+"""What every model can draw: where it fails too, it is not the prompt that is bad."""
 
 
 @dataclass
@@ -44,9 +47,6 @@ class ShardDrawer:
         Those of the run.
     sentences
         The parsed prompts of the run, in order.
-    drawn_before
-        Gives the running number of an image that the run has already, or None: where the first prompts all fail, it is
-        drawn once more, to find out whether it is the prompts or everything.
     largest
         Images that are drawn together at most; it becomes smaller when memory runs out.
     """
@@ -55,10 +55,8 @@ class ShardDrawer:
     settings: RunSettings
     plan: Plan
     sentences: Sequence[Sentence]
-    drawn_before: Callable[[], int | None]
     largest: int = 0
-    _succeeded: bool = False
-    _failed_prompts: set[int] = field(default_factory=set)
+    _can_draw: bool = False
 
     def __post_init__(self) -> None:
         self.largest = self.largest or self.plan.batch_size
@@ -80,7 +78,7 @@ class ShardDrawer:
         Raises
         ------
         ModelError
-            If every prompt fails, so that it cannot be the prompts.
+            If nothing has been drawn yet, and a plain prompt fails as well: then it is not the prompts.
         OSError
             If the files cannot be written.
         """
@@ -113,13 +111,13 @@ class ShardDrawer:
                 raise
             no_memory, reason = is_out_of_memory(error), _describe(error)
         else:
-            self._succeeded = True
+            self._can_draw = True
             yield from zip(batch, drawings, strict=True)
             return
         # Out of the handler, whose traceback holds on to memory.
         _free_memory()
         if len(batch) == 1:
-            self._give_up(batch[0], reason)
+            self._make_sure(batch[0], reason)
             problems.append(self._problem(batch[0], shard, no_memory, reason))
             yield batch[0], reason
             return
@@ -139,31 +137,21 @@ class ShardDrawer:
         yield from self._draw(batch[:half], shard, problems)
         yield from self._draw(batch[half:], shard, problems)
 
-    def _give_up(self, slot: Slot, reason: str) -> None:
-        """Count a failed image; raise where all fail."""
-        self._failed_prompts.add(slot.prompt)
-        if self._succeeded or len(self._failed_prompts) < _HOPELESS:
+    def _make_sure(self, slot: Slot, reason: str) -> None:
+        """Raise unless something can be drawn: an image failed, and it may be the model, not the prompt."""
+        if self._can_draw:
             return
-        self._succeeded = self._draws_again()
-        if not self._succeeded:
-            raise ModelError(
-                f"Expected to draw, but the first {_HOPELESS} prompts all failed, so it is hardly the prompts: "
-                f"{reason} What was finished before is kept."
-            )
-
-    def _draws_again(self) -> bool:
-        """Say whether an image that the run has already can be drawn."""
-        image = self.drawn_before()
-        if image is None:
-            return False
-        slot = self.plan.slot(image)
         try:
-            draw_batch([(self.sentences[slot.prompt], slot.seed)], self.pipe, self.settings.drawing)
+            draw_batch([(_PLAIN, 0)], self.pipe, self.settings.drawing)
         except Exception as error:
             if is_fatal(error):
                 raise
-            return False
-        return True
+            raise ModelError(
+                f"Expected to draw, but {self.sentences[slot.prompt].text[:80]!r} failed ({reason.rstrip('.')}), and "
+                f"so did the plain {_PLAIN.text!r}, so it is not the prompt: {_describe(error)} What was finished "
+                "before is kept."
+            ) from error
+        self._can_draw = True
 
     def _problem(self, slot: Slot, shard: int, no_memory: bool, reason: str) -> Problem:
         prompt = self.sentences[slot.prompt].text
@@ -199,10 +187,8 @@ class ShardDrawer:
         if kept:
             tables = [to_table(maps, number) for maps, number in zip(kept, numbers, strict=True)]
             files.add("maps", pa.concat_tables(tables))
-        settings = self.settings
-        for table, frame in measured(
-            kept, numbers, thresholds=settings.thresholds, schemes=settings.schemes
-        ).items():
+        rules, schemes = self.settings.thresholds, self.settings.schemes
+        for table, frame in measured(kept, numbers, thresholds=rules, schemes=schemes):
             files.add(table, from_frame(frame, table))
 
     def _failed_row(self, slot: Slot, reason: str) -> dict[str, Any]:

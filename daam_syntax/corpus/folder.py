@@ -14,14 +14,13 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,20 +28,30 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from daam_syntax.corpus.checksums import sealed, sentences_digest, sha256, unsealed
+from daam_syntax.corpus.checksums import (
+    prompts_digest,
+    sealed,
+    sentences_digest,
+    sha256,
+    unsealed,
+)
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
-from daam_syntax.errors import FileError
-from daam_syntax.language import Sentence, prompt_id
+from daam_syntax.errors import FileError, PromptError
+from daam_syntax.language import PromptSet, Sentence, prompt_id
 from daam_syntax.whole_files import whole_file
 
 MANIFEST: Final = "manifest.json"
-PROMPTS: Final = "prompts.parquet"
+_PROMPTS: Final = "prompts.parquet"
 _SENTENCES: Final = "sentences.parquet"
 _COMMITTED: Final = "committed"
 _WORK: Final = ".work"
-_MANIFEST_KEYS: Final = {"format", "kind", "status", "settings", "plan", "sentences", "sessions"}
+_MANIFEST_KEYS: Final = {
+    *("format", "kind", "status", "settings", "plan"),
+    *("prompts", "sentences", "sessions"),
+}
+_SHOWN: Final = 2  # differences of a kind
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -131,7 +140,13 @@ class CorpusFolder:
         with told(self.path):
             return (self.path / MANIFEST).exists()
 
-    def start(self, settings: Mapping[str, Any], plan: Plan, sentences: Sequence[Sentence]) -> None:
+    def start(
+        self,
+        settings: Mapping[str, Any],
+        plan: Plan,
+        prompts: PromptSet,
+        sentences: Sequence[Sentence],
+    ) -> None:
         """Begin a run, or take up one that began with the same settings; clear away what was half-written.
 
         Raises
@@ -141,14 +156,15 @@ class CorpusFolder:
             origin, or cannot be written.
         """
         now = json.loads(json.dumps(dict(settings)))
-        digest = sentences_digest(sentences)
         if not self.is_run():
             self._refuse_strangers()
         elif self.has_shards():
-            self._refuse_changes(now, plan, sentences)
+            self._refuse_changes(now, plan, prompts, sentences)
         else:  # a run that finished nothing is not worth keeping
             self.manifest()
         if not self.has_shards():
+            for table in TABLES:  # of shards that another plan began to move there
+                shutil.rmtree(self.path / table, ignore_errors=True)
             self.write_manifest(
                 {
                     "format": FORMAT,
@@ -156,7 +172,8 @@ class CorpusFolder:
                     "status": "running",
                     "settings": now,
                     "plan": asdict(plan),
-                    "sentences": digest,
+                    "prompts": prompts_digest(prompts),
+                    "sentences": sentences_digest(sentences),
                     "sessions": [],
                 }
             )
@@ -168,6 +185,10 @@ class CorpusFolder:
             self.sentences()
         except FileError:
             self._write_sentences(sentences)
+        try:
+            self.prompts()
+        except FileError:
+            prompts.to_file(self.path / _PROMPTS)
 
     def has_shards(self) -> bool:
         """Whether any shard was finished."""
@@ -185,7 +206,11 @@ class CorpusFolder:
             )
 
     def _refuse_changes(
-        self, now: Mapping[str, Any], plan: Plan, sentences: Sequence[Sentence]
+        self,
+        now: Mapping[str, Any],
+        plan: Plan,
+        prompts: PromptSet,
+        sentences: Sequence[Sentence],
     ) -> None:
         manifest = self.manifest()
         before = flat({**manifest["settings"], **manifest["plan"]})
@@ -197,6 +222,8 @@ class CorpusFolder:
         ]
         if manifest["sentences"] != sentences_digest(sentences):
             differences += self._changed_prompts(sentences)
+        elif manifest["prompts"] != prompts_digest(prompts):
+            differences += self._changed_columns(prompts)
         if differences:
             raise FileError(
                 f"Expected the same run in {self.path}, but it began with others: {'; '.join(differences)}. "
@@ -209,19 +236,32 @@ class CorpusFolder:
         except FileError:
             return ["the prompts or their parses"]
         now = [sentence.text for sentence in sentences]
-        lines = [
-            f"{'prompt gone' if line[0] == '-' else 'prompt new'}: {line[2:]}"
-            for line in difflib.ndiff([repr(p) for p in before], [repr(p) for p in now])
-            if line[0] in "+-"
-        ]
-        more = [f"and {len(lines) - 4} more prompts"] if len(lines) > 4 else []
-        return [*lines[:4], *more] or ["the parses of the same prompts"]
+        gone = [f"prompt gone: {text!r}" for text in _without(before, now)]
+        new = [f"prompt new: {text!r}" for text in _without(now, before)]
+        if gone or new:
+            return [*_first(gone), *_first(new)]
+        return ["the order of the prompts" if before != now else "the parses of the same prompts"]
+
+    def _changed_columns(self, prompts: PromptSet) -> list[str]:
+        """Return what is known of the same prompts, and was not, or was another thing."""
+        try:
+            before = {row.text: row.values() for row in self.prompts().rows}
+        except FileError:
+            return ["what is known of the prompts"]
+        return _first(
+            [
+                f"{name} of {row.text!r}: {before[row.text].get(name, '')!r} before, {row.values().get(name, '')!r} now"
+                for row in prompts.rows
+                for name in sorted({*before[row.text], *row.values()})
+                if before[row.text].get(name) != row.values().get(name)
+            ]
+        )
 
     def _clear(self) -> None:
         """Delete what a killed process left half-written."""
         with told(self.path):
             shutil.rmtree(self.path / _WORK, ignore_errors=True)
-            for folder in (self.path, self.path / _COMMITTED):
+            for folder in (self.path, self.path / _COMMITTED, self.path / "problems"):
                 for left in folder.glob(".*.partial"):
                     left.unlink(missing_ok=True)
 
@@ -265,8 +305,15 @@ class CorpusFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, whole or not at all."""
-        with whole_file(self.path / MANIFEST) as partial:
-            partial.write_text(sealed(manifest), encoding="utf-8")
+        with (
+            whole_file(self.path / MANIFEST) as partial,
+            partial.open("w", encoding="utf-8") as file,
+        ):
+            file.write(sealed(manifest))
+            file.flush()
+            os.fsync(
+                file.fileno()
+            )  # shards can be drawn again after a power cut; the plan is nowhere else
 
     # -- sentences -----------------------------------------------------------------------------------------------
 
@@ -296,6 +343,26 @@ class CorpusFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"Expected the parsed prompts of the run in {path}, but {error}."
+            ) from error
+        return found
+
+    def prompts(self) -> PromptSet:
+        """Return the prompts with what was known of them, in order.
+
+        Raises
+        ------
+        FileError
+            If they are not there, or not those that the run began with.
+        """
+        path = self.path / _PROMPTS
+        try:
+            found = PromptSet.from_file(path)
+            if prompts_digest(found) != self.manifest()["prompts"]:
+                raise ValueError("they are not those that the run began with")
+        except (FileError, PromptError, ValueError) as error:
+            raise FileError(
+                f"Expected the prompts of the run in {path}, but {error}. Give the same `daam-syntax run` command "
+                "again, which writes them again."
             ) from error
         return found
 
@@ -386,17 +453,6 @@ class CorpusFolder:
                 f"Expected the record of a shard in {path}, but it is damaged: {error}"
             ) from error
 
-    def drawn_image(self) -> int | None:
-        """Return the running number of an image in an undamaged shard; None where none was drawn."""
-        for shard in range(self.plan.n_shards):
-            with suppress(FileError):
-                record = self.record(shard)
-                if record is not None and record.n_failed < record.n_images:
-                    path = self.check(record, "images")
-                    rows = read_table(path, "images", columns=["image", "status"]).to_pylist()
-                    return next(row["image"] for row in rows if row["status"] == "drawn")
-        return None
-
     def check(self, record: ShardRecord, table: str) -> Path:
         """Return the path of a table's file of a finished shard, if it is what was written.
 
@@ -432,6 +488,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{name}"] = value
     return found
+
+
+def _without(texts: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the texts that are not among others, in order."""
+    known = set(others)
+    return [text for text in texts if text not in known]
+
+
+def _first(differences: Sequence[str]) -> list[str]:
+    """Return the first differences, and how many more there are."""
+    more = len(differences) - _SHOWN
+    return [*differences[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def describe_file(path: Path, n_rows: int) -> Written:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from daam_syntax.language import PromptSet
+from daam_syntax.corpus.problems import Problem
+from daam_syntax.errors import PromptError
+from daam_syntax.language import PromptSet, Sentence, prompt_id
+
+MOST_WORDS: Final = 512
+"""No text encoder reads so many tokens; the pairs of words, of which every one has a row, are then 130,000."""
+
+_CUT: Final = 200  # characters of a prompt that are shown
 
 
 def gather(prompts: str | Path | PromptSet | Iterable[str], format: str | None = None) -> PromptSet:
@@ -23,3 +32,46 @@ def gather(prompts: str | Path | PromptSet | Iterable[str], format: str | None =
     if isinstance(prompts, str | Path):
         return PromptSet.from_file(prompts, format, strict=False)
     return PromptSet.from_records(prompts, strict=False)
+
+
+def measurable(
+    prompts: PromptSet, sentences: Sequence[Sentence]
+) -> tuple[PromptSet, list[Sentence], list[Problem]]:
+    """Leave out prompts of so many words that the table of their pairs would fill the memory.
+
+    Returns
+    -------
+    prompts : PromptSet
+        The others, with the problems of the file.
+    sentences : list of Sentence
+        Their parses.
+    problems : list of Problem
+        What was left out.
+
+    Raises
+    ------
+    PromptError
+        If nothing is left.
+    """
+    kept = [sentence for sentence in sentences if len(sentence) <= MOST_WORDS]
+    problems = [
+        Problem(
+            "prompts",
+            "too many words",
+            f"Expected at most {MOST_WORDS:,} words, but got {len(sentence):,}.",
+            "It was left out.",
+            prompt=sentence.text[:_CUT],
+            prompt_id=prompt_id(sentence.text),
+        )
+        for sentence in sentences
+        if len(sentence) > MOST_WORDS
+    ]
+    if not problems:
+        return prompts, kept, []
+    if not kept:
+        raise PromptError(
+            f"Expected at least one usable prompt, but there is none: {problems[0].message}"
+        )
+    texts = {sentence.text for sentence in kept}
+    chosen = prompts.where(lambda row: row.text in texts)
+    return replace(chosen, problems=prompts.problems), kept, problems

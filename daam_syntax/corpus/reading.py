@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import PROMPTS, CorpusFolder, ShardRecord
+from daam_syntax.corpus.folder import CorpusFolder, ShardRecord
 from daam_syntax.corpus.problems import PROBLEM_COLUMNS
 from daam_syntax.corpus.reanalysis import Reanalysis, reanalyse
 from daam_syntax.corpus.settings import RunSettings
@@ -100,12 +100,7 @@ class Run(Tables):
     @cached_property
     def prompts(self) -> PromptSet:
         """The prompts with what was known of them: categories, pairs, slots; their text joins them to the tables."""
-        path = self.path / PROMPTS
-        texts = [sentence.text for sentence in self.sentences]
-        found = PromptSet.from_file(path) if path.exists() else PromptSet.from_records(texts)
-        if list(found) != texts:
-            raise FileError(f"Expected the prompts of the run in {path}, but got others.")
-        return found
+        return self._folder.prompts()
 
     def images(self) -> pd.DataFrame:
         """Return the table of images without the pictures; failed images have rows with a reason."""

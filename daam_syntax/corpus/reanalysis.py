@@ -17,7 +17,7 @@ from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.progress import show_progress
 from daam_syntax.corpus.table_files import Tables
 from daam_syntax.corpus.tables import from_frame, schema_of, with_identity
-from daam_syntax.language import Sentence, check_schemes, parse_many
+from daam_syntax.language import PromptSet, Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.whole_files import whole_file
 
@@ -36,16 +36,24 @@ class Reanalysis(Tables):
 
     Attributes
     ----------
+    run
+        The run.
     path
         Its folder, in that of the run.
     options
         What was asked for.
     """
 
-    def __init__(self, path: Path, options: dict[str, Any], n_parts: int) -> None:
+    def __init__(self, run: Run, path: Path, options: dict[str, Any]) -> None:
+        self.run = run
         self.path = path
         self.options = options
-        self._n_parts = n_parts
+        self._n_parts = len(run.records)
+
+    @property
+    def prompts(self) -> PromptSet:
+        """The prompts, and what was known of them."""
+        return self.run.prompts
 
     def _files(self, table: str) -> Iterator[Path]:
         return (self.path / table / f"part-{n:05d}.parquet" for n in range(self._n_parts))
@@ -96,14 +104,14 @@ def reanalyse(
                 numbers = [image for image, _ in batch]
                 maps = [_reparsed(each, sentences[i // run.plan.n_seeds]) for i, each in batch]
                 made = measured(maps, numbers, thresholds=thresholds, schemes=wanted, **more)
-                for table, frame in made.items():
+                for table, frame in made:
                     frames[table].append(from_frame(frame, table))
             for table, parts in frames.items():
                 _write(parts, table, path / table / f"part-{number:05d}.parquet")
             bar.advance(record.n_images)
     with whole_file(path / "analysis.json") as partial:
         partial.write_text(json.dumps(options, indent=2, ensure_ascii=False), encoding="utf-8")
-    return Reanalysis(path, options, len(run.records))
+    return Reanalysis(run, path, options)
 
 
 def _batches(maps: Iterator[tuple[int, HeatMaps]]) -> Iterator[list[tuple[int, HeatMaps]]]:

@@ -41,7 +41,8 @@ def report(
         The folder to write ``index.html``, ``summary.csv`` and ``problems.csv`` into; ``report`` in that of the
         run, or of the tables, if None.
     by
-        Column, or columns, of the pair table that make the groups of the summary.
+        Column, or columns, that make the groups of the summary: of the pair table or of the prompts, see
+        `Run.summarize`.
     tables
         What the run was measured again with; its own tables if None.
 
@@ -54,6 +55,8 @@ def report(
     ------
     FileError
         If the run cannot be read, or the folder not written.
+    ValueError
+        If there is no such column.
     """
     run = run if isinstance(run, Run) else Run(run)
     measured = run if tables is None else tables
@@ -82,6 +85,7 @@ def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[
         n_images=images,
         n_failed=sum(record.n_failed for record in run.records),
         n_bytes=sum(file.n_bytes for record in run.records for file in record.files.values()),
+        groups=groups,
         summary=_cells(summary),
         problems=_cells(problems.head(_SHOWN_PROBLEMS)),
         n_problems=len(problems),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from daam_syntax.attention.prompt_length import Overflow
 from daam_syntax.corpus import cluster as clusters
 from daam_syntax.corpus.drawing_shards import ShardDrawer
-from daam_syntax.corpus.folder import PROMPTS, CorpusFolder
+from daam_syntax.corpus.folder import CorpusFolder
 from daam_syntax.corpus.preparing import prepare
 from daam_syntax.corpus.problems import Problem
-from daam_syntax.corpus.prompts import gather
+from daam_syntax.corpus.prompts import gather, measurable
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.sessions import Draw, Drawn, Session
 from daam_syntax.corpus.settings import RunSettings
@@ -117,7 +117,7 @@ def run(
     if seeds < 1:
         raise PromptError(f"Expected at least one seed, but got {seeds}.")
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
-    sentences = parse_many(chosen, parser)
+    chosen, sentences, left_out = measurable(chosen, parse_many(chosen, parser))
     wanted_schemes = check_schemes(schemes, sentences)
     drawing = DrawingSettings(steps, guidance, height, width)
     folder = CorpusFolder(out)
@@ -142,15 +142,14 @@ def run(
             keep_images=keep_images,
         )
         plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
-        folder.start(settings.as_dict(), plan, sentences)
-        chosen.to_file(folder.path / PROMPTS)
-        problems = [*map(Problem.of_row, chosen.problems), *prepared.problems()]
+        folder.start(settings.as_dict(), plan, chosen, sentences)
+        problems = [*map(Problem.of_row, chosen.problems), *left_out, *prepared.problems()]
         session = Session(folder, problems, prepared.limits)
         if progress and prepared.overflow:
             _say_overflow(prepared.overflow)
         draw: Draw
         if cluster is None:
-            drawer = ShardDrawer(pipe, settings, plan, sentences, folder.drawn_image)
+            drawer = ShardDrawer(pipe, settings, plan, sentences)
             draw = partial(_draw_here, folder, drawer)
         else:
             draw = partial(

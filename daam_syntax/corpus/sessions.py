@@ -116,17 +116,10 @@ class Session:
         return self._finish(time.perf_counter() - started)
 
     def _keep(self, drawn: Iterator[Drawn]) -> None:
-        """Commit shards as they come; those without any image only when it is sure that images can be drawn."""
-        waiting: list[Drawn] = []
-        succeeded = False
+        """Commit shards as they come."""
         in_vain = 0
         for shard in drawn:
-            waiting.append(shard)
-            succeeded |= (
-                isinstance(shard.result, OSError) or shard.result.n_failed < shard.result.n_images
-            )
-            while succeeded and waiting:
-                in_vain = 0 if self._commit(waiting.pop(0)) else in_vain + 1
+            in_vain = 0 if self._commit(shard) else in_vain + 1
             if in_vain >= _FULL_DISK:
                 last = self._problems[-1]
                 raise FileError(
@@ -134,8 +127,6 @@ class Session:
                     f"{last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again: it goes "
                     "on from here."
                 )
-        for shard in waiting:
-            self._commit(shard)
 
     def _commit(self, shard: Drawn) -> bool:
         """Bring a shard into the folder; say whether it worked."""

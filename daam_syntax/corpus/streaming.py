@@ -38,7 +38,7 @@ def summarize_shards(
     shards
         Yields the parts, with the columns it is asked for.
     names
-        Columns of the table.
+        Columns that there are.
     by, measure, control, **options
         Of `summarize`, but for its ``cluster``: prompts are what is independent here.
 
@@ -56,7 +56,7 @@ def summarize_shards(
     unknown = [name for name in [*wanted, measure] if name not in names]
     if unknown:
         raise ValueError(
-            f"Expected columns of this pair table ({', '.join(names)}), but got {', '.join(unknown)}."
+            f"Expected columns of this pair table or of its prompts ({', '.join(names)}), but got {', '.join(unknown)}."
         )
     groups = list(dict.fromkeys(["kind", *_RULE, *wanted]))
     keys = list(dict.fromkeys([*groups, "prompt_id"]))

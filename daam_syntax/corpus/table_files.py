@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daam_syntax.corpus.known import KnownOfPrompts
 from daam_syntax.corpus.streaming import summarize_shards
 from daam_syntax.corpus.tables import read_table, schema_of, to_frame
+from daam_syntax.language import PromptSet
 
 
 class Tables(ABC):
     """Reads tables whole or shard by shard."""
+
+    @property
+    @abstractmethod
+    def prompts(self) -> PromptSet:
+        """The prompts, and what was known of them."""
 
     @abstractmethod
     def _files(self, table: str) -> Iterator[Path]:
@@ -52,7 +58,30 @@ class Tables(ABC):
         """Summarise the table of pairs without loading it whole; see `daam_syntax.summarize`.
 
         Prompts are what is independent; the first measure of the table counts if it has no IoU and none is named.
+
+        Parameters
+        ----------
+        by
+            Columns of the table, or of the prompts (see `PromptSet`): category, pair, slot.NAME, ... A name that both
+            have means the table's column. Prompts of which a column is not known make the group "".
+        **options
+            More of `daam_syntax.summarize`, but for its ``cluster``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column; the message says which there are.
         """
+        wanted = [by] if isinstance(by, str) else list(by)
         first = next(self._files("pairs"), None)
         names = schema_of("pairs").names if first is None else pq.read_schema(first).names
-        return summarize_shards(partial(self._parts, "pairs"), names, by, **options)
+        known = None if set(wanted) <= set(names) else KnownOfPrompts(self.prompts, names)
+
+        def parts(columns: Sequence[str]) -> Iterator[pa.Table]:
+            if known is None:
+                return self._parts("pairs", columns)
+            stored = [name for name in columns if name not in known.columns]
+            return (known.joined(part, columns) for part in self._parts("pairs", stored))
+
+        there = names if known is None else [*names, *known.columns]
+        return summarize_shards(parts, there, wanted, **options)
