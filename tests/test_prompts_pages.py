@@ -53,6 +53,11 @@ def test_the_page_names_every_format_and_column():
     assert all(f"`{name}`" in page for name in [*FORMATS, *COLUMNS])
 
 
+def test_the_page_counts_the_prompts_of_every_set():
+    for name, meaning in SHIPPED.items():
+        assert f"| `{name}` | {len(ds.prompts(name))} | {meaning} |" in PAGES["prompts"]
+
+
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch, emoji_pipe):
     monkeypatch.chdir(tmp_path)
     ds.prompts("scenes").to_file("captions.csv")

@@ -188,6 +188,16 @@ def normalise_over_tokens(maps: HeatMaps) -> HeatMaps:
     competition among words stays: compare results on raw and on normalised maps.
 
     Pixels where the text's tokens have no attention at all are 0 in every map. Special tokens get maps of 0.
+
+    Parameters
+    ----------
+    maps
+        The heat maps of one image.
+
+    Returns
+    -------
+    HeatMaps
+        Shares, 0 to 1, with the same dims; their provenance says that they are normalised.
     """
     values = maps.data.values
     text = np.array([subword.kind == "text" for subword in maps.subwords])
@@ -209,6 +219,11 @@ _SHARING: Final[tuple[Kind, ...]] = ("start", "text", "end", "template", "paddin
 
 def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
     """Tabulate how much attention the text's tokens and the special tokens take.
+
+    Parameters
+    ----------
+    maps
+        The heat maps of one image, or of several.
 
     Returns
     -------

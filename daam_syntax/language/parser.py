@@ -76,7 +76,32 @@ def _name(nlp: Language) -> str:
 
 
 def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sentence:
-    """Parse one prompt, or take a parsed spaCy Doc; see `parse_many`."""
+    """Parse one prompt, or take a parsed spaCy Doc; `daam_syntax.language.parse_many` is for several.
+
+    Parameters
+    ----------
+    prompt
+        The prompt, or a spaCy Doc with dependencies, which is taken as it is.
+    parser
+        Name or folder of a spaCy pipeline, or a loaded one; the small English one if None.
+
+    Returns
+    -------
+    Sentence
+        With the schemes ``native``, ``ud`` and ``enhanced``, or ``native`` alone where the parser's labels are neither
+        ClearNLP's nor universal; `print` shows it as a table.
+
+    Raises
+    ------
+    PromptError
+        If the prompt is empty or blank.
+    ParserError
+        If the parser cannot be loaded, or a Doc has no dependencies.
+
+    Examples
+    --------
+    >>> print(parse("a red cat"))  # doctest: +SKIP
+    """
     return parse_many([prompt], parser)[0]
 
 

@@ -208,6 +208,20 @@ class Sentence:
         """Return a token and everything that can be reached from it downwards, sorted indices.
 
         In an enhanced graph this may lead upwards, too: from the verb of a relative clause to its antecedent.
+
+        Parameters
+        ----------
+        index
+            The token's index.
+        scheme
+            Whose edges: one of `edges`.
+
+        Raises
+        ------
+        WordError
+            If there is no such token.
+        ValueError
+            If the sentence has no such scheme.
         """
         import networkx as nx
 
@@ -215,7 +229,22 @@ class Sentence:
         return tuple(sorted({index, *nx.descendants(self.graph(scheme), index)}))
 
     def tree_distance(self, first: int, second: int, scheme: str) -> int | None:
-        """Return the least number of edges between two tokens, whichever way they point; None if no path joins them."""
+        """Return the least number of edges between two tokens, whichever way they point; None if no path joins them.
+
+        Parameters
+        ----------
+        first, second
+            The tokens' indices.
+        scheme
+            Whose edges: one of `edges`.
+
+        Raises
+        ------
+        WordError
+            If there is no such token.
+        ValueError
+            If the sentence has no such scheme.
+        """
         import networkx as nx
 
         self._check(first)

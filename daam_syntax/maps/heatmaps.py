@@ -58,13 +58,43 @@ class HeatMap:
         object.__setattr__(self, "values", values)
 
     def resize(self, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Return the map on another grid (bicubic, clamped at 0), shape `size`; the image's if None."""
+        """Return the map on another grid, bicubic and clamped at 0.
+
+        Parameters
+        ----------
+        size
+            Height and width; those of the image if None.
+
+        Returns
+        -------
+        numpy.ndarray
+            Mean attention probabilities, float32, shape `size`, (y, x).
+        """
         return bicubic(self.values, size or self.image_size)
 
     def mask(
         self, threshold: str | Threshold = "relative:0.4", size: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """Return where the upscaled map lies above a threshold, bool, shape `size` (the image's if None)."""
+        """Return where the upscaled map lies above a threshold.
+
+        Parameters
+        ----------
+        threshold
+            A rule such as "relative:0.4" (times the map's maximum), "absolute:0.15" (mean attention probability) or
+            "otsu", see `daam_syntax.maps.parse_threshold`.
+        size
+            Height and width; those of the image if None.
+
+        Returns
+        -------
+        numpy.ndarray
+            Bool, shape `size`, (y, x).
+
+        Raises
+        ------
+        ThresholdError
+            If there is no such rule.
+        """
         return parse_threshold(threshold).apply(self.resize(size))
 
     def __repr__(self) -> str:
@@ -159,6 +189,11 @@ class HeatMaps:
 
     def encoder(self, name: str) -> HeatMaps:
         """Return the maps of one text encoder's subwords.
+
+        Parameters
+        ----------
+        name
+            One of `encoders`.
 
         Raises
         ------
@@ -271,7 +306,17 @@ class HeatMaps:
         return HeatMap(self.stack([index])[0], self.sentence[index].text, (index,), self.image_size)
 
     def stack(self, indices: Iterable[int] | None = None) -> np.ndarray:
-        """Return word maps as one array, shape (word, y, x); of all words that have one if None.
+        """Return word maps as one array.
+
+        Parameters
+        ----------
+        indices
+            The words, by index; all that have a map (`mapped`) if None.
+
+        Returns
+        -------
+        numpy.ndarray
+            Mean attention probabilities, float32, shape (word, y, x), on the finest grid of the recording.
 
         Raises
         ------
@@ -457,6 +502,11 @@ class HeatMaps:
 
         Every word counts once, however many subwords it has.
 
+        Parameters
+        ----------
+        words
+            Indices, texts that stand there once, or a span of the parse such as those of ``sentence.noun_phrases``.
+
         Raises
         ------
         WordError
@@ -493,11 +543,31 @@ class HeatMaps:
         ]
 
     def subtree(self, word: int | str, scheme: str = "ud") -> HeatMap:
-        """Return the map of a word with everything that depends on it; see `phrase`."""
+        """Return the map of a word with everything that depends on it; see `phrase`.
+
+        Parameters
+        ----------
+        word
+            Its index in the parse, or its text while that is unambiguous.
+        scheme
+            Whose edges: "ud", "enhanced" or "native".
+
+        Raises
+        ------
+        WordError
+            If there is no such word, or none of them has a map.
+        ValueError
+            If the parse has no such scheme.
+        """
         return self.phrase(self.sentence.subtree(self.sentence.index(word), scheme))
 
     def with_sentence(self, sentence: Sentence) -> HeatMaps:
-        """Return the same recording under another parse of the same prompt.
+        """Return the same recording under another parse of the same prompt; words are aligned anew.
+
+        Parameters
+        ----------
+        sentence
+            The other parse, such as ``parse(maps.prompt, parser)``.
 
         Raises
         ------

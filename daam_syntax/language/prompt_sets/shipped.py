@@ -27,7 +27,13 @@ def prompts(name: str) -> PromptSet:
     Parameters
     ----------
     name
-        One of `SHIPPED`.
+        "adjectives", "cohyponyms", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes"; what they
+        hold stands in ``daam_syntax.language.prompt_sets.SHIPPED``, and ``daam-syntax prompts`` prints it.
+
+    Returns
+    -------
+    PromptSet
+        It stands wherever a list of prompts does.
 
     Raises
     ------
