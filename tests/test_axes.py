@@ -24,11 +24,6 @@ SUBSETS = list(chain.from_iterable(combinations(AXES, n) for n in range(4)))
 BATCH = {"num_images_per_prompt": 2, "steps": STEPS}
 
 
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
-
-
 def recorded(pipe, prompt, keep=(), *, n=STEPS, options=None, **asked):
     with trace(pipe, keep=keep, **asked) as recording:
         images = draw(pipe, prompt, steps=n, **(options or {}))
@@ -120,7 +115,13 @@ def whole(sd):
         {"layers": [5]},
         {"layers": "mid"},
         {"layers": "5x7", "steps": slice(1, None)},
-        {"layers": lambda path, grid: "up" in path, "steps": lambda step, timestep: timestep > 300},
+        pytest.param(
+            {
+                "layers": lambda path, grid: "up" in path,
+                "steps": lambda step, timestep: timestep > 300,
+            },
+            id="functions",
+        ),
     ],
     ids=str,
 )
@@ -204,7 +205,7 @@ def test_an_axis_that_was_not_kept_cannot_be_selected_from():
         (slice(1 / 3, 2 / 3), range(10, 20)),
         (slice(2 / 3, 1), range(20, 30)),
         (slice(0.98, None), []),
-        (lambda step, timestep: timestep <= 50, range(25, 30)),
+        pytest.param(lambda step, timestep: timestep <= 50, range(25, 30), id="function"),
     ],
     ids=str,
 )

@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 from simulated import pair_table, random_pairs, sides
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.sandwich_covariance import cov_cluster, cov_cluster_2groups
 
 from daam_syntax.analysis import (
@@ -372,6 +373,12 @@ def test_cliffs_delta_is_the_rank_test_s_statistic(rng):
     x, y = rng.normal(size=8), rng.normal(size=11)
     u = stats.mannwhitneyu(x, y).statistic
     assert cliffs_delta(x, y) == pytest.approx(2 * u / 88 - 1)
+
+
+@pytest.mark.parametrize(("correction", "name"), [("holm", "holm"), ("bh", "fdr_bh")])
+def test_corrections_are_those_of_statsmodels(rng, correction, name):
+    p = np.append(rng.uniform(size=20) ** 3, [0, 0.2, 0.2, 1])
+    np.testing.assert_allclose(adjust_p(p, correction), multipletests(p, method=name)[1])
 
 
 def test_corrections_by_hand_leave_missing_tests_out():

@@ -79,7 +79,7 @@ def open_client(
                 place = stack.enter_context(slurm_cluster(workers or 1))
             else:
                 place = cluster
-            client = stack.enter_context(Client(place, timeout="30s"))
+            client = stack.enter_context(Client(place))
         except (OSError, ValueError) as error:
             raise DaamSyntaxError(
                 f'Expected "local", "slurm" or the address of a Dask scheduler that can be reached, but '

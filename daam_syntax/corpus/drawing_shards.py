@@ -114,8 +114,8 @@ class ShardDrawer:
             self._can_draw = True
             yield from zip(batch, drawings, strict=True)
             return
-        # Out of the handler, whose traceback holds on to memory.
-        _free_memory()
+        if no_memory:  # out of the handler, whose traceback holds on to memory
+            _free_memory()
         if len(batch) == 1:
             self._make_sure(batch[0], reason)
             problems.append(self._problem(batch[0], shard, no_memory, reason))
