@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -300,6 +301,7 @@ def write_gallery(folder: Path, size: Size = Size()) -> None:
                 shown = ds.analysis.to_markdown(made)
             else:
                 path = figures.save(made, pictures / f"{function.__name__}.png", dpi=110)
+                plt.close(made if isinstance(made, Figure) else made.get_figure(root=True))
                 shrink(path)
                 shown = f"![{title_of(function)}](gallery/{path.name})"
         page.append("\n".join(section(function, shown)))

@@ -19,7 +19,6 @@ from tiny_tokenizers import (
 from torch import nn
 
 FLOW = diffusers.FlowMatchEulerDiscreteScheduler
-VAE_OPTIONS = {"shift_factor": 0.1, "use_quant_conv": False, "use_post_quant_conv": False}
 DECODER = {
     "hidden_size": 16,
     "intermediate_size": 16,
@@ -30,10 +29,14 @@ DECODER = {
 }
 
 
-def _ready(pipe: Any, denoiser: nn.Module) -> Any:
-    """Sharpen attention, which in a random model is all but uniform, and silence the bars."""
+def _ready(cls: Any, **parts: Any) -> Any:
+    """Put a pipeline together, and sharpen its attention, which in a random model is all but uniform."""
+    pipe = cls(**parts)
+    for part in parts.values():
+        if isinstance(part, nn.Module):
+            part.eval()
     with torch.no_grad():
-        for name, weight in denoiser.named_parameters():
+        for name, weight in (parts.get("transformer") or parts["unet"]).named_parameters():
             if name.endswith(
                 ("norm_q.weight", "norm_k.weight", "norm_added_q.weight", "norm_added_k.weight")
             ):
@@ -46,124 +49,123 @@ def _ready(pipe: Any, denoiser: nn.Module) -> Any:
     return pipe
 
 
+def _flow_matching() -> dict[str, Any]:
+    """Return the scheduler and the autoencoder that most newer families have."""
+    vae = make_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False)
+    return {"scheduler": FLOW(), "vae": vae}
+
+
 def _t5(tokenizer: Any, width: int, cls: Any = None) -> Any:
     cls = cls or transformers.T5EncoderModel
     return cls(
         cls.config_class(
             vocab_size=len(tokenizer), d_model=width, d_kv=8, d_ff=16, num_layers=2, num_heads=2
         )
-    ).eval()
+    )
 
 
 def make_sd3_with_t5() -> Any:
     clip, t5 = make_tokenizer(), make_t5_tokenizer()
-    transformer = diffusers.SD3Transformer2DModel(
-        sample_size=16,
-        patch_size=2,
-        in_channels=4,
-        out_channels=4,
-        num_layers=2,
-        attention_head_dim=8,
-        num_attention_heads=4,
-        joint_attention_dim=32,
-        caption_projection_dim=32,
-        pooled_projection_dim=32,
-        pos_embed_max_size=64,
-        qk_norm="rms_norm",
-        dual_attention_layers=(0,),
-    ).eval()
-    pipe = diffusers.StableDiffusion3Pipeline(
-        transformer=transformer,
-        scheduler=FLOW(),
-        vae=make_vae(**VAE_OPTIONS),
-        text_encoder=transformers.CLIPTextModelWithProjection(clip_config(clip, 16)).eval(),
+    return _ready(
+        diffusers.StableDiffusion3Pipeline,
+        transformer=diffusers.SD3Transformer2DModel(
+            sample_size=16,
+            patch_size=2,
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            joint_attention_dim=32,
+            caption_projection_dim=32,
+            pooled_projection_dim=32,
+            pos_embed_max_size=64,
+            qk_norm="rms_norm",
+            dual_attention_layers=(0,),
+        ),
+        **_flow_matching(),
+        text_encoder=transformers.CLIPTextModelWithProjection(clip_config(clip, 16)),
         tokenizer=clip,
-        text_encoder_2=transformers.CLIPTextModelWithProjection(clip_config(clip, 16)).eval(),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(clip_config(clip, 16)),
         tokenizer_2=make_tokenizer(),
         text_encoder_3=_t5(t5, 32),
         tokenizer_3=t5,
     )
-    return _ready(pipe, transformer)
 
 
 def make_flux() -> Any:
     clip, t5 = make_tokenizer(), make_t5_tokenizer()
-    transformer = diffusers.FluxTransformer2DModel(
-        patch_size=1,
-        in_channels=16,
-        num_layers=1,
-        num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=32,
-        pooled_projection_dim=16,
-        guidance_embeds=True,
-        axes_dims_rope=[4, 4, 8],
-    ).eval()
-    pipe = diffusers.FluxPipeline(
-        scheduler=FLOW(),
-        vae=make_vae(**VAE_OPTIONS),
-        text_encoder=transformers.CLIPTextModel(clip_config(clip, 16)).eval(),
+    return _ready(
+        diffusers.FluxPipeline,
+        **_flow_matching(),
+        text_encoder=transformers.CLIPTextModel(clip_config(clip, 16)),
         tokenizer=clip,
         text_encoder_2=_t5(t5, 32),
         tokenizer_2=t5,
-        transformer=transformer,
+        transformer=diffusers.FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=16,
+            guidance_embeds=True,
+            axes_dims_rope=[4, 4, 8],
+        ),
     )
-    return _ready(pipe, transformer)
 
 
 def make_chroma() -> Any:
     t5 = make_t5_tokenizer()
-    transformer = diffusers.ChromaTransformer2DModel(
-        patch_size=1,
-        in_channels=16,
-        num_layers=1,
-        num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=32,
-        axes_dims_rope=[4, 4, 8],
-        approximator_num_channels=8,
-        approximator_hidden_dim=16,
-        approximator_layers=1,
-    ).eval()
-    pipe = diffusers.ChromaPipeline(
-        scheduler=FLOW(),
-        vae=make_vae(**VAE_OPTIONS),
+    return _ready(
+        diffusers.ChromaPipeline,
+        **_flow_matching(),
         text_encoder=_t5(t5, 32),
         tokenizer=t5,
-        transformer=transformer,
+        transformer=diffusers.ChromaTransformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            axes_dims_rope=[4, 4, 8],
+            approximator_num_channels=8,
+            approximator_hidden_dim=16,
+            approximator_layers=1,
+        ),
     )
-    return _ready(pipe, transformer)
 
 
 def make_pixart(cls: Any = diffusers.PixArtSigmaPipeline) -> Any:
     t5 = make_t5_tokenizer()
-    transformer = diffusers.PixArtTransformer2DModel(
-        sample_size=32,
-        num_layers=2,
-        patch_size=2,
-        attention_head_dim=4,
-        num_attention_heads=3,
-        caption_channels=16,
-        in_channels=4,
-        cross_attention_dim=12,
-        out_channels=8,
-        attention_bias=True,
-        activation_fn="gelu-approximate",
-        num_embeds_ada_norm=8,
-        norm_type="ada_norm_single",
-        norm_elementwise_affine=False,
-        norm_eps=1e-6,
-    ).eval()
-    pipe = cls(
+    return _ready(
+        cls,
         tokenizer=t5,
         text_encoder=_t5(t5, 16),
         vae=make_vae(),
-        transformer=transformer,
+        transformer=diffusers.PixArtTransformer2DModel(
+            sample_size=32,
+            num_layers=2,
+            patch_size=2,
+            attention_head_dim=4,
+            num_attention_heads=3,
+            caption_channels=16,
+            in_channels=4,
+            cross_attention_dim=12,
+            out_channels=8,
+            attention_bias=True,
+            activation_fn="gelu-approximate",
+            num_embeds_ada_norm=8,
+            norm_type="ada_norm_single",
+            norm_elementwise_affine=False,
+            norm_eps=1e-6,
+        ),
         scheduler=diffusers.DDIMScheduler(),
     )
-    return _ready(pipe, transformer)
 
 
 def make_pixart_alpha() -> Any:
@@ -171,26 +173,11 @@ def make_pixart_alpha() -> Any:
 
 
 def _gemma(tokenizer: Any) -> Any:
-    return transformers.Gemma2Model(
-        transformers.Gemma2Config(vocab_size=len(tokenizer), **DECODER)
-    ).eval()
+    return transformers.Gemma2Model(transformers.Gemma2Config(vocab_size=len(tokenizer), **DECODER))
 
 
 def make_sana() -> Any:
     tokenizer = make_gemma_tokenizer()
-    transformer = diffusers.SanaTransformer2DModel(
-        patch_size=1,
-        in_channels=4,
-        out_channels=4,
-        num_layers=2,
-        attention_head_dim=4,
-        num_attention_heads=2,
-        num_cross_attention_heads=2,
-        cross_attention_head_dim=4,
-        cross_attention_dim=8,
-        caption_channels=16,
-        sample_size=32,
-    ).eval()
     vae = diffusers.AutoencoderDC(
         in_channels=3,
         latent_channels=4,
@@ -208,30 +195,31 @@ def make_sana() -> Any:
         decoder_norm_types="rms_norm",
         decoder_act_fns="silu",
         scaling_factor=0.41407,
-    ).eval()
-    pipe = diffusers.SanaPipeline(
+    )
+    return _ready(
+        diffusers.SanaPipeline,
         tokenizer=tokenizer,
         text_encoder=_gemma(tokenizer),
         vae=vae,
-        transformer=transformer,
+        transformer=diffusers.SanaTransformer2DModel(
+            patch_size=1,
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=4,
+            num_attention_heads=2,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=4,
+            cross_attention_dim=8,
+            caption_channels=16,
+            sample_size=32,
+        ),
         scheduler=FLOW(),
     )
-    return _ready(pipe, transformer)
 
 
 def make_qwen_image() -> Any:
     tokenizer = make_qwen_tokenizer()
-    transformer = diffusers.QwenImageTransformer2DModel(
-        patch_size=2,
-        in_channels=16,
-        out_channels=4,
-        num_layers=2,
-        attention_head_dim=16,
-        num_attention_heads=3,
-        joint_attention_dim=16,
-        guidance_embeds=False,
-        axes_dims_rope=(8, 4, 4),
-    ).eval()
     config = transformers.Qwen2_5_VLConfig(
         text_config={
             "hidden_size": 16,
@@ -258,37 +246,33 @@ def make_qwen_image() -> Any:
         temperal_downsample=[False, True, True],
         latents_mean=[0.0] * 4,
         latents_std=[1.0] * 4,
-    ).eval()
-    pipe = diffusers.QwenImagePipeline(
+    )
+    pipe = _ready(
+        diffusers.QwenImagePipeline,
         scheduler=FLOW(),
         vae=vae,
-        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config).eval(),
+        text_encoder=transformers.Qwen2_5_VLForConditionalGeneration(config),
         tokenizer=tokenizer,
-        transformer=transformer,
+        transformer=diffusers.QwenImageTransformer2DModel(
+            patch_size=2,
+            in_channels=16,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=3,
+            joint_attention_dim=16,
+            guidance_embeds=False,
+            axes_dims_rope=(8, 4, 4),
+        ),
     )
     # The real tokenizer makes 34 tokens of the template before the prompt.
     before, _ = pipe.prompt_template_encode.split("{}")
     pipe.prompt_template_encode_start_idx = len(tokenizer(before)["input_ids"])
-    return _ready(pipe, transformer)
+    return pipe
 
 
 def make_hunyuan_dit() -> Any:
     bert, t5 = make_bert_tokenizer(), make_t5_tokenizer()
-    transformer = diffusers.HunyuanDiT2DModel(
-        sample_size=16,
-        num_layers=2,
-        patch_size=2,
-        attention_head_dim=8,
-        num_attention_heads=3,
-        in_channels=4,
-        cross_attention_dim=16,
-        cross_attention_dim_t5=16,
-        pooled_projection_dim=4,
-        hidden_size=24,
-        activation_fn="gelu-approximate",
-        text_len=77,
-        text_len_t5=256,
-    ).eval()
     config = transformers.BertConfig(
         vocab_size=len(bert),
         hidden_size=16,
@@ -296,11 +280,26 @@ def make_hunyuan_dit() -> Any:
         num_hidden_layers=2,
         num_attention_heads=2,
     )
-    pipe = diffusers.HunyuanDiTPipeline(
+    return _ready(
+        diffusers.HunyuanDiTPipeline,
         vae=make_vae(),
-        text_encoder=transformers.BertModel(config).eval(),
+        text_encoder=transformers.BertModel(config),
         tokenizer=bert,
-        transformer=transformer,
+        transformer=diffusers.HunyuanDiT2DModel(
+            sample_size=16,
+            num_layers=2,
+            patch_size=2,
+            attention_head_dim=8,
+            num_attention_heads=3,
+            in_channels=4,
+            cross_attention_dim=16,
+            cross_attention_dim_t5=16,
+            pooled_projection_dim=4,
+            hidden_size=24,
+            activation_fn="gelu-approximate",
+            text_len=77,
+            text_len_t5=256,
+        ),
         scheduler=diffusers.DDPMScheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -308,39 +307,37 @@ def make_hunyuan_dit() -> Any:
         text_encoder_2=_t5(t5, 16),
         tokenizer_2=t5,
     )
-    return _ready(pipe, transformer)
 
 
 def make_aura_flow() -> Any:
     tokenizer = make_t5_tokenizer()
-    transformer = diffusers.AuraFlowTransformer2DModel(
-        sample_size=16,
-        patch_size=2,
-        in_channels=4,
-        num_mmdit_layers=1,
-        num_single_dit_layers=1,
-        attention_head_dim=8,
-        num_attention_heads=4,
-        caption_projection_dim=32,
-        joint_attention_dim=32,
-        out_channels=4,
-        pos_embed_max_size=256,
-    ).eval()
-    pipe = diffusers.AuraFlowPipeline(
+    return _ready(
+        diffusers.AuraFlowPipeline,
         tokenizer=tokenizer,
         text_encoder=_t5(tokenizer, 32, transformers.UMT5EncoderModel),
         vae=make_vae(),
-        transformer=transformer,
+        transformer=diffusers.AuraFlowTransformer2DModel(
+            sample_size=16,
+            patch_size=2,
+            in_channels=4,
+            num_mmdit_layers=1,
+            num_single_dit_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            caption_projection_dim=32,
+            joint_attention_dim=32,
+            out_channels=4,
+            pos_embed_max_size=256,
+        ),
         scheduler=FLOW(),
     )
-    return _ready(pipe, transformer)
 
 
 def _qwen3(tokenizer: Any, cls: Any, layers: int = 2) -> Any:
     config = transformers.Qwen3Config(
         vocab_size=len(tokenizer), **DECODER | {"num_hidden_layers": layers}
     )
-    return cls(config).eval()
+    return cls(config)
 
 
 def _flux_2() -> Any:
@@ -354,7 +351,7 @@ def _flux_2() -> Any:
         joint_attention_dim=48,
         timestep_guidance_channels=256,
         axes_dims_rope=[4, 4, 4, 4],
-    ).eval()
+    )
 
 
 def _flux_2_vae() -> Any:
@@ -365,32 +362,32 @@ def _flux_2_vae() -> Any:
         latent_channels=4,
         norm_num_groups=2,
         sample_size=64,
-    ).eval()
+    )
 
 
 def make_flux_2_klein() -> Any:
-    tokenizer, transformer = make_qwen_tokenizer(), _flux_2()
-    pipe = diffusers.Flux2KleinPipeline(
+    tokenizer = make_qwen_tokenizer()
+    return _ready(
+        diffusers.Flux2KleinPipeline,
         scheduler=FLOW(),
         vae=_flux_2_vae(),
         text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 28),
         tokenizer=tokenizer,
-        transformer=transformer,
+        transformer=_flux_2(),
     )
-    return _ready(pipe, transformer)
 
 
 def make_flux_2() -> Any:
     """Make a Flux 2 [dev] with Qwen's tokenizer and text model in place of Mistral's."""
-    tokenizer, transformer = make_qwen_tokenizer(), _flux_2()
-    pipe = diffusers.Flux2Pipeline(
+    tokenizer = make_qwen_tokenizer()
+    return _ready(
+        diffusers.Flux2Pipeline,
         scheduler=FLOW(),
         vae=_flux_2_vae(),
         text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 31),
         tokenizer=tokenizer,
-        transformer=transformer,
+        transformer=_flux_2(),
     )
-    return _ready(pipe, transformer)
 
 
 def make_z_image() -> Any:
@@ -411,87 +408,72 @@ def make_z_image() -> Any:
         t_scale=1000.0,
         axes_dims=[8, 4, 4],
         axes_lens=[256, 32, 32],
-    ).eval()
+    )
     nn.init.normal_(transformer.x_pad_token)
     nn.init.normal_(transformer.cap_pad_token)
-    pipe = diffusers.ZImagePipeline(
-        scheduler=FLOW(),
-        vae=make_vae(**VAE_OPTIONS),
+    return _ready(
+        diffusers.ZImagePipeline,
+        **_flow_matching(),
         text_encoder=_qwen3(tokenizer, transformers.Qwen3Model),
         tokenizer=tokenizer,
         transformer=transformer,
     )
-    return _ready(pipe, transformer)
 
 
 def make_lumina_2() -> Any:
     tokenizer = make_gemma_tokenizer()
-    transformer = diffusers.Lumina2Transformer2DModel(
-        sample_size=16,
-        patch_size=2,
-        in_channels=4,
-        hidden_size=24,
-        num_layers=2,
-        num_refiner_layers=1,
-        num_attention_heads=3,
-        num_kv_heads=1,
-        multiple_of=2,
-        norm_eps=1e-5,
-        scaling_factor=1.0,
-        axes_dim_rope=(4, 2, 2),
-        axes_lens=(512, 512, 512),
-        cap_feat_dim=16,
-    ).eval()
-    pipe = diffusers.Lumina2Pipeline(
-        transformer=transformer,
-        scheduler=FLOW(),
-        vae=make_vae(**VAE_OPTIONS),
+    return _ready(
+        diffusers.Lumina2Pipeline,
+        transformer=diffusers.Lumina2Transformer2DModel(
+            sample_size=16,
+            patch_size=2,
+            in_channels=4,
+            hidden_size=24,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=3,
+            num_kv_heads=1,
+            multiple_of=2,
+            norm_eps=1e-5,
+            scaling_factor=1.0,
+            axes_dim_rope=(4, 2, 2),
+            axes_lens=(512, 512, 512),
+            cap_feat_dim=16,
+        ),
+        **_flow_matching(),
         text_encoder=_gemma(tokenizer),
         tokenizer=tokenizer,
     )
-    return _ready(pipe, transformer)
 
 
 def make_cogview_4() -> Any:
     tokenizer = make_glm_tokenizer()
-    transformer = diffusers.CogView4Transformer2DModel(
-        patch_size=2,
-        in_channels=4,
-        num_layers=2,
-        attention_head_dim=8,
-        num_attention_heads=4,
-        out_channels=4,
-        text_embed_dim=16,
-        time_embed_dim=8,
-        condition_dim=4,
-    ).eval()
     config = transformers.GlmConfig(
         vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **DECODER
     )
-    pipe = diffusers.CogView4Pipeline(
+    return _ready(
+        diffusers.CogView4Pipeline,
         tokenizer=tokenizer,
-        text_encoder=transformers.GlmModel(config).eval(),
+        text_encoder=transformers.GlmModel(config),
         vae=make_vae(),
-        transformer=transformer,
+        transformer=diffusers.CogView4Transformer2DModel(
+            patch_size=2,
+            in_channels=4,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            out_channels=4,
+            text_embed_dim=16,
+            time_embed_dim=8,
+            condition_dim=4,
+        ),
         scheduler=FLOW(base_shift=0.25, max_shift=0.75, use_dynamic_shifting=True),
     )
-    return _ready(pipe, transformer)
 
 
 def make_prx() -> Any:
     tokenizer = make_gemma_tokenizer()
     tokenizer.model_max_length = 24
-    transformer = diffusers.PRXTransformer2DModel(
-        patch_size=2,
-        in_channels=4,
-        context_in_dim=16,
-        hidden_size=32,
-        mlp_ratio=2.0,
-        num_heads=2,
-        depth=2,
-        axes_dim=[8, 8],
-        theta=10000,
-    ).eval()
     module = {"vocab_size": len(tokenizer), **DECODER}
     config = transformers.T5GemmaConfig(
         encoder=transformers.T5GemmaModuleConfig(**module),
@@ -499,47 +481,55 @@ def make_prx() -> Any:
         is_encoder_decoder=False,
         vocab_size=len(tokenizer),
     )
-    pipe = diffusers.PRXPipeline(
-        transformer=transformer,
-        scheduler=FLOW(),
-        text_encoder=transformers.T5GemmaEncoderModel(config).eval().encoder,
+    return _ready(
+        diffusers.PRXPipeline,
+        transformer=diffusers.PRXTransformer2DModel(
+            patch_size=2,
+            in_channels=4,
+            context_in_dim=16,
+            hidden_size=32,
+            mlp_ratio=2.0,
+            num_heads=2,
+            depth=2,
+            axes_dim=[8, 8],
+            theta=10000,
+        ),
+        **_flow_matching(),
+        text_encoder=transformers.T5GemmaEncoderModel(config).encoder,
         tokenizer=tokenizer,
-        vae=make_vae(**VAE_OPTIONS),
     )
-    return _ready(pipe, transformer)
 
 
 def make_if() -> Any:
     tokenizer = make_t5_tokenizer()
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=32,
-        in_channels=3,
-        out_channels=6,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
-        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
-        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
-        cross_attention_dim=16,
-        encoder_hid_dim=16,
-        attention_head_dim=8,
-        norm_num_groups=8,
-        addition_embed_type="text",
-        addition_embed_type_num_heads=2,
-        act_fn="gelu",
-        resnet_time_scale_shift="scale_shift",
-    ).eval()
-    pipe = diffusers.IFPipeline(
+    return _ready(
+        diffusers.IFPipeline,
         tokenizer=tokenizer,
         text_encoder=_t5(tokenizer, 16),
-        unet=unet,
+        unet=diffusers.UNet2DConditionModel(
+            sample_size=32,
+            in_channels=3,
+            out_channels=6,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+            mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+            up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+            cross_attention_dim=16,
+            encoder_hid_dim=16,
+            attention_head_dim=8,
+            norm_num_groups=8,
+            addition_embed_type="text",
+            addition_embed_type_num_heads=2,
+            act_fn="gelu",
+            resnet_time_scale_shift="scale_shift",
+        ),
         scheduler=diffusers.DDPMScheduler(variance_type="learned_range"),
         safety_checker=None,
         feature_extractor=None,
         watermarker=None,
         requires_safety_checker=False,
     )
-    return _ready(pipe, unet)
 
 
 MAKERS: dict[str, Callable[[], Any]] = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from family_pipelines import make_flux
 from intervention_reference import ByHand
-from pipelines import make_sd, make_sd3, make_sdxl
+from pipelines import make_sd3
 from torch.overrides import _get_current_function_mode_stack
 
 from daam_syntax.attention import Edit, intervene, trace
@@ -18,16 +18,6 @@ CAT = "a red cat"
 OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
 STRAWBERRY, SECOND_THE = [2, 3], [5]  # text keys of words 1 and 3 of OWL
 SQUARE, OBLONG = (64, 64), (72, 104)
-
-
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
-
-
-@pytest.fixture(scope="module")
-def sdxl():
-    return make_sdxl()
 
 
 def draw(pipe, prompt=OWL, *, size=OBLONG, guidance=5.0, steps=2, n=1, **options):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from attention_reference import Reference
 from family_pipelines import make
-from pipelines import make_sd, make_sdxl
 from test_trace import CAT, GRIDS, OWL, draw
 
 from daam_syntax.attention import trace
@@ -13,11 +12,6 @@ from daam_syntax.errors import TraceError
 
 NEGATIVE = "the strawberry and the blue cat"  # a word of two subwords, and a repeated word
 OTHER = "blue"
-
-
-@pytest.fixture(scope="module", params=[make_sd, make_sdxl], ids=["sd", "sdxl"])
-def pipe(request):
-    return request.param()
 
 
 @pytest.mark.parametrize(

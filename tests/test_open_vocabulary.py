@@ -6,7 +6,7 @@ import torch
 from attention_reference import CallsWithin, Reference, SeenCall, softmax_by_head
 from family_cases import CASES
 from family_pipelines import make
-from pipelines import make_sd, make_sdxl
+from pipelines import make_sd
 from test_family_pipelines import denoiser
 from test_family_pipelines import draw as draw_case
 from test_family_pipelines import pipeline as family_pipeline
@@ -16,11 +16,6 @@ from daam_syntax.attention import trace
 from daam_syntax.errors import PromptError, TraceError
 
 FOIL = "the blue strawberry"
-
-
-@pytest.fixture(scope="module", params=[make_sd, make_sdxl], ids=["sd", "sdxl"])
-def pipe(request):
-    return request.param()
 
 
 @pytest.mark.parametrize("guidance", [5.0, 1.0], ids=["guided", "unguided"])

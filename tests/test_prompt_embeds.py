@@ -14,11 +14,6 @@ from daam_syntax.attention import trace
 from daam_syntax.errors import PromptError, TraceError
 
 
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
-
-
 def embeddings(pipe, prompts, negative=""):
     prompt_embeds, negative_embeds = pipe.encode_prompt(
         prompts, "cpu", 1, True, negative_prompt=[negative] * len(prompts)

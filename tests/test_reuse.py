@@ -4,7 +4,7 @@ import pytest
 import torch
 from examples import make_sentence
 from intervention_reference import ByHand
-from pipelines import TEXT_LENGTH, make_sd, make_sd3
+from pipelines import TEXT_LENGTH, make_sd3
 
 from daam_syntax.attention import Edit, intervene, record_attention, reuse_attention, trace
 from daam_syntax.attention.reuse import unchanged_words
@@ -13,11 +13,6 @@ from daam_syntax.errors import TraceError
 RED, STRAWBERRY = "a red cat", "a strawberry cat"  # the changed word has one subword, then two
 SAME_KEYS = [(0, 0), (1, 1), (3, 4), (4, 5), *zip(range(5, 11), range(6, 12), strict=True)]
 ATTN1, ATTN2 = r".*\.attn1", r".*\.attn2"
-
-
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
 
 
 def draw(pipe, prompt, *, size=(72, 104), guidance=5.0, steps=3, n=1, **options):

@@ -5,18 +5,13 @@ import pytest
 import torch
 from attention_reference import Reference
 from examples import make_maps
-from pipelines import TEXT_LENGTH, make_sd, make_sdxl
+from pipelines import TEXT_LENGTH
 from test_trace import CAT, FULL, GRIDS, LONG, NATIVE, OWL, draw
 
 from daam_syntax.analysis import attention_shares
 from daam_syntax.attention import predict_memory, trace, trace_image
 from daam_syntax.errors import WordError
 from daam_syntax.maps import HeatMaps, Subword
-
-
-@pytest.fixture(scope="module", params=[make_sd, make_sdxl], ids=["sd", "sdxl"])
-def pipe(request):
-    return request.param()
 
 
 def traced(pipe, prompts, *, layers=None, keep=(), **options):

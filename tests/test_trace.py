@@ -7,7 +7,7 @@ import pytest
 import torch
 from attention_reference import Reference
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
-from pipelines import TEXT_LENGTH, make_sd, make_sdxl
+from pipelines import TEXT_LENGTH, make_sd
 
 from daam_syntax.attention import trace
 from daam_syntax.errors import PromptError, TraceError
@@ -23,21 +23,6 @@ NATIVE = ["down_blocks.1"]  # of one grid: no interpolation, which may overshoot
 
 SQUARE, OBLONG = (64, 64), (72, 104)  # latents of 8 x 8 and, odd, of 9 x 13
 GRIDS = {64: (8, 8), 16: (4, 4), 4: (2, 2), 117: (9, 13), 35: (5, 7), 12: (3, 4)}
-
-
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
-
-
-@pytest.fixture(scope="module")
-def sdxl():
-    return make_sdxl()
-
-
-@pytest.fixture(params=["sd", "sdxl"])
-def pipe(request):
-    return request.getfixturevalue(request.param)
 
 
 def draw(pipe, prompt, *, size=OBLONG, guidance=5.0, steps=2, seed=7, **options):

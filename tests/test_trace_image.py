@@ -6,7 +6,7 @@ import torch
 from attention_reference import Reference
 from diffusers import EulerDiscreteScheduler, IPNDMScheduler
 from PIL import Image
-from pipelines import TEXT_LENGTH, make_sd, make_sdxl
+from pipelines import TEXT_LENGTH, make_sd
 from torch.overrides import _get_current_function_mode_stack
 
 from daam_syntax.attention import trace, trace_image, trace_images
@@ -16,21 +16,6 @@ from daam_syntax.language import parse
 CAT = "a red cat"
 OWL = "the strawberry and the owl"
 GRIDS = {117: (9, 13), 35: (5, 7), 12: (3, 4)}
-
-
-@pytest.fixture(scope="module")
-def sd():
-    return make_sd()
-
-
-@pytest.fixture(scope="module")
-def sdxl():
-    return make_sdxl()
-
-
-@pytest.fixture(params=["sd", "sdxl"])
-def pipe(request):
-    return request.getfixturevalue(request.param)
 
 
 def picture(height=72, width=104, seed=0):
