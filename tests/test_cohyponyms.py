@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run_here
 from PIL import Image
 
-from daam_syntax import cli
 from daam_syntax.data_files import data_path
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
-from daam_syntax.studies.cohyponyms import _of_correctness
+from daam_syntax.studies.cohyponym_answers import of_correctness
 from daam_syntax.studies.correctness import Rates, check_pictures, read_sheets, write_sheet
 from daam_syntax.studies.similarity import find_similarity
 from daam_syntax.studies.word_pairs import read_pairs, word_pair
@@ -77,7 +77,7 @@ def judged(correct):
 
 
 def test_an_outcome_that_does_not_vary_is_said_to_be_so():
-    answer = _of_correctness(judged([1.0] * 6), "correct", "title")
+    answer = of_correctness(judged([1.0] * 6), "correct", "title")
     assert not answer.estimates
     (note,) = answer.notes
     assert "does not vary: 6 of 6 pictures, of 3 prompts" in note
@@ -89,7 +89,7 @@ def test_an_outcome_that_does_not_vary_is_said_to_be_so():
 
 def test_corrected_shares_stay_shares():
     values = [1.1, 1.1, 1.1, 0.4, 0.4, 1.1]
-    answer = _of_correctness(judged(values).rename(columns={"correct": "c"}), "c", "title")
+    answer = of_correctness(judged(values).rename(columns={"correct": "c"}), "c", "title")
     by_label = {estimate.label: estimate.estimate for estimate in answer.estimates}
     assert by_label["cohyponym"] == 1
     assert by_label["unrelated"] == pytest.approx(0.75)
@@ -245,25 +245,23 @@ def test_other_nouns_need_a_wordnet(emoji_pipe, wordnet):
     assert "knows the embedded world only" in result.findings["Pictures that show both nouns"][0]
 
 
-def test_the_command_line(tmp_path, wordnet, capsys, monkeypatch):
+def test_the_command_line(tmp_path, wordnet):
     path = tmp_path / "pairs.csv"
     header = "prompt,slot.first,slot.second,metadata.similarity"
     path.write_text(f"{header}\na cat and a dog,cat,dog,0\n", encoding="utf-8")
-    command = ["daam-syntax", "study", "cohyponyms", "--seeds", "1", "--steps", "1"]
-    command += ["--pairs", path, "--similarity", wordnet, "--sheet", tmp_path / "people"]
-    monkeypatch.setattr("sys.argv", [*map(str, command), "--out", str(tmp_path / "one")])
-    with pytest.raises(SystemExit, match="0"):
-        cli.main()
-    assert "people/sheet.csv (not of key.csv)" in capsys.readouterr().out
+    command = ["study", "cohyponyms", "--seeds", 1, "--steps", 1]
+    command += ["--pairs", path, "--similarity", wordnet, "--sheet", "people"]
+    done = run_here(*command, "--out", "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "people/sheet.csv (not of key.csv)" in done.stdout
     assert pd.read_csv(tmp_path / "one/word_pairs.csv")["similarity"][0] == 0.75
     filled = tmp_path / "filled.csv"
     sheet = pd.read_csv(tmp_path / "people/sheet.csv")
     sheet.assign(first_shown=1, second_shown=0).to_csv(filled)
-    command += ["--judgements", filled, "--judgements", filled, "--out", tmp_path / "two"]
-    monkeypatch.setattr("sys.argv", list(map(str, command)))
-    with pytest.raises(SystemExit, match="0"):
-        cli.main()
-    assert "judged by people" in capsys.readouterr().out
+    command += ["--judgements", filled, "--judgements", filled, "--out", "two"]
+    done = run_here(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "judged by people" in done.stdout
     assert pd.read_csv(tmp_path / "two/judge.csv")["n_annotators"][0] == 2
 
 

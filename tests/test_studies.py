@@ -2,15 +2,15 @@
 
 import html
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import run, run_here
 from examples import make_sentence
+from matplotlib import pyplot as plt
 
 from daam_syntax.analysis import Estimate, attention_shares, estimate_difference, estimate_mean
 from daam_syntax.attention import Edit, intervene, trace
@@ -21,11 +21,13 @@ from daam_syntax.studies import (
     STUDIES,
     Answer,
     adjectives,
+    attention_reader,
     intervention,
     load_study,
-    retrieval,
+    randomising,
+    reliability,
+    rewriting,
     run_study,
-    sanity,
 )
 from daam_syntax.studies.answers import estimates_table, sentences
 from daam_syntax.studies.common import inside_and_outside
@@ -152,24 +154,25 @@ def test_a_result_is_written_whole(result, tmp_path):
     assert len(changes) == len(result.tables["changes"])
 
 
+@pytest.mark.parametrize("drawn", ["result", "swaps", "memory", "checks"])
+def test_a_study_leaves_no_figure_in_the_list_of_pyplot(request, drawn):
+    listed = [plt.figure(number) for number in plt.get_fignums()]
+    figures = request.getfixturevalue(drawn).figures.values()
+    assert not any(figure in listed for figure in figures)
+
+
 def test_prompts_that_do_not_suit_are_refused(emoji_pipe):
     with pytest.raises(StudyError, match="word to delete"):
         run_study("intervention", emoji_pipe, prompts="quickly", **TINY)
 
 
 def test_the_command_line(tmp_path):
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text(OWLS + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "daam_syntax.cli", "study"]
-    unknown = subprocess.run(
-        [*command, "nothing", "--out", "x"], capture_output=True, text=True, check=False
-    )
+    (tmp_path / "prompts.txt").write_text(OWLS + "\n", encoding="utf-8")
+    unknown = run_here("study", "nothing", "--out", "x", cwd=tmp_path)
     assert unknown.returncode == 1
     assert "intervention" in unknown.stderr
-    options = ["--out", tmp_path / "out", "--prompts", prompts, "--seeds", "1", "--steps", "1"]
-    done = subprocess.run(
-        [*command, "retrieval", *map(str, options)], capture_output=True, text=True, check=False
-    )
+    options = ["--out", "out", "--prompts", "prompts.txt", "--seeds", 1, "--steps", 1]
+    done = run("study", "retrieval", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "n = 1 prompt, 1 image" in done.stdout
@@ -240,13 +243,13 @@ def test_adjectives_end_to_end(swaps):
 )
 def test_swapped(text, adjective, expected):
     colours = ("orange", "red") if "blue" not in text else ("red", "blue", "green")
-    swap = adjectives.swapped(make_sentence(text, edges=()), adjective, colours)
+    swap = rewriting.swapped(make_sentence(text, edges=()), adjective, colours)
     assert (swap.prompt if swap else None) == expected
 
 
 def test_no_swap_where_all_others_are_there():
     sentence = make_sentence("a red owl and a blue car", edges=())
-    assert adjectives.swapped(sentence, 1, ("red", "blue")) is None
+    assert rewriting.swapped(sentence, 1, ("red", "blue")) is None
 
 
 def test_where_an_adjective_lies():
@@ -277,7 +280,7 @@ def memory(emoji_pipe):
 
 def test_retrieval_end_to_end(memory):
     heads = memory.tables["heads"]
-    groups = [group for group in retrieval.GROUPS if group in heads]
+    groups = [group for group in attention_reader.GROUPS if group in heads]
     assert groups == ["start", "content", "function", "end", "padding"]
     np.testing.assert_allclose(heads[groups].sum(axis=1), 1, atol=1e-5)
     assert heads["slots"].between(1, heads["n_keys"]).all()
@@ -309,7 +312,7 @@ def test_retrieval_reads_what_a_trace_records(memory, emoji_pipe):
 
 def test_slots():
     weights = torch.tensor([[[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]], [[1, 0, 0, 0]] * 2])
-    entropy, slots = retrieval.slots(weights.double())
+    entropy, slots = attention_reader.slots(weights.double())
     np.testing.assert_allclose(entropy, [[np.log(4), np.log(2)], [0, 0]])
     np.testing.assert_allclose(slots, [[4, 2], [1, 1]])
 
@@ -371,12 +374,12 @@ def test_without_words_is_an_edit_of_all_words(emoji_pipe):
 def test_randomised_weights_are_put_back(emoji_pipe):
     unet = emoji_pipe.unet
     before = {name: weight.clone() for name, weight in unet.named_parameters()}
-    with sanity.randomised(emoji_pipe, 0):
+    with randomising.randomised(emoji_pipe, 0):
         now = {name: weight.clone() for name, weight in unet.named_parameters()}
     changed = [name for name in before if not torch.equal(now[name], before[name])]
     for name in changed:
         assert torch.equal(now[name].flatten().sort().values, before[name].flatten().sort().values)
-    with pytest.raises(KeyError), sanity.randomised(emoji_pipe, 1):
+    with pytest.raises(KeyError), randomising.randomised(emoji_pipe, 1):
         raise KeyError
     n_attentions = sum(path.endswith("attn2") for path, _ in unet.named_modules())
     assert len(changed) == 2 * n_attentions
@@ -386,15 +389,15 @@ def test_randomised_weights_are_put_back(emoji_pipe):
 
 def test_swapped_phrases():
     sentence = parse("a red cat and the blue striped car")
-    new, pairs = sanity.swap_phrases(sentence)
+    new, pairs = rewriting.swap_phrases(sentence)
     assert new.text == "the blue striped car and a red cat"
     assert [(sentence[a].text, new[b].text) for a, b in pairs] == [("cat", "cat"), ("car", "car")]
     assert [b for _, b in pairs] == [7, 3]
-    assert sanity.swap_phrases(parse("a cat")) is None
+    assert rewriting.swap_phrases(parse("a cat")) is None
 
 
 def test_nonce_words():
-    new, old_index, new_index = sanity.with_nonce(parse("a cat on a red bed"), "blicket")
+    new, old_index, new_index = rewriting.with_nonce(parse("a cat on a red bed"), "blicket")
     assert (new.text, old_index, new_index) == ("a cat on a red blicket", 5, 5)
 
 
@@ -407,14 +410,14 @@ def test_split_half():
             for word, value in enumerate(values)
         ]
     )
-    found = sanity.split_half(words)
+    found = reliability.split_half(words)
     assert found["r"] == pytest.approx(-0.5)
     assert found["reliability"] == pytest.approx(-2.0)
-    assert sanity.split_half(words[words["seed"] == 0])["reason"].startswith("needs two seeds")
+    assert reliability.split_half(words[words["seed"] == 0])["reason"].startswith("needs two seeds")
     same = pd.concat(
         [words.assign(prompt_id=str(i), effective_area=words["word_index"] + i) for i in range(6)]
     )
-    found = sanity.split_half(same, n_resamples=50)
+    found = reliability.split_half(same, n_resamples=50)
     assert (found["r"], found["low"], found["high"]) == pytest.approx((1, 1, 1))
     assert (found["n_words"], found["n_prompts"], found["reason"]) == (18, 6, "")
 

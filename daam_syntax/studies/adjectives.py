@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.language import Sentence
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.binding import leakage
 from daam_syntax.maps.measures.breadth import effective_area
 from daam_syntax.maps.selection import StepSelection
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import SHARE, image_row, inside_and_outside, require_rows
+from daam_syntax.studies.adjective_answers import FIXED, FREE, answers
+from daam_syntax.studies.common import image_row, inside_and_outside, require_rows
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.rewriting import swapped
 from daam_syntax.studies.stored import StoredSetup
 
 if TYPE_CHECKING:
@@ -61,10 +61,6 @@ DESIGN: Final = StudyDesign(
 SWAPS: Final = ("red", "blue", "green", "yellow", "purple", "pink", "orange", "black", "white")
 """Adjectives that are swapped, each for the next one that the prompt does not have."""
 
-_FIXED: Final = "layout held fixed"
-_FREE: Final = "new layout"
-_SOME: Final = 0.1  # of the pixels: less is an edge of an object
-
 
 def run(
     setup: Setup | StoredSetup,
@@ -100,7 +96,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        _answers(tables),
+        answers(tables),
         tables,
         {"example": draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])}
         if example
@@ -178,7 +174,7 @@ def _swap_adjectives(
                 sentences=sentence,
             ):
                 fixed = setup.draw(swap.prompt, seed, noise_of=sentence.text)[0]
-            pictures = {_FREE: free, _FIXED: fixed}
+            pictures = {FREE: free, FIXED: fixed}
             for condition, picture in pictures.items():
                 change = np.abs(picture - original).mean(axis=-1)
                 rows["swaps"].append(
@@ -208,48 +204,6 @@ def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:
         for edge in sentence.edges_of("native")
         if edge.relation == "amod"
     )
-
-
-@dataclass(frozen=True)
-class Swap:
-    """A prompt in which one adjective was swapped for another."""
-
-    prompt: str
-    adjective: str
-
-
-def swapped(sentence: Sentence, adjective: int, swaps: tuple[str, ...]) -> Swap | None:
-    """Swap an adjective for the next of a list that the prompt does not have, and fit the article before it.
-
-    Parameters
-    ----------
-    sentence
-        The prompt.
-    adjective
-        Index of the adjective.
-    swaps
-        The list; after the last comes the first.
-
-    Returns
-    -------
-    Swap or None
-        None if the adjective is not in the list, or all others are in the prompt.
-    """
-    token = sentence[adjective]
-    old = token.text.lower()
-    if old not in swaps:
-        return None
-    there = {word.lower() for word in sentence.words}
-    place = swaps.index(old)
-    new = next((each for each in swaps[place:] + swaps[:place] if each not in there), None)
-    if new is None:
-        return None
-    before = sentence.text[: token.start]
-    article = sentence[adjective - 1] if adjective else None
-    if article is not None and article.text.lower() in ("a", "an"):
-        fitting = article.text[0] + ("n" if new[0] in "aeiou" else "")
-        before = before[: article.start] + fitting + before[article.end :]
-    return Swap(before + new + sentence.text[token.end :], new)
 
 
 def _masks(
@@ -316,117 +270,3 @@ def _colours(
             reason = "" if found else "the annotator does not see it"
             rows.append({**row, "condition": condition, "role": role, **shares, "reason": reason})
     return rows
-
-
-def _answers(tables: Mapping[str, pd.DataFrame]) -> list[Answer]:
-    answers = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
-    if "swaps" in tables:
-        answers.append(_of_swaps(tables["swaps"]))
-    if "colours" in tables:
-        answers.append(_of_colours(tables["colours"]))
-    return answers
-
-
-def _of_breadth(words: pd.DataFrame) -> Answer:
-    area = "effective_area"
-    adjectives, nouns = (words[words["role"] == role] for role in ("adjective", "noun"))
-    return Answer(
-        "How broad the maps are",
-        "effective area (share of the picture)",
-        (
-            estimate_mean(adjectives, area, label="adjectives", bounds=SHARE),
-            estimate_mean(nouns, area, label="their nouns", bounds=SHARE),
-            estimate_difference(
-                adjectives, nouns, area, label="adjective minus its noun", bounds=SHARE
-            ),
-        ),
-    )
-
-
-def _of_maps(maps: pd.DataFrame) -> Answer:
-    of_noun = maps.assign(outside_noun=maps["noun_outside_noun"])
-    outside = "outside_noun"
-    return Answer(
-        "Where an adjective's attention lies",
-        "share of the word's attention",
-        (
-            estimate_mean(maps, outside, label="adjective, outside its noun's mask", bounds=SHARE),
-            estimate_mean(of_noun, outside, label="noun, outside its own mask", bounds=SHARE),
-            estimate_difference(
-                maps, of_noun, outside, label="outside the mask, adjective minus noun", bounds=SHARE
-            ),
-            estimate_mean(
-                maps, "excess_on_noun", label="adjective, on its noun, minus the mask's area"
-            ),
-            estimate_mean(
-                maps,
-                "excess_on_other_noun",
-                label="adjective, on the other noun (leakage), minus that mask's area",
-            ),
-        ),
-    )
-
-
-def _of_swaps(swaps: pd.DataFrame) -> Answer:
-    fixed, free = (swaps[swaps["condition"] == name] for name in (_FIXED, _FREE))
-    return Answer(
-        "What a swapped colour changes in the picture",
-        "change of the picture (0 to 1)",
-        (
-            estimate_mean(
-                fixed, "inside", label="layout fixed, inside the noun's mask", bounds=SHARE
-            ),
-            estimate_mean(fixed, "outside", label="layout fixed, outside it", bounds=SHARE),
-            estimate_mean(fixed, "difference", label="layout fixed, inside minus outside"),
-            estimate_mean(free, "outside", label="drawn freely, outside the mask", bounds=SHARE),
-            estimate_difference(
-                free, fixed, "outside", label="outside, drawn freely minus fixed", bounds=SHARE
-            ),
-        ),
-    )
-
-
-def _of_colours(colours: pd.DataFrame) -> Answer:
-    def seen(condition: str, role: str) -> pd.DataFrame:
-        return colours[(colours["condition"] == condition) & (colours["role"] == role)]
-
-    return Answer(
-        "Which pixels have the colour",
-        "share of the noun's pixels, by the annotator",
-        (
-            estimate_mean(
-                seen("original", "noun"), "old_colour", label="noun in its own colour", bounds=SHARE
-            ),
-            estimate_mean(
-                seen("original", "other noun"),
-                "old_colour",
-                label="other noun in the adjective's colour (leakage)",
-                bounds=SHARE,
-            ),
-            *(
-                estimate_difference(
-                    seen(_FIXED, role),
-                    seen("original", role),
-                    "new_colour",
-                    label=f"layout fixed: {role} in the new colour, gain",
-                    bounds=SHARE,
-                )
-                for role in ("noun", "other noun")
-            ),
-        ),
-        notes=_leaks(seen(_FIXED, "other noun")),
-    )
-
-
-def _leaks(others: pd.DataFrame) -> tuple[str, ...]:
-    """Count the other nouns that took on the new colour: a mean over mostly zeros hides them."""
-    known = others.dropna(subset=["new_colour"])
-    some = known[known["new_colour"] > _SOME]
-    which = ", ".join(
-        f"{row.new_colour:.0%} in {row.prompt!r} with {row.adjective!r} swapped"
-        for row in some.sort_values("new_colour", ascending=False).head(3).itertuples()
-    )
-    return (
-        f"After {len(some)} of {len(known)} swaps with the layout held fixed, more than {_SOME:.0%} of the other "
-        f"noun's pixels had the new colour" + (f" (most: {which})." if which else "."),
-    )

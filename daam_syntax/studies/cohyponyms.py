@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from statsmodels.stats.proportion import proportion_confint
 
-from daam_syntax.analysis import Estimate, estimate_mean, measure_pairs, regress
-from daam_syntax.analysis.inference import MIN_CLUSTERS
+from daam_syntax.analysis import measure_pairs
 from daam_syntax.drawing import check_prompts
 from daam_syntax.errors import StudyError
 from daam_syntax.figures import similarity_scatter
-from daam_syntax.figures.tables import measure_label
 from daam_syntax.language import Sentence
 from daam_syntax.language import prompts as shipped_prompts
 from daam_syntax.loading import is_emoji
 from daam_syntax.maps import parse_threshold
-from daam_syntax.maps.measures import PAIR_MEASURES
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import SHARE
+from daam_syntax.studies.cohyponym_answers import MANY, answers
 from daam_syntax.studies.correctness import (
     Judgements,
     Rates,
@@ -47,8 +41,6 @@ if TYPE_CHECKING:
     from daam_syntax.drawing import Drawing
     from daam_syntax.emoji.annotator import Annotator
     from daam_syntax.studies.setup import Setup
-
-_MANY: Final = 4
 
 DESIGN: Final = StudyDesign(
     name="cohyponyms",
@@ -168,7 +160,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        _answers(images, measure, judge),
+        answers(images, measure, judge),
         {"images": images, "word_pairs": means} | ({"judge": pd.DataFrame(judge)} if judge else {}),
         {"similarity": _draw_similarity(means, measure)},
         threshold=threshold,
@@ -265,136 +257,6 @@ def _judge(
     return rows
 
 
-def _answers(
-    images: pd.DataFrame, measure: str, judge: Sequence[Mapping[str, Any]]
-) -> list[Answer]:
-    bounds = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
-    answers = [
-        Answer(
-            "Overlap of the two nouns' maps",
-            measure_label(measure),
-            (*_level_means(images, measure, bounds), *_contrasts(images, measure)),
-        ),
-        Answer(
-            "Slope of the overlap on similarity",
-            f"change of {measure} from similarity 0 to 1",
-            tuple(_slopes(images, measure)),
-        ),
-    ]
-    if "correct" not in images.columns:
-        unknown = (
-            "Not judged: the annotator knows the embedded world only, and judges pictures when they are drawn; no "
-            "sheets of people were given."
-        )
-        return [*answers, Answer("Pictures that show both nouns", "", notes=(unknown,))]
-    by = "people" if judge[0]["judge"] == "people" else "the annotator"
-    title = f"Pictures that show both nouns, judged by {by}"
-    answers.append(_of_correctness(images, "correct", title))
-    if "correct_adjusted" in images.columns and images["correct"].nunique() > 1:
-        title = "The same, corrected for the annotator's errors"
-        if np.allclose(images["correct_adjusted"], images["correct"]):
-            n = sum(row["n_with"] + row["n_without"] for row in judge)
-            same = (
-                f"The annotator made no error on {n} drawn scenes: the correction changes nothing."
-            )
-            answers.append(Answer(title, "", notes=(same,)))
-        else:
-            answers.append(_of_correctness(images, "correct_adjusted", title))
-    return answers
-
-
-def _of_correctness(images: pd.DataFrame, column: str, title: str) -> Answer:
-    """Estimate shares and their contrasts; where all pictures are judged alike, say so and bound the share."""
-    values = images[column]
-    unit = "share of the pictures"
-    counts = tuple(
-        f"{level}: {rows[column].sum():g} of {len(rows)} pictures."
-        for level, rows in images.groupby("level", sort=False)
-        if column == "correct" and images["level"].nunique() <= _MANY
-    )
-    if values.nunique() > 1:
-        means = (_inside(each) for each in _level_means(images, column, SHARE))
-        estimates = (*means, *_contrasts(images, column), *_slopes(images, column))
-        return Answer(title, unit, estimates, notes=counts)
-    n = images["prompt_id"].nunique()
-    share = float(values.iloc[0])
-    low, high = proportion_confint(round(share * n), n, method="beta")
-    return Answer(
-        title,
-        unit,
-        notes=(
-            f"The outcome does not vary: {values.sum():g} of {len(values)} pictures, of {n} prompts, are judged to "
-            f"show both (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
-            "1934). So its differences between levels, and its correlations with overlap and similarity, are "
-            "undefined.",
-        ),
-    )
-
-
-def _inside(estimate: Estimate) -> Estimate:
-    """Cut a corrected share off at 0 and 1, beyond which no share can lie."""
-    low, value, high = np.clip([estimate.low, estimate.estimate, estimate.high], 0, 1).tolist()
-    return replace(estimate, low=low, estimate=value, high=high)
-
-
-def _levels(images: pd.DataFrame) -> list[str]:
-    """Return the levels from the most to the least alike; none where they are too many to compare."""
-    levels = images.drop_duplicates("level").sort_values("similarity", ascending=False)["level"]
-    return list(levels) if len(levels) <= _MANY else []
-
-
-def _level_means(
-    images: pd.DataFrame, column: str, bounds: tuple[float, float]
-) -> Iterator[Estimate]:
-    levels = _levels(images)
-    for level in levels:
-        rows = images[images["level"] == level]
-        yield estimate_mean(rows, column, label=level, bounds=bounds)
-        if MIN_CLUSTERS <= rows["category"].nunique() < rows["prompt_id"].nunique():
-            label = f"{level}, over categories"
-            yield estimate_mean(rows, column, cluster="category", label=label, bounds=bounds)
-    if not levels:
-        yield estimate_mean(images, column, label="all pairs", bounds=bounds)
-
-
-def _contrasts(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
-    *more, least = _levels(images) or [""]
-    for level in more:
-        rows = images[images["level"].isin([level, least])]
-        rows = rows.assign(_high=(rows["level"] == level) * 1.0)
-        yield _slope(rows, column, "_high", f"{level} minus {least}")
-
-
-def _slopes(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
-    if images["similarity"].nunique() > 1:
-        yield _slope(images, column, "similarity", "slope on similarity")
-
-
-def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Estimate:
-    """Return a regression's slope as an estimate, errors clustered by both nouns where nouns recur."""
-    n_prompts = images["prompt_id"].nunique()
-    fewest = min(images["first"].nunique(), images["second"].nunique())
-    recur = max(images["first"].nunique(), images["second"].nunique()) < n_prompts
-    cluster: Any = ("first", "second") if recur and fewest >= MIN_CLUSTERS else "prompt_id"
-    found = regress(images, column, by=None, covariates=[covariate], cluster=cluster)
-    term = found.terms.set_index("term").loc[covariate].to_dict()
-    return Estimate(
-        label,
-        column,
-        float(term["estimate"]),
-        low=float(term["low"]),
-        high=float(term["high"]),
-        p=float(term["p"]),
-        standard_error=float(term["standard_error"]),
-        n_prompts=found.n_prompts,
-        n_images=found.n_images,
-        n_pairs=found.n_pairs,
-        n_clusters=fewest if isinstance(cluster, tuple) else n_prompts,
-        method=found.method,
-        reason="" if found.converged else found.reason or "the regression did not converge",
-    )
-
-
 def _pair_means(images: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return the means over seeds of every word pair."""
     keys = ["prompt_id", "prompt", "first", "second", "similarity", "level", "category"]
@@ -405,7 +267,7 @@ def _pair_means(images: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 def _draw_similarity(means: pd.DataFrame, measure: str) -> Figure:
     """Draw the pairs, coloured by level where there are few."""
-    levels = means["level"] if means["level"].nunique() <= _MANY else "pairs of words"
+    levels = means["level"] if means["level"].nunique() <= MANY else "pairs of words"
     figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     similarity_scatter(means.assign(group=levels), measure=measure, category="group", ax=ax)
     return figure

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import torch
 
 from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
-from daam_syntax.attention.families import family_of
-from daam_syntax.errors import StudyError
-from daam_syntax.language import Sentence, parse
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.breadth import effective_area
 from daam_syntax.studies.answers import Answer
 from daam_syntax.studies.common import SHARE, content_words, correlation, image_row, require_rows
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
+from daam_syntax.studies.randomising import randomised
+from daam_syntax.studies.reliability import reliability_note, split_half
 from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.rewriting import swap_phrases, with_nonce
 from daam_syntax.studies.setup import Setup
 from daam_syntax.studies.special_tokens import (
     NAMES,
@@ -173,98 +171,6 @@ def _compare(
     ]
 
 
-@contextmanager
-def randomised(pipe: Any, seed: int) -> Iterator[None]:
-    """Shuffle the entries of each query and key projection of the text attentions; put them back afterwards.
-
-    Raises
-    ------
-    StudyError
-        If the attention has no such projections.
-    """
-    family = family_of(pipe)
-    denoiser = family.denoiser_of(pipe)
-    weights = [
-        parameter
-        for path, module in denoiser.named_modules()
-        if family.is_text_attention(path, module)
-        for name, parameter in module.named_parameters()
-        if name.split(".")[0] in ("to_q", "to_k", "add_q_proj", "add_k_proj")
-    ]
-    if not weights:
-        raise StudyError(
-            f"Expected text attentions with projections to_q and to_k, but those of {type(denoiser).__name__} "
-            "have none: it cannot be randomised."
-        )
-    before = [weight.detach().clone() for weight in weights]
-    generator = torch.Generator().manual_seed(seed)
-    try:
-        with torch.no_grad():
-            for weight in weights:
-                places = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-                weight.copy_(weight.flatten()[places].view_as(weight))
-        yield
-    finally:
-        with torch.no_grad():
-            for weight, old in zip(weights, before, strict=True):
-                weight.copy_(old)
-
-
-def swap_phrases(
-    sentence: Sentence, parser: Any = None
-) -> tuple[Sentence, list[tuple[int, int]]] | None:
-    """Let the first two noun phrases change places.
-
-    Returns
-    -------
-    tuple or None
-        The new sentence, and the indices of both nouns, first in the old, then in the new one; None if there are no
-        two noun phrases, or a noun is not a token of its own in the new parse.
-    """
-    if len(sentence.noun_phrases) < 2:
-        return None
-    one, two = sentence.noun_phrases[:2]
-    starts = [sentence[span.start].start for span in (one, two)]
-    ends = [sentence[span.end - 1].end for span in (one, two)]
-    text = sentence.text
-    between = text[ends[0] : starts[1]]
-    first, second = text[starts[0] : ends[0]], text[starts[1] : ends[1]]
-    new = parse(text[: starts[0]] + second + between + first + text[ends[1] :], parser)
-    later = starts[0] + len(second) + len(between)
-    pairs = []
-    for span, start, moved in ((one, starts[0], later), (two, starts[1], starts[0])):
-        root = sentence[span.root]
-        index = _token_at(new, root.start - start + moved, root.text)
-        if index is None:
-            return None
-        pairs.append((span.root, index))
-    return new, pairs
-
-
-def with_nonce(
-    sentence: Sentence, nonce: str, parser: Any = None
-) -> tuple[Sentence, int, int] | None:
-    """Replace the last noun by a nonce word.
-
-    Returns
-    -------
-    tuple or None
-        The new sentence, and the index of the noun in the old one and of the nonce word in the new one; None if there
-        is no noun.
-    """
-    nouns = [token for token in sentence.tokens if token.pos == "NOUN"]
-    if not nouns:
-        return None
-    noun = nouns[-1]
-    new = parse(sentence.text[: noun.start] + nonce + sentence.text[noun.end :], parser)
-    index = _token_at(new, noun.start, nonce)
-    return None if index is None else (new, noun.index, index)
-
-
-def _token_at(sentence: Sentence, start: int, text: str) -> int | None:
-    return next((t.index for t in sentence.tokens if (t.start, t.text) == (start, text)), None)
-
-
 def _compare_orders(
     maps: HeatMaps, again: HeatMaps, pairs: list[tuple[int, int]], row: dict[str, Any]
 ) -> list[dict[str, Any]]:
@@ -280,67 +186,6 @@ def _compare_orders(
                 | {"comparison": comparison, "correlation": value}
             )
     return found
-
-
-def split_half(
-    words: pd.DataFrame, *, measure: str = "effective_area", n_resamples: int = 999, seed: int = 0
-) -> dict[str, Any]:
-    """Estimate how reliable words' values are, from even and odd seeds (Spearman 1910, Brown 1910).
-
-    A word's value is averaged over the even seeds and over the odd seeds; r is the correlation of the two over words,
-    and ``2 r / (1 + r)`` the reliability of the mean over all seeds.
-
-    Parameters
-    ----------
-    words
-        With the columns ``prompt_id``, ``word_index``, ``seed`` and the measure.
-    measure
-        The column.
-    n_resamples, seed
-        Of the percentile bootstrap over prompts.
-
-    Returns
-    -------
-    dict
-        ``measure``, ``r``, ``reliability``, ``low`` and ``high`` (95 % interval), ``n_words``, ``n_prompts``, and a
-        ``reason`` where something is NaN.
-    """
-    halves = words.assign(half=words["seed"] % 2).pivot_table(
-        index=["prompt_id", "word_index"], columns="half", values=measure
-    )
-    result: dict[str, Any] = {"measure": measure}
-    nothing = dict.fromkeys(("r", "reliability", "low", "high"), float("nan"))
-    n = {"n_words": len(halves), "n_prompts": int(words["prompt_id"].nunique())}
-    if halves.shape[1] < 2 or len(halves.dropna()) < 3:
-        return result | nothing | n | {"reason": "needs two seeds and three words"}
-    halves = halves.dropna()
-    r = correlation(halves[0].to_numpy(), halves[1].to_numpy())
-    found = {"r": r, "reliability": 2 * r / (1 + r)}
-    prompts = halves.index.get_level_values("prompt_id").unique()
-    if len(prompts) < 5:
-        return result | nothing | found | n | {"reason": "fewer than 5 prompts: no interval"}
-    rng = np.random.default_rng(seed)
-    groups = [halves.xs(prompt, level="prompt_id").to_numpy() for prompt in prompts]
-    drawn = []
-    for _ in range(n_resamples):
-        some = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-        resampled = correlation(some[:, 0], some[:, 1])
-        drawn.append(2 * resampled / (1 + resampled))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return result | found | {"low": float(low), "high": float(high)} | n | {"reason": ""}
-
-
-def _reliability_note(found: dict[str, Any]) -> str:
-    n = f"n = {found['n_words']} words in {found['n_prompts']} prompts"
-    what = "Reliability of words' effective area between seeds (split halves, Spearman-Brown)"
-    if np.isnan(found["reliability"]):
-        return f"{what}: not measured, {found['reason']} ({n})."
-    interval = (
-        f"no interval: {found['reason']}"
-        if found["reason"]
-        else f"95 % interval {found['low']:.3f} to {found['high']:.3f}, percentile bootstrap of prompts"
-    )
-    return f"{what}: {found['reliability']:.3f} ({interval}; {n})."
 
 
 def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Answer]:
@@ -360,7 +205,7 @@ def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> li
                 for name, label in labels.items()
                 if name in of
             ),
-            notes=(_reliability_note(reliability),),
+            notes=(reliability_note(reliability),),
         )
     ]
     if _SAME_WORD in of:

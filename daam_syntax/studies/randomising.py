@@ -1,0 +1,49 @@
+"""A model whose text attention is randomised, after Adebayo et al. (2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from daam_syntax.attention.families import family_of
+from daam_syntax.errors import StudyError
+
+
+@contextmanager
+def randomised(pipe: Any, seed: int) -> Iterator[None]:
+    """Shuffle the entries of each query and key projection of the text attentions; put them back afterwards.
+
+    Raises
+    ------
+    StudyError
+        If the attention has no such projections.
+    """
+    family = family_of(pipe)
+    denoiser = family.denoiser_of(pipe)
+    weights = [
+        parameter
+        for path, module in denoiser.named_modules()
+        if family.is_text_attention(path, module)
+        for name, parameter in module.named_parameters()
+        if name.split(".")[0] in ("to_q", "to_k", "add_q_proj", "add_k_proj")
+    ]
+    if not weights:
+        raise StudyError(
+            f"Expected text attentions with projections to_q and to_k, but those of {type(denoiser).__name__} "
+            "have none: it cannot be randomised."
+        )
+    before = [weight.detach().clone() for weight in weights]
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        with torch.no_grad():
+            for weight in weights:
+                places = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+                weight.copy_(weight.flatten()[places].view_as(weight))
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, before, strict=True):
+                weight.copy_(old)
