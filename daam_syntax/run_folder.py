@@ -14,13 +14,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.errors import FileError
-from daam_syntax.whole_files import whole_file
+from daam_syntax.whole_files import told, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +55,7 @@ class RunFolder:
         FileError
             If not.
         """
-        with _told(self.path):
+        with told(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self.write(".writable", lambda path: path.write_bytes(b""))
         (self.path / ".writable").unlink()
@@ -76,7 +75,7 @@ class RunFolder:
         FileError
             If the folder cannot be written, or holds a run with other settings, or files of another origin.
         """
-        with _told(self.path):
+        with told(self.path):
             is_run = (self.path / MANIFEST).exists()
             strange = not is_run and [
                 str(file) for name in ("images", "maps") for file in (self.path / name).glob("*")
@@ -107,7 +106,7 @@ class RunFolder:
         for name in names:
             files += [f"images/{name}.png", f"maps/{name}.npz", f"overview-{name}.png"]
             files.append(f"explore-{name.rpartition('-')[0]}.html")
-        with _told(self.path):
+        with told(self.path):
             for file in files:
                 (self.path / file).unlink(missing_ok=True)
 
@@ -149,7 +148,7 @@ class RunFolder:
     def add(self, name: str, image: Image, maps: HeatMaps) -> None:
         """Keep one picture and its maps; the maps last, so that they stand for both."""
         self.write(f"images/{name}.png", lambda path: image.save(path, format="PNG"))
-        with _told(self.path):
+        with told(self.path):
             (self.path / "maps").mkdir(exist_ok=True)
         maps.save(self.path / "maps" / f"{name}.npz")
 
@@ -160,7 +159,7 @@ class RunFolder:
         from daam_syntax.maps import HeatMaps
 
         image, maps = self.path / "images" / f"{name}.png", self.path / "maps" / f"{name}.npz"
-        with _told(image):
+        with told(image):
             if not (image.exists() and maps.exists()):
                 return None
             picture = PillowImage.open(image).convert("RGB")
@@ -190,14 +189,14 @@ class RunFolder:
         """Write a table as ``<name>.csv`` that no spreadsheet takes for formulas, see `write_table`."""
         from daam_syntax.analysis import write_table
 
-        with _told(self.path):
+        with told(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_table(table, self.path / f"{name}.csv")
 
     def write(self, name: str, save: Callable[[Path], Any]) -> None:
         """Let `save` write a file beside its place, then move it there."""
         target = self.path / name
-        with _told(target):
+        with told(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as partial:
             save(partial)
@@ -205,17 +204,3 @@ class RunFolder:
     def _write_manifest(self, manifest: Mapping[str, Any]) -> None:
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         self.write(MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says which file and why."""
-    try:
-        yield
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(
-            f"Could not read or write {path}: {error.strerror or error}. "
-            "Choose a folder that can be written, with room on its disk."
-        ) from error

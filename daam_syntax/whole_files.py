@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -37,3 +37,17 @@ def whole_file(path: Path) -> Iterator[Path]:
             OSError
         ):  # a read-only disk matters more: the error that is under way says it
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that says which file and why."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"Could not read or write {path}: {error.strerror or error}. "
+            "Choose a folder that can be written, with room on its disk."
+        ) from error

@@ -31,11 +31,6 @@ def softmax_by_head(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
     return result
 
 
-def head_mean_softmax(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
-    """Return softmax(q k^T / sqrt(d)), averaged over heads, (row, pixel, text token)."""
-    return softmax_by_head(module, hidden, text).mean(dim=1)
-
-
 class Reference:
     """Watches the inputs of a UNet's cross-attentions while something is drawn without a trace."""
 

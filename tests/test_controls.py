@@ -33,8 +33,6 @@ def dependencies(table):
 
 # Matched pairs
 
-MATCHING_POS = {0: "ADJ", 1: "NOUN", 3: "ADJ", 4: "NOUN", 5: "ADJ", 6: "NOUN"}
-
 
 def test_matches_have_the_parts_of_speech_and_the_distance_of_their_pair():
     # "red car , red zebra": amod(car, red) at distance 1; no other adjacent adjective and noun is unrelated.

@@ -40,7 +40,7 @@ from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language import PromptSet, Sentence, prompt_id
-from daam_syntax.whole_files import whole_file
+from daam_syntax.whole_files import told, whole_file
 
 MANIFEST: Final = "manifest.json"
 _PROMPTS: Final = "prompts.parquet"
@@ -511,17 +511,3 @@ def is_full(error: BaseException) -> bool:
     """Whether an error says that there is no more room, or that a file would be too large."""
     causes = (error, error.__cause__)
     return any(isinstance(e, OSError) and e.errno in _FULL for e in causes)
-
-
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says which file and why."""
-    try:
-        yield
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(
-            f"Could not read or write {path}: {error.strerror or error}. "
-            "Choose a folder that can be written, with room on its disk."
-        ) from error

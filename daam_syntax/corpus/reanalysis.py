@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import told
 from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.progress import show_progress
 from daam_syntax.corpus.table_files import Tables
 from daam_syntax.corpus.tables import from_frame, schema_of, with_identity
 from daam_syntax.language import PromptSet, Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.whole_files import whole_file
+from daam_syntax.whole_files import told, whole_file
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -12,10 +12,9 @@ import jinja2
 import pandas as pd
 
 from daam_syntax.analysis import write_table
-from daam_syntax.corpus.folder import told
 from daam_syntax.corpus.reading import Run
 from daam_syntax.corpus.reanalysis import Reanalysis
-from daam_syntax.whole_files import whole_file
+from daam_syntax.whole_files import told, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
