@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run_here
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from synthetic_run import write_run
-from test_cli import run as command
 from test_package import MODEL_LIBRARIES, loaded_by
 
 from daam_syntax import corpus
@@ -98,10 +98,10 @@ def test_a_column_that_there_is_not(known):
         ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got colour"
     ):
         known.summarize(["category", "colour"])
-    done = command("report", ".", "--by", "colour", cwd=known.path)
+    done = run_here("report", ".", "--by", "colour", cwd=known.path)
     assert done.returncode == 1
     assert "category, slot.noun), but got colour" in done.stderr
-    done = command("report", ".", "--by", "category", "--measure", "soft_iou", cwd=known.path)
+    done = run_here("report", ".", "--by", "category", "--measure", "soft_iou", cwd=known.path)
     assert done.returncode == 0, done.stderr
     assert "Summary by category" in done.stdout
     assert "soft_iou" in done.stdout

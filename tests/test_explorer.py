@@ -12,11 +12,11 @@ from importlib import resources
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from commands import run_here
 from examples import SUBWORDS, make_maps, make_sentence
 from PIL import Image
 from py_mini_racer import MiniRacer
 from synthetic_run import write_run
-from test_cli import run as command
 
 import daam_syntax as ds
 from daam_syntax.analysis import measure_pairs
@@ -291,7 +291,7 @@ def corpus(tmp_path_factory):
 
 class TestCommand:
     def test_a_stored_run_becomes_a_page(self, corpus, tmp_path):
-        done = command("explore", corpus, "--prompt", "d e", "--out", "page.html", cwd=tmp_path)
+        done = run_here("explore", corpus, "--prompt", "d e", "--out", "page.html", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout == "A page of 3 pictures, for any browser, is page.html\n"
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -302,7 +302,7 @@ class TestCommand:
         ]
 
     def test_no_more_pictures_than_asked_for(self, corpus, tmp_path):
-        command("explore", corpus, "--limit", 4, cwd=tmp_path)
+        run_here("explore", corpus, "--limit", 4, cwd=tmp_path)
         assert (corpus / "explore.html").read_text(encoding="utf-8").count("data:image/png") == 4
 
     @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ class TestCommand:
         ],
     )
     def test_what_is_not_there_is_one_line(self, corpus, tmp_path, arguments, message):
-        done = command("explore", corpus, *arguments, cwd=tmp_path)
+        done = run_here("explore", corpus, *arguments, cwd=tmp_path)
         assert done.returncode == 1
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1

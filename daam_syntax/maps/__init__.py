@@ -1,7 +1,8 @@
 """Heat maps as labelled arrays, their thresholds and measures; no model."""
 
 from daam_syntax.maps.axes import KeptMaps, LayerMaps
-from daam_syntax.maps.heatmaps import HeatMap, HeatMaps, each_image
+from daam_syntax.maps.heatmap import HeatMap
+from daam_syntax.maps.heatmaps import HeatMaps, each_image
 from daam_syntax.maps.measures import (
     BREADTH_MEASURES,
     PAIR_MEASURES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +16,10 @@ from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
 from daam_syntax.maps import files, html
 from daam_syntax.maps.axes import DIMS, Axis, KeptMaps
+from daam_syntax.maps.heatmap import HeatMap
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import Kind, SpecialKind, Subword, WordAlignment, align
-from daam_syntax.maps.thresholds import Threshold, parse_threshold
 from daam_syntax.maps.weighting import MapWeights, weighted_mean
 
 _LACKING: Final[Mapping[Kind, str]] = {
@@ -29,85 +29,6 @@ _LACKING: Final[Mapping[Kind, str]] = {
     "template": "the pipeline writes nothing around the prompt",
     "padding": "the prompt leaves no padding that reaches the denoiser",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class HeatMap:
-    """One map: of a subword, a word, a phrase or a subtree.
-
-    Attributes
-    ----------
-    values
-        Mean attention probability, float32, shape (y, x), on the grid of the recording.
-    label
-        What it is of.
-    indices
-        The words it was made from (indices in the parse).
-    image_size
-        Height and width of the image, pixels.
-    """
-
-    values: np.ndarray
-    label: str
-    indices: tuple[int, ...]
-    image_size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        values = np.asarray(self.values).view()  # the caller's own array stays as it is
-        values.setflags(write=False)
-        object.__setattr__(self, "values", values)
-
-    def resize(self, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Return the map on another grid, bicubic and clamped at 0.
-
-        Parameters
-        ----------
-        size
-            Height and width; those of the image if None.
-
-        Returns
-        -------
-        numpy.ndarray
-            Mean attention probabilities, float32, shape `size`, (y, x).
-        """
-        return bicubic(self.values, size or self.image_size)
-
-    def mask(
-        self, threshold: str | Threshold = "relative:0.4", size: tuple[int, int] | None = None
-    ) -> np.ndarray:
-        """Return where the upscaled map lies above a threshold.
-
-        Parameters
-        ----------
-        threshold
-            A rule such as "relative:0.4" (times the map's maximum), "absolute:0.15" (mean attention probability) or
-            "otsu", see `daam_syntax.maps.parse_threshold`.
-        size
-            Height and width; those of the image if None.
-
-        Returns
-        -------
-        numpy.ndarray
-            Bool, shape `size`, (y, x).
-
-        Raises
-        ------
-        ThresholdError
-            If there is no such rule.
-        """
-        return parse_threshold(threshold).apply(self.resize(size))
-
-    def __repr__(self) -> str:
-        (y, x), (height, width) = self.values.shape, self.image_size
-        top = f"at most {self.values.max():.3g}" if self.values.size else "empty"
-        return f"HeatMap({self.label!r}: grid {y} x {x}, image {height} x {width}, {top})"
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.values, dtype=dtype, copy=copy)
-
-    def _repr_html_(self) -> str:
-        small = self.resize(html.thumbnail_size(self.image_size))
-        return html.strip([(self.label, small)], float(self.values.max()))
 
 
 class HeatMaps:
