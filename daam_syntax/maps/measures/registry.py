@@ -12,6 +12,8 @@ from daam_syntax.maps.measures import binary, binding, breadth, soft
 from daam_syntax.maps.measures.binary import PackedMasks
 from daam_syntax.maps.measures.soft import SoftMeasure
 
+Kind = Literal["binary", "soft", "breadth", "binding"]
+Function = Callable[..., np.ndarray]
 Invariance = Literal["scale", "shift", "pixels"]
 """Scale: each map times a factor of its own; shift: a constant added to a map; pixels: the same reordering of the
 pixels of all maps, so that where things are does not matter, only whether they coincide."""
@@ -50,7 +52,7 @@ class Measure:
     """
 
     name: str
-    kind: Literal["binary", "soft", "breadth", "binding"]
+    kind: Kind
     meaning: str
     formula: str
     low: float
@@ -60,7 +62,7 @@ class Measure:
     undefined: str
     use: str
     source: str
-    function: Callable[..., np.ndarray]
+    function: Function
 
     @property
     def range(self) -> str:
@@ -72,67 +74,35 @@ class Measure:
         return f"{self.low:g} to {self.high:g}"
 
 
-def _binary(
-    name: str, function: Callable[..., np.ndarray], low: float, high: float, **about: Any
+def _measure(
+    kind: Kind, name: str, function: Function, *invariant: Invariance, **about: Any
 ) -> Measure:
-    invariant: frozenset[Invariance] = frozenset({"pixels"})
+    return Measure(name, kind, invariant=frozenset(invariant), function=function, **about)
+
+
+def _binary(name: str, function: Function, low: float, high: float, **about: Any) -> Measure:
     about = {"symmetric": True, "undefined": "a mask is empty", **about}
-    return Measure(
-        name, "binary", low=low, high=high, invariant=invariant, function=function, **about
-    )
+    return _measure("binary", name, function, "pixels", low=low, high=high, **about)
 
 
 def _soft(
     function: SoftMeasure, low: float, high: float, *invariant: Invariance, **about: Any
 ) -> Measure:
     about = {"symmetric": True, "undefined": "a map has no mass", **about}
-    return Measure(
-        name=function.__name__,
-        kind="soft",
-        low=low,
-        high=high,
-        invariant=frozenset(invariant),
-        function=function,
-        **about,
-    )
+    return _measure("soft", function.__name__, function, *invariant, low=low, high=high, **about)
 
 
 def _breadth(
-    function: Callable[..., np.ndarray],
-    low: float,
-    high: float,
-    *invariant: Invariance,
-    **about: Any,
+    function: Function, low: float, high: float, *invariant: Invariance, **about: Any
 ) -> Measure:
     about = {"symmetric": None, "undefined": "the map has no mass", **about}
-    return Measure(
-        name=function.__name__,
-        kind="breadth",
-        low=low,
-        high=high,
-        invariant=frozenset(invariant),
-        function=function,
-        **about,
-    )
+    return _measure("breadth", function.__name__, function, *invariant, low=low, high=high, **about)
 
 
 def _binding(
-    name: str,
-    function: Callable[..., np.ndarray],
-    low: float,
-    *invariant: Invariance,
-    **about: Any,
+    name: str, function: Function, low: float, *invariant: Invariance, **about: Any
 ) -> Measure:
-    return Measure(
-        name,
-        "binding",
-        low=low,
-        high=1,
-        symmetric=None,
-        invariant=frozenset(invariant),
-        function=function,
-        **about,
-    )
+    return _measure("binding", name, function, *invariant, low=low, high=1, symmetric=None, **about)
 
 
 def _named(*measures: Measure) -> dict[str, Measure]:
