@@ -11,6 +11,7 @@ import pytest
 from commands import ENVIRONMENT, command, run, run_here
 from synthetic_run import write_run
 
+from daam_syntax import __version__
 from daam_syntax.studies import STUDIES
 
 
@@ -217,3 +218,8 @@ def test_damaged_maps_are_one_line_too(analyzed, folder):
     assert done.returncode == 1
     assert "damaged" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version_is_said(folder):
+    done = run_here("--version", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, f"daam-syntax {__version__}\n")

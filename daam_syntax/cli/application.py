@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from daam_syntax import __version__
 from daam_syntax.cli.corpora import plan, report, run
 from daam_syntax.cli.explorer import explore
 from daam_syntax.cli.pictures import analyze, measure
@@ -17,8 +20,25 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # which would take "[default: x]" in a help text for markup
-    help="Where did each word of a prompt go, and does the picture respect the sentence?",
 )
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, if that was asked for."""
+    if wanted:
+        typer.echo(f"daam-syntax {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help="Where did each word of a prompt go, and does the picture respect the sentence?")
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 for command in (analyze, measure, explore, run, report, plan, prompts, study):
     app.command()(command)
 
