@@ -3,7 +3,8 @@
 On the embedded model, one thread for each process. Memory, disk and pairs do not depend on the number of steps: there,
 one step without guidance is drawn.
 
-- ``memory``: peak resident memory of a run of 100 and of 2,000 images, each in a process of its own, and their ratio;
+- ``memory``: peak resident memory of a run of 100 and of 2,000 images, each in a process of its own, their ratio, and
+  how long they took (minutes: 2,100 images one step each);
 - ``disk``: bytes per image, by table;
 - ``batching``: processor seconds per image of batches of several sizes, in turn (4 steps with guidance);
 - ``workers``: images per second of two workers against one, in turn, each with one thread (8 steps with guidance);
@@ -70,13 +71,15 @@ def peak_of(n_images: int) -> int:
 
 def memory(numbers: tuple[int, int]) -> dict[str, Any]:
     """Measure the peaks of two runs in processes of their own."""
-    peaks = {}
+    peaks, seconds = {}, {}
     for n_images in numbers:
+        start = time.perf_counter()
         command = [sys.executable, __file__, "--peak-of", str(n_images)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[n_images] = int(done.stdout)
+        seconds[n_images] = time.perf_counter() - start
     first, second = peaks.values()
-    return {"peak_bytes": peaks, "ratio": second / first}
+    return {"peak_bytes": peaks, "ratio": second / first, "seconds": seconds}
 
 
 def disk() -> dict[str, Any]:

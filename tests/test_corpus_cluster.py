@@ -10,9 +10,12 @@ import dask
 import distributed  # puts its settings into dask.config, before a test changes them
 import pytest
 from corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
+from synthetic_run import write_run
 
 from daam_syntax import corpus
-from daam_syntax.corpus.cluster import open_client, slurm_cluster, visible_gpus
+from daam_syntax.corpus import cluster
+from daam_syntax.corpus.cluster import draw_there, open_client, slurm_cluster, visible_gpus
+from daam_syntax.corpus.folder import CorpusFolder
 from daam_syntax.errors import DaamSyntaxError, ModelError
 
 SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
@@ -79,6 +82,25 @@ def test_a_scheduler_that_is_not_there(tmp_path):
         corpus.run(PROMPTS, tmp_path, cluster="tcp://127.0.0.1:9")
 
 
+def wait(*arguments):
+    time.sleep(2)
+
+
+def test_a_scheduler_that_is_gone(tmp_path, monkeypatch):
+    """A client that has lost its scheduler finds its tasks cancelled, as they are here."""
+    folder = CorpusFolder(write_run(tmp_path, ["a cat"]).path)
+    monkeypatch.setattr(cluster, "_draw", wait)
+    options = {"processes": False, "n_workers": 1, "dashboard_address": None}
+    with distributed.Client(**options) as client:
+
+        def cancel():
+            client.cancel([distributed.Future(key, client) for key in client.futures])
+
+        threading.Timer(0.5, cancel).start()
+        with pytest.raises(DaamSyntaxError, match=r"it gave up: .*the same command again"):
+            next(draw_there(client, None, folder, 0, print, [0], print))
+
+
 def test_the_gpus_that_are_left_to_this_process(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-8a")
     assert visible_gpus() == ["2", "GPU-8a"]
@@ -98,8 +120,8 @@ def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says():
         "interface": None,
     }
     changed = {f"jobqueue.slurm.{name}": value for name, value in said.items()}
-    with dask.config.set(changed), slurm_cluster(0) as cluster:
-        script = cluster.job_script()
+    with dask.config.set(changed), slurm_cluster(0) as jobs:
+        script = jobs.job_script()
     for line in ("--gres=gpu:1", "-p gpu", "--cpus-per-task=8", "--mem=30G", "-t 12:00:00"):
         assert f"#SBATCH {line}" in script
     assert "--nthreads 1" in script

@@ -110,13 +110,23 @@ def test_damaged_annotations_are_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "category", "split"),
-    [("color_val_unseen", "color", "val"), ("3d_spatial", "3d_spatial", ""), ("mine", "", "")],
+    ("name", "known"),
+    [
+        ("color_val_unseen", ("color", "val", "unseen")),
+        ("complex_train_spatialaction", ("complex", "train", "spatialaction")),
+        ("spatial_train", ("spatial", "train", "")),
+        ("non_spatial_val", ("non_spatial", "val", "")),
+        ("numeracy", ("numeracy", "", "")),
+        ("3d_spatial", ("3d_spatial", "", "")),
+        ("mine", ("", "", "")),
+    ],
 )
-def test_compbench_has_its_category_in_the_file_name(name, category, split, tmp_path):
-    prompts = read(tmp_path, f"{name}.txt", "a teal frog\n\na frog\n", "compbench")
-    assert [row.category for row in prompts.rows] == [category] * 2
-    assert prompts.rows[1].metadata.get("split", "") == split
+def test_compbench_has_its_category_in_the_file_name(name, known, tmp_path):
+    prompts = read(tmp_path, f"{name}.txt", "a teal frog\r\n\r\na frog\r\n", "compbench")
+    assert list(prompts) == ["a teal frog", "a frog"]
+    for row in prompts.rows:
+        found = (row.category, row.metadata.get("split", ""), row.metadata.get("part", ""))
+        assert found == known
 
 
 def test_lines_and_swapped_lines_are_pairs(tmp_path):

@@ -207,7 +207,22 @@ def prepare_there(
 ) -> Prepared:
     """Ask a worker which model it has, and how many images fit there."""
     task = client.submit(_prepare, source, drawing, sentences, batch_size, pure=False)
-    return task.result()
+    with _scheduled():
+        return task.result()
+
+
+@contextmanager
+def _scheduled() -> Iterator[None]:
+    """Say it where the scheduler does not know a task any more."""
+    from distributed import CancelledError
+
+    try:
+        yield
+    except CancelledError as error:
+        raise DaamSyntaxError(
+            f"Expected the Dask scheduler to go on, but it gave up: {' '.join(str(error).split())} What was finished "
+            "is kept; start a scheduler, and give the same command again."
+        ) from error
 
 
 def draw_there(
@@ -222,6 +237,11 @@ def draw_there(
     """Have shards drawn by the workers, and yield each as soon as it is there.
 
     A shard whose workers died time and again (``distributed.scheduler.allowed-failures``) is left out and noted.
+
+    Raises
+    ------
+    DaamSyntaxError
+        If the scheduler is gone.
     """
     from distributed import KilledWorker, as_completed
 
@@ -233,8 +253,10 @@ def draw_there(
     try:
         for task in as_completed(tasks):
             shard = tasks[task]
-            error = task.exception()
-            if isinstance(error, KilledWorker):
+            try:
+                with _scheduled():
+                    drawn = task.result()
+            except KilledWorker as error:
                 note(
                     Problem(
                         "draw",
@@ -244,10 +266,8 @@ def draw_there(
                         shard,
                     )
                 )
-            elif error is not None:
-                raise error
             else:
-                yield task.result()
+                yield drawn
             advance(plan.size(shard))
     finally:
         client.cancel(list(tasks))

@@ -42,7 +42,7 @@ _DVMP: Final = {
 _GENEVAL: Final = ("tag", "include", "prompt")
 _COMPBENCH: Final = re.compile(
     r"(?P<category>3d_spatial|color|complex|non_spatial|numeracy|shape|spatial|texture)"
-    r"(?:_(?P<split>train|val))?(?:_(?P<part>\w+))?"
+    r"(?:_(?P<split>train|val))?(?:_(?P<part>(?:un)?seen|action|spatial|spatialaction))?"
 )
 _WORD: Final = re.compile(r"\w+(?:[-'’]\w+)*")
 
@@ -107,13 +107,18 @@ def _coco_annotations(path: Path) -> list[Any]:
 
 
 def read_compbench(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield T2I-CompBench (Huang et al. 2023): text, one prompt a line; the file's name says the category."""
+    """Yield T2I-CompBench (Huang et al. 2023): text, one prompt a line.
+
+    The file's name says the category, the split (train, val) and the part of it: seen or unseen; of the category
+    "complex" action, spatial or spatialaction.
+    """
     del columns  # it has none
     named = _COMPBENCH.fullmatch(path.stem)
     known = {} if named is None else named.groupdict()
     for line, text in text_lines(path):
         values = {"prompt": text, "source": "T2I-CompBench", "category": known.get("category")}
-        yield Record(line, {**values, "metadata.split": known.get("split")})
+        more = {f"metadata.{name}": known.get(name) for name in ("split", "part")}
+        yield Record(line, {**values, **more})
 
 
 def read_swaps(path: Path, columns: Renames | None = None) -> Rows:
