@@ -228,9 +228,10 @@ def test_selecting_heads():
         head_selector("first")
 
 
-def test_there_is_no_such_axis(sd):
-    with pytest.raises(ValueError, match=r"among \('step', 'layer', 'head'\).*'time'"):
-        trace(sd, keep=("step", "time"))
+@pytest.mark.parametrize(("keep", "said"), [(("step", "time"), "'time'"), (True, "True")])
+def test_there_is_no_such_axis(sd, keep, said):
+    with pytest.raises(ValueError, match=rf"among \('step', 'layer', 'head'\).*{said}"):
+        trace(sd, keep=keep)
 
 
 def test_save_and_load_keep_the_axes(whole, tmp_path):

@@ -247,6 +247,15 @@ def test_many_other_prompts_are_shown_at_once(tmp_path):
         folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
 
 
+def test_a_damaged_table_of_problems_is_one_of_them(tmp_path):
+    run = write_run(tmp_path, ["a"])
+    (tmp_path / "problems" / "session-00000.parquet").write_bytes(b"PAR1")
+    (problem,) = run.problems().to_dict("records")
+    assert problem["problem"] == "damaged file"
+    assert "session-00000.parquet" in problem["message"]
+    assert (corpus.report(run) / "index.html").exists()
+
+
 def test_shards_of_a_plan_that_was_given_up_are_cleared_away(tmp_path):
     """A killed run had moved some tables of a shard to their places; the next one has fewer shards."""
     write_run(tmp_path, ["a", "b", "c"], shard_size=2)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from daam_syntax.corpus.folder import CorpusFolder, ShardRecord
-from daam_syntax.corpus.problems import PROBLEM_COLUMNS
+from daam_syntax.corpus.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.corpus.reanalysis import Reanalysis, reanalyse
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
@@ -23,6 +23,7 @@ from daam_syntax.corpus.tables import (
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
     check_identity,
+    from_problems,
     read_table,
     to_frame,
 )
@@ -111,7 +112,12 @@ class Run(Tables):
         frames = [self.table("problems", None)]
         for path in sorted((self.path / "problems").glob("*.parquet")):
             if not path.name.startswith("part-"):
-                frames.append(to_frame(read_table(path, "problems", PROBLEMS_SCHEMA)))
+                try:
+                    rows = read_table(path, "problems", PROBLEMS_SCHEMA)
+                except FileError as error:  # no reason to withhold the others
+                    lost = Problem("check", "damaged file", str(error), "What stood in it is lost.")
+                    rows = from_problems([lost])
+                frames.append(to_frame(rows))
         filled = [frame for frame in frames if len(frame)]
         if not filled:
             return pd.DataFrame(columns=list(PROBLEM_COLUMNS))

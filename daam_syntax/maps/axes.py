@@ -39,6 +39,8 @@ def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
     ValueError
         If there is no such axis.
     """
+    if not isinstance(keep, Iterable):
+        raise ValueError(f"Expected axes among {AXES}, but got {keep!r}.")
     wanted = {keep} if isinstance(keep, str) else set(keep)
     if unknown := wanted.difference(AXES):
         raise ValueError(f"Expected axes among {AXES}, but got {sorted(unknown)}.")
