@@ -285,7 +285,8 @@ making a table. Upscaling a word costs us the same for one pair as for eleven, s
 ## What does a corpus take?
 
 `python benchmarks/corpus.py`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of pictures drawn in one step without
-guidance, which are as large as any; batches are of 4 steps with guidance. Other programs used the machine's two cores at the same time.
+guidance, which are as large as any; batches are of 4 steps with guidance. Each process
+computes in one thread.
 
 {corpus()}
 

@@ -1,6 +1,7 @@
 """Shards drawn by workers of a real Dask cluster on this machine, and the text of a SLURM job."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import dask
 import distributed  # puts its settings into dask.config, before a test changes them
 import pytest
+from commands import run, run_here
 from corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
 from synthetic_run import write_run
 
@@ -69,6 +71,16 @@ def test_a_worker_is_killed_and_the_tables_are_those_of_one_process(tmp_path, em
     assert_same(run, alone)
 
 
+def test_the_command_spreads_a_run_over_local_workers(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a cat\nan owl\n", encoding="utf-8")
+    options = ["--steps", "1", "--guidance", "1", "--batch-size", "1", "--shard-size", "1"]
+    command = ["run", "prompts.txt", *options, "--out"]
+    spread = run(*command, "spread", "--cluster", "local", "--workers", 2, cwd=tmp_path)
+    assert spread.returncode == 0, spread.stderr
+    assert run_here(*command, "alone", cwd=tmp_path).returncode == 0
+    assert_same(corpus.open(tmp_path / "spread"), corpus.open(tmp_path / "alone"))
+
+
 def test_a_model_in_memory_cannot_be_spread(tmp_path, emoji_pipe):
     with pytest.raises(ModelError, match="name or folder of a model"):
         corpus.run(PROMPTS, tmp_path, emoji_pipe, cluster="local")
@@ -108,18 +120,14 @@ def test_the_gpus_that_are_left_to_this_process(monkeypatch):
     assert visible_gpus() == []
 
 
-def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says():
+def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says(tmp_path):
     with pytest.raises(DaamSyntaxError, match=r"jobqueue\.yaml"):
         slurm_cluster(1)
-    said = {
-        "cores": 8,
-        "memory": "32GB",
-        "walltime": "12:00:00",
-        "queue": "gpu",
-        "job-extra-directives": ["--gres=gpu:1"],
-        "interface": None,
-    }
-    changed = {f"jobqueue.slurm.{name}": value for name, value in said.items()}
+    # The user's own file, as the documentation shows it.
+    page = (Path(__file__).parent.parent / "docs" / "corpus.md").read_text(encoding="utf-8")
+    (tmp_path / "jobqueue.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    said = dask.config.collect(paths=[str(tmp_path)], env={})
+    changed = {f"jobqueue.slurm.{name}": value for name, value in said["jobqueue"]["slurm"].items()}
     with dask.config.set(changed), slurm_cluster(0) as jobs:
         script = jobs.job_script()
     for line in ("--gres=gpu:1", "-p gpu", "--cpus-per-task=8", "--mem=30G", "-t 12:00:00"):

@@ -2,7 +2,13 @@
 
 import io
 import json
+import os
+import pty
+import re
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import datasets
@@ -11,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from commands import ENVIRONMENT
 from corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from PIL import Image
 from synthetic_run import sentence_of, write_run
@@ -107,6 +114,19 @@ def test_other_programs_read_the_files(run):
     assert duckdb.sql(sums).fetchall()[0][0] == pytest.approx(total, rel=1e-5)
     images = pd.read_parquet(run.path / "images")
     assert Image.open(io.BytesIO(images["picture"][5]["bytes"])).size == (96, 64)
+
+
+@pytest.mark.parametrize("table", ["pairs", "words", "maps", "images"])
+def test_pandas_duckdb_and_datasets_read_each_table_directly(run, tmp_path, table):
+    files = [str(path) for path in sorted((run.path / table).glob("*.parquet"))]
+    frame = pd.read_parquet(run.path / table)
+    assert len(frame) > 0
+    rows = datasets.Dataset.from_parquet(files, cache_dir=str(tmp_path))
+    assert rows.column_names == list(frame.columns)
+    assert rows["image"][:] == frame["image"].tolist()
+    found = duckdb.sql(f"select * from '{run.path}/{table}/*.parquet'")
+    assert found.columns == list(frame.columns)
+    assert [row[found.columns.index("image")] for row in found.fetchall()] == rows["image"][:]
 
 
 def test_hugging_face_datasets_see_pictures(run, tmp_path):
@@ -290,6 +310,43 @@ def test_stored_grids_keep_their_proportions():
     assert stored_grid((64, 96), None) == (64, 96)
     assert stored_grid((8, 8), 24) == (8, 8)
     assert stored_grid((2, 200), 10) == (1, 10)
+
+
+def test_the_memory_of_a_run_is_not_that_of_the_program_that_started_it():
+    child = (
+        "from daam_syntax.corpus.sessions import peak_memory; print(peak_memory()['peak_memory'])"
+    )
+    parent = (
+        "import subprocess, sys, numpy; large = numpy.ones(10**8); "
+        f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    command = [sys.executable, "-c", parent]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert 10**7 < int(done.stdout) < 6 * 10**8  # of 8 * 10**8 bytes there
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_time_left():
+    script = """
+import time
+from daam_syntax.corpus.progress import show_progress
+with show_progress(True, 40, 10) as bar:
+    for _ in range(10):
+        time.sleep(0.06)
+        bar.advance(2)
+"""
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen([sys.executable, "-c", script], stderr=theirs, env=environment) as child:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # which ends a terminal that nobody holds any more
+            while part := os.read(ours, 1024):
+                shown += part
+    os.close(ours)
+    assert child.returncode == 0
+    text = re.sub(rb"\x1b\[[\d;?]*[a-zA-Z]", b"", shown).decode()  # without colours
+    assert re.search(r"Drawing \S+ +\d\d/40 [\d.]+ images/s 0:00:0\d", text)
+    assert "30/40" in text
 
 
 def test_a_log_file_tells_rate_and_time_left_of_this_session():

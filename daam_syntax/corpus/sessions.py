@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.parquet as pq
 
 from daam_syntax import __version__
-from daam_syntax.corpus.folder import CorpusFolder, ShardRecord, is_full
+from daam_syntax.corpus.folder import CorpusFolder, is_full
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.corpus.progress import show_progress
+from daam_syntax.corpus.records import ShardRecord
 from daam_syntax.corpus.tables import from_problems
 from daam_syntax.errors import FileError
 from daam_syntax.whole_files import whole_file
@@ -162,7 +164,7 @@ class Session:
     def _finish(self, seconds: float) -> None:
         """Write the session's notes into the manifest."""
         self._folder.clear_work()
-        self._notes |= {"seconds": round(seconds, 3), **_peak_memory()}
+        self._notes |= {"seconds": round(seconds, 3), **peak_memory()}
         manifest = self._folder.manifest()
         finished = (self._folder.record(shard) for shard in range(self._plan.n_shards))
         complete = all(record is not None for record in finished)
@@ -178,10 +180,16 @@ def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
         pq.write_table(from_problems(problems), partial)
 
 
-def _peak_memory() -> dict[str, int]:
+def peak_memory() -> dict[str, int]:
     """Return the most memory that this process has had, bytes; of a GPU too where there is one."""
     peak = {}
-    if sys.platform != "win32":
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux that counts what the process was before it became this one, too.
+        kilobytes = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="utf-8"))
+        if kilobytes is not None:
+            peak["peak_memory"] = int(kilobytes[1]) * 1024
+    elif sys.platform != "win32":
         import resource
 
         unit = 1 if sys.platform == "darwin" else 1024
