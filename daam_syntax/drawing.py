@@ -146,6 +146,13 @@ def identify(pipe: DiffusionPipeline) -> dict[str, Any]:
     }
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long for a name
+        return False
+
+
 def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     """Return the prompts as a list, each checked, none twice.
 
@@ -161,7 +168,7 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
         )
     checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
     for prompt in checked:
-        if Path(prompt).suffix.lower() in SUFFIXES and Path(prompt).is_file():
+        if Path(prompt).suffix.lower() in SUFFIXES and _is_file(prompt):
             raise PromptError(
                 f"Expected a prompt, but {prompt!r} is a file; read its prompts with "
                 f"PromptSet.from_file({prompt!r}), or --prompts {prompt}."

@@ -33,9 +33,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             "Choose a folder that exists and can be written, with room on its disk."
         ) from error
     finally:
-        with suppress(
-            OSError
-        ):  # a read-only disk matters more: the error that is under way says it
+        # A read-only disk matters more: the error that is under way says it.
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 

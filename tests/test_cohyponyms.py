@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import wn
 from commands import run_here
 from PIL import Image
 
@@ -198,7 +199,6 @@ def test_words_that_a_wordnet_lacks_and_files_that_are_none(wordnet, tmp_path):
 
 
 def test_the_library_wn_agrees(wordnet, tmp_path, monkeypatch):
-    wn = pytest.importorskip("wn")
     edges = {"entity": "", "animal": "entity", "mammal": "animal", "cat": "mammal", "dog": "mammal"}
     edges |= {"bird": "animal", "man": "entity"}
     words = [(word, word) for word in edges] + [("cat", "man")]

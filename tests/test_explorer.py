@@ -170,9 +170,9 @@ class TestPage:
 
     def test_what_does_not_fit_is_refused(self, tmp_path):
         maps = smooth_maps()
-        with pytest.raises(ValueError, match="2 pictures and 1 heat maps"):
+        with pytest.raises(ValueError, match="at least one, but got 2 and 1"):
             ds.explore([IMAGE, IMAGE], maps)
-        with pytest.raises(ValueError, match="0 pictures and 0 heat maps"):
+        with pytest.raises(ValueError, match="at least one, but got 0 and 0"):
             ds.explore([], [])
         with pytest.raises(ValueError, match=r"schemes .ud., but got 'native'"):
             ds.explore(IMAGE, maps, scheme="native")

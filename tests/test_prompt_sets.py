@@ -129,6 +129,9 @@ def test_tables_are_records_too():
     assert taken.texts == ("a cat", "a dog")
     assert [row.category for row in taken.rows] == ["pets", ""]
     assert PromptSet.from_records(taken.to_frame()) == taken
+    assert PromptSet.from_records(table.convert_dtypes()) == taken  # with pd.NA
+    nested = pd.DataFrame({"prompt": ["a cat"], "slots": [{"noun": "cat"}]})
+    assert PromptSet.from_records(nested).rows[0].slots == {"noun": "cat"}
 
 
 def test_a_set_of_texts_says_how_to_make_one():

@@ -3,8 +3,10 @@
 import functools
 import inspect
 
+import accelerate
 import diffusers
 import numpy as np
+import peft
 import pytest
 import torch
 from attention_reference import CallsWithin, Reference
@@ -125,7 +127,6 @@ def test_a_flow_matching_model_begins_with_a_picture(guidance):
 
 
 def add_lora(pipe):
-    peft = pytest.importorskip("peft", reason="LoRA needs peft")
     torch.manual_seed(2)
     targets = ["to_q", "to_k", "to_v", "to_out.0"]
     # Initialised at random, since an untrained adapter would change nothing.
@@ -143,7 +144,6 @@ def offload_groups(pipe):
 
 
 def offload_sequentially(pipe):
-    accelerate = pytest.importorskip("accelerate")
     # What pipe.enable_sequential_cpu_offload does, which gives the CPU a number that accelerate fails on.
     for model in (pipe.unet, pipe.text_encoder, pipe.vae):
         accelerate.cpu_offload(model, torch.device("cpu"), offload_buffers=bool(model._parameters))

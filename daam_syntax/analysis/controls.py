@@ -62,7 +62,7 @@ def shifted_pairs(
     pandas.DataFrame
         A pair table of kind "shifted".
     """
-    images, rng = _images(maps), np.random.default_rng(seed)
+    images, rng = list(each_image(maps)), np.random.default_rng(seed)
 
     def shifted(image: HeatMaps) -> list[_Borrowed]:
         height, width = image.grid
@@ -107,7 +107,7 @@ def cross_prompt_pairs(
         A pair table of kind "cross-prompt"; its dependents are words of other prompts, so distances are missing.
         Where no prompt has such a word, a row with NaN and the reason.
     """
-    images, rng = _images(maps), np.random.default_rng(seed)
+    images, rng = list(each_image(maps)), np.random.default_rng(seed)
     words = _words_with_maps(images)
 
     def borrow(number: int, edge: Edge) -> _Borrowed:
@@ -160,7 +160,7 @@ def permuted_pairs(
     pandas.DataFrame
         A pair table of kind "permuted": its words are those that were measured.
     """
-    images, rng = _images(maps), np.random.default_rng(seed)
+    images, rng = list(each_image(maps)), np.random.default_rng(seed)
 
     def permuted(image: HeatMaps) -> HeatMaps:
         sentence = image.sentence
@@ -236,7 +236,7 @@ def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
         missing is the attention to pixels.
     """
     rows = []
-    for number, image in enumerate(_images(maps)):
+    for number, image in enumerate(each_image(maps)):
         kinds = np.array([subword.kind for subword in image.subwords])
         for kind in _SHARING:
             chosen = image.mean[kinds == kind]
@@ -265,10 +265,6 @@ def _status(image: HeatMaps, role: str, index: int) -> str:
     """Say why a word has no map; nothing if it has one."""
     word = image.words[index]
     return "" if word.status == "mapped" else f"{role} is {word.status}: {word.reason}"
-
-
-def _images(maps: HeatMaps | Sequence[HeatMaps]) -> list[HeatMaps]:
-    return list(each_image(maps))
 
 
 def _shape(image: HeatMaps) -> str:

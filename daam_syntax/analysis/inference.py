@@ -24,7 +24,7 @@ from daam_syntax.analysis.resampling import (
     two_way_error,
 )
 from daam_syntax.maps.measures import BINDING_MEASURES, BREADTH_MEASURES, PAIR_MEASURES
-from daam_syntax.wording import plural
+from daam_syntax.wording import many, plural
 
 MIN_CLUSTERS: Final = 5
 """With fewer independent units there is no interval: no resampling can tell how they vary."""
@@ -256,7 +256,7 @@ def _one_way(
     n_resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    units = plural(2, _unit(cluster)).removeprefix("2 ")
+    units = many(_unit(cluster))
     found: dict[str, Any] = {"n_clusters": len(sums), "method": f"no interval over {units}"}
     if len(sums) < MIN_CLUSTERS:
         return found | {"reason": _too_few(len(sums), _unit(cluster))}

@@ -116,7 +116,7 @@ def report(
 ) -> None:
     """Sum a corpus run up in tables and a page; other rules measure its stored maps again. Needs no model."""
     from daam_syntax.corpus import open as open_run
-    from daam_syntax.corpus import report as write_report
+    from daam_syntax.corpus.reporting import write_report
 
     run = open_run(folder)
     groups = by or ["relation"]
@@ -126,13 +126,13 @@ def report(
             tables = run.reanalyse(
                 threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
             )
-        written = write_report(run, out, by=groups, tables=tables)
+        written, summary = write_report(run, out, by=groups, tables=tables)
     except ValueError as error:  # no such measure, or column
         if isinstance(error, DaamSyntaxError):
             raise
         fail(str(error))
     shown = {"measures": measure} if measure else {}
-    show_summary((tables or run).summarize(groups), by=groups, **shown)
+    show_summary(summary, by=groups, **shown)
     show_problems(run.problems())
     typer.echo(f"\n{run!r}\nThe report is in {written}")
 

@@ -11,6 +11,7 @@ import typer
 
 from daam_syntax.cli import options
 from daam_syntax.errors import PromptError
+from daam_syntax.wording import plural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,7 +60,7 @@ def explore(
     written = make_page(images, maps, threshold=threshold, scheme=scheme).save(
         out or folder / "explore.html"
     )
-    typer.echo(f"A page of {len(drawn)} pictures, for any browser, is {written}")
+    typer.echo(f"A page of {plural(len(drawn), 'picture')}, for any browser, is {written}")
 
 
 def _from_corpus(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:

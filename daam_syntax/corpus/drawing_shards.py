@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from daam_syntax.corpus.folder import ShardRecord
 from daam_syntax.corpus.measuring import measured
 from daam_syntax.corpus.problems import Problem
+from daam_syntax.corpus.records import ShardRecord
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shard_files import ShardFiles
 from daam_syntax.corpus.shards import Plan, Slot

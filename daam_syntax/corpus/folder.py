@@ -21,13 +21,14 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from daam_syntax.corpus.changes import column_changes, prompt_changes, setting_changes
 from daam_syntax.corpus.checksums import (
     prompts_digest,
     sealed,
@@ -36,6 +37,7 @@ from daam_syntax.corpus.checksums import (
     unsealed,
 )
 from daam_syntax.corpus.problems import Problem
+from daam_syntax.corpus.records import ShardRecord
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.tables import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
 from daam_syntax.errors import FileError, PromptError
@@ -51,48 +53,7 @@ _MANIFEST_KEYS: Final = {
     *("format", "kind", "status", "settings", "plan"),
     *("prompts", "sentences", "sessions"),
 }
-_SHOWN: Final = 2  # differences of a kind
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(frozen=True)
-class Written:
-    """One file of a shard: its checksum, its size in bytes, its rows."""
-
-    sha256: str
-    n_bytes: int
-    n_rows: int
-
-
-@dataclass(frozen=True)
-class ShardRecord:
-    """A shard that was drawn.
-
-    Attributes
-    ----------
-    shard
-        Its number.
-    files
-        Table to file.
-    n_images, n_failed
-        Images of the shard, and how many of them have no maps.
-    seconds
-        How long it took.
-    """
-
-    shard: int
-    files: Mapping[str, Written]
-    n_images: int
-    n_failed: int
-    seconds: float
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ShardRecord:
-        """Return the record that ``asdict`` made a dictionary of; anything else is refused."""
-        files = {table: Written(**values["files"][table]) for table in TABLES}
-        if set(values["files"]) != set(TABLES):
-            raise ValueError(f"it names the tables {sorted(values['files'])}")
-        return cls(**{**values, "files": files})
 
 
 class CorpusFolder:
@@ -213,13 +174,9 @@ class CorpusFolder:
         sentences: Sequence[Sentence],
     ) -> None:
         manifest = self.manifest()
-        before = flat({**manifest["settings"], **manifest["plan"]})
-        wanted = flat({**now, **asdict(plan)})
-        differences = [
-            f"{name}: {before.get(name)!r} before, {wanted.get(name)!r} now"
-            for name in sorted({*before, *wanted})
-            if before.get(name) != wanted.get(name)
-        ]
+        differences = setting_changes(
+            {**manifest["settings"], **manifest["plan"]}, {**now, **asdict(plan)}
+        )
         if manifest["sentences"] != sentences_digest(sentences):
             differences += self._changed_prompts(sentences)
         elif manifest["prompts"] != prompts_digest(prompts):
@@ -235,27 +192,13 @@ class CorpusFolder:
             before = [sentence.text for sentence in self.sentences()]
         except FileError:
             return ["the prompts or their parses"]
-        now = [sentence.text for sentence in sentences]
-        gone = [f"prompt gone: {text!r}" for text in _without(before, now)]
-        new = [f"prompt new: {text!r}" for text in _without(now, before)]
-        if gone or new:
-            return [*_first(gone), *_first(new)]
-        return ["the order of the prompts" if before != now else "the parses of the same prompts"]
+        return prompt_changes(before, [sentence.text for sentence in sentences])
 
     def _changed_columns(self, prompts: PromptSet) -> list[str]:
-        """Return what is known of the same prompts, and was not, or was another thing."""
         try:
-            before = {row.text: row.values() for row in self.prompts().rows}
+            return column_changes(self.prompts(), prompts)
         except FileError:
             return ["what is known of the prompts"]
-        return _first(
-            [
-                f"{name} of {row.text!r}: {before[row.text].get(name, '')!r} before, {row.values().get(name, '')!r} now"
-                for row in prompts.rows
-                for name in sorted({*before[row.text], *row.values()})
-                if before[row.text].get(name) != row.values().get(name)
-            ]
-        )
 
     def _clear(self) -> None:
         """Delete what a killed process left half-written."""
@@ -311,9 +254,8 @@ class CorpusFolder:
         ):
             file.write(sealed(manifest))
             file.flush()
-            os.fsync(
-                file.fileno()
-            )  # shards can be drawn again after a power cut; the plan is nowhere else
+            # Shards can be drawn again after a power cut; the plan is nowhere else.
+            os.fsync(file.fileno())
 
     # -- sentences -----------------------------------------------------------------------------------------------
 
@@ -477,34 +419,6 @@ class CorpusFolder:
             f"Expected the file of a finished shard at {path}, but {problem}; give the same `daam-syntax run` "
             "command again, which draws this shard again."
         )
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by names such as ``"drawing.steps"``."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def _without(texts: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return the texts that are not among others, in order."""
-    known = set(others)
-    return [text for text in texts if text not in known]
-
-
-def _first(differences: Sequence[str]) -> list[str]:
-    """Return the first differences, and how many more there are."""
-    more = len(differences) - _SHOWN
-    return [*differences[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]
-
-
-def describe_file(path: Path, n_rows: int) -> Written:
-    """Describe a file that was written."""
-    return Written(sha256(path), path.stat().st_size, n_rows)
 
 
 def is_full(error: BaseException) -> bool:

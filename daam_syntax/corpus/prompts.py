@@ -10,6 +10,7 @@ from typing import Final
 from daam_syntax.corpus.problems import Problem
 from daam_syntax.errors import PromptError
 from daam_syntax.language import PromptSet, Sentence, prompt_id
+from daam_syntax.language.prompt_sets import find_prompts
 
 MOST_WORDS: Final = 512
 """No text encoder reads so many tokens; the pairs of words, of which every one has a row, are then 130,000."""
@@ -17,8 +18,8 @@ MOST_WORDS: Final = 512
 _CUT: Final = 200  # characters of a prompt that are shown
 
 
-def gather(prompts: str | Path | PromptSet | Iterable[str], format: str | None = None) -> PromptSet:
-    """Return the prompts of a file, a list or a set; rows that cannot be used are in its `problems`.
+def gather(prompts: str | Path | PromptSet | Iterable[str]) -> PromptSet:
+    """Return the prompts of a file, of a set of the package, or of a list; what cannot be used is in its `problems`.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def gather(prompts: str | Path | PromptSet | Iterable[str], format: str | None =
     if isinstance(prompts, PromptSet):
         return prompts
     if isinstance(prompts, str | Path):
-        return PromptSet.from_file(prompts, format, strict=False)
+        return find_prompts(prompts, strict=False)
     return PromptSet.from_records(prompts, strict=False)
 
 

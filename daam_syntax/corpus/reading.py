@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import CorpusFolder, ShardRecord
+from daam_syntax.corpus.folder import CorpusFolder
 from daam_syntax.corpus.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.corpus.reanalysis import Reanalysis, reanalyse
+from daam_syntax.corpus.records import ShardRecord
 from daam_syntax.corpus.settings import RunSettings
 from daam_syntax.corpus.shards import Plan
 from daam_syntax.corpus.stored_maps import from_table
@@ -151,9 +152,7 @@ class Run(Tables):
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the running numbers and heat maps of a finished shard; see `maps`."""
-        rows = read_table(self._path(record, "images"), "images", IMAGES_SCHEMA, _BUT_PICTURES)
-        images = {row["image"]: row for row in rows.to_pylist() if row["status"] == "drawn"}
-        wanted = {number: row for number, row in images.items() if where is None or where(row)}
+        wanted = self._image_rows(self._path(record, "images"), where)
         path = self._path(record, "maps")
         with pq.ParquetFile(path) as file:
             check_identity(file.schema_arrow, "maps", MAPS_SCHEMA)
@@ -234,8 +233,7 @@ class Run(Tables):
 
         for record in self.records:
             path = self._path(record, "images")
-            known = read_table(path, "images", IMAGES_SCHEMA, _BUT_PICTURES).to_pylist()
-            wanted = {row["image"] for row in known if where is None or where(row)}
+            wanted = self._image_rows(path, where)
             if not wanted:
                 continue
             table = read_table(path, "images", IMAGES_SCHEMA, ["image", "picture"])
@@ -249,6 +247,17 @@ class Run(Tables):
                     raise FileError(
                         f"Expected the picture of image {row['image']}, but {error}."
                     ) from error
+
+    def _image_rows(
+        self, path: Path, where: Callable[[dict[str, Any]], bool] | None
+    ) -> dict[int, dict[str, Any]]:
+        """Return the rows of a shard's images that were drawn and are wanted, by running number."""
+        rows = read_table(path, "images", IMAGES_SCHEMA, _BUT_PICTURES).to_pylist()
+        return {
+            row["image"]: row
+            for row in rows
+            if row["status"] == "drawn" and (where is None or where(row))
+        }
 
     def _files(self, table: str) -> Iterator[Path]:
         return (self._path(record, table) for record in self.records)

@@ -57,7 +57,17 @@ def report(
     ValueError
         If there is no such column.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    return write_report(run if isinstance(run, Run) else Run(run), out, by=by, tables=tables)[0]
+
+
+def write_report(
+    run: Run,
+    out: str | Path | None,
+    *,
+    by: str | Sequence[str],
+    tables: Reanalysis | None = None,
+) -> tuple[Path, pd.DataFrame]:
+    """Write a report, and return its folder and the summary in it; see `report`."""
     measured = run if tables is None else tables
     out = measured.path / "report" if out is None else Path(out)
     summary, problems = measured.summarize(by), run.problems()
@@ -69,7 +79,7 @@ def report(
     page = _page(run, summary, problems, groups)
     with whole_file(out / "index.html") as partial:
         partial.write_text(page, encoding="utf-8")
-    return out
+    return out, summary
 
 
 def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[str]) -> str:

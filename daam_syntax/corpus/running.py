@@ -65,8 +65,8 @@ def run(
     Parameters
     ----------
     prompts
-        A file (see `PromptSet.from_file`), a set, or the prompts themselves. Rows of a file or a list that cannot be
-        used are left out, and stand in the table of problems.
+        A file (see `PromptSet.from_file`), a set or its name in the package, or the prompts themselves. Rows of a
+        file or a list that cannot be used are left out, and stand in the table of problems.
     out
         The folder, see `daam_syntax.corpus.folder`.
     pipe

@@ -11,8 +11,8 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daam_syntax.corpus.folder import Written, describe_file
 from daam_syntax.corpus.problems import Problem
+from daam_syntax.corpus.records import Written, describe_file
 from daam_syntax.corpus.tables import TABLES, from_problems, schema_of, with_identity
 
 _LARGE: Final = ("values", "picture")

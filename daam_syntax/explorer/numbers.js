@@ -90,14 +90,11 @@ function otsu(map) {
   return values[place];
 }
 
-/** Rules of thresholds: the cut of a map, in the precision of the maps. */
+/** Rules of thresholds: the cut of a map, whose range is known, in the precision of the maps. */
 const CUTS = {
-  relative: (map, value) => Math.fround(value * range(map).high),
+  relative: (map, value, { high }) => Math.fround(value * high),
   absolute: (map, value) => Math.fround(value),
-  minmax: (map, value) => {
-    const { low, high } = range(map);
-    return Math.fround(low + Math.fround(value * Math.fround(high - low)));
-  },
+  minmax: (map, value, { low, high }) => Math.fround(low + Math.fround(value * Math.fround(high - low))),
   quantile: (map, value) => {
     const sorted = Float32Array.from(map).sort();
     return sorted[Math.max(0, Math.ceil(value * sorted.length) - 1)];
@@ -107,11 +104,10 @@ const CUTS = {
 const OF_PATTERNS = new Set(["minmax", "quantile", "otsu"]);
 
 /** Where a map lies strictly above its cut: 1, else 0; nowhere where a rule of patterns finds a constant map. */
-function makeMask(map, rule, value) {
+function makeMask(map, rule, value, extent = range(map)) {
   const mask = new Uint8Array(map.length);
-  const { low, high } = range(map);
-  if (OF_PATTERNS.has(rule) && high - low <= 1e-6 * Math.abs(high)) return mask;
-  const cut = CUTS[rule](map, value);
+  if (OF_PATTERNS.has(rule) && extent.high - extent.low <= 1e-6 * Math.abs(extent.high)) return mask;
+  const cut = CUTS[rule](map, value, extent);
   for (let i = 0; i < map.length; i++) mask[i] = Number(map[i] > cut);
   return mask;
 }
@@ -126,11 +122,12 @@ function countShared(first, second) {
   return count;
 }
 
-/** The overlap of two masks; NaN where either is empty. */
-function overlap(head, dependent) {
+/** The number of pixels of a mask. */
+const area = (mask) => countShared(mask, mask);
+
+/** The overlap of two masks, whose areas may be known; NaN where either is empty. */
+function overlap(head, dependent, ofHead = area(head), ofDependent = area(dependent)) {
   const shared = countShared(head, dependent);
-  const ofHead = countShared(head, head);
-  const ofDependent = countShared(dependent, dependent);
   if (ofHead === 0 || ofDependent === 0) return { iou: NaN, iod: NaN, ioh: NaN, lift: NaN };
   return {
     iou: shared / (ofHead + ofDependent - shared),

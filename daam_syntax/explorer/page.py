@@ -15,8 +15,10 @@ import jinja2
 import numpy as np
 
 from daam_syntax.explorer.contents import page_contents
+from daam_syntax.figures.arguments import paired
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.whole_files import whole_file
+from daam_syntax.wording import plural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +55,9 @@ class Page:
 
     def __repr__(self) -> str:
         size = len(self.html.encode()) / 1e6
-        return f"Page({self.n_pictures} pictures, {size:.1f} MB: save it with .save(path))"
+        return (
+            f"Page({plural(self.n_pictures, 'picture')}, {size:.1f} MB: save it with .save(path))"
+        )
 
     def _repr_html_(self) -> str:
         # In a frame of its own: neither its style nor its script reaches the notebook.
@@ -99,22 +103,17 @@ def explore(
         If there is no such rule.
     ValueError
         If there are not as many pictures as maps, none at all, or a sentence has no such scheme.
+    TypeError
+        If something else than maps is among them.
 
     Examples
     --------
     >>> explore(images, trace.heat_maps()).save("page.html")  # doctest: +SKIP
     """
-    all_maps = [maps] if isinstance(maps, HeatMaps) else list(maps)
-    several = isinstance(images, Sequence)
-    all_images: list[Image | np.ndarray] = list(images) if several else [images]  # type: ignore[arg-type, list-item]
-    if len(all_images) != len(all_maps) or not all_maps:
-        raise ValueError(
-            f"Expected a picture for each of the heat maps, but got {len(all_images)} pictures and {len(all_maps)} "
-            "heat maps."
-        )
+    pictures, all_maps = paired(images, maps)
     for each in all_maps:
         each.sentence.edges_of(scheme)
-    told = page_contents(all_images, all_maps, parse_threshold(threshold), scheme)
+    told = page_contents(pictures, all_maps, parse_threshold(threshold), scheme)
     room = resources.files("daam_syntax.explorer")
     style = (room / "style.css").read_text(encoding="utf-8")
     script = "\n".join(

@@ -25,14 +25,15 @@ async function loadPixels(source, [height, width]) {
   return { colours, grey };
 }
 
-/** Mix a colour into each grey pixel: `shade(i)` returns [colour, opacity], or null to leave it. */
-function tinted(pixels, shade) {
+/** Mix colours into the grey picture: `paint(i)` names the palette's colour of a pixel, `opacity(i)` how much of it. */
+function tinted(pixels, palette, paint, opacity) {
   const { width, height } = pixels.colours;
   const result = new ImageData(width, height);
   for (let i = 0; i < pixels.grey.length; i++) {
-    const [colour, opacity] = shade(i) ?? [[0, 0, 0], 0];
+    const share = opacity(i);
+    const colour = palette[paint(i)];
     for (let channel = 0; channel < 3; channel++) {
-      result.data[4 * i + channel] = pixels.grey[i] * (1 - opacity) + colour[channel] * opacity;
+      result.data[4 * i + channel] = pixels.grey[i] * (1 - share) + colour[channel] * share;
     }
     result.data[4 * i + 3] = 255;
   }
@@ -41,20 +42,17 @@ function tinted(pixels, shade) {
 
 /** A word's map over the picture; colours run from 0 to `top`. */
 function mapImage(pixels, map, top, colours) {
-  return tinted(pixels, (i) => {
-    const share = Math.min(1, map[i] / (top || 1));
-    return [colours[Math.round(share * (colours.length - 1))], STRONGEST * Math.sqrt(share)];
-  });
+  const share = (i) => Math.min(1, map[i] / (top || 1));
+  const paint = (i) => Math.round(share(i) * (colours.length - 1));
+  return tinted(pixels, colours, paint, (i) => STRONGEST * Math.sqrt(share(i)));
 }
 
 /** Two masks over the picture: each in its colour, and what they share. */
 function masksImage(pixels, head, dependent, headColour, dependentColour) {
-  const shared = rgb(SHARED);
-  return tinted(pixels, (i) => {
-    if (head[i] && dependent[i]) return [shared, 0.72];
-    if (head[i]) return [headColour, 0.62];
-    return dependent[i] ? [dependentColour, 0.62] : null;
-  });
+  const opacities = [0, 0.62, 0.62, 0.72]; // of neither, the head's, the dependent's, both
+  const palette = [[0, 0, 0], headColour, dependentColour, rgb(SHARED)];
+  const paint = (i) => head[i] + 2 * dependent[i];
+  return tinted(pixels, palette, paint, (i) => opacities[paint(i)]);
 }
 
 /** Show an image on a canvas, so large that outlines of masks are thin lines; `outlines` are [mask, colour]. */

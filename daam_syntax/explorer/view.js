@@ -2,7 +2,8 @@
 
 const told = JSON.parse(document.getElementById("contents").textContent);
 const COLOURS = told.colours.map(rgb);
-const RULES = { relative: "relative", absolute: "absolute", minmax: "minmax", quantile: "quantile", otsu: "otsu" };
+const RULES = Object.keys(CUTS);
+const CONTENT = new Set(["NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM"]); // parts of speech of content words
 const STEPS = { absolute: 0.001 }; // attention probabilities are small
 
 /** What the reader chose. A word alone is a head without dependent. */
@@ -16,8 +17,8 @@ const chosen = {
   ownScale: false,
 };
 
-/** What was made of a picture when it was first shown: maps by word, masks, pixels. */
-const made = new Map();
+/** What was made of the picture that is shown: by word maps, their ranges, masks, their areas; and its pixels. */
+let made = { picture: null };
 
 const byId = (id) => document.getElementById(id);
 const picture = () => told.pictures[chosen.picture];
@@ -35,38 +36,50 @@ function element(name, { text, ...properties } = {}, ...children) {
 // -- numbers of the picture that is shown ---------------------------------------------------------------------------
 
 function current() {
-  if (!made.has(chosen.picture)) {
-    made.clear(); // maps of large pictures take much memory: one picture's are kept
+  if (made.picture !== picture()) { // maps of large pictures take much memory: one picture's are kept
     const { maps, grid, mapped } = picture();
     const values = decodeFloats(maps);
     const n = grid[0] * grid[1];
     const recorded = new Map(mapped.map((word, row) => [word, values.subarray(row * n, (row + 1) * n)]));
-    made.set(chosen.picture, { recorded, upscaled: new Map(), masks: new Map(), masksOf: "" });
+    made = { picture: picture(), recorded, upscaled: new Map(), ranges: new Map(), masksOf: "" };
   }
-  return made.get(chosen.picture);
+  return made;
+}
+
+/** Return what a cache has of a word; made when it is first asked for. */
+function cached(cache, word, make) {
+  if (!cache.has(word)) cache.set(word, make());
+  return cache.get(word);
 }
 
 function upscaled(word) {
   const { recorded, upscaled: known } = current();
-  if (!known.has(word)) known.set(word, upscale(recorded.get(word), picture().grid, picture().size));
-  return known.get(word);
+  return cached(known, word, () => upscale(recorded.get(word), picture().grid, picture().size));
+}
+
+function rangeOf(word) {
+  return cached(current().ranges, word, () => range(upscaled(word)));
 }
 
 function mask(word) {
   const now = current();
   const rule = thresholdText();
-  if (now.masksOf !== rule) Object.assign(now, { masks: new Map(), masksOf: rule });
-  if (!now.masks.has(word)) now.masks.set(word, makeMask(upscaled(word), chosen.rule, chosen.value));
-  return now.masks.get(word);
+  if (now.masksOf !== rule) Object.assign(now, { masks: new Map(), areas: new Map(), masksOf: rule });
+  return cached(now.masks, word, () => makeMask(upscaled(word), chosen.rule, chosen.value, rangeOf(word)));
+}
+
+function areaOf(word) {
+  const itsMask = mask(word); // which forgets the areas of another threshold
+  return cached(current().areas, word, () => area(itsMask));
 }
 
 function pairOverlap(head, dependent) {
   for (const word of [head, dependent]) {
     if (!isMapped(word)) return { reason: `${sentence().words[word].text} is ${picture().reasons[word]}` };
   }
-  const found = overlap(mask(head), mask(dependent));
+  const found = overlap(mask(head), mask(dependent), areaOf(head), areaOf(dependent));
   if (!Number.isNaN(found.iou)) return found;
-  const empty = [head, dependent].filter((word) => !mask(word).includes(1));
+  const empty = [head, dependent].filter((word) => areaOf(word) === 0);
   return { reason: `empty mask: ${empty.map((word) => sentence().words[word].text).join(", ")}` };
 }
 
@@ -157,13 +170,12 @@ async function showPanels() {
   const name = (word) => sentence().words[word].text;
   const panels = [panel(caption(picture().label), pixels.colours)];
   const words = [chosen.head, chosen.dependent].filter((word) => word !== null && isMapped(word));
-  const largest = Math.max(...picture().mapped.map((word) => range(upscaled(word)).high), 0);
+  const largest = Math.max(...picture().mapped.map((word) => rangeOf(word).high), 0);
   const paired = chosen.dependent !== null;
   words.forEach((word) => {
-    const top = chosen.ownScale ? range(upscaled(word)).high : largest;
     const colour = paired ? (word === chosen.head ? told.head : told.dependent) : "#222222";
     const role = paired ? (word === chosen.head ? "head: " : "dependent: ") : "";
-    const image = mapImage(pixels, upscaled(word), top, COLOURS);
+    const image = mapImage(pixels, upscaled(word), chosen.ownScale ? rangeOf(word).high : largest, COLOURS);
     panels.push(panel(caption(`${role}${name(word)}`, paired && colour), image, [[mask(word), colour]]));
   });
   if (words.length === 2) {
@@ -268,8 +280,10 @@ function pick(values) {
 }
 
 function chooseFirstEdge() {
-  const measured = edges().find((edge) => !pairOverlap(edge.head, edge.dependent).reason);
-  Object.assign(chosen, { head: measured?.head ?? null, dependent: measured?.dependent ?? null });
+  const measured = edges().filter((edge) => !pairOverlap(edge.head, edge.dependent).reason);
+  const telling = ({ head, dependent }) => [head, dependent].every((word) => CONTENT.has(sentence().words[word].pos));
+  const edge = measured.find(telling) ?? measured[0];
+  Object.assign(chosen, { head: edge?.head ?? null, dependent: edge?.dependent ?? null });
 }
 
 function keepAddress() {
@@ -289,7 +303,7 @@ function readAddress() {
   };
   chosen.picture = number("picture", told.pictures.length) ?? 0;
   if (address.get("scheme") in sentence().schemes) chosen.scheme = address.get("scheme");
-  if (address.get("rule") in RULES) chosen.rule = address.get("rule");
+  if (RULES.includes(address.get("rule"))) chosen.rule = address.get("rule");
   const value = Number(address.get("value") ?? NaN);
   if (value >= 0 && value < 1) chosen.value = value;
   chosen.ownScale = address.get("ownScale") === "true";
@@ -310,7 +324,7 @@ function start() {
   byId("picture").append(...told.pictures.map(({ label, sentence: place }, index) => element(
     "option", { value: index, text: several ? `${label}: ${told.sentences[place].text}` : label },
   )));
-  byId("rule").append(...Object.keys(RULES).map((rule) => element("option", { value: rule, text: rule })));
+  byId("rule").append(...RULES.map((rule) => element("option", { value: rule, text: rule })));
   byId("picture").addEventListener("change", (event) => choose({ picture: Number(event.target.value) }));
   byId("scheme").addEventListener("change", (event) => choose({ scheme: event.target.value }));
   byId("rule").addEventListener("change", ({ target }) => {

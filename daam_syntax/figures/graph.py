@@ -24,9 +24,8 @@ from daam_syntax.wording import plural
 _WHAT: Final = "a pair table (see `measure_pairs`)"
 _THINNEST, _THICKEST = 0.8, 3.5  # points
 _LEAST: Final = 2.2  # inches: the label of the colour bar has room
-_LEVELS: Final = (
-    4  # of a flat tree too, so that its edges leave a word below the word, not beside it
-)
+_LEVELS: Final = 4
+"""Of a flat tree too, so that its edges leave a word below the word, not beside it."""
 
 
 def dependency_graph(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,10 +15,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from daam_syntax.figures.arguments import paired
 from daam_syntax.figures.labels import label, label_fonts
 from daam_syntax.figures.overlays import CMAP, draw_status, overlay
 from daam_syntax.figures.styles import points
-from daam_syntax.maps import HeatMaps, each_image
+from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,12 +69,7 @@ def word_grid(
     ValueError
         If there are not as many pictures as maps, none at all, or the scale is none of the two.
     """
-    all_maps = list(each_image(maps))
-    pictures: list[Any] = [images] if isinstance(maps, HeatMaps) else list(images)  # type: ignore[arg-type]
-    if len(pictures) != len(all_maps) or not all_maps:
-        raise ValueError(
-            f"Expected as many pictures as heat maps, at least one, but got {len(pictures)} and {len(all_maps)}."
-        )
+    pictures, all_maps = paired(images, maps)
     if scale not in ("shared", "own") or (scale == "own" and vmax is not None):
         raise ValueError(
             f'Expected the scale "shared", or "own" without a vmax, but got {scale!r}, {vmax!r}.'

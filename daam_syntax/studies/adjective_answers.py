@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
-from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.answers import Answer, compared
 from daam_syntax.studies.common import SHARE
 
 FIXED: Final = "layout held fixed"
@@ -29,33 +29,32 @@ def answers(tables: Mapping[str, pd.DataFrame]) -> list[Answer]:
 
 
 def _of_breadth(words: pd.DataFrame) -> Answer:
-    area = "effective_area"
     adjectives, nouns = (words[words["role"] == role] for role in ("adjective", "noun"))
     return Answer(
         "How broad the maps are",
         "effective area (share of the picture)",
-        (
-            estimate_mean(adjectives, area, label="adjectives", bounds=SHARE),
-            estimate_mean(nouns, area, label="their nouns", bounds=SHARE),
-            estimate_difference(
-                adjectives, nouns, area, label="adjective minus its noun", bounds=SHARE
-            ),
+        compared(
+            adjectives,
+            nouns,
+            "effective_area",
+            ("adjectives", "their nouns", "adjective minus its noun"),
+            SHARE,
         ),
     )
 
 
 def _of_maps(maps: pd.DataFrame) -> Answer:
     of_noun = maps.assign(outside_noun=maps["noun_outside_noun"])
-    outside = "outside_noun"
+    labels = (
+        "adjective, outside its noun's mask",
+        "noun, outside its own mask",
+        "outside the mask, adjective minus noun",
+    )
     return Answer(
         "Where an adjective's attention lies",
         "share of the word's attention",
         (
-            estimate_mean(maps, outside, label="adjective, outside its noun's mask", bounds=SHARE),
-            estimate_mean(of_noun, outside, label="noun, outside its own mask", bounds=SHARE),
-            estimate_difference(
-                maps, of_noun, outside, label="outside the mask, adjective minus noun", bounds=SHARE
-            ),
+            *compared(maps, of_noun, "outside_noun", labels, SHARE),
             estimate_mean(
                 maps, "excess_on_noun", label="adjective, on its noun, minus the mask's area"
             ),

@@ -9,8 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from daam_syntax.analysis import Estimate, adjust_p
+from daam_syntax.analysis import Estimate, adjust_p, estimate_difference, estimate_mean
 from daam_syntax.wording import plural
+
+
+def compared(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    measure: str,
+    labels: tuple[str, str, str],
+    bounds: tuple[float, float],
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Estimate the mean of a measure in two tables, and the first minus the second, paired within prompts."""
+    one, other, difference = labels
+    return (
+        estimate_mean(first, measure, label=one, bounds=bounds),
+        estimate_mean(second, measure, label=other, bounds=bounds),
+        estimate_difference(first, second, measure, label=difference, bounds=bounds),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daam_syntax.language import Sentence, parse
+from daam_syntax.language.prompt_sets.articles import fit_articles
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,10 @@ def swapped(sentence: Sentence, adjective: int, swaps: tuple[str, ...]) -> Swap 
     new = next((each for each in swaps[place:] + swaps[:place] if each not in there), None)
     if new is None:
         return None
-    before = sentence.text[: token.start]
-    article = sentence[adjective - 1] if adjective else None
-    if article is not None and article.text.lower() in ("a", "an"):
-        fitting = article.text[0] + ("n" if new[0] in "aeiou" else "")
-        before = before[: article.start] + fitting + before[article.end :]
-    return Swap(before + new + sentence.text[token.end :], new)
+    # The article, if there is one, is the word before; others stay as they are.
+    start = sentence[max(adjective - 1, 0)].start
+    fitted = fit_articles(sentence.text[start : token.start] + new)
+    return Swap(sentence.text[:start] + fitted + sentence.text[token.end :], new)
 
 
 def swap_phrases(

@@ -11,7 +11,7 @@ import pandas as pd
 from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.breadth import effective_area
-from daam_syntax.studies.answers import Answer
+from daam_syntax.studies.answers import Answer, compared
 from daam_syntax.studies.common import SHARE, content_words, correlation, image_row, require_rows
 from daam_syntax.studies.design import StudyDesign
 from daam_syntax.studies.plots import draw_pictures
@@ -222,15 +222,9 @@ def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> li
 
 
 def _of_order(word: pd.DataFrame, place: pd.DataFrame) -> tuple[Estimate, ...]:
-    measure, bounds = "correlation", (-1, 1)
-    label = "noun phrases swapped: same"
-    return (
-        estimate_mean(word, measure, label=f"{label} word", bounds=bounds),
-        estimate_mean(place, measure, label=f"{label} position", bounds=bounds),
-        estimate_difference(
-            word, place, measure, label=f"{label} word minus same position", bounds=bounds
-        ),
-    )
+    same = "noun phrases swapped: same"
+    labels = (f"{same} word", f"{same} position", f"{same} word minus same position")
+    return compared(word, place, "correlation", labels, (-1, 1))
 
 
 def _of_nonce(areas: pd.DataFrame) -> Answer:

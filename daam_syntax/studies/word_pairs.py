@@ -10,6 +10,7 @@ from typing import Final
 from daam_syntax.emoji.vocabulary import CATEGORY_OF
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.language import Prompt, PromptSet
+from daam_syntax.language.prompt_sets.articles import fit_articles
 from daam_syntax.studies.correctness import in_embedded_world
 
 KINDS: Final = {
@@ -67,7 +68,7 @@ def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
         level, category = "same kind", _kind(one)
     else:
         level, category = "unrelated", "different kinds"
-    text = prompt or f"{_article(first)} {first} and {_article(second)} {second}"
+    text = prompt or fit_articles(f"a {first} and a {second}")
     return WordPair(text, first, second, LEVELS[level], level, category)
 
 
@@ -107,10 +108,6 @@ def _of_row(row: Prompt) -> WordPair | None:
         return None
     level = row.metadata.get("level") or f"similarity {similarity:g}"
     return WordPair(row.text, first, second, similarity, level, row.category or level)
-
-
-def _article(noun: str) -> str:
-    return "an" if noun[0] in "aeiou" else "a"
 
 
 def _kind(category: str) -> str:

@@ -299,10 +299,18 @@ def _plain(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
+def _is_missing(value: Any) -> bool:
+    """Whether a cell of a table is empty: None, NaN or NA; a mapping is a value."""
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
 def records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
     """Yield rows that are prompts, or mappings from columns to values, with their numbers from 1."""
     if isinstance(rows, pd.DataFrame):
-        rows = ({str(k): v for k, v in row.items() if v == v} for row in rows.to_dict("records"))
+        rows = (
+            {str(k): v for k, v in row.items() if not _is_missing(v)}
+            for row in rows.to_dict("records")
+        )
     for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
             yield Record(number, row, "row")
