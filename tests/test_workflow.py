@@ -10,7 +10,7 @@ from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
-from daam_syntax.drawing import DrawingSettings, generator_seed
+from daam_syntax.drawing import DrawingSettings, check_prompts, generator_seed
 from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
 from daam_syntax.maps import HeatMaps
 from daam_syntax.run_folder import RunFolder
@@ -223,6 +223,11 @@ def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
     else:
         assert set(unmapped["word"].str.strip()) <= {""}
     assert len(list(tmp_path.glob("overview-*.png"))) == 1
+
+
+def test_a_long_prompt_that_ends_like_a_file_is_a_prompt():
+    prompt = " ".join(["a red cat and"] * 40) + " prompts.txt"  # too long for the name of a file
+    assert check_prompts(prompt) == [prompt]
 
 
 def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
