@@ -22,8 +22,8 @@ from scipy.stats import bootstrap
 from daam_syntax.attention import trace, trace_images
 from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.scenes import Scene, scene
-from daam_syntax.loading import load_pipeline
 from daam_syntax.maps import HeatMaps, bicubic, mask_iou, parse_threshold
+from daam_syntax.pipelines.loading import load_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "attribution.json"
 TAUS = (0.3, 0.4, 0.5)

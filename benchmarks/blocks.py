@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from daam_syntax.attention.accumulate import LayerSums
-from daam_syntax.attention.families import Split
-from daam_syntax.attention.probabilities import AttentionCall, text_probabilities
-from daam_syntax.attention.tap import Tap
+from daam_syntax.attention.families import TokenLayout
+from daam_syntax.attention.hooks.attention_hooks import AttentionHooks
+from daam_syntax.attention.softmax.layer_sums import LayerSums
+from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 
 N_TOKENS = 13  # of a prompt of eleven words, with its start and its end
 
@@ -39,7 +39,7 @@ class Block:
     module: nn.Module
     inputs: Mapping[str, Any]
     attention: str
-    split: Split
+    split: TokenLayout
     rows: slice
 
     def run(self) -> Any:
@@ -79,7 +79,7 @@ class _Recording:
 def traced(block: Block) -> Iterator[None]:
     """Listen to a block's attention."""
     attention = block.module.get_submodule(block.attention)
-    tap = Tap(block.module, {block.attention: attention}, _Recording(block))
+    tap = AttentionHooks(block.module, {block.attention: attention}, _Recording(block))
     tap.attach()
     try:
         yield
@@ -108,7 +108,7 @@ def sdxl_block(*, pixels: int, heads: int) -> Block:
         "hidden_states": torch.randn(2, pixels, width),
         "encoder_hidden_states": torch.randn(2, 77, 2048),
     }
-    return Block(module, inputs, "attn2", Split(slice(0, pixels), slice(0, 77)), slice(1, 2))
+    return Block(module, inputs, "attn2", TokenLayout(slice(0, pixels), slice(0, 77)), slice(1, 2))
 
 
 def flux_block(*, pixels: int, single: bool) -> Block:
@@ -130,7 +130,7 @@ def flux_block(*, pixels: int, single: bool) -> Block:
         "temb": torch.randn(1, 3072),
         "image_rotary_emb": FluxPosEmbed(10000, [16, 56, 56])(ids),
     }
-    split = Split(slice(512, 512 + pixels), slice(0, 512))
+    split = TokenLayout(slice(512, 512 + pixels), slice(0, 512))
     return Block(module.eval(), inputs, "attn", split, slice(0, 1))
 
 

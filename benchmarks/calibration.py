@@ -20,8 +20,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import adjust_p, regress
-from daam_syntax.analysis.resampling import interval, sign_flip_p, two_way_error
-from daam_syntax.analysis.simulation import Study
+from daam_syntax.analysis.inference.resampling import interval, sign_flip_p, two_way_error
+from daam_syntax.analysis.inference.simulation import SimulatedStudy
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "calibration.json"
@@ -44,7 +44,7 @@ def share(hits: int, n: int) -> dict[str, float]:
 
 def record(
     scenario: str,
-    study: Study,
+    study: SimulatedStudy,
     test: str,
     *,
     covered: np.ndarray | None = None,
@@ -89,7 +89,9 @@ def flips(values: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def prompts(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+def prompts(
+    scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
+) -> Iterator[Record]:
     """Calibrate what is done to the prompts' means: differences, means, and what ignores the prompts."""
     (relation, control), _ = study.draw(n, rng)
     first, second = (side.mean(axis=(2, 3)) for side in (relation, control))
@@ -108,7 +110,9 @@ def prompts(scenario: str, study: Study, n: int, rng: np.random.Generator) -> It
     yield record(scenario, study, "WRONG: pairs as the sample (Welch's t)", p=naive.pvalue)
 
 
-def templates(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+def templates(
+    scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
+) -> Iterator[Record]:
     """Calibrate clustering by templates, and what ignores them."""
     (relation, control), _ = study.draw(n, rng)
     differences = relation.mean(axis=(2, 3)) - control.mean(axis=(2, 3))
@@ -128,7 +132,7 @@ def templates(scenario: str, study: Study, n: int, rng: np.random.Generator) -> 
 
 def tables(
     scenario: str,
-    study: Study,
+    study: SimulatedStudy,
     n: int,
     rng: np.random.Generator,
     fits: dict[str, Callable[[pd.DataFrame], tuple[float, float, float]]],
@@ -145,7 +149,9 @@ def tables(
         yield record(scenario, study, name, covered=covered, p=p, failed=np.isnan(low + p))
 
 
-def crossed(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+def crossed(
+    scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
+) -> Iterator[Record]:
     """Calibrate two-way errors of prompts and lemmas, and what ignores the lemmas."""
     overlaps, lemmas = study.draw(n, rng)
     differences = overlaps[0].mean(axis=(2, 3)) - overlaps[1].mean(axis=(2, 3))
@@ -178,7 +184,9 @@ def regression(model: str, **options: Any) -> Callable[[pd.DataFrame], tuple[flo
     return fit
 
 
-def corrections(scenario: str, study: Study, n: int, rng: np.random.Generator) -> Iterator[Record]:
+def corrections(
+    scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
+) -> Iterator[Record]:
     """Calibrate corrections: eight relations without an effect against one control."""
     control = study.draw(n, rng)[0][1].mean(axis=(2, 3))
     p = np.stack(
@@ -196,18 +204,22 @@ def corrections(scenario: str, study: Study, n: int, rng: np.random.Generator) -
 def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator[Record]]]:
     """Return what to simulate, by name: `n` studies each."""
     designs = {
-        "8 prompts x 2 seeds": Study(n_prompts=8),
-        "10 prompts x 4 seeds": Study(n_prompts=10, n_seeds=4),
-        "20 prompts x 2 seeds": Study(n_prompts=20),
-        "20 prompts x 4 seeds": Study(n_prompts=20, n_seeds=4),
-        "60 prompts x 2 seeds": Study(n_prompts=60),
+        "8 prompts x 2 seeds": SimulatedStudy(n_prompts=8),
+        "10 prompts x 4 seeds": SimulatedStudy(n_prompts=10, n_seeds=4),
+        "20 prompts x 2 seeds": SimulatedStudy(n_prompts=20),
+        "20 prompts x 4 seeds": SimulatedStudy(n_prompts=20, n_seeds=4),
+        "60 prompts x 2 seeds": SimulatedStudy(n_prompts=60),
     }
     _, ten, twenty, _, sixty = designs.values()
     unlike = replace(twenty, pair=(1.5, 0.6)).with_equal_means()
     found: dict[str, Callable[[str, np.random.Generator], Iterator[Record]]] = {}
 
     def add(
-        name: str, kind: Callable[..., Iterator[Record]], study: Study, size: int, *more: Any
+        name: str,
+        kind: Callable[..., Iterator[Record]],
+        study: SimulatedStudy,
+        size: int,
+        *more: Any,
     ) -> None:
         found[name] = lambda label, rng: kind(label, study, size, rng, *more)
 
@@ -215,19 +227,27 @@ def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator
         add(f"{name}, sides alike", prompts, study, n)
         shape = replace(study, pair=(1.5, 0.6), n_pairs=(1, 6)).with_equal_means()
         add(f"{name}, sides of unlike shape", prompts, shape, n)
-    templated = Study(n_prompts=60, n_templates=12, template=0.4)
+    templated = SimulatedStudy(n_prompts=60, n_templates=12, template=0.4)
     add("60 prompts of 12 templates x 2 seeds", templates, templated, n)
     add("20 prompts x 2 seeds, 8 relations", corrections, twenty, n)
     lemmas = "lemmas with effects"
-    add(f"20 prompts x 2 seeds, 10 {lemmas}", crossed, Study(lemma=0.5), n)
-    add(f"60 prompts x 2 seeds, 20 {lemmas}", crossed, Study(60, n_lemmas=20, lemma=0.5), n)
+    add(f"20 prompts x 2 seeds, 10 {lemmas}", crossed, SimulatedStudy(lemma=0.5), n)
+    add(
+        f"60 prompts x 2 seeds, 20 {lemmas}", crossed, SimulatedStudy(60, n_lemmas=20, lemma=0.5), n
+    )
     add("20 prompts x 2 seeds, 10 lemmas without effects", crossed, twenty, n)
     quick = {model: regression(model) for model in ("ols", "gee")}
     add("Regressions, 20 prompts x 2 seeds, sides alike", tables, twenty, n, quick)
     add("Regressions, 10 prompts x 4 seeds, sides alike", tables, ten, n, quick)
     add("Regressions, 20 prompts x 2 seeds, sides of unlike shape", tables, unlike, n, quick)
     ways = {"ols, two ways": regression("ols", cluster=("prompt_id", "head_lemma"))}
-    add(f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}", tables, Study(lemma=0.5), n, ways)
+    add(
+        f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}",
+        tables,
+        SimulatedStudy(lemma=0.5),
+        n,
+        ways,
+    )
     add("Regressions, 60 prompts x 2 seeds, sides alike", tables, sixty, n, quick)
     slow = {"mixed": regression("mixed")}
     add("Mixed model, 20 prompts x 2 seeds, sides alike", tables, twenty, n, slow)

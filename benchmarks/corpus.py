@@ -60,11 +60,11 @@ def one_thread() -> None:
 
 def peak_of(n_images: int) -> int:
     """Draw so many images in this process; return its peak of resident memory, bytes."""
-    from daam_syntax import corpus
+    from daam_syntax import runs
 
     one_thread()
     with tempfile.TemporaryDirectory() as place:
-        run = corpus.run(some_prompts(n_images // SETTINGS["seeds"]), place, **SETTINGS)
+        run = runs.run(some_prompts(n_images // SETTINGS["seeds"]), place, **SETTINGS)
         assert len(run.records) == run.plan.n_shards
         return int(run.sessions[-1]["peak_memory"])
 
@@ -84,12 +84,12 @@ def memory(numbers: tuple[int, int]) -> dict[str, Any]:
 
 def disk() -> dict[str, Any]:
     """Measure the bytes per image of a run of 32 images with the recording's own grid."""
-    from daam_syntax import corpus
+    from daam_syntax import runs
 
     one_thread()
     with tempfile.TemporaryDirectory() as place:
-        run = corpus.run(some_prompts(8), place, **SETTINGS)
-        plan = corpus.plan(8, SETTINGS["seeds"], run)
+        run = runs.run(some_prompts(8), place, **SETTINGS)
+        plan = runs.plan(8, SETTINGS["seeds"], run)
         maps = next(run.maps())
         return {
             "bytes_per_image": {name: n / run.plan.n_images for name, n in plan.n_bytes.items()},
@@ -101,7 +101,7 @@ def disk() -> dict[str, Any]:
 
 def batching(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
     """Measure processor seconds per image of batches of several sizes, in turn."""
-    from daam_syntax import corpus, load_pipeline
+    from daam_syntax import load_pipeline, runs
 
     one_thread()
     pipe = load_pipeline()
@@ -111,7 +111,7 @@ def batching(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
         for number in range(-1, rounds):
             for size, found in seconds.items():
                 start = time.process_time()
-                corpus.run(
+                runs.run(
                     some_prompts(n_images // 4),
                     Path(place) / f"{number}-{size}",
                     pipe,
@@ -141,7 +141,7 @@ def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
     """Measure images per second of one and of two workers with one thread each, in turn."""
     from distributed import Client, LocalCluster
 
-    from daam_syntax import corpus
+    from daam_syntax import runs
 
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as place:
@@ -153,7 +153,7 @@ def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
                     for part in ("warm", "timed"):  # the first run loads the model in every worker
                         images = n_images if part == "timed" else 4 * n
                         start = time.perf_counter()
-                        corpus.run(
+                        runs.run(
                             some_prompts(images // 4),
                             Path(place) / f"{number}-{n}-{part}",
                             seeds=4,
@@ -175,7 +175,7 @@ def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
 
 def check(rounds: int = 5) -> dict[str, Any]:
     """Measure how fast a file of 256 megabytes is compared with its checksum, read and hashed."""
-    from daam_syntax.corpus.checksums import sha256
+    from daam_syntax.runs.store.checksums import sha256
 
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "part.parquet"
@@ -192,16 +192,16 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
     """Make a run with so many stored pairs: the pairs of a small run over and over, with other prompts and numbers."""
     from dataclasses import asdict, replace
 
-    from daam_syntax import corpus
-    from daam_syntax.corpus.folder import CorpusFolder
-    from daam_syntax.corpus.shard_files import ShardFiles
-    from daam_syntax.corpus.shards import Plan
-    from daam_syntax.corpus.tables import from_frame
+    from daam_syntax import runs
+    from daam_syntax.runs.store.run_folder import RunFolder
+    from daam_syntax.runs.store.schemas import from_frame
+    from daam_syntax.runs.store.shard_files import ShardFiles
+    from daam_syntax.runs.store.shards import Plan
 
-    small = corpus.run(some_prompts(16), place / "small", **SETTINGS)
+    small = runs.run(some_prompts(16), place / "small", **SETTINGS)
     pairs, (record,) = small.pairs(), small.records
     n_shards = -(-n_pairs // len(pairs))
-    folder = CorpusFolder(place / "large")
+    folder = RunFolder(place / "large")
     plan = Plan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
     with folder.locked():
         folder.start(small.settings.as_dict(), plan, small.prompts, small.sentences)
@@ -218,13 +218,13 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
                 written = files.finish([])
             folder.commit(replace(record, shard=shard, files=written), work)
     assert asdict(plan)["n_prompts"] == 16 * n_shards
-    return corpus.open(place / "large")
+    return runs.open_run(place / "large")
 
 
 def summarize_in_new_process(path: Path) -> tuple[float, int]:
     """Return the seconds and the peak memory of a summary, in a process that does nothing else."""
     code = (
-        "import sys, time; from daam_syntax import corpus; run = corpus.open(sys.argv[1]); "
+        "import sys, time; from daam_syntax import runs; run = runs.open_run(sys.argv[1]); "
         "start = time.perf_counter(); table = run.summarize(); seconds = time.perf_counter() - start; "
         # Not getrusage: that counts what the process was before it became this one.
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "

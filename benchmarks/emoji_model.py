@@ -20,7 +20,6 @@ from PIL import Image
 from rich.progress import track
 from scipy.stats import binomtest
 
-from daam_syntax.data_files import data_path
 from daam_syntax.emoji.annotator import Annotation, Annotator
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec, write_caption
 from daam_syntax.emoji.scenes import Scene, scene
@@ -34,7 +33,8 @@ from daam_syntax.emoji.vocabulary import (
     is_reserved_colour,
     is_reserved_pair,
 )
-from daam_syntax.loading import load_pipeline
+from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.util.data_files import data_path
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results"

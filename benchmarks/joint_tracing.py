@@ -79,7 +79,7 @@ def drawing_ways(given: argparse.Namespace) -> Ways:
         return recording
 
     def draw_dearly() -> None:
-        with mock.patch("daam_syntax.attention.kernels._is_joint_on_cpu", _never):
+        with mock.patch("daam_syntax.attention.hooks.logsumexp._is_joint_on_cpu", _never):
             draw(trace(pipe)).heat_maps()
 
     ways: Ways = {

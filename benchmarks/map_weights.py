@@ -16,8 +16,8 @@ from attribution import MIN_VISIBLE
 
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.scenes import Scene, scene
-from daam_syntax.loading import load_pipeline
 from daam_syntax.maps import HeatMaps, MapWeights, learn_weights
+from daam_syntax.pipelines.loading import load_pipeline
 
 TARGET = Path(__file__).parent.parent / "data" / "emoji-model" / "map_weights.json"
 FIRST_LEARNING = 500_000  # seed of the first scene

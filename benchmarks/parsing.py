@@ -31,7 +31,7 @@ from daam_syntax.analysis import measure_pairs
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.scenes import Scene, scene
 from daam_syntax.language import Sentence, compare_parses, conllu, parse_many
-from daam_syntax.loading import load_pipeline
+from daam_syntax.pipelines.loading import load_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "parsing.json"
 FIRST = 800_000  # seeds of scenes that no other benchmark uses

@@ -24,10 +24,10 @@ from map_weights import read as read_kept
 from scipy.stats import bootstrap
 
 from daam_syntax.attention import trace_images
-from daam_syntax.attention.images import DEFAULT_TIMESTEPS
+from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.emoji.scenes import Scene, scene
-from daam_syntax.loading import load_pipeline
 from daam_syntax.maps import HeatMaps, MapWeights, mask_iou, parse_threshold
+from daam_syntax.pipelines.loading import load_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "refined.json"
 TAUS = (0.3, 0.4, 0.5, 0.6, 0.7)

@@ -44,7 +44,7 @@ def build() -> Any:
     )
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from daam_syntax.loading import load_pipeline
+    from daam_syntax.pipelines.loading import load_pipeline
 
     torch.manual_seed(0)
     tokenizer = load_pipeline("emoji").tokenizer
@@ -125,7 +125,7 @@ def block_ways(block: Block, given: argparse.Namespace) -> Ways:
 @contextmanager
 def own_time() -> Iterator[list[float]]:
     """Yield a list of the processor seconds that each hearing of an attention takes."""
-    from daam_syntax.attention.recording import Recorder
+    from daam_syntax.attention.pipeline_call.recorder import Recorder
 
     taken: list[float] = []
     hear = Recorder.attention_ran

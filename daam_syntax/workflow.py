@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from daam_syntax.analysis import measure_tables, summarize
-from daam_syntax.drawing import DrawingSettings, check_prompts, draw, identify
+from daam_syntax.drawing.traced_images import DrawingSettings, check_prompts, draw, identify
 from daam_syntax.errors import PromptError
 from daam_syntax.explorer import explore
 from daam_syntax.language import Sentence, check_schemes, parse_many, prompt_id
-from daam_syntax.loading import EMOJI, load_pipeline
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.run_folder import TABLES, RunFolder
+from daam_syntax.pipelines.loading import EMOJI, load_pipeline
+from daam_syntax.runs.analysis_folder import TABLES, AnalysisFolder
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -108,7 +108,7 @@ def analyze(
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     out
-        Folder to keep everything in (see `daam_syntax.run_folder`); a run that was interrupted there is taken up.
+        Folder to keep everything in (see `daam_syntax.runs.analysis_folder`); a run that was interrupted there is taken up.
     overwrite
         Whether to replace another run in that folder.
     progress
@@ -135,7 +135,7 @@ def analyze(
     sentences = parse_many(texts, parser)
     wanted = check_schemes(schemes, sentences)
     numbers = range(seeds)
-    folder = None if out is None else RunFolder(out)
+    folder = None if out is None else AnalysisFolder(out)
     if folder is not None:
         folder.check_writable()  # before the model is loaded, which may take long
     if isinstance(pipe, str | Path):
@@ -183,7 +183,7 @@ def tables(
 
 
 def write_tables(
-    folder: RunFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
+    folder: AnalysisFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
 ) -> None:
     """Write the three tables of a run."""
     for name, table in zip(TABLES, (pairs, words, summary), strict=True):
@@ -191,7 +191,7 @@ def write_tables(
 
 
 def write_overviews(
-    folder: RunFolder, images: Sequence[Image], maps: Sequence[HeatMaps], scheme: str = "ud"
+    folder: AnalysisFolder, images: Sequence[Image], maps: Sequence[HeatMaps], scheme: str = "ud"
 ) -> None:
     """Draw the overview of every image of a run into its folder."""
     from daam_syntax.figures import overview
@@ -202,7 +202,7 @@ def write_overviews(
 
 
 def write_pages(
-    folder: RunFolder,
+    folder: AnalysisFolder,
     images: Sequence[Image],
     maps: Sequence[HeatMaps],
     threshold: str,
@@ -222,7 +222,7 @@ def _draw_or_read(
     pipe: DiffusionPipeline,
     seeds: Sequence[int],
     settings: DrawingSettings,
-    folder: RunFolder | None,
+    folder: AnalysisFolder | None,
 ) -> list[tuple[Image, HeatMaps]]:
     """Return a prompt's images in the order of the seeds; draw those that the folder does not hold."""
     done: dict[int, tuple[Image, HeatMaps]] = {}

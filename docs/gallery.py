@@ -24,7 +24,7 @@ from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax import figures
-from daam_syntax.drawing import generator_seed
+from daam_syntax.drawing.traced_images import generator_seed
 from daam_syntax.emoji.vocabulary import CATEGORIES
 from daam_syntax.studies import StudyResult, run_study
 

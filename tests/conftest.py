@@ -43,7 +43,7 @@ def emoji_pipe():
 @pytest.fixture(scope="module")
 def sd():
     """A tiny Stable Diffusion 1."""
-    from pipelines import make_sd
+    from helpers.tiny_pipelines import make_sd
 
     return make_sd()
 
@@ -51,7 +51,7 @@ def sd():
 @pytest.fixture(scope="module")
 def sdxl():
     """A tiny SDXL."""
-    from pipelines import make_sdxl
+    from helpers.tiny_pipelines import make_sdxl
 
     return make_sdxl()
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
-from daam_syntax.drawing import DrawingSettings, check_prompts, generator_seed
+from daam_syntax.drawing.traced_images import DrawingSettings, check_prompts, generator_seed
 from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
 from daam_syntax.maps import HeatMaps
-from daam_syntax.run_folder import RunFolder
+from daam_syntax.runs.analysis_folder import AnalysisFolder
 
 PROMPT = "a red cat chasing a small blue owl in the snow"
 
@@ -47,7 +47,7 @@ def test_schemes_have_rows_of_their_own(run, emoji_pipe, tmp_path):
     found = analysis.pairs[analysis.pairs["kind"] == "dependency"].groupby("scheme").size()
     assert found.to_dict() == {scheme: len(edges[scheme]) for scheme in schemes}
     assert {"nmod:on", "pobj"} <= set(analysis.pairs["relation"])
-    assert RunFolder(tmp_path).manifest()["schemes"] == schemes
+    assert AnalysisFolder(tmp_path).manifest()["schemes"] == schemes
     with pytest.raises(ParserError, match="schemes native, ud, enhanced, but got 'stanford'"):
         ds.analyze(prompt, emoji_pipe, schemes="stanford")
 
@@ -118,11 +118,11 @@ def test_an_interrupted_run_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
     prompts = ["a cat", "a dog"]
     with pytest.raises(KeyboardInterrupt):
         ds.analyze(prompts, emoji_pipe, steps=2, out=tmp_path)
-    assert RunFolder(tmp_path).manifest()["status"] == "running"
+    assert AnalysisFolder(tmp_path).manifest()["status"] == "running"
     assert len(list((tmp_path / "maps").glob("*.npz"))) == 1
     monkeypatch.setattr(type(emoji_pipe), "__call__", original)
     whole = ds.analyze(prompts, emoji_pipe, steps=2, out=tmp_path)
-    assert RunFolder(tmp_path).manifest()["status"] == "complete"
+    assert AnalysisFolder(tmp_path).manifest()["status"] == "complete"
     alone = ds.analyze(prompts, emoji_pipe, steps=2)
     pd.testing.assert_frame_equal(whole.pairs, alone.pairs)
 
@@ -169,7 +169,7 @@ def test_a_failed_start_does_not_cost_the_old_run(tmp_path, emoji_pipe):
         ds.analyze("a cat", "no/such-model", out=tmp_path, overwrite=True)
     with pytest.raises(ModelError, match="multiple of 4"):
         ds.analyze("a cat", emoji_pipe, height=63, out=tmp_path, overwrite=True)
-    assert RunFolder(tmp_path).maps()[0].prompt == "a cat"
+    assert AnalysisFolder(tmp_path).maps()[0].prompt == "a cat"
 
 
 def test_a_model_from_a_folder(tmp_path, emoji_pipe):
@@ -287,7 +287,7 @@ def test_the_embedded_model_has_settings_of_its_own(emoji_pipe):
 
 
 def test_tables_of_a_run_hold_no_formulas(tmp_path):
-    folder = RunFolder(tmp_path / "new")
+    folder = AnalysisFolder(tmp_path / "new")
     folder.write_table("words", pd.DataFrame({"word": ["=1+1", "a"], "mean": [-0.5, 1 / 3]}))
     assert (tmp_path / "new" / "words.csv").read_bytes() == (
         f"word,mean\n'=1+1,-0.5\na,{1 / 3}\n".encode()

@@ -1,7 +1,6 @@
 """Tidy tables: pairs of words with their controls, words, and summaries; and inference on them."""
 
-from daam_syntax.analysis.binding import BINDING_COLUMNS, binding_table
-from daam_syntax.analysis.controls import (
+from daam_syntax.analysis.controls.control_pairs import (
     CONTROLS,
     attention_shares,
     cross_prompt_pairs,
@@ -9,20 +8,8 @@ from daam_syntax.analysis.controls import (
     permuted_pairs,
     shifted_pairs,
 )
-from daam_syntax.analysis.effects import cliffs_delta, paired_dz
-from daam_syntax.analysis.estimate import Estimate
-from daam_syntax.analysis.inference import estimate_difference, estimate_mean, prompt_means
-from daam_syntax.analysis.matching import Matching, dose_table, match_pairs
-from daam_syntax.analysis.multiplicity import adjust_p
-from daam_syntax.analysis.pairs import MEASURES, PAIR_COLUMNS, measure_pairs
-from daam_syntax.analysis.power import (
-    POWER_COLUMNS,
-    VarianceComponents,
-    power_table,
-    variance_components,
-)
-from daam_syntax.analysis.regression import Regression, regress
-from daam_syntax.analysis.reports import (
+from daam_syntax.analysis.controls.matching import Matching, dose_table, match_pairs
+from daam_syntax.analysis.export import (
     table_notes,
     to_csv,
     to_html,
@@ -30,11 +17,28 @@ from daam_syntax.analysis.reports import (
     to_markdown,
     write_table,
 )
-from daam_syntax.analysis.simulation import Study
-from daam_syntax.analysis.summary import SUMMARY_COLUMNS, summarize
+from daam_syntax.analysis.inference.effects import cliffs_delta, paired_dz
+from daam_syntax.analysis.inference.estimate import Estimate
+from daam_syntax.analysis.inference.estimation import (
+    estimate_difference,
+    estimate_mean,
+    prompt_means,
+)
+from daam_syntax.analysis.inference.multiplicity import adjust_p
+from daam_syntax.analysis.inference.power import (
+    POWER_COLUMNS,
+    VarianceComponents,
+    power_table,
+    variance_components,
+)
+from daam_syntax.analysis.inference.regression import Regression, regress
+from daam_syntax.analysis.inference.simulation import SimulatedStudy
+from daam_syntax.analysis.inference.summary import SUMMARY_COLUMNS, summarize
 from daam_syntax.analysis.sweeps import CURVE_COLUMNS, sweep, sweep_auc, sweep_curves
-from daam_syntax.analysis.tables import measure_tables
-from daam_syntax.analysis.words import WORD_COLUMNS, word_table
+from daam_syntax.analysis.tables.all_tables import measure_tables
+from daam_syntax.analysis.tables.binding import BINDING_COLUMNS, binding_table
+from daam_syntax.analysis.tables.pairs import MEASURES, PAIR_COLUMNS, measure_pairs
+from daam_syntax.analysis.tables.words import WORD_COLUMNS, word_table
 
 __all__ = [
     "BINDING_COLUMNS",
@@ -48,7 +52,7 @@ __all__ = [
     "Estimate",
     "Matching",
     "Regression",
-    "Study",
+    "SimulatedStudy",
     "VarianceComponents",
     "adjust_p",
     "attention_shares",

@@ -1,6 +1,5 @@
 """Reading which pixels of a picture attend to which word of its prompt, and intervening on it."""
 
-from daam_syntax.attention.accumulate import LayerSelection
 from daam_syntax.attention.families import (
     FAMILIES,
     UNET,
@@ -9,11 +8,16 @@ from daam_syntax.attention.families import (
     family_of,
     register_family,
 )
-from daam_syntax.attention.images import trace_image, trace_images
+from daam_syntax.attention.given_images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
-from daam_syntax.attention.memory import Layer, predict_memory, predicted_bytes
-from daam_syntax.attention.prompt_length import Overflow, TextLimit, overflow, text_limits
-from daam_syntax.attention.reuse import RecordedAttention, record_attention, reuse_attention
+from daam_syntax.attention.pipeline_call.memory import Layer, predict_memory, predicted_bytes
+from daam_syntax.attention.prompt_to_prompt import (
+    RecordedAttention,
+    record_attention,
+    reuse_attention,
+)
+from daam_syntax.attention.softmax.layer_sums import LayerSelection
+from daam_syntax.attention.text_limits import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.tracing import Trace, trace
 
 __all__ = [

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from daam_syntax.attention.accumulate import LayerSelection, layer_selector
-from daam_syntax.attention.drawings import Drawing
-from daam_syntax.attention.following import AtWork
-from daam_syntax.attention.probabilities import AttentionCall
-from daam_syntax.attention.responding import Responder, Site
-from daam_syntax.attention.sentences import Sentences, SentencesOfPrompts
-from daam_syntax.attention.weights import replace_weights, scaled_columns
+from daam_syntax.attention.pipeline_call.call import PipelineCall
+from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
+from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.sentences import Sentences, SentencesOfPrompts
+from daam_syntax.attention.softmax.edited_weights import replace_weights, scaled_columns
+from daam_syntax.attention.softmax.layer_sums import LayerSelection, layer_selector
+from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError, WordError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
@@ -48,7 +48,7 @@ class Edit:
     paid_by
         For an equal-mass control: the words' weights stay, and the mass that scaling would take from them is taken
         from these words instead, or from all other keys ("others"), in proportion to their weights and as far as
-        they have it (see `daam_syntax.attention.weights.scaled_columns`).
+        they have it (see `daam_syntax.attention.softmax.edited_weights.scaled_columns`).
     steps
         In which steps (see `StepSelection`); None for all.
     layers
@@ -181,7 +181,7 @@ def intervene(
     return Intervention(pipe, edits, parser=parser, sentences=sentences)
 
 
-class Intervention(AtWork):
+class Intervention(ObserverContext):
     """A change of a pipeline's attention inside a ``with`` block; afterwards the pipeline is as it was.
 
     Images without an edit are the same to the bit, as is a call in which all edits have a scale of 1. Only calls from
@@ -211,7 +211,7 @@ class Intervention(AtWork):
         self._sentences = SentencesOfPrompts(sentences, parser)
         self._places: list[_Place] = []
         super().__init__(
-            Responder(
+            AttentionController(
                 pipe,
                 respond=self._respond,
                 begun=self._begin,
@@ -223,10 +223,10 @@ class Intervention(AtWork):
             )
         )
 
-    def _begin(self, drawing: Drawing) -> None:
+    def _begin(self, drawing: PipelineCall) -> None:
         self._places = [_Place(edit, drawing, self._sentences) for edit in self.edits]
 
-    def _end(self, drawing: Drawing) -> None:
+    def _end(self, drawing: PipelineCall) -> None:
         unused = [place.edit.describe() for place in self._places if not place.is_used]
         if unused:
             raise TraceError(
@@ -234,7 +234,9 @@ class Intervention(AtWork):
                 f"changed nothing: {unused}."
             )
 
-    def _respond(self, site: Site, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
+    def _respond(
+        self, site: CallSite, call: AttentionCall, value: Tensor, output: Tensor
+    ) -> Tensor:
         fitting = [place for place in self._places if place.fits(site, call.query.shape[1])]
         for image, split in enumerate(site.splits):
             own = [place for place in fitting if image in place.keys and place.edit.scale != 1]
@@ -253,7 +255,7 @@ class Intervention(AtWork):
 class _Place:
     """Where an edit applies in one drawing."""
 
-    def __init__(self, edit: Edit, drawing: Drawing, sentences: SentencesOfPrompts) -> None:
+    def __init__(self, edit: Edit, drawing: PipelineCall, sentences: SentencesOfPrompts) -> None:
         self.edit = edit
         self.is_used = False
         self._selects_layer = layer_selector(edit.layers)
@@ -274,7 +276,7 @@ class _Place:
                 word_keys(drawing, number, read, edit.paid_by) if named else None  # type: ignore[arg-type]
             )
 
-    def fits(self, site: Site, n_heads: int) -> bool:
+    def fits(self, site: CallSite, n_heads: int) -> bool:
         """Whether the edit applies at a call; if so, it counts as used."""
         if site.grid is None or not self._selects_layer(site.path, site.grid):
             return False
@@ -285,7 +287,7 @@ class _Place:
         self.is_used = True
         return True
 
-    def change(self, weights: Tensor, image: int, site: Site, part: slice) -> Tensor:
+    def change(self, weights: Tensor, image: int, site: CallSite, part: slice) -> Tensor:
         """Apply the edit to weights of some queries, *shape* (head, query, key)."""
         text, edit = site.splits[image].text, self.edit
         columns = [text.start + key for key in self.keys[image]]
@@ -304,7 +306,7 @@ class _Place:
         )
         return edited
 
-    def _queries(self, site: Site, image: int, part: slice, device: torch.device) -> Tensor:
+    def _queries(self, site: CallSite, image: int, part: slice, device: torch.device) -> Tensor:
         """Return which of the queries of a part are edited, their numbers in it."""
         if self.edit.where is None:
             return torch.arange(part.stop - part.start, device=device)
@@ -319,7 +321,7 @@ class _Place:
 
 
 def word_keys(
-    drawing: Drawing, prompt: int, sentence: Sentence, words: Iterable[int | str]
+    drawing: PipelineCall, prompt: int, sentence: Sentence, words: Iterable[int | str]
 ) -> list[int]:
     """Return the text keys that stand for words: their subwords, of all text encoders.
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import xarray as xr
 
-from daam_syntax.attention.drawings import Drawing, EncodedText
-from daam_syntax.attention.following import AtWork
-from daam_syntax.attention.recording import Recorder
-from daam_syntax.attention.refinement import refine as refined_by
-from daam_syntax.attention.request import Request
-from daam_syntax.attention.sentences import Sentences
+from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.recorder import Recorder
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.pipeline_call.sentences import Sentences
+from daam_syntax.attention.softmax.refinement import refine as refined_by
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse_many
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection, StepSelection
-from daam_syntax.wording import plural
+from daam_syntax.util.wording import plural
 
 
 def trace(
@@ -70,7 +70,7 @@ def trace(
     also
         Texts that are not in the prompts, whose maps are wanted, too: a hypernym or a foil, say. Their
         keys see the queries of every image, each text in a softmax of its own (see
-        `daam_syntax.attention.open_vocabulary`); the picture does not change. Get their maps with
+        `daam_syntax.attention.softmax.other_texts`); the picture does not change. Get their maps with
         ``heat_maps(of=text)``. For UNets, PixArt and Sana: in joint attention the text changes with the
         picture. Each text takes as much memory as a prompt of
         its length, and for each step and layer the time of one more softmax.
@@ -127,7 +127,7 @@ def trace(
     )
 
 
-class Trace(AtWork):
+class Trace(ObserverContext):
     """A recording of a pipeline's attention to its prompts.
 
     Inside the ``with`` block the pipeline is listened to; afterwards it is as it was. What it draws
@@ -156,7 +156,7 @@ class Trace(AtWork):
     ) -> None:
         self._parser = parser
         self._pipeline = type(pipe).__name__
-        self._request = Request(
+        self._request = RecordingSpec(
             keep=keep,
             layers=layers,
             steps=steps,
@@ -308,7 +308,7 @@ class Trace(AtWork):
             )
 
     def _sentences(
-        self, drawings: list[Drawing], parser: Any, given: Sentences
+        self, drawings: list[PipelineCall], parser: Any, given: Sentences
     ) -> dict[str, Sentence]:
         """Return the sentence of each distinct prompt."""
         if isinstance(given, Sentence):
@@ -337,7 +337,7 @@ class Trace(AtWork):
         )
 
 
-def _text(drawing: Drawing, of: str | None) -> EncodedText:
+def _text(drawing: PipelineCall, of: str | None) -> EncodedText:
     """Return one of the texts that were traced besides the prompts; the negative prompts if None."""
     if of is not None:
         return next(text for text in drawing.also if text.prompts == (of,))
@@ -346,7 +346,7 @@ def _text(drawing: Drawing, of: str | None) -> EncodedText:
 
 
 def _heat_maps(
-    drawing: Drawing, call: int, sentences: Mapping[str, Sentence], refined: bool
+    drawing: PipelineCall, call: int, sentences: Mapping[str, Sentence], refined: bool
 ) -> list[HeatMaps]:
     kept = {position: row for row, position in enumerate(drawing.positions)}
     values = None if drawing.sums.keep else drawing.sums.mean_maps()

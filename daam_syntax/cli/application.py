@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from daam_syntax import __version__
-from daam_syntax.cli.corpora import plan, report, run
 from daam_syntax.cli.explorer import explore
-from daam_syntax.cli.pictures import analyze, measure
+from daam_syntax.cli.images import analyze, measure
 from daam_syntax.cli.prompts import prompts
+from daam_syntax.cli.runs import plan, report, run
 from daam_syntax.cli.study import study
 from daam_syntax.cli.terminal import cell, fail
 from daam_syntax.errors import DaamSyntaxError, PromptFileError
+from daam_syntax.util.version import __version__
 
 app = typer.Typer(
     add_completion=False,

@@ -11,7 +11,7 @@ import typer
 
 from daam_syntax.cli import options
 from daam_syntax.errors import PromptError
-from daam_syntax.wording import plural
+from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,10 +39,10 @@ def explore(
     ] = "ud",
 ) -> None:
     """Make a page of stored pictures to click through: words, arcs, maps, overlap. Needs no model."""
-    from daam_syntax.corpus.folder import CorpusFolder
     from daam_syntax.explorer import explore as make_page
     from daam_syntax.language import check_schemes, prompt_id
     from daam_syntax.maps import parse_threshold
+    from daam_syntax.runs.store.run_folder import RunFolder
 
     parse_threshold(threshold)  # before anything is read
     check_schemes([scheme])
@@ -51,7 +51,7 @@ def explore(
     def is_wanted(known: dict[str, Any]) -> bool:
         return not names or known["prompt_id"] in names
 
-    read = _from_corpus if CorpusFolder(folder).has_shards() else _from_run
+    read = _from_corpus if RunFolder(folder).has_shards() else _from_run
     drawn = read(folder, is_wanted, limit)
     if not drawn:
         asked = f" of {', '.join(map(repr, prompt))}" if prompt else ""
@@ -64,7 +64,7 @@ def explore(
 
 
 def _from_corpus(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
-    from daam_syntax.corpus import open as open_run
+    from daam_syntax.runs import open_run
 
     run = open_run(folder)
     pictures = dict(islice(run.pictures(is_wanted), limit))
@@ -73,9 +73,9 @@ def _from_corpus(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limi
 
 
 def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
-    from daam_syntax.run_folder import RunFolder
+    from daam_syntax.runs.analysis_folder import AnalysisFolder
 
-    run = RunFolder(folder)
+    run = AnalysisFolder(folder)
     names = [name for name in run.names() if is_wanted({"prompt_id": name.rpartition("-")[0]})]
     kept = (run.get(name) for name in names[:limit])
     return [drawn for drawn in kept if drawn is not None]

@@ -71,9 +71,9 @@ def study(
     """Run a study: draw, measure, infer, and write a report with tables and figures."""
     import matplotlib
 
-    from daam_syntax.corpus import open as open_run
     from daam_syntax.language.prompt_sets import find_prompts
-    from daam_syntax.loading import load_pipeline
+    from daam_syntax.pipelines.loading import load_pipeline
+    from daam_syntax.runs import open_run
     from daam_syntax.studies import STUDIES, check_options, load_study, run_study
 
     if name is None:

@@ -20,10 +20,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from daam_syntax.data_files import data_path
 from daam_syntax.emoji.scenes import IMAGE_SIZE
 from daam_syntax.emoji.vocabulary import COLOURS, NOUNS
 from daam_syntax.errors import FileError
+from daam_syntax.util.data_files import data_path
 
 NOUN_CLASSES: Final = ("", *NOUNS)
 """Class names by number; class 0 is the background."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from daam_syntax.emoji.vocabulary import BACKGROUNDS, CATEGORY_OF, VERB_FORMS
-from daam_syntax.language.enhanced import to_enhanced
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
+from daam_syntax.language.ud.enhanced import to_enhanced
 
 PARSER_NAME: Final = "emoji grammar"
 

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from daam_syntax.data_files import data_path
 from daam_syntax.emoji.vocabulary import COLOURS
+from daam_syntax.util.data_files import data_path
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601
 _OWN_COLOUR: Final = 0.12  # how much of a sprite's own colour shows through its tint

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import seaborn as sns
 
-from daam_syntax.figures.overlays import CMAP
+from daam_syntax.figures.maps.overlays import CMAP
 from daam_syntax.figures.styles import PALETTE
+from daam_syntax.figures.trees.arc_heights import nesting
 from daam_syntax.language import Sentence
-from daam_syntax.language.nesting import nesting
 from daam_syntax.maps import HeatMaps, Threshold
 
 if TYPE_CHECKING:

@@ -4,20 +4,20 @@ Functions that take ``ax`` draw on the axes they are given and return them; comp
 saves anything or changes a global style.
 """
 
-from daam_syntax.figures.arc_overlays import arcs_with_overlays
-from daam_syntax.figures.arcs import dependency_arcs
-from daam_syntax.figures.breadth import breadth_by_pos
-from daam_syntax.figures.containment import containment
-from daam_syntax.figures.deletion import deletion_curves
-from daam_syntax.figures.forest import forest
-from daam_syntax.figures.graph import dependency_graph
-from daam_syntax.figures.lines import overlap_profile, threshold_sweep
-from daam_syntax.figures.matrix import word_matrix
-from daam_syntax.figures.overlays import overlay
-from daam_syntax.figures.overview import overview
-from daam_syntax.figures.similarity import similarity_scatter
+from daam_syntax.figures.maps.overlays import overlay
+from daam_syntax.figures.maps.overviews import overview
+from daam_syntax.figures.maps.word_grids import word_grid
+from daam_syntax.figures.maps.word_matrices import word_matrix
 from daam_syntax.figures.styles import CONTROL, PALETTE, paper, save
-from daam_syntax.figures.word_grid import word_grid
+from daam_syntax.figures.tables.breadth_plots import breadth_by_pos
+from daam_syntax.figures.tables.containment_plots import containment
+from daam_syntax.figures.tables.deletion_plots import deletion_curves
+from daam_syntax.figures.tables.forest_plots import forest
+from daam_syntax.figures.tables.profiles import overlap_profile, threshold_sweep
+from daam_syntax.figures.tables.similarity_plots import similarity_scatter
+from daam_syntax.figures.trees.arc_overlays import arcs_with_overlays
+from daam_syntax.figures.trees.arcs import dependency_arcs
+from daam_syntax.figures.trees.graphs import dependency_graph
 
 __all__ = [
     "CONTROL",

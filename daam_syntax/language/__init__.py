@@ -1,11 +1,11 @@
 """Sentences as plain values: tokens, character offsets, dependency edges; and parsing into them."""
 
 from daam_syntax.language import conllu
-from daam_syntax.language.comparison import COMPARISON_COLUMNS, compare_parses
 from daam_syntax.language.parser import DEFAULT_PARSER, from_doc, load_parser, parse, parse_many
 from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompt, prompt_id, prompts
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
-from daam_syntax.language.universal import (
+from daam_syntax.language.ud.comparison import COMPARISON_COLUMNS, compare_parses
+from daam_syntax.language.ud.conversion import (
     SCHEMES,
     Annotation,
     check_schemes,

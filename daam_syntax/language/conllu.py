@@ -22,8 +22,8 @@ import conllu
 
 from daam_syntax.errors import FileError
 from daam_syntax.language.sentence import Edge, Sentence, Token
-from daam_syntax.language.universal import Annotation, detect_annotation, universal_sentence
-from daam_syntax.whole_files import whole_file
+from daam_syntax.language.ud.conversion import Annotation, detect_annotation, universal_sentence
+from daam_syntax.util.whole_files import whole_file
 
 PARSER_NAME: Final = "CoNLL-U"
 

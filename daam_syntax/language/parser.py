@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from daam_syntax.errors import ParserError
 from daam_syntax.language.prompt_sets.checks import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
-from daam_syntax.language.universal import Annotation, detect_annotation, universal_sentence
+from daam_syntax.language.ud.conversion import Annotation, detect_annotation, universal_sentence
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import WordError
-from daam_syntax.wording import plural
+from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -1,8 +1,8 @@
 """Heat maps as labelled arrays, their thresholds and measures; no model."""
 
-from daam_syntax.maps.axes import KeptMaps, LayerMaps
 from daam_syntax.maps.heatmap import HeatMap
 from daam_syntax.maps.heatmaps import HeatMaps, each_image
+from daam_syntax.maps.kept_maps import KeptMaps, LayerMaps
 from daam_syntax.maps.measures import (
     BREADTH_MEASURES,
     PAIR_MEASURES,
@@ -19,7 +19,7 @@ from daam_syntax.maps.measures import (
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
-from daam_syntax.maps.weighting import MapWeights, learn_weights
+from daam_syntax.maps.weights import MapWeights, learn_weights
 
 __all__ = [
     "BREADTH_MEASURES",

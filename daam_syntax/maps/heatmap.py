@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daam_syntax.maps import html
+from daam_syntax.maps import notebook
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
 
@@ -87,5 +87,5 @@ class HeatMap:
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
-        small = self.resize(html.thumbnail_size(self.image_size))
-        return html.strip([(self.label, small)], float(self.values.max()))
+        small = self.resize(notebook.thumbnail_size(self.image_size))
+        return notebook.strip([(self.label, small)], float(self.values.max()))

@@ -14,13 +14,13 @@ import xarray as xr
 
 from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
-from daam_syntax.maps import files, html
-from daam_syntax.maps.axes import DIMS, Axis, KeptMaps
+from daam_syntax.maps import notebook, storage
 from daam_syntax.maps.heatmap import HeatMap
+from daam_syntax.maps.kept_maps import DIMS, Axis, KeptMaps
 from daam_syntax.maps.resize import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import Kind, SpecialKind, Subword, WordAlignment, align
-from daam_syntax.maps.weighting import MapWeights, weighted_mean
+from daam_syntax.maps.weights import MapWeights, weighted_mean
 
 _LACKING: Final[Mapping[Kind, str]] = {
     "text": "no token stands for any of the prompt's text",
@@ -535,7 +535,7 @@ class HeatMaps:
             "truncated_at": self._limits(),
             "provenance": dict(self.provenance),
         }
-        files.write(Path(path), self._maps, header)
+        storage.write(Path(path), self._maps, header)
 
     @classmethod
     def load(cls, path: str | Path) -> HeatMaps:
@@ -546,7 +546,7 @@ class HeatMaps:
         FileError
             If the file cannot be read, is damaged, or is something else.
         """
-        with files.reading(Path(path)) as (maps, header):
+        with storage.reading(Path(path)) as (maps, header):
             return cls(
                 maps,
                 [Subword(**subword) for subword in header["subwords"]],
@@ -566,14 +566,14 @@ class HeatMaps:
         )
 
     def _repr_html_(self) -> str:
-        small = bicubic(self.stack(), html.thumbnail_size(self.image_size))
+        small = bicubic(self.stack(), notebook.thumbnail_size(self.image_size))
         mapped = dict(zip(self.mapped, small, strict=True))
         cells = [
             (self.sentence[word.index].text, mapped.get(word.index, word.status))
             for word in self.words
         ]
         top = max((float(m.max()) for m in mapped.values()), default=1.0)
-        return html.strip(cells, top)
+        return notebook.strip(cells, top)
 
 
 def _as_dict(subword: Subword) -> dict[str, Any]:

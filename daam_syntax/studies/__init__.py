@@ -8,7 +8,7 @@ To add one, write a module in this package and its line in `STUDIES`. The module
 
 Its tables have the columns ``prompt_id``, ``prompt``, ``image`` and ``seed`` wherever rows are about images, so that
 `daam_syntax.analysis.estimate_mean` and `estimate_difference` can read them: prompts are the sample. What most studies
-need is in `daam_syntax.studies.common`.
+need is in `daam_syntax.studies.framework.common`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
-from daam_syntax.corpus.reading import Run
-from daam_syntax.drawing import DrawingSettings, check_prompts
+from daam_syntax.drawing.traced_images import DrawingSettings, check_prompts
 from daam_syntax.errors import StudyError
 from daam_syntax.language import PromptSet
 from daam_syntax.language import prompts as shipped_prompts
-from daam_syntax.loading import is_emoji
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.design import StudyDesign
-from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.stored import StoredSetup
+from daam_syntax.pipelines.loading import is_emoji
+from daam_syntax.runs.stored_run import Run
+from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.result import StudyResult
+from daam_syntax.studies.framework.stored_setup import StoredSetup
 
 STUDIES: Final = (
     "adjectives",
@@ -44,7 +44,7 @@ STUDIES: Final = (
 
 __all__ = [
     "STUDIES",
-    "Answer",
+    "Finding",
     "StudyDesign",
     "StudyResult",
     "check_options",
@@ -102,7 +102,7 @@ def run_study(
     name
         One of `STUDIES`.
     pipe
-        A diffusers text-to-image pipeline that can be traced; or a stored run (`daam_syntax.corpus.open`), of which
+        A diffusers text-to-image pipeline that can be traced; or a stored run (`daam_syntax.runs.open`), of which
         syntax, cohyponyms and adjectives measure the maps, without a model: then none of the parameters below.
     prompts
         None for the study's own, which are made for the embedded model. Of a `PromptSet` with pairs, a study of pairs
@@ -138,7 +138,7 @@ def run_study(
         _check_stored(design, [each for each, value in given.items() if value is not None])
         of_run: StudyResult = study.run(StoredSetup(pipe), **options)
         return of_run
-    from daam_syntax.studies.setup import Setup
+    from daam_syntax.studies.framework.setup import Setup
 
     if steps is None and is_emoji(pipe):
         steps = design.steps

@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.attention import Edit, LayerSelection, intervene
-from daam_syntax.drawing import generator_seed
+from daam_syntax.drawing.traced_images import generator_seed
 from daam_syntax.figures import deletion_curves
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import StepSelection
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import (
+from daam_syntax.studies.framework.common import (
     SHARE,
     batched,
     content_words,
@@ -27,10 +26,11 @@ from daam_syntax.studies.common import (
     inside_and_outside,
     require_rows,
 )
-from daam_syntax.studies.design import StudyDesign
-from daam_syntax.studies.plots import draw_pictures
-from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.result import StudyResult
+from daam_syntax.studies.framework.setup import Setup
 
 DESIGN: Final = StudyDesign(
     name="intervention",
@@ -258,7 +258,7 @@ def _said(edit: Edit) -> tuple[str, ...]:
 
 def _of_places(
     changes: pd.DataFrame, conditions: Mapping[str, str], notes: tuple[str, ...]
-) -> list[Answer]:
+) -> list[Finding]:
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
     places = [
@@ -290,14 +290,14 @@ def _of_places(
             ]
     unit = "change of the picture (0 to 1)"
     return [
-        Answer("Where the picture changes", unit, tuple(places), notes=notes),
-        Answer("Against the controls", unit, tuple(contrasts)),
+        Finding("Where the picture changes", unit, tuple(places), notes=notes),
+        Finding("Against the controls", unit, tuple(contrasts)),
     ]
 
 
-def _of_curves(curves: pd.DataFrame) -> Answer:
+def _of_curves(curves: pd.DataFrame) -> Finding:
     by_order = dict(iter(_areas(curves).groupby("order")))
-    return Answer(
+    return Finding(
         "Deletion and insertion",
         "area under the curve: mean change of the picture",
         tuple(

@@ -14,12 +14,12 @@ from daam_syntax.errors import StudyError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.maps.measures import jensen_shannon, mask_iou
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import SHARE, image_row
-from daam_syntax.studies.design import StudyDesign
-from daam_syntax.studies.plots import draw_pictures
-from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+from daam_syntax.studies.framework.common import SHARE, image_row
+from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.result import StudyResult
+from daam_syntax.studies.framework.setup import Setup
 
 DESIGN: Final = StudyDesign(
     name="minimal-pairs",
@@ -172,16 +172,16 @@ def _moved(pair: MinimalPair, base: HeatMaps, other: HeatMaps, rule: Any) -> lis
     return rows
 
 
-def _of_pictures(pictures: pd.DataFrame) -> Answer:
-    return Answer(
+def _of_pictures(pictures: pd.DataFrame) -> Finding:
+    return Finding(
         "The picture", "change of the picture (0 to 1)", _compared(pictures, "change", "picture")
     )
 
 
-def _of_words(words: pd.DataFrame) -> list[Answer]:
+def _of_words(words: pd.DataFrame) -> list[Finding]:
     unit = "Jensen-Shannon divergence of the map (bits, 0 to 1)"
     return [
-        Answer(f"Maps: {role}", unit, _compared(rows, "divergence", "map"), digits=4)
+        Finding(f"Maps: {role}", unit, _compared(rows, "divergence", "map"), digits=4)
         for role in ROLES
         if len(rows := words[words["role"] == role])
     ]

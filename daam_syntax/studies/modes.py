@@ -14,16 +14,16 @@ import pandas as pd
 from scipy.stats import entropy
 
 from daam_syntax.analysis import estimate_mean
-from daam_syntax.drawing import Drawing
+from daam_syntax.drawing.traced_images import TracedImage
 from daam_syntax.emoji.annotator import COLOUR_CLASSES, NOUN_CLASSES, Annotation, Annotator
 from daam_syntax.errors import StudyError
-from daam_syntax.loading import is_emoji
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import SHARE, content_words, image_row
-from daam_syntax.studies.design import StudyDesign
-from daam_syntax.studies.plots import draw_pictures
-from daam_syntax.studies.result import StudyResult
-from daam_syntax.studies.setup import Setup
+from daam_syntax.pipelines.loading import is_emoji
+from daam_syntax.studies.framework.common import SHARE, content_words, image_row
+from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.result import StudyResult
+from daam_syntax.studies.framework.setup import Setup
 
 GRID: Final = 3
 """Places are told apart as this many rows and columns of the picture."""
@@ -190,7 +190,7 @@ def picture_distances(pictures: np.ndarray, prompts: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def _place(drawing: Drawing) -> str | None:
+def _place(drawing: TracedImage) -> str | None:
     """Return the cell in which the first noun's map is largest, as row/column from the top left."""
     nouns = [i for i in content_words(drawing.maps.sentence, ("NOUN",)) if i in drawing.maps.mapped]
     if not nouns:
@@ -228,11 +228,11 @@ def _occurrences(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]) -> list[Answer]:
+def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]) -> list[Finding]:
     of = {aspect: table[table["aspect"] == aspect] for aspect in aspects}
     rows = distances.assign(prompt_id=distances["prompt"], image=distances["prompt"])
     return [
-        Answer(
+        Finding(
             "How evenly outcomes occur",
             "evenness (0: one outcome only, 1: all equally often)",
             tuple(
@@ -241,7 +241,7 @@ def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str
             ),
             notes=_fixed(of),
         ),
-        Answer(
+        Finding(
             "Whether the seeds suffice",
             "coverage (probability that a further picture shows a known outcome)",
             tuple(
@@ -249,7 +249,7 @@ def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str
                 for aspect, rows in of.items()
             ),
         ),
-        Answer(
+        Finding(
             "How alike the pictures are",
             "difference of pictures (ratio; 1: the prompt makes none)",
             (

@@ -22,21 +22,21 @@ from daam_syntax.analysis import (
     sweep,
     sweep_curves,
 )
-from daam_syntax.analysis.inference import MIN_CLUSTERS
+from daam_syntax.analysis.inference.estimation import MIN_CLUSTERS
 from daam_syntax.errors import StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
-from daam_syntax.figures.tables import measure_label
+from daam_syntax.figures.tables.table_columns import measure_label
 from daam_syntax.maps import parse_threshold
 from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
-from daam_syntax.studies.answers import Answer
-from daam_syntax.studies.common import CONTENT, best_scheme
-from daam_syntax.studies.design import StudyDesign
-from daam_syntax.studies.plots import figure_of
-from daam_syntax.studies.result import StudyResult
+from daam_syntax.studies.framework.common import CONTENT, best_scheme
+from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.plots import figure_of
+from daam_syntax.studies.framework.result import StudyResult
 
 if TYPE_CHECKING:
-    from daam_syntax.studies.setup import Setup
-    from daam_syntax.studies.stored import StoredSetup
+    from daam_syntax.studies.framework.setup import Setup
+    from daam_syntax.studies.framework.stored_setup import StoredSetup
 
 DESIGN: Final = StudyDesign(
     name="syntax",
@@ -147,7 +147,7 @@ def run(
             _of_kinds(pairs, matching, measure),
             _of_content_words(pairs, measure),
             *_of_tree(pairs, dose, measure),
-            Answer("By relation", "", notes=_relation_notes(relations)),
+            Finding("By relation", "", notes=_relation_notes(relations)),
         ],
         {
             "relations": relations,
@@ -217,12 +217,12 @@ def _bounds(measure: str) -> tuple[float, float]:
     return PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
 
 
-def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
+def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Finding:
     with_match, control = (
         matching.pairs[matching.pairs["kind"] == kind] for kind in ("dependency", "matched")
     )
     n, n_matched = matching.rates["n_pairs"].sum(), matching.rates["n_matched"].sum()
-    return Answer(
+    return Finding(
         "Related and unrelated words",
         measure_label(measure),
         (
@@ -239,10 +239,10 @@ def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Answer:
     )
 
 
-def _of_content_words(pairs: pd.DataFrame, measure: str) -> Answer:
+def _of_content_words(pairs: pd.DataFrame, measure: str) -> Finding:
     """Compare nouns, adjectives and verbs only: the broad maps of function words overlap with everything."""
     among = pairs[pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)]
-    return Answer(
+    return Finding(
         "Among content words", measure_label(measure), _related_and_unrelated(among, measure)
     )
 
@@ -260,13 +260,13 @@ def _related_and_unrelated(pairs: pd.DataFrame, measure: str) -> tuple[Estimate,
     )
 
 
-def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Answer]:
+def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Finding]:
     names = [field.name for field in fields(Estimate)]
     at = tuple(Estimate(*row) for row in dose[names].itertuples(index=False, name=None))
     slope = estimate_mean(dose_slopes(pairs, measure), "slope", label="per edge")
     return [
-        Answer("By distance in the tree", measure_label(measure), at),
-        Answer(
+        Finding("By distance in the tree", measure_label(measure), at),
+        Finding(
             "Slope on distance in the tree, distance in the sentence held constant",
             f"change of {measure} per edge",
             (slope,),

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from daam_syntax.attention.families.grids import Size
+from daam_syntax.attention.families.image_latents import PLAIN, PictureLatents
 from daam_syntax.attention.families.layouts import Layout
-from daam_syntax.attention.families.pictures import PLAIN, PictureLatents
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
 """How the rows that are drawn from the prompts are told from unconditional ones.

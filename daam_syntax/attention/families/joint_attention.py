@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
-from daam_syntax.attention.families.layouts import CallSizes, Split, image_first, text_first
-from daam_syntax.attention.families.pictures import PACKED, PACKED_FRAME, PACKED_PATCHES
+from daam_syntax.attention.families.image_latents import PACKED, PACKED_FRAME, PACKED_PATCHES
+from daam_syntax.attention.families.layouts import CallSizes, TokenLayout, image_first, text_first
 
 SD3: Final = Family(
     name="Stable Diffusion 3",
@@ -115,13 +115,13 @@ COGVIEW_4: Final = Family(
 )
 
 
-def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[Split] | None:
+def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[TokenLayout] | None:
     """Describe joint attention in which each row's pixels follow its unmasked text at once."""
     lengths = [int(length) for length in inputs["encoder_attention_mask"].sum(dim=1)]
     n_pixels = sizes.keys - max(lengths)
     if sizes.queries != sizes.keys or n_pixels < 1:
         return None
-    return [Split(slice(length, length + n_pixels), slice(0, length)) for length in lengths]
+    return [TokenLayout(slice(length, length + n_pixels), slice(0, length)) for length in lengths]
 
 
 LUMINA_2: Final = Family(
@@ -148,14 +148,14 @@ def _z_grid(inputs: Mapping[str, Any]) -> grids.Size:
     return height // _Z_PATCH, width // _Z_PATCH
 
 
-def _filled_image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> Split | None:
+def _filled_image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
     """Describe joint attention of pixels and text that are each filled up to a multiple of 32."""
     height, width = _z_grid(inputs)
     n_pixels = height * width
     start = n_pixels + -n_pixels % _Z_MULTIPLE
     if sizes.queries != sizes.keys or sizes.keys < start + sizes.text:
         return None
-    return Split(slice(0, n_pixels), slice(start, start + sizes.text))
+    return TokenLayout(slice(0, n_pixels), slice(start, start + sizes.text))
 
 
 Z_IMAGE: Final = Family(

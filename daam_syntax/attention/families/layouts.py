@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Split:
+class TokenLayout:
     """Which queries are pixels and which keys are text.
 
     Attributes
@@ -40,32 +40,34 @@ class CallSizes:
     text: int
 
 
-Layout = Callable[[CallSizes, Mapping[str, Any]], Split | list[Split] | None]
+Layout = Callable[[CallSizes, Mapping[str, Any]], TokenLayout | list[TokenLayout] | None]
 """A function of a call's sizes and the denoiser's inputs by name.
 
-It returns the call's `Split`, or a list with one for each row where rows differ, or None if the call
+It returns the call's `TokenLayout`, or a list with one for each row where rows differ, or None if the call
 is not between pixels and this text.
 """
 
 
-def cross(sizes: CallSizes, inputs: Mapping[str, Any]) -> Split | None:
+def cross(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
     """Describe cross-attention: queries are pixels; keys are the text, or the text and the pixels."""
     if sizes.keys not in (sizes.text, sizes.text + sizes.queries):
         return None
-    return Split(slice(0, sizes.queries), slice(0, sizes.text))
+    return TokenLayout(slice(0, sizes.queries), slice(0, sizes.text))
 
 
-def text_first(sizes: CallSizes, inputs: Mapping[str, Any], registers: int = 0) -> Split | None:
+def text_first(
+    sizes: CallSizes, inputs: Mapping[str, Any], registers: int = 0
+) -> TokenLayout | None:
     """Describe joint attention: first any registers, then the text, then the pixels."""
     end = registers + sizes.text
     if sizes.queries != sizes.keys or sizes.keys <= end:
         return None
-    return Split(slice(end, sizes.keys), slice(registers, end))
+    return TokenLayout(slice(end, sizes.keys), slice(registers, end))
 
 
-def image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> Split | None:
+def image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
     """Describe joint attention: first the pixels, then the text."""
     if sizes.queries != sizes.keys or sizes.keys <= sizes.text:
         return None
     pixels = sizes.keys - sizes.text
-    return Split(slice(0, pixels), slice(pixels, sizes.keys))
+    return TokenLayout(slice(0, pixels), slice(pixels, sizes.keys))

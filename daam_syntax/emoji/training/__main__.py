@@ -62,7 +62,7 @@ def annotator(runs: Runs = Path("runs"), steps: int = 1_500, threads: Threads = 
 @app.command()
 def ship(runs: Runs = Path("runs")) -> None:
     """Put the trained weights into data/."""
-    from daam_syntax.emoji.training.ship import ship
+    from daam_syntax.emoji.training.shipping import ship
 
     ship(runs)
 

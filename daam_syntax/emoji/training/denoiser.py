@@ -18,7 +18,7 @@ from daam_syntax.emoji.training.autoencoder import as_input
 from daam_syntax.emoji.training.dataset import read_dataset
 from daam_syntax.emoji.training.loop import Trainer
 from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
-from daam_syntax.whole_files import whole_file
+from daam_syntax.util.whole_files import whole_file
 
 BATCH: Final = 32
 CAPTION_DROP: Final = 0.1  # share of captions emptied, for classifier-free guidance

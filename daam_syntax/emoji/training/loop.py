@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from daam_syntax.whole_files import whole_file
+from daam_syntax.util.whole_files import whole_file
 
 
 class Trainer:

@@ -15,8 +15,8 @@ from typing import Final
 import resvg_py
 from PIL import Image
 
-from daam_syntax.data_files import data_path
 from daam_syntax.emoji.vocabulary import NOUNS
+from daam_syntax.util.data_files import data_path
 
 SIDE: Final = 128
 ICONS: Final = {

@@ -1,7 +1,7 @@
 """Sets of prompts: plain values, read from files with every problem said at once."""
 
 from daam_syntax.language.prompt_sets.checks import check_prompt, prompt_id
-from daam_syntax.language.prompt_sets.formats import FORMATS, SUFFIXES
+from daam_syntax.language.prompt_sets.files.formats import FORMATS, SUFFIXES
 from daam_syntax.language.prompt_sets.pairs import PromptPair
 from daam_syntax.language.prompt_sets.problems import RowProblem
 from daam_syntax.language.prompt_sets.prompt_set import PromptSet

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import FileError, PromptError
-from daam_syntax.language.prompt_sets import tables
-from daam_syntax.language.prompt_sets.collecting import collect, without_broken_pairs
-from daam_syntax.language.prompt_sets.formats import find_format
+from daam_syntax.language.prompt_sets.files import table_reading
+from daam_syntax.language.prompt_sets.files.collecting import collect, without_broken_pairs
+from daam_syntax.language.prompt_sets.files.formats import find_format
+from daam_syntax.language.prompt_sets.files.table_reading import Record, Rows
 from daam_syntax.language.prompt_sets.pairs import PromptPair, find_pairs
 from daam_syntax.language.prompt_sets.problems import Kind, RowProblem, refusal
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
 from daam_syntax.language.prompt_sets.sampling import Sample, choose, groups_of
-from daam_syntax.language.prompt_sets.tables import Record, Rows
 from daam_syntax.language.prompt_sets.templates import Template
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class PromptSet:
         PromptError
             See `from_file`.
         """
-        return cls._collected(tables.records(records), "the given rows", strict)
+        return cls._collected(table_reading.records(records), "the given rows", strict)
 
     @classmethod
     def from_dataset(
@@ -157,7 +157,7 @@ class PromptSet:
             raise FileError(
                 f"Expected a data set with columns, but got {type(dataset).__name__}; choose one of its splits."
             )
-        return cls._collected(tables.dataset_rows(dataset, columns), "the data set", strict)
+        return cls._collected(table_reading.dataset_rows(dataset, columns), "the data set", strict)
 
     @classmethod
     def from_template(

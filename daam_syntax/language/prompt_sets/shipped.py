@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from daam_syntax.data_files import data_path
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.prompt_set import PromptSet
+from daam_syntax.util.data_files import data_path
 
 SHIPPED: Final = {
     "adjectives": "two nouns, each with a colour",

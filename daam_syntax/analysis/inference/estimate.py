@@ -1,0 +1,89 @@
+"""An estimate with what one needs to judge it."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass
+from math import isnan, nan
+from typing import Any
+
+from daam_syntax.util.wording import plural
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, or a difference of means, over prompts.
+
+    Attributes
+    ----------
+    label
+        What was estimated.
+    measure
+        Column of the pair table that it is about.
+    estimate
+        The value, in the measure's unit; every prompt weighs the same.
+    low, high
+        Ends of the interval; NaN where there is none, see `reason`.
+    p
+        Two-sided p-value of no difference; NaN for a mean, which has no natural null, and where there is no test.
+    level
+        Confidence level of the interval, such as 0.95.
+    effect_size
+        Paired dz, see `daam_syntax.analysis.inference.effects.paired_dz`; NaN for a mean.
+    standard_error
+        Clustered standard error of the estimate.
+    n_prompts, n_images, n_pairs
+        What the estimate rests on (of a difference: its first side, in prompts that have both sides).
+    n_clusters
+        Number of independent units that the interval rests on: of two ways, the smaller number.
+    n_unpaired
+        Prompts that have only one side of a difference and were therefore left out.
+    method
+        How interval and p-value were found.
+    reason
+        Why there is no interval; "" where there is one.
+    """
+
+    label: str
+    measure: str
+    estimate: float
+    low: float = nan
+    high: float = nan
+    p: float = nan
+    level: float = 0.95
+    effect_size: float = nan
+    standard_error: float = nan
+    n_prompts: int = 0
+    n_images: int = 0
+    n_pairs: int = 0
+    n_clusters: int = 0
+    n_unpaired: int = 0
+    method: str = ""
+    reason: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The interval as text, or why there is none."""
+        if self.reason:
+            return f"no interval: {self.reason}"
+        return f"{100 * self.level:g}% interval [{self.low:.3g}, {self.high:.3g}]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as a row of a table."""
+        return asdict(self)
+
+    def __repr__(self) -> str:
+        parts = [f"{self.measure} {self.estimate:.3g}", self.interval]
+        if not isnan(self.p):
+            parts.append(f"p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}")
+        if not isnan(self.effect_size):
+            parts.append(f"dz = {self.effect_size:.2f}")
+        counts = {"prompt": self.n_prompts, "image": self.n_images, "pair": self.n_pairs}
+        n = ", ".join(plural(count, noun) for noun, count in counts.items())
+        unpaired = plural(self.n_unpaired, "prompt")
+        left_out = f", {unpaired} without both sides" if self.n_unpaired else ""
+        method = f"; {self.method}" if self.method else ""
+        return f"Estimate({self.label}: {', '.join(parts)}; {n}{left_out}{method})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>"

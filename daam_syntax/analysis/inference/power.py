@@ -1,0 +1,143 @@
+"""How many prompts, how many seeds: power by simulation from a pilot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.inference.estimation import check_rows
+from daam_syntax.analysis.inference.resampling import sign_flip_p
+
+POWER_COLUMNS: Final = {
+    "effect": "True difference from the control, in the measure's unit",
+    "n_prompts": "Prompts",
+    "n_seeds": "Images per prompt",
+    "n_images": "Images altogether",
+    "power": "Share of simulated studies that find the difference",
+    "low": "Low end of the 95% interval of that share (Wilson), for the number of simulations",
+    "high": "High end of that interval",
+}
+"""Columns of the power table."""
+
+
+@dataclass(frozen=True)
+class VarianceComponents:
+    """How a difference from the control varies in a pilot.
+
+    Attributes
+    ----------
+    difference
+        Mean difference over prompts.
+    between_prompts
+        Variance of the prompts' true differences.
+    within_prompts
+        Variance of an image's difference around that of its prompt (that of its pairs included, so it holds for
+        images with as many pairs as the pilot's).
+    n_prompts, n_images
+        Of the pilot, with both sides measured.
+    """
+
+    difference: float
+    between_prompts: float
+    within_prompts: float
+    n_prompts: int
+    n_images: int
+
+
+def variance_components(
+    pairs: pd.DataFrame, control: pd.DataFrame, measure: str = "iou"
+) -> VarianceComponents:
+    """Split the variance of a difference from the control into that of prompts and that of images.
+
+    By the method of moments for the mean over prompts (Searle et al. 1992, unweighted means): the variance within is
+    pooled over prompts with several images; that between is the variance of the prompts' means without the share
+    that the images leave in them, at least 0.
+
+    Parameters
+    ----------
+    pairs, control
+        Rows of the pair table of one scheme and threshold: a relation, and what it is compared with.
+    measure
+        The measure.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two prompts have both sides, or none of them has two images: a pilot needs both.
+    """
+    sides = []
+    for table in (pairs, control):
+        rows = check_rows(table, [measure], "prompt_id")
+        sides.append(rows.groupby(["prompt_id", "image"])[measure].mean())
+    prompts = (sides[0] - sides[1]).dropna().groupby(level="prompt_id")
+    means, n_images = prompts.mean(), prompts.size()
+    if len(means) < 2 or n_images.max() < 2:
+        raise ValueError(
+            "Expected a pilot of at least two prompts, one of them with several images, but got "
+            f"{len(means)} prompts with up to {n_images.max() if len(means) else 0} images that have both sides."
+        )
+    repeated = n_images > 1
+    squares = (prompts.var(ddof=1) * (n_images - 1))[repeated].sum()
+    within = float(squares / (n_images - 1).sum())
+    between = float(means.var(ddof=1) - within * (1 / n_images).mean())
+    return VarianceComponents(
+        float(means.mean()), max(between, 0.0), within, len(means), int(n_images.sum())
+    )
+
+
+def power_table(
+    pilot: VarianceComponents,
+    *,
+    effects: Sequence[float] | None = None,
+    prompts: Sequence[int] = (10, 20, 40, 80),
+    seeds: Sequence[int] = (1, 2, 4),
+    alpha: float = 0.05,
+    n_simulations: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Simulate studies of several sizes, and count how many find the difference by flipping signs.
+
+    Effects of prompts and images are drawn from normal distributions with the pilot's variances. A pilot's own
+    difference is uncertain, and too large if it was chosen for being large: give the smallest `effects` that would
+    matter.
+
+    Parameters
+    ----------
+    pilot
+        From `variance_components`, or assumed.
+    effects
+        True differences; the pilot's if None.
+    prompts, seeds
+        Sizes: prompts, and images per prompt.
+    alpha
+        A difference is found if its p-value is at most this.
+    n_simulations
+        Studies per row.
+    seed
+        Of the simulations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per effect and size, with the columns of `POWER_COLUMNS`.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    rng = np.random.default_rng(seed)
+    rows = []
+    for effect in [pilot.difference] if effects is None else effects:
+        for n_prompts in prompts:
+            for n_seeds in seeds:
+                # The mean of a prompt's images has this variance around the effect.
+                variance = pilot.between_prompts + pilot.within_prompts / n_seeds
+                studies = rng.normal(effect, np.sqrt(variance), (n_simulations, n_prompts))
+                p = sign_flip_p(studies, n_resamples=1999, seed=seed)
+                found = int((p <= alpha).sum())
+                low, high = proportion_confint(found, n_simulations, method="wilson")
+                size = (n_prompts, n_seeds, n_prompts * n_seeds)
+                rows.append((effect, *size, found / n_simulations, low, high))
+    return pd.DataFrame(rows, columns=list(POWER_COLUMNS))

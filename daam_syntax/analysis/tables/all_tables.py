@@ -1,0 +1,49 @@
+"""Pair table and word table of the same images at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from daam_syntax.analysis.tables.batches import batches
+from daam_syntax.analysis.tables.pairs import PairOptions, join_rows, pair_rows
+from daam_syntax.analysis.tables.words import WordOptions, word_rows
+from daam_syntax.maps import HeatMaps, Threshold
+
+
+def measure_tables(
+    maps: HeatMaps | Sequence[HeatMaps],
+    *,
+    schemes: str | Sequence[str] = ("ud",),
+    threshold: str | Threshold = "relative:0.4",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what `measure_pairs` and `word_table` give, upscaling every map once for both.
+
+    Parameters
+    ----------
+    maps
+        The maps of one image, or of several.
+    schemes
+        Whose edges, see `measure_pairs`.
+    threshold
+        Rule that makes masks of the maps.
+
+    Returns
+    -------
+    pairs, words : pandas.DataFrame
+        The two tables.
+
+    Raises
+    ------
+    ThresholdError
+        If there is no such rule.
+    ValueError
+        If a sentence has no such scheme.
+    """
+    of_pairs, of_words = PairOptions(schemes, threshold), WordOptions(threshold)
+    pairs, words = [], []
+    for batch in batches(maps):
+        pairs.append(pair_rows(batch, of_pairs))
+        words += word_rows(batch, of_words)
+    return join_rows(pairs, of_pairs.columns), pd.DataFrame(words, columns=of_words.columns)

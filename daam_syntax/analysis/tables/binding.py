@@ -1,0 +1,160 @@
+"""The binding table: whether each modifier's attention stays with its noun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.tables.batches import Batch, batches
+from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.language import Edge, Sentence
+from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
+from daam_syntax.maps.measures import BINDING_MEASURES, binding_margin, leakage, neglect
+
+MODIFIERS: Final = ("amod", "compound", "nummod")
+"""Relations of the modifiers in the binding table, unless others are asked for."""
+
+_NOUNS: Final = ("NOUN", "PROPN")
+_PARTS_OF_NAMES: Final = ("compound", "flat", "fixed")
+
+BINDING_COLUMNS: Final = {
+    "prompt_id": "Short name of the prompt, the same in every run",
+    "prompt": "The prompt's text",
+    "image": "Running number of the image in the list that was measured",
+    "seed": "Number of the seed; missing where it is not known",
+    "kind": '"dependency", as in the pair table',
+    "scheme": "Scheme of the edge",
+    "relation": "Relation of the modifier to its noun",
+    "head_index": "Index of the noun",
+    "dependent_index": "Index of the modifier",
+    "head": "Text of the noun",
+    "dependent": "Text of the modifier",
+    "other_index": "Index of the other noun in whose region most of the modifier's attention lies",
+    "other": "Its text",
+    "threshold": "Rule that made the regions",
+    "head_area": "Share of the image that the noun's region covers: the own share that a flat map would have",
+    **{name: measure.meaning for name, measure in BINDING_MEASURES.items()},
+    "reason": 'Why measures are missing; "" where none is',
+}
+"""Columns of the binding table and their meanings."""
+
+
+def binding_table(
+    maps: HeatMaps | Sequence[HeatMaps],
+    *,
+    relations: str | Sequence[str] = MODIFIERS,
+    scheme: str = "ud",
+    threshold: str | Threshold = "relative:0.4",
+) -> pd.DataFrame:
+    """Tabulate how much of each modifier's attention lies on its own noun, and how much on another.
+
+    The region of a noun is the mask of its map at the image's size. Regions may overlap: then attention counts in both.
+    Every noun has one, but for parts of longer names, which are no things of their own ("fire" in "fire truck").
+
+    Parameters
+    ----------
+    maps
+        The maps of one image, or of several.
+    relations
+        Relations whose dependents are modifiers; only edges to nouns count.
+    scheme
+        Whose edges.
+    threshold
+        Rule that makes regions of maps. See `parse_threshold`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image, noun and modifier, with the columns of `BINDING_COLUMNS`. What cannot be measured is NaN,
+        with a reason. `summarize` takes it, with ``measure="binding_margin"`` or another of `BINDING_MEASURES`.
+
+    Raises
+    ------
+    ThresholdError
+        If there is no such rule.
+    ValueError
+        If a sentence has no such scheme.
+    """
+    rule = parse_threshold(threshold)
+    wanted = {relations} if isinstance(relations, str) else set(relations)
+    rows = [row for batch in batches(maps) for row in _rows(batch, rule, scheme, wanted)]
+    table = pd.DataFrame(rows, columns=list(BINDING_COLUMNS))
+    return table.astype({"other_index": "Int64"})
+
+
+def _rows(
+    batch: Batch, rule: Threshold, scheme: str, relations: set[str]
+) -> Iterator[dict[str, Any]]:
+    for number, maps, row_of in zip(batch.numbers, batch.images, batch.rows, strict=True):
+        sentence = maps.sentence
+        nouns = [i for i in _nouns(sentence, scheme) if i in row_of]
+        values = batch.words[[row_of[i] for i in nouns]]
+        regions = dict(zip(nouns, rule.apply(values), strict=True))
+        for edge in sentence.edges_of(scheme):
+            if edge.relation in relations and sentence[edge.head].pos in _NOUNS:
+                row = row_of.get(edge.dependent)
+                own = None if row is None else batch.words[row]
+                yield {
+                    **image_columns(maps, number),
+                    "kind": "dependency",
+                    "scheme": scheme,
+                    "relation": edge.relation,
+                    "head_index": edge.head,
+                    "dependent_index": edge.dependent,
+                    "head": sentence[edge.head].text,
+                    "dependent": sentence[edge.dependent].text,
+                    "threshold": str(rule),
+                    **_measures(maps, edge, own, regions),
+                }
+
+
+def _nouns(sentence: Sentence, scheme: str) -> list[int]:
+    """Return the indices of the nouns that stand for things of their own."""
+    parts = {e.dependent for e in sentence.edges_of(scheme) if e.relation in _PARTS_OF_NAMES}
+    return [t.index for t in sentence.tokens if t.pos in _NOUNS and t.index not in parts]
+
+
+def _measures(
+    maps: HeatMaps, edge: Edge, modifier: np.ndarray | None, regions: dict[int, np.ndarray]
+) -> dict[str, Any]:
+    """Measure one modifier, whose map has the shape (y, x), against the regions of its own noun and of the others."""
+    found: dict[str, Any] = {}
+    reasons = []
+    for role, index in (("head", edge.head), ("dependent", edge.dependent)):
+        word = maps.words[index]
+        if word.status != "mapped":
+            reasons.append(f"{role} is {word.status}: {word.reason}")
+    if edge.head in maps.mapped:
+        found["neglect"] = float(neglect(maps.stack([edge.head]))[0])
+    if edge.head in regions:
+        found["head_area"] = float(regions[edge.head].mean())
+        if not found["head_area"]:
+            reasons.append("head's mask is empty")
+    elif edge.head in maps.mapped:
+        reasons.append("head is part of a longer name")
+    others = {
+        index: region
+        for index, region in regions.items()
+        if index not in (edge.head, edge.dependent) and region.any()
+    }
+    if not others:
+        reasons.append("no other noun has a region")
+    if modifier is not None and not modifier.any():
+        reasons.append("dependent's map has no mass")
+    elif modifier is not None:
+        empty = np.zeros_like(modifier, dtype=bool)
+        columns = [regions.get(edge.head, empty), *others.values()]
+        shares = leakage(modifier[None], np.stack(columns))
+        found |= {
+            "own_share": float(shares[0, 0]),
+            "binding_margin": binding_margin(shares, [0])[0],
+        }
+        if others:
+            place = int(shares[0, 1:].argmax())
+            index = list(others)[place]
+            found |= {"other_index": index, "other": maps.sentence[index].text}
+            found["other_share"] = float(shares[0, 1 + place])
+    return found | {"reason": "; ".join(reasons)}

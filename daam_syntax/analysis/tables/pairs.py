@@ -1,0 +1,292 @@
+"""The pair table: every head with its dependent, and every unrelated pair as the control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Final, Literal, TypeAlias
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.tables.batches import Batch, Size, batches
+from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.language.sentence import Sentence
+from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
+from daam_syntax.maps.measures import (
+    DEFAULT_PAIR_MEASURES,
+    PAIR_MEASURES,
+    Measure,
+    choose,
+    is_constant,
+    measure_maps,
+    measure_masks,
+)
+
+MEASURES: Final = DEFAULT_PAIR_MEASURES
+"""Columns of the pair table that hold measures, unless others are asked for: see `PAIR_MEASURES`."""
+
+PAIR_COLUMNS: Final = {
+    "prompt_id": "Short name of the prompt, the same in every run",
+    "prompt": "The prompt's text",
+    "image": "Running number of the image in the list that was measured",
+    "seed": "Number of the seed; missing where it is not known",
+    "kind": '"dependency", "unrelated" (the control), or another kind of `daam_syntax.analysis.CONTROLS`',
+    "scheme": "Whose edges: ud (Universal Dependencies), enhanced (their graph), native (the parser's own)",
+    "relation": 'Label of the edge; "unrelated" for the control',
+    "head_index": "Index of the head in the parse (of an unrelated pair: the earlier word)",
+    "dependent_index": "Index of the dependent (of an unrelated pair: the later word)",
+    "head": "Text of the head",
+    "dependent": "Text of the dependent",
+    "head_lemma": "Lemma of the head",
+    "dependent_lemma": "Lemma of the dependent",
+    "head_pos": "Universal part of speech of the head",
+    "dependent_pos": "Universal part of speech of the dependent",
+    "head_subwords": "Number of the head's subwords",
+    "dependent_subwords": "Number of the dependent's subwords",
+    "linear_distance": "Tokens from head to dependent; negative if the dependent stands first",
+    "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing where no path joins them",
+    "threshold": "Rule that made the masks",
+    **{name: PAIR_MEASURES[name].meaning for name in MEASURES},
+    "reason": 'Why measures are missing; "" where none is',
+}
+"""Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""
+
+
+Columns: TypeAlias = "dict[str, list[Any]]"
+"""Rows of a table, column by column."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    kind: Literal["dependency", "unrelated"]
+    relation: str
+    head: int
+    dependent: int
+
+
+def measure_pairs(
+    maps: HeatMaps | Sequence[HeatMaps],
+    *,
+    schemes: str | Sequence[str] = ("ud",),
+    threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+    measures: str | Iterable[str] = MEASURES,
+    size: Size = "image",
+    unrelated: bool = True,
+) -> pd.DataFrame:
+    """Measure the attention overlap of every head with its dependent, and of unrelated pairs.
+
+    Parameters
+    ----------
+    maps
+        The maps of one image, or of several.
+    schemes
+        Whose edges: "ud", "enhanced", "native", or several of them; each scheme has rows of its own. Two words
+        that several edges of an enhanced graph join have a row for each.
+    threshold
+        Rule, or several rules, that make masks; each has rows of its own. See `parse_threshold`.
+    measures
+        Names of measures, of `PAIR_MEASURES`.
+    size
+        Where the maps are compared: upscaled to the image, on the grid of the recording, or at a size (height,
+        width). Measures without a threshold cost much less on the grid.
+    unrelated
+        Whether to add the control: all pairs of words that no edge of the scheme joins, punctuation and white
+        space left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image, scheme, threshold and pair, with the columns of `PAIR_COLUMNS`. A pair that cannot be
+        measured is a row with NaN and a reason.
+
+    Raises
+    ------
+    ThresholdError
+        If there is no such rule.
+    ValueError
+        If a sentence has no such scheme, there is no such measure, or the size is none.
+    """
+    wanted = PairOptions(schemes, threshold, measures, unrelated)
+    return join_rows((pair_rows(batch, wanted) for batch in batches(maps, size)), wanted.columns)
+
+
+class PairOptions:
+    """What a pair table shall hold, checked; the parameters are those of `measure_pairs`."""
+
+    def __init__(
+        self,
+        schemes: str | Sequence[str] = ("ud",),
+        threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+        measures: str | Iterable[str] = MEASURES,
+        unrelated: bool = True,
+    ) -> None:
+        rules = [threshold] if isinstance(threshold, str | Threshold) else list(threshold)
+        self.schemes = [schemes] if isinstance(schemes, str) else list(schemes)
+        self.rules = [parse_threshold(rule) for rule in rules]
+        self.measures = choose(measures, PAIR_MEASURES)
+        self.unrelated = unrelated
+        names = [measure.name for measure in self.measures]
+        others = [name for name in PAIR_COLUMNS if name not in (*MEASURES, "reason")]
+        self.columns = [*others, *names, "reason"]
+
+
+def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
+    """Return the rows of the pair table for a batch of images, as columns."""
+    sentences: dict[tuple[int, str], Columns] = {}  # seeds of a prompt share its parse
+    blocks = []
+    for place, maps in enumerate(batch.images):
+        for scheme in wanted.schemes:
+            key = (id(maps.sentence), scheme)
+            if key not in sentences:
+                sentences[key] = _parsed(maps.sentence, scheme, wanted.unrelated)
+            blocks.append(_identify(batch, place, sentences[key]))
+    pairs = {name: [v for block in blocks for v in block[name]] for name in blocks[0]}
+    found = list(_measure(batch, pairs, wanted))
+    rows: Columns = {name: [] for name in wanted.columns}
+    first = 0
+    for block in blocks:  # image, scheme, threshold, pair
+        part = slice(first, first + len(block["kind"]))
+        for rule, values in found:
+            every = pairs | values | {"threshold": [str(rule)] * len(pairs["kind"])}
+            for name, column in rows.items():
+                column.extend(every[name][part])
+        first = part.stop
+    return rows
+
+
+def join_rows(parts: Iterable[Columns], columns: Sequence[str]) -> pd.DataFrame:
+    """Return one table of the parts: to make many tables and to join them would cost more than to measure."""
+    whole: Columns = {name: [] for name in columns}
+    for part in parts:
+        for name, column in whole.items():
+            column.extend(part[name])
+    if not whole["kind"]:
+        return pd.DataFrame(columns=list(columns))
+    distances = pd.array(whole["tree_distance"], dtype="Int64")
+    return pd.DataFrame(whole).assign(tree_distance=distances)
+
+
+def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
+    joined = set()
+    for edge in sentence.edges_of(scheme):
+        joined.add(frozenset((edge.head, edge.dependent)))
+        yield _Pair("dependency", edge.relation, edge.head, edge.dependent)
+    if unrelated:
+        words = [t.index for t in sentence.tokens if t.text.strip() and t.pos != "PUNCT"]
+        for first, second in combinations(words, 2):
+            if frozenset((first, second)) not in joined:
+                yield _Pair("unrelated", "unrelated", first, second)
+
+
+def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
+    """Return the pairs of a sentence with all that its parse says of them, as columns."""
+    pairs = list(_pairs(sentence, scheme, unrelated))
+    heads = [sentence[pair.head] for pair in pairs]
+    dependents = [sentence[pair.dependent] for pair in pairs]
+    distance = _tree_distances(sentence, scheme)
+    return {
+        "kind": [pair.kind for pair in pairs],
+        "scheme": [scheme] * len(pairs),
+        "relation": [pair.relation for pair in pairs],
+        "head_index": [pair.head for pair in pairs],
+        "dependent_index": [pair.dependent for pair in pairs],
+        "head": [token.text for token in heads],
+        "dependent": [token.text for token in dependents],
+        "head_lemma": [token.lemma for token in heads],
+        "dependent_lemma": [token.lemma for token in dependents],
+        "head_pos": [token.pos for token in heads],
+        "dependent_pos": [token.pos for token in dependents],
+        "linear_distance": [pair.dependent - pair.head for pair in pairs],
+        "tree_distance": [distance[pair.head].get(pair.dependent) for pair in pairs],
+    }
+
+
+def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
+    """Return the pairs of an image with all that is known of them but their measures, as columns."""
+    maps, row_of = batch.images[place], batch.rows[place]
+    n_subwords = [len(word.subwords) for word in maps.words]
+    statuses = [f"{word.status}: {word.reason}" for word in maps.words]
+    image = image_columns(maps, batch.numbers[place])
+    columns = {name: [value] * len(parsed["kind"]) for name, value in image.items()} | parsed
+    for side in ("head", "dependent"):
+        indices = parsed[f"{side}_index"]
+        columns[f"{side}_subwords"] = [n_subwords[index] for index in indices]
+        columns[f"_{side}_row"] = [row_of.get(index, -1) for index in indices]
+        columns[f"_{side}_status"] = [statuses[index] for index in indices]
+    return columns
+
+
+def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
+    """Return the number of edges from each token to each that a path leads to, whatever its direction."""
+    graph = sentence.graph(scheme).to_undirected(as_view=True)
+    return dict(nx.all_pairs_shortest_path_length(graph))
+
+
+def _measure(
+    batch: Batch, pairs: Columns, wanted: PairOptions
+) -> Iterator[tuple[Threshold, dict[str, Any]]]:
+    """Yield the measures and reasons of all pairs of a batch at each threshold."""
+    rows = np.array([pairs["_head_row"], pairs["_dependent_row"]], int).T
+    n_pairs = len(rows)
+    measurable = (rows >= 0).all(axis=1)
+    # The same two words may stand in several rows, of several schemes: they are measured once.
+    (head, dependent), place = _distinct(rows[measurable])
+    soft: dict[str, np.ndarray] = {}
+    if any(measure.kind == "soft" for measure in wanted.measures):
+        soft = measure_maps(batch.words, head, dependent, wanted.measures)
+    batch.make_masks(wanted.rules)
+    for rule in wanted.rules:
+        found = soft | measure_masks(batch.masks(rule), head, dependent, wanted.measures)
+        values: dict[str, Any] = {}
+        for measure in wanted.measures:
+            values[measure.name] = np.full(n_pairs, np.nan)
+            values[measure.name][measurable] = found[measure.name][place]
+        missing = np.any([np.isnan(v) for v in values.values()] or [~measurable], axis=0)
+        yield rule, values | {"reason": _reasons(batch, rule, pairs, missing, wanted.measures)}
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different rows, shape (2, distinct), and where each row is among them."""
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    return distinct.T, place
+
+
+def _reasons(
+    batch: Batch,
+    rule: Threshold,
+    pairs: Columns,
+    missing: np.ndarray,
+    measures: Sequence[Measure],
+) -> list[str]:
+    """Say of every pair why measures are missing."""
+    if not missing.any():
+        return [""] * len(missing)
+    faults = _faults(batch, rule, measures)
+    columns = ("_head_row", "_head_status", "_dependent_row", "_dependent_status")
+    reasons = []
+    for lacks, *sides in zip(missing, *(pairs[c] for c in columns), strict=True):
+        problems = []
+        for role, row, status in (("head", *sides[:2]), ("dependent", *sides[2:])):
+            if row < 0:
+                problems.append(f"{role} is {status}")
+            else:
+                problems += [f"{role}'s {fault}" for fault, where in faults if where[row]][:1]
+        reasons.append("; ".join(problems) if lacks else "")
+    return reasons
+
+
+def _faults(
+    batch: Batch, rule: Threshold, measures: Sequence[Measure]
+) -> list[tuple[str, np.ndarray]]:
+    """Return what makes one of the measures NaN, and which words of a batch have it."""
+    undefined = " ".join(measure.undefined for measure in measures)
+    tests = {
+        "mask is empty": lambda: batch.masks(rule).areas == 0,
+        "map has no mass": lambda: ~batch.words.any(axis=(-2, -1)),
+        "map is constant": lambda: is_constant(batch.words),
+        "mask covers everything": lambda: batch.masks(rule).areas == batch.masks(rule).n_pixels,
+    }
+    return [(fault, test()) for fault, test in tests.items() if fault in undefined]

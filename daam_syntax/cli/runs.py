@@ -1,0 +1,167 @@
+"""Many prompts and seeds: `run`, `report`, `plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daam_syntax.cli import options
+from daam_syntax.cli.terminal import fail, quiet_libraries, resumable, show_problems, show_summary
+from daam_syntax.errors import DaamSyntaxError
+
+
+def run(
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet with a column prompt, text, ...; or a set of the package (see `prompts`)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    format: options.Format = None,
+    model: options.Model = "emoji",
+    revision: options.Revision = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    seeds: options.Seeds = 1,
+    steps: options.Steps = None,
+    guidance: options.Guidance = None,
+    height: options.Height = None,
+    width: options.Width = None,
+    threshold: options.Thresholds = None,
+    scheme: options.Schemes = None,
+    parser: options.Parser = None,
+    map_size: Annotated[
+        int | None, typer.Option(min=1, help="Longest side of stored maps [default: as recorded].")
+    ] = None,
+    images: Annotated[bool, typer.Option(help="Whether to store the pictures.")] = True,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures drawn together [default: what fits].")
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Pictures finished as a whole; a killed run loses no more.")
+    ] = 64,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Draw shards with failed pictures again.")
+    ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="local, slurm (see dask-jobqueue), or a Dask scheduler's address."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers of a cluster [default: one a GPU, or one job]."),
+    ] = None,
+) -> None:
+    """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
+    from daam_syntax.language.prompt_sets import find_prompts
+    from daam_syntax.runs import run as draw
+
+    chosen = find_prompts(prompts, format, strict=False)
+    quiet_libraries()
+    with resumable(out):
+        done = draw(
+            chosen,
+            out,
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            height=height,
+            width=width,
+            threshold=threshold or "relative:0.4",
+            schemes=scheme or ["ud"],
+            parser=parser,
+            map_size=map_size,
+            keep_images=images,
+            batch_size=batch_size,
+            shard_size=shard_size,
+            retry_failed=retry_failed,
+            cluster=cluster,
+            workers=workers,
+            progress=True,
+        )
+    show_problems(done.problems())
+    typer.echo(repr(done))
+    if not done.is_complete:
+        fail("some shards are missing; the same command draws them")
+    typer.echo(f"The tables are in {out}; `daam-syntax report {out}` sums them up")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that `run` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write [default: report/ in that folder].")
+    ] = None,
+    threshold: options.Thresholds = None,
+    scheme: options.Schemes = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="Measures by name; may be given several times.")
+    ] = None,
+    parser: Annotated[
+        str | None, typer.Option(help="Parse the prompts again with this spaCy pipeline.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that makes groups, of the pairs or of the prompts: relation, head_pos, category, slot.NAME, "
+            "...; may be given several times [relation]."
+        ),
+    ] = None,
+) -> None:
+    """Sum a corpus run up in tables and a page; other rules measure its stored maps again. Needs no model."""
+    from daam_syntax.runs import open_run
+    from daam_syntax.runs.reporting import write_report
+
+    run = open_run(folder)
+    groups = by or ["relation"]
+    tables = None
+    try:
+        if threshold or scheme or measure or parser:
+            tables = run.reanalyse(
+                threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
+            )
+        written, summary = write_report(run, out, by=groups, tables=tables)
+    except ValueError as error:  # no such measure, or column
+        if isinstance(error, DaamSyntaxError):
+            raise
+        fail(str(error))
+    shown = {"measures": measure} if measure else {}
+    show_summary(summary, by=groups, **shown)
+    show_problems(run.problems())
+    typer.echo(f"\n{run!r}\nThe report is in {written}")
+
+
+def plan(
+    prompts: Annotated[Path, typer.Argument(help="The prompts, as for `run`.")],
+    pilot: Annotated[
+        Path, typer.Option(help="Folder of a small run with the same settings on the same machine.")
+    ],
+    format: options.Format = None,
+    seeds: options.Seeds = 1,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1e-9, help="Pictures per second of a worker [default: of the small run]."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+) -> None:
+    """Calculate the time, disk and memory of a corpus from a small run."""
+    from daam_syntax.language.prompt_sets import find_prompts
+    from daam_syntax.runs import plan as calculate
+
+    typer.echo(
+        str(
+            calculate(
+                find_prompts(prompts, format, strict=False),
+                seeds,
+                pilot,
+                rate=rate,
+                workers=workers,
+            )
+        )
+    )

@@ -1,0 +1,38 @@
+"""Put the trained weights, at half precision, where the package finds them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+from daam_syntax.util.data_files import data_path
+
+
+def ship(runs: Path) -> None:
+    """Write ``data/emoji-model`` and ``data/emoji-annotator`` from the folders of the trainings.
+
+    The decoder that was trained on alone replaces the one trained with the encoder, where it is there; the
+    latents stay as they are.
+    """
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        runs / "denoiser" / "pipeline", safety_checker=None
+    )
+    curves = {name: runs / name / "curve.csv" for name in ("autoencoder", "denoiser", "annotator")}
+    refined = runs / "autoencoder" / "decoder"
+    if (refined / "vae").exists():
+        scale = pipeline.vae.config.scaling_factor
+        pipeline.vae = AutoencoderKL.from_pretrained(refined / "vae")
+        pipeline.vae.register_to_config(scaling_factor=scale)
+        curves["decoder"] = refined / "curve.csv"
+    model = data_path() / "emoji-model"
+    pipeline.to(dtype=torch.float16).save_pretrained(model)
+    (model / "curves").mkdir(exist_ok=True)
+    for name, curve in curves.items():
+        shutil.copyfile(curve, model / "curves" / f"{name}.csv")
+    annotator = data_path() / "emoji-annotator"
+    annotator.mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(runs / "annotator" / name, annotator / name)

@@ -1,0 +1,4 @@
+"""Figures of tables: forests, profiles, scatter plots.
+
+Imports the shared modules of ``figures``.
+"""

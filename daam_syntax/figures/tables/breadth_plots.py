@@ -1,0 +1,91 @@
+"""How broad the maps of each part of speech are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from daam_syntax.analysis import estimate_mean, prompt_means
+from daam_syntax.figures.styles import PALETTE, new_axes, note_missing, points
+from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+
+_WHAT: Final = "a word table (see `word_table`)"
+_LEAST_ROWS: Final = 5  # that the label of the axis has room beside
+_GOLDEN: Final = 0.618  # steps of it spread points evenly, however many there are
+
+
+def breadth_by_pos(
+    words: pd.DataFrame,
+    *,
+    measure: str = "area",
+    group: str = "pos",
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how much of the picture the words of each part of speech attend to.
+
+    A pale dot is one prompt: the mean over its words of that part of speech, then over its images. The dark mark is
+    the mean over prompts with its interval, see `estimate_mean`; it is hollow where there are too few prompts for one.
+
+    Parameters
+    ----------
+    words
+        A word table of one threshold.
+    measure
+        Column that says how broad a map is.
+    group
+        Column whose values get a row each.
+    level
+        Confidence level of the intervals.
+    ax
+        Where to draw; new axes if None.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes; the broadest is on top. A group without any map has its row too.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, or thresholds are mixed.
+    """
+    require(words, ["prompt_id", "image", group, measure], _WHAT)
+    require_one(words, ["threshold"], _WHAT)
+    found = {str(name): prompt_means(rows, measure) for name, rows in words.groupby(group)}
+    order = sorted(found, key=lambda name: found[name].mean() if len(found[name]) else -np.inf)
+    if ax is None:
+        ax = new_axes(0.8 + 1.75 * points("medium") / 72 * max(_LEAST_ROWS, len(order)))
+    hollow = False
+    for place, name in enumerate(order):
+        means = found[name]
+        spread = (np.arange(len(means)) * _GOLDEN % 1 - 0.5) * 0.55
+        ax.plot(means, place + spread, "o", color=PALETTE[2], ms=3, alpha=0.6, mew=0)
+        if means.empty:
+            note_missing(ax, place)
+            continue
+        mean = estimate_mean(words[words[group].astype(str) == name], measure, level=level)
+        ax.hlines(place, mean.low, mean.high, color=PALETTE[0], lw=1.8)
+        known = not np.isnan(mean.low)
+        hollow |= not known
+        ax.plot(
+            mean.estimate,
+            place,
+            "D",
+            color=PALETTE[0],
+            ms=4.5,
+            markerfacecolor=PALETTE[0] if known else "white",
+        )
+    ax.set_yticks(range(len(order)), [f"{n} ({len(found[n])})" for n in order], fontsize="small")
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    ax.set_ylabel(f"{'part of speech' if group == 'pos' else group}\n(n prompts)")
+    note = " (hollow: none)" if hollow else ""
+    ax.set_xlabel(f"{measure_label(measure)}\nprompts; mean, {level:.0%} interval{note}")
+    ax.tick_params(axis="x", labelsize="small")
+    ax.grid(axis="x", color="0.9", lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

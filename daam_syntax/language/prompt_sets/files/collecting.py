@@ -1,0 +1,83 @@
+"""From the rows of a file to prompts and problems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from daam_syntax.language.prompt_sets.files.table_reading import Record
+from daam_syntax.language.prompt_sets.problems import Kind, RowProblem, excerpt
+from daam_syntax.language.prompt_sets.rows import Prompt, read_row
+
+
+@dataclass
+class Collected:
+    """The prompts of a file, each once, and what is wrong with the other rows."""
+
+    rows: list[Prompt] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+
+
+def collect(records: Iterable[Record | RowProblem]) -> Collected:
+    """Read rows; a prompt or an id that was there before, and a pair of other than two, are problems.
+
+    Of pairs with a problem, the prompts are kept as prompts without a pair.
+    """
+    found = Collected()
+    texts: dict[str, int] = {}
+    ids: dict[str, int] = {}
+    places: list[Record] = []
+    for record in records:
+        if isinstance(record, RowProblem):
+            found.problems.append(record)
+            continue
+        if "prompt" not in record.values and any(p.kind == "file" for p in found.problems):
+            continue  # said once, of the header
+        prompt, messages = read_row(record.values)
+        kind: Kind = "row"
+        if prompt is not None:
+            name = prompt.id.casefold()  # some file systems do not tell cases apart
+            if prompt.text in texts:
+                kind = "repeat"
+                messages = [_again("prompt", prompt.text, record, texts)]
+            elif name in ids:
+                messages = [_again("id", name, record, ids)]
+        if prompt is None or messages:
+            text = excerpt(record.values.get("prompt"))
+            found.problems += [RowProblem(record.row, m, text, record.unit, kind) for m in messages]
+            continue
+        texts[prompt.text] = ids[name] = record.row
+        found.rows.append(prompt)
+        places.append(record)
+    _check_pairs(found, places)
+    return found
+
+
+def _again(what: str, value: str, record: Record, seen: Mapping[str, int]) -> str:
+    return (
+        f"Expected each {what} once, but {value[:80]!r} stands in {record.unit} {seen[value]} too."
+    )
+
+
+def without_broken_pairs(rows: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """Return the prompts; those of a pair that has not two of them are no pair any more."""
+    sizes = Counter(row.pair for row in rows)
+    return tuple(
+        replace(row, pair="", role="") if row.pair and sizes[row.pair] != 2 else row for row in rows
+    )
+
+
+def _check_pairs(found: Collected, places: Sequence[Record]) -> None:
+    """Take the prompts of a pair that has not two of them out of it, and say so."""
+    sizes = Counter(row.pair for row in found.rows)
+    whole = without_broken_pairs(found.rows)
+    for row, kept, place in zip(found.rows, whole, places, strict=True):
+        if row != kept:
+            message = (
+                f"Expected two prompts of the pair {row.pair[:80]!r}, but got {sizes[row.pair]}."
+            )
+            found.problems.append(
+                RowProblem(place.row, message, excerpt(row.text), place.unit, "pair")
+            )
+    found.rows = list(whole)

@@ -1,0 +1,119 @@
+"""Universal Dependencies for a parse, whatever annotation its parser was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from daam_syntax.errors import ParserError
+from daam_syntax.language.sentence import Edge, Sentence, Span, Token
+from daam_syntax.language.tree import Tree
+from daam_syntax.language.ud import clearnlp_labels
+from daam_syntax.language.ud.enhanced import to_enhanced
+
+SCHEMES: Final = ("native", "ud", "enhanced")
+"""The parser's own labels; basic Universal Dependencies; their enhanced graph."""
+
+_RELATIONS: Final = (
+    "acl advcl advmod amod appos aux case cc ccomp clf compound conj cop csubj dep det discourse dislocated expl fixed "
+    "flat goeswith iobj list mark nmod nsubj nummod obj obl orphan parataxis punct reparandum root vocative "
+    "xcomp"
+)
+RELATIONS: Final = frozenset(_RELATIONS.split())
+"""The 37 universal relations (https://universaldependencies.org/u/dep/), without subtypes."""
+
+Annotation = Literal["clearnlp", "ud"]
+"""What a parser's labels mean: those of spaCy's English models, or Universal Dependencies."""
+
+
+def check_schemes(
+    schemes: str | Iterable[str], sentences: Iterable[Sentence] = ()
+) -> tuple[str, ...]:
+    """Return one scheme, or several, as a tuple without repetition.
+
+    Raises
+    ------
+    ParserError
+        If there is none, one that does not exist, or one that a sentence lacks.
+    """
+    wanted = tuple(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes or ()))
+    unknown = [scheme for scheme in wanted if scheme not in SCHEMES]
+    if unknown or not wanted:
+        got = ", ".join(map(repr, unknown)) or "none"
+        raise ParserError(
+            f"Expected one or more of the schemes {', '.join(SCHEMES)}, but got {got}."
+        )
+    for sentence in sentences:
+        for scheme in wanted:
+            if scheme not in sentence.edges:
+                raise ParserError(
+                    f"Expected parses with the scheme {scheme!r}, but those of {sentence.parser} have "
+                    f'{", ".join(sentence.edges)}; choose one of these schemes, for instance "native", or another '
+                    "parser."
+                )
+    return wanted
+
+
+def detect_annotation(labels: Collection[str], edges: Iterable[Edge] = ()) -> Annotation | None:
+    """Tell from a parser's set of labels what they mean.
+
+    Universal Dependencies are recognised where every label is one of the 37 relations, with or without a subtype;
+    ClearNLP where every label is one of its own, and one at least is not universal. A single parse may use none but
+    labels that both have ("a red cat and a dog"): then a conjunction before its head, as UD has it, or no
+    conjunction means UD (whose tree is then the same), and one after it ClearNLP.
+
+    Parameters
+    ----------
+    labels
+        All labels of a parser, or those that a parse uses.
+    edges
+        The edges of that parse, which decide where its labels do not.
+
+    Returns
+    -------
+    str or None
+        None for any other annotation, such as those of spaCy's German and Chinese models.
+    """
+    used = {label for label in labels if label and label.lower() != "root"}
+    if all(label.split(":")[0] in RELATIONS for label in used):
+        after = any(e.relation == "cc" and e.head < e.dependent for e in edges)
+        return "clearnlp" if after and used <= clearnlp_labels.LABELS else "ud"
+    return "clearnlp" if used <= clearnlp_labels.LABELS else None
+
+
+def universal_sentence(
+    text: str,
+    tokens: Sequence[Token],
+    native: Iterable[Edge],
+    annotation: Annotation | None,
+    noun_phrases: Iterable[Span] = (),
+    parser: str = "",
+) -> Sentence:
+    """Make a sentence with the schemes ``native``, ``ud`` and ``enhanced``.
+
+    Parameters
+    ----------
+    text, tokens, noun_phrases, parser
+        See `Sentence`.
+    native
+        The parser's own edges.
+    annotation
+        What their labels mean; None for one that cannot be converted: then ``native`` is the only scheme.
+    """
+    tokens, native = tuple(tokens), tuple(native)
+    edges: dict[str, tuple[Edge, ...]] = {"native": native}
+    roots: Mapping[str, tuple[int, ...]] = {}
+    if annotation is not None:
+        edges["ud"] = (
+            clearnlp_labels.to_ud(tokens, native)
+            if annotation == "clearnlp"
+            else _words_only(tokens, native)
+        )
+        edges["enhanced"], enhanced_roots = to_enhanced(tokens, edges["ud"])
+        roots = {"enhanced": enhanced_roots}
+    return Sentence(text, tokens, edges, tuple(noun_phrases), parser, roots)
+
+
+def _words_only(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """Leave white space out, which is no word in Universal Dependencies."""
+    return Tree(tokens, edges).edges()

@@ -1,0 +1,147 @@
+"""What a corpus will take: time, disk and memory, calculated from a small run on the same machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from daam_syntax.errors import FileError, ModelError
+from daam_syntax.runs.store.schemas import TABLES
+from daam_syntax.runs.stored_run import Run
+from daam_syntax.util.progress import duration
+
+if TYPE_CHECKING:
+    from daam_syntax.attention.text_limits import Overflow
+
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a corpus will take.
+
+    Attributes
+    ----------
+    n_images
+        Prompts times seeds.
+    rate
+        Images per second of one worker.
+    seconds
+        Time of drawing, all workers at work.
+    n_bytes
+        Disk, by table.
+    peak_memory, peak_gpu_memory
+        Of each worker, bytes; None where the small run did not measure it. Both do not grow with the corpus.
+    overflow
+        Prompts that the text encoders do not read to the end; None where the prompts, or the tokenizers of the small
+        run's model, were not there.
+    """
+
+    n_images: int
+    rate: float
+    seconds: float
+    n_bytes: dict[str, int]
+    peak_memory: int | None
+    peak_gpu_memory: int | None
+    overflow: tuple[Overflow, ...] | None = None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_images:,} images at {self.rate:.3g} images/s and worker",
+            f"time    {duration(self.seconds)}",
+            f"disk    {_size(sum(self.n_bytes.values()))}: "
+            + ", ".join(f"{table} {_size(size)}" for table, size in self.n_bytes.items()),
+        ]
+        for name, size in (("memory", self.peak_memory), ("GPU", self.peak_gpu_memory)):
+            if size is not None:
+                lines.append(f"{name:<7} {_size(size)} per worker, whatever the number of images")
+        if self.overflow is None:
+            lines.append("prompts not checked: they, or the model's tokenizers, are not there")
+        else:
+            n_long = len({found.prompt for found in self.overflow})
+            lines.append(f"prompts {n_long:,} are longer than the text encoder reads")
+            lines += [f"        {found.prompt[:60]!r}: {found}" for found in self.overflow[:_SHOWN]]
+        return "\n".join(lines)
+
+
+def plan(
+    prompts: int | Iterable[str],
+    seeds: int,
+    pilot: Run | str | Path,
+    *,
+    rate: float | None = None,
+    workers: int = 1,
+) -> RunCost:
+    """Calculate what a corpus will take from a small run with the same settings.
+
+    Time and disk are in proportion to the number of images; prompts much longer than those of the small run take more.
+
+    Parameters
+    ----------
+    prompts, seeds
+        The corpus: its prompts, or how many there are.
+    pilot
+        A run, or its folder, on the machine that will draw.
+    rate
+        Images per second of one worker; that of the small run if None.
+    workers
+        Processes that draw at the same time, each with a GPU of its own.
+
+    Raises
+    ------
+    FileError
+        If nothing was drawn in that run.
+    """
+    texts = None if isinstance(prompts, int) else list(prompts)
+    n_prompts = prompts if isinstance(prompts, int) else len(texts or ())
+    pilot = pilot if isinstance(pilot, Run) else Run(pilot)
+    if min(n_prompts, seeds, workers) < 1:
+        raise ValueError("Expected at least one prompt, seed and worker.")
+    drawn = sum(record.n_images - record.n_failed for record in pilot.records)
+    if drawn == 0:
+        raise FileError(
+            f"Expected a run with images, but {pilot.path} has none yet; draw some prompts first."
+        )
+    if rate is None:
+        rate = drawn / sum(record.seconds for record in pilot.records)
+    n_images = n_prompts * seeds
+    sizes = {
+        table: sum(record.files[table].n_bytes for record in pilot.records) for table in TABLES
+    }
+    peaks = {
+        name: max((s[name] for s in pilot.sessions if name in s), default=None)
+        for name in ("peak_memory", "peak_gpu_memory")
+    }
+    return RunCost(
+        n_images,
+        rate,
+        n_images / rate / workers,
+        {table: round(size * n_images / drawn) for table, size in sizes.items()},
+        **peaks,
+        overflow=None if texts is None else _overflow(texts, pilot),
+    )
+
+
+def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None:
+    """Compare the prompts with what the text encoders of a run read; None where its tokenizers are not there."""
+    from daam_syntax.attention.text_limits import TextLimit, find_overflow
+    from daam_syntax.pipelines.loading import load_tokenizers
+
+    limits = [TextLimit(**limit) for limit in pilot.sessions[-1].get("text_limits", ())]
+    model = pilot.settings.model
+    try:
+        names = [limit.tokenizer for limit in limits]
+        loaded = load_tokenizers(model["model"], names, revision=model["revision"])
+    except ModelError:
+        return None
+    return find_overflow(prompts, dict(zip(limits, loaded, strict=True))) if limits else None
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:,.3g} TB"

@@ -1,0 +1,134 @@
+"""Summaries of pairs that are too many to be loaded: shard by shard, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from daam_syntax.analysis import summarize
+from daam_syntax.maps import PAIR_MEASURES
+from daam_syntax.runs.store.schemas import to_frame
+
+_RULE: Final = ["scheme", "threshold"]
+_PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
+_COUNTS: Final = {**_PAIRS, "_images": "n_images"}
+"""Columns of the statistics, and those of the summary that their sums are."""
+
+
+def summarize_shards(
+    shards: Callable[[Sequence[str]], Iterable[pa.Table]],
+    names: Sequence[str],
+    by: str | Sequence[str] = "relation",
+    *,
+    measure: str | None = None,
+    control: str = "unrelated",
+    **options: Any,
+) -> pd.DataFrame:
+    """Summarise pairs that come in parts; the same as `summarize` of the whole table.
+
+    All pairs of an image stand in one part. So each part comes down to sums over the images of a prompt, one row for
+    each prompt and group, and `summarize` sees prompts, which are its sample, instead of pairs.
+
+    Parameters
+    ----------
+    shards
+        Yields the parts, with the columns it is asked for.
+    names
+        Columns that there are.
+    by, measure, control, **options
+        Of `summarize`, but for its ``cluster``: prompts are what is independent here.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column, or other clusters are asked for.
+    """
+    if options.get("cluster", "prompt_id") != "prompt_id":
+        raise ValueError("Expected prompts as clusters; for others, summarize(run.pairs(), ...).")
+    wanted = [by] if isinstance(by, str) else list(by)
+    measures = [name for name in PAIR_MEASURES if name in names]
+    if measure is None:
+        measure = "iou" if "iou" in measures or not measures else measures[0]
+    unknown = [name for name in [*wanted, measure] if name not in names]
+    if unknown:
+        raise ValueError(
+            f"Expected columns of this pair table or of its prompts ({', '.join(names)}), but got {', '.join(unknown)}."
+        )
+    groups = list(dict.fromkeys(["kind", *_RULE, *wanted]))
+    keys = list(dict.fromkeys([*groups, "prompt_id"]))
+    columns = list(dict.fromkeys([*keys, "image", *measures]))
+    parts = (_statistics(part, keys, measures, measure) for part in shards(columns))
+    prompts = _prompts(pa.concat_tables(parts), keys, measures)
+    table = summarize(
+        prompts.drop(columns=list(_COUNTS)), by, measure=measure, control=control, **options
+    )
+    # What was counted there are prompts and groups, not images and pairs.
+    counts = prompts.groupby(groups, dropna=False)[list(_COUNTS)].sum().rename(columns=_COUNTS)
+    recounted = counts.merge(
+        table.drop(columns=list(_COUNTS.values())), on=groups, how="left", validate="one_to_one"
+    )
+    recounted["_control"] = recounted["kind"] == control
+    recounted = recounted.sort_values(
+        [*_RULE, "_control", "n_pairs"], ascending=[True, True, False, False], kind="stable"
+    )
+    recounted = recounted[list(table.columns)].reset_index(drop=True)
+    recounted.attrs = table.attrs
+    return recounted
+
+
+def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: str) -> pa.Table:
+    """Return the numbers of pairs and images of each prompt and group, and sums and counts of its images' means."""
+    measured = pc.is_valid(pairs[measure])
+    columns = {name: pairs[name] for name in pairs.column_names}
+    # Means are taken over the same pairs: those that have the measure that counts.
+    columns |= {name: pc.if_else(measured, pairs[name], None) for name in measures}
+    columns |= {"_pairs": _number(measured), "_missing": _number(pc.invert(measured))}
+    images = _aggregated(
+        pa.table(columns),
+        list(dict.fromkeys([*keys, "image"])),
+        {**{name: (name, "mean") for name in measures}, **{n: (n, "sum") for n in _PAIRS}},
+    )
+    images = images.append_column("_images", _number(pc.greater(images["_pairs"], 0)))
+    sums = {_sum(name): (name, "sum") for name in measures}
+    counts = {_count(name): (name, "count") for name in measures}
+    return _aggregated(images, keys, {**sums, **counts, **{n: (n, "sum") for n in _COUNTS}})
+
+
+def _prompts(statistics: pa.Table, keys: list[str], measures: list[str]) -> pd.DataFrame:
+    """Add up the parts of each prompt; return its means as if each were a pair of its only image."""
+    names = [*map(_sum, measures), *map(_count, measures), *_COUNTS]
+    frame = to_frame(_aggregated(statistics, keys, {name: (name, "sum") for name in names}))
+    means = {name: frame[_sum(name)] / frame[_count(name)] for name in measures}
+    return pd.DataFrame({"image": 0, **frame[[*keys, *_COUNTS]], **means})
+
+
+def _aggregated(
+    table: pa.Table, keys: list[str], wanted: Mapping[str, tuple[str, str]]
+) -> pa.Table:
+    """Aggregate the columns of a table by its keys, in the order in which they come first.
+
+    Parameters
+    ----------
+    wanted
+        Name of a column of the result to a column of the table and what is made of it.
+    """
+    found = table.group_by(keys, use_threads=False).aggregate(list(wanted.values()))
+    # By name: the order of keys and aggregates has changed between versions of Arrow.
+    columns = {key: found[key] for key in keys}
+    return pa.table(columns | {name: found["_".join(of)] for name, of in wanted.items()})
+
+
+def _number(flags: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(flags, pa.int64())
+
+
+def _sum(measure: str) -> str:
+    return f"_sum_{measure}"
+
+
+def _count(measure: str) -> str:
+    return f"_count_{measure}"

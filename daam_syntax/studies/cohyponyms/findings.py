@@ -1,0 +1,162 @@
+"""What the study of cohyponyms answers: estimates of overlap and of correct pictures, level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from daam_syntax.analysis import Estimate, estimate_mean, regress
+from daam_syntax.analysis.inference.estimation import MIN_CLUSTERS
+from daam_syntax.figures.tables.table_columns import measure_label
+from daam_syntax.maps.measures import PAIR_MEASURES
+from daam_syntax.studies.framework.common import SHARE
+from daam_syntax.studies.framework.findings import Finding
+
+MANY: Final = 4
+"""More levels than this are not compared one by one."""
+
+
+def answers(
+    images: pd.DataFrame, measure: str, judge: Sequence[Mapping[str, Any]]
+) -> list[Finding]:
+    """Return what the pictures say.
+
+    Parameters
+    ----------
+    images
+        Overlap of each picture, and whether it shows both nouns, where that is known.
+    measure
+        The column of the overlap.
+    judge
+        Who said what a picture shows, and how often that is right.
+    """
+    bounds = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
+    found = [
+        Finding(
+            "Overlap of the two nouns' maps",
+            measure_label(measure),
+            (*_level_means(images, measure, bounds), *_contrasts(images, measure)),
+        ),
+        Finding(
+            "Slope of the overlap on similarity",
+            f"change of {measure} from similarity 0 to 1",
+            tuple(_slopes(images, measure)),
+        ),
+    ]
+    if "correct" not in images.columns:
+        unknown = (
+            "Not judged: the annotator knows the embedded world only, and judges pictures when they are drawn; no "
+            "sheets of people were given."
+        )
+        return [*found, Finding("Pictures that show both nouns", "", notes=(unknown,))]
+    by = "people" if judge[0]["judge"] == "people" else "the annotator"
+    title = f"Pictures that show both nouns, judged by {by}"
+    found.append(of_correctness(images, "correct", title))
+    if "correct_adjusted" in images.columns and images["correct"].nunique() > 1:
+        title = "The same, corrected for the annotator's errors"
+        if np.allclose(images["correct_adjusted"], images["correct"]):
+            n = sum(row["n_with"] + row["n_without"] for row in judge)
+            same = (
+                f"The annotator made no error on {n} drawn scenes: the correction changes nothing."
+            )
+            found.append(Finding(title, "", notes=(same,)))
+        else:
+            found.append(of_correctness(images, "correct_adjusted", title))
+    return found
+
+
+def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
+    """Estimate shares and their contrasts; where all pictures are judged alike, say so and bound the share."""
+    values = images[column]
+    unit = "share of the pictures"
+    counts = tuple(
+        f"{level}: {rows[column].sum():g} of {len(rows)} pictures."
+        for level, rows in images.groupby("level", sort=False)
+        if column == "correct" and images["level"].nunique() <= MANY
+    )
+    if values.nunique() > 1:
+        means = (_inside(each) for each in _level_means(images, column, SHARE))
+        estimates = (*means, *_contrasts(images, column), *_slopes(images, column))
+        return Finding(title, unit, estimates, notes=counts)
+    n = images["prompt_id"].nunique()
+    share = float(values.iloc[0])
+    low, high = proportion_confint(round(share * n), n, method="beta")
+    return Finding(
+        title,
+        unit,
+        notes=(
+            f"The outcome does not vary: {values.sum():g} of {len(values)} pictures, of {n} prompts, are judged to "
+            f"show both (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
+            "1934). So its differences between levels, and its correlations with overlap and similarity, are "
+            "undefined.",
+        ),
+    )
+
+
+def _inside(estimate: Estimate) -> Estimate:
+    """Cut a corrected share off at 0 and 1, beyond which no share can lie."""
+    low, value, high = np.clip([estimate.low, estimate.estimate, estimate.high], 0, 1).tolist()
+    return replace(estimate, low=low, estimate=value, high=high)
+
+
+def _levels(images: pd.DataFrame) -> list[str]:
+    """Return the levels from the most to the least alike; none where they are too many to compare."""
+    levels = images.drop_duplicates("level").sort_values("similarity", ascending=False)["level"]
+    return list(levels) if len(levels) <= MANY else []
+
+
+def _level_means(
+    images: pd.DataFrame, column: str, bounds: tuple[float, float]
+) -> Iterator[Estimate]:
+    levels = _levels(images)
+    for level in levels:
+        rows = images[images["level"] == level]
+        yield estimate_mean(rows, column, label=level, bounds=bounds)
+        if MIN_CLUSTERS <= rows["category"].nunique() < rows["prompt_id"].nunique():
+            label = f"{level}, over categories"
+            yield estimate_mean(rows, column, cluster="category", label=label, bounds=bounds)
+    if not levels:
+        yield estimate_mean(images, column, label="all pairs", bounds=bounds)
+
+
+def _contrasts(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
+    *more, least = _levels(images) or [""]
+    for level in more:
+        rows = images[images["level"].isin([level, least])]
+        rows = rows.assign(_high=(rows["level"] == level) * 1.0)
+        yield _slope(rows, column, "_high", f"{level} minus {least}")
+
+
+def _slopes(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
+    if images["similarity"].nunique() > 1:
+        yield _slope(images, column, "similarity", "slope on similarity")
+
+
+def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Estimate:
+    """Return a regression's slope as an estimate, errors clustered by both nouns where nouns recur."""
+    n_prompts = images["prompt_id"].nunique()
+    fewest = min(images["first"].nunique(), images["second"].nunique())
+    recur = max(images["first"].nunique(), images["second"].nunique()) < n_prompts
+    cluster: Any = ("first", "second") if recur and fewest >= MIN_CLUSTERS else "prompt_id"
+    found = regress(images, column, by=None, covariates=[covariate], cluster=cluster)
+    term = found.terms.set_index("term").loc[covariate].to_dict()
+    return Estimate(
+        label,
+        column,
+        float(term["estimate"]),
+        low=float(term["low"]),
+        high=float(term["high"]),
+        p=float(term["p"]),
+        standard_error=float(term["standard_error"]),
+        n_prompts=found.n_prompts,
+        n_images=found.n_images,
+        n_pairs=found.n_pairs,
+        n_clusters=fewest if isinstance(cluster, tuple) else n_prompts,
+        method=found.method,
+        reason="" if found.converged else found.reason or "the regression did not converge",
+    )

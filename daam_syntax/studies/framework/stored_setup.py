@@ -1,0 +1,69 @@
+"""What a study of a stored run starts from: nothing is drawn, and no model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from daam_syntax.language import Sentence
+from daam_syntax.maps import HeatMaps
+from daam_syntax.runs.stored_run import Run
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """The heat maps of one picture that was drawn before.
+
+    Attributes
+    ----------
+    prompt_id, seed
+        Which picture it is.
+    maps
+        Its heat maps.
+    """
+
+    prompt_id: str
+    seed: int
+    maps: HeatMaps
+
+
+@dataclass(frozen=True)
+class StoredSetup:
+    """A stored run: it stands for a `Setup` where a study needs maps only.
+
+    Attributes
+    ----------
+    run
+        What `daam_syntax.runs.open` gives.
+    """
+
+    run: Run
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts of the run."""
+        return tuple(sentence.text for sentence in self.run.sentences)
+
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """The parsed prompts, as the run parsed them."""
+        return list(self.run.sentences)
+
+    def drawings(self) -> Iterator[StoredImage]:
+        """Yield the maps of every picture that was drawn, prompt by prompt."""
+        for maps in self.run.maps():
+            known = maps.provenance
+            yield StoredImage(known["prompt_id"], known["seed"], maps)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return model, settings, seeds, parser, and the folder and versions of the run."""
+        return {
+            **self.run.settings.model,
+            **self.run.settings.drawing.as_dict(),
+            "seeds": self.run.plan.n_seeds,
+            "parser": self.run.settings.parser,
+            "run": str(self.run.path),
+            "sessions": self.run.sessions,
+        }

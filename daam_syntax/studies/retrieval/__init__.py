@@ -1,0 +1,5 @@
+"""The study retrieval: which words a layer reads."""
+
+from daam_syntax.studies.retrieval.study import DESIGN, run
+
+__all__ = ["DESIGN", "run"]

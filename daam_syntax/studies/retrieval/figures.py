@@ -1,0 +1,91 @@
+"""Figures of the study of retrieval: slots and shares by step, by layer and head, by word class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from daam_syntax.figures.styles import PALETTE
+from daam_syntax.studies.retrieval.attention_reader import GROUPS
+
+_ROWS: Final = 48  # heads that a figure names; of more, layers are drawn
+
+
+def draw_steps(by_step: pd.DataFrame) -> Figure:
+    """Draw slots and shares of attention by step."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.0), layout="constrained")
+    axes[0].plot(by_step["step"], by_step["slots"], "o-", color=PALETTE[0], ms=4)
+    axes[0].set_ylabel("effective slots per pixel")
+    axes[0].set_ylim(bottom=1)
+    for colour, group in zip((*PALETTE, "0.4"), [g for g in GROUPS if g in by_step], strict=False):
+        axes[1].plot(by_step["step"], by_step[group], "o-", color=colour, ms=4, label=group)
+    axes[1].set_ylabel("share of attention")
+    axes[1].set_ylim(bottom=0)
+    axes[1].legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    for ax in axes:
+        ax.set_xlabel("denoising step")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(color="0.92", lw=0.6)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def draw_heads(by_head: pd.DataFrame) -> Figure:
+    """Draw slots, and the share of content words, by layer and head."""
+    named = by_head.assign(name=_layer_names(by_head))
+    shown: Mapping[str, str] = {
+        "slots": "effective slots per pixel",
+        "content": "share on content words",
+    }
+    n_layers = named["name"].nunique()
+    figure, axes = plt.subplots(
+        1, 2, figsize=(8.4, 1.2 + 0.3 * n_layers), layout="constrained", sharey=True
+    )
+    for ax, (measure, label) in zip(axes, shown.items(), strict=True):
+        values = named.pivot_table(index="name", columns="head", values=measure, sort=False)
+        _draw_matrix(ax, values, label)
+        ax.set_xlabel("head")
+    axes[1].tick_params(labelleft=False)
+    return figure
+
+
+def draw_retrieved(retrieved: pd.DataFrame) -> Figure:
+    """Draw the shares of all heads, or of the layers where heads are too many."""
+    names = _layer_names(retrieved)
+    if len(retrieved[["layer", "grid", "head"]].drop_duplicates()) <= _ROWS:
+        names = names + ", " + retrieved["head"].astype(str)
+    values = retrieved.assign(name=names).pivot_table(
+        index="name", columns="kind", values="share", sort=False
+    )
+    special = [group for group in GROUPS if group in values]
+    order = sorted(set(values.columns) - set(special)) + special
+    size = (1.9 + 0.55 * len(order), 1.1 + 0.2 * len(values))
+    figure, ax = plt.subplots(figsize=(max(size[0], 5.0), size[1]), layout="constrained")
+    _draw_matrix(ax, values[order], "share of the head's attention")
+    ax.tick_params(axis="x", rotation=45)
+    ax.set_ylabel("layer (grid), head")
+    return figure
+
+
+def _draw_matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
+    drawn = ax.imshow(values, cmap="viridis", aspect="auto")
+    ax.set_yticks(range(len(values)), values.index, fontsize="small", parse_math=False)
+    ax.set_xticks(range(values.shape[1]), values.columns, fontsize="small")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.colorbar(drawn, ax=ax, label=label)
+
+
+def _layer_names(table: pd.DataFrame) -> pd.Series:
+    return table["layer"].map(short_name) + " (" + table["grid"] + ")"
+
+
+def short_name(layer: str) -> str:
+    """Leave out of a module's path what all have."""
+    kept = [part for part in layer.split(".") if part not in ("attentions", "transformer_blocks")]
+    return ".".join(kept).removesuffix(".attn2")

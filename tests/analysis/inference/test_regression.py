@@ -1,0 +1,148 @@
+"""Regressions against statsmodels' own ways to them, and their failures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from statsmodels.genmod.cov_struct import Independence
+from statsmodels.genmod.families import Binomial
+
+from daam_syntax.analysis import regress
+from helpers.simulated import random_pairs
+
+FORMULA = "iou ~ C(relation, Treatment('unrelated')) + distance + subwords"
+MODELS = ("ols", "gee", "mixed")
+
+
+@pytest.fixture
+def pairs():
+    table = random_pairs(np.random.default_rng(4), effect=0.1, n_images=3)
+    table.loc[::9, "iou"] = 0.0  # overlaps reach 0, where a logit of each value would be infinite
+    return table
+
+
+@pytest.fixture
+def prepared(pairs):
+    distance = pairs["linear_distance"].abs()
+    subwords = pairs["head_subwords"] + pairs["dependent_subwords"]
+    return pairs.assign(
+        distance=distance - distance.mean(), subwords=subwords - subwords.mean()
+    ).copy()
+
+
+def found(regression, *columns):
+    return regression.terms[list(columns)].to_numpy(float)
+
+
+def test_least_squares_are_those_of_a_formula_with_clustered_errors(pairs, prepared):
+    groups = pd.factorize(prepared["prompt_id"])[0]
+    fit = smf.ols(FORMULA, prepared).fit(
+        cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
+    )
+    regression = regress(pairs)
+    assert regression.converged
+    names = ["intercept", "relation[amod]", "linear_distance", "subwords"]
+    assert regression.terms["term"].tolist() == names
+    expected = np.column_stack([fit.params, fit.bse, fit.conf_int(), fit.pvalues])
+    columns = ("estimate", "standard_error", "low", "high", "p")
+    np.testing.assert_allclose(found(regression, *columns), expected, rtol=1e-6)
+
+
+def test_two_way_least_squares_are_those_of_statsmodels(pairs, prepared):
+    codes = np.column_stack([pd.factorize(prepared[c])[0] for c in ("prompt_id", "head_lemma")])
+    fit = smf.ols(FORMULA, prepared).fit(cov_type="cluster", cov_kwds={"groups": codes})
+    regression = regress(pairs, cluster=("prompt_id", "head_lemma"))
+    np.testing.assert_allclose(found(regression, "standard_error")[:, 0], fit.bse)
+
+
+def test_fractional_logits_are_those_of_a_formula(pairs, prepared):
+    model = smf.gee(FORMULA, "prompt_id", prepared, family=Binomial(), cov_struct=Independence())
+    fit = model.fit(cov_type="bias_reduced")
+    regression = regress(pairs, model="gee")
+    expected = np.column_stack([fit.params, fit.bse])
+    np.testing.assert_allclose(found(regression, "estimate", "standard_error"), expected, rtol=1e-6)
+
+
+def test_mixed_models_are_those_of_a_formula(pairs, prepared):
+    parts = {"group": "0 + C(relation)", "image": "0 + C(image)"}
+    model = smf.mixedlm(FORMULA, prepared, groups="prompt_id", vc_formula=parts)
+    fit = model.fit(reml=True)
+    regression = regress(pairs, model="mixed")
+    expected = np.column_stack([fit.fe_params, fit.bse_fe])
+    np.testing.assert_allclose(
+        found(regression, "estimate", "standard_error"), expected, rtol=1e-3, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_find_an_effect_and_say_what_they_rest_on(pairs, model):
+    pairs.loc[:4, "iou"] = np.nan
+    regression = regress(pairs, model=model, areas=True)
+    amod = regression.terms.set_index("term").loc["relation[amod]"]
+    assert amod["low"] > 0
+    assert amod["p"] < 0.05
+    assert regression.terms["term"].tolist()[-2:] == ["log_head_area", "log_dependent_area"]
+    assert (regression.n_pairs, regression.n_missing) == (len(pairs) - 5, 5)
+    assert "12 prompts, 36 images" in repr(regression)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_copies_of_pairs_are_no_new_prompts(pairs, model):
+    once, twice = (
+        regress(table, model=model)
+        for table in (pairs, pd.concat([pairs, pairs], ignore_index=True))
+    )
+    ratio = (
+        found(twice, "standard_error")[:2, 0] / found(once, "standard_error")[:2, 0]
+    )  # the mixed model learns the image's effect better from copies, which it takes for pairs
+    assert (ratio > (0.85 if model == "mixed" else 0.99)).all()
+
+
+def test_relations_of_few_prompts_are_terms_with_a_reason(pairs):
+    rare = pairs[pairs["prompt_id"] < "p003"].assign(relation="nmod:of", kind="dependency")
+    regression = regress(pd.concat([pairs, rare]))
+    last = regression.terms.iloc[-1]
+    assert (last["term"], last["reason"]) == ("relation[nmod:of]", "in 3 prompts only, and needs 5")
+    assert np.isnan(last["estimate"])
+    assert found(regression, "estimate")[:4] == pytest.approx(
+        found(regress(pairs), "estimate"), abs=0.02
+    )
+
+
+def test_groups_that_are_always_0_have_no_log_odds(pairs):
+    zero = pairs[pairs["relation"] == "amod"].assign(relation="punct", iou=0.0)
+    terms = regress(pd.concat([pairs, zero]), model="gee").terms
+    assert terms.iloc[-1]["reason"] == "always 0: its log odds are infinite"
+    assert np.isfinite(terms["estimate"][:4]).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_fits_that_cannot_be_had_say_why(pairs, model):
+    same = regress(pairs.assign(head_subwords=1, dependent_subwords=1), model=model)
+    few = regress(pairs[pairs["prompt_id"] < "p004"], model=model)
+    for regression, reason in ((same, "subwords does not vary"), (few, "4 clusters, and")):
+        assert not regression.converged
+        assert reason in regression.reason
+        assert regression.terms["estimate"].isna().all()
+        assert regression.terms["reason"].ne("").all()
+        assert "NOT FITTED" in repr(regression)
+
+
+def test_a_mixed_model_of_values_without_noise_is_no_number(pairs):
+    exact = pairs.assign(iou=np.where(pairs["relation"] == "amod", 0.5, 0.25))
+    regression = regress(exact, model="mixed")
+    assert not regression.converged
+    assert regression.reason
+
+
+def test_wrong_questions_are_named(pairs):
+    with pytest.raises(ValueError, match="got 'lasso'"):
+        regress(pairs, model="lasso")
+    with pytest.raises(ValueError, match="the reference 'none'"):
+        regress(pairs, reference="none")
+    with pytest.raises(ValueError, match="in \\[0, 1\\]"):
+        regress(pairs.assign(iou=pairs["iou"] * 7), model="gee")
+    with pytest.raises(ValueError, match='"ols" takes two'):
+        regress(pairs, model="mixed", cluster=("prompt_id", "head_lemma"))
+    with pytest.raises(ValueError, match="no tree_depth"):
+        regress(pairs, covariates=["tree_depth"])

@@ -1,0 +1,225 @@
+"""The command line: its output, its errors, and how it ends."""
+
+import functools
+import json
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from daam_syntax import __version__
+from daam_syntax.studies import STUDIES
+from helpers.commands import ENVIRONMENT, command, run, run_here
+from helpers.synthetic_run import write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def analyzed(folder):
+    prompt = "a red cat chasing a small blue owl in the snow"
+    done = run("analyze", prompt, "--seeds", 2, "--steps", 3, "--out", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
+    assert "amod" in analyzed.stdout
+    assert "unrelated" in analyzed.stdout
+    assert "owl" in analyzed.stdout
+    assert analyzed.stderr == ""
+    out = folder / "out"
+    for name in ("pairs.csv", "words.csv", "summary.csv", "manifest.json"):
+        assert (out / name).stat().st_size > 0
+    assert len(list((out / "images").glob("*.png"))) == 2
+    assert len(list(out.glob("overview*.png"))) == 2
+    words = pd.read_csv(out / "words.csv")
+    assert len(words) == 22
+    assert set(words["status"]) == {"mapped"}
+
+
+def test_measure_makes_the_tables_again(analyzed, folder):
+    out = folder / "out"
+    before = pd.read_csv(out / "pairs.csv")
+    schemes = ["--scheme", "ud", "--scheme", "enhanced"]
+    done = run_here("measure", "out", "--threshold", "absolute:0.05", *schemes, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    after = pd.read_csv(out / "pairs.csv")
+    assert set(after["threshold"]) == {"absolute:0.05"}
+    assert set(after["scheme"]) == {"ud", "enhanced"}
+    after = after[after["scheme"] == "ud"]
+    assert len(after) == len(before)
+    assert not after["iou"].equals(before["iou"])
+    assert json.loads((out / "manifest.json").read_text())["threshold"] == "absolute:0.05"
+    run_here("measure", "out", "--threshold", "relative:0.4", cwd=folder)
+    pd.testing.assert_frame_equal(pd.read_csv(out / "pairs.csv"), before)
+
+
+def test_prompts_from_a_file(folder):
+    (folder / "prompts.txt").write_text("# two\na cat\na red car\n")
+    done = run_here(
+        "analyze",
+        "--prompts",
+        "prompts.txt",
+        "--steps",
+        1,
+        "--guidance",
+        1,
+        "--height",
+        64,
+        "--width",
+        96,
+        "--threshold",
+        "relative:0.3",
+        "--out",
+        "file",
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(folder / "file" / "words.csv")["prompt"].unique().tolist() == [
+        "a cat",
+        "a red car",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["analyze", ""], "at least one word"),
+        (["analyze", " \n"], "at least one word"),
+        (["analyze"], "--prompts FILE"),
+        (["analyze", "a cat", "--parser", "xx_none"], "spacy download xx_none"),
+        (["analyze", "a cat", "--threshold", "median:2"], "relative:0.4"),
+        (["analyze", "a cat", "--out", "/proc/none/out"], "Choose a folder"),
+        (["analyze", "a cat", "--height", "63"], "multiple of 4"),
+        (["analyze", "a cat", "--dtype", "int3"], "float32, float16, bfloat16"),
+        (["analyze", "--prompts", "missing.txt"], "cannot be read"),
+        (["analyze", "--prompts", "nouns"], "`daam-syntax prompts` lists them"),
+        (["analyze", "a", "red", "cat"], 'write "a red cat" if that is one prompt'),
+        (["study", "syntax"], "--out syntax/"),
+        (["measure", "missing"], "daam-syntax analyze"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
+    check_refused(run_here(*arguments, cwd=tmp_path), message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "no/such-model"], "could not be loaded"),
+        (["--device", "abacus"], "cpu, cuda, mps"),
+    ],
+)
+def test_what_the_libraries_say_of_a_model_is_not_shown(arguments, message, tmp_path):
+    check_refused(run("analyze", "a cat", *arguments, cwd=tmp_path), message)
+
+
+def check_refused(done, message):
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("daam-syntax: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_file_where_a_prompt_is_expected_is_not_drawn(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a red cat\n")
+    done = run_here("analyze", "prompts.txt", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--prompts prompts.txt" in done.stderr
+
+
+def test_sets_of_the_package_stand_where_files_do(tmp_path):
+    done = run_here("analyze", "--prompts", "open", "--steps", 1, "--out", "open", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "open" / "words.csv")["prompt"].unique()) == 12
+
+
+def test_study_without_a_name_lists_the_studies(tmp_path):
+    done = run_here("study", cwd=tmp_path)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(STUDIES)
+
+
+def test_report_shows_the_measures_that_it_was_asked_for(tmp_path):
+    write_run(tmp_path / "run", ["a red cat", "a dog"])
+    done = run_here("report", "run", "--threshold", "otsu", "--measure", "soft_iou", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "soft_iou" in done.stdout
+    assert "iod" not in done.stdout
+
+
+def test_a_prompt_that_looks_like_markup(folder):
+    done = run_here(
+        "analyze", "a[/b]cat [red]x$_$y[/red] :cat:", "--steps", 1, "--out", "m", cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a[/b]cat" in done.stdout
+
+
+def test_an_interrupt_says_how_to_go_on(folder):
+    process = subprocess.Popen(
+        command("analyze", "a cat", "--seeds", 500, "--out", "i"),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        # What a shell starts in the background, these tests perhaps, ignores interrupts, and so do its children.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    while not list((folder / "i" / "maps").glob("*.npz")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == (
+        "daam-syntax: interrupted; the same command takes up what is in i"
+    )
+    assert stdout == ""
+    done = run_here("measure", "i", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "of 500 images: `analyze` again" in " ".join(done.stdout.split())
+    assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "running"
+
+
+def test_help_shows_defaults_that_are_written_in_brackets(folder):
+    done = run_here("analyze", "--help", cwd=folder)
+    assert "[default: en_core_web_sm]" in " ".join(done.stdout.split())
+
+
+def test_report_of_a_folder_of_analyze_names_the_command_that_reads_it(analyzed, folder):
+    done = run_here("report", "out", cwd=folder)
+    assert done.returncode == 1
+    assert "`measure` reads what `analyze` wrote" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_another_run_is_not_overwritten_unasked(analyzed, folder):
+    done = run_here("analyze", "a dog", "--steps", 1, "--out", "out", cwd=folder)
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_damaged_maps_are_one_line_too(analyzed, folder):
+    out = folder / "damaged"
+    done = run_here("analyze", "a cat", "--steps", 1, "--out", out, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    next((out / "maps").iterdir()).write_bytes(b"PK")
+    done = run_here("measure", out, cwd=folder)
+    assert done.returncode == 1
+    assert "damaged" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_version_is_said(folder):
+    done = run_here("--version", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, f"daam-syntax {__version__}\n")

@@ -1,0 +1,107 @@
+"""Drawing with the tiny pipeline of each family, and what a plain softmax gives for it."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+
+from daam_syntax.attention import trace
+from helpers.family_pipelines import make
+
+CAT = "a red cat"
+OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
+SQUARE = (64, 64)
+
+pipeline = functools.cache(make)
+
+
+def denoiser(case):
+    return getattr(pipeline(case.name), case.denoiser)
+
+
+def draw(case, prompts, *, guided=True, size=None, per_prompt=1, steps=1, **options):
+    pipe = pipeline(case.name)
+    size = size or case.sizes[1]
+    arguments = {
+        "height": size[0],
+        "width": size[1],
+        "num_inference_steps": steps,
+        "num_images_per_prompt": per_prompt,
+        "generator": torch.Generator().manual_seed(7),
+        "output_type": "pt",
+        **case.arguments,
+        **(case.guided if guided else case.unguided),
+    }
+    if "negative_prompt" in arguments:
+        arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompts)
+    return pipe(**{"prompt": list(prompts), **arguments, **options}).images
+
+
+def traced(case, prompts, *, padding=False, negative=False, **options):
+    with trace(pipeline(case.name), padding=padding, negative=negative) as recording:
+        images = draw(case, prompts, **options)
+    return images, recording.heat_maps(negative=negative)
+
+
+def unconditional(case, call_index, n_rows, n_images):
+    """Return the rows of a call of the denoiser that are drawn from the negative prompts, by the table."""
+    if case.calls == "first call":
+        return slice(0, n_images) if call_index % 2 else None
+    return slice(0, n_images) if case.calls == "second half" else slice(n_images, n_rows)
+
+
+def conditional(case, call_index, n_rows, n_images):
+    """Return the rows of a call of the denoiser that are drawn from the prompts, by the table."""
+    if case.calls == "all":
+        return slice(0, n_images)
+    if case.calls == "first call":
+        return slice(0, n_images) if call_index % 2 == 0 else None
+    return slice(n_images, n_rows) if case.calls == "second half" else slice(0, n_images)
+
+
+def reference(case, watch, n_images, grid, guided, half=conditional, among_pixels=False):
+    """Mean shares of attention of the rows that are drawn from a half, (row, pixel, text key or pixel)."""
+    n_pixels, shares = grid[0] * grid[1], []
+    for index, (calls, inputs) in enumerate(zip(watch.drawing, watch.inputs, strict=True)):
+        n_rows = calls[0].query.shape[0]
+        rows = half(case, index, n_rows, n_images) if guided else slice(0, n_images)
+        if rows is None:
+            continue
+        for call in calls:
+            whole = call.shares()
+            if case.name == "Lumina 2" and among_pixels:
+                whole = only_pixels(whole, inputs["encoder_attention_mask"], n_pixels)
+            elif case.name == "Lumina 2":
+                whole = without_padding(whole, inputs["encoder_attention_mask"], n_pixels)
+            pixels, text = case.where(whole.shape[1], n_pixels)
+            keys = slice(text, None)
+            if among_pixels and whole.shape[1] == whole.shape[2]:
+                keys = slice(pixels, pixels + n_pixels)
+            elif among_pixels:
+                keys = slice(-n_pixels, None)
+            shares.append(whole[rows, pixels : pixels + n_pixels, keys])
+    return torch.stack(shares).mean(dim=0)
+
+
+def only_pixels(whole, mask, n_pixels):
+    """Keep each row's pixels, which follow its own text at once."""
+    own = [slice(length, length + n_pixels) for length in mask.sum(dim=1)]
+    return torch.stack([each[pixels, pixels] for each, pixels in zip(whole, own, strict=True)])
+
+
+def without_padding(whole, mask, n_pixels):
+    """Move each row's pixels, which follow its own text at once, behind the longest text."""
+    lengths = mask.sum(dim=1)
+    n_text = int(lengths.max())
+    moved = torch.zeros(len(whole), n_text + n_pixels, mask.shape[1], dtype=whole.dtype)
+    for row, length in enumerate(lengths):
+        moved[row, n_text:, :length] = whole[row, length : length + n_pixels, :length]
+    return moved
+
+
+def keys_of(case, maps):
+    """Return which text key each subword is, by the table of encoders."""
+    starts = dict(zip(case.encoders, np.cumsum([0, *case.encoders.values()]), strict=False))
+    return [starts[s.encoder or next(iter(starts))] + s.position for s in maps.subwords]

@@ -1,0 +1,68 @@
+"""A run whose shards are written by the corpus room itself, but whose maps no model drew."""
+
+from unittest import mock
+
+import numpy as np
+import xarray as xr
+from PIL import Image
+
+from daam_syntax.drawing.traced_images import DrawingSettings, TracedImage
+from daam_syntax.language import Edge, PromptSet, prompt_id
+from daam_syntax.maps import HeatMaps, Subword
+from daam_syntax.runs import open_run
+from daam_syntax.runs.drawing import drawing_shards
+from daam_syntax.runs.drawing.drawing_shards import ShardDrawer
+from daam_syntax.runs.drawing.sessions import Drawn, Session
+from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.shards import Plan
+from helpers.examples import make_sentence
+
+SETTINGS = RunSettings(
+    DrawingSettings(), {"model": "none"}, "by hand", ("relative:0.4",), ("ud",), None, True
+)
+
+
+def sentence_of(text):
+    """A parse in which every word depends on the one before."""
+    n = text.count(" ")
+    return make_sentence(text, [Edge(i, i + 1, "dep") for i in range(n)])
+
+
+def made_up(items, pipe, settings):
+    """What `draw_batch` gives, of random numbers."""
+    drawings = []
+    for sentence, seed in items:
+        name = prompt_id(sentence.text)
+        random = np.random.default_rng([int(name, 16), seed])
+        values = random.random((len(sentence), 4, 6), dtype=np.float32)
+        subwords = [Subword(t.index + 1, t.text, t.start, t.end) for t in sentence.tokens]
+        maps = HeatMaps(
+            xr.DataArray(values, dims=("token", "y", "x")),
+            subwords,
+            sentence,
+            (4, 6),
+            provenance={"prompt_id": name, "seed": seed},
+        )
+        picture = Image.fromarray((values[0] * 255).astype(np.uint8)).convert("RGB")
+        drawings.append(TracedImage(name, seed, picture, maps))
+    return drawings
+
+
+def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS):
+    """Write a run of prompts whose words are separated by single spaces."""
+    folder = RunFolder(out)
+    chosen = prompts if isinstance(prompts, PromptSet) else PromptSet.from_records(prompts)
+    sentences = [sentence_of(text) for text in chosen]
+    plan = Plan.of(len(chosen), seeds, batch_size, shard_size)
+    with folder.locked(), mock.patch.object(drawing_shards, "draw_batch", made_up):
+        folder.start(settings.as_dict(), plan, chosen, sentences)
+        drawer = ShardDrawer(None, settings, plan, sentences)
+
+        def draw(missing, advance):
+            for shard in missing:
+                work = folder.new_work()
+                yield Drawn(shard, work, drawer.draw(shard, work, advance))
+
+        Session(folder, []).draw(draw, progress=False)
+    return open_run(out)

@@ -1,0 +1,345 @@
+"""Sets of prompts: what is read from files, and what is said of what cannot be."""
+
+import csv
+import json
+import string
+from contextlib import suppress
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daam_syntax.errors import DaamSyntaxError, FileError, PromptError, PromptFileError
+from daam_syntax.language import Prompt, PromptSet, prompt_id
+from daam_syntax.language.prompt_sets import COLUMNS, FORMATS
+from daam_syntax.language.prompt_sets.checks import LONGEST, check_id
+from daam_syntax.runs.drawing.prompt_reading import gather
+
+ROWS = [
+    {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"colour": "red"}},
+    {"id": "8", "prompt": "ein grüner Käse\nund 猫", "pair": "p", "metadata": {"note": "'-"}},
+    {"id": "Dog.2", "prompt": "-a dog\tand a\rcow", "pair": "p", "role": "second"},
+]
+TABLES = ("csv", "tsv", "jsonl", "parquet")
+
+
+def problems_of(path, **options):
+    with pytest.raises(PromptFileError) as caught:
+        PromptSet.from_file(path, **options)
+    assert all(str(problem) in str(caught.value) for problem in caught.value.problems)
+    return [(problem.row, problem.message) for problem in caught.value.problems]
+
+
+# -- the same set, whatever the file ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+def test_what_is_written_is_read_again(suffix, tmp_path):
+    path = tmp_path / f"prompts.{suffix}"
+    prompts = PromptSet.from_records(ROWS)
+    prompts.to_file(path)
+    assert PromptSet.from_file(path) == prompts
+    assert prompts.rows[0].slots == {"colour": "red"}
+    assert not prompts.problems
+
+
+def test_text_files_have_one_prompt_a_line(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("\ufeff# colours\na red car\r\n\n  ein grüner\u2028Käse  \n".encode())
+    prompts = PromptSet.from_file(path)
+    assert list(prompts) == ["a red car", "ein grüner\u2028Käse"]
+    prompts.to_file(path)
+    assert PromptSet.from_file(path) == prompts
+    for odd in ("two\nlines", "# no comment", " space"):
+        with pytest.raises(PromptError, match="has no place for the prompt"):
+            PromptSet.from_records([odd]).to_file(path)
+    with pytest.raises(PromptError, match="no place for the columns category"):
+        PromptSet.from_records([{"prompt": "a cat", "category": "pets"}]).to_file(path)
+    assert PromptSet.from_file(path) == prompts  # as it was
+
+
+def test_data_sets(tmp_path):
+    data = datasets.Dataset.from_list(
+        [{"caption": "a cat", "license": 3, "picture": [1]}, {"caption": "a dog", "license": None}]
+    )
+    columns = {"caption": "prompt", "license": "metadata.license"}
+    prompts = PromptSet.from_dataset(data, columns=columns)
+    assert prompts.to_frame()["metadata.license"].tolist() == ["3", ""]
+    with pytest.raises(PromptFileError, match=r"'caption'.*'metadata\.caption'(?s:.*)'picture'"):
+        PromptSet.from_dataset(data.add_column("prompt", ["one", "two"]))
+    with pytest.raises(FileError, match="choose one of its splits"):
+        PromptSet.from_dataset(datasets.DatasetDict(train=data))
+    with pytest.raises(FileError, match="could not be loaded"):
+        PromptSet.from_dataset(str(tmp_path / "none"))
+
+
+def test_columns_of_other_names(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("Caption,url,x\na cat,http://x,1\n")
+    columns = {"Caption": "prompt", "url": "metadata.url"}
+    (row,) = PromptSet.from_file(path, columns=columns).rows
+    assert row.values() == {"prompt": "a cat", "id": prompt_id("a cat"), "metadata.url": "http://x"}
+    ((line, message),) = problems_of(path, columns={**columns, "title": "category"})
+    assert line == 1
+    assert "column 'title'" in message
+
+
+# -- all that is wrong, at once --------------------------------------------------------------------------------------
+
+
+def test_all_problems_are_said_at_once_with_their_lines(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_bytes(
+        b'id,prompt,catgory,category\n1,"a cat, a dog",,\n2,,,\n3,a \xff,,\n4\n5,"two\nlines",,\n'
+        b'6,"a cat, a dog",,\n../x,a cow,,\n1,a pig,,\n7,a\x00b,,' + b"x" * 10_001 + b'\n8,"a"b,,\n'
+    )
+    found = problems_of(path)
+    assert [row for row, _ in found] == [1, 3, 4, 5, 8, 9, 10, 11, 11, 12]
+    expected = [
+        "is it 'category'?",
+        "at least one word",
+        "byte 0xff",
+        "Expected 4 fields, but got 1",
+        "line 2 too",
+        "'../x'",
+        "each id once, but '1' stands in line 2 too",
+        "control characters",
+        "10,000 characters",
+        "expected after",
+    ]
+    for (_, message), part in zip(found, expected, strict=True):
+        assert part in message
+
+
+def test_a_table_without_prompts_is_one_problem_however_many_rows_it_has(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("text\na red cat\na dog\n")
+    ((line, message),) = problems_of(path)
+    assert line == 1
+    assert "rename the column that holds the prompts" in message
+
+
+def test_tables_are_records_too():
+    table = pd.DataFrame({"prompt": ["a cat", "a dog"], "category": ["pets", None]})
+    taken = PromptSet.from_records(table)
+    assert taken.texts == ("a cat", "a dog")
+    assert [row.category for row in taken.rows] == ["pets", ""]
+    assert PromptSet.from_records(taken.to_frame()) == taken
+    assert PromptSet.from_records(table.convert_dtypes()) == taken  # with pd.NA
+    nested = pd.DataFrame({"prompt": ["a cat"], "slots": [{"noun": "cat"}]})
+    assert PromptSet.from_records(nested).rows[0].slots == {"noun": "cat"}
+
+
+def test_a_set_of_texts_says_how_to_make_one():
+    with pytest.raises(PromptError, match="got str; make a set of texts"):
+        PromptSet(["a cat"])
+
+
+def test_two_problems_of_a_row_are_both_said():
+    with pytest.raises(PromptFileError) as caught:
+        PromptSet.from_records([{"prompt": " ", "id": "a/b", "category": ["x"], "wat": 1}])
+    messages = " ".join(problem.message for problem in caught.value.problems)
+    assert len(caught.value.problems) == 4
+    for part in ("at least one word", "'a/b'", "text in 'category'", "'metadata.wat'"):
+        assert part in messages
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{"prompt": "a cat"}\n{"prompt": "a dog"', 2, "Expected JSON"),
+        ('{"prompt": "a cat"}\n\n[1]\n', 3, "got list"),
+        ('{"prompt": "a", "prompt": "b"}', 1, "'prompt' twice"),
+        ("[" * 100_000, 1, "nested too deeply"),
+        ('{"prompt": {"$import": "os"}}', 1, "text in 'prompt', but got dict"),
+        ('{"prompt": "a cat", "__class__": "x"}', 1, "'__class__'"),
+        ('{"prompt": "a cat", "slots": "x"}', 1, "names and texts in 'slots'"),
+        ('{"prompt": "a cat", "slots": {"a b": "x"}}', 1, "slot.a b"),
+    ],
+    ids=str,
+)
+def test_jsonl_that_is_not_what_it_should_be(text, line, message, tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(text)
+    ((found, said),) = problems_of(path)
+    assert found == line
+    assert message in said
+
+
+def test_a_quote_that_never_ends_spoils_the_rest_and_is_said(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text('prompt\na cat\n"a dog\na cow\n')
+    ((line, message),) = problems_of(path)
+    assert line == 3
+    assert "unexpected end" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.csv", "text\na cat\n", "column 'prompt' in .*has text"),
+        ("p.csv", "id;prompt\n1;a cat\n", "separate columns by commas"),
+        ("p.csv", "prompt,prompt\na,b\n", "'prompt' twice"),
+        ("p.csv", "prompt\n", "at least one usable prompt"),
+        ("p.csv", "", "it has none"),
+        ("p.txt", "# nothing\n\n", "at least one usable prompt"),
+        ("p.txt", "a caf\udce9", "byte 0xe9"),
+        ("p.txt", "\udcff\udcfea", "UTF-16"),
+        ("p.parquet", "PAR1", "Parquet file"),
+        ("p.pkl", "a cat", "suffixes .csv"),
+    ],
+)
+def test_files_that_cannot_be_used(name, content, message, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DaamSyntaxError, match=message):
+        PromptSet.from_file(path)
+
+
+@pytest.mark.parametrize("suffix", [*TABLES, "txt"])
+def test_missing_files_and_folders(suffix, tmp_path):
+    with pytest.raises(FileError, match="No such file"):
+        PromptSet.from_file(tmp_path / f"none.{suffix}")
+    (tmp_path / f"folder.{suffix}").mkdir()
+    with pytest.raises(FileError, match="Is a directory"):
+        PromptSet.from_file(tmp_path / f"folder.{suffix}")
+    with pytest.raises(FileError, match="one of the formats csv"):
+        PromptSet.from_file(tmp_path / "x", "pickle")
+
+
+def test_types_of_parquet_that_no_prompt_has(tmp_path):
+    path = tmp_path / "prompts.parquet"
+    table = {"prompt": ["a cat", None, "a dog"], "slots": [{"n": "cat"}, None, {"n": "dog"}]}
+    pq.write_table(pa.table({**table, "category": [[1], [2], []], "x": [1, 2, 3]}), path)
+    assert [row for row, _ in problems_of(path)] == [1, 1, 2, 2, 3]
+    pq.write_table(pa.table(table).drop(["slots"]), path)
+    with pytest.raises(PromptFileError, match=r"row 2: .*at least one word"):
+        PromptSet.from_file(path)
+
+
+def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
+    table = tmp_path / "prompts.csv"
+    table.write_bytes(
+        b'id,prompt\n1,"a cat, a dog"\n2,\n3,a \xff\n4\n5,"two\nlines"\n6,"a cat, a dog"\n'
+    )
+    prompts = gather(table)
+    assert list(prompts) == ["a cat, a dog", "two\nlines"]
+    assert [problem.row for problem in prompts.problems] == [3, 4, 5, 8]
+    assert prompts.problems[1].text == "a \\udcff"
+    assert "4 rows left out" in repr(prompts)
+    assert "10,000 characters" in gather(["a cat", "a" * (LONGEST + 1)]).problems[0].message
+    table.write_text("prompt,colour\na cat,red\n")
+    with pytest.raises(PromptFileError, match=r"'metadata\.colour'"):
+        gather(table)
+    assert gather(prompts) is prompts
+
+
+# -- the value -------------------------------------------------------------------------------------------------------
+
+
+def test_a_set_holds_every_prompt_and_id_once():
+    one = Prompt("a cat")
+    assert one.id == prompt_id("a cat")
+    with pytest.raises(PromptError, match="row 1 too"):
+        PromptSet((one, Prompt("a cat", id="other")))
+    with pytest.raises(PromptError, match="each id once"):
+        PromptSet((Prompt("a cat", id="x"), Prompt("a dog", id="X")))
+    with pytest.raises(PromptError, match="id of at most 64"):
+        PromptSet((Prompt("a cat", id="../x"),))
+    with pytest.raises(TypeError):
+        one.slots["x"] = "y"
+    prompts = PromptSet.from_records(ROWS)
+    assert len({prompts, PromptSet(prompts.rows)}) == 1
+    assert list(prompts.where(lambda row: row.pair == "")) == [ROWS[0]["prompt"]]
+
+
+def test_a_notebook_shows_text_not_markup():
+    assert "<b>" not in PromptSet.from_records(["a <b>cat</b>"])._repr_html_()
+
+
+def test_tables_show_no_formulas_to_spreadsheets(tmp_path):
+    path = tmp_path / "prompts.csv"
+    PromptSet.from_records(ROWS).to_file(path)
+    with path.open(newline="") as file:
+        cells = [cell for row in list(csv.reader(file))[1:] for cell in row]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    assert "'=1+1" in cells
+
+
+def test_columns_are_those_that_are_documented():
+    names = [name for name in COLUMNS if "." not in name]
+    rows = [dict.fromkeys(names, "x"), {"prompt": "y", "pair": "x"}]
+    assert list(PromptSet.from_records(rows).rows[0].values()) == names
+    assert list(FORMATS)[:5] == ["csv", "tsv", "jsonl", "parquet", "txt"]
+
+
+# -- text from strangers ---------------------------------------------------------------------------------------------
+
+anything = st.text(st.characters(), max_size=12)
+optional = dict.fromkeys(["category", "pair", "slot.x", "metadata.y"], anything)
+names = st.text(string.printable + "é猫\u202e\u2215", max_size=70)
+
+
+@given(names)
+def test_ids_never_leave_the_folder(tmp_path_factory, name):
+    try:
+        check_id(name)
+    except PromptError:
+        return
+    folder = tmp_path_factory.getbasetemp()
+    assert (folder / name).resolve().parent == folder.resolve()
+    assert name.isascii()
+    assert not set(name) & set('/\\:*?"<>| ')
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.fixed_dictionaries({"prompt": anything}, optional=optional), min_size=1))
+def test_any_text_is_read_again_as_it_was_or_left_out(tmp_path_factory, records):
+    try:
+        prompts = PromptSet.from_records(
+            [row | {"id": str(number)} for number, row in enumerate(records)], strict=False
+        )
+    except PromptError:
+        return
+    assert len(prompts) + len({p.row for p in prompts.problems if p.kind != "pair"}) == len(records)
+    for suffix in TABLES:
+        path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
+        prompts.to_file(path)
+        assert PromptSet.from_file(path) == prompts
+
+
+MARKS = ",\t\n\r\"'=\x00\\{}[:\ufeff"
+WORDS = ("prompt", "id", "a cat", '{"prompt": "a"}', "1e999", "NaN", "../../x", "slot.")
+fragments = st.lists(st.sampled_from([*MARKS, *WORDS, chr(0xD800)]), max_size=25)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(list(FORMATS)), st.one_of(fragments.map("".join), anything), st.binary())
+def test_any_bytes_give_a_set_or_an_error_of_ours(tmp_path_factory, name, text, tail):
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_bytes(text.encode("utf-8", "surrogatepass") + tail)
+    try:
+        prompts = PromptSet.from_file(path, name, strict=False)
+    except DaamSyntaxError:
+        return
+    assert len(prompts)
+    for row in prompts.rows:
+        assert check_id(row.id)
+        json.dumps(row.values(), ensure_ascii=False).encode("utf-8")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_damaged_parquet_files(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.parquet"
+    PromptSet.from_records(ROWS).to_file(path)
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=3)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with suppress(DaamSyntaxError):
+        PromptSet.from_file(path, strict=False)

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial import distance
+
+from daam_syntax.maps import measures
+from daam_syntax.maps.measures import PackedMasks, mask_iou
+from helpers.examples import box
+
+# Two boxes of 8 pixels on a 4 x 6 grid that share 4: union 12.
+A, B = box(0, 2, 0, 4) > 0, box(0, 2, 2, 6) > 0
+EMPTY = np.zeros((4, 6), bool)
+
+
+def both(a, b):
+    shared = measures.intersections(np.stack([a, b]))
+    return shared[0, 1], shared[0, 0], shared[1, 1]
+
+
+def test_half_overlapping_squares():
+    shared, head, dependent = both(A, B)
+    assert (shared, head, dependent) == (4, 8, 8)
+    assert measures.iou(shared, head, dependent) == pytest.approx(1 / 3)
+    assert measures.iod(shared, head, dependent) == 0.5
+    assert measures.ioh(shared, head, dependent) == 0.5
+    assert measures.lift(shared, head, dependent, 24) == pytest.approx(24 * 4 / 64)
+    assert measures.log_area_ratio(head, dependent) == 0
+
+
+def test_a_part_within_a_whole():
+    part = box(0, 1, 0, 4) > 0  # 4 of A's 8 pixels
+    shared, head, dependent = both(A, part)
+    assert measures.iou(shared, head, dependent) == 0.5
+    assert measures.iod(shared, head, dependent) == 1
+    assert measures.ioh(shared, head, dependent) == 0.5
+    assert measures.log_area_ratio(head, dependent) == pytest.approx(np.log(2))
+
+
+def test_disjoint_and_identical():
+    assert measures.iou(*both(A, ~A)) == 0
+    assert measures.lift(*both(A, ~A), 24) == 0
+    assert measures.iou(*both(A, A)) == 1
+    assert measures.lift(*both(A, A), 24) == 3
+
+
+def test_an_empty_mask_is_no_measurement():
+    shared, head, dependent = both(A, EMPTY)
+    for measure in (measures.iou, measures.iod, measures.ioh):
+        assert np.isnan(measure(shared, head, dependent))
+        assert np.isnan(measure(shared, dependent, head))
+    assert np.isnan(measures.dice(shared, head, dependent))
+    assert np.isnan(measures.lift(shared, head, dependent, 24))
+    assert np.isnan(measures.phi(shared, head, dependent, 24))
+    assert np.isnan(measures.log_area_ratio(head, dependent))
+    assert np.isnan(measures.log_area_ratio(dependent, head))
+
+
+def test_mask_iou_of_anybodys_masks():
+    assert mask_iou(A, B) == pytest.approx(1 / 3)
+    assert mask_iou(A, EMPTY) == 0
+    assert np.isnan(mask_iou(EMPTY, EMPTY))
+    np.testing.assert_allclose(mask_iou([A, A], [B, A]), [1 / 3, 1])
+    with pytest.raises(ValueError, match=r"\(4, 6\) and \(6, 4\)"):
+        mask_iou(A, A.T)
+    with pytest.raises(ValueError, match=r"values from 0 to 0\.3; make a mask"):
+        mask_iou(0.3 * A, B)  # a map, of which every pixel that is not 0 would count
+    assert mask_iou(1.0 * A, B) == pytest.approx(1 / 3)
+
+
+masks = arrays(bool, (3, 4, 6))
+
+
+@given(masks)
+def test_against_a_brute_force_loop(three):
+    shared = measures.intersections(three)
+    areas = np.diag(shared)
+    iou = measures.iou(shared, areas[:, None], areas[None])
+    lift = measures.lift(shared, areas[:, None], areas[None], 24)
+    for i in range(3):
+        for j in range(3):
+            a = {p for p in np.ndindex(4, 6) if three[i][p]}
+            b = {p for p in np.ndindex(4, 6) if three[j][p]}
+            if a and b:
+                assert iou[i, j] == pytest.approx(len(a & b) / len(a | b))
+                assert lift[i, j] == pytest.approx(24 * len(a & b) / len(a) / len(b))
+            else:
+                assert np.isnan(iou[i, j])
+                assert np.isnan(lift[i, j])
+
+
+@given(masks)
+def test_phi_and_dice_against_numpy_and_scipy(three):
+    a, b = three[0].ravel(), three[1].ravel()
+    shared, head, dependent = both(*three[:2])
+    if a.any() and b.any():
+        assert measures.dice(shared, head, dependent) == pytest.approx(1 - distance.dice(a, b))
+    phi = measures.phi(shared, head, dependent, 24)
+    if 0 < a.sum() < 24 and 0 < b.sum() < 24:
+        assert phi == pytest.approx(np.corrcoef(a, b)[0, 1])
+    else:
+        assert np.isnan(phi)
+
+
+@given(arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 5), st.integers(1, 30))))
+def test_packed_masks_count_as_unpacked_ones_do(masks):
+    packed = PackedMasks(masks)
+    assert packed.areas.tolist() == masks.sum(axis=(1, 2)).tolist()
+    first, second = np.indices((len(masks), len(masks))).reshape(2, -1)
+    expected = [(masks[i] & masks[j]).sum() for i, j in zip(first, second, strict=True)]
+    assert packed.shared(first, second).tolist() == expected
+
+
+def test_more_pairs_than_are_counted_at_once():
+    masks = np.random.default_rng(0).random((3, 600, 700)) < 0.3
+    first, second = np.array([0, 1, 2] * 20), np.array([2, 2, 1] * 20)
+    shared = PackedMasks(masks).shared(first, second)
+    assert shared.tolist() == [
+        (masks[i] & masks[j]).sum() for i, j in zip(first, second, strict=True)
+    ]
+
+
+@given(masks)
+def test_iod_over_ioh_is_the_area_ratio_where_masks_overlap(three):
+    shared, head, dependent = both(three[0], three[1])
+    if shared:
+        ratio = measures.iod(shared, head, dependent) / measures.ioh(shared, head, dependent)
+        assert np.log(ratio) == pytest.approx(measures.log_area_ratio(head, dependent))
+
+
+def test_no_masks_have_no_intersections():
+    assert measures.intersections(np.zeros((0, 4, 6), bool)).shape == (0, 0)

@@ -1,0 +1,84 @@
+"""docs/measures.md says of measures and rules exactly what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
+    BREADTH_MEASURES,
+    DEFAULT_PAIR_MEASURES,
+    PAIR_MEASURES,
+)
+from daam_syntax.maps.thresholds import RULES, parse_threshold
+
+PAGE = (Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
+
+
+def rows_of(title):
+    """The cells of the first table under a heading."""
+    lines = PAGE.split(f"## {title}\n")[1].split("\n## ")[0].splitlines()
+    table = [line for line in lines if line.startswith("| `")]
+    return [[c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", r)[1:-1]] for r in table]
+
+
+def invariances(claimed):
+    return ", ".join(i for i in ("scale", "shift", "pixels") if i in claimed) or "-"
+
+
+def test_every_measure_of_a_pair_is_listed_as_it_is():
+    symmetric = {True: "yes", False: "no"}
+    assert rows_of("Measures of a pair") == [
+        [
+            f"`{m.name}`",
+            m.formula,
+            m.range,
+            symmetric[m.symmetric],
+            invariances(m.invariant),
+            m.undefined,
+            m.use,
+            m.source,
+        ]
+        for m in PAIR_MEASURES.values()
+    ]
+    assert ", ".join(f"`{name}`" for name in DEFAULT_PAIR_MEASURES) in PAGE
+
+
+@pytest.mark.parametrize(
+    ("title", "registry"),
+    [("Measures of one map", BREADTH_MEASURES), ("Binding of modifiers", BINDING_MEASURES)],
+)
+def test_every_measure_of_one_map_is_listed_as_it_is(title, registry):
+    assert rows_of(title) == [
+        [f"`{m.name}`", m.formula, m.range, invariances(m.invariant), m.undefined, m.use, m.source]
+        for m in registry.values()
+    ]
+
+
+def test_every_rule_is_listed_as_it_is():
+    rows = rows_of("Masks")
+    assert rows[:-2] == [
+        [
+            f"`{rule.example}`",
+            rule.formula,
+            invariances({how for how in ("scale", "shift") if getattr(rule, how)}),
+            rule.source,
+        ]
+        for rule in RULES.values()
+    ]
+    for preset, cut, *_ in rows[-2:]:
+        assert f"`{parse_threshold(preset.strip('`'))}`" in cut
+
+
+def test_the_example_of_dominance_gives_what_is_printed():
+    scope = {}
+    exec(
+        compile(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], "measures.md", "exec"), scope
+    )
+    printed = {
+        rule.strip("`"): float(value)
+        for rule, value, _ in rows_of("The threshold decides who dominates")
+    }
+    assert printed == pytest.approx(scope["dominance"], abs=0.005)
+    assert min(printed.values()) < 1 < max(printed.values())  # the rule turns it round

@@ -1,0 +1,136 @@
+"""Shards drawn by workers of a real Dask cluster on this machine, and the text of a SLURM job."""
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import dask
+import distributed  # puts its settings into dask.config, before a test changes them
+import pytest
+
+from daam_syntax import runs
+from daam_syntax.errors import DaamSyntaxError, ModelError
+from daam_syntax.runs.drawing import cluster
+from daam_syntax.runs.drawing.cluster import draw_there, open_client, slurm_cluster, visible_gpus
+from daam_syntax.runs.store.run_folder import RunFolder
+from helpers.commands import run, run_here
+from helpers.corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
+from helpers.synthetic_run import write_run
+
+SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Workers inherit the environment; sums in another order would have other last bits."""
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "PYTHONPATH")}
+    root = str(Path(runs.__file__).parents[2])
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def test_a_worker_is_killed_and_the_tables_are_those_of_one_process(tmp_path, emoji_pipe):
+    alone = runs.run(PROMPTS, tmp_path / "alone", emoji_pipe, **SMALL)
+    out = tmp_path / "spread"
+    with open_client("local", workers=2, gpus=["0", "1"]) as client:
+        # Each worker sees a GPU of its own, whatever this machine has.
+        pinned = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(pinned.values()) == ["0", "1"]
+        before = set(client.run(os.getpid).values())
+        killed = []
+
+        def kill_one_that_draws():
+            while not list(out.glob("committed/*.json")):
+                time.sleep(0.02)
+            killed.append(min(before))
+            os.kill(min(before), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_one_that_draws)
+        killer.start()
+        assert isinstance(client, distributed.Client)
+        address = client.scheduler_info()["address"]
+        run = runs.run(PROMPTS, out, cluster=address, **SMALL)
+        killer.join()
+        assert killed
+        deadline = time.monotonic() + 60
+        while len(now := set(client.run(os.getpid).values())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(now) == 2  # it came back
+        assert killed[0] not in now
+    assert run.is_complete
+    assert not list(out.glob(".work/*"))
+    assert run.sessions[-1]["images"] == N_IMAGES
+    assert_same(run, alone)
+
+
+def test_the_command_spreads_a_run_over_local_workers(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a cat\nan owl\n", encoding="utf-8")
+    options = ["--steps", "1", "--guidance", "1", "--batch-size", "1", "--shard-size", "1"]
+    command = ["run", "prompts.txt", *options, "--out"]
+    spread = run(*command, "spread", "--cluster", "local", "--workers", 2, cwd=tmp_path)
+    assert spread.returncode == 0, spread.stderr
+    assert run_here(*command, "alone", cwd=tmp_path).returncode == 0
+    assert_same(runs.open_run(tmp_path / "spread"), runs.open_run(tmp_path / "alone"))
+
+
+def test_a_model_in_memory_cannot_be_spread(tmp_path, emoji_pipe):
+    with pytest.raises(ModelError, match="name or folder of a model"):
+        runs.run(PROMPTS, tmp_path, emoji_pipe, cluster="local")
+
+
+def test_a_scheduler_that_is_not_there(tmp_path):
+    with (
+        pytest.raises(DaamSyntaxError, match=r"tcp://127\.0\.0\.1:9"),
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+    ):
+        runs.run(PROMPTS, tmp_path, cluster="tcp://127.0.0.1:9")
+
+
+def wait(*arguments):
+    time.sleep(2)
+
+
+def test_a_scheduler_that_is_gone(tmp_path, monkeypatch):
+    """A client that has lost its scheduler finds its tasks cancelled, as they are here."""
+    folder = RunFolder(write_run(tmp_path, ["a cat"]).path)
+    monkeypatch.setattr(cluster, "_draw", wait)
+    options = {"processes": False, "n_workers": 1, "dashboard_address": None}
+    with distributed.Client(**options) as client:
+
+        def cancel():
+            client.cancel([distributed.Future(key, client) for key in client.futures])
+
+        threading.Timer(0.5, cancel).start()
+        with pytest.raises(DaamSyntaxError, match=r"it gave up: .*the same command again"):
+            next(draw_there(client, None, folder, 0, print, [0], print))
+
+
+def test_the_gpus_that_are_left_to_this_process(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-8a")
+    assert visible_gpus() == ["2", "GPU-8a"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+
+
+def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says(tmp_path):
+    with pytest.raises(DaamSyntaxError, match=r"jobqueue\.yaml"):
+        slurm_cluster(1)
+    # The user's own file, as the documentation shows it.
+    page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
+    (tmp_path / "jobqueue.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    said = dask.config.collect(paths=[str(tmp_path)], env={})
+    changed = {f"jobqueue.slurm.{name}": value for name, value in said["jobqueue"]["slurm"].items()}
+    with dask.config.set(changed), slurm_cluster(0) as jobs:
+        script = jobs.job_script()
+    for line in ("--gres=gpu:1", "-p gpu", "--cpus-per-task=8", "--mem=30G", "-t 12:00:00"):
+        assert f"#SBATCH {line}" in script
+    assert "--nthreads 1" in script
+    assert "--nworkers" not in script or "--nworkers 1" in script

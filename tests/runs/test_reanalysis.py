@@ -1,0 +1,241 @@
+"""Stored runs: measured again, planned from, and safe whatever strangers wrote."""
+
+import re
+import shutil
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from daam_syntax import runs
+from daam_syntax.analysis import measure_pairs, summarize, word_table, write_table
+from daam_syntax.errors import FileError, ParserError, ThresholdError
+from daam_syntax.language import PromptSet
+from daam_syntax.runs.drawing.batch_size import fitting
+from helpers.commands import run_here
+from helpers.imports import MODEL_LIBRARIES, loaded_by
+from helpers.synthetic_run import write_run
+
+PROMPTS = ["a red cat", "one", "a red red house in the snow"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("corpus") / "run", PROMPTS, seeds=3)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A run of prompts of which something was known; one of them stands for those without."""
+    rows = [
+        {"prompt": "a red cat", "category": "pets", "slot.noun": "cat", "pair": "1", "id": "x"},
+        {"prompt": "a red dog", "category": "pets", "slot.noun": "dog", "pair": "1"},
+        {"prompt": "a big red house", "category": "=1+1", "relation": "amod"},
+        {"prompt": "a house in the snow"},
+    ]
+    path = tmp_path_factory.mktemp("known") / "run"
+    return write_run(path, PromptSet.from_records(rows), seeds=2)
+
+
+def test_a_run_is_measured_again_without_drawing(run):
+    again = run.reanalyse(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
+    maps = list(run.maps())
+    rules = ["relative:0.3", "absolute:0.5"]
+    expected = measure_pairs(maps, schemes="ud", threshold=rules, measures=["iod", "soft_iou"])
+    pd.testing.assert_frame_equal(again.pairs(), expected, check_dtype=False)
+    words = pd.concat([word_table(maps, threshold=rule) for rule in rules])
+    keys = ["threshold", "image", "index"]
+    pd.testing.assert_frame_equal(
+        again.words().sort_values(keys, ignore_index=True),
+        words.sort_values(keys, ignore_index=True),
+        check_dtype=False,
+    )
+    summary = again.summarize()
+    pd.testing.assert_frame_equal(summary, summarize(expected, measure="iod"), check_dtype=False)
+    pd.testing.assert_frame_equal(run.pairs(), measure_pairs(maps, schemes="ud"), check_dtype=False)
+
+
+def test_the_same_rules_give_the_same_tables(run):
+    pd.testing.assert_frame_equal(run.reanalyse().pairs(), run.pairs())
+
+
+def test_another_parse_of_the_same_recording(run):
+    again = run.reanalyse(parser="en_core_web_sm")
+    assert set(run.pairs()["relation"]) == {"dep", "unrelated"}
+    assert {"det", "amod"} <= set(again.pairs()["relation"])
+    assert again.pairs()["image"].nunique() == 6  # a single word is no pair
+
+
+def test_rules_that_there_are_not(run):
+    with pytest.raises(ThresholdError, match="median"):
+        run.reanalyse(threshold="median")
+    with pytest.raises(ParserError, match="'mine'"):
+        run.reanalyse(schemes="mine")
+    with pytest.raises(ValueError, match="colour"):
+        run.reanalyse(measures="colour")
+    with pytest.raises(ValueError, match="Expected prompts as clusters"):
+        run.summarize(cluster="seed")
+
+
+@pytest.mark.parametrize("by", [["category"], ["slot.noun", "relation", "pair"]])
+def test_groups_of_what_was_known_of_the_prompts(known, by):
+    pairs = known.pairs().merge(known.prompts.to_frame().drop(columns="relation"), on="prompt")
+    for each, measure in ((known, "iou"), (known.reanalyse(measures="iod"), "iod")):
+        expected = summarize(pairs, by, measure=measure)
+        found = each.summarize(by)
+        pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False)
+    page = (runs.report(known, by=by) / "index.html").read_text()
+    assert f"Grouped by {', '.join(by)}." in page
+
+
+def test_a_column_that_there_is_not(known):
+    with pytest.raises(
+        ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got colour"
+    ):
+        known.summarize(["category", "colour"])
+    done = run_here("report", ".", "--by", "colour", cwd=known.path)
+    assert done.returncode == 1
+    assert "category, slot.noun), but got colour" in done.stderr
+    done = run_here("report", ".", "--by", "category", "--measure", "soft_iou", cwd=known.path)
+    assert done.returncode == 0, done.stderr
+    assert "Summary by category" in done.stdout
+    assert "soft_iou" in done.stdout
+
+
+def test_measuring_again_needs_no_model(run):
+    code = (
+        f"from daam_syntax import runs; run = runs.open_run({str(run.path)!r}); "
+        "runs.report(run, tables=run.reanalyse(threshold='absolute:0.5'))"
+    )
+    assert loaded_by(code, MODEL_LIBRARIES) == "[]"
+    page = next(run.path.glob("analyses/*/report/index.html")).read_text()
+    assert "absolute:0.5" in page
+
+
+def test_a_plan_is_the_small_run_in_proportion(run):
+    small = sum(file.n_bytes for record in run.records for file in record.files.values())
+    plan = runs.plan(3000, 3, run, workers=2)
+    assert plan.n_images == 9000
+    assert sum(plan.n_bytes.values()) == pytest.approx(1000 * small, rel=1e-6)
+    seconds = sum(record.seconds for record in run.records)
+    assert plan.seconds == pytest.approx(1000 * seconds / 2)
+    assert runs.plan(3000, 3, run, rate=0.5).seconds == 18_000
+    assert "time    05:00:00" in str(runs.plan(3000, 3, run, rate=0.5))
+    assert plan.peak_memory == max(s["peak_memory"] for s in run.sessions)
+
+
+def test_how_many_images_fit():
+    gb = 10**9
+    assert fitting(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
+    assert fitting(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
+    assert fitting(free=gb, at_rest=4 * gb, one=6 * gb, two=8 * gb) == 1
+    assert fitting(free=1000 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 32
+
+
+class Texts(HTMLParser):
+    """The elements, attributes and texts of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.texts = set(), set(), []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+NASTY = [
+    "../../etc/x",
+    "=cmd|'/c'!A0",
+    "<script>x</script>",
+    "{{7*7}}",
+    "$(touch",
+    "-1+1",
+    "\x00",
+    "@x",
+    "'; drop",
+]
+WORDS = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+)
+TEXTS = st.lists(WORDS.map(lambda w: "".join(w.split(" ")) or "x"), min_size=1, max_size=3)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(TEXTS.map(" ".join), min_size=1, max_size=3, unique=True))
+def test_prompts_of_strangers_are_only_text(prompts):
+    usable = PromptSet.from_records(
+        ["a", *prompts], strict=False
+    )  # the command line leaves out the others
+    prompts = list(usable)
+    with tempfile.TemporaryDirectory() as place:
+        run = write_run(Path(place) / "run", usable)
+        assert list(run.prompts) == prompts
+        assert run.images()["prompt"].tolist() == prompts
+        assert [maps.prompt for maps in run.maps()] == prompts
+        words = [word for prompt in prompts for word in prompt.split(" ")]
+        assert run.words()["word"].tolist() == words
+        page = (runs.report(run, by=["relation", "head"]) / "index.html").read_text()
+        inside = Texts(page)
+        assert not {"script", "iframe", "img", "a", "link"} & inside.tags
+        assert not [name for name in inside.attributes if name.startswith("on")]
+        files = [p.relative_to(place) for p in Path(place).glob("**/*") if p.is_file()]
+        known = re.compile(
+            r"run/(\.lock|manifest\.json|(sentences|prompts)\.parquet|report/(index\.html|\w+\.csv)"
+            r"|\w+/part-\d{5}\.(parquet|json)|problems/prompts\.parquet)"
+        )
+        assert all(known.fullmatch(str(file)) for file in files)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WORDS, min_size=1, max_size=5))
+@example(["\r", "a\r\nb"])
+def test_no_cell_of_a_csv_file_begins_like_a_formula(texts):
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "table.csv"
+        write_table(pd.DataFrame({"text": texts, "n": -1.5}), path)
+        read = pd.read_csv(path, keep_default_na=False, dtype={"text": str}, engine="c")
+    assert read["n"].eq(-1.5).all()
+    texts = read["text"][
+        ~read["text"].str.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?")
+    ]  # numbers are none
+    assert not texts.str.startswith(("=", "+", "-", "@", "\t", "\r", "\n")).any()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
+    names = [p for p in sorted(run.path.glob("*")) if p.is_file() and p.name != ".lock"]
+    names += sorted(run.path.glob("*/part-00001.*"))
+    file = data.draw(st.sampled_from(names))
+    content = bytearray(file.read_bytes())
+    where = data.draw(st.integers(0, len(content) - 1))
+    content[where] ^= data.draw(st.integers(1, 255))
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / "run"
+        shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("analyses", "report"))
+        (copy / file.relative_to(run.path)).write_bytes(content)
+        try:
+            altered = runs.open_run(copy)
+            tables = [altered.pairs(), altered.words(), altered.images(), altered.problems()]
+            known = altered.prompts
+            maps, pictures = list(altered.maps()), list(altered.pictures())
+        except FileError:
+            return  # any other error fails
+    expected = [run.pairs(), run.words(), run.images(), run.problems()]
+    for table, reference in zip(tables, expected, strict=True):
+        pd.testing.assert_frame_equal(table, reference)
+    for each, reference in zip(maps, run.maps(), strict=True):
+        np.testing.assert_array_equal(each.data, reference.data)
+    assert known == run.prompts
+    assert len(pictures) == 9

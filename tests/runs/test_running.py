@@ -1,0 +1,356 @@
+"""Runs of many prompts and seeds: what is kept, and how it is read."""
+
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import datasets
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import daam_syntax as ds
+from daam_syntax import runs
+from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summarize
+from daam_syntax.errors import FileError, PromptError, ThresholdError
+from daam_syntax.runs.analysis_folder import AnalysisFolder
+from daam_syntax.runs.store.checksums import sealed
+from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.schemas import FORMAT
+from daam_syntax.runs.store.shards import Plan
+from daam_syntax.runs.store.stored_maps import stored_grid
+from daam_syntax.util.progress import Lines, duration
+from helpers.commands import ENVIRONMENT
+from helpers.corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
+from helpers.imports import MODEL_LIBRARIES, loaded_by
+from helpers.synthetic_run import sentence_of, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, emoji_pipe):
+    return draw(tmp_path_factory.mktemp("corpus") / "run", emoji_pipe)
+
+
+@pytest.fixture(scope="module")
+def analysis(emoji_pipe):
+    """The same images, drawn without the corpus."""
+    same = {k: SETTINGS[k] for k in ("seeds", "steps", "guidance", "height", "width")}
+    return ds.analyze(PROMPTS, emoji_pipe, **same)
+
+
+def test_every_image_is_there_once_and_is_that_of_analyze(run, analysis):
+    images = run.images()
+    assert images["image"].tolist() == list(range(N_IMAGES))
+    assert images["prompt"].tolist() == [p for p in PROMPTS for _ in range(3)]
+    assert images["seed"].tolist() == [0, 1, 2] * 2
+    assert set(images["status"]) == {"drawn"}
+    for (number, picture), reference in zip(run.pictures(), analysis.images, strict=True):
+        assert picture.size == (96, 64)
+        difference = np.asarray(picture, int) - np.asarray(reference, int)
+        assert np.abs(difference).max() <= 1, number  # the size of a batch may change the last bits
+
+
+def test_the_folder_of_a_corpus_is_not_taken_for_that_of_analyze(run):
+    with pytest.raises(FileError, match="which `daam-syntax report` reads"):
+        AnalysisFolder(run.path).manifest()
+
+
+def test_stored_maps_are_means_over_areas_of_the_recording_in_16_bits(run, analysis):
+    for maps, recorded in zip(run.maps(), analysis.maps, strict=True):
+        assert (maps.grid, recorded.grid) == ((8, 12), (16, 24))
+        blocks = recorded.data.values.reshape(len(recorded.subwords), 8, 2, 12, 2)
+        np.testing.assert_allclose(maps.data, blocks.mean(axis=(2, 4)), rtol=1e-3, atol=1e-6)
+        assert maps.subwords == recorded.subwords
+        assert maps.sentence == recorded.sentence
+        assert maps.image_size == (64, 96)
+        assert maps.provenance["map_grid"] == [8, 12]
+        assert maps.provenance["generator_seed"] == recorded.provenance["generator_seed"]
+
+
+def test_tables_are_those_of_the_stored_maps(run):
+    pairs, words = run.pairs(), run.words()
+    expected = measure_pairs(list(run.maps()))
+    pd.testing.assert_frame_equal(pairs, expected, check_dtype=False)
+    assert list(pairs.columns) == list(PAIR_COLUMNS)
+    assert list(words.columns) == list(WORD_COLUMNS)
+    assert words.groupby("image").size().tolist() == [len(m) for m in run.maps()]
+
+
+def test_maps_of_chosen_images(run):
+    chosen = list(run.maps(where=lambda row: row["seed"] == 2))
+    assert [m.provenance["seed"] for m in chosen] == [2, 2]
+    assert [m.prompt for m in chosen] == PROMPTS
+
+
+def test_the_streamed_summary_is_that_of_the_whole_table(run):
+    by = ["relation", "head_pos"]
+    expected = summarize(run.pairs(), by)
+    pd.testing.assert_frame_equal(run.summarize(by), expected, check_dtype=False)
+    assert expected["n_pairs"].sum() > N_IMAGES * 10
+    with pytest.raises(ValueError, match="Expected columns of this pair table"):
+        run.summarize("colour")
+
+
+def test_other_programs_read_the_files(run):
+    pairs = duckdb.sql(f"select count(*), avg(iou) from '{run.path}/pairs/*.parquet'").fetchall()[0]
+    assert pairs == (len(run.pairs()), pytest.approx(run.pairs()["iou"].mean()))
+    maps = pd.read_parquet(run.path / "maps")
+    assert maps["values"].iloc[0].dtype == np.float16
+    first = next(run.maps())
+    np.testing.assert_array_equal(maps["values"].iloc[1].reshape(8, 12), first.data[1])
+    assert maps["subword"].iloc[1] == first.subwords[1].text
+    sums = f"select sum(list_sum(values)) from '{run.path}/maps/*.parquet'"
+    total = sum(float(m.data.sum()) for m in run.maps())
+    assert duckdb.sql(sums).fetchall()[0][0] == pytest.approx(total, rel=1e-5)
+    images = pd.read_parquet(run.path / "images")
+    assert Image.open(io.BytesIO(images["picture"][5]["bytes"])).size == (96, 64)
+
+
+@pytest.mark.parametrize("table", ["pairs", "words", "maps", "images"])
+def test_pandas_duckdb_and_datasets_read_each_table_directly(run, tmp_path, table):
+    files = [str(path) for path in sorted((run.path / table).glob("*.parquet"))]
+    frame = pd.read_parquet(run.path / table)
+    assert len(frame) > 0
+    rows = datasets.Dataset.from_parquet(files, cache_dir=str(tmp_path))
+    assert rows.column_names == list(frame.columns)
+    assert rows["image"][:] == frame["image"].tolist()
+    found = duckdb.sql(f"select * from '{run.path}/{table}/*.parquet'")
+    assert found.columns == list(frame.columns)
+    assert [row[found.columns.index("image")] for row in found.fetchall()] == rows["image"][:]
+
+
+def test_hugging_face_datasets_see_pictures(run, tmp_path):
+    files = [str(path) for path in sorted((run.path / "images").glob("*.parquet"))]
+    images = datasets.Dataset.from_parquet(files, cache_dir=str(tmp_path))
+    assert images[0]["picture"].size == (96, 64)
+    assert images["prompt"][3] == PROMPTS[1]
+
+
+def test_statistics_do_not_touch_maps_or_pictures(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run.path, copy)
+    for table in ("maps", "images"):
+        shutil.rmtree(copy / table)
+    pd.testing.assert_frame_equal(runs.open_run(copy).summarize(), run.summarize())
+    with pytest.raises(FileError, match=r"images/part-00000\.parquet"):
+        next(runs.open_run(copy).maps())
+
+
+def test_the_same_call_again_draws_nothing(run, emoji_pipe, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in run.path.glob("*/part-*")}
+    monkeypatch.setattr(type(emoji_pipe), "__call__", None)
+    again = draw(run.path, emoji_pipe)
+    assert len(before) == 6 * N_SHARDS
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert_same(again, run)
+    assert again.sessions[-1]["images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"steps": 3}, "drawing.steps: 2 before, 3 now"),
+        ({"prompts": [PROMPTS[0], "a dog"]}, "prompt gone: 'a snowman.*prompt new: 'a dog'"),
+        ({"prompts": PROMPTS[::-1]}, "the order of the prompts"),
+        ({"seeds": 4}, "n_seeds: 3 before, 4 now"),
+        ({"threshold": "absolute:0.1"}, r"thresholds: \['relative:0.4'\] before"),
+        ({"map_size": None}, "map_size: 12 before, None now"),
+        ({"batch_size": 1}, "batch_size: 2 before, 1 now"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_another_run_in_the_folder_is_refused_with_the_difference(
+    run, emoji_pipe, changes, difference
+):
+    with pytest.raises(FileError, match=difference):
+        draw(run.path, emoji_pipe, **changes)
+
+
+def test_another_model_is_refused(run, emoji_pipe):
+    scheduler = emoji_pipe.scheduler
+    emoji_pipe.scheduler = type(scheduler).from_config(scheduler.config, steps_offset=2)
+    try:
+        with pytest.raises(FileError, match=r"model\.fingerprint: '\w+' before"):
+            draw(run.path, emoji_pipe)
+    finally:
+        emoji_pipe.scheduler = scheduler
+
+
+def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
+    (tmp_path / "maps").mkdir()
+    with pytest.raises(FileError, match="another origin"):
+        draw(tmp_path, emoji_pipe)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": FORMAT + 1}, f"format {FORMAT + 1}, not"),
+        ({"kind": "something"}, "'something'"),
+        ({"command": "rm"}, "keys"),
+        ({"plan": {"n_prompts": 1}}, "missing"),
+        ({"settings": {"steps": 2}}, "settings"),
+    ],
+)
+def test_what_is_not_known_is_refused(run, tmp_path, change, message):
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    del manifest["checksum"]
+    (tmp_path / "manifest.json").write_text(sealed(manifest | change))
+    with pytest.raises(FileError, match=message):
+        runs.open_run(tmp_path)
+    with pytest.raises(FileError, match="there is no"):
+        runs.open_run(tmp_path / "nothing")
+
+
+def test_a_table_in_the_place_of_another_is_refused(run):
+    from daam_syntax.runs.store.schemas import read_table
+
+    with pytest.raises(FileError, match="'table': 'words'"):
+        read_table(run.path / "words" / "part-00000.parquet", "pairs")
+    pq.write_table(pq.read_table(run.path / "sentences.parquet"), run.path / "report.parquet")
+    (run.path / "report.parquet").write_bytes(b"PAR1")
+    with pytest.raises(FileError, match=r"report\.parquet"):
+        read_table(run.path / "report.parquet", "pairs")
+
+
+def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
+    code = (
+        f"from daam_syntax.runs import report; report({str(run.path)!r}, by=['relation', 'head'])"
+    )
+    assert loaded_by(code, MODEL_LIBRARIES) == "[]"
+    page = (run.path / "report" / "index.html").read_text()
+    assert "6 of 6 images" in page
+    assert "<svg" in page
+    assert "<b>x" not in page
+    summary = pd.read_csv(run.path / "report" / "summary.csv")
+    assert "'=" in "".join(summary["head"])
+    assert not summary["head"].str.startswith(("=", "+", "-", "@")).any()
+    numbers = summary.drop(columns="head").select_dtypes("number")
+    np.testing.assert_allclose(numbers["iou"], run.summarize(["relation", "head"])["iou"])
+
+
+def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
+    rows = [{"prompt": "a cat", "category": "pets", "id": "x"}, {"prompt": "a red bus"}]
+    prompts = ds.PromptSet.from_records(rows)
+    run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1)
+    assert run.prompts == prompts
+    joined = run.images().merge(run.prompts.to_frame(), on="prompt")
+    assert joined["category"].tolist() == ["pets", ""]
+    other = ds.PromptSet.from_records([rows[0] | {"category": "cats"}, rows[1]])
+    with pytest.raises(FileError, match="category of 'a cat': 'pets' before, 'cats' now"):
+        draw(tmp_path, emoji_pipe, prompts=other, seeds=1)
+    path = tmp_path / "prompts.parquet"
+    for damage in (other.to_file, lambda path: path.write_bytes(b"PAR1"), Path.unlink):
+        damage(path)
+        with pytest.raises(FileError, match=r"prompts\.parquet.*same `daam-syntax run` command"):
+            runs.open_run(tmp_path).prompts  # noqa: B018
+    assert draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1).prompts == prompts
+
+
+def test_many_other_prompts_are_shown_at_once(tmp_path):
+    """Comparing line by line would take minutes."""
+    folder, plan = RunFolder(tmp_path), Plan.of(3000, 1, 1, 1)
+    before, now = ([f"{which} {n}" for n in range(3000)] for which in "ab")
+    folder.start({}, plan, ds.PromptSet.from_records(before), [*map(sentence_of, before)])
+    (tmp_path / "committed" / "part-00000.json").touch()
+    with pytest.raises(FileError, match="'a 1'; and 2,998 more; prompt new: 'b 0'"):
+        folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
+
+
+def test_a_damaged_table_of_problems_is_one_of_them(tmp_path):
+    run = write_run(tmp_path, ["a"])
+    (tmp_path / "problems" / "session-00000.parquet").write_bytes(b"PAR1")
+    (problem,) = run.problems().to_dict("records")
+    assert problem["problem"] == "damaged file"
+    assert "session-00000.parquet" in problem["message"]
+    assert (runs.report(run) / "index.html").exists()
+
+
+def test_shards_of_a_plan_that_was_given_up_are_cleared_away(tmp_path):
+    """A killed run had moved some tables of a shard to their places; the next one has fewer shards."""
+    write_run(tmp_path, ["a", "b", "c"], shard_size=2)
+    for record in tmp_path.glob("committed/*"):
+        record.unlink()
+    run = write_run(tmp_path, ["a"], shard_size=2)
+    assert [path.name for path in (tmp_path / "pairs").iterdir()] == ["part-00000.parquet"]
+    assert run.is_complete
+
+
+def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
+    with pytest.raises(ThresholdError):
+        draw(tmp_path / "run", emoji_pipe, threshold="median")
+    with pytest.raises(PromptError, match="at least one seed"):
+        draw(tmp_path / "run", emoji_pipe, seeds=0)
+    with pytest.raises(ValueError, match="schemes"):
+        draw(tmp_path / "run", emoji_pipe, schemes="mine")
+
+
+@pytest.mark.parametrize("numbers", [(5, 3, 4, 8), (1, 1, 1, 1), (7, 2, 32, 5), (3, 1, 2, 1)])
+def test_a_plan_holds_every_image_once_in_order(numbers):
+    plan = Plan.of(*numbers)
+    batches = [batch for shard in range(plan.n_shards) for batch in plan.batches(shard)]
+    slots = [(slot.prompt, slot.seed) for batch in batches for slot in batch]
+    assert slots == [(p, s) for p in range(numbers[0]) for s in range(numbers[1])]
+    assert max(map(len, batches)) <= plan.batch_size
+    assert sum(plan.size(shard) for shard in range(plan.n_shards)) == plan.n_images
+
+
+def test_stored_grids_keep_their_proportions():
+    assert stored_grid((64, 96), 24) == (16, 24)
+    assert stored_grid((64, 96), None) == (64, 96)
+    assert stored_grid((8, 8), 24) == (8, 8)
+    assert stored_grid((2, 200), 10) == (1, 10)
+
+
+def test_the_memory_of_a_run_is_not_that_of_the_program_that_started_it():
+    child = "from daam_syntax.runs.drawing.sessions import peak_memory; print(peak_memory()['peak_memory'])"
+    parent = (
+        "import subprocess, sys, numpy; large = numpy.ones(10**8); "
+        f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    command = [sys.executable, "-c", parent]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert 10**7 < int(done.stdout) < 6 * 10**8  # of 8 * 10**8 bytes there
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_time_left():
+    script = """
+import time
+from daam_syntax.util.progress import show_progress
+with show_progress(True, 40, 10) as bar:
+    for _ in range(10):
+        time.sleep(0.06)
+        bar.advance(2)
+"""
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen([sys.executable, "-c", script], stderr=theirs, env=environment) as child:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # which ends a terminal that nobody holds any more
+            while part := os.read(ours, 1024):
+                shown += part
+    os.close(ours)
+    assert child.returncode == 0
+    text = re.sub(rb"\x1b\[[\d;?]*[a-zA-Z]", b"", shown).decode()  # without colours
+    assert re.search(r"Drawing \S+ +\d\d/40 [\d.]+ images/s 0:00:0\d", text)
+    assert "30/40" in text
+
+
+def test_a_log_file_tells_rate_and_time_left_of_this_session():
+    lines, now = [], iter([0.0, 30.0, 70.0, 70.0, 100.0])
+    with Lines(1000, 500, "Drawing", lines.append, lambda: next(now)) as shown:
+        shown.advance(60)
+        shown.advance(80)
+    assert lines[0] == "Drawing: 640 of 1,000 images, 2 images/s, 00:03:00 left"
+    assert duration(200_000) == "2 d 07:33:20"

@@ -1,0 +1,60 @@
+"""Summaries of pairs that come in parts are those of the whole table."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from daam_syntax.analysis import summarize
+from daam_syntax.runs.store.streaming import summarize_shards
+from helpers.simulated import random_pairs
+
+
+@pytest.fixture
+def pairs():
+    """Four groups of two thresholds; prompts that lie in several parts, and measures missing in all ways."""
+    rng = np.random.default_rng(7)
+    table = random_pairs(rng, n_prompts=11, n_images=3, n_pairs=4, effect=0.1)
+    table["soft_iou"] = table["iou"] * rng.uniform(0.5, 1, len(table))
+    table["head_pos"] = rng.choice(["NOUN", "VERB", None], len(table))
+    table["seed"] = table["image"] % 3
+    first = table["prompt_id"] == "p000"
+    table.loc[(table["image"] == 4) | first | (rng.random(len(table)) < 0.1), "iou"] = np.nan
+    table.loc[(table["image"] == 7) | (rng.random(len(table)) < 0.2), "soft_iou"] = np.nan
+    other = table.assign(threshold="absolute:0.1", iou=table["iou"] ** 2)
+    return pd.concat([table, other]).sort_values("image", kind="stable", ignore_index=True)
+
+
+def in_parts(pairs, n_images):
+    """Yield the pairs of so many images at a time."""
+
+    def parts(columns):
+        for _, part in pairs.groupby(pairs["image"] // n_images):
+            yield pa.Table.from_pandas(part[list(columns)], preserve_index=False)
+
+    return parts
+
+
+@pytest.mark.parametrize("n_images", [1, 4, 100])
+@pytest.mark.parametrize("by", ["relation", ["relation", "head_pos"], ["seed"], ["image"]])
+def test_a_streamed_summary_is_that_of_the_whole_table(pairs, by, n_images):
+    found = summarize_shards(in_parts(pairs, n_images), pairs.columns, by)
+    expected = summarize(pairs, by)
+    assert found.attrs == expected.attrs
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
+
+
+def test_another_measure_counts(pairs):
+    found = summarize_shards(in_parts(pairs, 5), pairs.columns, measure="soft_iou", level=0.8)
+    expected = summarize(pairs, measure="soft_iou", level=0.8)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
+    assert found["n_missing"].min() > 0
+
+
+def test_parts_without_pairs_do_not_count(pairs):
+    def parts(columns):
+        whole = list(in_parts(pairs, 5)(columns))
+        yield from [whole[0].slice(0, 0), *whole, whole[0].slice(0, 0)]
+
+    found = summarize_shards(parts, pairs.columns)
+    pd.testing.assert_frame_equal(found, summarize(pairs), check_dtype=False, rtol=0, atol=1e-12)

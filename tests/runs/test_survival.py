@@ -1,0 +1,133 @@
+"""A run survives whatever befalls its process and its files."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from daam_syntax import runs
+from daam_syntax.errors import FileError
+from daam_syntax.runs.store.run_folder import RunFolder
+from helpers.corpus_runs import N_SHARDS, assert_same, die_at, draw, in_child
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, emoji_pipe):
+    return draw(tmp_path_factory.mktemp("undisturbed"), emoji_pipe)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "count", "finished"),
+    [
+        (os, "replace", 0, 0),  # before the manifest
+        (os, "replace", 2, 0),  # before the rows of the prompts
+        (os, "replace", 4, 0),  # before the problems of the prompts
+        (pq.ParquetWriter, "write_table", 9, 1),  # in the middle of the second shard
+        (os, "replace", 7, 0),  # between two files of the first shard
+        (os, "replace", 16, 1),  # before the record of the second shard
+        (os, "replace", 23, 3),  # before the last word in the manifest
+    ],
+)
+def test_killed_at_any_moment_it_goes_on(
+    undisturbed, tmp_path, emoji_pipe, owner, name, count, finished
+):
+    def dying():
+        die_at(owner, name, count)
+        draw(tmp_path, emoji_pipe)
+
+    assert in_child(dying) == -signal.SIGKILL
+    committed = list(tmp_path.glob("committed/*.json"))
+    assert len(committed) == finished
+    kept = {path: path.stat().st_mtime_ns for path in committed}
+    resumed = draw(tmp_path, emoji_pipe)
+    assert resumed.is_complete
+    assert_same(resumed, undisturbed)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert resumed.sessions[-1]["images"] == 2 * (N_SHARDS - finished)
+    assert not list(tmp_path.glob("**/*.partial"))
+    assert not list(tmp_path.glob(".work/*"))
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def read_all(folder):
+    run = runs.open_run(folder)
+    return run.pairs(), list(run.maps())
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_a_byte, Path.unlink])
+@pytest.mark.parametrize("table", ["pairs", "maps", "committed"])
+def test_a_damaged_shard_is_named_and_drawn_again(
+    undisturbed, tmp_path_factory, emoji_pipe, damage, table
+):
+    copy = tmp_path_factory.mktemp("damaged") / "run"
+    shutil.copytree(undisturbed.path, copy)
+    file = next((copy / table).glob("part-00001.*"))
+    damage(file)
+    is_gone = table == "committed" and damage is Path.unlink
+    if not is_gone:
+        with pytest.raises(FileError, match=rf"{table}/part-00001"):
+            read_all(copy)
+    repaired = draw(copy, emoji_pipe)
+    assert_same(repaired, undisturbed)
+    assert repaired.sessions[-1]["images"] == 2
+    problems = repaired.problems()
+    assert problems["problem"].tolist() == ([] if is_gone else ["damaged file"])
+    assert problems["message"].str.contains(f"{table}/part-00001", regex=False).all()
+    assert (problems["shard"] == 1).all()
+
+
+def test_two_runs_into_one_folder_exclude_each_other(undisturbed, emoji_pipe):
+    with RunFolder(undisturbed.path).locked():
+
+        def second():
+            with pytest.raises(FileError, match="another process is drawing there"):
+                draw(undisturbed.path, emoji_pipe)
+
+        assert in_child(second) == 0
+    draw(undisturbed.path, emoji_pipe)
+
+
+def test_the_command_is_killed_from_outside_and_given_again(tmp_path):
+    """The command as a user gives it, in a process of its own, killed while it draws."""
+    (tmp_path / "prompts.csv").write_text("id,prompt\n7,a red cat\n8,a red cat on a bed\n9,\n")
+    arguments = "prompts.csv --seeds 8 --steps 2 --out run --batch-size 1 --shard-size 1"
+    command = [sys.executable, "-m", "daam_syntax.cli", "run", *arguments.split()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    options = {"cwd": tmp_path, "env": environment, "text": True}
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    run = tmp_path / "run"
+    while not list(run.glob("committed/*.json")):
+        assert first.poll() is None
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    before = runs.open_run(run)
+    assert 0 < len(before.records) < 16
+    assert len(before.pairs()) > 0  # what is finished can be read at once
+    done = subprocess.run(command, capture_output=True, check=False, **options)
+    assert done.returncode == 0, done.stderr
+    assert "16 of 16 images" in done.stdout
+    assert "unreadable row" in done.stdout
+    assert "images/s" in done.stderr
+    after = runs.open_run(run)
+    assert after.sessions[1]["images"] == 16 - len(before.records)
+    pairs = after.pairs()
+    assert not pairs.duplicated(["image", "head_index", "dependent_index"]).any()
+    assert pairs["image"].unique().tolist() == list(range(16))
+    pd.testing.assert_frame_equal(pairs.head(len(before.pairs())), before.pairs())

@@ -1,0 +1,84 @@
+"""Studies of a stored run: the numbers of the drawn study, without a model."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from daam_syntax import runs
+from daam_syntax.errors import StudyError
+from daam_syntax.studies import run_study
+from helpers.commands import run_here
+from helpers.imports import MODEL_LIBRARIES, loaded_by
+
+PROMPTS = ["a red cat and a blue car", "a small owl and a green bed"]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, emoji_pipe):
+    return runs.run(
+        PROMPTS, tmp_path_factory.mktemp("stored") / "run", emoji_pipe, seeds=2, steps=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("syntax", {"pairs": "iou"}),
+        ("cohyponyms", {"images": "iou"}),
+        ("adjectives", {"words": "effective_area", "maps": "outside_noun"}),
+    ],
+)
+def test_a_stored_run_gives_what_drawing_gives(stored, emoji_pipe, name, columns):
+    again = run_study(name, stored).tables
+    drawn = run_study(name, emoji_pipe, prompts=PROMPTS, seeds=2, steps=2).tables
+    same = ["prompt", "seed"]
+    for table, column in columns.items():
+        assert again[table][same].values.tolist() == drawn[table][same].values.tolist()
+        # Stored maps have 16 bits, and a batch may change the last ones: a pixel of a mask may fall on the other side.
+        pd.testing.assert_series_equal(again[table][column], drawn[table][column], atol=0.02)
+
+
+def test_a_report_of_a_stored_run_says_what_it_rests_on(stored, tmp_path):
+    result = run_study("adjectives", stored)
+    assert list(result.findings) == [
+        "How broad the maps are",
+        "Where an adjective's attention lies",
+    ]
+    page = result.write(tmp_path).read_text(encoding="utf-8")
+    assert "2 prompts, 2 seeds each, drawn by the embedded model" in page
+    header = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    assert header["provenance"]["run"] == str(stored.path)
+    assert header["provenance"]["steps"] == 2
+    overlap = run_study("cohyponyms", stored)
+    assert "correct" not in overlap.tables["images"].columns
+    assert overlap.findings["Pictures that show both nouns"][0].startswith("Not judged")
+
+
+def test_no_model_library_is_loaded(stored):
+    code = (
+        "from daam_syntax import runs; from daam_syntax.studies import run_study; "
+        f"run = runs.open_run({str(stored.path)!r}); "
+        "[run_study(name, run) for name in ('syntax', 'cohyponyms', 'adjectives')]"
+    )
+    assert loaded_by(code, MODEL_LIBRARIES) == "[]"
+
+
+def test_the_command_line(stored, tmp_path):
+    done = run_here("study", "syntax", "--run", stored.path, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Head and dependent" in done.stdout
+    assert (tmp_path / "out" / "report.html").stat().st_size > 0
+
+
+def test_what_would_have_to_be_drawn_is_refused(stored, tmp_path):
+    with pytest.raises(
+        StudyError, match=r"\(adjectives, cohyponyms, syntax\) .* sanity has to draw"
+    ):
+        run_study("sanity", stored)
+    with pytest.raises(StudyError, match="but got seeds, steps, too"):
+        run_study("syntax", stored, seeds=3, steps=2)
+    with pytest.raises(StudyError, match="draws the sheet's pictures"):
+        run_study("cohyponyms", stored, sheet=tmp_path)
+    with pytest.raises(StudyError, match="draws the word pairs"):
+        run_study("cohyponyms", stored, pairs=tmp_path / "pairs.csv")
