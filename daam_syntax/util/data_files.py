@@ -20,7 +20,7 @@ def data_path(*parts: str) -> Path:
     FileError
         If it is neither in the installed package nor in the checkout.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for root in (package / "data", package.parent / "data"):
         path = root.joinpath(*parts)
         if path.exists():
