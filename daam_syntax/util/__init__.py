@@ -1,4 +1,4 @@
-"""Small helpers that no room owns: shipped data, whole files, wording, progress, quiet libraries.
+"""Small helpers that belong to no room: shipped data, whole files, wording, progress, library output, the version.
 
-Imports nothing of the package but ``errors``.
+Imports nothing from the package except ``errors``.
 """

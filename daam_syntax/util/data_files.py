@@ -1,10 +1,14 @@
-"""Where the files that the project ships are: in the installed package, or in the checkout."""
+"""Paths of the data files that ship with the project."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from daam_syntax.errors import FileError
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_ROOTS: Final = (_PACKAGE / "data", _PACKAGE.parent / "data")  # in a wheel, in a checkout
 
 
 def data_path(*parts: str) -> Path:
@@ -18,10 +22,9 @@ def data_path(*parts: str) -> Path:
     Raises
     ------
     FileError
-        If it is neither in the installed package nor in the checkout.
+        If neither the installed package nor the checkout has it.
     """
-    package = Path(__file__).parents[1]
-    for root in (package / "data", package.parent / "data"):
+    for root in _ROOTS:
         path = root.joinpath(*parts)
         if path.exists():
             return path
