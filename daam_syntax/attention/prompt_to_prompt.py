@@ -17,7 +17,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.memory import human_size
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import Sentences, SentencesOfPrompts
 from daam_syntax.attention.softmax.edited_weights import (
@@ -30,7 +29,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
 from daam_syntax.maps.subwords import align
-from daam_syntax.util.wording import plural
+from daam_syntax.util.wording import human_size, plural
 
 
 @dataclass

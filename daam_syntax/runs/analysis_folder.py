@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.errors import FileError
-from daam_syntax.util.whole_files import told, whole_file
+from daam_syntax.util.whole_files import file_errors, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class AnalysisFolder:
         FileError
             If not.
         """
-        with told(self.path):
+        with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self.write(".writable", lambda path: path.write_bytes(b""))
         (self.path / ".writable").unlink()
@@ -75,7 +75,7 @@ class AnalysisFolder:
         FileError
             If the folder cannot be written, or holds a run with other settings, or files of another origin.
         """
-        with told(self.path):
+        with file_errors(self.path):
             is_run = (self.path / MANIFEST).exists()
             strange = not is_run and [
                 str(file) for name in ("images", "maps") for file in (self.path / name).glob("*")
@@ -106,7 +106,7 @@ class AnalysisFolder:
         for name in names:
             files += [f"images/{name}.png", f"maps/{name}.npz", f"overview-{name}.png"]
             files.append(f"explore-{name.rpartition('-')[0]}.html")
-        with told(self.path):
+        with file_errors(self.path):
             for file in files:
                 (self.path / file).unlink(missing_ok=True)
 
@@ -148,7 +148,7 @@ class AnalysisFolder:
     def add(self, name: str, image: Image, maps: HeatMaps) -> None:
         """Keep one picture and its maps; the maps last, so that they stand for both."""
         self.write(f"images/{name}.png", lambda path: image.save(path, format="PNG"))
-        with told(self.path):
+        with file_errors(self.path):
             (self.path / "maps").mkdir(exist_ok=True)
         maps.save(self.path / "maps" / f"{name}.npz")
 
@@ -159,7 +159,7 @@ class AnalysisFolder:
         from daam_syntax.maps import HeatMaps
 
         image, maps = self.path / "images" / f"{name}.png", self.path / "maps" / f"{name}.npz"
-        with told(image):
+        with file_errors(image):
             if not (image.exists() and maps.exists()):
                 return None
             picture = PillowImage.open(image).convert("RGB")
@@ -189,14 +189,14 @@ class AnalysisFolder:
         """Write a table as ``<name>.csv`` that no spreadsheet takes for formulas, see `write_table`."""
         from daam_syntax.analysis import write_table
 
-        with told(self.path):
+        with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_table(table, self.path / f"{name}.csv")
 
     def write(self, name: str, save: Callable[[Path], Any]) -> None:
         """Let `save` write a file beside its place, then move it there."""
         target = self.path / name
-        with told(target):
+        with file_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as partial:
             save(partial)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from daam_syntax.errors import FileError, ModelError
 from daam_syntax.runs.store.schemas import TABLES
 from daam_syntax.runs.stored_run import Run
-from daam_syntax.util.progress import duration
+from daam_syntax.util.wording import duration, human_size
 
 if TYPE_CHECKING:
     from daam_syntax.attention.text_limits import Overflow
@@ -51,12 +51,14 @@ class RunCost:
         lines = [
             f"{self.n_images:,} images at {self.rate:.3g} images/s and worker",
             f"time    {duration(self.seconds)}",
-            f"disk    {_size(sum(self.n_bytes.values()))}: "
-            + ", ".join(f"{table} {_size(size)}" for table, size in self.n_bytes.items()),
+            f"disk    {human_size(sum(self.n_bytes.values()))}: "
+            + ", ".join(f"{table} {human_size(size)}" for table, size in self.n_bytes.items()),
         ]
         for name, size in (("memory", self.peak_memory), ("GPU", self.peak_gpu_memory)):
             if size is not None:
-                lines.append(f"{name:<7} {_size(size)} per worker, whatever the number of images")
+                lines.append(
+                    f"{name:<7} {human_size(size)} per worker, whatever the number of images"
+                )
         if self.overflow is None:
             lines.append("prompts not checked: they, or the model's tokenizers, are not there")
         else:
@@ -137,11 +139,3 @@ def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None
     except ModelError:
         return None
     return find_overflow(prompts, dict(zip(limits, loaded, strict=True))) if limits else None
-
-
-def _size(n_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:,.3g} TB"

@@ -18,12 +18,12 @@ from daam_syntax.runs.drawing.measuring import measured
 from daam_syntax.runs.store.schemas import from_frame, schema_of, with_identity
 from daam_syntax.runs.store.table_files import Tables
 from daam_syntax.util.progress import show_progress
-from daam_syntax.util.whole_files import told, whole_file
+from daam_syntax.util.whole_files import file_errors, whole_file
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-    from daam_syntax.analysis.tables.batches import Size
+    from daam_syntax.analysis.tables.image_batches import Size
     from daam_syntax.runs.stored_run import Run
 
 _TABLES: Final = ("pairs", "words")
@@ -93,7 +93,7 @@ def reanalyse(
     name = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     path = run.path / "analyses" / name
     done = sum(record.n_images for record in run.records)
-    with told(path):
+    with file_errors(path):
         for table in _TABLES:
             (path / table).mkdir(parents=True, exist_ok=True)
     with show_progress(progress, done, label="Measuring") as bar:

@@ -14,7 +14,7 @@ import pandas as pd
 from daam_syntax.analysis import write_table
 from daam_syntax.runs.reanalysis import Reanalysis
 from daam_syntax.runs.stored_run import Run
-from daam_syntax.util.whole_files import told, whole_file
+from daam_syntax.util.whole_files import file_errors, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def write_report(
     measured = run if tables is None else tables
     out = measured.path / "report" if out is None else Path(out)
     summary, problems = measured.summarize(by), run.problems()
-    with told(out):
+    with file_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     write_table(summary, out / "summary.csv")
     write_table(problems, out / "problems.csv")

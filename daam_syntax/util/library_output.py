@@ -1,4 +1,4 @@
-"""Keeping the libraries of models quiet for a moment."""
+"""Hide the output of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep the progress bars and warnings of diffusers and transformers from being shown."""
+    """Hide the progress bars and warnings of diffusers and transformers inside the block."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # in a notebook, tqdm asks for widgets when it is imported
+        # Importing tqdm in a notebook without widgets warns.
+        warnings.simplefilter("ignore")
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 

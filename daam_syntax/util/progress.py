@@ -1,4 +1,4 @@
-"""How far a run is, how fast, and how long it will take: a bar in a terminal, lines in a log file."""
+"""Progress of a long task: a bar in a terminal, lines in a log file. The only progress bar of the package."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from daam_syntax.util.wording import duration
 
 _LOG_EVERY: Final = 60.0  # seconds
 
 
-class Advancing(Protocol):
-    """What shows progress."""
+class Progress(Protocol):
+    """Progress of one task, shown between entering and leaving the context."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -32,32 +28,75 @@ class Advancing(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-    def advance(self, n: int) -> None:
-        """Say that `n` more images are done."""
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more units as done."""
+
+    def describe(self, label: str) -> None:
+        """Change the label."""
+
+
+def show_progress(
+    show: bool, total: int, done: int = 0, label: str = "Drawing", *, unit: str = "images"
+) -> Progress:
+    """Return a progress display for a task.
+
+    In a terminal it is a bar on stderr, which disappears at the end; elsewhere it is a line on stderr once a minute
+    and at the end. ::
+
+        with show_progress(progress, len(prompts), label="Parsing", unit="prompts") as bar:
+            for prompt in prompts:
+                ...
+                bar.advance()
+
+    Parameters
+    ----------
+    show
+        Whether to show anything.
+    total
+        Units in total.
+    done
+        Units that an earlier session finished; the rate excludes them.
+    label
+        The activity, for instance "Drawing"; `Progress.describe` changes it.
+    unit
+        The units counted, in the plural.
+    """
+    if not show:
+        return NoProgress()
+    kind = ProgressBar if sys.stderr.isatty() else ProgressLog
+    return kind(total, done, label, unit=unit)
 
 
 class _Rate(ProgressColumn):
-    """Images per second of this session."""
+    """Units per second of this session."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.3g} images/s" if task.speed else "- images/s")
+        return Text(f"{task.speed:.3g} {self._unit}/s" if task.speed else f"- {self._unit}/s")
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on stderr.
 
     Parameters
     ----------
-    total, done
-        Images in all, and those that were finished before: they do not count for the rate.
-    label
-        What is being done.
+    total, done, label, unit
+        See `show_progress`.
     """
 
-    def __init__(self, total: int, done: int, label: str) -> None:
-        columns = (label, BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        self._bar = Progress(
-            *columns, console=Console(stderr=True), transient=True, speed_estimate_period=600
+    def __init__(self, total: int, done: int, label: str, *, unit: str = "images") -> None:
+        self._bar = RichProgress(
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(unit),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            speed_estimate_period=600,
         )
         self._task = self._bar.add_task(label, total=total, completed=done)
 
@@ -68,22 +107,26 @@ class Bar:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def advance(self, n: int) -> None:
-        """Say that `n` more images are done."""
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more units as done."""
         self._bar.advance(self._task, n)
 
+    def describe(self, label: str) -> None:
+        """Change the label."""
+        self._bar.update(self._task, description=label)
 
-class Lines:
-    """A line now and then, for the log file of a job.
+
+class ProgressLog:
+    """A line once a minute and at the end, for the log file of a job.
 
     Parameters
     ----------
-    total, done, label
-        See `Bar`.
+    total, done, label, unit
+        See `show_progress`.
     write
-        Where lines go.
+        Receives each line.
     clock
-        Gives the time in seconds.
+        Returns the time in seconds.
     """
 
     def __init__(
@@ -93,11 +136,13 @@ class Lines:
         label: str,
         write: Callable[[str], object] = lambda line: print(line, file=sys.stderr, flush=True),
         clock: Callable[[], float] = time.monotonic,
+        *,
+        unit: str = "images",
     ) -> None:
-        self._total, self._done, self._label = total, done, label
+        self._total, self._done, self._label, self._unit = total, done, label, unit
         self._write, self._clock = write, clock
         self._before = done
-        self._started = self._told = clock()
+        self._started = self._logged = clock()
 
     def __enter__(self) -> Self:
         return self
@@ -109,25 +154,30 @@ class Lines:
         traceback: TracebackType | None,
     ) -> None:
         if self._done > self._before:
-            self._tell()
+            self._log()
 
-    def advance(self, n: int) -> None:
-        """Say that `n` more images are done."""
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more units as done."""
         self._done += n
-        if self._clock() - self._told >= _LOG_EVERY:
-            self._tell()
+        if self._clock() - self._logged >= _LOG_EVERY:
+            self._log()
 
-    def _tell(self) -> None:
-        self._told = self._clock()
-        rate = (self._done - self._before) / max(self._told - self._started, 1e-9)
+    def describe(self, label: str) -> None:
+        """Change the label of the lines to come."""
+        self._label = label
+
+    def _log(self) -> None:
+        self._logged = self._clock()
+        rate = (self._done - self._before) / max(self._logged - self._started, 1e-9)
         left = (self._total - self._done) / rate
         self._write(
-            f"{self._label}: {self._done:,} of {self._total:,} images, {rate:.3g} images/s, {duration(left)} left"
+            f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:.3g} {self._unit}/s, "
+            f"{duration(left)} left"
         )
 
 
-class Silence:
-    """No progress shown."""
+class NoProgress:
+    """No display."""
 
     def __enter__(self) -> Self:
         return self
@@ -135,20 +185,8 @@ class Silence:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def advance(self, n: int) -> None:
-        """Say nothing."""
+    def advance(self, n: int = 1) -> None:
+        """Do nothing."""
 
-
-def show_progress(show: bool, total: int, done: int = 0, label: str = "Drawing") -> Advancing:
-    """Return what suits where stderr goes: a bar in a terminal, else lines; nothing unless `show`."""
-    if not show:
-        return Silence()
-    return Bar(total, done, label) if sys.stderr.isatty() else Lines(total, done, label)
-
-
-def duration(seconds: float) -> str:
-    """Write a time span: ``"2 d 03:04:05"``."""
-    days, rest = divmod(round(seconds), 86400)
-    hours, rest = divmod(rest, 3600)
-    clock = f"{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"
-    return f"{days} d {clock}" if days else clock
+    def describe(self, label: str) -> None:
+        """Do nothing."""

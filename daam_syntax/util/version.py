@@ -1,3 +1,3 @@
-"""The version of the package, written once; `pyproject.toml` reads it here."""
+"""The version of the package; `pyproject.toml` reads it from here."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and errors that name the file."""
+"""Write files whole or not at all, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from daam_syntax.errors import FileError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end of the block replaces `path`.
+    """Write a file whole: yield a temporary path, which replaces `path` at the end of the block.
 
-    If the block fails, the old file stays as it was and nothing half-written is left beside it.
+    If the block fails, the old file is unchanged and the temporary one is deleted.
 
     Raises
     ------
     FileError
-        If the file system refuses (no such folder, no permission, no room).
+        If the file system refuses: the folder does not exist, may not be written, or its disk is full.
     """
-    # Not a file of `tempfile`, which nobody but its owner could read.
+    # `tempfile` would create a file that only its owner may read.
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         yield partial
@@ -33,14 +33,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             "Choose a folder that exists and can be written, with room on its disk."
         ) from error
     finally:
-        # A read-only disk matters more: the error that is under way says it.
+        # On a read-only disk this fails too; the first error is the one to report.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says which file and why."""
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the file system inside the block into a `FileError` that names `path`."""
     try:
         yield
     except FileError:

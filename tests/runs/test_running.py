@@ -2,13 +2,9 @@
 
 import io
 import json
-import os
-import pty
-import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import datasets
@@ -29,7 +25,6 @@ from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.store.schemas import FORMAT
 from daam_syntax.runs.store.shards import Plan
 from daam_syntax.runs.store.stored_maps import stored_grid
-from daam_syntax.util.progress import Lines, duration
 from helpers.commands import ENVIRONMENT
 from helpers.corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from helpers.imports import MODEL_LIBRARIES, loaded_by
@@ -321,36 +316,3 @@ def test_the_memory_of_a_run_is_not_that_of_the_program_that_started_it():
     command = [sys.executable, "-c", parent]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     assert 10**7 < int(done.stdout) < 6 * 10**8  # of 8 * 10**8 bytes there
-
-
-def test_a_terminal_shows_a_bar_with_rate_and_time_left():
-    script = """
-import time
-from daam_syntax.util.progress import show_progress
-with show_progress(True, 40, 10) as bar:
-    for _ in range(10):
-        time.sleep(0.06)
-        bar.advance(2)
-"""
-    ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen([sys.executable, "-c", script], stderr=theirs, env=environment) as child:
-        os.close(theirs)
-        shown = b""
-        with suppress(OSError):  # which ends a terminal that nobody holds any more
-            while part := os.read(ours, 1024):
-                shown += part
-    os.close(ours)
-    assert child.returncode == 0
-    text = re.sub(rb"\x1b\[[\d;?]*[a-zA-Z]", b"", shown).decode()  # without colours
-    assert re.search(r"Drawing \S+ +\d\d/40 [\d.]+ images/s 0:00:0\d", text)
-    assert "30/40" in text
-
-
-def test_a_log_file_tells_rate_and_time_left_of_this_session():
-    lines, now = [], iter([0.0, 30.0, 70.0, 70.0, 100.0])
-    with Lines(1000, 500, "Drawing", lines.append, lambda: next(now)) as shown:
-        shown.advance(60)
-        shown.advance(80)
-    assert lines[0] == "Drawing: 640 of 1,000 images, 2 images/s, 00:03:00 left"
-    assert duration(200_000) == "2 d 07:33:20"

@@ -42,7 +42,7 @@ from daam_syntax.runs.store.checksums import (
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.schemas import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
 from daam_syntax.runs.store.shards import Plan
-from daam_syntax.util.whole_files import told, whole_file
+from daam_syntax.util.whole_files import file_errors, whole_file
 
 MANIFEST: Final = "manifest.json"
 _PROMPTS: Final = "prompts.parquet"
@@ -79,7 +79,7 @@ class RunFolder:
         FileError
             If another process writes there, or the folder cannot be made.
         """
-        with told(self.path):
+        with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock")
             try:
@@ -98,7 +98,7 @@ class RunFolder:
 
     def is_run(self) -> bool:
         """Whether there is a manifest."""
-        with told(self.path):
+        with file_errors(self.path):
             return (self.path / MANIFEST).exists()
 
     def start(
@@ -140,7 +140,7 @@ class RunFolder:
             )
         self._clear()
         for name in (*TABLES, _COMMITTED, _WORK):
-            with told(self.path / name):
+            with file_errors(self.path / name):
                 (self.path / name).mkdir(exist_ok=True)
         try:
             self.sentences()
@@ -153,11 +153,11 @@ class RunFolder:
 
     def has_shards(self) -> bool:
         """Whether any shard was finished."""
-        with told(self.path):
+        with file_errors(self.path):
             return any((self.path / _COMMITTED).glob("part-*.json"))
 
     def _refuse_strangers(self) -> None:
-        with told(self.path):
+        with file_errors(self.path):
             names = (*TABLES, _COMMITTED, _SENTENCES)
             there = [self.path / name for name in names if (self.path / name).exists()]
         if there:
@@ -202,7 +202,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Delete what a killed process left half-written."""
-        with told(self.path):
+        with file_errors(self.path):
             shutil.rmtree(self.path / _WORK, ignore_errors=True)
             for folder in (self.path, self.path / _COMMITTED, self.path / "problems"):
                 for left in folder.glob(".*.partial"):
@@ -352,7 +352,7 @@ class RunFolder:
     def new_work(self) -> Path:
         """Make a folder to write the files of a shard into."""
         work = self.path / _WORK / uuid.uuid4().hex
-        with told(work):
+        with file_errors(work):
             work.mkdir(parents=True)
         return work
 
@@ -363,7 +363,7 @@ class RunFolder:
 
     def commit(self, record: ShardRecord, work: Path) -> None:
         """Take the files of a shard from their work folder to their places; the record last, as it stands for all."""
-        with told(self.path):
+        with file_errors(self.path):
             self._record_path(record.shard).unlink(missing_ok=True)
             for table in TABLES:
                 os.replace(work / f"{table}.parquet", self.file(table, record.shard))
