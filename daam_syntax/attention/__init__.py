@@ -10,7 +10,8 @@ from daam_syntax.attention.families import (
 )
 from daam_syntax.attention.given_images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
-from daam_syntax.attention.pipeline_call.memory import Layer, predict_memory, predicted_bytes
+from daam_syntax.attention.memory_prediction import predict_memory
+from daam_syntax.attention.pipeline_call.memory import Layer, predicted_bytes
 from daam_syntax.attention.prompt_to_prompt import (
     RecordedAttention,
     record_attention,

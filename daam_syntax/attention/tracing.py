@@ -70,7 +70,7 @@ def trace(
     also
         Texts that are not in the prompts, whose maps are wanted, too: a hypernym or a foil, say. Their
         keys see the queries of every image, each text in a softmax of its own (see
-        `daam_syntax.attention.softmax.other_texts`); the picture does not change. Get their maps with
+        `daam_syntax.attention.pipeline_call.other_texts`); the picture does not change. Get their maps with
         ``heat_maps(of=text)``. For UNets, PixArt and Sana: in joint attention the text changes with the
         picture. Each text takes as much memory as a prompt of
         its length, and for each step and layer the time of one more softmax.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from daam_syntax.attention.families import Family, TextEncoder
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, TextBlock
+from daam_syntax.attention.pipeline_call.other_texts import encode_alone
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.refusals import refuse_replaced_text
 from daam_syntax.attention.pipeline_call.token_spans import (
@@ -20,7 +21,6 @@ from daam_syntax.attention.pipeline_call.token_spans import (
     read_prompt,
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
-from daam_syntax.attention.softmax.other_texts import encode_alone
 from daam_syntax.errors import TraceError
 
 

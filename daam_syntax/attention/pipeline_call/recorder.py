@@ -13,15 +13,15 @@ from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.memory import Layer
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.pipeline_call.other_texts import foreign_probabilities, refuse_family
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.softmax.layer_sums import Grid
-from daam_syntax.attention.softmax.other_texts import foreign_probabilities, refuse_family
-from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
-from daam_syntax.attention.softmax.refinement import (
+from daam_syntax.attention.pipeline_call.self_attention import (
     self_attention_call,
     self_attentions,
     shares_of_pixels,
 )
+from daam_syntax.attention.softmax.layer_sums import Grid
+from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
 
 _TRACED: WeakSet[nn.Module] = WeakSet()
