@@ -1,34 +1,65 @@
-"""The errors that a user can mend.
+"""Errors that a user can fix.
 
-Every error that bad input to the command line can cause is a `DaamSyntaxError`, so that it can print it as one
-line; arguments that only code can get wrong raise `ValueError`. A message says what was expected, what came, and
-what to do.
+Any error that bad input to the command line can cause is a `DaamSyntaxError`, which the command prints as one line.
+Arguments that only code can get wrong raise `ValueError`. A message says what was expected, what came, and what to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
-if TYPE_CHECKING:
-    from daam_syntax.language.prompt_sets.problems import RowProblem
+Unit = Literal["line", "row"]
+Kind = Literal["row", "file", "repeat", "pair"]
 
 
 class DaamSyntaxError(Exception):
-    """Base of all errors that a user of daam-syntax can mend."""
+    """Base class of all errors that a user of daam-syntax can fix."""
 
 
 class PromptError(DaamSyntaxError, ValueError):
     """A prompt, or a file of prompts, that cannot be used."""
 
 
+@dataclass(frozen=True)
+class RowProblem:
+    """One problem in a file or table of prompts.
+
+    Attributes
+    ----------
+    row
+        Its position: the line of the file or the row of the table, from 1. A row of several lines has the number of
+        its first line.
+    message
+        What was expected, and what came.
+    text
+        The prompt or the row as it was read, in valid characters, at most 200 of them; "" if the problem concerns no
+        single row.
+    unit
+        Whether `row` counts lines or rows.
+    kind
+        "row" if the row cannot be used; "file" if the problem concerns all rows, for instance an unknown column;
+        "repeat" if the prompt occurred before; "pair" if the prompt can be used, but not as part of its pair.
+    """
+
+    row: int
+    message: str
+    text: str = ""
+    unit: Unit = "line"
+    kind: Kind = "row"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.row}: {self.message}"
+
+
 class PromptFileError(PromptError):
-    """A file, or other rows, of prompts with problems.
+    """A file or table of prompts with problems.
 
     Attributes
     ----------
     problems
-        All of them, in order.
+        All problems, in the order of their rows.
     """
 
     def __init__(self, message: str, problems: Sequence[RowProblem]) -> None:
@@ -57,7 +88,7 @@ class FileError(DaamSyntaxError, OSError):
 
 
 class SelectionError(DaamSyntaxError, LookupError):
-    """Steps, layers or heads that heat maps do not have, or do not keep apart."""
+    """Steps, layers or attention heads that heat maps do not have, or that were already averaged."""
 
 
 class TraceError(DaamSyntaxError, RuntimeError):
@@ -65,14 +96,14 @@ class TraceError(DaamSyntaxError, RuntimeError):
 
 
 class MemoryLimitError(TraceError):
-    """A recording that would take more memory than it may.
+    """A recording that would exceed its memory limit.
 
     Attributes
     ----------
     predicted_bytes
-        What it would take.
+        The memory that the recording would need.
     max_bytes
-        What it may take.
+        The limit.
     """
 
     def __init__(self, message: str, predicted_bytes: int, max_bytes: int) -> None:

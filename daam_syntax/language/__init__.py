@@ -1,8 +1,12 @@
-"""Sentences as plain values: tokens, character offsets, dependency edges; and parsing into them."""
+"""Sentences as plain values (tokens, character offsets, dependency edges), parsing into them, and sets of prompts.
+
+Imports ``util`` and ``errors``. Only ``parser`` knows spaCy, and loads it when called.
+"""
 
 from daam_syntax.language import conllu
 from daam_syntax.language.parser import DEFAULT_PARSER, from_doc, load_parser, parse, parse_many
-from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompt, prompt_id, prompts
+from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompts, prompts
+from daam_syntax.language.prompt_text import check_prompt, prompt_id
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.comparison import COMPARISON_COLUMNS, compare_parses
 from daam_syntax.language.ud.conversion import (
@@ -25,6 +29,7 @@ __all__ = [
     "Span",
     "Token",
     "check_prompt",
+    "check_prompts",
     "check_schemes",
     "compare_parses",
     "conllu",

@@ -1,13 +1,12 @@
-"""Parses in CoNLL-U (https://universaldependencies.org/format.html): from any parser or treebank, and to any tool.
+"""Read and write parses in CoNLL-U (https://universaldependencies.org/format.html).
 
-The library ``conllu`` knows the format; here is what it means for a `Sentence`:
+The library ``conllu`` parses the format; this module maps it to `Sentence`:
 
-- the tree is the scheme ``ud``, and ``native``, too; column DEPS is ``enhanced``, which is made from the tree where the
-  whole sentence has none;
-- the words of a multiword token ("al": a, el) share its characters, unless they are written out in it
-  ("don't": do, n't);
-- a `Sentence` has no empty nodes: an edge through one becomes one edge with both labels (``conj>obj``);
-- spacing follows ``SpaceAfter=No``, ``SpacesAfter`` and ``SpacesBefore``, else the comment ``# text``.
+- The tree becomes the schemes ``ud`` and ``native``. Column DEPS becomes ``enhanced``; if no word of the sentence has
+  it, ``enhanced`` is made from the tree.
+- The words of a multiword token ("al": a, el) share its characters, unless they add up to it ("don't": do, n't).
+- A `Sentence` has no empty nodes. A path through an empty node becomes one edge with both labels (``conj>obj``).
+- Spacing follows ``SpaceAfter=No``, ``SpacesAfter`` and ``SpacesBefore``, or else the comment ``# text``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PARSER_NAME: Final = "CoNLL-U"
 
 _ESCAPES: Final = MappingProxyType(
     {"\\": "\\\\", " ": "\\s", "\t": "\\t", "\n": "\\n", "\r": "\\r", "|": "\\p"}
-)  # as UDPipe writes white space into the last column
+)  # how UDPipe writes white space in the last column
 _COLUMNS: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
@@ -39,7 +38,7 @@ def read(path: str | Path) -> list[Sentence]:
     Raises
     ------
     FileError
-        If it cannot be read, or is no CoNLL-U; the message lists every problem with its line.
+        If the file cannot be read, or is not CoNLL-U; the message lists every problem with its line.
     """
     path = Path(path)
     try:
@@ -61,14 +60,14 @@ def loads(text: str, source: str = "the text") -> list[Sentence]:
     Parameters
     ----------
     text
-        Sentences in CoNLL-U, an empty line between them.
+        Sentences in CoNLL-U, separated by empty lines.
     source
-        What errors call the text.
+        Name of the text in error messages.
 
     Raises
     ------
     FileError
-        If it is no CoNLL-U; the message lists every problem with its line.
+        If the text is not CoNLL-U; the message lists every problem with its line.
     """
     sentences: list[Sentence] = []
     problems: list[str] = []
@@ -81,24 +80,24 @@ def loads(text: str, source: str = "the text") -> list[Sentence]:
     if problems:
         raise FileError(f"Expected CoNLL-U in {source}, but " + "; ".join(problems) + ".")
     if not sentences:
-        raise FileError(f"Expected a sentence in CoNLL-U in {source}, but there is none.")
+        raise FileError(f"Expected a sentence in CoNLL-U in {source}, but got none.")
     return sentences
 
 
 def write(sentences: Iterable[Sentence], path: str | Path) -> None:
-    """Write sentences into a CoNLL-U file, whole or not at all; see `dumps`."""
+    """Write sentences to a CoNLL-U file, whole or not at all; see `dumps`."""
     text = dumps(sentences)
     with whole_file(Path(path)) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def dumps(sentences: Iterable[Sentence]) -> str:
-    """Write sentences in CoNLL-U; tokens of white space become ``SpacesAfter``.
+    """Return sentences as CoNLL-U. White space tokens become ``SpacesAfter``.
 
     Raises
     ------
     ValueError
-        If a sentence has no scheme ``ud``.
+        If a sentence lacks the scheme ``ud``.
     """
     return "".join(_write_sentence(sentence).serialize() for sentence in sentences)
 
@@ -107,7 +106,7 @@ _Lines = list[tuple[int, str]]
 
 
 def _blocks(text: str) -> list[_Lines]:
-    """Split a text at empty lines; each line with its number, from 1."""
+    """Split a text at empty lines into blocks of numbered lines, from 1."""
     blocks: list[_Lines] = [[]]
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
@@ -118,7 +117,7 @@ def _blocks(text: str) -> list[_Lines]:
 
 
 def _rows(lines: _Lines) -> tuple[list[dict[str, Any]], list[str]]:
-    """Parse the lines of a sentence; return its rows with their line numbers, and what is wrong with them."""
+    """Parse the lines of a sentence; return its rows with their line numbers, and all problems."""
     rows, problems = [], []
     for number, line in lines:
         if line.startswith("#"):
@@ -140,12 +139,12 @@ def _rows(lines: _Lines) -> tuple[list[dict[str, Any]], list[str]]:
     for row in words:
         if not problems and (row["head"] not in known or row["head"] == row["id"]):
             problems.append(
-                f"line {row['line']}: word {row['id']} has head {row['head']}, which is no other word"
+                f"line {row['line']}: word {row['id']} has head {row['head']}, which is not another word"
             )
     for row in rows:
         for _, head in row["deps"] or ():
             if not problems and head not in known:
-                problems.append(f"line {row['line']}: the head {_id(head)} in its DEPS is no word")
+                problems.append(f"line {row['line']}: the head {_id(head)} in DEPS is not a word")
     return rows, problems
 
 
@@ -198,10 +197,9 @@ def _value(column: str | None) -> str:
 def _place(
     rows: Sequence[Mapping[str, Any]], comment: str | None
 ) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of a sentence, and the characters of each of its words."""
-    surface: list[
-        tuple[Mapping[str, Any], list[str]]
-    ] = []  # a token as written, and the words in it
+    """Return the text of a sentence, and start and end of each word."""
+    # Each token as written, and the words in it.
+    surface: list[tuple[Mapping[str, Any], list[str]]] = []
     inside: set[int] = set()
     for row in rows:
         if isinstance(row["id"], int):
@@ -251,7 +249,7 @@ def _space(row: Mapping[str, Any], name: str) -> str:
 
 
 def _with_deps(sentence: Sentence, rows: Sequence[Mapping[str, Any]]) -> Sentence:
-    """Take the enhanced graph of column DEPS; edges through empty nodes become one."""
+    """Replace the enhanced graph by column DEPS, in which paths through empty nodes become one edge."""
     incoming = {row["id"]: [(head, label) for label, head in row["deps"] or ()] for row in rows}
 
     def heads_of(node: Any, seen: frozenset[Any]) -> Iterable[tuple[int, str]]:
@@ -321,7 +319,7 @@ def _start_of_next(sentence: Sentence, token: Token, words: Sequence[Token]) -> 
 
 
 def _spacing(after: str, before: str, is_last: bool) -> dict[str, str] | None:
-    """Say which white space follows a token, and precedes the first one; one space is left unsaid."""
+    """Return the white space after a token, and before the first, as MISC; a single space is the default."""
     misc = {}
     if before:
         misc["SpacesBefore"] = "".join(_ESCAPES.get(c, c) for c in before)

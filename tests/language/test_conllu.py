@@ -133,14 +133,14 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "there is none"),
+        ("", "got none"),
         (PLAIN.replace("A cat, sl", "A dog, sl"), r"'cat' \(line 3\) does not come next"),
         (PLAIN.replace("\n2\t", "\n7\t"), "not numbered"),
         (PLAIN.replace("0\troot", "4\tdep"), "is below itself"),
-        (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in its DEPS is no word"),
+        (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in DEPS is not a word"),
     ],
 )
-def test_what_is_wrong_is_said(text, problem):
+def test_problems_are_reported(text, problem):
     with pytest.raises(FileError, match=problem):
         conllu.loads(text)
 

@@ -46,7 +46,7 @@ def test_graph_carries_words_and_relations(sentence):
 
 
 def test_a_graph_may_have_several_heads_and_edges_and_circles(sentence):
-    # "a cat that ...": the noun heads its relative clause, and is the subject there
+    # "a cat that ...": the noun heads its relative clause and is the subject in it
     edges = (
         Edge(1, 4, "acl:relcl"),
         Edge(4, 1, "nsubj"),
@@ -65,13 +65,13 @@ def test_a_graph_may_have_several_heads_and_edges_and_circles(sentence):
     assert Sentence.from_dict(json.loads(json.dumps(graph.to_dict()))) == graph
     assert "root, nsubj ← house" in graph._repr_html_()
     without = Sentence(sentence.text, sentence.tokens, given)
-    assert without.roots("enhanced") == (2,)  # a comma; nobody said that "car" is one
+    assert without.roots("enhanced") == (2,)  # the comma; `root_indices` does not list "car"
     assert without != graph
 
 
 def test_roots_and_edges_that_cannot_be_are_named(sentence):
     edges = {"ud": (Edge(1, 0, "amod"), Edge(1, 0, "amod"))}
-    with pytest.raises(ValueError, match=r"an edge stands there twice; ud: \(7,\) are no roots"):
+    with pytest.raises(ValueError, match=r"an edge is repeated; ud: \(7,\) are not roots"):
         Sentence(sentence.text, sentence.tokens, edges, root_indices={"ud": (7,)})
 
 
@@ -108,7 +108,7 @@ def test_every_problem_is_in_one_message(sentence):
             {"native": (Edge(0, 7, "x"), Edge(1, 1, "y"))},
             (Span(0, 9, 1),),
         )
-    for part in ("leaves the 2 tokens", "its own head", "no span around its root"):
+    for part in ("leaves the 2 tokens", "its own head", "is not a span around its root"):
         assert part in str(error.value)
 
 

@@ -1,12 +1,14 @@
-"""Sets of prompts: plain values, read from files with every problem said at once."""
+"""Sets of prompts: read from files and benchmarks, made from templates, checked, sampled and written.
 
-from daam_syntax.language.prompt_sets.checks import check_prompt, prompt_id
+Imports its siblings in ``language``, ``util`` and ``errors``.
+"""
+
+from daam_syntax.errors import RowProblem
 from daam_syntax.language.prompt_sets.files.formats import FORMATS, SUFFIXES
 from daam_syntax.language.prompt_sets.pairs import PromptPair
-from daam_syntax.language.prompt_sets.problems import RowProblem
-from daam_syntax.language.prompt_sets.prompt_set import PromptSet
+from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
+from daam_syntax.language.prompt_sets.prompt_set import PromptSet, Sample
 from daam_syntax.language.prompt_sets.rows import COLUMNS, Prompt
-from daam_syntax.language.prompt_sets.sampling import Sample
 from daam_syntax.language.prompt_sets.shipped import SHIPPED, find_prompts, prompts
 from daam_syntax.language.prompt_sets.templates import Template
 
@@ -21,8 +23,7 @@ __all__ = [
     "RowProblem",
     "Sample",
     "Template",
-    "check_prompt",
+    "check_prompts",
     "find_prompts",
-    "prompt_id",
     "prompts",
 ]

@@ -1,4 +1,4 @@
-"""Articles that fit the word after them."""
+"""Choose between "a" and "an"."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from functools import cache
 from typing import Any, Final
 
-# Not a letter that is a name ("group A"), nor before abbreviations and numbers, whose sounds are not told by spelling.
+# Skips letters used as names ("group A"), and abbreviations and numbers, whose spelling does not show their sound.
 _ARTICLE: Final = re.compile(r"(\ba|(?:^|(?<=[.!?] ))A)n?(?=\s+([a-z][\w'’-]*))")
 
 
 def fit_articles(text: str) -> str:
-    """Return a text with "a" before words that begin with a consonant's sound, "an" before the others."""
+    """Return a text with "a" before words that begin with a consonant sound, "an" before vowel sounds."""
     return _ARTICLE.sub(lambda found: found[1] + ("n" if _takes_an(found[2]) else ""), text)
 
 

@@ -1,4 +1,4 @@
-"""Pairs of prompts that differ in one word, or in the places of words."""
+"""Pairs of prompts that differ in one word, or in the order of their words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ARTICLES: Final = frozenset({"a", "an"})
 
 @dataclass(frozen=True)
 class PromptPair:
-    """Two prompts that belong together.
+    """Two prompts to compare.
 
     Attributes
     ----------
     name
-        The pair's name.
+        Name of the pair.
     first, second
         The prompts.
     """
@@ -32,9 +32,9 @@ class PromptPair:
 
     @property
     def exchanged(self) -> tuple[tuple[str, str], ...] | None:
-        """The words that differ, place by place; None where the prompts have not as many words.
+        """The words that differ, position by position; None if the prompts differ in length.
 
-        An article that only follows the word after it ("a cat", "an owl") does not count.
+        An article that only agrees with the next word ("a cat", "an owl") does not count.
         """
         first, second = (_TOKEN.findall(prompt.text) for prompt in (self.first, self.second))
         if len(first) != len(second):
@@ -57,7 +57,7 @@ def find_pairs(rows: Sequence[Prompt], *, minimal: bool) -> tuple[PromptPair, ..
     Raises
     ------
     PromptError
-        If there is none, or `minimal` is asked for and some differ in none or several words; all are named.
+        If there are no pairs, or with `minimal` if any pairs do not differ in exactly one word; all of them are listed.
     """
     members: dict[str, list[Prompt]] = {}
     for row in rows:
@@ -66,7 +66,8 @@ def find_pairs(rows: Sequence[Prompt], *, minimal: bool) -> tuple[PromptPair, ..
     pairs = tuple(PromptPair(name, *both) for name, both in members.items())
     if not pairs:
         raise PromptError(
-            "Expected pairs of prompts, but there is none; give both of a pair the same name in the column 'pair'."
+            "Expected pairs of prompts, but there are none; give both prompts of a pair the same name in the column "
+            "'pair'."
         )
     wrong = [pair for pair in pairs if minimal and not pair.is_minimal]
     if wrong:

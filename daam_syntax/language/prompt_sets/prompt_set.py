@@ -1,4 +1,4 @@
-"""Sets of prompts as plain values."""
+"""Sets of prompts: read, choose, sample and write them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_syntax.errors import FileError, PromptError
-from daam_syntax.language.prompt_sets.files import table_reading
+from daam_syntax.errors import FileError, Kind, PromptError, RowProblem
 from daam_syntax.language.prompt_sets.files.collecting import collect, without_broken_pairs
 from daam_syntax.language.prompt_sets.files.formats import find_format
-from daam_syntax.language.prompt_sets.files.table_reading import Record, Rows
+from daam_syntax.language.prompt_sets.files.records import (
+    Record,
+    Rows,
+    dataset_records,
+    given_records,
+)
 from daam_syntax.language.prompt_sets.pairs import PromptPair, find_pairs
-from daam_syntax.language.prompt_sets.problems import Kind, RowProblem, refusal
+from daam_syntax.language.prompt_sets.problems import refusal
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
-from daam_syntax.language.prompt_sets.sampling import Sample, choose, groups_of
+from daam_syntax.language.prompt_sets.sampling import choose, groups_of
 from daam_syntax.language.prompt_sets.templates import Template
 
 if TYPE_CHECKING:
@@ -29,21 +33,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class PromptSet:
-    """Prompts in order, each once, with what is known of them.
+    """Different prompts in order, with their columns.
 
-    Iterating over a set gives the texts, so that it stands wherever prompts are asked for.
+    Iterating over a set yields the texts, so it can be passed wherever a list of prompts can.
 
     Attributes
     ----------
     rows
         The prompts, see `Prompt`.
     problems
-        What was wrong with rows of the file, and so is not among them.
+        The problems of rows that were left out when the set was read.
 
     Raises
     ------
     PromptError
-        If two prompts have the same text or the same id.
+        If two prompts have the same text or the same id, or if something other than a `Prompt` is given.
     """
 
     rows: tuple[Prompt, ...]
@@ -54,15 +58,15 @@ class PromptSet:
         other = next((row for row in self.rows if not isinstance(row, Prompt)), None)
         if other is not None:
             raise PromptError(
-                f"Expected rows that are Prompt values, but got {type(other).__name__}; make a set of texts with "
-                "PromptSet.from_records, and of a file with PromptSet.from_file."
+                f"Expected rows that are Prompt values, but got {type(other).__name__}; make a set from texts with "
+                "PromptSet.from_records, or from a file with PromptSet.from_file."
             )
         object.__setattr__(self, "problems", tuple(self.problems))
         checked = collect(Record(n, row.values(), "row") for n, row in enumerate(self.rows, 1))
         if checked.problems:
             raise refusal("a set", checked.problems)
 
-    # -- from elsewhere ------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_file(
@@ -80,22 +84,22 @@ class PromptSet:
         path
             The file.
         format
-            Name of its format, one of `FORMATS`; told from its suffix and columns if None.
+            Name of its format, one of `FORMATS`; None to infer it from the suffix and the columns.
         columns
-            Which columns of the file are read, and what they are called here: ``{"caption": "prompt"}``. If None, all
-            are, and must be those of `COLUMNS`.
+            The columns to read, and their names in the set: ``{"caption": "prompt"}``. If None, all columns are read,
+            and must be among `COLUMNS`.
         strict
-            Whether to refuse a file in which anything is wrong; what stands twice in a published set is not wrong. If
-            not strict, rows that cannot be used are left out, and `problems` says why.
+            Whether to refuse a file with any problem; a repeated prompt in a published set is not a problem. If False,
+            rows that cannot be used are left out, and `problems` lists the reasons.
 
         Raises
         ------
         FileError
-            If it cannot be read, or its format is not known.
+            If the file cannot be read, or its format is unknown.
         PromptFileError
-            If something is wrong with it; all problems are in the error, with line numbers.
+            If the file has problems; the error lists all of them with line numbers.
         PromptError
-            If it has no usable prompt.
+            If the file has no usable prompt.
         """
         path = Path(path)
         chosen = find_format(path, format)
@@ -106,13 +110,13 @@ class PromptSet:
     def from_records(
         cls, records: Iterable[str | Mapping[str, Any]] | pd.DataFrame, *, strict: bool = True
     ) -> PromptSet:
-        """Take prompts, or mappings from the names of `COLUMNS` to values.
+        """Make a set from texts, mappings or a table.
 
         Parameters
         ----------
         records
-            The rows; ``slots`` and ``metadata`` may be mappings of their own. Or a table with such columns, in
-            which what is missing (NaN) is left out.
+            Texts; or mappings from `COLUMNS` to values, in which ``slots`` and ``metadata`` may be mappings; or a table
+            with these columns, in which NaN is a missing value.
         strict
             See `from_file`.
 
@@ -121,7 +125,7 @@ class PromptSet:
         PromptError
             See `from_file`.
         """
-        return cls._collected(table_reading.records(records), "the given rows", strict)
+        return cls._collected(given_records(records), "the given rows", strict)
 
     @classmethod
     def from_dataset(
@@ -132,21 +136,21 @@ class PromptSet:
         columns: Mapping[str, str] | None = None,
         strict: bool = True,
     ) -> PromptSet:
-        """Take prompts from a data set of the Hugging Face library ``datasets``.
+        """Read prompts from a data set of the Hugging Face library ``datasets``.
 
         Parameters
         ----------
         dataset
-            A data set, or the name of one on the Hub; code that comes with it is not run.
+            A data set, or the name of one on the Hub; its own code is not run.
         split
-            Which part of a named one.
+            The split to load, if `dataset` is a name.
         columns, strict
-            See `from_file`; columns that are not named are not loaded.
+            See `from_file`; only the columns that are read are loaded.
 
         Raises
         ------
         FileError
-            If ``datasets`` is not installed, or there is no such data set.
+            If ``datasets`` is not installed, or the data set does not exist.
         PromptError
             See `from_file`.
         """
@@ -157,7 +161,7 @@ class PromptSet:
             raise FileError(
                 f"Expected a data set with columns, but got {type(dataset).__name__}; choose one of its splits."
             )
-        return cls._collected(table_reading.dataset_rows(dataset, columns), "the data set", strict)
+        return cls._collected(dataset_records(dataset, columns), "the data set", strict)
 
     @classmethod
     def from_template(
@@ -174,26 +178,26 @@ class PromptSet:
         Parameters
         ----------
         template
-            A text with slots: ``"a {colour} {noun} on {place}"``.
+            A text with slots: ``"a {color} {noun} on {place}"``.
         values
-            List to its values.
+            Name of a list to its values.
         n
-            How many prompts, or pairs, are sampled without replacement; all prompts if None.
+            Number of prompts, or pairs, to sample without replacement; None for all prompts.
         exchange
-            A slot, to make minimal pairs that differ in it; `n` must be given then.
+            A slot in which to make minimal pairs; requires `n`.
         seed
-            Of the sample.
+            Seed of the sample.
 
         Raises
         ------
         PromptError
-            If it is no template, a list is missing, or there are not as many prompts or pairs.
+            If the text is not a template, a list is missing, or there are fewer than `n` prompts or pairs.
         """
         filled = Template(template, values)
         if exchange is None:
             return cls(tuple(filled.prompts(n, seed)))
         if n is None:
-            raise PromptError("Expected a number of pairs, n, but got none.")
+            raise PromptError("Expected n, the number of pairs, but got none.")
         return cls(tuple(filled.pairs(exchange, n, seed)))
 
     @classmethod
@@ -215,7 +219,7 @@ class PromptSet:
             )
         return cls(tuple(found.rows), tuple(found.problems))
 
-    # -- to elsewhere --------------------------------------------------------------------------------------------
+    # -- writing ------------------------------------------------------------------------------------------------
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -223,7 +227,7 @@ class PromptSet:
         return tuple(row.text for row in self.rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table with those columns of `COLUMNS` that some prompt has; "" where one has not."""
+        """Return a table with the columns that any prompt has; "" where a prompt lacks one."""
         import pandas as pd
 
         names = columns_of(self.rows)
@@ -231,34 +235,34 @@ class PromptSet:
         return pd.DataFrame([[v.get(name, "") for name in names] for v in values], columns=names)
 
     def to_file(self, path: str | Path, format: str | None = None) -> None:
-        """Write the prompts; `from_file` gives the same set.
+        """Write the prompts to a file; `from_file` returns the same set.
 
         Parameters
         ----------
         path
-            The file; an older one is replaced.
+            The file, which is replaced if it exists.
         format
             See `from_file`.
 
         Raises
         ------
         FileError
-            If it cannot be written, or not in this format.
+            If the file cannot be written, or not in this format.
         PromptError
-            If the format has no place for what is there.
+            If the format cannot hold these prompts.
         """
         path = Path(path)
         chosen = find_format(path, format)
         if chosen.write is None:
             raise FileError(
-                f"Expected a format that can be written, but {chosen.name} is only read; write CSV."
+                f"Expected a format that can be written, but {chosen.name} can only be read; write CSV."
             )
         chosen.write(path, self.rows)
 
     # -- choosing ------------------------------------------------------------------------------------------------
 
     def where(self, keep: Callable[[Prompt], bool]) -> PromptSet:
-        """Return the prompts of which a function is true, as a set."""
+        """Return the set of prompts for which a function returns true."""
         return PromptSet(without_broken_pairs([row for row in self.rows if keep(row)]))
 
     def pairs(self, *, minimal: bool = False) -> tuple[PromptPair, ...]:
@@ -267,22 +271,22 @@ class PromptSet:
         Parameters
         ----------
         minimal
-            Whether to refuse pairs that do not differ in exactly one word.
+            Whether to require that the prompts of a pair differ in exactly one word.
 
         Raises
         ------
         PromptError
-            If there is none, or one is refused; all such are named.
+            If there are no pairs, or some are not minimal; all of them are listed.
         """
         return find_pairs(self.rows, minimal=minimal)
 
     def sample(self, n: int, *, seed: int = 0) -> PromptSet:
-        """Return `n` prompts without replacement, in the order of this set.
+        """Return `n` prompts sampled without replacement, in the order of this set.
 
         Raises
         ------
         PromptError
-            If there are not as many.
+            If the set has fewer prompts.
         """
         if not 1 <= n <= len(self):
             raise PromptError(f"Expected a sample of 1 to {len(self):,} prompts, but got {n:,}.")
@@ -299,30 +303,31 @@ class PromptSet:
         parser: str | Language | None = None,
         scheme: str = "enhanced",
     ) -> Sample:
-        """Return a sample with `n` prompts for each group, as far as there are so many.
+        """Return a sample with `n` prompts per group, or fewer for groups that are too small.
 
-        By "relation", prompts of a set without that column are parsed: each is taken for one of the relations in it,
-        which then stands in its column ``relation``, so that as many places are filled as can be.
+        If `by` is "relation" and the set lacks that column, the prompts are parsed. Each prompt is chosen for one
+        relation in its parse, which becomes its column ``relation``; relations are assigned to fill as many places as
+        possible.
 
         Parameters
         ----------
         n
-            Prompts for each group.
+            Prompts per group.
         by
             A column of `COLUMNS`.
         groups
-            Which groups; all if None.
+            The groups; None for all.
         seed
-            Of the sample.
+            Seed of the sample.
         parser, scheme
-            What prompts are parsed with, and whose relations count.
+            The parser, and the scheme of the relations.
 
         Raises
         ------
         PromptError
-            If no prompt has such a column.
+            If no prompt has that column.
         ParserError
-            If the parser cannot be loaded, or has no such scheme.
+            If the parser cannot be loaded, or does not provide the scheme.
         """
         chosen, missing = choose(groups_of(self.rows, by, parser, scheme), n, groups, seed)
         rows = [
@@ -355,12 +360,38 @@ class PromptSet:
         return f"<p>{html.escape(repr(self))}</p>{self.to_frame().to_html(max_rows=10)}"
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A sample with equal numbers of prompts per group, as far as possible.
+
+    Attributes
+    ----------
+    prompts
+        The sample, in the order of the original set.
+    counts
+        Group to the number of prompts chosen for it.
+    missing
+        Group to the number of prompts that it lacks, for groups that lack any.
+    """
+
+    prompts: PromptSet
+    counts: Mapping[str, int]
+    missing: Mapping[str, int]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.prompts):,} prompts"]
+        for group, n in self.counts.items():
+            lack = self.missing.get(group)
+            lines.append(f"{group or '(none)'}: {n:,}" + (f", {lack:,} too few" if lack else ""))
+        return "\n".join(lines)
+
+
 def _load_dataset(name: str, split: str | None) -> Any:
     try:
         import datasets
     except ImportError as error:
         raise FileError(
-            f"Expected the package datasets, to load {name!r}, but it is not installed; run `pip install datasets`."
+            f"Expected the package datasets to load {name!r}, but it is not installed; run `pip install datasets`."
         ) from error
     try:
         return datasets.load_dataset(name, split=split)

@@ -1,4 +1,4 @@
-"""One prompt of a set, and how it is read from the fields of a row."""
+"""A prompt with its columns, and how to read one from the fields of a row."""
 
 from __future__ import annotations
 
@@ -11,46 +11,42 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from daam_syntax.errors import PromptError
-from daam_syntax.language.prompt_sets.checks import (
-    check_field,
-    check_id,
-    check_prompt,
-    prompt_id,
-)
+from daam_syntax.language.prompt_sets.field_checks import check_field, check_id
+from daam_syntax.language.prompt_text import check_prompt, prompt_id
 
 COLUMNS: Final = {
-    "id": 'Name of the prompt: letters, digits, ".", "_" and "-", at most 64; made of the text where it is empty',
-    "prompt": "What to draw",
-    "template": "The template it was made of",
-    "pair": "Name of the pair that it is one of; each pair has two rows, the first one first",
-    "role": "Its part in the pair",
-    "category": "What it is grouped by",
-    "relation": "The dependency relation that it is there for",
-    "source": "Where it is from",
-    "slot.NAME": "What fills the slot NAME of the template",
+    "id": 'Name of the prompt: at most 64 letters, digits, ".", "_" and "-"; if empty, made from the text',
+    "prompt": "Text of the prompt",
+    "template": "Template that the prompt was made from",
+    "pair": "Name of the pair that the prompt belongs to; a pair has two rows, in order",
+    "role": "Role of the prompt in its pair",
+    "category": "Category to group prompts by",
+    "relation": "Dependency relation that the prompt was chosen for",
+    "source": "Source of the prompt",
+    "slot.NAME": "Text that fills the slot NAME of the template",
     "metadata.NAME": "Anything else",
 }
-"""Columns of a set of prompts and their meanings; only ``prompt`` must be there."""
+"""Columns of a set of prompts and their meanings; only ``prompt`` is required."""
 
 TEXT_COLUMNS: Final = tuple(name for name in COLUMNS if not name.endswith(".NAME"))
 GROUPS: Final = {"slot": "slots", "metadata": "metadata"}
-"""Prefix of a column to the attribute of `Prompt` that its values go to."""
+"""Prefix of a column to the attribute of `Prompt` that holds its values."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, and what is known of it; "" stands for what is not. See `COLUMNS`.
+    """A prompt with its columns, "" where unknown; see `COLUMNS`.
 
     Attributes
     ----------
     text
         The prompt (column ``prompt``).
     id, template, pair, role, category, relation, source
-        The columns of these names.
+        The columns with these names.
     slots, metadata
-        Name to value, of the columns ``slot.NAME`` and ``metadata.NAME``.
+        Name to value, from the columns ``slot.NAME`` and ``metadata.NAME``.
     """
 
     text: str
@@ -70,7 +66,7 @@ class Prompt:
         object.__setattr__(self, "id", self.id or prompt_id(self.text))
 
     def values(self) -> dict[str, str]:
-        """Return the columns that are not empty, by name."""
+        """Return column to value, without empty columns."""
         row = {name: getattr(self, "text" if name == "prompt" else name) for name in TEXT_COLUMNS}
         for prefix, attribute in GROUPS.items():
             row |= {f"{prefix}.{name}": text for name, text in getattr(self, attribute).items()}
@@ -78,19 +74,19 @@ class Prompt:
 
 
 def is_column(name: str) -> bool:
-    """Whether a set of prompts can have a column of this name."""
+    """Whether a set of prompts may have a column with this name."""
     prefix, dot, rest = name.partition(".")
     return name in TEXT_COLUMNS or bool(dot and prefix in GROUPS and _NAME.fullmatch(rest))
 
 
 def unknown_columns(names: Iterable[str]) -> list[str]:
-    """Return a message for each column that a set of prompts cannot have."""
+    """Return a message for each column that a set of prompts may not have."""
     messages = []
     for name in names:
         if not is_column(name):
             near = difflib.get_close_matches(name.lower(), TEXT_COLUMNS, n=1)
             kept = re.sub(r"[^A-Za-z0-9_-]", "_", name).lstrip("0123456789-") or "more"
-            advice = f"is it '{near[0]}'? Or, to" if near else "to"
+            advice = f"did you mean '{near[0]}'? Or, to" if near else "to"
             messages.append(
                 f"Expected columns such as {', '.join(TEXT_COLUMNS[:3])}, but got {name[:80]!r}; {advice} "
                 f"keep it, call it 'metadata.{kept[:40]}'."
@@ -99,20 +95,20 @@ def unknown_columns(names: Iterable[str]) -> list[str]:
 
 
 def read_row(values: Mapping[str, Any]) -> tuple[Prompt | None, list[str]]:
-    """Read a row.
+    """Check the fields of a row and make a prompt from them.
 
     Parameters
     ----------
     values
-        Column to value, None for what is missing; slots and metadata as columns ``slot.NAME``, or together as
-        mappings ``slots`` and ``metadata``.
+        Column to value, None where missing. Slots and metadata may be columns such as ``slot.NAME``, or two mappings
+        ``slots`` and ``metadata``.
 
     Returns
     -------
     prompt : Prompt or None
-        None if something is wrong.
+        None if there is a problem.
     messages : list of str
-        All that is wrong.
+        All problems.
     """
     flat, messages = _flat(values)
     messages += unknown_columns(flat)
@@ -133,7 +129,7 @@ def read_row(values: Mapping[str, Any]) -> tuple[Prompt | None, list[str]]:
 
 
 def prompt_of(fields: Mapping[str, str]) -> Prompt:
-    """Return the prompt of checked fields."""
+    """Make a prompt from checked fields."""
     groups: dict[str, dict[str, str]] = {attribute: {} for attribute in GROUPS.values()}
     plain: dict[str, Any] = {"text": fields["prompt"]}
     for name, text in fields.items():
@@ -146,7 +142,7 @@ def prompt_of(fields: Mapping[str, str]) -> Prompt:
 
 
 def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return values by column name, those of the mappings ``slots`` and ``metadata`` among them."""
+    """Return column to value, with the mappings ``slots`` and ``metadata`` as columns; and messages."""
     flat: dict[str, Any] = {}
     messages = []
     for name, value in values.items():
@@ -167,7 +163,7 @@ def _text(name: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and math.isnan(value):  # how tables mark what is missing
+    if isinstance(value, float) and math.isnan(value):  # a missing value in a table
         return ""
     if name != "prompt" and isinstance(value, bool | int | float):
         return str(value)
@@ -176,7 +172,7 @@ def _text(name: str, value: object) -> str:
 
 
 def columns_of(rows: Sequence[Prompt]) -> list[str]:
-    """Return the columns that some row has, in the order of `COLUMNS`; ``id`` and ``prompt`` always."""
+    """Return the columns that any row has, in the order of `COLUMNS`; always ``id`` and ``prompt``."""
     there = {name: None for row in rows for name in row.values()}
     fixed = [name for name in TEXT_COLUMNS if name in there or name in ("id", "prompt")]
     return fixed + [n for prefix in GROUPS for n in there if n.startswith(f"{prefix}.")]

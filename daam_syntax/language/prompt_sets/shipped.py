@@ -1,4 +1,4 @@
-"""The sets of prompts that come with the package."""
+"""Sets of prompts that ship with the package."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from daam_syntax.language.prompt_sets.prompt_set import PromptSet
 from daam_syntax.util.data_files import data_path
 
 SHIPPED: Final = {
-    "adjectives": "two nouns, each with a colour",
+    "adjectives": "two nouns, each with a color",
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
-    "emoji-relations": "sentences for the emoji model, as many for each of ten dependency relations",
+    "emoji-relations": "sentences for the emoji model, six for each of ten dependency relations",
     "minimal-pairs": "pairs that differ in one word",
-    "open": "little said and much left open",
+    "open": "prompts that leave much open",
     "real-models": "captions for other models, 22 for each of ten dependency relations",
     "scenes": "a few of each kind of scene",
 }
-"""Sets by name; all but ``real-models`` are made of the words that the embedded model knows."""
+"""Name of a set to its contents. All except ``real-models`` use only words that the embedded model knows."""
 
 
 def prompts(name: str) -> PromptSet:
-    """Return a set of prompts that comes with the package.
+    """Return a set of prompts that ships with the package.
 
     Parameters
     ----------
     name
-        "adjectives", "cohyponyms", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes"; what they
-        hold stands in ``daam_syntax.language.prompt_sets.SHIPPED``, and ``daam-syntax prompts`` prints it.
+        "adjectives", "cohyponyms", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes";
+        ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax prompts`` prints it.
 
     Returns
     -------
     PromptSet
-        It stands wherever a list of prompts does.
+        The set, which can be passed wherever a list of prompts can.
 
     Raises
     ------
     PromptError
-        If there is none of this name; the message lists all.
+        If there is no set with this name; the message lists all names.
     """
     if name not in SHIPPED:
         raise PromptError(f"Expected one of the sets {', '.join(SHIPPED)}, but got {name!r}.")
@@ -48,14 +48,14 @@ def prompts(name: str) -> PromptSet:
 def find_prompts(
     source: str | Path, format: str | None = None, *, strict: bool = True
 ) -> PromptSet:
-    """Return the prompts of a file, or a set that comes with the package if no file has its name.
+    """Return the prompts of a file, or a shipped set if no file has its name.
 
     Parameters
     ----------
     source
         The file, or one of `SHIPPED`.
     format, strict
-        Of a file, see `PromptSet.from_file`.
+        See `PromptSet.from_file`; only for a file.
 
     Raises
     ------

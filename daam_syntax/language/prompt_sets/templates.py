@@ -1,4 +1,4 @@
-"""Templates with slots: prompts from lists of words, all of them or a seeded sample."""
+"""Templates: make prompts by filling slots from lists of words, all or a seeded sample."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from daam_syntax.language.prompt_sets.rows import Prompt
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _MOST: Final = 1_000_000
-"""Prompts of a template at most, without a number of how many are wanted."""
+"""Maximum number of prompts from a template."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A text with slots, for instance ``"a {colour} {noun} on {place}"``.
+    """A text with slots, for instance ``"a {color} {noun} on {place}"``.
 
-    ``{colour}`` takes the values of the list ``colour``, and wherever it stands again, the same one. ``{other:colour}``
-    is a slot ``other`` with values of that list; slots of one list never have the same value. Articles before a slot
-    fit what fills it, and an empty value leaves no second space. ``{{`` stands for a brace.
+    ``{color}`` is filled from the list ``color``, with the same value at each occurrence. ``{other:color}`` is a slot
+    ``other`` that is filled from the same list; slots of one list always get different values. The article before a
+    slot agrees with its value, and an empty value leaves no double space. ``{{`` is a literal brace.
 
     Attributes
     ----------
     text
-        The text.
+        The text with its slots.
     values
-        List to its values.
+        Name of a list to its values.
 
     Raises
     ------
     PromptError
-        If a slot has no list, a list no values, or there is anything but a name in braces.
+        If a slot has no list, a list has no or too few values, or braces hold anything except names.
     """
 
     text: str
@@ -57,16 +57,16 @@ class Template:
             if not lists.get(name):
                 has = ", ".join(lists) or "none"
                 raise PromptError(
-                    f"Expected values for the slot {slot!r}, but there are only: {has}."
+                    f"Expected values for the slot {slot!r}, but got only the lists: {has}."
                 )
         if self.n_fillings == 0:
             raise PromptError(
-                f"Expected more values in the lists of {self.text!r} than slots that share one."
+                f"Expected at least as many values in each list as slots of {self.text!r} that share it, but got fewer."
             )
 
     @cached_property
     def slots(self) -> dict[str, str]:
-        """Slot to the list of its values, in the order of the text."""
+        """Slot to the name of its list, in the order of the text."""
         found: dict[str, str] = {}
         for _, slot, name, conversion in self._parts:
             if slot is None:
@@ -81,29 +81,31 @@ class Template:
     @cached_property
     def _parts(self) -> list[tuple[str, str | None, str | None, str | None]]:
         try:
-            return list(string.Formatter().parse(self.text))  # only parsed: nothing is looked up
+            return list(string.Formatter().parse(self.text))  # parses without evaluating anything
         except ValueError as error:
-            raise PromptError(f"Expected a template, but {self.text!r} is none: {error}.") from None
+            raise PromptError(
+                f"Expected a template, but {self.text!r} is not one: {error}."
+            ) from None
 
     @cached_property
     def _choices(self) -> list[int]:
-        """How many values are left for each slot, after the earlier slots of its list."""
+        """Number of values left for each slot after the earlier slots of its list."""
         names = list(self.slots.values())
         return [len(self.values[name]) - names[:n].count(name) for n, name in enumerate(names)]
 
     @property
     def n_fillings(self) -> int:
-        """In how many ways the slots can be filled."""
+        """Number of ways to fill the slots."""
         return math.prod(max(0, n) for n in self._choices)
 
     def filling(self, number: int) -> dict[str, str]:
-        """Return the value of each slot in one of the `n_fillings` ways, numbered from 0."""
+        """Return slot to value for one of the `n_fillings` ways, numbered from 0."""
         places: list[int] = []
         for n in reversed(self._choices):
             number, place = divmod(number, n)
             places.insert(0, place)
         left = {name: list(values) for name, values in self.values.items()}
-        # A value that is taken is no choice any more.
+        # `pop` takes a value away from the later slots of its list.
         chosen = zip(self.slots.items(), places, strict=True)
         return {slot: left[name].pop(place) for (slot, name), place in chosen}
 
@@ -115,25 +117,25 @@ class Template:
         return fit_articles(re.sub(r" +", " ", text).strip())
 
     def prompts(self, n: int | None = None, seed: int = 0) -> Iterator[Prompt]:
-        """Yield prompts: all in order, or a sample without replacement in random order.
+        """Yield all prompts in order, or a sample of `n` without replacement in random order.
 
         Raises
         ------
         PromptError
-            If there are not as many, or there would be more than a million.
+            If there are fewer than `n` prompts, or more than a million without `n`.
         """
         for number in _numbers(self.n_fillings, n, seed):
             yield self._prompt(self.filling(number))
 
     def pairs(self, slot: str, n: int, seed: int = 0) -> Iterator[Prompt]:
-        """Yield both prompts of `n` minimal pairs, whose second has another value in one slot.
+        """Yield the prompts of `n` minimal pairs, first and second in turn, which differ in the value of one slot.
 
-        No prompt stands in two pairs.
+        No prompt is in two pairs.
 
         Raises
         ------
         PromptError
-            If there is no such slot, or there are not as many pairs.
+            If the slot does not exist, or there are fewer than `n` pairs.
         """
         if slot not in self.slots:
             raise PromptError(
@@ -157,7 +159,7 @@ class Template:
             if len(taken) == 2 * n:
                 return
         raise PromptError(
-            f"Expected {n} pairs of the template {self.text!r}, but only {len(taken) // 2} were found without using a "
+            f"Expected {n} pairs from the template {self.text!r}, but found only {len(taken) // 2} without using a "
             "prompt twice; give more values."
         )
 
@@ -168,7 +170,7 @@ class Template:
 def _numbers(total: int, n: int | None, seed: int) -> Iterable[int]:
     if n is None and total > _MOST:
         raise PromptError(
-            f"Expected at most {_MOST:,} prompts, but there are {total:,}; say how many to sample."
+            f"Expected at most {_MOST:,} prompts, but there are {total:,}; choose how many to sample (n)."
         )
     if n is not None and not 1 <= n <= (most := min(total, _MOST)):
         raise PromptError(f"Expected a sample of 1 to {most:,} prompts, but got {n:,}.")
@@ -176,7 +178,7 @@ def _numbers(total: int, n: int | None, seed: int) -> Iterable[int]:
 
 
 def _shuffled(total: int, seed: int) -> Iterator[int]:
-    """Yield the numbers below `total` in random order, each once; of very many, a million at most."""
+    """Yield the numbers below `total` in random order, each once, at most a million."""
     rng = random.Random(seed)
     if total <= _MOST:
         yield from rng.sample(range(total), total)

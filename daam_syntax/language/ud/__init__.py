@@ -1,4 +1,4 @@
-"""Universal Dependencies: conversion of spaCy's English labels, the enhanced graph, and comparison of parses.
+"""Universal Dependencies: conversion of ClearNLP trees, the enhanced graph, and comparison of parses.
 
-Imports ``language.sentence`` and ``language.tree``; knows no parser.
+Imports ``language.sentence``, ``language.tree`` and ``errors``; independent of any parser.
 """

@@ -1,4 +1,4 @@
-"""Two parses of one prompt, compared edge by edge."""
+"""Compare two parses of one prompt edge by edge."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from daam_syntax.language.sentence import Edge, Sentence
 COMPARISON_COLUMNS: Final = {
     "change": '"added", "removed", "relabelled" (another relation) or "re-attached" (another head)',
     "dependent": "Text of the dependent",
-    "head_a": "Text of its head in the first parse; missing where it is added",
+    "head_a": "Text of its head in the first parse; missing if the edge is added",
     "relation_a": "Relation in the first parse",
-    "head_b": "Text of its head in the second parse; missing where it is removed",
+    "head_b": "Text of its head in the second parse; missing if the edge is removed",
     "relation_b": "Relation in the second parse",
-    "dependent_start": "Where the dependent begins, characters of the prompt",
-    "head_start_a": "Where its head in the first parse begins",
-    "head_start_b": "Where its head in the second parse begins",
+    "dependent_start": "Start of the dependent, in characters of the prompt",
+    "head_start_a": "Start of its head in the first parse",
+    "head_start_b": "Start of its head in the second parse",
 }
 """Columns of the comparison of two parses and their meanings."""
 
-_Place = tuple[int, int]  # a word as the characters that it takes: the same in two tokenisations
+_Place = tuple[int, int]  # start and end of a word in the prompt, independent of tokenization
 _Found = tuple[_Place, str]  # a head and the relation to it
 
 
 def compare_parses(a: Sentence, b: Sentence, *, scheme: str = "ud") -> pd.DataFrame:
-    """List the pairs that differ between two parses of the same prompt.
+    """List the dependency edges that differ between two parses of one prompt.
 
-    Words are matched by their characters, so that the parses may be tokenised differently: a word that only one of
-    them has comes with edges that are removed or added. Of a word with several heads, edges that both parses have
-    are set aside first, then those to the same head are taken together, then what is left in order.
+    Words are matched by their characters, so the tokenizations may differ. The edges of a word that only one parse has
+    are removed or added. If a word has several heads, edges in both parses cancel first, then edges to the same head
+    are matched, then the remaining edges in order.
 
     Parameters
     ----------
     a, b
-        The parses, for instance of two parsers, or a given tree and a parsed one.
+        The parses, for instance from two parsers, or a gold tree and a parsed one.
     scheme
-        Whose edges.
+        The scheme of the edges.
 
     Returns
     -------
     pandas.DataFrame
-        One row per change with the columns of `COMPARISON_COLUMNS`, in the order of the dependents; empty if there is
-        none. A word that becomes a root loses its edge ("removed").
+        One row per change with the columns of `COMPARISON_COLUMNS`, in the order of the dependents; empty if nothing
+        differs. A word that becomes a root loses its edge ("removed").
 
     Raises
     ------
     ValueError
         If the texts differ, or a parse lacks the scheme.
+    TypeError
+        If an argument is not a `Sentence`.
     """
     if not (isinstance(a, Sentence) and isinstance(b, Sentence)):
         raise TypeError(
@@ -90,7 +92,7 @@ def _heads(sentence: Sentence, scheme: str) -> dict[_Place, list[_Found]]:
 
 
 def _changes(old: list[_Found], new: list[_Found]) -> list[tuple[_Found | None, _Found | None]]:
-    """Pair what a word's edges were with what they are, without those that stayed."""
+    """Match the old and new edges of a word, without unchanged ones."""
     lost = sorted((Counter(old) - Counter(new)).elements())
     won = sorted((Counter(new) - Counter(old)).elements())
     changes: list[tuple[_Found | None, _Found | None]] = []

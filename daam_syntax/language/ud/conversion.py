@@ -1,4 +1,4 @@
-"""Universal Dependencies for a parse, whatever annotation its parser was trained on."""
+"""Recognize the annotation of a parse, and convert it to Universal Dependencies."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final, Literal
 from daam_syntax.errors import ParserError
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.tree import Tree
-from daam_syntax.language.ud import clearnlp_labels
+from daam_syntax.language.ud import clearnlp_rules
 from daam_syntax.language.ud.enhanced import to_enhanced
 
 SCHEMES: Final = ("native", "ud", "enhanced")
-"""The parser's own labels; basic Universal Dependencies; their enhanced graph."""
+"""The parser's own labels, basic Universal Dependencies, and their enhanced graph."""
 
 _RELATIONS: Final = (
     "acl advcl advmod amod appos aux case cc ccomp clf compound conj cop csubj dep det discourse dislocated expl fixed "
@@ -23,18 +23,18 @@ RELATIONS: Final = frozenset(_RELATIONS.split())
 """The 37 universal relations (https://universaldependencies.org/u/dep/), without subtypes."""
 
 Annotation = Literal["clearnlp", "ud"]
-"""What a parser's labels mean: those of spaCy's English models, or Universal Dependencies."""
+"""Annotations that can be converted: that of spaCy's English models, and Universal Dependencies."""
 
 
 def check_schemes(
     schemes: str | Iterable[str], sentences: Iterable[Sentence] = ()
 ) -> tuple[str, ...]:
-    """Return one scheme, or several, as a tuple without repetition.
+    """Return one or more schemes as a tuple without repetition.
 
     Raises
     ------
     ParserError
-        If there is none, one that does not exist, or one that a sentence lacks.
+        If there are no schemes, or a scheme does not exist or is missing from a sentence.
     """
     wanted = tuple(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes or ()))
     unknown = [scheme for scheme in wanted if scheme not in SCHEMES]
@@ -55,30 +55,30 @@ def check_schemes(
 
 
 def detect_annotation(labels: Collection[str], edges: Iterable[Edge] = ()) -> Annotation | None:
-    """Tell from a parser's set of labels what they mean.
+    """Infer the annotation from a set of labels.
 
-    Universal Dependencies are recognised where every label is one of the 37 relations, with or without a subtype;
-    ClearNLP where every label is one of its own, and one at least is not universal. A single parse may use none but
-    labels that both have ("a red cat and a dog"): then a conjunction before its head, as UD has it, or no
-    conjunction means UD (whose tree is then the same), and one after it ClearNLP.
+    It is Universal Dependencies if every label is one of the 37 relations, with or without a subtype, and ClearNLP if
+    every label is ClearNLP's and at least one is not universal. The labels of a single parse may all belong to both
+    ("a red cat and a dog"). Then a conjunction after its head indicates ClearNLP. A conjunction before its head
+    indicates UD, and so does a parse without conjunctions, whose tree is the same in both.
 
     Parameters
     ----------
     labels
-        All labels of a parser, or those that a parse uses.
+        All labels of a parser, or those of one parse.
     edges
-        The edges of that parse, which decide where its labels do not.
+        The edges of that parse, which decide if its labels belong to both.
 
     Returns
     -------
     str or None
-        None for any other annotation, such as those of spaCy's German and Chinese models.
+        None for any other annotation, such as that of spaCy's German and Chinese models.
     """
     used = {label for label in labels if label and label.lower() != "root"}
     if all(label.split(":")[0] in RELATIONS for label in used):
         after = any(e.relation == "cc" and e.head < e.dependent for e in edges)
-        return "clearnlp" if after and used <= clearnlp_labels.LABELS else "ud"
-    return "clearnlp" if used <= clearnlp_labels.LABELS else None
+        return "clearnlp" if after and used <= clearnlp_rules.LABELS else "ud"
+    return "clearnlp" if used <= clearnlp_rules.LABELS else None
 
 
 def universal_sentence(
@@ -89,7 +89,7 @@ def universal_sentence(
     noun_phrases: Iterable[Span] = (),
     parser: str = "",
 ) -> Sentence:
-    """Make a sentence with the schemes ``native``, ``ud`` and ``enhanced``.
+    """Build a sentence with the schemes ``native``, ``ud`` and ``enhanced``.
 
     Parameters
     ----------
@@ -98,14 +98,14 @@ def universal_sentence(
     native
         The parser's own edges.
     annotation
-        What their labels mean; None for one that cannot be converted: then ``native`` is the only scheme.
+        Annotation of these edges; None if it cannot be converted, which leaves ``native`` as the only scheme.
     """
     tokens, native = tuple(tokens), tuple(native)
     edges: dict[str, tuple[Edge, ...]] = {"native": native}
     roots: Mapping[str, tuple[int, ...]] = {}
     if annotation is not None:
         edges["ud"] = (
-            clearnlp_labels.to_ud(tokens, native)
+            clearnlp_rules.to_ud(tokens, native)
             if annotation == "clearnlp"
             else _words_only(tokens, native)
         )
@@ -115,5 +115,5 @@ def universal_sentence(
 
 
 def _words_only(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
-    """Leave white space out, which is no word in Universal Dependencies."""
+    """Leave out white space, which is not a word in Universal Dependencies."""
     return Tree(tokens, edges).edges()

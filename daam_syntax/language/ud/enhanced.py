@@ -1,14 +1,14 @@
-"""From a basic tree of Universal Dependencies to its enhanced graph.
+"""Convert a basic tree of Universal Dependencies to its enhanced graph.
 
-The enhancements are those of https://universaldependencies.org/u/overview/enhanced-syntax.html, but for the empty
-nodes of ellipsis, each where the basic tree makes it certain:
+The enhancements are those of https://universaldependencies.org/u/overview/enhanced-syntax.html, except the empty nodes
+of ellipsis. Each is applied where the basic tree determines it:
 
-- labels say how a dependent is marked: `nmod:of`, `obl:next_to`, `advcl:while`, `acl:to`, `conj:and`;
-- a conjunct has the head of the first conjunct, too, and the dependents that belong to the whole coordination;
-- in a relative clause the antecedent has the place of its pronoun, which becomes its `ref`;
-- the controlled or raised subject of an open complement is its `nsubj:xsubj`.
+- Labels include the marker of a dependent: `nmod:of`, `obl:next_to`, `advcl:while`, `acl:to`, `conj:and`.
+- A conjunct also gets the head of the first conjunct, and the dependents of the whole coordination.
+- In a relative clause the antecedent takes the place of its pronoun, which becomes its `ref`.
+- The controlled or raised subject of an open complement becomes its `nsubj:xsubj`.
 
-The result is a graph: a word may have several heads, two words several edges, and edges may go round in a circle.
+The result is a graph: a word may have several heads, two words may have several edges, and there may be cycles.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ def to_enhanced(
     tokens
         All tokens of the sentence, with lemmas.
     edges
-        Its basic edges, one per token at most. The names of relative pronouns and the exceptions of control are
-        those of English; all else holds for any language.
+        Its basic edges, at most one to each token. Relative pronouns and exceptions to object control are those of
+        English; all other rules hold for any language.
 
     Returns
     -------
     edges
         The edges of the graph, in the order of dependents and heads.
     roots
-        Indices of its roots: those of the tree, some of which may have a head in the graph.
+        Indices of the roots of the tree; in the graph some of them may have a head.
 
     Raises
     ------
     ValueError
-        If the edges are no tree.
+        If the edges do not form a tree.
     """
     tree = Tree(tokens, edges)
     graph = _Graph(tree)
@@ -89,7 +89,7 @@ def to_enhanced(
 
 
 class _Graph:
-    """The edges found so far, without repetition, in the order in which they were found."""
+    """The graph under construction. Its edges are unique and ordered by insertion."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -100,7 +100,7 @@ class _Graph:
             self.edges[Edge(head, dependent, relation)] = None
 
     def dependents(self, head: int, *relations: str) -> list[int]:
-        """Return the dependents of a word with one of these relations, whatever follows in the label."""
+        """Return the dependents of a word with one of these relations, with any subtype."""
         return [
             e.dependent
             for e in self.edges
@@ -109,13 +109,13 @@ class _Graph:
         ]
 
     def label_basic_edges(self) -> None:
-        """Take the basic edges with fuller labels."""
+        """Add the basic edges, with markers in their labels."""
         for edge in self.tree.edges():
             for label in self._labels(edge.relation, edge.dependent):
                 self.add(edge.head, edge.dependent, label)
 
     def _labels(self, relation: str, word: int) -> list[str]:
-        """Add the lemmas of a word's case, mark or conjunction; several labels for "in and under the box"."""
+        """Return a relation with the lemma of its case, mark or conjunction: two labels for "in and under the box"."""
         if relation == "conj":
             lemma = self._conjunction(word)
             return [f"conj:{lemma}" if lemma else "conj"]
@@ -137,7 +137,7 @@ class _Graph:
         return ["_".join(lemmas), *filter(None, conjoined)]
 
     def _lemma(self, word: int) -> str:
-        """Return the lemma of a function word, all of it where it is a fixed expression; "" for a sign."""
+        """Return the lemma of a function word or fixed expression; "" for a symbol."""
         parts = [word, *self.tree.children(word, "fixed")]
         tokens = [self.tree.tokens[i] for i in parts]
         if len(tokens) == 1:
@@ -147,7 +147,7 @@ class _Graph:
         return lemma.lower() if lemma.replace("_", "").isalpha() else ""
 
     def _conjunction(self, conjunct: int) -> str:
-        """Return the conjunction before a conjunct, else the next one in its list: "a cat, a dog and an owl"."""
+        """Return the conjunction of a conjunct, or the next one in the list: "a cat, a dog and an owl"."""
         first = self.tree.heads[conjunct]
         assert first is not None
         for word in self.tree.children(first, "conj"):
@@ -157,7 +157,7 @@ class _Graph:
         return ""
 
     def share_heads(self) -> None:
-        """Give each conjunct the head of the first one."""
+        """Give each conjunct the head of the first conjunct."""
         for first, conjuncts in self._coordinations():
             head, relation = self.tree.heads[first], self.tree.relations[first]
             if head is None or relation == "conj":
@@ -167,11 +167,11 @@ class _Graph:
                     self.add(head, conjunct, label)
 
     def share_dependents(self) -> None:
-        """Give conjuncts what modifies the coordination as a whole.
+        """Give every conjunct the dependents of the whole coordination.
 
-        A dependent of the first conjunct that stands after the last one modifies them all: the basic tree has no other
-        way to say so. One that stands before may be the first conjunct's alone ("old men and women"), but
-        for the subject of a predicate that has none of its own.
+        A dependent of the first conjunct that follows the last one modifies all of them: the basic tree cannot express
+        this in another way. A dependent that precedes the coordination may modify only the first conjunct ("old men
+        and women"), so it is not shared. The exception is a subject, which a predicate without its own subject shares.
         """
         for first, conjuncts in self._coordinations():
             subjects = [e for e in self.edges if e.head == first and e.relation in _SUBJECTS]
@@ -211,16 +211,14 @@ class _Graph:
         return f"{kind}:pass" if self.tree.children(predicate, "aux:pass") else kind
 
     def resolve_relative_clauses(self) -> None:
-        """Put the antecedent in the place of its relative pronoun, and make the pronoun its `ref`."""
+        """Replace each relative pronoun by its antecedent, and make the pronoun a `ref` of it."""
         for noun, verb in [(e.head, e.dependent) for e in self.edges if e.relation == "acl:relcl"]:
             pronoun = self._relative_word(verb)
             if pronoun is None:
                 self._resolve_stranded(noun, verb)
                 continue
             for edge in [e for e in self.edges if e.dependent == pronoun and e.relation != "ref"]:
-                adverb = (
-                    edge.relation == "advmod"
-                )  # "the house where he lives": no noun is an advmod
+                adverb = edge.relation == "advmod"  # "the house where he lives": nouns are `obl`
                 self.add(edge.head, noun, "obl" if adverb else edge.relation)
         for edge in [e for e in self.edges if e.relation == "acl:relcl"]:
             pronoun = self._relative_word(edge.dependent)
@@ -232,7 +230,7 @@ class _Graph:
                 self.add(edge.head, pronoun, "ref")
 
     def _relative_word(self, verb: int) -> int | None:
-        """Return the pronoun or adverb that stands in a relative clause for its antecedent."""
+        """Return the relative pronoun or adverb of a relative clause."""
         inside = [verb]
         for word in inside:
             inside += [
@@ -249,14 +247,14 @@ class _Graph:
         return None
 
     def _resolve_stranded(self, noun: int, verb: int) -> None:
-        """Give a preposition without an object its antecedent: "the boy she talked to"."""
+        """Make the antecedent the object of a stranded preposition: "the boy she talked to"."""
         for word in self.tree.children(verb, "obl"):
             if self.tree.tokens[word].pos == "ADP" and not self.tree.children(word, "case"):
                 lemma = self._lemma(word)
                 self.add(verb, noun, f"obl:{lemma}" if lemma else "obl")
 
     def add_controlled_subjects(self) -> None:
-        """Give an open complement its subject: the object of the verb above, else that verb's own subject."""
+        """Give an open complement its subject: the object of the governing verb, or else the subject of that verb."""
         for edge in [e for e in self.edges if e.relation == "xcomp"]:
             verb, complement = edge.head, edge.dependent
             token = self.tree.tokens[verb]

@@ -1,4 +1,4 @@
-"""Published sets of prompts are read as they are published; the fixtures have their formats, not their prompts."""
+"""Importers of published sets. The fixtures have their formats, but not their prompts."""
 
 import json
 
@@ -91,7 +91,7 @@ def test_coco_captions(tmp_path):
     ]
     assert [row.id for row in prompts.rows] == ["48", "51"]
     (again,) = prompts.problems
-    assert "'A frog on a leaf.' stands in row 1 too" in again.message
+    assert "'A frog on a leaf.' is also in row 1" in again.message
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_other_json_is_not_coco(text, tmp_path):
         read(tmp_path, "captions.json", text)
 
 
-def test_damaged_annotations_are_said(tmp_path):
+def test_damaged_annotations_are_reported(tmp_path):
     damaged = {"annotations": [7, {"caption": None, "id": 1}, {"caption": "a frog", "id": "../1"}]}
     with pytest.raises(PromptFileError) as caught:
         read(tmp_path, "captions.json", json.dumps(damaged))
@@ -168,13 +168,13 @@ def test_articles(text, fitting):
     assert fit_articles(text) == fitting
 
 
-def test_incomplete_pairs_are_said_or_taken_apart():
+def test_incomplete_pairs_are_reported_or_dissolved():
     rows = [
         {"prompt": "a", "pair": "x"},
         {"prompt": "b", "pair": "y"},
         {"prompt": "c", "pair": "y"},
     ]
-    with pytest.raises(DaamSyntaxError, match="two prompts of the pair 'x', but got 1"):
+    with pytest.raises(DaamSyntaxError, match="two prompts in the pair 'x', but got 1"):
         PromptSet.from_records(rows)
     prompts = PromptSet.from_records(rows, strict=False)
     assert [row.pair for row in prompts.rows] == ["", "y", "y"]

@@ -1,4 +1,4 @@
-"""Sets of prompts: what is read from files, and what is said of what cannot be."""
+"""Sets of prompts: reading files, reporting their problems, writing."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from daam_syntax.errors import DaamSyntaxError, FileError, PromptError, PromptFileError
 from daam_syntax.language import Prompt, PromptSet, prompt_id
 from daam_syntax.language.prompt_sets import COLUMNS, FORMATS
-from daam_syntax.language.prompt_sets.checks import LONGEST, check_id
+from daam_syntax.language.prompt_sets.field_checks import LONGEST, check_id
 from daam_syntax.runs.drawing.prompt_reading import gather
 
 ROWS = [
@@ -34,7 +34,7 @@ def problems_of(path, **options):
     return [(problem.row, problem.message) for problem in caught.value.problems]
 
 
-# -- the same set, whatever the file ---------------------------------------------------------------------------------
+# -- the same set from every format -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", TABLES)
@@ -59,7 +59,7 @@ def test_text_files_have_one_prompt_a_line(tmp_path):
             PromptSet.from_records([odd]).to_file(path)
     with pytest.raises(PromptError, match="no place for the columns category"):
         PromptSet.from_records([{"prompt": "a cat", "category": "pets"}]).to_file(path)
-    assert PromptSet.from_file(path) == prompts  # as it was
+    assert PromptSet.from_file(path) == prompts  # unchanged
 
 
 def test_data_sets(tmp_path):
@@ -88,10 +88,10 @@ def test_columns_of_other_names(tmp_path):
     assert "column 'title'" in message
 
 
-# -- all that is wrong, at once --------------------------------------------------------------------------------------
+# -- all problems at once --------------------------------------------------------------------------------------------
 
 
-def test_all_problems_are_said_at_once_with_their_lines(tmp_path):
+def test_all_problems_are_reported_at_once_with_their_lines(tmp_path):
     path = tmp_path / "prompts.csv"
     path.write_bytes(
         b'id,prompt,catgory,category\n1,"a cat, a dog",,\n2,,,\n3,a \xff,,\n4\n5,"two\nlines",,\n'
@@ -100,13 +100,13 @@ def test_all_problems_are_said_at_once_with_their_lines(tmp_path):
     found = problems_of(path)
     assert [row for row, _ in found] == [1, 3, 4, 5, 8, 9, 10, 11, 11, 12]
     expected = [
-        "is it 'category'?",
+        "did you mean 'category'?",
         "at least one word",
         "byte 0xff",
         "Expected 4 fields, but got 1",
-        "line 2 too",
+        "is also in line 2",
         "'../x'",
-        "each id once, but '1' stands in line 2 too",
+        "each id once, but '1' is also in line 2",
         "control characters",
         "10,000 characters",
         "expected after",
@@ -135,11 +135,11 @@ def test_tables_are_records_too():
 
 
 def test_a_set_of_texts_says_how_to_make_one():
-    with pytest.raises(PromptError, match="got str; make a set of texts"):
+    with pytest.raises(PromptError, match="got str; make a set from texts"):
         PromptSet(["a cat"])
 
 
-def test_two_problems_of_a_row_are_both_said():
+def test_two_problems_of_a_row_are_both_reported():
     with pytest.raises(PromptFileError) as caught:
         PromptSet.from_records([{"prompt": " ", "id": "a/b", "category": ["x"], "wat": 1}])
     messages = " ".join(problem.message for problem in caught.value.problems)
@@ -165,12 +165,12 @@ def test_two_problems_of_a_row_are_both_said():
 def test_jsonl_that_is_not_what_it_should_be(text, line, message, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text(text)
-    ((found, said),) = problems_of(path)
+    ((found, reported),) = problems_of(path)
     assert found == line
-    assert message in said
+    assert message in reported
 
 
-def test_a_quote_that_never_ends_spoils_the_rest_and_is_said(tmp_path):
+def test_a_quote_that_never_ends_spoils_the_rest_and_is_reported(tmp_path):
     path = tmp_path / "prompts.csv"
     path.write_text('prompt\na cat\n"a dog\na cow\n')
     ((line, message),) = problems_of(path)
@@ -244,7 +244,7 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
 def test_a_set_holds_every_prompt_and_id_once():
     one = Prompt("a cat")
     assert one.id == prompt_id("a cat")
-    with pytest.raises(PromptError, match="row 1 too"):
+    with pytest.raises(PromptError, match="is also in row 1"):
         PromptSet((one, Prompt("a cat", id="other")))
     with pytest.raises(PromptError, match="each id once"):
         PromptSet((Prompt("a cat", id="x"), Prompt("a dog", id="X")))
@@ -277,7 +277,7 @@ def test_columns_are_those_that_are_documented():
     assert list(FORMATS)[:5] == ["csv", "tsv", "jsonl", "parquet", "txt"]
 
 
-# -- text from strangers ---------------------------------------------------------------------------------------------
+# -- untrusted text --------------------------------------------------------------------------------------------------
 
 anything = st.text(st.characters(), max_size=12)
 optional = dict.fromkeys(["category", "pair", "slot.x", "metadata.y"], anything)

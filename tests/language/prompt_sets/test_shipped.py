@@ -1,4 +1,4 @@
-"""The sets of prompts that come with the package."""
+"""The sets of prompts that ship with the package."""
 
 import re
 import runpy

@@ -12,12 +12,12 @@ from daam_syntax.language import PromptSet, parse
 from daam_syntax.language.prompt_sets import Template
 from daam_syntax.language.prompt_sets.sampling import choose
 
-COLOURS, NOUNS = ["red", "orange"], ["cat", "owl", "hour"]
+COLORS, NOUNS = ["red", "orange"], ["cat", "owl", "hour"]
 
 
 def test_all_fillings_in_order_with_articles_that_fit():
     prompts = PromptSet.from_template(
-        "a {colour} {noun} on a {noun}", {"colour": [*COLOURS, ""], "noun": NOUNS}
+        "a {color} {noun} on a {noun}", {"color": [*COLORS, ""], "noun": NOUNS}
     )
     assert list(prompts) == [
         "a red cat on a cat",
@@ -33,7 +33,7 @@ def test_all_fillings_in_order_with_articles_that_fit():
     assert prompts.rows[6].values() == {
         "id": prompts.rows[6].id,
         "prompt": "a cat on a cat",
-        "template": "a {colour} {noun} on a {noun}",
+        "template": "a {color} {noun} on a {noun}",
         "slot.noun": "cat",
     }
 
@@ -51,7 +51,7 @@ def test_every_filling_is_there_once(lists, seed):
     values = {f"l{n}": [f"w{n}{i}" for i in range(n + 2)] for n in range(3)}
     text = " ".join(f"{{s{i}:l{n}}}" for i, n in enumerate(lists))
     if any(lists.count(n) > n + 2 for n in lists):
-        with pytest.raises(PromptError, match="more values"):
+        with pytest.raises(PromptError, match="at least as many values"):
             Template(text, values)
         return
     template = Template(text, values)
@@ -65,14 +65,12 @@ def test_every_filling_is_there_once(lists, seed):
 def test_samples_are_seeded():
     values = {"noun": [f"noun{n}" for n in range(10_000)]}
     options = {"n": 20, "seed": 1}
-    text = (
-        "{a:noun} {b:noun} {c:noun} {d:noun} {e:noun}"  # more fillings than 64 bits have room for
-    )
+    text = "{a:noun} {b:noun} {c:noun} {d:noun} {e:noun}"  # more fillings than 64 bits can count
     prompts = PromptSet.from_template(text, values, **options)
     assert prompts == PromptSet.from_template(text, values, **options)
     assert prompts != PromptSet.from_template(text, values, n=20, seed=2)
     assert len(prompts) == 20
-    with pytest.raises(PromptError, match="say how many to sample"):
+    with pytest.raises(PromptError, match="choose how many to sample"):
         PromptSet.from_template(text, values)
     with pytest.raises(PromptError, match="1 to 3 prompts, but got 4"):
         PromptSet.from_template("{noun}", {"noun": NOUNS}, n=4)
@@ -82,14 +80,14 @@ def test_samples_are_seeded():
     ("text", "message"),
     [
         ("a cat", "with slots"),
-        ("a {verb}", r"slot 'verb', but there are only: noun"),
+        ("a {verb}", r"slot 'verb', but got only the lists: noun"),
         ("a {noun.__class__}", "in the braces"),
         ("a {noun[0]}", "in the braces"),
         ("a {noun!r}", "in the braces"),
         ("a {noun:>10}", "in the braces"),
         ("a {0}", "in the braces"),
         ("a {noun:{noun}}", "in the braces"),
-        ("a {noun", "is none"),
+        ("a {noun", "is not one"),
         ("a {empty}", "values for the slot"),
     ],
 )
@@ -99,18 +97,18 @@ def test_other_templates_are_refused_and_nothing_in_them_is_run(text, message):
 
 
 def test_minimal_pairs_of_a_template():
-    values = {"colour": COLOURS, "noun": ["cat", "owl", "elephant", "dog"]}
-    prompts = PromptSet.from_template("a {colour} {noun}", values, exchange="noun", n=4, seed=3)
+    values = {"color": COLORS, "noun": ["cat", "owl", "elephant", "dog"]}
+    prompts = PromptSet.from_template("a {color} {noun}", values, exchange="noun", n=4, seed=3)
     pairs = prompts.pairs(minimal=True)
     assert len(pairs) == 4
     for pair in pairs:
         assert pair.exchanged == ((pair.first.slots["noun"], pair.second.slots["noun"]),)
-        assert pair.first.slots["colour"] == pair.second.slots["colour"]
+        assert pair.first.slots["color"] == pair.second.slots["color"]
         assert (pair.first.role, pair.second.role) == ("first", "second")
-    with pytest.raises(PromptError, match="only 4 were found"):
-        PromptSet.from_template("a {colour} {noun}", values, exchange="noun", n=5)
+    with pytest.raises(PromptError, match="found only 4"):
+        PromptSet.from_template("a {color} {noun}", values, exchange="noun", n=5)
     with pytest.raises(PromptError, match="one of the slots"):
-        PromptSet.from_template("a {colour} {noun}", values, exchange="verb", n=1)
+        PromptSet.from_template("a {color} {noun}", values, exchange="verb", n=1)
 
 
 def pair_of(first, second):
@@ -146,7 +144,7 @@ def test_all_pairs_that_are_not_minimal_are_named():
     assert len(prompts.pairs()) == 3
     with pytest.raises(PromptError, match="2 do not: a: 'cat' and 'big dog'; c: "):
         prompts.pairs(minimal=True)
-    with pytest.raises(PromptError, match="there is none"):
+    with pytest.raises(PromptError, match="there are none"):
         PromptSet.from_records(["a cat"]).pairs()
     assert [row.pair for row in prompts.where(lambda row: row.text != "cat").rows][:2] == ["", "b"]
 

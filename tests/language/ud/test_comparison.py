@@ -30,7 +30,7 @@ def test_every_kind_of_change():
     assert places[["dependent_start", "head_start_a", "head_start_b"]].tolist() == [8, 4, 14]
 
 
-def test_repeated_words_are_told_apart():
+def test_repeated_words_are_distinguished():
     a, b = tree((1, 0, "amod")), tree((1, 3, "amod"))
     assert [c[0] for c in changes(a, b)] == ["removed", "added"]
     assert ds.compare_parses(a, b)["dependent_start"].tolist() == [0, 10]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daam_syntax.language import Edge, Token, parse
 from daam_syntax.language.tree import Tree
-from daam_syntax.language.ud.clearnlp_labels import LABELS, to_ud
+from daam_syntax.language.ud.clearnlp_rules import LABELS, to_ud
 from daam_syntax.language.ud.conversion import RELATIONS, detect_annotation, universal_sentence
 from daam_syntax.language.ud.enhanced import to_enhanced
 

@@ -1,4 +1,4 @@
-"""Reading prompt files: formats, importers of benchmarks, tables, and collecting their rows.
+"""Reading and writing files of prompts: plain tables, published benchmarks, and how their rows become prompts.
 
-Imports rows and problems of ``prompt_sets``, never `PromptSet`.
+Imports the modules of ``prompt_sets`` for one row or one text (rows, problems, articles), never `PromptSet`.
 """

@@ -1,4 +1,4 @@
-"""From the rows of a file to prompts and problems."""
+"""Turn the records of a file into prompts and problems."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daam_syntax.language.prompt_sets.files.table_reading import Record
-from daam_syntax.language.prompt_sets.problems import Kind, RowProblem, excerpt
+from daam_syntax.errors import Kind, RowProblem
+from daam_syntax.language.prompt_sets.files.records import Record
+from daam_syntax.language.prompt_sets.problems import excerpt
 from daam_syntax.language.prompt_sets.rows import Prompt, read_row
 
 
 @dataclass
 class Collected:
-    """The prompts of a file, each once, and what is wrong with the other rows."""
+    """The usable prompts of a file, each once, and the problems of the other rows."""
 
     rows: list[Prompt] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
 
 
 def collect(records: Iterable[Record | RowProblem]) -> Collected:
-    """Read rows; a prompt or an id that was there before, and a pair of other than two, are problems.
+    """Check records. A repeated prompt or id, and a pair without exactly two prompts, are problems.
 
-    Of pairs with a problem, the prompts are kept as prompts without a pair.
+    The prompts of a broken pair remain, as prompts without a pair.
     """
     found = Collected()
     texts: dict[str, int] = {}
@@ -33,11 +34,11 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
             found.problems.append(record)
             continue
         if "prompt" not in record.values and any(p.kind == "file" for p in found.problems):
-            continue  # said once, of the header
+            continue  # reported once, for the header
         prompt, messages = read_row(record.values)
         kind: Kind = "row"
         if prompt is not None:
-            name = prompt.id.casefold()  # some file systems do not tell cases apart
+            name = prompt.id.casefold()  # some file systems ignore case
             if prompt.text in texts:
                 kind = "repeat"
                 messages = [_again("prompt", prompt.text, record, texts)]
@@ -55,13 +56,11 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
 
 
 def _again(what: str, value: str, record: Record, seen: Mapping[str, int]) -> str:
-    return (
-        f"Expected each {what} once, but {value[:80]!r} stands in {record.unit} {seen[value]} too."
-    )
+    return f"Expected each {what} once, but {value[:80]!r} is also in {record.unit} {seen[value]}."
 
 
 def without_broken_pairs(rows: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """Return the prompts; those of a pair that has not two of them are no pair any more."""
+    """Return all prompts; those of a pair without exactly two prompts lose their pair."""
     sizes = Counter(row.pair for row in rows)
     return tuple(
         replace(row, pair="", role="") if row.pair and sizes[row.pair] != 2 else row for row in rows
@@ -69,13 +68,13 @@ def without_broken_pairs(rows: Sequence[Prompt]) -> tuple[Prompt, ...]:
 
 
 def _check_pairs(found: Collected, places: Sequence[Record]) -> None:
-    """Take the prompts of a pair that has not two of them out of it, and say so."""
+    """Dissolve each pair without exactly two prompts, and report it."""
     sizes = Counter(row.pair for row in found.rows)
     whole = without_broken_pairs(found.rows)
     for row, kept, place in zip(found.rows, whole, places, strict=True):
         if row != kept:
             message = (
-                f"Expected two prompts of the pair {row.pair[:80]!r}, but got {sizes[row.pair]}."
+                f"Expected two prompts in the pair {row.pair[:80]!r}, but got {sizes[row.pair]}."
             )
             found.problems.append(
                 RowProblem(place.row, message, excerpt(row.text), place.unit, "pair")

@@ -1,4 +1,4 @@
-"""The formats of files of prompts: plain tables, and the sets that others have published."""
+"""Formats of prompt files: plain tables, and published benchmarks."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 from typing import Final
 
 from daam_syntax.errors import FileError
-from daam_syntax.language.prompt_sets.files import importers, table_reading
-from daam_syntax.language.prompt_sets.files.table_reading import Renames, Rows
+from daam_syntax.language.prompt_sets.files import importers, tabular
+from daam_syntax.language.prompt_sets.files.records import Renames, Rows
 from daam_syntax.language.prompt_sets.rows import Prompt
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of files of prompts.
+    """A format of prompt files.
 
     Attributes
     ----------
     name
-        What it is called.
+        Name of the format.
     suffixes
-        Of its files, in lower case.
+        Suffixes of its files, in lower case.
     meaning
-        What such a file holds.
+        Contents of such a file.
     read
-        Yields the rows of a file; the second argument names the columns that are read.
+        Yields the rows of a file; the second argument maps columns to read to their names in the set.
     write
-        Writes rows to a file; None where files of this format are only read.
+        Writes rows to a file; None for a format that is only read.
     is_published
-        Whether it is that of a published set, in which some prompts may stand twice.
-    recognises
-        Whether a file with such a suffix is of this format and no other; None if that cannot be told.
+        Whether it is the format of a published set, in which prompts may be repeated.
+    recognizes
+        Returns whether a file with one of the suffixes has this format; None if the contents do not show it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Format:
     read: Callable[[Path, Renames | None], Rows]
     write: Callable[[Path, Sequence[Prompt]], None] | None = None
     is_published: bool = False
-    recognises: Callable[[Path], bool] | None = None
+    recognizes: Callable[[Path], bool] | None = None
 
 
 def _published(
@@ -49,9 +49,9 @@ def _published(
     suffix: str,
     meaning: str,
     read: Callable[[Path, Renames | None], Rows],
-    recognises: Callable[[Path], bool] | None = None,
+    recognizes: Callable[[Path], bool] | None = None,
 ) -> Format:
-    return Format(name, (suffix,), meaning, read, None, True, recognises)
+    return Format(name, (suffix,), meaning, read, None, True, recognizes)
 
 
 FORMATS: Final = {
@@ -61,38 +61,38 @@ FORMATS: Final = {
             "csv",
             (".csv",),
             "a table with a header line",
-            table_reading.read_csv,
-            table_reading.write_csv,
+            tabular.read_csv,
+            tabular.write_csv,
         ),
         Format(
             "tsv",
             (".tsv", ".tab"),
-            "the same, separated by tabulators",
-            table_reading.read_tsv,
-            table_reading.write_tsv,
+            "the same, separated by tabs",
+            tabular.read_tsv,
+            tabular.write_tsv,
         ),
         Format(
             "jsonl",
             (".jsonl", ".ndjson"),
-            "one JSON object a line; `slots` and `metadata` are objects in it",
-            table_reading.read_jsonl,
-            table_reading.write_jsonl,
+            "one JSON object per line; `slots` and `metadata` are objects in it",
+            tabular.read_jsonl,
+            tabular.write_jsonl,
         ),
         Format(
             "parquet",
             (".parquet",),
             "a Parquet table",
-            table_reading.read_parquet,
-            table_reading.write_parquet,
+            tabular.read_parquet,
+            tabular.write_parquet,
         ),
         Format(
             "txt",
             (".txt",),
-            "one prompt a line; # starts a comment",
-            table_reading.read_text,
-            table_reading.write_text,
+            "one prompt per line; # starts a comment",
+            tabular.read_text,
+            tabular.write_text,
         ),
-        _published("coco", ".json", "captions of COCO", importers.read_coco),
+        _published("coco", ".json", "COCO captions", importers.read_coco),
         _published(
             "partiprompts", ".tsv", "PartiPrompts", importers.read_parti, importers.is_parti
         ),
@@ -104,13 +104,13 @@ FORMATS: Final = {
         _published(
             "swaps",
             ".txt",
-            "ABC-6K or CC-500: a line, and the next with words swapped",
+            "ABC-6K or CC-500: each line may be followed by one with words swapped",
             importers.read_swaps,
         ),
         _published(
             "dvmp",
             ".csv",
-            "prompts of several modifiers, DVMP",
+            "DVMP: prompts with several modifiers",
             importers.read_dvmp,
             importers.is_dvmp,
         ),
@@ -121,26 +121,26 @@ FORMATS: Final = {
 SUFFIXES: Final = tuple(
     dict.fromkeys(suffix for each in FORMATS.values() for suffix in each.suffixes)
 )
-"""Suffixes of files of prompts."""
+"""Suffixes of prompt files."""
 
 
 def find_format(path: Path, name: str | None = None) -> Format:
-    """Return the format of a name, or else of a file.
+    """Return the format with a name, or if None the format of a file.
 
     Raises
     ------
     FileError
-        If there is none.
+        If there is no such format.
     """
     if name is not None:
         if name not in FORMATS:
             raise FileError(f"Expected one of the formats {', '.join(FORMATS)}, but got {name!r}.")
         return FORMATS[name]
     fitting = [each for each in FORMATS.values() if path.suffix.lower() in each.suffixes]
-    recognised = [each for each in fitting if each.recognises is not None and each.recognises(path)]
-    for each in (*recognised, *fitting):
+    recognized = [each for each in fitting if each.recognizes is not None and each.recognizes(path)]
+    for each in (*recognized, *fitting):
         return each
     raise FileError(
-        f"Expected a file of prompts with one of the suffixes {', '.join(SUFFIXES)}, but got {str(path)!r}; name its "
-        "format, or one of the sets that come with the package (`daam-syntax prompts` lists them)."
+        f"Expected a file of prompts with one of the suffixes {', '.join(SUFFIXES)}, but got {str(path)!r}; "
+        "specify its format, or choose a set that comes with the package (`daam-syntax prompts` lists them)."
     )

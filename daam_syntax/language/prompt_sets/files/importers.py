@@ -1,6 +1,6 @@
-"""Reading the published sets of prompts as they are published.
+"""Read published sets of prompts in the formats in which they are published.
 
-None of them comes with the package. Most hold some prompt twice; the later ones are left out and said.
+None of them ships with the package. Most repeat some prompts; a repetition is skipped and reported.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from daam_syntax.errors import FileError
+from daam_syntax.errors import FileError, RowProblem
 from daam_syntax.language.prompt_sets.articles import fit_articles
-from daam_syntax.language.prompt_sets.files.table_reading import (
-    Record,
-    Renames,
-    Rows,
+from daam_syntax.language.prompt_sets.files.records import Record, Renames, Rows
+from daam_syntax.language.prompt_sets.files.tabular import (
     load_json,
     read_csv,
     read_jsonl,
     text_lines,
 )
-from daam_syntax.language.prompt_sets.problems import RowProblem
 
 _PARTI: Final = {
     "Prompt": "prompt",
@@ -48,7 +45,7 @@ _WORD: Final = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
 def read_parti(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield PartiPrompts (Yu et al. 2022): TSV whose quotes are ordinary characters."""
+    """Yield PartiPrompts (Yu et al. 2022): TSV in which quotes are ordinary characters."""
     rows = read_csv(path, columns or _PARTI, delimiter="\t", quoting=csv.QUOTE_NONE)
     return _from("PartiPrompts", rows)
 
@@ -59,12 +56,12 @@ def read_drawbench(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def read_dvmp(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield prompts of several modifiers as those of Rassin et al. (2023): CSV; lists stay the text they are."""
+    """Yield DVMP prompts, with several modifiers (Rassin et al. 2023): CSV; lists stay text."""
     return _from("DVMP", read_csv(path, columns or _DVMP))
 
 
 def read_geneval(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield GenEval (Ghosh et al. 2023): JSONL; what must be in the picture is JSON in the metadata."""
+    """Yield GenEval (Ghosh et al. 2023): JSONL; the required contents of an image are JSON in the metadata."""
     for row in read_jsonl(path):
         if isinstance(row, Record) and columns is not None:
             yield Record(row.row, {c: row.values.get(n) for n, c in columns.items()})
@@ -81,7 +78,7 @@ def read_geneval(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def read_coco(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield the captions of COCO (Chen et al. 2015): JSON with ``annotations``; the ids are those of the captions."""
+    """Yield COCO captions (Chen et al. 2015): JSON with ``annotations``; ids are those of the captions."""
     wanted = columns or {"id": "id", "caption": "prompt", "image_id": "metadata.image_id"}
     for number, each in enumerate(_coco_annotations(path), 1):
         if not isinstance(each, dict):
@@ -90,7 +87,9 @@ def read_coco(path: Path, columns: Renames | None = None) -> Rows:
             continue
         values = {new: each.get(old) for old, new in wanted.items()}
         caption = values.get("prompt")
-        tidy = caption.strip() if isinstance(caption, str) else caption  # some end in a line feed
+        tidy = (
+            caption.strip() if isinstance(caption, str) else caption
+        )  # some captions end in a line feed
         yield Record(number, {"source": "COCO", **values, "prompt": tidy}, "row")
 
 
@@ -107,12 +106,12 @@ def _coco_annotations(path: Path) -> list[Any]:
 
 
 def read_compbench(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield T2I-CompBench (Huang et al. 2023): text, one prompt a line.
+    """Yield T2I-CompBench (Huang et al. 2023): text, one prompt per line.
 
-    The file's name says the category, the split (train, val) and the part of it: seen or unseen; of the category
-    "complex" action, spatial or spatialaction.
+    The file name has the category, the split (train, val) and the part: seen or unseen, or for the category "complex"
+    action, spatial or spatialaction.
     """
-    del columns  # it has none
+    del columns  # plain text has none
     named = _COMPBENCH.fullmatch(path.stem)
     known = {} if named is None else named.groupdict()
     for line, text in text_lines(path):
@@ -122,12 +121,12 @@ def read_compbench(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def read_swaps(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield ABC-6K or CC-500 (Feng et al. 2023): text in which a line and the next may differ in the order of words.
+    """Yield ABC-6K or CC-500 (Feng et al. 2023): text in which a line may have the words of the previous one swapped.
 
-    Two such lines are a pair, ``original`` and ``swapped``; others stand alone. Spaces before punctuation are
-    deleted, and articles made to fit what follows them; what the line was then is in the metadata.
+    Two such lines are a pair, ``original`` and ``swapped``; other lines have no pair. Spaces before punctuation are
+    deleted and articles are fitted to the next word; the metadata keep the published line if it differs.
     """
-    del columns  # it has none
+    del columns  # plain text has none
     lines = list(text_lines(path))
     place = 0
     while place < len(lines):
@@ -144,7 +143,7 @@ def read_swaps(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def _is_swap(one: str, other: str) -> bool:
-    """Whether two lines have the same words, articles aside, in different orders."""
+    """Whether two lines have the same words in different orders, ignoring articles."""
     words = [
         [word for word in _WORD.findall(text.lower()) if word not in ("a", "an")]
         for text in (one, other)
@@ -160,7 +159,7 @@ def _from(source: str, rows: Rows) -> Iterator[Record | RowProblem]:
             yield row
 
 
-# -- telling them apart ----------------------------------------------------------------------------------------------
+# -- recognizing formats ---------------------------------------------------------------------------------------------
 
 
 def is_parti(path: Path) -> bool:

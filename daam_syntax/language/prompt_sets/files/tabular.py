@@ -1,39 +1,23 @@
-"""Rows of prompts from CSV, TSV, JSONL, Parquet and text files, with their line numbers; and files from rows."""
+"""Read and write prompts as CSV, TSV, JSON lines, Parquet and plain text."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-import pandas as pd
-
-from daam_syntax.errors import FileError, PromptError
-from daam_syntax.language.prompt_sets.problems import RowProblem, Unit, excerpt
-from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of, unknown_columns
+from daam_syntax.errors import FileError, PromptError, RowProblem
+from daam_syntax.language.prompt_sets.files.records import Record, Renames, Rows, set_columns
+from daam_syntax.language.prompt_sets.problems import excerpt
+from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of
 from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
-_OTHER_ENCODINGS: Final = (b"\xff\xfe", b"\xfe\xff")  # the first bytes of UTF-16 and UTF-32
-
-
-@dataclass(frozen=True)
-class Record:
-    """The fields of a row, and where it stands."""
-
-    row: int
-    values: Mapping[str, Any]
-    unit: Unit = "line"
-
-
-Rows = Iterator[Record | RowProblem]
-Renames = Mapping[str, str]
-"""Column of a file to column of the set; columns that are not named are passed over."""
+_OTHER_ENCODINGS: Final = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 and UTF-32 begin
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -46,7 +30,7 @@ def read_csv(
     delimiter: str = ",",
     quoting: int = csv.QUOTE_MINIMAL,
 ) -> Rows:
-    """Yield the rows of a table with a header."""
+    """Yield the rows of a delimited table with a header line."""
     with _opened(path) as file:
         reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)  # type: ignore[arg-type]
         lines = _csv_lines(reader)
@@ -54,7 +38,7 @@ def read_csv(
         if isinstance(header, RowProblem):
             yield header
             return
-        names, problems = _named([name.strip() for name in header], columns, path)
+        names, problems = set_columns([name.strip() for name in header], columns, str(path))
         yield from problems
         for line, fields in lines:
             if isinstance(fields, RowProblem):
@@ -62,8 +46,8 @@ def read_csv(
             elif len(fields) != len(header):
                 yield RowProblem(
                     line,
-                    f"Expected {len(header)} fields, but got {len(fields)}; put text that holds the separator in "
-                    "double quotes.",
+                    f"Expected {len(header)} fields, but got {len(fields)}; put text with the separator in it "
+                    "in double quotes.",
                     excerpt(delimiter.join(fields)),
                 )
             else:
@@ -72,7 +56,7 @@ def read_csv(
 
 
 def _csv_lines(reader: Any) -> Iterator[tuple[int, list[str] | RowProblem]]:
-    """Yield the first line number and the fields of each row that is not blank."""
+    """Yield the first line number and the fields of each row, except blank rows."""
     while True:
         line = reader.line_num + 1
         try:
@@ -87,12 +71,12 @@ def _csv_lines(reader: Any) -> Iterator[tuple[int, list[str] | RowProblem]]:
 
 
 def read_tsv(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield the rows of a table whose columns are separated by tabulators."""
+    """Yield the rows of a table whose columns are separated by tabs."""
     return read_csv(path, columns, delimiter="\t")
 
 
 def read_jsonl(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield the rows of a file with one JSON object a line."""
+    """Yield the rows of a file with one JSON object on each line."""
     with _opened(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
@@ -113,12 +97,12 @@ def _json_record(line: int, text: str, columns: Renames | None) -> Record | RowP
 
 
 def load_json(text: str) -> Any:
-    """Return a JSON value.
+    """Parse a JSON value.
 
     Raises
     ------
     ValueError
-        If it is none, names something twice, or is nested too deeply.
+        If the text is not JSON, an object has a key twice, or the nesting is too deep.
     """
     try:
         return json.loads(text, object_pairs_hook=_once)
@@ -140,12 +124,12 @@ def read_parquet(path: Path, columns: Renames | None = None) -> Rows:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _opened(path, text=False):  # says what is wrong with the path
+    with _opened(path, text=False):  # for its errors about the path
         pass
     try:
         with pq.ParquetFile(path) as file:
             header = list(file.schema_arrow.names)
-            names, problems = _named(header, columns, path, nested=tuple(GROUPS.values()))
+            names, problems = set_columns(header, columns, str(path), nested=tuple(GROUPS.values()))
             yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
             wanted = [name for name, new in zip(header, names, strict=True) if new is not None]
             renamed = dict(zip(header, names, strict=True))
@@ -160,15 +144,15 @@ def read_parquet(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def read_text(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield the lines of a text file but blank ones and those that begin with ``#``."""
-    del columns  # it has none
+    """Yield the lines of a text file, except blank lines and those that begin with ``#``."""
+    del columns  # plain text has none
     for line, text in text_lines(path):
         if not text.startswith("#"):
             yield Record(line, {"prompt": text})
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the numbers and texts of the lines that are not blank, without the space around them."""
+    """Yield number and stripped text of each line that is not blank."""
     with _opened(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
@@ -177,13 +161,16 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
-    """Open a file; bytes that are not UTF-8 spoil their own row only, where `check_field` refuses them."""
+    """Open a file for reading.
+
+    Bytes that are not UTF-8 become surrogates, so only their own row is refused, by `check_field`.
+    """
     try:
         with path.open("rb") as file:
             if text and file.read(2) in _OTHER_ENCODINGS:
                 raise FileError(f"Expected UTF-8 in {path}, but it is UTF-16; save it as UTF-8.")
         if text:
-            # Only line feeds and carriage returns end lines, and csv sees them as they are.
+            # Only line feeds and carriage returns end lines; `newline=""` passes them to csv unchanged.
             with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
                 yield lines
         else:
@@ -199,43 +186,16 @@ def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
         raise FileError(f"Expected a file of prompts, but {str(path)!r}: {error}.") from error
 
 
-def _named(
-    header: Sequence[str], columns: Renames | None, path: Path, nested: Sequence[str] = ()
-) -> tuple[list[str | None], list[RowProblem]]:
-    """Return the set's name of each column, None for those passed over, and what is wrong with the header."""
-    messages = [
-        f"Expected each column once, but got {name[:80]!r} twice."
-        for name in dict.fromkeys(header)
-        if header.count(name) > 1
-    ]
-    if columns is not None:
-        names = [columns.get(name) for name in header]
-        missing = [name for name in columns if name not in header]
-    else:
-        unknown = [name for name in header if unknown_columns([name]) and name not in nested]
-        names = [None if name in unknown else name for name in header]
-        missing = [] if "prompt" in header else ["prompt"]
-        if not missing or len(unknown) < len(header):
-            messages += unknown_columns(unknown)
-    for name in missing:
-        has = ", ".join(column[:80] for column in header[:20]) or "none"
-        hint = "; rename the column that holds the prompts" if header and columns is None else ""
-        if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
-            hint = "; separate columns by commas in CSV, by tabulators in TSV"
-        messages.append(f"Expected a column '{name}' in {path}, but it has {has}{hint}.")
-    return names, [RowProblem(1, message, kind="file") for message in messages]
-
-
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
 def write_csv(path: Path, rows: Sequence[Prompt], *, delimiter: str = ",") -> None:
-    """Write a table that no spreadsheet takes for formulas; `read_csv` gives the same rows."""
+    """Write a table in which spreadsheets find no formulas; `read_csv` returns the same rows."""
     names = columns_of(rows)
     table = [
         [_inert(values.get(name, "")) for name in names] for values in map(Prompt.values, rows)
     ]
-    # A bare carriage return would end the row.
+    # An unquoted carriage return would end the row.
     bare = any("\r" in text for fields in table for text in fields)
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(
@@ -249,19 +209,19 @@ def write_csv(path: Path, rows: Sequence[Prompt], *, delimiter: str = ",") -> No
 
 
 def write_tsv(path: Path, rows: Sequence[Prompt]) -> None:
-    """Write a table whose columns are separated by tabulators."""
+    """Write a table whose columns are separated by tabs."""
     write_csv(path, rows, delimiter="\t")
 
 
 def write_jsonl(path: Path, rows: Sequence[Prompt]) -> None:
-    """Write one JSON object a line."""
+    """Write one JSON object on each line."""
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row.values(), ensure_ascii=False) + "\n")
 
 
 def write_parquet(path: Path, rows: Sequence[Prompt]) -> None:
-    """Write a Parquet file, all columns text."""
+    """Write a Parquet file with text columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -271,58 +231,29 @@ def write_parquet(path: Path, rows: Sequence[Prompt]) -> None:
 
 
 def write_text(path: Path, rows: Sequence[Prompt]) -> None:
-    """Write one prompt a line.
+    """Write one prompt on each line.
 
     Raises
     ------
     PromptError
-        If a prompt would not be read again as it is.
+        If reading the file would not return the same prompts, or the prompts have other columns.
     """
     lost = [n for n in columns_of(rows) if n not in ("id", "prompt")]
     odd = [row for row in rows if row.text.strip() != row.text or re.search(r"^#|[\r\n]", row.text)]
     if lost or odd:
         what = f"the columns {', '.join(lost)}" if lost else f"the prompt {odd[0].text[:80]!r}"
         raise PromptError(
-            f"Expected prompts of one line for {path}, but text has no place for {what}; write CSV or JSONL."
+            f"Expected only one-line prompts for {path}, but a text file has no place for {what}; write CSV or JSONL."
         )
     with whole_file(path) as partial:
         partial.write_text("".join(f"{row.text}\n" for row in rows), encoding="utf-8", newline="\n")
 
 
 def _inert(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would take for a formula."""
+    """Put an apostrophe before text that a spreadsheet would read as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _plain(text: str) -> str:
-    """Take away the apostrophe that `_inert` puts."""
+    """Remove the apostrophe that `_inert` adds."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether a cell of a table is empty: None, NaN or NA; a mapping is a value."""
-    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
-
-
-def records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
-    """Yield rows that are prompts, or mappings from columns to values, with their numbers from 1."""
-    if isinstance(rows, pd.DataFrame):
-        rows = (
-            {str(k): v for k, v in row.items() if not _is_missing(v)}
-            for row in rows.to_dict("records")
-        )
-    for number, row in enumerate(rows, 1):
-        if isinstance(row, Mapping):
-            yield Record(number, row, "row")
-        else:
-            yield Record(number, {"prompt": row}, "row")
-
-
-def dataset_rows(dataset: Any, columns: Renames | None) -> Rows:
-    """Yield the rows of a Hugging Face data set, loading only the columns that are wanted."""
-    header = list(dataset.column_names)
-    names, problems = _named(header, columns, Path("the data set"), nested=tuple(GROUPS.values()))
-    yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
-    renamed = {old: new for old, new in zip(header, names, strict=True) if new is not None}
-    for number, values in enumerate(dataset.select_columns(list(renamed)), 1):
-        yield Record(number, {renamed[name]: value for name, value in values.items()}, "row")

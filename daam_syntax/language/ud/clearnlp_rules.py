@@ -1,9 +1,9 @@
-"""From ClearNLP trees, which spaCy's English models give, to basic Universal Dependencies.
+"""Convert ClearNLP trees, the output of spaCy's English models, to basic Universal Dependencies.
 
-The two differ in what heads a phrase. ClearNLP lets function words head: a preposition its object, a copula its
-predicate. In Universal Dependencies content words head, and function words depend on them
-(https://universaldependencies.org/u/overview/syntax.html). The rules below turn one into the other, one construction
-at a time, in order: `RULES`. They repair no errors of the parser.
+The two differ in the heads of phrases. In ClearNLP, function words are heads: a preposition heads its object, a copula
+its predicate. In Universal Dependencies content words are heads, and function words depend on them
+(https://universaldependencies.org/u/overview/syntax.html). The rules in `RULES` convert one construction at a time, in
+order. They do not repair parser errors.
 
 ClearNLP's labels: https://github.com/clir/clearnlp-guidelines/blob/master/md/specifications/dependency_labels.md
 """
@@ -26,7 +26,7 @@ LABELS: Final = frozenset(_LABELS.split())
 """All labels of spaCy's English models."""
 
 NOMINAL: Final = frozenset({"NOUN", "PROPN", "PRON", "NUM", "DET", "SYM", "X"})
-"""Parts of speech whose prepositional modifiers are `nmod`; those of predicates and modifiers are `obl`."""
+"""Parts of speech whose prepositional modifiers are `nmod`. Those of predicates and modifiers are `obl`."""
 
 _FIXED_PHRASES: Final = (
     "as well as, as opposed to, not to mention, so as to, whether or not, according to, as for, as if, as to, "
@@ -34,11 +34,11 @@ _FIXED_PHRASES: Final = (
     "one another, prior to, rather than, so that, such as, such that"
 )
 FIXED: Final = tuple(tuple(phrase.split()) for phrase in _FIXED_PHRASES.split(", "))
-"""Expressions that act as one function word, longer ones first: those of
-https://universaldependencies.org/en/dep/fixed.html that need no judgement of the context, and "next to"."""
+"""Expressions that act as one function word, longer ones first: those in
+https://universaldependencies.org/en/dep/fixed.html that do not depend on context, and "next to"."""
 
 FIXED_BEFORE_NUMBERS: Final = (("more", "than"), ("less", "than"), ("up", "to"))
-"""Expressions that are fixed only where a number follows."""
+"""Expressions that are fixed only before a number."""
 
 RENAMED: Final = MappingProxyType(
     {
@@ -49,7 +49,7 @@ RENAMED: Final = MappingProxyType(
         "csubjpass": "csubj:pass",
         "dobj": "obj",
         "intj": "discourse",
-        "meta": "dep",  # codes and remarks, of which no relation of UD says what they are
+        "meta": "dep",  # codes and remarks, for which UD has no relation
         "neg": "advmod",
         "nsubjpass": "nsubj:pass",
         "oprd": "xcomp",
@@ -63,13 +63,13 @@ RENAMED: Final = MappingProxyType(
         "relcl": "acl:relcl",
     }
 )
-"""Labels that only change their name, once the tree has its shape."""
+"""Labels that are only renamed, after the tree has its final shape."""
 
 _PREPOSITIONAL: Final = ("prep", "agent", "dative")
 _OF_FUNCTION_WORDS: Final = ("advmod", "amod", "mark", "prt")  # "next to a dog", "up in a tree"
 _SUBJECTS: Final = ("nsubj", "nsubjpass", "csubj", "csubjpass")
 _FINITE_TAGS: Final = frozenset({"MD", "VBZ", "VBP", "VBD"})
-_CLAUSE: Final = "prep+clause"  # a clause after a preposition, until it is known what it modifies
+_CLAUSE: Final = "prep+clause"  # a clause after a preposition, before its head is labeled
 
 
 def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
@@ -80,17 +80,17 @@ def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
     tokens
         All tokens of the sentence, with lemmas, parts of speech and Penn tags.
     edges
-        Its ClearNLP edges, one per token at most.
+        Its ClearNLP edges, at most one to each token.
 
     Returns
     -------
     tuple of Edge
-        A tree over the same tokens, white space left out, in the order of the dependents.
+        A tree over the same tokens without white space, in the order of the dependents.
 
     Raises
     ------
     ValueError
-        If the edges are no tree.
+        If the edges do not form a tree.
     """
     tree = Tree(tokens, edges)
     for rule in RULES:
@@ -99,7 +99,7 @@ def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
 
 
 def mark_infinitives(tree: Tree) -> None:
-    """Make "to" before an infinitive a `mark`; an infinitive in a relative clause's place is a plain `acl`."""
+    """Make "to" before an infinitive a `mark`. An infinitive labeled as a relative clause becomes `acl`."""
     for word in tree:
         if tree.relations[word] == "aux" and tree.tokens[word].tag == "TO":
             tree.relations[word] = "mark"
@@ -113,7 +113,7 @@ def mark_infinitives(tree: Tree) -> None:
 
 
 def join_fixed_expressions(tree: Tree) -> None:
-    """Hang the words of a fixed expression on its first word (`fixed`)."""
+    """Attach the words of a fixed expression to its first word (`fixed`)."""
     words = [tree.tokens[i].text.casefold() for i in range(len(tree.tokens))]
     for phrase in (*FIXED, *FIXED_BEFORE_NUMBERS):
         for start in tree:
@@ -127,7 +127,7 @@ def _join(tree: Tree, members: list[int]) -> None:
     first, *rest = members
     tops = [i for i in members if tree.heads[i] not in members]
     if len({tree.heads[i] for i in tops}) > 1 or any(tree.relations[i] == "fixed" for i in members):
-        return  # not one constituent, or part of a longer expression
+        return  # not a constituent, or part of a longer expression
     tree.attach(first, tree.heads[tops[-1]], tree.relations[tops[-1]])
     for word in rest:
         for child in tree.children(word):
@@ -138,7 +138,7 @@ def _join(tree: Tree, members: list[int]) -> None:
 
 
 def turn_prepositions(tree: Tree) -> None:
-    """Let the object of a preposition head it: the preposition is its `case`, or the `mark` of a clause.
+    """Make the object of a preposition its head. The preposition becomes `case`, or `mark` for a clause.
 
     https://universaldependencies.org/u/dep/case.html
     """
@@ -155,7 +155,7 @@ def turn_prepositions(tree: Tree) -> None:
         if shared_with is not None:  # "on and under the table"
             tree.attach(shared_with, word, "conj")
             continue
-        # "in and out of the box": conjoined prepositions stay together; all else modifies the phrase.
+        # "in and out of the box": conjoined prepositions stay together; other dependents modify the phrase.
         conjoined = [i for i in tree.children(word, "conj") if tree.tokens[i].pos == "ADP"]
         conjoined = [i for i in conjoined if not tree.children(i, "case")]
         for child in tree.children(word):
@@ -166,16 +166,16 @@ def turn_prepositions(tree: Tree) -> None:
 
 
 def _object_of(tree: Tree, preposition: int) -> tuple[int, int | None] | None:
-    """Return what a preposition governs, and the second preposition that it shares it with, if any."""
+    """Return the object of a preposition, and the second preposition that shares it, if any."""
     objects = tree.children(preposition, "pobj") or tree.children(preposition, "pcomp")
     if objects:
         return objects[0], None
     if tree.tokens[preposition].pos not in ("ADP", "SCONJ"):
         return None
-    for nested in tree.children(
-        preposition, "prep"
-    ):  # "from behind the tree": the inner phrase is turned already
-        if tree.children(nested, "case"):
+    for nested in tree.children(preposition, "prep"):
+        if tree.children(
+            nested, "case"
+        ):  # "from behind the tree": the inner phrase is already turned
             return nested, None
     for conjunct in tree.children(preposition, "conj"):
         cases = tree.children(conjunct, "case")
@@ -189,7 +189,7 @@ def _is_predicate(tree: Tree, word: int) -> bool:
 
 
 def label_prepositional_phrases(tree: Tree) -> None:
-    """Tell `nmod` from `obl`, by what is modified; and see to prepositions without an object.
+    """Label prepositional phrases `nmod` or `obl` by what they modify, and label prepositions without an object.
 
     https://universaldependencies.org/u/dep/obl.html
     """
@@ -203,7 +203,7 @@ def label_prepositional_phrases(tree: Tree) -> None:
         elif tree.tokens[word].pos == "ADP" and not tree.children(word, "case"):
             tree.relations[word] = "obl" if _is_stranded(tree, head) else "advmod"
         elif not tree.children(word, "case"):
-            continue  # a dative without a preposition
+            continue  # a dative noun phrase
         elif relation == "agent":
             tree.relations[word] = "obl:agent"
         elif relation == "dative":
@@ -213,7 +213,7 @@ def label_prepositional_phrases(tree: Tree) -> None:
 
 
 def _is_stranded(tree: Tree, verb: int) -> bool:
-    """Whether a preposition on this verb has lost its object to a relative clause: "the boy she talked to"."""
+    """Whether a preposition of this verb is stranded in a relative clause: "the boy she talked to"."""
     top: int | None = verb
     while top is not None and tree.relations[top] == "xcomp":
         top = tree.heads[top]
@@ -224,13 +224,13 @@ def _is_stranded(tree: Tree, verb: int) -> bool:
 
 
 def _relativizer(tree: Tree, verb: int) -> bool:
-    """Whether a clause begins with a word such as "that", "which" or "where"."""
+    """Whether a clause has a word such as "that", "which" or "where" before its verb."""
     wh_tags = ("WDT", "WP", "WP$", "WRB")
     return any(tree.tokens[i].tag in wh_tags for i in tree.below(verb) if i < verb)
 
 
 def raise_subjects_of_small_clauses(tree: Tree) -> None:
-    """Make the subject of a non-finite complement the object of the verb above: "paints the house red".
+    """Make the subject of a non-finite complement the object of the governing verb: "paints the house red".
 
     The complement becomes an `xcomp` (https://universaldependencies.org/u/dep/xcomp.html).
     """
@@ -253,7 +253,7 @@ def _is_non_finite(tree: Tree, word: int) -> bool:
 
 
 def turn_copulas(tree: Tree) -> None:
-    """Let the predicate head its copula (`cop`); what is said to exist is a subject.
+    """Make the predicate the head of its copula (`cop`), and the pivot of "there is" a subject.
 
     https://universaldependencies.org/u/dep/cop.html and https://universaldependencies.org/en/dep/expl.html
     """
@@ -274,19 +274,19 @@ def turn_copulas(tree: Tree) -> None:
 
 
 def _predicate_of(tree: Tree, be: int) -> int | None:
-    """Return what "be" links to its subject: a noun, an adjective, else a place."""
+    """Return the predicate that "be" links to its subject: a noun, an adjective, or else a place."""
     said = tree.children(be, "acomp", "attr", "oprd")
     if said:
         return said[0]
     if tree.children(be, "ccomp", "xcomp", "dobj"):
-        return None  # a clause as predicate leaves "be" its head
+        return None  # "be" stays the head of a clausal predicate
     places = [i for i in tree.children(be, "obl") if i > be and tree.children(i, "case")]
     adverbs = [i for i in tree.children(be, "advmod") if i > be]
     return next(iter([*places, *adverbs[-1:]]), None)
 
 
 def flatten_coordinations(tree: Tree) -> None:
-    """Hang all conjuncts on the first, and each conjunction and comma on the conjunct that follows it.
+    """Attach all conjuncts to the first, and each conjunction and comma to the conjunct that follows it.
 
     https://universaldependencies.org/u/dep/conj.html
     """
@@ -311,7 +311,7 @@ def flatten_coordinations(tree: Tree) -> None:
 
 
 def rename(tree: Tree) -> None:
-    """Give every other relation its name in Universal Dependencies."""
+    """Rename the remaining relations to those of Universal Dependencies."""
     for word in tree:
         relation, head = tree.relations[word], tree.heads[word]
         if head is None:
@@ -319,9 +319,7 @@ def rename(tree: Tree) -> None:
         elif relation == "npadvmod":
             nominal = tree.tokens[head].pos in NOMINAL
             tree.relations[word] = "nmod:unmarked" if nominal else "obl:unmarked"
-        elif (
-            relation in _PREPOSITIONAL
-        ):  # a dative without a preposition, or a part of speech gone wrong
+        elif relation in _PREPOSITIONAL:  # a dative noun phrase, or a wrong part of speech
             complements = tree.children(head, "dobj", "obj", "ccomp", "xcomp")
             dative = "iobj" if complements else "obj"
             tree.relations[word] = dative if relation == "dative" else "advmod"
@@ -334,7 +332,7 @@ def rename(tree: Tree) -> None:
 
 
 def _premodifier(tree: Tree, word: int, head: int) -> str:
-    """Name what ClearNLP calls `nmod`, a modifier of a noun of which it says no more."""
+    """Return the UD relation of ClearNLP's `nmod`, an unspecified modifier of a noun."""
     pos = tree.tokens[word].pos
     if pos in ("NOUN", "PROPN") and word < head:
         return "compound"
@@ -351,4 +349,4 @@ RULES: Final[tuple[Callable[[Tree], None], ...]] = (
     flatten_coordinations,
     rename,
 )
-"""The rules, in the order in which they rewrite a tree."""
+"""The rules in the order of their application."""

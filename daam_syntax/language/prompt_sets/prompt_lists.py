@@ -1,0 +1,49 @@
+"""Checks of a list of prompts that a caller passes directly, without a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from daam_syntax.errors import PromptError
+from daam_syntax.language.prompt_sets.files.formats import SUFFIXES
+from daam_syntax.language.prompt_text import check_prompt
+
+
+def check_prompts(prompts: str | Iterable[str]) -> list[str]:
+    """Return prompts as a list if all are usable and different.
+
+    Raises
+    ------
+    PromptError
+        If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file of prompts.
+    """
+    if isinstance(prompts, pd.DataFrame | Path) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f"Expected prompts as strings, in a list, a column or a PromptSet, but got {type(prompts).__name__}; "
+            'take a column with table["prompt"], or read a file with PromptSet.from_file(path).'
+        )
+    checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
+    for prompt in checked:
+        if Path(prompt).suffix.lower() in SUFFIXES and _is_file(prompt):
+            raise PromptError(
+                f"Expected a prompt, but {prompt!r} is a file; read its prompts with "
+                f"PromptSet.from_file({prompt!r}), or --prompts {prompt}."
+            )
+    if not checked:
+        raise PromptError("Expected at least one prompt, but got none.")
+    twice = next((p for i, p in enumerate(checked) if p in checked[:i]), None)
+    if twice is not None:
+        raise PromptError(
+            f"Expected each prompt once, but got {twice!r} twice; ask for more seeds instead."
+        )
+    return checked
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # the name is too long
+        return False

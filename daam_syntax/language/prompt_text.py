@@ -1,0 +1,35 @@
+"""Checks and names of a prompt's text."""
+
+from __future__ import annotations
+
+import hashlib
+
+from daam_syntax.errors import PromptError
+
+
+def check_prompt(prompt: str) -> str:
+    """Return a prompt unchanged if it is usable.
+
+    Raises
+    ------
+    PromptError
+        If it is not a string, is blank, or holds invalid characters.
+    """
+    if not isinstance(prompt, str):
+        raise PromptError(f"Expected one prompt as a string, but got {type(prompt).__name__}.")
+    if not prompt.strip():
+        raise PromptError(
+            f"Expected a prompt with at least one word, but got {prompt!r}; write what to draw."
+        )
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError:
+        raise PromptError(
+            f"Expected a prompt of valid characters, but got {prompt!r}; write it in UTF-8."
+        ) from None
+    return prompt
+
+
+def prompt_id(prompt: str) -> str:
+    """Return a short name of a prompt, ten hexadecimal digits that depend only on its text."""
+    return hashlib.sha256(prompt.encode("utf-8")).hexdigest()[:10]
