@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.inference.estimation import estimate_mean
-from daam_syntax.analysis.tables.batches import Size
+from daam_syntax.analysis.inference.estimators import estimate_mean
+from daam_syntax.analysis.tables.image_batches import Size
 from daam_syntax.analysis.tables.pairs import measure_pairs
 from daam_syntax.errors import ThresholdError
 from daam_syntax.maps import HeatMaps, Threshold

@@ -3,6 +3,7 @@
 from daam_syntax.maps.heatmap import HeatMap
 from daam_syntax.maps.heatmaps import HeatMaps, each_image
 from daam_syntax.maps.kept_maps import KeptMaps, LayerMaps
+from daam_syntax.maps.map_weights import MapWeights
 from daam_syntax.maps.measures import (
     BREADTH_MEASURES,
     PAIR_MEASURES,
@@ -16,10 +17,10 @@ from daam_syntax.maps.measures import (
     mask_iou,
     soft_iou,
 )
-from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.subwords import Subword, WordAlignment, align
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
-from daam_syntax.maps.weights import MapWeights, learn_weights
+from daam_syntax.maps.weight_learning import learn_weights
 
 __all__ = [
     "BREADTH_MEASURES",

@@ -1,4 +1,4 @@
-"""One heat map: of a subword, a word, a phrase or a subtree."""
+"""The heat map of one subword, word, phrase, or subtree."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from daam_syntax.maps import notebook
-from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps import html_view
+from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
 
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """One map: of a subword, a word, a phrase or a subtree.
+    """The heat map of one subword, word, phrase, or subtree.
 
     Attributes
     ----------
     values
-        Mean attention probability, float32, shape (y, x), on the grid of the recording.
+        Mean attention probabilities, float32, on the grid of the recording. *Shape:* ``(y, x)``.
     label
-        What it is of.
+        Text of the words that the map belongs to.
     indices
-        The words it was made from (indices in the parse).
+        Indices in the parse of the words that the map was made from.
     image_size
-        Height and width of the image, pixels.
+        Height and width of the image, in pixels.
     """
 
     values: np.ndarray
@@ -34,47 +34,47 @@ class HeatMap:
     image_size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.values).view()  # the caller's own array stays as it is
+        values = np.asarray(self.values).view()  # the caller's array stays writable
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
     def resize(self, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Return the map on another grid, bicubic and clamped at 0.
+        """Resample the map to another grid by bicubic interpolation, clamped at 0.
 
         Parameters
         ----------
         size
-            Height and width; those of the image if None.
+            Height and width of the new grid. Defaults to the size of the image.
 
         Returns
         -------
         numpy.ndarray
-            Mean attention probabilities, float32, shape `size`, (y, x).
+            Mean attention probabilities, float32. *Shape:* `size`, ``(y, x)``.
         """
         return bicubic(self.values, size or self.image_size)
 
     def mask(
         self, threshold: str | Threshold = "relative:0.4", size: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """Return where the upscaled map lies above a threshold.
+        """Return where the resized map lies above a threshold.
 
         Parameters
         ----------
         threshold
-            A rule such as "relative:0.4" (times the map's maximum), "absolute:0.15" (mean attention probability) or
-            "otsu", see `daam_syntax.maps.parse_threshold`.
+            A rule such as "relative:0.4" (times the map's maximum), "absolute:0.15" (a mean attention probability),
+            or "otsu". See `daam_syntax.maps.parse_threshold`.
         size
-            Height and width; those of the image if None.
+            Height and width of the mask. Defaults to the size of the image.
 
         Returns
         -------
         numpy.ndarray
-            Bool, shape `size`, (y, x).
+            Boolean mask. *Shape:* `size`, ``(y, x)``.
 
         Raises
         ------
         ThresholdError
-            If there is no such rule.
+            If the rule is unknown.
         """
         return parse_threshold(threshold).apply(self.resize(size))
 
@@ -87,5 +87,5 @@ class HeatMap:
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
-        small = self.resize(notebook.thumbnail_size(self.image_size))
-        return notebook.strip([(self.label, small)], float(self.values.max()))
+        small = self.resize(html_view.thumbnail_size(self.image_size))
+        return html_view.strip([(self.label, small)], float(self.values.max()))

@@ -1,4 +1,4 @@
-"""The heat maps of one image: subword maps, and the word, phrase and subtree maps made of them."""
+"""The heat maps of one image: recorded subword maps, and the word, phrase, and subtree maps derived from them."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
-from daam_syntax.maps import notebook, storage
+from daam_syntax.maps import html_view, storage
+from daam_syntax.maps.consistency import find_problems
 from daam_syntax.maps.heatmap import HeatMap
-from daam_syntax.maps.kept_maps import DIMS, Axis, KeptMaps
-from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.kept_maps import Axis, KeptMaps
+from daam_syntax.maps.map_weights import MapWeights, weighted_mean
+from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
-from daam_syntax.maps.subwords import Kind, SpecialKind, Subword, WordAlignment, align
-from daam_syntax.maps.weights import MapWeights, weighted_mean
-
-_LACKING: Final[Mapping[Kind, str]] = {
-    "text": "no token stands for any of the prompt's text",
-    "start": "the text encoder is given no start token",
-    "end": "the text encoder is given no end token, or stopped before it",
-    "template": "the pipeline writes nothing around the prompt",
-    "padding": "the prompt leaves no padding that reaches the denoiser",
-}
+from daam_syntax.maps.subwords import (
+    LACKING,
+    Kind,
+    SpecialKind,
+    Subword,
+    WordAlignment,
+    align,
+)
 
 
 class HeatMaps:
     """The heat maps of one image.
 
-    A word is its index in the parse; ``maps[2]`` is the map of the word with index 2, and ``maps["cat"]`` works
-    while there is one "cat". What is kept are *subword* maps with their character offsets, so that the same
-    recording can be read under another parse.
+    A word is identified by its index in the parse: ``maps[2]`` is the map of the word with index 2. ``maps["cat"]``
+    works if the prompt has only one "cat". A recording holds *subword* maps with character offsets, so it can be read
+    under another parse of the prompt.
 
     Parameters
     ----------
     data
-        Dims ``(token, [step], [layer], [head], y, x)``, non-negative: the mean attention probability of each
-        subword over what was aggregated (those of heads, layers and steps that are no dims). Row *i* belongs to
-        ``subwords[i]``. Or the same as `KeptMaps`, each layer on its own grid.
+        Mean attention probability of each subword, non-negative, with dims ``(token, [step], [layer], [head], y, x)``.
+        Axes that are not among the dims have been averaged over. Row *i* belongs to ``subwords[i]``. Alternatively,
+        the same as `KeptMaps`, with each layer on its own grid.
     subwords
-        The encoder's tokens, special start and end tokens included; padding too where it was recorded.
+        The encoder's tokens, including the special start and end tokens, and padding where it was recorded.
     sentence
         The parsed prompt.
     image_size
-        Height and width of the image, pixels.
+        Height and width of the image, in pixels.
     truncated_at
-        Character offset from which the encoder read nothing more; None if it read all. Where there are several
-        encoders, such an offset for each, by the name that its subwords have.
+        Character offset at which the encoder stopped reading; None if it read the whole prompt. With several
+        encoders, a mapping from the name of each encoder to its offset.
     provenance
-        Where the maps come from: model, seed, steps, scheduler, ... (must be JSON-able to be saved).
+        Model, seed, steps, scheduler, and so on. To save the maps, it must be JSON-serializable.
 
     Raises
     ------
     ValueError
-        If the parts do not fit together; the message lists every problem.
+        If the parts do not fit together. The message lists every problem.
     """
 
     def __init__(
@@ -72,23 +72,8 @@ class HeatMaps:
         truncated_at: int | Mapping[str, int | None] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        problems = []
         limits = truncated_at if isinstance(truncated_at, Mapping) else {"": truncated_at}
-        if unknown := {s.encoder for s in subwords} - set(limits):
-            problems.append(f"truncated_at must be known of the encoders {sorted(unknown)}")
-        arrays = [p.values for p in data.parts] if isinstance(data, KeptMaps) else [data]
-        for dims in {array.dims for array in arrays}:
-            if not {"token", "y", "x"} <= set(dims) <= set(DIMS) or dims != _in_order(dims):
-                problems.append(
-                    f"dims must be ('token', 'y', 'x'), or among {DIMS}, but are {dims}"
-                )
-        rows = {array.sizes.get("token", len(subwords)) for array in arrays} - {len(subwords)}
-        problems += [f"there are {n} maps for {len(subwords)} subwords" for n in rows]
-        if any(not np.isfinite(a.values).all() or (a.values < 0).any() for a in arrays):
-            problems.append("values must be finite and not negative")
-        if len(image_size) != 2 or min(image_size) < 1:
-            problems.append(f"image_size must be (height, width), but is {image_size}")
-        if problems:
+        if problems := find_problems(data, subwords, limits, image_size):
             raise ValueError("Expected heat maps that fit together, but " + "; ".join(problems))
         self._maps = data if isinstance(data, KeptMaps) else KeptMaps.from_array(data)
         self.subwords = tuple(subwords)
@@ -99,13 +84,13 @@ class HeatMaps:
 
     @property
     def truncated_at(self) -> int | None:
-        """Character offset from which no encoder read anything more; None if one read all."""
+        """Character offset at which the last encoder stopped reading; None if one read the whole prompt."""
         limits = list(self.truncated_by.values())
         return None if None in limits else max(limit for limit in limits if limit is not None)
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """Names of the text encoders whose subwords these are; empty where there is only one."""
+        """Names of the text encoders whose subwords were recorded; empty if there is only one encoder."""
         return tuple(name for name in self.truncated_by if name)
 
     def encoder(self, name: str) -> HeatMaps:
@@ -119,7 +104,7 @@ class HeatMaps:
         Raises
         ------
         WordError
-            If these are not the maps of several encoders, or there is none of this name.
+            If the maps have only one encoder, or none with this name.
         """
         if name not in self.encoders:
             having = ", ".join(map(repr, self.encoders))
@@ -127,7 +112,7 @@ class HeatMaps:
                 f"one of the text encoders {having}" if having else "maps of several text encoders"
             )
             raise WordError(
-                f"Expected {wanted}, but got {name!r}{'' if having else ' of maps that have only one'}."
+                f"Expected {wanted}, but got {name!r}{'' if having else ' for maps of only one'}."
             )
         rows = [row for row, subword in enumerate(self.subwords) if subword.encoder == name]
         return self._with(
@@ -144,15 +129,16 @@ class HeatMaps:
 
     @cached_property
     def data(self) -> xr.DataArray:
-        """All maps, dims ``(token, [step], [layer], [head], y, x)``: the axes that were kept.
+        """All subword maps with the axes that were kept, dims ``(token, [step], [layer], [head], y, x)``.
 
-        Each slice is resized to the finest grid, bicubic and cut off at 0. Coordinates: ``token`` (position),
-        ``subword`` and ``encoder``; ``step`` (number from 0) with ``timestep`` and ``progress`` (number divided by
-        the number of all steps); ``layer`` (the module's path) with ``grid`` (its own, such as "16x16"); ``head``
-        (number from 0).
+        Each slice is resized to the finest grid by bicubic interpolation and clamped at 0.
 
-        With axes it is made when it is first asked for, and may be larger than the recording: `word_array` gives
-        one word's.
+        Coordinates: ``token`` (position), with ``subword`` and ``encoder``; ``step`` (number from 0), with
+        ``timestep`` and ``progress`` (number divided by the number of all steps); ``layer`` (module path), with its
+        own ``grid``, such as "16x16"; and ``head`` (number from 0).
+
+        The array is built on first use. With kept axes it can be larger than the recording; `word_array` returns the
+        maps of one word.
         """
         tokens = {
             "token": [s.position for s in self.subwords],
@@ -163,17 +149,17 @@ class HeatMaps:
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean over all axes, shape (token, y, x): what all word maps are made of."""
+        """Mean over all kept axes, from which word maps are derived. *Shape:* ``(token, y, x)``."""
         return self._maps.mean
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """Which of "step", "layer" and "head" were kept."""
+        """Axes that were kept, among "step", "layer", and "head"."""
         return self._maps.axes
 
     @property
     def nbytes(self) -> int:
-        """Size of the recording in memory, bytes; each layer is kept on its own grid."""
+        """Size of the recording in memory, in bytes, with each layer on its own grid."""
         return self._maps.nbytes
 
     @property
@@ -183,7 +169,7 @@ class HeatMaps:
 
     @cached_property
     def words(self) -> tuple[WordAlignment, ...]:
-        """Every token of the parse with its subwords and its status."""
+        """Alignment of every token of the parse with its subwords, and its status."""
         return align(self.sentence, self.subwords, self.truncated_at)
 
     @property
@@ -199,24 +185,24 @@ class HeatMaps:
         return self.word(word)
 
     def __iter__(self) -> Iterator[HeatMap]:
-        """Yield the map of every word in order; a word without one raises, and `mapped` are those with one."""
+        """Yield the map of every word in order; a word without a map raises (see `mapped`)."""
         return map(self.word, range(len(self)))
 
     def __contains__(self, word: object) -> bool:
-        """Return whether a word, by index or by text, has a map."""
+        """Return whether a word, by index or text, has a map."""
         indices = self.sentence.find(word) if isinstance(word, str) else (word,)
         return any(index in self.mapped for index in indices)
 
     def word(self, word: int | str) -> HeatMap:
-        """Return a word's map: the mean over its subwords (Tang et al. 2023).
+        """Return the map of a word, the mean over its subwords (Tang et al. 2023).
 
-        Where the model has several text encoders, it is the mean over those that have the word, each with the
-        mean over its own subwords.
+        With several text encoders, it is the mean over the encoders that have the word, each averaged over its own
+        subwords.
 
         Parameters
         ----------
         word
-            Its index in the parse, or its text while that is unambiguous.
+            Index of the word in the parse, or its text if that is unambiguous.
 
         Raises
         ------
@@ -232,12 +218,12 @@ class HeatMaps:
         Parameters
         ----------
         indices
-            The words, by index; all that have a map (`mapped`) if None.
+            Indices of the words. Defaults to all words that have a map (`mapped`).
 
         Returns
         -------
         numpy.ndarray
-            Mean attention probabilities, float32, shape (word, y, x), on the finest grid of the recording.
+            Mean attention probabilities, float32, on the finest grid of the recording. *Shape:* ``(word, y, x)``.
 
         Raises
         ------
@@ -254,7 +240,7 @@ class HeatMaps:
         return np.stack([self._mean_of_subwords(values[list(rows)], rows) for rows in words])
 
     def _mean_of_subwords(self, values: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        """Average the maps of a word's subwords, shape (subword, ...), encoder by encoder."""
+        """Average the maps of a word's subwords encoder by encoder. *Shape:* ``(subword, ...)``."""
         by_encoder: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
             by_encoder.setdefault(self.subwords[row].encoder, []).append(place)
@@ -269,19 +255,19 @@ class HeatMaps:
             )
 
     def word_array(self, word: int | str) -> xr.DataArray:
-        """Return a word's maps by the axes that were kept: one map per step, layer and head.
+        """Return the maps of a word for each step, layer, and attention head that was kept.
 
         Parameters
         ----------
         word
-            Its index in the parse, or its text while that is unambiguous.
+            Index of the word in the parse, or its text if that is unambiguous.
 
         Returns
         -------
         xarray.DataArray
-            Dims ``([step], [layer], [head], y, x)`` with the coordinates of `data`: the mean over the word's
-            subwords. Its name is the word. Since every slice is cut off at 0 after it was resized, the mean of
-            the slices of a coarse layer may lie a little above ``maps[word]``, where that is done last.
+            Mean over the word's subwords, with dims ``([step], [layer], [head], y, x)`` and the coordinates of `data`.
+            Its name is the word. Every slice is clamped at 0 after it is resized, whereas ``maps[word]`` is clamped
+            last. Therefore the mean of the slices of a coarse layer can lie slightly above ``maps[word]``.
 
         Raises
         ------
@@ -302,102 +288,103 @@ class HeatMaps:
         layers: LayerSelection = None,
         heads: HeadSelection = None,
     ) -> HeatMaps:
-        """Return the maps of some steps, layers and heads only; the axes stay.
+        """Return the maps of some steps, layers, and attention heads.
 
-        Its word maps are the means over what was selected: the same as if only that had been recorded.
+        The kept axes remain. Word maps are the means over the selection, as if nothing else had been recorded.
 
         Parameters
         ----------
         steps
-            Which steps: a number or several, from 0; a slice of numbers; a slice with a fraction in it
-            (``slice(0, 1/3)`` is the first third of the drawing, ``slice(0.5, 1)`` the second half); or a function
-            of a step's number and timestep.
+            One or several step numbers, from 0; a slice of numbers; a slice with fractions (``slice(0, 1/3)`` is the
+            first third of the steps, and ``slice(0.5, 1)`` the second half); or a function of a step's number and
+            timestep.
         layers
-            Which layers: a string fits every module path that contains it, one such as "16x16" every layer of
-            that grid, a number every grid with that many rows, a list what fits one of its entries; or a
-            function of a module's path and grid.
+            A string, which selects the layers whose module path contains it; a grid such as "16x16"; a number, which
+            selects the grids with that many rows; a list, which selects the layers that match one of its entries; or
+            a function of a layer's module path and grid.
         heads
-            Which heads: a number or several, from 0, or a slice.
+            One or several numbers of attention heads, from 0, or a slice of numbers.
 
         Raises
         ------
         SelectionError
-            If nothing fits (the message names what there is), or the axis was not kept.
+            If nothing matches (the message lists what was recorded), or an axis was not kept.
         ValueError
-            If a selection is none.
+            If a selection is not valid.
 
         Examples
         --------
         >>> early = maps.select(steps=slice(0, 1 / 3), layers="16x16")  # doctest: +SKIP
         """
-        asked = {"steps": steps, "layers": layers, "heads": heads}
-        chosen = {name: value for name, value in asked.items() if value is not None}
+        given = {"steps": steps, "layers": layers, "heads": heads}
         selected = self._maps.select(steps=steps, layers=layers, heads=heads)
-        earlier = self.provenance.get("selected", {})
-        said = {name: selected.labels(name) for name in chosen}
-        changed = self._with(data=selected)
-        return changed.with_provenance(selected={**earlier, **said}) if said else changed
+        labels = {name: selected.labels(name) for name, value in given.items() if value is not None}
+        if not labels:
+            return self.with_values(selected)
+        return self.with_values(
+            selected, selected={**self.provenance.get("selected", {}), **labels}
+        )
 
     def weighted(self, weights: MapWeights) -> HeatMaps:
-        """Return maps that are weighted means over steps, layers or heads, instead of plain means.
+        """Return maps that are weighted means over steps, layers, or attention heads instead of plain means.
 
         Parameters
         ----------
         weights
-            Of axes that were kept, for instance ``MapWeights.load()``, those of the embedded model's layers and
-            heads; `learn_weights` learns others.
+            Weights of axes that were kept. ``MapWeights.load()`` returns those of the embedded model's layers and
+            heads, and `learn_weights` learns others.
 
         Returns
         -------
         HeatMaps
-            Without axes; what was done is in the provenance.
+            Maps without axes. Their provenance describes the weights.
 
         Raises
         ------
         SelectionError
-            If an axis is not kept, or a step, layer or head that counts is missing.
+            If an axis is not kept, or a step, layer, or head with a nonzero weight is missing.
 
         Examples
         --------
         >>> trace(pipe, keep=weights.axes, layers=weights.counting("layer"))  # doctest: +SKIP
         """
-        values = xr.DataArray(weighted_mean(self._maps, weights), dims=("token", "y", "x"))
-        return self._with(data=values).with_provenance(
-            weighted={"by": list(weights.axes), **weights.notes}
+        return self.with_values(
+            weighted_mean(self._maps, weights),
+            weighted={"by": list(weights.axes), **weights.notes},
         )
 
     def subword(self, row: int) -> HeatMap:
-        """Return the map of ``subwords[row]``; special tokens have maps too (see `special`)."""
+        """Return the map of ``subwords[row]``. Special tokens have maps too (see `special`)."""
         if not 0 <= row < len(self.subwords):
             raise WordError(f"Expected a row from 0 to {len(self.subwords) - 1}, but got {row}.")
         words = tuple(word.index for word in self.words if row in word.subwords)
         return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size)
 
     def special(self, kind: SpecialKind, *, total: bool = False) -> HeatMap:
-        """Return the map of the tokens of one kind that stand for no word.
+        """Return the map of one kind of special token, which belongs to no word.
 
         Parameters
         ----------
         kind
-            "start", "end", "padding", or "template" (what a pipeline writes around the prompt). Padding is there
-            if it was recorded (``trace(padding=True)``).
+            "start", "end", "padding", or "template" (text that a pipeline adds around the prompt). Padding must have
+            been recorded, with ``trace(padding=True)``.
         total
-            Whether to return the sum over all such tokens, the attention they take together, instead of the mean
-            per token (over each text encoder's tokens, then over the encoders, as for words).
+            Whether to return the sum over all tokens of the kind, the attention that they get together. By default,
+            the map is the mean over each text encoder's tokens, then over the encoders, as for words.
 
         Raises
         ------
         WordError
-            If there is no such token (the message says why).
+            If there is no token of the kind (the message says why).
         ValueError
-            If there is no such kind, or it is "text", whose maps are those of the words.
+            If the kind is unknown, or "text", whose maps are those of the words.
 
         Examples
         --------
         >>> maps.special("padding", total=True)  # doctest: +SKIP
         """
-        if kind not in _LACKING or kind == "text":
-            kinds = tuple(each for each in _LACKING if each != "text")
+        kinds = tuple(each for each in LACKING if each != "text")
+        if kind not in kinds:
             raise ValueError(f"Expected a kind among {kinds}, but got {kind!r}.")
         rows = [row for row, subword in enumerate(self.subwords) if subword.kind == kind]
         if not rows:
@@ -411,22 +398,22 @@ class HeatMaps:
         return HeatMap(self._mean_of_subwords(values, rows), kind, (), self.image_size)
 
     def lacks(self, kind: Kind) -> str:
-        """Say why there is no token of a kind (one of those of `Subword`); "" where there is one."""
+        """Return why the recording has no token of a kind (see `Subword`); "" if it has one."""
         if any(subword.kind == kind for subword in self.subwords):
             return ""
         if kind == "padding" and not self.provenance.get("padding"):
             return "padding was not recorded: trace with padding=True"
-        return _LACKING[kind]
+        return LACKING[kind]
 
     def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
-        """Return the map of several words: the mean over the maps of those words that have one.
+        """Return the map of several words, the mean over the maps of the words that have one.
 
-        Every word counts once, however many subwords it has.
+        Every word counts once, regardless of its number of subwords.
 
         Parameters
         ----------
         words
-            Indices, texts that stand there once, or a span of the parse such as those of ``sentence.noun_phrases``.
+            Indices of words, texts that are unambiguous, or a span of the parse, such as ``sentence.noun_phrases`` has.
 
         Raises
         ------
@@ -456,7 +443,7 @@ class HeatMaps:
         return HeatMap(self.stack(having).mean(axis=0), label, indices, self.image_size)
 
     def noun_phrases(self) -> list[HeatMap]:
-        """Return the maps of the noun phrases, in order; those without any map are left out."""
+        """Return the maps of the noun phrases in order, without phrases that have no mapped word."""
         return [
             self.phrase(span)
             for span in self.sentence.noun_phrases
@@ -464,26 +451,26 @@ class HeatMaps:
         ]
 
     def subtree(self, word: int | str, scheme: str = "ud") -> HeatMap:
-        """Return the map of a word with everything that depends on it; see `phrase`.
+        """Return the map of a word and all its direct and indirect dependents; see `phrase`.
 
         Parameters
         ----------
         word
-            Its index in the parse, or its text while that is unambiguous.
+            Index of the word in the parse, or its text if that is unambiguous.
         scheme
-            Whose edges: "ud", "enhanced" or "native".
+            Scheme of the edges: "ud", "enhanced", or "native".
 
         Raises
         ------
         WordError
-            If there is no such word, or none of them has a map.
+            If there is no such word, or no word of the subtree has a map.
         ValueError
-            If the parse has no such scheme.
+            If the parse does not have the scheme.
         """
         return self.phrase(self.sentence.subtree(self.sentence.index(word), scheme))
 
     def with_sentence(self, sentence: Sentence) -> HeatMaps:
-        """Return the same recording under another parse of the same prompt; words are aligned anew.
+        """Return the same recording under another parse of the same prompt, with words aligned again.
 
         Parameters
         ----------
@@ -493,7 +480,7 @@ class HeatMaps:
         Raises
         ------
         ValueError
-            If the sentence's text is not this prompt.
+            If the text of the sentence is not the prompt.
         """
         if sentence.text != self.prompt:
             raise ValueError(
@@ -501,9 +488,38 @@ class HeatMaps:
             )
         return self._with(sentence=sentence)
 
-    def with_provenance(self, **more: Any) -> HeatMaps:
-        """Return the same maps with more, or other, provenance."""
-        return self._with(provenance={**self.provenance, **more})
+    def with_values(
+        self, values: np.ndarray | xr.DataArray | KeptMaps, **provenance: Any
+    ) -> HeatMaps:
+        """Return the same recording with other values.
+
+        The subwords with their text encoders, the limits of the encoders, the parse, the size of the image, and the
+        provenance stay the same.
+
+        Parameters
+        ----------
+        values
+            One map per subword, on any grid. A NumPy array has no kept axes, *shape* ``(token, y, x)``; otherwise the
+            values are those of the parameter `data` of `HeatMaps`.
+        **provenance
+            Entries to add to the provenance, or to replace in it.
+
+        Raises
+        ------
+        ValueError
+            If the values do not fit the subwords, or are negative or not finite.
+
+        Examples
+        --------
+        >>> halved = maps.with_values(maps.data / 2, scaled=0.5)  # doctest: +SKIP
+        """
+        if isinstance(values, np.ndarray):
+            values = xr.DataArray(values, dims=("token", "y", "x"))
+        return self._with(data=values, provenance={**self.provenance, **provenance})
+
+    def with_provenance(self, **provenance: Any) -> HeatMaps:
+        """Return the same maps with entries added to the provenance, or replaced in it."""
+        return self._with(provenance={**self.provenance, **provenance})
 
     def _with(self, **changes: Any) -> HeatMaps:
         parts: dict[str, Any] = {
@@ -517,16 +533,16 @@ class HeatMaps:
         return HeatMaps(**{**parts, **changes})
 
     def _limits(self) -> int | dict[str, int | None] | None:
-        """Return `truncated_at` as it was given."""
+        """Return `truncated_at` as the constructor takes it."""
         return dict(self.truncated_by) if self.encoders else self.truncated_at
 
     def save(self, path: str | Path) -> None:
-        """Write everything into one compressed ``.npz`` file, whole or not at all.
+        """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
 
         Raises
         ------
         FileError
-            If it cannot be written.
+            If the file cannot be written.
         """
         header = {
             "subwords": [_as_dict(s) for s in self.subwords],
@@ -535,18 +551,18 @@ class HeatMaps:
             "truncated_at": self._limits(),
             "provenance": dict(self.provenance),
         }
-        storage.write(Path(path), self._maps, header)
+        storage.write_maps(Path(path), self._maps, header)
 
     @classmethod
     def load(cls, path: str | Path) -> HeatMaps:
-        """Read what `save` wrote.
+        """Read heat maps that `save` wrote.
 
         Raises
         ------
         FileError
-            If the file cannot be read, is damaged, or is something else.
+            If the file cannot be read, is damaged, or holds something else.
         """
-        with storage.reading(Path(path)) as (maps, header):
+        with storage.opened_maps(Path(path)) as (maps, header):
             return cls(
                 maps,
                 [Subword(**subword) for subword in header["subwords"]],
@@ -566,33 +582,29 @@ class HeatMaps:
         )
 
     def _repr_html_(self) -> str:
-        small = bicubic(self.stack(), notebook.thumbnail_size(self.image_size))
+        small = bicubic(self.stack(), html_view.thumbnail_size(self.image_size))
         mapped = dict(zip(self.mapped, small, strict=True))
         cells = [
             (self.sentence[word.index].text, mapped.get(word.index, word.status))
             for word in self.words
         ]
         top = max((float(m.max()) for m in mapped.values()), default=1.0)
-        return notebook.strip(cells, top)
+        return html_view.strip(cells, top)
 
 
 def _as_dict(subword: Subword) -> dict[str, Any]:
-    """Return a subword's fields for a file; the encoder only where there are several."""
+    """Return a subword's fields for a file, with the encoder only if there are several."""
     fields = vars(subword)
     return fields if subword.encoder else {k: v for k, v in fields.items() if k != "encoder"}
 
 
-def _in_order(dims: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(dim for dim in DIMS if dim in dims)
-
-
 def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
-    """Yield the maps of one image, or of each of several.
+    """Yield the heat maps of one image, or of each of several.
 
     Raises
     ------
     TypeError
-        If something else is among them.
+        If the argument, or an item of it, is not `HeatMaps`.
     """
     several = [maps] if isinstance(maps, HeatMaps) else maps
     wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` gives"

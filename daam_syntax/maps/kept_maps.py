@@ -1,4 +1,4 @@
-"""Maps that are kept step by step, layer by layer or head by head, each on its layer's own grid."""
+"""Heat maps by step, layer, and attention head, each on the grid of its layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from daam_syntax.errors import SelectionError
-from daam_syntax.maps.resize import bicubic
+from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.selection import (
     Grid,
     HeadSelection,
@@ -24,20 +24,20 @@ from daam_syntax.maps.selection import (
 )
 
 Axis = Literal["step", "layer", "head"]
-"""What can be kept apart: steps of the drawing, layers of the denoiser, heads of a layer."""
+"""Axes that a recording can keep: denoising steps, layers of the denoiser, and attention heads of a layer."""
 
 AXES: Final[tuple[Axis, ...]] = get_args(Axis)
 DIMS: Final = ("token", *AXES, "y", "x")
-"""The order of the axes of maps; those that are not kept are left out."""
+"""Order of the dims of heat maps, without the axes that are not kept."""
 
 
 def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
-    """Return axes in their order.
+    """Return axes in the order of `AXES`, each once.
 
     Raises
     ------
     ValueError
-        If there is no such axis.
+        If an axis is unknown.
     """
     if not isinstance(keep, Iterable):
         raise ValueError(f"Expected axes among {AXES}, but got {keep!r}.")
@@ -48,37 +48,37 @@ def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
 
 
 def check_kept(axis: Axis, kept: Iterable[Hashable], purpose: str) -> None:
-    """Check that maps keep an axis.
+    """Check that heat maps keep an axis.
 
     Raises
     ------
     SelectionError
-        If they do not; it says how to keep it.
+        If they do not; the message says how to keep it.
     """
     axes = [name for name in AXES if name in set(kept)]
     if axis not in axes:
         having = f"only {', '.join(axes)}" if axes else "none"
         raise SelectionError(
-            f"Expected maps that keep the {axis}s apart, to {purpose}, but of the axes {', '.join(AXES)} they keep "
-            f"{having}: trace with keep=({axis!r}, ...)."
+            f"Expected maps that keep the {axis}s apart, to {purpose}, but they keep {having} of the axes "
+            f"{', '.join(AXES)}: trace with keep=({axis!r}, ...)."
         )
 
 
 def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
-    """Average maps of layers with different grids.
+    """Average the maps of layers with different grids.
 
-    Each is resized to the finest of the grids (`bicubic`, cut off at 0); then the layers are averaged,
-    all with the same weight.
+    All maps are resized to the finest of the grids by bicubic interpolation, clamped at 0. Then the layers are averaged
+    with equal weight.
 
     Parameters
     ----------
     parts
-        Maps, shape (..., y, x), and of how many layers they are the mean.
+        Maps, and the number of layers whose mean they are. *Shape:* ``(..., y, x)``.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape (..., y, x) with the finest grid.
+        Mean attention probabilities, float32, on the finest grid. *Shape:* ``(..., y, x)``.
     """
     parts = list(parts)
     finest = finest_grid((values.shape[-2], values.shape[-1]) for values, _ in parts)
@@ -97,16 +97,16 @@ def _resized(values: np.ndarray, grid: Grid) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class LayerMaps:
-    """The maps of one layer, or the mean of all layers of the finest grid, on their own grid.
+    """The maps of one layer, or the mean of several layers with one grid, on that grid.
 
     Attributes
     ----------
     layers
-        The modules' paths; empty where they are not known.
+        Module paths of the layers; empty if unknown.
     values
-        Mean attention probabilities. Dims ``(token, y, x)``, and ``step`` and ``head`` where they
-        are kept, in the order of `DIMS`. Coordinates: the step's number from 0, its ``timestep`` and
-        its ``progress`` (number divided by the number of all steps), and the head's number from 0.
+        Mean attention probabilities. The dims are ``(token, y, x)`` plus ``step`` and ``head`` where they are kept, in
+        the order of `DIMS`. Coordinates: the number of a step, from 0, its ``timestep``, and its ``progress`` (number
+        divided by the number of all steps); and the number of a head, from 0.
     """
 
     layers: tuple[str, ...]
@@ -119,7 +119,7 @@ class LayerMaps:
 
     @property
     def n_layers(self) -> int:
-        """Of how many layers this is the mean."""
+        """Number of layers whose mean this is."""
         return len(self.layers) or 1
 
 
@@ -129,9 +129,9 @@ class KeptMaps:
     Parameters
     ----------
     parts
-        The maps, in the order of the layers; all with the same tokens, steps and heads.
+        Maps in the order of the layers, all with the same tokens, steps, and heads.
     keeps_layers
-        Whether each part is a layer.
+        Whether each part is one layer.
     """
 
     def __init__(self, parts: Sequence[LayerMaps], *, keeps_layers: bool) -> None:
@@ -143,7 +143,7 @@ class KeptMaps:
 
     @classmethod
     def from_array(cls, data: xr.DataArray) -> KeptMaps:
-        """Take maps apart that are in one array, dims among `DIMS`."""
+        """Split one array, with dims among `DIMS`, into layers."""
         if "layer" not in data.dims:
             return cls([LayerMaps((), frozen(data))], keeps_layers=False)
         paths = data["layer"].values if "layer" in data.coords else range(data.sizes["layer"])
@@ -155,24 +155,24 @@ class KeptMaps:
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in memory, in bytes."""
         return sum(part.values.nbytes for part in self.parts)
 
     @property
     def sizes(self) -> dict[Axis, int]:
-        """How many values each kept axis has."""
+        """Length of each kept axis."""
         inner = self.parts[0].values.sizes
         return {axis: len(self.parts) if axis == "layer" else inner[axis] for axis in self.axes}
 
     def labels(self, name: str) -> list[Any]:
-        """Return the numbers of the "steps" or "heads", or the paths of the "layers", that are there."""
+        """Return the numbers of the "steps" or "heads", or the paths of the "layers"."""
         if name == "layers":
             return [part.layers[0] for part in self.parts]
         return [int(number) for number in self.parts[0].values[name.removesuffix("s")].values]
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """The mean over all kept axes, shape (token, y, x); see `mean_of_layers`."""
+        """Mean over all kept axes; see `mean_of_layers`. *Shape:* ``(token, y, x)``."""
         inner = [axis for axis in self.axes if axis != "layer"]
         if not self.axes and len(self.parts) == 1:
             return self.parts[0].values.values
@@ -188,7 +188,7 @@ class KeptMaps:
         Parameters
         ----------
         tokens
-            Which of them; None for all.
+            Rows of the tokens to return; None for all.
         """
         values = [
             part.values if tokens is None else part.values.isel(token=list(tokens))
@@ -211,7 +211,7 @@ class KeptMaps:
         return xr.DataArray(whole, dims=dims, coords={**coordinates, **values[0].coords})
 
     def tokens(self, rows: Sequence[int]) -> KeptMaps:
-        """Keep only some of the tokens."""
+        """Return the maps of some tokens."""
         parts = [
             LayerMaps(part.layers, frozen(part.values.isel(token=list(rows))))
             for part in self.parts
@@ -225,16 +225,18 @@ class KeptMaps:
         layers: LayerSelection = None,
         heads: HeadSelection = None,
     ) -> KeptMaps:
-        """Keep only some of the steps, layers and heads; see `HeatMaps.select`."""
+        """Return the maps of some steps, layers, and heads; see `HeatMaps.select`."""
         parts = self.parts
         if layers is not None:
             check_kept("layer", self.axes, "choose layers from")
             chooses = layer_selector(layers)
             parts = tuple(part for part in parts if chooses(part.layers[0], part.grid))
             if not parts:
-                there = "; ".join(f"{part.layers[0]} {grid_name(part.grid)}" for part in self.parts)
+                present = "; ".join(
+                    f"{part.layers[0]} {grid_name(part.grid)}" for part in self.parts
+                )
                 raise SelectionError(
-                    f"Expected layers={layers!r} to fit a layer, but there are: {there}."
+                    f"Expected layers={layers!r} to match a layer, but the layers are: {present}."
                 )
         if steps is not None:
             check_kept("step", self.axes, "choose steps from")
@@ -246,7 +248,7 @@ class KeptMaps:
 
 
 def frozen(data: xr.DataArray) -> xr.DataArray:
-    """Return a copy with the dims in order and all coordinates, of 32-bit floats that cannot be changed."""
+    """Return a read-only 32-bit copy with its dims in order and with all coordinates."""
     ordered = data.transpose(*(dim for dim in DIMS if dim in data.dims))
     values = np.array(ordered.values, dtype=np.float32, order="C")
     values.setflags(write=False)
@@ -263,7 +265,7 @@ def frozen(data: xr.DataArray) -> xr.DataArray:
 
 
 def _numbers(data: xr.DataArray, axis: str) -> np.ndarray:
-    return data[axis].values  # xarray counts from 0 where nothing is given
+    return data[axis].values  # xarray counts from 0 if there is no coordinate
 
 
 def _step_chooser(steps: StepSelection) -> Callable[[xr.DataArray], np.ndarray]:
@@ -288,18 +290,18 @@ def _select(
     parts: Sequence[LayerMaps],
     axis: Axis,
     choose: Callable[[xr.DataArray], np.ndarray],
-    asked: str,
+    selection: str,
 ) -> tuple[LayerMaps, ...]:
     values = parts[0].values
     chosen = np.flatnonzero(choose(values))
     if not len(chosen):
-        there = values[axis].values
+        present = values[axis].values
         timesteps = ""
         if "timestep" in values[axis].coords:
             first, last = values["timestep"].values[[0, -1]]
             timesteps = f" (timesteps {first:g} to {last:g})"
         raise SelectionError(
-            f"Expected {asked} to fit a {axis}, but there are the {axis}s "
-            f"{', '.join(map(str, there))}{timesteps}."
+            f"Expected {selection} to match a {axis}, but the {axis}s are "
+            f"{', '.join(map(str, present))}{timesteps}."
         )
     return tuple(LayerMaps(part.layers, frozen(part.values.isel({axis: chosen}))) for part in parts)

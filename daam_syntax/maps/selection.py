@@ -1,4 +1,4 @@
-"""Choosing steps, layers and heads: before a recording (`trace`) and after it (`HeatMaps.select`)."""
+"""Selections of steps, layers, and attention heads, before a recording (`trace`) and after it (`HeatMaps.select`)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 Grid: TypeAlias = "tuple[int, int]"
-"""Rows and columns (y, x) of a layer's pixels."""
+"""Rows and columns ``(y, x)`` of the pixels that a layer attends from."""
 
 LayerSelection = Callable[[str, Grid], bool] | Sequence[str | int] | str | int | None
-"""Which layers.
+"""Which layers to select.
 
-None for all; a function of a module's path and grid; or a sequence of which one entry must fit,
-where a string fits every path that contains it, a string such as "16x16" every layer of that grid,
-and a number every grid with that many rows.
+- None selects all layers.
+- A function of a layer's module path and grid returns whether to select it.
+- A string such as "16x16" selects the layers with that grid.
+- Any other string selects the layers whose module path contains it.
+- A number selects the layers whose grid has that many rows.
+- A sequence of strings and numbers selects the layers that match at least one of them.
 """
 
 StepSelection = Callable[[int, float], bool] | slice | Sequence[int] | int | None
-"""Which steps.
+"""Which denoising steps to select.
 
-None for all; a number or several, from 0; a slice of numbers; a slice with a fraction in it, of the
-share of the drawing that was over when the step began (``slice(0, 1/3)`` is the first third,
-``slice(0.5, 1)`` the second half); or a function of a step's number and its timestep.
+- None selects all steps.
+- A number, or a sequence of numbers, selects steps by their number, from 0.
+- A slice of integers selects a range of step numbers.
+- A slice with at least one float selects by progress, the fraction of the steps that precede a step:
+  ``slice(0, 1/3)`` is the first third, and ``slice(0.5, 1)`` the second half.
+- A function of a step's number and timestep returns whether to select it.
 """
 
 HeadSelection = slice | Sequence[int] | int | None
-"""Which heads: None for all, a number or several, from 0, or a slice of numbers."""
+"""Which attention heads to select: None for all, one or several numbers from 0, or a slice of numbers."""
 
 _ROUNDING: Final = 1e-9
-"""So that a third of 30 steps is 10 steps, and thirds share no step."""
+"""Tolerance that makes a third of 30 steps exactly 10 steps, and keeps thirds disjoint."""
 
 
 def grid_name(grid: Grid) -> str:
-    """Return how a grid is written, rows first: "16x16"."""
+    """Return the name of a grid, rows first, such as "16x16"."""
     return f"{grid[0]}x{grid[1]}"
 
 
 def layer_selector(layers: LayerSelection) -> Callable[[str, Grid], bool]:
-    """Turn a selection of layers into a function of a module's path and grid."""
+    """Convert a selection of layers to a function of a layer's module path and grid."""
     if layers is None:
         return lambda path, grid: True
     if callable(layers):
@@ -51,20 +57,19 @@ def layer_selector(layers: LayerSelection) -> Callable[[str, Grid], bool]:
 
 
 def needs_all_steps(steps: StepSelection) -> bool:
-    """Whether a selection depends on how many steps there are."""
+    """Return whether a selection depends on the total number of steps."""
     return isinstance(steps, slice) and any(isinstance(b, float) for b in (steps.start, steps.stop))
 
 
 def step_selector(steps: StepSelection) -> Callable[[int, float, float], bool]:
-    """Turn a selection of steps into a function of a step's number, progress and timestep.
+    """Convert a selection of steps to a function of a step's number, progress, and timestep.
 
-    Progress is the share of the drawing that was over when the step began: its number divided by
-    the number of all steps.
+    The progress of a step is its number divided by the number of all steps.
 
     Raises
     ------
     ValueError
-        If the selection is none.
+        If the selection is not valid.
     """
     if callable(steps):
         return lambda number, progress, timestep: bool(steps(number, timestep))
@@ -76,12 +81,12 @@ def step_selector(steps: StepSelection) -> Callable[[int, float, float], bool]:
 
 
 def head_selector(heads: HeadSelection) -> Callable[[int], bool]:
-    """Turn a selection of heads into a function of a head's number.
+    """Convert a selection of attention heads to a function of a head's number.
 
     Raises
     ------
     ValueError
-        If the selection is none.
+        If the selection is not valid.
     """
     return _number_selector(heads, "heads", "slice(0, 4) is the first four")
 
@@ -91,7 +96,7 @@ def _fractions(steps: Any) -> tuple[float, float]:
     last = 1.0 if steps.stop is None else float(steps.stop)
     if steps.step is not None or not 0 <= first < last <= 1:
         raise ValueError(
-            f"Expected fractions of the drawing from 0 to 1, as in slice(0, 1/3), but got {steps}."
+            f"Expected fractions of the steps from 0 to 1, as in slice(0, 1/3), but got {steps}."
         )
     return first, last
 
@@ -109,7 +114,7 @@ def _number_selector(
     wrong = [n for n in given if isinstance(n, bool) or not _is_whole(n) or n < 0]
     if wrong:
         raise ValueError(
-            f"Expected {what} as numbers from 0, or a slice ({example}), but got {numbers!r}."
+            f"Expected {what} as numbers from 0, or as a slice ({example}), but got {numbers!r}."
         )
     if not isinstance(numbers, slice):
         return lambda number: number in given

@@ -1,9 +1,10 @@
-"""Heat maps on disk: one ``.npz`` (a zip, so that damage is noticed) of arrays and a JSON header.
+"""Store heat maps in one ``.npz`` file of arrays with a JSON header.
 
-Version 2 holds the arrays ``maps_0``, ``maps_1``, ..., each with the maps of one layer (or of the layers of the
-finest grid together) on its own grid, dims ``(token, [step], [head], y, x)``; the header says of which layers,
-steps and heads.
-Version 1 holds one array ``maps``, dims ``(token, y, x)``.
+Version 2 holds arrays ``maps_0``, ``maps_1``, and so on. Each has the maps of one layer, or of all layers of the finest
+grid together, on its own grid, with dims ``(token, [step], [head], y, x)``. The header names the layers, steps, and
+heads. Version 1 holds one array ``maps`` with dims ``(token, y, x)``.
+
+The format is a zip archive because its checksums reveal damage.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from daam_syntax.util.whole_files import whole_file
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
 
 
-def write(path: Path, maps: KeptMaps, header: Mapping[str, Any]) -> None:
-    """Write maps and their header; an error leaves no half-written file."""
+def write_maps(path: Path, maps: KeptMaps, header: Mapping[str, Any]) -> None:
+    """Write heat maps and their header; an error leaves no partial file."""
     first = maps.parts[0].values
     described = {
         "layers": [part.layers for part in maps.parts],
@@ -40,8 +41,14 @@ def write(path: Path, maps: KeptMaps, header: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
-    """Give maps and header; whatever is wrong with them inside the block becomes a `FileError`."""
+def opened_maps(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
+    """Yield the heat maps and the header of a file.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or if the code inside the block fails on its contents.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if archive.zip.testzip() is not None:
@@ -60,13 +67,13 @@ def reading(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
             f"Expected saved heat maps at {path}, but it cannot be read: {error.strerror or error}."
         ) from error
     except Exception as error:
-        # A damaged zip raises errors of many kinds, with no common base but Exception.
+        # A damaged zip raises errors of many types that have only Exception in common.
         reason = str(error).rstrip(".") or type(error).__name__
-        if "pickle" in reason:  # numpy takes what is no archive for one, and advises to run it
-            reason = "it is no archive of arrays"
+        if "pickle" in reason:  # NumPy takes any other file for a pickle and suggests loading it
+            reason = "it is not an archive of arrays"
         raise FileError(
-            f"Expected saved heat maps in {path}, but it is damaged or something else: {reason}. "
-            "Draw it again."
+            f"Expected saved heat maps in {path}, but the file is damaged or something else: {reason}. "
+            "Generate the image again."
         ) from error
 
 

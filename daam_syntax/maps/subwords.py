@@ -1,16 +1,25 @@
-"""Which subwords of an encoder make up a word of the parse: by character offsets, never by text."""
+"""Alignment of words with the subwords of a text encoder, by character offsets and never by text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from daam_syntax.language.sentence import Sentence
 
 Status = Literal["mapped", "truncated", "unaligned"]
 Kind = Literal["text", "start", "end", "template", "padding"]
 SpecialKind = Literal["start", "end", "template", "padding"]
+
+LACKING: Final[Mapping[Kind, str]] = {
+    "text": "no token covers any text of the prompt",
+    "start": "the text encoder is given no start token",
+    "end": "the text encoder is given no end token, or stopped before it",
+    "template": "the pipeline writes nothing around the prompt",
+    "padding": "the prompt leaves no padding that reaches the denoiser",
+}
+"""Kind of token to the reason why a recording lacks it."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +29,17 @@ class Subword:
     Attributes
     ----------
     position
-        Its place in the encoder's sequence, as the denoiser sees it, from 0.
+        Position in the encoder's sequence as the denoiser receives it, from 0.
     text
-        As the tokenizer writes it, for instance ``"cat</w>"``.
+        Text as the tokenizer writes it, such as ``"cat</w>"``.
     start, end
-        Character offsets into the prompt, end exclusive; equal for a special token.
+        Character offsets into the prompt, end exclusive. They are equal for a special token.
     kind
-        "text"; "start" and "end" for the special tokens around it; "template" for what a pipeline writes around
-        the prompt (a system prompt, say); "padding" for what fills it up to the encoder's length, where that was
-        recorded.
+        "text"; "start" or "end" for the special tokens around the text; "template" for text that a pipeline adds
+        around the prompt, such as a system prompt; or "padding", the tokens that fill the encoder's sequence, where
+        they were recorded.
     encoder
-        The text encoder, where the model has several whose tokens it attends to; "" where it has one.
+        Name of the text encoder where the denoiser attends to the tokens of several; "" where there is one.
     """
 
     position: int
@@ -43,19 +52,19 @@ class Subword:
 
 @dataclass(frozen=True)
 class WordAlignment:
-    """Which subwords a word of the parse has.
+    """The subwords of one word of the parse.
 
     Attributes
     ----------
     index
-        The word's index in the parse.
+        Index of the word in the parse.
     subwords
-        Places in the list of subwords (rows of the heat maps), in order.
+        Positions in the list of subwords, which are the rows of the heat maps, in order.
     status
-        "mapped" (it has subwords), "truncated" (the encoder stopped before it), or "unaligned" (no
-        subword stands for any of its characters).
+        "mapped" (the word has subwords), "truncated" (the encoder stopped before it), or "unaligned" (no subword
+        covers any of its characters).
     reason
-        Why it has no map, or only part of one; "" where all is well.
+        Why the word has no map or only part of one; "" if its map is complete.
     """
 
     index: int
@@ -69,8 +78,8 @@ def align(
 ) -> tuple[WordAlignment, ...]:
     """Align every word of the parse with the subwords that share a character with it.
 
-    Overlap, not equality: several subwords may stand for one character (an emoji), a subword may include the
-    space before it, and one subword may belong to two words. White space is never a word.
+    Overlap is enough; the offsets need not be equal. Several subwords can cover one character (an emoji), a subword
+    can include the space before it, and one subword can belong to two words. White space is never a word.
 
     Parameters
     ----------
@@ -79,12 +88,12 @@ def align(
     subwords
         The encoder's tokens, with offsets into the same prompt.
     truncated_at
-        Character offset from which the encoder read nothing more; None if it read all.
+        Character offset at which the encoder stopped reading; None if it read the whole prompt.
 
     Returns
     -------
     tuple of WordAlignment
-        One per token of the parse, whatever its status.
+        One alignment per token of the parse, including those without a map.
     """
     alignments = []
     for token in sentence.tokens:
@@ -95,12 +104,14 @@ def align(
         )
         cut = truncated_at is not None and token.end > truncated_at
         if not token.text.strip():
-            # Asked first: a subword that includes the space before it is the word's, not the space's.
+            # First, because a subword that includes the space before it belongs to the word, not to the space.
             alignments.append(
                 WordAlignment(token.index, (), "unaligned", "white space has no subword")
             )
         elif rows:
-            reason = "the encoder's limit cuts it: its first subwords only" if cut else ""
+            reason = (
+                "the encoder's limit cuts it off: only its first subwords have maps" if cut else ""
+            )
             alignments.append(WordAlignment(token.index, rows, "mapped", reason))
         elif cut:
             alignments.append(
@@ -113,6 +124,6 @@ def align(
             )
         else:
             alignments.append(
-                WordAlignment(token.index, (), "unaligned", "no subword stands for its characters")
+                WordAlignment(token.index, (), "unaligned", "no subword covers its characters")
             )
     return tuple(alignments)

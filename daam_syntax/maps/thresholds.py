@@ -1,4 +1,4 @@
-"""Rules that make a mask of a map, as values that carry their parameter."""
+"""Threshold rules that convert heat maps to masks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,23 @@ from daam_syntax.maps.measures.arrays import flat, is_constant
 
 @dataclass(frozen=True)
 class _Rule:
-    """How a rule finds the cut of each map, and what a reader must know of it.
+    """How a rule finds the cut of each map, with its properties.
 
-    Masks do not change when a map is multiplied by a factor (`scale`), or when a constant is added to it (`shift`).
+    Attributes
+    ----------
+    cut
+        Function of the maps, *shape* ``(..., y, x)``, and the rule's parameter. Returns the cuts, *shape*
+        ``(..., 1, 1)``.
+    example
+        The rule with a parameter.
+    formula
+        Cut of a map h, with the parameter t.
+    scale
+        Whether a map times a positive factor has the same mask.
+    shift
+        Whether a map plus a constant has the same mask.
+    source
+        Author and year.
     """
 
     cut: Callable[[np.ndarray, float], np.ndarray]
@@ -32,7 +46,7 @@ def _relative(maps: np.ndarray, value: float) -> np.ndarray:
 
 
 def _absolute(maps: np.ndarray, value: float) -> np.ndarray:
-    # In the precision of the maps: a pixel that is stored as this number is at the cut, not above it.
+    # In the precision of the maps: a pixel stored as this number lies at the cut, not above it.
     precision = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
     return np.full((*maps.shape[:-2], 1, 1), value, dtype=precision)
 
@@ -49,7 +63,7 @@ def _quantile(maps: np.ndarray, value: float) -> np.ndarray:
 
 
 def _otsu(maps: np.ndarray, _: float) -> np.ndarray:
-    """Cut where the variance between the two classes is largest, over all cuts between values."""
+    """Return the cut between two values that maximizes the variance between the classes below and above it."""
     values = np.sort(flat(maps).astype(np.float64), axis=-1)
     n = values.shape[-1]
     below = np.arange(1, n)
@@ -57,8 +71,10 @@ def _otsu(maps: np.ndarray, _: float) -> np.ndarray:
     lower = sums[..., :-1] / below
     upper = (sums[..., -1:] - sums[..., :-1]) / (n - below)
     between = below * (n - below) * (upper - lower) ** 2
-    between = np.where(values[..., 1:] > values[..., :-1], between, -1.0)  # equals stay together
-    # On a grid of one pixel, or of equal values, the cut is that value: nothing lies above it.
+    between = np.where(
+        values[..., 1:] > values[..., :-1], between, -1.0
+    )  # never split equal values
+    # With one pixel, or with equal values, the cut is that value, and nothing lies above it.
     place = between.argmax(axis=-1) if n > 1 else np.zeros(values.shape[:-1], int)
     cut = np.take_along_axis(values, place[..., None], axis=-1)
     return np.asarray(cut[..., None].astype(maps.dtype))
@@ -77,12 +93,12 @@ RULES: Final = {
         _otsu, "otsu", "argmax of the variance between the classes", True, True, "Otsu 1979"
     ),
 }
-"""Rules by name. A pixel is in the mask where it lies strictly above the cut."""
+"""Threshold rules by name. A mask contains the pixels strictly above the cut."""
 
 _WITHOUT_VALUE: Final = ("otsu",)
 
 RULES_OF_VALUES: Final = tuple(name for name in RULES if name not in _WITHOUT_VALUE)
-"""Rules that have a parameter, over which a sweep can run."""
+"""Rules with a parameter, which a sweep can vary."""
 
 _NOTEBOOK_CUT: Final = 0.15
 _NOTEBOOK_STEPS: Final = 30
@@ -90,18 +106,25 @@ _NOTEBOOK_STEPS: Final = 30
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold rule with its parameter; make one with `parse_threshold`.
+    """A threshold rule with its parameter, such as `parse_threshold` returns.
 
     Attributes
     ----------
     rule
-        "relative": above `value` times the map's maximum (Tang et al. 2023, their tau);
-        "absolute": above `value`, a mean attention probability;
-        "minmax": above `value` of the way from the map's minimum to its maximum;
-        "quantile": above the map's `value`-quantile, so that all masks have the same area but for ties;
-        "otsu": above the cut that separates the two classes best (Otsu 1979); it has no parameter.
+        Name of the rule. A mask contains the pixels
+
+        - "relative": above `value` times the map's maximum (the tau of Tang et al. 2023);
+        - "absolute": above `value`, a mean attention probability;
+        - "minmax": above `value` of the way from the map's minimum to its maximum;
+        - "quantile": above the map's `value`-quantile, which gives all masks the same area except for ties;
+        - "otsu": above the cut that best separates two classes (Otsu 1979); this rule has no parameter.
     value
-        The parameter, 0 <= value < 1; 0 for a rule without one.
+        Parameter, 0 <= value < 1; 0 for a rule without one.
+
+    Raises
+    ------
+    ThresholdError
+        If the rule is unknown, or its parameter is out of range.
     """
 
     rule: str
@@ -121,34 +144,50 @@ class Threshold:
     def __str__(self) -> str:
         if self.rule in _WITHOUT_VALUE:
             return self.rule
-        # Shortest digits that give the value back: the text tells rules apart in the tables.
+        # The shortest digits that restore the value: tables distinguish rules by this text.
         return f"{self.rule}:{np.format_float_positional(self.value, trim='-')}"
 
     def apply(self, maps: np.ndarray) -> np.ndarray:
-        """Return where maps lie strictly above their cut, bool, shape (..., y, x) like `maps`.
+        """Return where heat maps lie strictly above their cut.
 
-        A map that is 0 everywhere gives an empty mask; so does a constant one under minmax, quantile and otsu.
+        A map of zeros has an empty mask under every rule. A constant map has one under minmax, quantile, and otsu.
+
+        Parameters
+        ----------
+        maps
+            Non-negative values. *Shape:* ``(..., y, x)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boolean masks. *Shape:* that of `maps`.
         """
         maps, rule = np.asarray(maps), RULES[self.rule]
         masks = np.asarray(maps > rule.cut(maps, self.value))
         if rule.shift:
-            # These rules look at the pattern only, and what rounding leaves of a constant map is none.
+            # These rules depend only on the pattern, and rounding errors in a constant map are not a pattern.
             masks &= ~is_constant(maps)[..., None, None]
         return masks
 
 
 def parse_threshold(rule: str | Threshold) -> Threshold:
-    """Read a rule such as ``"relative:0.4"``, or the name of a convention.
+    """Parse a threshold rule such as ``"relative:0.4"``, or the name of a published convention.
 
-    ``"paper"`` is ``relative:0.4`` (Tang et al. 2023, their best tau). ``"notebook"`` is what their released notebook
-    does: it cuts at 0.15 maps that are *summed* over 30 steps. The maps here are means over steps; a sum over S steps
-    is S times the mean, so the cut of the mean is 0.15 / S. ``"notebook"`` is ``absolute:0.005``, and ``"notebook:50"``
-    the same for sums over 50 steps. The notebook measures on the grid of the recording (``size="grid"``).
+    ``"paper"`` is ``relative:0.4``, the best tau of Tang et al. (2023). ``"notebook"`` follows their released notebook,
+    which cuts maps that are *summed* over 30 steps at 0.15. Maps here are means over steps, and a sum over S steps is S
+    times the mean, so the equivalent cut is 0.15 / S. Therefore ``"notebook"`` is ``absolute:0.005``, and
+    ``"notebook:50"`` is the equivalent for sums over 50 steps. The notebook measures on the grid of the recording
+    (``size="grid"``).
+
+    Parameters
+    ----------
+    rule
+        Name of a rule with its value after a colon, a convention, or a `Threshold`, which is returned unchanged.
 
     Raises
     ------
     ThresholdError
-        If there is no such rule, or its parameter is out of range.
+        If the rule is unknown, or its parameter is out of range.
     """
     if isinstance(rule, Threshold):
         return rule
@@ -169,7 +208,7 @@ def parse_threshold(rule: str | Threshold) -> Threshold:
 def _notebook(rule: str, steps: str) -> Threshold:
     if not steps.isdecimal() or int(steps) < 1:
         raise ThresholdError(
-            f"Expected notebook with the number of steps that are summed, such as notebook:30, but got {rule!r}."
+            f"Expected notebook with the number of summed steps, such as notebook:30, but got {rule!r}."
         )
     return Threshold("absolute", _NOTEBOOK_CUT / int(steps))
 

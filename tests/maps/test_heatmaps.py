@@ -1,4 +1,5 @@
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import xarray as xr
 
 from daam_syntax.errors import FileError, WordError
 from daam_syntax.language import Sentence, Span, Token
-from daam_syntax.maps import HeatMap, HeatMaps, Subword, align, each_image
-from daam_syntax.maps.notebook import thumbnail_size
+from daam_syntax.maps import HeatMap, HeatMaps, KeptMaps, Subword, align, each_image
+from daam_syntax.maps.html_view import thumbnail_size
+from daam_syntax.maps.resizing import averaged
 from helpers.examples import SUBWORDS, box, make_maps, make_sentence
 
 
@@ -86,6 +88,61 @@ def test_the_same_recording_under_another_parse():
     assert maps.with_sentence(other).sentence.roots("ud") == (0, 1, 2, 3, 4)
     with pytest.raises(ValueError, match="parse of 'red car , red zebra'"):
         maps.with_sentence(make_sentence("a cat", edges=()))
+
+
+ENCODERS = {"clip": 7, "t5": None}
+
+
+def two_encoders():
+    """Maps of the same words by two text encoders, of which the first stops after "red car"."""
+    subwords = [
+        *(replace(subword, encoder="clip") for subword in SUBWORDS[1:3]),
+        *(replace(subword, encoder="t5") for subword in SUBWORDS[1:7]),
+    ]
+    data = xr.DataArray(np.random.default_rng(0).random((8, 4, 6)), dims=("token", "y", "x"))
+    return HeatMaps(
+        data,
+        subwords,
+        make_sentence(),
+        (40, 60),
+        truncated_at=ENCODERS,
+        provenance={"seed": 3},
+    )
+
+
+@pytest.mark.parametrize("values", ["array", "dims", "kept"])
+def test_other_values_keep_everything_else(values):
+    maps = two_encoders()
+    given = {"array": maps.mean / 2, "dims": maps.data / 2, "kept": KeptMaps.from_array(maps.data)}
+    changed = maps.with_values(given[values], scaled=0.5)
+    expected = maps.mean if values == "kept" else maps.mean / 2
+    np.testing.assert_array_equal(changed.mean, expected)
+    assert changed.encoders == ("clip", "t5")
+    assert changed.truncated_by == ENCODERS
+    assert changed.subwords == maps.subwords
+    assert changed.sentence is maps.sentence
+    assert changed.image_size == (40, 60)
+    assert changed.words == maps.words
+    assert dict(changed.provenance) == {"seed": 3, "scaled": 0.5}
+    assert "scaled" not in maps.provenance
+    np.testing.assert_array_equal(changed.encoder("t5").mean, expected[2:])
+
+
+def test_other_values_may_have_another_grid_but_not_other_tokens():
+    maps = two_encoders()
+    coarse = maps.with_values(np.stack([averaged(each, (2, 3)) for each in maps.mean]))
+    assert coarse.grid == (2, 3)
+    assert coarse.encoders == maps.encoders
+    with pytest.raises(ValueError, match="7 maps for 8 subwords"):
+        maps.with_values(maps.mean[1:])
+    with pytest.raises(ValueError, match="finite and not negative"):
+        maps.with_values(-maps.mean)
+
+
+def test_an_encoder_that_truncated_at_lacks_is_named():
+    maps = two_encoders()
+    with pytest.raises(ValueError, match=r"truncated_at lacks the encoders \['t5'\]"):
+        HeatMaps(maps.data, maps.subwords, maps.sentence, (40, 60), truncated_at={"clip": None})
 
 
 def test_save_and_load_give_everything_back(tmp_path):

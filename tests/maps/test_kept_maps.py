@@ -171,11 +171,11 @@ def test_where_nothing_is_resized_the_mean_of_the_slices_is_the_map(sd):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"steps": 3}, r"steps=3 to fit a step.*steps 0, 1, 2 \(timesteps 667 to 1\)"),
-        ({"heads": [2]}, r"heads=\[2\] to fit a head.*heads 0, 1\."),
+        ({"steps": 3}, r"steps=3 to match a step.*steps are 0, 1, 2 \(timesteps 667 to 1\)"),
+        ({"heads": [2]}, r"heads=\[2\] to match a head.*heads are 0, 1\."),
         (
             {"layers": "16x16"},
-            r"layers='16x16' to fit a layer.*down_blocks\.0\S* 9x13; .*mid\S* 3x4",
+            r"layers='16x16' to match a layer.*down_blocks\.0\S* 9x13; .*mid\S* 3x4",
         ),
     ],
 )

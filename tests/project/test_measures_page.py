@@ -1,6 +1,7 @@
-"""docs/measures.md says of measures and rules exactly what the code says."""
+"""docs/measures.md agrees with the declarations of measures and threshold rules."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from daam_syntax.maps.measures import (
 )
 from daam_syntax.maps.thresholds import RULES, parse_threshold
 
-PAGE = (Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
 
 
 def rows_of(title):
@@ -27,16 +29,24 @@ def invariances(claimed):
     return ", ".join(i for i in ("scale", "shift", "pixels") if i in claimed) or "-"
 
 
-def test_every_measure_of_a_pair_is_listed_as_it_is():
+def test_the_page_is_up_to_date():
+    tool = runpy.run_path(str(ROOT / "tools" / "measures_page.py"))
+    assert tool["updated"](PAGE) == PAGE, "run python tools/measures_page.py --write"
+
+
+def test_every_measure_of_a_pair_is_listed_as_declared():
     symmetric = {True: "yes", False: "no"}
     assert rows_of("Measures of a pair") == [
         [
             f"`{m.name}`",
             m.formula,
             m.range,
+            m.unit,
+            m.higher,
             symmetric[m.symmetric],
             invariances(m.invariant),
             m.undefined,
+            m.zero_mass_text,
             m.use,
             m.source,
         ]
@@ -49,14 +59,25 @@ def test_every_measure_of_a_pair_is_listed_as_it_is():
     ("title", "registry"),
     [("Measures of one map", BREADTH_MEASURES), ("Binding of modifiers", BINDING_MEASURES)],
 )
-def test_every_measure_of_one_map_is_listed_as_it_is(title, registry):
+def test_every_measure_of_one_map_is_listed_as_declared(title, registry):
     assert rows_of(title) == [
-        [f"`{m.name}`", m.formula, m.range, invariances(m.invariant), m.undefined, m.use, m.source]
+        [
+            f"`{m.name}`",
+            m.formula,
+            m.range,
+            m.unit,
+            m.higher,
+            invariances(m.invariant),
+            m.undefined,
+            m.zero_mass_text,
+            m.use,
+            m.source,
+        ]
         for m in registry.values()
     ]
 
 
-def test_every_rule_is_listed_as_it_is():
+def test_every_rule_is_listed_as_declared():
     rows = rows_of("Masks")
     assert rows[:-2] == [
         [
@@ -71,7 +92,7 @@ def test_every_rule_is_listed_as_it_is():
         assert f"`{parse_threshold(preset.strip('`'))}`" in cut
 
 
-def test_the_example_of_dominance_gives_what_is_printed():
+def test_the_dominance_example_gives_the_printed_numbers():
     scope = {}
     exec(
         compile(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], "measures.md", "exec"), scope
@@ -81,4 +102,4 @@ def test_the_example_of_dominance_gives_what_is_printed():
         for rule, value, _ in rows_of("The threshold decides who dominates")
     }
     assert printed == pytest.approx(scope["dominance"], abs=0.005)
-    assert min(printed.values()) < 1 < max(printed.values())  # the rule turns it round
+    assert min(printed.values()) < 1 < max(printed.values())  # the rule decides the direction

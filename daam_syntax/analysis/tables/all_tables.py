@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from daam_syntax.analysis.tables.batches import batches
+from daam_syntax.analysis.tables.image_batches import batches
 from daam_syntax.analysis.tables.pairs import PairOptions, join_rows, pair_rows
 from daam_syntax.analysis.tables.words import WordOptions, word_rows
 from daam_syntax.maps import HeatMaps, Threshold

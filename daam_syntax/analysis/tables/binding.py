@@ -8,11 +8,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.batches import Batch, batches
 from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.image_batches import Batch, batches
 from daam_syntax.language import Edge, Sentence
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
-from daam_syntax.maps.measures import BINDING_MEASURES, binding_margin, leakage, neglect
+from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
+    binding_margin,
+    neglect,
+    region_shares,
+)
 
 MODIFIERS: Final = ("amod", "compound", "nummod")
 """Relations of the modifiers in the binding table, unless others are asked for."""
@@ -36,7 +41,7 @@ BINDING_COLUMNS: Final = {
     "other": "Its text",
     "threshold": "Rule that made the regions",
     "head_area": "Share of the image that the noun's region covers: the own share that a flat map would have",
-    **{name: measure.meaning for name, measure in BINDING_MEASURES.items()},
+    **{name: measure.description for name, measure in BINDING_MEASURES.items()},
     "reason": 'Why measures are missing; "" where none is',
 }
 """Columns of the binding table and their meanings."""
@@ -147,7 +152,7 @@ def _measures(
     elif modifier is not None:
         empty = np.zeros_like(modifier, dtype=bool)
         columns = [regions.get(edge.head, empty), *others.values()]
-        shares = leakage(modifier[None], np.stack(columns))
+        shares = region_shares(modifier[None], np.stack(columns))
         found |= {
             "own_share": float(shares[0, 0]),
             "binding_margin": binding_margin(shares, [0])[0],

@@ -11,8 +11,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.batches import Batch, Size, batches
 from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.image_batches import Batch, Size, batches
 from daam_syntax.language.sentence import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import (
@@ -49,7 +49,7 @@ PAIR_COLUMNS: Final = {
     "linear_distance": "Tokens from head to dependent; negative if the dependent stands first",
     "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing where no path joins them",
     "threshold": "Rule that made the masks",
-    **{name: PAIR_MEASURES[name].meaning for name in MEASURES},
+    **{name: PAIR_MEASURES[name].description for name in MEASURES},
     "reason": 'Why measures are missing; "" where none is',
 }
 """Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.batches import Batch, batches
 from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.image_batches import Batch, batches
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import BREADTH_MEASURES, Measure, choose
 
@@ -33,7 +33,7 @@ WORD_COLUMNS: Final = {
     "max": "Largest mean attention probability on that grid",
     "peak_y": "Centre of the cell where that is, share of the height from the top",
     "peak_x": "Centre of the cell where that is, share of the width from the left",
-    **{name: BREADTH_MEASURES[name].meaning for name in BREADTH},
+    **{name: BREADTH_MEASURES[name].description for name in BREADTH},
     "threshold": "Rule that made the mask",
     "area": "Share of the image that the mask covers",
 }

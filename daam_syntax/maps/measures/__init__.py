@@ -1,19 +1,18 @@
-"""Measures of overlap, breadth and binding: pure functions of arrays, and a registry of them by name."""
+"""Measures of overlap, breadth, and binding: pure functions of arrays, and registries of them by name.
 
+A measure states its properties in a declaration on its function (see `declaration`). Nothing here imports the rest of
+the package.
+"""
+
+from daam_syntax.maps.measures.against_masks import mask_iou
 from daam_syntax.maps.measures.arrays import is_constant
-from daam_syntax.maps.measures.binary import (
-    PackedMasks,
-    dice,
-    intersections,
-    iod,
-    ioh,
-    iou,
-    lift,
-    log_area_ratio,
-    mask_iou,
-    phi,
+from daam_syntax.maps.measures.binding import (
+    binding_margin,
+    neglect,
+    other_share,
+    own_share,
+    region_shares,
 )
-from daam_syntax.maps.measures.binding import binding_margin, leakage, neglect
 from daam_syntax.maps.measures.breadth import (
     area_90,
     effective_area,
@@ -22,18 +21,28 @@ from daam_syntax.maps.measures.breadth import (
     moran,
     spread,
 )
+from daam_syntax.maps.measures.declaration import Measure
+from daam_syntax.maps.measures.masks import (
+    PackedMasks,
+    dice,
+    intersections,
+    iod,
+    ioh,
+    iou,
+    lift,
+    log_area_ratio,
+    phi,
+)
 from daam_syntax.maps.measures.registry import (
     BINDING_MEASURES,
     BREADTH_MEASURES,
     DEFAULT_PAIR_MEASURES,
     PAIR_MEASURES,
-    Measure,
     choose,
     measure_maps,
     measure_masks,
 )
 from daam_syntax.maps.measures.soft import (
-    SoftMeasure,
     bhattacharyya,
     centroid_distance,
     cosine,
@@ -45,6 +54,7 @@ from daam_syntax.maps.measures.soft import (
     soft_iou,
     spearman,
 )
+from daam_syntax.maps.measures.soft_measure import SoftMeasure
 
 __all__ = [
     "BINDING_MEASURES",
@@ -71,7 +81,6 @@ __all__ = [
     "iou",
     "is_constant",
     "jensen_shannon",
-    "leakage",
     "lift",
     "log_area_ratio",
     "mask_iou",
@@ -79,8 +88,11 @@ __all__ = [
     "measure_masks",
     "moran",
     "neglect",
+    "other_share",
+    "own_share",
     "pearson",
     "phi",
+    "region_shares",
     "soft_iod",
     "soft_ioh",
     "soft_iou",

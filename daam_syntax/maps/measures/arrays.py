@@ -1,4 +1,4 @@
-"""What measures and thresholds share: shapes, and division that knows what is undefined."""
+"""Array helpers for measures and thresholds: shapes, unit mass, and division by zero."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CONSTANT: Final = 1e-6
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
-    """Divide with broadcasting; NaN wherever the denominator is not positive."""
+    """Divide with broadcasting; the result is NaN where the denominator is not positive."""
     numerator, denominator = np.broadcast_arrays(
         np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
     )
@@ -21,7 +21,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
 
 
 def over_pixels(values: ArrayLike) -> tuple[int, int]:
-    """Return height and width of maps of shape (..., y, x).
+    """Return the height and width of maps. *Shape:* ``(..., y, x)``.
 
     Raises
     ------
@@ -35,15 +35,30 @@ def over_pixels(values: ArrayLike) -> tuple[int, int]:
 
 
 def flat(maps: np.ndarray) -> np.ndarray:
-    """Return maps (..., y, x) with their pixels in one axis."""
+    """Return maps of *shape* ``(..., y, x)`` with their pixels on one axis."""
     return maps.reshape(*maps.shape[:-2], maps.shape[-2] * maps.shape[-1])
 
 
-def is_constant(maps: np.ndarray) -> np.ndarray:
-    """Return which maps (..., y, x) are constant, shape (...).
+def unit_mass(maps: np.ndarray) -> np.ndarray:
+    """Return maps of *shape* ``(..., y, x)`` divided by their sums; NaN where a map has no mass."""
+    maps = np.asarray(maps, dtype=np.float64)
+    return ratio(maps, maps.sum(axis=(-2, -1), keepdims=True))
 
-    That is judged to six digits of the maximum: upscaling and sums round, and what is left of a constant map must not
-    pass for a pattern.
+
+def is_constant(maps: np.ndarray) -> np.ndarray:
+    """Return which maps are constant to six digits of their maximum.
+
+    Upscaling and sums round, and the rounding errors in a constant map must not count as a pattern.
+
+    Parameters
+    ----------
+    maps
+        *Shape:* ``(..., y, x)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boolean values. *Shape:* ``(...)``.
     """
     high, low = maps.max(axis=(-2, -1)), maps.min(axis=(-2, -1))
     return np.asarray(high - low <= _CONSTANT * np.abs(high))

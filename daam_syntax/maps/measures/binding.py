@@ -1,6 +1,7 @@
-"""Whether a modifier's attention stays with the noun that it belongs to, and whether a noun gets any.
+"""Binding of modifiers to their nouns, and neglect of nouns.
 
-These take arrays: the maps of the words of one image, and the masks of its nouns.
+Measures take arrays: the maps of the words of one image and the masks of its nouns, or the shares of attention that
+`region_shares` derives from them.
 """
 
 from __future__ import annotations
@@ -10,26 +11,28 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from daam_syntax.maps.measures.arrays import over_pixels, ratio
+from daam_syntax.maps.measures.declaration import of_binding
 
 
-def leakage(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
-    """Share of each map's mass that lies in each region, ``Σ_{x in R} p(x)``, in [0, 1].
+def region_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
+    """Return the share of each map's mass within each region, ``Σ_{x in R} p(x)``.
 
-    In the region of another noun phrase it is leakage; in that of its own noun, the opposite. It is large in large
-    regions: compare it with the region's share of the image, which a flat map would give.
+    For a modifier, the share in the region of another noun is leakage; the share in that of its own noun is the
+    opposite. Shares are large in large regions, so compare them with the region's share of the image, which is the
+    share that a flat map has there.
 
     Parameters
     ----------
     maps
-        Non-negative, shape (word, y, x).
+        Non-negative values. *Shape:* ``(word, y, x)``.
     masks
-        Bool, shape (region, y, x).
+        Boolean masks of the regions. *Shape:* ``(region, y, x)``.
 
     Returns
     -------
     numpy.ndarray
-        Shape (word, region); NaN where a map has no mass or a region is empty. Unchanged when a map is multiplied by
-        a factor.
+        Shares from 0 to 1, the same for a map times a factor; NaN where a map has no mass or a region is empty.
+        *Shape:* ``(word, region)``.
     """
     over_pixels(maps)
     values, regions = np.asarray(maps, dtype=np.float64), np.asarray(masks, dtype=bool)
@@ -38,50 +41,127 @@ def leakage(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
     return np.where(regions.any(axis=(-2, -1)), share, np.nan)
 
 
-def binding_margin(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
-    """Share in the own region minus the largest share in another, in [-1, 1].
-
-    Above 0, the modifier's attention lies more on its own noun than on any other: the contrast that SynGen (Rassin et
-    al. 2023) trains for, measured on shares instead of distances.
+@of_binding(
+    formula="Σ_{x in R} p(x), R of its own noun",
+    low=0,
+    high=1,
+    unit="share",
+    higher="more attention on its own noun",
+    invariant=("scale", "pixels"),
+    undefined="the modifier's map has no mass, or the noun's mask is empty",
+    use="beside head_area, the share that a flat map would have there",
+    source="-",
+)
+def own_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
+    """Share of the modifier's attention within the region of its own noun.
 
     Parameters
     ----------
     shares
-        What `leakage` gives, shape (word, region).
+        Result of `region_shares`. *Shape:* ``(word, region)``.
     own
-        Column of each word's own region, shape (word,).
+        Column of each word's own region. *Shape:* ``(word,)``.
 
     Returns
     -------
     numpy.ndarray
-        Shape (word,); NaN where the own share is NaN, or where there is no other region with a share.
+        *Shape:* ``(word,)``.
     """
     values, columns = np.asarray(shares, dtype=float), np.asarray(own, dtype=int)
-    rows = np.arange(len(values))
-    others = values.copy()
-    others[rows, columns] = np.nan
+    return np.asarray(values[np.arange(len(values)), columns])
+
+
+@of_binding(
+    formula="max over other nouns of Σ_{x in R} p(x)",
+    low=0,
+    high=1,
+    unit="share",
+    higher="more attention on another noun",
+    invariant=("scale", "pixels"),
+    undefined="the modifier's map has no mass, or no other noun has a region",
+    use="leakage to the noun that gets most; large regions get more",
+    source="-",
+)
+def other_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
+    """Largest share of the modifier's attention within the region of another noun.
+
+    Parameters
+    ----------
+    shares
+        Result of `region_shares`. *Shape:* ``(word, region)``.
+    own
+        Column of each word's own region. *Shape:* ``(word,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        *Shape:* ``(word,)``.
+    """
+    others = np.array(shares, dtype=float)
+    others[np.arange(len(others)), np.asarray(own, dtype=int)] = np.nan
     others = np.where(np.isnan(others), -np.inf, others).max(axis=1, initial=-np.inf)
-    margin = values[rows, columns] - others
-    return np.where(np.isfinite(margin), margin, np.nan)
+    return np.where(np.isfinite(others), others, np.nan)
 
 
+@of_binding(
+    formula="own_share - other_share",
+    low=-1,
+    high=1,
+    unit="difference of shares",
+    higher="attention is more on its own noun; above 0, more than on any other",
+    invariant=("scale", "pixels"),
+    undefined="either share is",
+    use="whether a modifier is bound to the right noun",
+    source="after Rassin et al. 2023",
+)
+def binding_margin(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
+    """Own share minus the largest other share (above 0, attention is more on its own noun).
+
+    SynGen trains for this contrast (Rassin et al. 2023). Here it is measured on shares instead of distances.
+
+    Parameters
+    ----------
+    shares
+        Result of `region_shares`. *Shape:* ``(word, region)``.
+    own
+        Column of each word's own region. *Shape:* ``(word,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        *Shape:* ``(word,)``.
+    """
+    return own_share(shares, own) - other_share(shares, own)
+
+
+@of_binding(
+    formula="1 - max G h, G a blur of 3 x 3",
+    low=0,
+    high=1,
+    unit="probability",
+    higher="less attention to the noun",
+    undefined="never",
+    zero_mass=1,
+    use="whether a noun gets any attention; only within a model",
+    source="Chefer et al. 2023",
+)
 def neglect(maps: ArrayLike) -> np.ndarray:
-    """Return how far each map's strongest place stays below 1, in [0, 1].
+    """Distance of the noun's strongest place from 1, on the grid of the recording.
 
-    ``1 - max G h`` with G a Gaussian blur of 3 x 3 pixels (sigma 0.5), so that a single pixel does not pass for
-    attention: the loss of Attend-and-Excite (Chefer et al. 2023) for one subject. Theirs for an image is the largest
-    over its subjects. They renormalise without the start token; these are probabilities among all tokens, so only
-    comparisons within a model mean something. Not invariant to scale, on purpose. A map of zeros gives 1.
+    G is a Gaussian blur of 3 x 3 pixels (sigma 0.5), so a single pixel does not count as attention. This is the loss of
+    Attend-and-Excite for one subject; their loss for an image is the largest over its subjects. They renormalize
+    without the start token, whereas these are probabilities among all tokens. Therefore only comparisons within one
+    model are meaningful. The measure is not invariant to scale, on purpose.
 
     Parameters
     ----------
     maps
-        Attention probabilities on the grid of the recording, shape (..., y, x).
+        Attention probabilities on the grid of the recording. *Shape:* ``(..., y, x)``.
 
     Returns
     -------
     numpy.ndarray
-        Shape (...).
+        *Shape:* ``(...)``.
     """
     over_pixels(maps)
     values = np.asarray(maps, dtype=np.float64)

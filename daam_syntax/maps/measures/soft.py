@@ -1,70 +1,24 @@
-"""Overlap of maps without a threshold.
+"""Overlap and distance of two maps without a threshold.
 
-Every measure here is called with two stacks of non-negative maps of shape (..., y, x) that broadcast, the head's and
-the dependent's, and gives an array of shape (...): ``cosine(head, dependent)``. What it compares (a map at unit mass,
-its ranks, its centre) is prepared once per map, so that all pairs of a batch of images cost one preparation per word.
+Measures take two stacks of non-negative maps whose shapes ``(..., y, x)`` broadcast, the head's and the dependent's, as
+in ``cosine(head, dependent)``, and return values of shape ``(...)``. What a measure compares (a map at unit mass, its
+ranks, its center) is prepared once per map, so all pairs of a batch of images need one preparation per word.
 
-All are NaN where a map has no mass; those that need variation also where a map is constant, which is judged to six
-digits, since upscaling rounds.
+h and d are the maps, p and q the maps divided by their sums.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import entr
 from scipy.stats import rankdata
 
-from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio
+from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
+from daam_syntax.maps.measures.declaration import of_maps
 
 _COARSE: Final = 16
-
-
-class SoftMeasure:
-    """A comparison of two maps.
-
-    Attributes
-    ----------
-    prepare
-        Turns maps (..., y, x) into what is compared: (..., feature), or (..., y, x) on a coarser grid.
-    compare
-        Compares the head's prepared maps with the dependent's; gives (...).
-    """
-
-    __name__: str
-
-    def __init__(
-        self,
-        prepare: Callable[[np.ndarray], np.ndarray],
-        compare: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    ) -> None:
-        self.prepare = prepare
-        self.compare = compare
-        functools.update_wrapper(self, compare)  # its name and docstring
-
-    def __call__(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
-        """Measure maps of shapes (..., y, x), broadcastable; returns shape (...)."""
-        over_pixels(first)
-        over_pixels(second)
-        maps = (np.asarray(m, dtype=np.float64) for m in (first, second))
-        return np.asarray(self.compare(*(self.prepare(m) for m in maps)))
-
-
-def _of(
-    prepare: Callable[[np.ndarray], np.ndarray],
-) -> Callable[[Callable[[np.ndarray, np.ndarray], np.ndarray]], SoftMeasure]:
-    """Make a measure of a function that compares what `prepare` prepares."""
-    return functools.partial(SoftMeasure, prepare)
-
-
-def unit_mass(maps: np.ndarray) -> np.ndarray:
-    """Return maps (..., y, x) divided by their sums; NaN where there is no mass."""
-    maps = np.asarray(maps, dtype=np.float64)
-    return ratio(maps, maps.sum(axis=(-2, -1), keepdims=True))
 
 
 def _unit_mass(maps: np.ndarray) -> np.ndarray:
@@ -85,7 +39,7 @@ def _root_mass(maps: np.ndarray) -> np.ndarray:
 
 
 def _standardized(maps: np.ndarray) -> np.ndarray:
-    """Centre maps and give them length 1, so that a product is a correlation; NaN where constant."""
+    """Center maps and scale them to length 1, so a product is a correlation; NaN where a map is constant."""
     varied = np.where(is_constant(maps)[..., None, None], np.nan, maps)
     return _unit_length(varied - varied.mean(axis=(-2, -1), keepdims=True))
 
@@ -97,7 +51,7 @@ def _standardized_ranks(maps: np.ndarray) -> np.ndarray:
 
 
 def _centroid(maps: np.ndarray) -> np.ndarray:
-    """Return centres of mass (..., 2), in lengths of the grid's diagonal."""
+    """Return centers of mass in units of the grid's diagonal. *Shape:* ``(..., 2)``."""
     height, width = over_pixels(maps)
     mass = unit_mass(maps)
     y = mass.sum(axis=-1) @ np.arange(height)
@@ -106,13 +60,13 @@ def _centroid(maps: np.ndarray) -> np.ndarray:
 
 
 def _coarse_mass(maps: np.ndarray) -> np.ndarray:
-    """Gather the mass of maps in at most 16 x 16 cells; nothing is lost where cells cut pixels."""
+    """Sum the mass of maps in at most 16 x 16 cells; a pixel that cells divide is shared among them."""
     rows, columns = (_gathering(n, min(n, _COARSE)) for n in over_pixels(maps))
     return rows @ unit_mass(maps) @ columns.T
 
 
 def _gathering(n_in: int, n_out: int) -> np.ndarray:
-    """Return which share of each pixel lies in each cell of one axis, shape (n_out, n_in)."""
+    """Return the share of each pixel that lies in each cell of one axis. *Shape:* ``(n_out, n_in)``."""
     cells = np.arange(n_out)[:, None] * n_in / n_out
     pixels = np.arange(n_in)
     ends = np.minimum(cells + n_in / n_out, pixels + 1)
@@ -123,92 +77,202 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("...n,...n->...", first, second))
 
 
-@_of(_unit_mass)
+@of_maps(
+    _unit_mass,
+    formula="Σ min(p, q) / Σ max(p, q)",
+    low=0,
+    high=1,
+    unit="share",
+    higher="more overlap",
+    invariant=("scale", "pixels"),
+    use="the overlap to report first, since it needs no threshold; high for any two flat maps",
+    source="Ruzicka 1958",
+)
 def soft_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Ruzicka similarity at unit mass, ``Σ min(p, q) / Σ max(p, q)`` (Ruzicka 1958), in [0, 1].
+    """Ruzicka similarity of the maps at unit mass, without a threshold.
 
-    p and q are the maps divided by their sums: 1 for maps that are equal but for a factor, 0 for maps that share no
-    pixel. With total variation t it is ``(1 - t) / (1 + t)``.
+    It is 1 for maps that are equal up to a factor, and 0 for maps that share no pixel. With total variation t it is
+    ``(1 - t) / (1 + t)``.
     """
     shared = np.minimum(first, second).sum(axis=-1)
     return np.asarray(shared / (2.0 - shared))
 
 
-@_of(_unit_peak)
+@of_maps(
+    _unit_peak,
+    formula="Σ min(h, d) / Σ d, maximum 1",
+    low=0,
+    high=1,
+    unit="share",
+    higher="the head covers more of the dependent",
+    symmetric=False,
+    invariant=("scale", "pixels"),
+    use="IoD over all relative thresholds at once; rises with the head's breadth",
+    source="Kosko 1986",
+)
 def soft_iod(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Share of the dependent's map within the head's, ``Σ min(h, d) / Σ d``, maps at maximum 1, in [0, 1].
+    """Share of the dependent's map within the head's, with both maps scaled to maximum 1.
 
-    Subsethood of fuzzy sets (Kosko 1986). Both sums are integrals over all relative thresholds, of |H ∩ D| and of
-    |D|: this is `iod` without the choice of one.
+    This is the subsethood of fuzzy sets. Both sums are integrals over all relative thresholds, of |H ∩ D| and of |D|,
+    so this is `iod` without the choice of a threshold.
     """
     return ratio(np.minimum(first, second).sum(axis=-1), second.sum(axis=-1))
 
 
-@_of(_unit_peak)
+@of_maps(
+    _unit_peak,
+    formula="Σ min(h, d) / Σ h, maximum 1",
+    low=0,
+    high=1,
+    unit="share",
+    higher="the dependent covers more of the head",
+    symmetric=False,
+    invariant=("scale", "pixels"),
+    use="IoH over all relative thresholds at once; rises with the dependent's breadth",
+    source="Kosko 1986",
+)
 def soft_ioh(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Share of the head's map within the dependent's, ``Σ min(h, d) / Σ h``; see `soft_iod`."""
+    """Share of the head's map within the dependent's, with both maps scaled to maximum 1.
+
+    See `soft_iod`.
+    """
     return ratio(np.minimum(first, second).sum(axis=-1), first.sum(axis=-1))
 
 
-@_of(_unit_length)
+@of_maps(
+    _unit_length,
+    formula="Σ h d / √(Σ h² Σ d²)",
+    low=0,
+    high=1,
+    unit="cosine",
+    higher="more alike",
+    invariant=("scale", "pixels"),
+    use="where peaks should count most; high for any two flat maps",
+    source="Salton and McGill 1983",
+)
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between the maps, ``Σ h d / √(Σ h² Σ d²)``, in [0, 1] (Salton and McGill 1983).
+    """Cosine of the angle between the maps.
 
-    Two flat maps have cosine 1, wherever their small bumps are: see `pearson`.
+    Two flat maps have cosine 1, regardless of the position of their small bumps; compare `pearson`.
     """
     return _product(first, second)
 
 
-@_of(_standardized)
+@of_maps(
+    _standardized,
+    formula="Σ (h - h̄)(d - d̄) / √(Σ (h - h̄)² Σ (d - d̄)²)",
+    low=-1,
+    high=1,
+    unit="correlation",
+    higher="more alike",
+    undefined="a map is constant",
+    invariant=("scale", "shift", "pixels"),
+    use="where maps lie on an even floor, which it ignores",
+    source="Pearson 1895",
+)
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's correlation over pixels, in [-1, 1] (Pearson 1895); NaN where a map is constant."""
+    """Pearson's correlation of the maps over pixels.
+
+    A map counts as constant if it is constant to six digits, since upscaling rounds.
+    """
     return _product(first, second)
 
 
-@_of(_standardized_ranks)
+@of_maps(
+    _standardized_ranks,
+    formula="Pearson's of the ranks",
+    low=-1,
+    high=1,
+    unit="correlation",
+    higher="more alike",
+    undefined="a map is constant",
+    invariant=("scale", "shift", "pixels"),
+    use="where a few strong pixels should not decide; the background counts fully",
+    source="Spearman 1904",
+)
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the pixels' ranks, ties sharing theirs, in [-1, 1] (Spearman 1904).
+    """Spearman's rank correlation of the maps over pixels.
 
-    NaN where a map is constant.
+    Ties share their rank. A map counts as constant if it is constant to six digits, since upscaling rounds.
     """
     return _product(first, second)
 
 
-@_of(_unit_mass)
+@of_maps(
+    _unit_mass,
+    formula="H((p + q) / 2) - (H(p) + H(q)) / 2, in bits",
+    low=0,
+    high=1,
+    unit="bits",
+    higher="farther apart; 0 for equal maps",
+    invariant=("scale", "pixels"),
+    use="a distance in information; 1 where maps share no pixel",
+    source="Lin 1991",
+)
 def jensen_shannon(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon divergence of the maps at unit mass, bits, in [0, 1] (Lin 1991): 0 for equal maps.
-
-    ``H((p + q) / 2) - (H(p) + H(q)) / 2`` with H the entropy in bits. Its root is a metric.
-    """
+    """Jensen-Shannon divergence of the maps at unit mass, in bits (0 for equal maps)."""
     entropies = (entr(m).sum(axis=-1) for m in ((first + second) / 2, first, second))
     mixed, of_first, of_second = entropies
     divergence = (mixed - (of_first + of_second) / 2) / np.log(2)
     return np.asarray(np.clip(divergence, 0.0, 1.0))  # rounding may leave the range
 
 
-@_of(_root_mass)
+@of_maps(
+    _root_mass,
+    formula="Σ √(p q)",
+    low=0,
+    high=1,
+    unit="share",
+    higher="more overlap",
+    invariant=("scale", "pixels"),
+    use="like soft_iou, but faint overlap counts more",
+    source="Bhattacharyya 1943",
+)
 def bhattacharyya(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Bhattacharyya coefficient, ``Σ √(p q)`` of the maps at unit mass, in [0, 1] (Bhattacharyya 1943)."""
+    """Bhattacharyya coefficient of the maps at unit mass."""
     return _product(first, second)
 
 
-@_of(_centroid)
+@of_maps(
+    _centroid,
+    formula="‖c(h) - c(d)‖ / diagonal",
+    low=0,
+    high=1,
+    unit="diagonals of the grid",
+    higher="farther apart",
+    invariant=("scale",),
+    use="layout (left of, above); the center of two far spots lies between them",
+    source="-",
+)
 def centroid_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distance of the centres of mass over the grid's diagonal, in [0, 1): 0 says same centre, not same place."""
+    """Distance of the maps' centers of mass over the grid's diagonal.
+
+    It is below 1. A distance of 0 means the same center, not the same place.
+    """
     return np.asarray(np.linalg.norm(first - second, axis=-1))
 
 
-@_of(_coarse_mass)
+@of_maps(
+    _coarse_mass,
+    formula="min Σ f_ij δ_ij / diagonal, on at most 16 x 16 cells",
+    low=0,
+    high=1,
+    unit="diagonals of the grid",
+    higher="farther apart",
+    invariant=("scale",),
+    use="how far apart maps are that do not overlap; slow, needs POT",
+    source="Rubner et al. 2000",
+)
 def earth_movers(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Earth mover's distance of the maps at unit mass, in [0, 1) (Rubner et al. 2000).
+    """Earth mover's distance of the maps at unit mass over the grid's diagonal.
 
-    The least mean distance, over the grid's diagonal, that mass must travel to turn one map into the other. Maps are
-    first gathered in at most 16 x 16 cells, between whose centres mass travels. Needs the library POT.
+    It is the least mean distance that mass must travel to turn one map into the other, and below 1. Maps are first
+    gathered in at most 16 x 16 cells, and mass travels between their centers.
 
     Raises
     ------
     ImportError
-        If POT is not installed.
+        If the library POT is not installed.
     """
     try:
         import ot

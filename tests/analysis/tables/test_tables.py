@@ -307,7 +307,7 @@ def test_images_of_any_size_are_measured_as_each_alone(monkeypatch):
     images = [make_maps(image_size=size) for size in [(9, 14), (9, 14), (14, 9), (9, 14), (9, 14)]]
     options = {"threshold": ["paper", "otsu"], "unrelated": True}
     together = measure_pairs(images, **options)
-    monkeypatch.setattr("daam_syntax.analysis.tables.batches._PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr("daam_syntax.analysis.tables.image_batches._PIXELS_AT_ONCE", 1)
     alone = measure_pairs(images, **options)
     pd.testing.assert_frame_equal(together, alone)
     assert together.groupby("image").size().tolist() == [14] * 5

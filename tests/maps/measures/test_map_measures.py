@@ -12,13 +12,18 @@ from scipy.spatial import distance
 
 from daam_syntax.maps import measures
 from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
     BREADTH_MEASURES,
     DEFAULT_PAIR_MEASURES,
     PAIR_MEASURES,
     PackedMasks,
+    binding,
+    breadth,
     choose,
+    masks,
     measure_maps,
     measure_masks,
+    soft,
     soft_iou,
 )
 from daam_syntax.maps.thresholds import Threshold
@@ -282,15 +287,48 @@ def test_one_axis_is_no_map():
 def test_leakage_and_margin_by_hand():
     maps = np.stack([A, box(0, 2, 0, 4) + box(2, 4, 0, 4, value=3.0), EMPTY])
     regions = np.stack([A > 0, box(2, 4, 0, 6) > 0, EMPTY > 0])
-    shares = measures.leakage(maps, regions)
+    shares = measures.region_shares(maps, regions)
     np.testing.assert_allclose(shares[:2, :2], [[1, 0], [0.25, 0.75]])
     assert np.isnan(shares[2]).all()  # no mass
     assert np.isnan(shares[:, 2]).all()  # no region
-    np.testing.assert_allclose(measures.leakage(maps * 9, regions), shares)
+    np.testing.assert_allclose(measures.region_shares(maps * 9, regions), shares)
+    own, other = (share(shares, [0, 0, 0]) for share in (measures.own_share, measures.other_share))
+    np.testing.assert_allclose(own, [1, 0.25, np.nan])
+    np.testing.assert_allclose(other, [0, 0.75, np.nan])
     margins = measures.binding_margin(shares, [0, 0, 0])
     np.testing.assert_allclose(margins, [1, -0.5, np.nan])
     assert np.isnan(measures.binding_margin(shares[:, :1], [0, 0, 0])).all()  # no other noun
     assert measures.binding_margin(np.zeros((0, 2)), []).shape == (0,)
+
+
+@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+def test_zero_mass_gives_the_declared_value(measure):
+    zeros = np.zeros((2, 4, 6))
+    if measure.kind == "binary":
+        value = measure_masks(PackedMasks(zeros), np.array([0]), np.array([1]), [measure])
+        found = value[measure.name]
+    elif measure.kind == "soft":
+        found = measure.function(*zeros)
+    elif measure.kind == "breadth" or measure.name == "neglect":
+        found = measure.function(zeros)
+    else:
+        found = measure.function(measures.region_shares(zeros[:1], zeros + 1), [0])
+    np.testing.assert_array_equal(found, np.full_like(found, measure.zero_mass))
+
+
+@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+def test_the_docstring_of_a_measure_states_its_declaration(measure):
+    modules = (masks, soft, breadth, binding)
+    (function,) = {vars(m)[measure.name] for m in modules if measure.name in vars(m)}
+    lines = function.__doc__.splitlines()
+    assert lines[0] == f"{measure.meaning}."
+    stated = dict(line.removeprefix("- ").split(" ", 1) for line in lines if line.startswith("- *"))
+    expected = [f"``{measure.formula}``", measure.range, measure.unit, measure.source]
+    assert [stated[f"*{name}:*"] for name in ("Formula", "Range", "Unit", "Source")] == expected
+    notes = function.__doc__.split("Notes\n-----\n")[1]
+    assert f"*Higher values:* {measure.higher}\n" in notes
+    assert f"*NaN where:* {measure.undefined}\n" in notes
+    assert f"*Zero mass gives:* {measure.zero_mass_text}\n" in notes
 
 
 def test_neglect_looks_at_the_strongest_blurred_place():

@@ -1,0 +1,227 @@
+"""Declare a measure on the function that computes it.
+
+A declaration gives a function its formula, range, unit, value for zero mass, and source, once. The function's name is
+the name of the measure, and the first line of its docstring is its meaning. Everything else is generated: the "Notes"
+of the docstring, the registries in `registry`, and the tables in ``docs/measures.md``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+
+import numpy as np
+
+from daam_syntax.maps.measures.soft_measure import SoftMeasure
+
+Kind = Literal["binary", "soft", "breadth", "binding"]
+Function = Callable[..., np.ndarray]
+Invariance = Literal["scale", "shift", "pixels"]
+"""Changes that can leave a measure unchanged.
+
+Scale: each map is multiplied by a factor of its own. Shift: a constant is added to each map. Pixels: the pixels of all
+maps are reordered in the same way, so only coincidence counts, not position.
+"""
+
+_Decorated = TypeVar("_Decorated", bound=Function)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure and what its users must know.
+
+    Attributes
+    ----------
+    name
+        Name of the function and of the column.
+    kind
+        "binary" (of two masks), "soft" (of two maps), "breadth" (of one map), or "binding" (of a modifier's map and
+        the regions of nouns).
+    meaning
+        What the measure is, in one line.
+    formula
+        H and D are the masks of head and dependent, h and d their maps, p and q the maps at unit mass, and N is the
+        number of pixels.
+    low, high
+        Range of the values.
+    unit
+        Unit of the values, such as "share" or "bits".
+    higher
+        What a higher value means.
+    symmetric
+        Whether head and dependent can be exchanged; None for measures that do not compare head and dependent.
+    invariant
+        Changes that leave the measure unchanged. For masks, scale and shift depend on the threshold rule.
+    undefined
+        Where the measure is NaN.
+    zero_mass
+        Value where a map is zero everywhere, or its mask is empty.
+    use
+        When to use the measure, and its limits.
+    source
+        Author and year; "-" if there is none.
+    function
+        For "binary", a function of (shared pixels, head area, dependent area, number of pixels). For "soft", a
+        `SoftMeasure`. For the other kinds, the declared function.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    formula: str
+    low: float
+    high: float
+    unit: str
+    higher: str
+    symmetric: bool | None
+    invariant: frozenset[Invariance]
+    undefined: str
+    zero_mass: float
+    use: str
+    source: str
+    function: Function
+
+    @property
+    def range(self) -> str:
+        """The range in words."""
+        if np.isinf(self.low) and np.isinf(self.high):
+            return "any"
+        if np.isinf(self.high):
+            return f"from {self.low:g}"
+        return f"{self.low:g} to {self.high:g}"
+
+    @property
+    def zero_mass_text(self) -> str:
+        """The value for zero mass as text."""
+        return "NaN" if np.isnan(self.zero_mass) else f"{self.zero_mass:g}"
+
+    @property
+    def description(self) -> str:
+        """The meaning with the range, for lists of columns."""
+        return self.meaning if self.range == "any" else f"{self.meaning}, {self.range}"
+
+    def notes(self) -> str:
+        """Return the section of the docstring that the declaration generates."""
+        lines = [
+            f"*Formula:* ``{self.formula}``",
+            f"*Range:* {self.range}",
+            f"*Unit:* {self.unit}",
+            f"*Higher values:* {self.higher}",
+            f"*NaN where:* {self.undefined}",
+            f"*Zero mass gives:* {self.zero_mass_text}",
+            f"*Source:* {self.source}",
+        ]
+        return "\n".join(["Notes", "-----", *(f"- {line}" for line in lines)])
+
+
+class Properties(TypedDict, total=False):
+    """The properties of a measure that its declaration states; see `Measure`."""
+
+    formula: str
+    low: float
+    high: float
+    unit: str
+    higher: str
+    symmetric: bool | None
+    invariant: tuple[Invariance, ...]
+    undefined: str
+    zero_mass: float
+    use: str
+    source: str
+
+
+_DECLARED: Final[dict[Kind, dict[str, Measure]]] = {
+    "binary": {},
+    "soft": {},
+    "breadth": {},
+    "binding": {},
+}
+
+
+def declared(*kinds: Kind) -> dict[str, Measure]:
+    """Return the measures of some kinds by name, in the order of their declarations."""
+    return {name: measure for kind in kinds for name, measure in _DECLARED[kind].items()}
+
+
+def of_masks(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
+    """Declare a measure of two masks.
+
+    The function takes some of ``shared``, ``head_area``, ``dependent_area``, and ``n_pixels``, by these names: the
+    number of pixels that the masks share, the pixels of each, and those of the grid.
+    """
+    defaults = Properties(
+        symmetric=True, invariant=("pixels",), undefined="a mask is empty", zero_mass=np.nan
+    )
+
+    def declare(function: _Decorated) -> _Decorated:
+        return _declare("binary", function, _of_counts(function), {**defaults, **properties})
+
+    return declare
+
+
+def of_maps(
+    prepare: Callable[[np.ndarray], np.ndarray], **properties: Unpack[Properties]
+) -> Callable[[Callable[[np.ndarray, np.ndarray], np.ndarray]], SoftMeasure]:
+    """Declare a measure of two maps that compares what `prepare` returns for each; see `SoftMeasure`."""
+    defaults = Properties(symmetric=True, undefined="a map has no mass", zero_mass=np.nan)
+
+    def declare(compare: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> SoftMeasure:
+        measure = SoftMeasure(prepare, compare)
+        return _declare("soft", measure, measure, {**defaults, **properties})
+
+    return declare
+
+
+def of_one_map(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
+    """Declare a measure of the breadth of one map, a function of maps of *shape* ``(..., y, x)``."""
+    defaults = Properties(symmetric=None, undefined="the map has no mass", zero_mass=np.nan)
+
+    def declare(function: _Decorated) -> _Decorated:
+        return _declare("breadth", function, function, {**defaults, **properties})
+
+    return declare
+
+
+def of_binding(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
+    """Declare a measure of the binding of modifiers to nouns."""
+    defaults = Properties(symmetric=None, zero_mass=np.nan)
+
+    def declare(function: _Decorated) -> _Decorated:
+        return _declare("binding", function, function, {**defaults, **properties})
+
+    return declare
+
+
+def _of_counts(function: Function) -> Function:
+    """Return a function of all four counts that calls `function` with those that it takes."""
+    wanted = tuple(inspect.signature(function).parameters)
+
+    def measure(shared: Any, head_area: Any, dependent_area: Any, n_pixels: Any) -> np.ndarray:
+        counts = {
+            "shared": shared,
+            "head_area": head_area,
+            "dependent_area": dependent_area,
+            "n_pixels": n_pixels,
+        }
+        return function(**{name: counts[name] for name in wanted})
+
+    return measure
+
+
+def _declare(
+    kind: Kind, decorated: _Decorated, function: Function, properties: Mapping[str, Any]
+) -> _Decorated:
+    """Record a measure, and add its properties to the docstring of the decorated function."""
+    doc = inspect.cleandoc(decorated.__doc__ or "")
+    measure = Measure(
+        name=decorated.__name__,
+        kind=kind,
+        meaning=doc.split("\n", 1)[0].rstrip("."),
+        function=function,
+        **{**properties, "invariant": frozenset(properties.get("invariant", ()))},
+    )
+    decorated.__doc__ = f"{doc}\n\n{measure.notes()}\n"
+    _DECLARED[kind][measure.name] = measure
+    return decorated

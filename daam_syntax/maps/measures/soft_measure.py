@@ -1,0 +1,42 @@
+"""Comparison of two maps in two stages, so that each map is prepared only once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from daam_syntax.maps.measures.arrays import over_pixels
+
+
+class SoftMeasure:
+    """A comparison of two maps without a threshold.
+
+    Attributes
+    ----------
+    prepare
+        Converts maps of *shape* ``(..., y, x)`` to what is compared: features of *shape* ``(..., feature)``, or maps
+        on a coarser grid.
+    compare
+        Compares the prepared maps of heads with those of dependents and returns values of *shape* ``(...)``.
+    """
+
+    __name__: str
+
+    def __init__(
+        self,
+        prepare: Callable[[np.ndarray], np.ndarray],
+        compare: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> None:
+        self.prepare = prepare
+        self.compare = compare
+        functools.update_wrapper(self, compare)  # its name and docstring
+
+    def __call__(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
+        """Compare maps whose *shapes* ``(..., y, x)`` broadcast, and return values of *shape* ``(...)``."""
+        over_pixels(first)
+        over_pixels(second)
+        maps = (np.asarray(m, dtype=np.float64) for m in (first, second))
+        return np.asarray(self.compare(*(self.prepare(m) for m in maps)))

@@ -1,0 +1,119 @@
+"""Generate the tables in docs/measures.md from the declarations of measures and threshold rules.
+
+    python tools/measures_page.py          # report whether the page is up to date
+    python tools/measures_page.py --write  # update the page
+
+The text around the tables is written by hand. Each generated table is the first one below its heading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
+    BREADTH_MEASURES,
+    PAIR_MEASURES,
+    Measure,
+)
+from daam_syntax.maps.thresholds import RULES, parse_threshold
+
+PAGE = Path(__file__).parents[1] / "docs" / "measures.md"
+
+
+def updated(page: str) -> str:
+    """Return the text of the page with every generated part made again."""
+    tables = {
+        "Masks": rule_table(),
+        "Measures of a pair": measure_table(PAIR_MEASURES),
+        "Measures of one map": measure_table(BREADTH_MEASURES),
+        "Binding of modifiers": measure_table(BINDING_MEASURES),
+    }
+    for heading, table in tables.items():
+        page = _with_table(page, heading, table)
+    return page
+
+
+def measure_table(measures: Mapping[str, Measure]) -> list[str]:
+    """Return the lines of a table with one row per measure."""
+    paired = any(measure.symmetric is not None for measure in measures.values())
+    titles = ["Column", "Formula", "Range", "Unit", "Higher means", "Symmetric"]
+    titles += ["Invariant to", "NaN where", "Zero mass", "Use", "Source"]
+    rows = [
+        [
+            f"`{measure.name}`",
+            measure.formula,
+            measure.range,
+            measure.unit,
+            measure.higher,
+            "yes" if measure.symmetric else "no",
+            _invariances(measure.invariant),
+            measure.undefined,
+            measure.zero_mass_text,
+            measure.use,
+            measure.source,
+        ]
+        for measure in measures.values()
+    ]
+    if not paired:
+        place = titles.index("Symmetric")
+        titles, *rows = [row[:place] + row[place + 1 :] for row in (titles, *rows)]
+    return _lines(titles, rows)
+
+
+def rule_table() -> list[str]:
+    """Return the lines of the table of threshold rules and of the conventions that are names for one."""
+    rows = [
+        [
+            f"`{rule.example}`",
+            rule.formula,
+            _invariances({how for how in ("scale", "shift") if getattr(rule, how)}),
+            rule.source,
+        ]
+        for rule in RULES.values()
+    ]
+    paper, notebook = parse_threshold("paper"), parse_threshold("notebook")
+    rows.append(["`paper`", f"the same as `{paper}`", "scale", "Tang et al. 2023"])
+    rows.append(["`notebook`", f"the same as `{notebook}`: 0.15 / 30", "-", "their notebook"])
+    return _lines(["Rule", "Cut of a map h", "Masks do not change with", "Source"], rows)
+
+
+def _invariances(claimed: set[str] | frozenset[str]) -> str:
+    return ", ".join(how for how in ("scale", "shift", "pixels") if how in claimed) or "-"
+
+
+def _lines(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    first, *others = [f"| {' | '.join(row)} |" for row in (titles, *escaped)]
+    return [first, "|" + "---|" * len(titles), *others]
+
+
+def _with_table(page: str, heading: str, table: Sequence[str]) -> str:
+    """Replace the first table below a heading."""
+    lines = page.split("\n")
+    start = lines.index(f"## {heading}")
+    first = next(i for i in range(start, len(lines)) if lines[i].startswith("| "))
+    last = next(i for i in range(first, len(lines)) if not lines[i].startswith("|"))
+    return "\n".join([*lines[:first], *table, *lines[last:]])
+
+
+def main() -> int:
+    """Check or update the page, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--write", action="store_true", help="update the page")
+    write = parser.parse_args().write
+    page = PAGE.read_text(encoding="utf-8")
+    new = updated(page)
+    if write:
+        PAGE.write_text(new, encoding="utf-8")
+    elif new != page:
+        print(f"{PAGE.name} is out of date: run python tools/measures_page.py --write")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
