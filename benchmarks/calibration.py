@@ -1,7 +1,7 @@
-"""Do tests and intervals keep their level? Simulated studies under nulls that keep the clustering.
+"""Do tests and intervals keep their level? Simulated studies under nulls with the clustering of real ones.
 
-``python benchmarks/calibration.py`` runs all of it, and writes ``benchmarks/results/calibration.json`` and
-``docs/calibration.md``; ``--resume`` keeps what is there, ``--report`` only writes the page again.
+``python -m benchmarks.calibration`` runs all scenarios and writes ``benchmarks/results/calibration.json`` and
+``docs/calibration.md``. ``--resume`` keeps finished scenarios; ``--report`` only rewrites the page.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ RESULTS = ROOT / "results" / "calibration.json"
 PAGE = ROOT.parent / "docs" / "calibration.md"
 N_RESAMPLES = 1999
 LEVEL = 0.95
-METHODS = ("studentised", "t", "bca", "percentile")
-CHUNK = 100  # studies at a time, so that their resamples fit into memory
+METHODS = ("studentized", "t", "bca", "percentile")
+CHUNK = 100  # studies at a time; the resamples of more would not fit into memory
 
 Record = dict[str, Any]
 
@@ -51,7 +51,7 @@ def record(
     p: np.ndarray | None = None,
     failed: np.ndarray | None = None,
 ) -> Record:
-    """Count how often a null was rejected, and how often an interval held the truth, failures apart."""
+    """Count rejections of the null and intervals that cover the truth; failures are counted separately."""
     values = next(v for v in (covered, p) if v is not None)
     n = len(values)
     failed = np.zeros(len(values), bool) if failed is None else failed
@@ -70,7 +70,7 @@ def record(
 
 
 def by_method(values: np.ndarray, truth: float, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return which studies' intervals hold the truth, and which have none; values of shape (study, cluster)."""
+    """Return which intervals cover the truth and which studies have none; values: (study, cluster)."""
     ends = [
         interval(values[i : i + CHUNK], method=method, n_resamples=N_RESAMPLES)
         for i in range(0, len(values), CHUNK)
@@ -81,7 +81,7 @@ def by_method(values: np.ndarray, truth: float, method: str) -> tuple[np.ndarray
 
 
 def flips(values: np.ndarray) -> np.ndarray:
-    """Return the p-value of each study by sign flips."""
+    """Return the sign-flip p-value of each study."""
     parts = [
         sign_flip_p(values[i : i + CHUNK], n_resamples=N_RESAMPLES)
         for i in range(0, len(values), CHUNK)
@@ -92,7 +92,7 @@ def flips(values: np.ndarray) -> np.ndarray:
 def prompts(
     scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
 ) -> Iterator[Record]:
-    """Calibrate what is done to the prompts' means: differences, means, and what ignores the prompts."""
+    """Calibrate inference on prompt means, and a test that ignores the prompts."""
     (relation, control), _ = study.draw(n, rng)
     first, second = (side.mean(axis=(2, 3)) for side in (relation, control))
     differences = first - second
@@ -113,18 +113,18 @@ def prompts(
 def templates(
     scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
 ) -> Iterator[Record]:
-    """Calibrate clustering by templates, and what ignores them."""
+    """Calibrate clustering by templates, and inference that ignores them."""
     (relation, control), _ = study.draw(n, rng)
     differences = relation.mean(axis=(2, 3)) - control.mean(axis=(2, 3))
-    # Prompt i has template i modulo their number, and all templates have as many prompts.
+    # Prompt i has template i modulo n_templates, so every template has the same number of prompts.
     sums = differences.reshape(n, -1, study.n_templates).mean(axis=1)
     for label, values in (("", sums), ("WRONG: by prompt only, ", differences)):
         yield record(scenario, study, f"{label}sign flips", p=flips(values))
-        covered, failed = by_method(values, 0.0, "studentised")
+        covered, failed = by_method(values, 0.0, "studentized")
         yield record(
             scenario,
             study,
-            f"{label}difference, studentised interval",
+            f"{label}difference, studentized interval",
             covered=covered,
             failed=failed,
         )
@@ -137,7 +137,7 @@ def tables(
     rng: np.random.Generator,
     fits: dict[str, Callable[[pd.DataFrame], tuple[float, float, float]]],
 ) -> Iterator[Record]:
-    """Calibrate what takes whole tables: each fit gives low, high and p, NaN where it failed."""
+    """Calibrate fits of whole tables; a fit returns low, high, and p, which are NaN if it failed."""
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in fits}
     for start in range(0, n, CHUNK):
         for table in study.tables(min(CHUNK, n - start), rng):
@@ -152,13 +152,13 @@ def tables(
 def crossed(
     scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
 ) -> Iterator[Record]:
-    """Calibrate two-way errors of prompts and lemmas, and what ignores the lemmas."""
+    """Calibrate two-way errors (prompt, lemma), and a test that ignores the lemmas."""
     overlaps, lemmas = study.draw(n, rng)
     differences = overlaps[0].mean(axis=(2, 3)) - overlaps[1].mean(axis=(2, 3))
     prompt = np.concatenate([np.indices(side.shape[1:])[0].ravel() for side in overlaps])
     errors, fewest = np.empty(n), np.empty(n)
     for i in range(n):
-        # The contributions of `estimate_difference`, where all prompts have as many images and pairs.
+        # The contributions of `estimate_difference` when every prompt has the same number of images and pairs.
         parts = [
             sign * (side[i] - side[i].mean()).ravel() / side[i].size
             for sign, side in zip((1, -1), overlaps, strict=True)
@@ -174,7 +174,7 @@ def crossed(
 
 
 def regression(model: str, **options: Any) -> Callable[[pd.DataFrame], tuple[float, float, float]]:
-    """Return a function that gives the interval and p of the relation in a regression."""
+    """Return a function that computes the interval and p of the relation in a regression."""
 
     def fit(table: pd.DataFrame) -> tuple[float, float, float]:
         terms = regress(table, model=model, **options).terms.set_index("term")
@@ -187,14 +187,14 @@ def regression(model: str, **options: Any) -> Callable[[pd.DataFrame], tuple[flo
 def corrections(
     scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
 ) -> Iterator[Record]:
-    """Calibrate corrections: eight relations without an effect against one control."""
+    """Calibrate corrections for multiplicity: eight relations without an effect, one control."""
     control = study.draw(n, rng)[0][1].mean(axis=(2, 3))
     p = np.stack(
         [flips(study.draw(n, rng)[0][0].mean(axis=(2, 3)) - control) for _ in range(8)], axis=1
     )
     for correction in ("holm", "bh", "none"):
         least = p.min(axis=1)
-        # Adjusted values are never smaller, so only those that may still be small are adjusted.
+        # Adjusting never lowers a p-value, so only small ones need it.
         small = least <= 1 - LEVEL
         least[small] = [adjust_p(values, correction).min() for values in p[small]]
         name = "WRONG: no correction" if correction == "none" else correction
@@ -202,7 +202,7 @@ def corrections(
 
 
 def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator[Record]]]:
-    """Return what to simulate, by name: `n` studies each."""
+    """Return the scenarios by name, `n` studies each."""
     designs = {
         "8 prompts x 2 seeds": SimulatedStudy(n_prompts=8),
         "10 prompts x 4 seeds": SimulatedStudy(n_prompts=10, n_seeds=4),
@@ -256,7 +256,7 @@ def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator
 
 
 def as_text(rate: dict[str, float] | None) -> str:
-    """Format a rate in percent with its interval; bold where the interval misses the promised rate."""
+    """Format a rate in percent with its interval; bold if the interval misses the nominal rate."""
     if rate is None:
         return ""
     promised = LEVEL if rate["rate"] > 0.5 else 1 - LEVEL
@@ -265,7 +265,7 @@ def as_text(rate: dict[str, float] | None) -> str:
 
 
 def page(records: Iterable[Record], missing: Iterable[str]) -> str:
-    """Write the page of results."""
+    """Return the page of results as Markdown."""
     lines = [
         "# Do tests and intervals keep their level?",
         "",
@@ -280,7 +280,7 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
         "*Failed* studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG are "
         "there to show what ignoring the nesting does.",
         "",
-        "Made by `python benchmarks/calibration.py` "
+        "Made by `python -m benchmarks.calibration` "
         f"with {N_RESAMPLES} resamples per study (the default is 9999).",
     ]
     frame = pd.DataFrame(records)
@@ -308,11 +308,13 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
 
 
 def main() -> None:
-    """Simulate, keep the results after every scenario, and write the page."""
+    """Simulate, save the results after every scenario, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=2000)
-    parser.add_argument("--resume", action="store_true", help="keep the scenarios that are there")
-    parser.add_argument("--report", action="store_true", help="only write the page again")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the scenarios that are finished"
+    )
+    parser.add_argument("--report", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
     keep = options.resume or options.report
     records = json.loads(RESULTS.read_text(encoding="utf-8")) if keep and RESULTS.exists() else []
@@ -321,7 +323,7 @@ def main() -> None:
         if options.report or name in done:
             continue
         start = time.process_time()
-        # Each scenario has a generator of its own, so that it does not depend on the others.
+        # Each scenario has its own generator and does not depend on the others.
         records += simulate(name, np.random.default_rng([0, number]))
         print(f"{name}: {time.process_time() - start:.0f} s", flush=True)
         RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from daam_syntax.analysis.inference.checks import check_table
+from daam_syntax.analysis.checks import check_table
 from daam_syntax.errors import FileError
 from daam_syntax.util.whole_files import whole_file
 
@@ -58,7 +58,7 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     units = [clusters] if isinstance(clusters, str) else clusters
     unit = " and ".join({"prompt_id": "prompt"}.get(c, c.replace("_", " ")) for c in units)
     two_way = len(units) == 2
-    interval = "t, two-way clustered errors" if two_way else "symmetric studentised bootstrap"
+    interval = "t, two-way clustered errors" if two_way else "symmetric studentized bootstrap"
     test = "t test" if two_way else "sign-flip permutation"
     corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
     notes = ["Means over prompts, each of which weighs the same."]

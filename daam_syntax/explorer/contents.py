@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import seaborn as sns
 
-from daam_syntax.figures.maps.overlays import CMAP
-from daam_syntax.figures.styles import PALETTE
-from daam_syntax.figures.trees.arc_heights import nesting
+from daam_syntax.figures.shared.styles import HEAT, PALETTE
+from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Threshold
 
@@ -36,11 +34,13 @@ def page_contents(
     Maps are those of words on the grid of the recording, 32-bit floats (little-endian, word by word and row by row) in
     base64: the page upscales them itself, so that it holds little and measures what Python measures.
     """
+    import seaborn as sns  # takes a second to import
+
     sentences: dict[Sentence, int] = {}
     for each in maps:
         sentences.setdefault(each.sentence, len(sentences))
     return {
-        "colours": sns.color_palette(CMAP, _SHADES).as_hex(),
+        "colours": sns.color_palette(HEAT, _SHADES).as_hex(),
         "head": PALETTE[0],
         "dependent": PALETTE[1],
         "rule": threshold.rule,
@@ -55,7 +55,7 @@ def page_contents(
 
 
 def _sentence(sentence: Sentence) -> dict[str, Any]:
-    levels = {scheme: nesting(edges) for scheme, edges in sentence.edges.items()}
+    levels = {scheme: arc_levels(edges) for scheme, edges in sentence.edges.items()}
     return {
         "text": sentence.text,
         "parser": sentence.parser,

@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 
 from daam_syntax.explorer.contents import page_contents
-from daam_syntax.figures.arguments import paired
+from daam_syntax.figures.shared.arguments import paired
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural

@@ -146,7 +146,7 @@ def test_notes_say_what_a_summary_rests_on(summary):
     notes = " ".join(table_notes(summary))
     for part in (
         "n = 12 prompts.",
-        "Intervals of iou: 95%, symmetric studentised bootstrap, clustered by prompt.",
+        "Intervals of iou: 95%, symmetric studentized bootstrap, clustered by prompt.",
         "Differences from unrelated pairs",
         "sign-flip permutation by prompt",
         "adjusted by Holm",

@@ -106,7 +106,7 @@ def test_no_figure_is_left_open_by_the_overview():
 
 
 def test_characters_that_no_font_has_are_code_points():
-    from daam_syntax.figures.labels import label
+    from daam_syntax.figures.shared.word_labels import label
 
     assert label("Käse") == "Käse"
     assert label(" \n") == "(space)"
@@ -314,8 +314,8 @@ def test_the_forest_has_a_row_per_relation_and_the_control_as_a_line():
     ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
     np.testing.assert_allclose(ends, [[0.43, 0.58], [0.45, 0.6]])
     # amod differs from the control, nsubj does not
-    filled = line_of(ax, "differs from them (adjusted p < 0.05)")
-    hollow = line_of(ax, "no difference shown")
+    filled = line_of(ax, "different from control (adjusted p < 0.05)")
+    hollow = line_of(ax, "no significant difference")
     assert (filled.get_xdata()[0], filled.get_ydata()[0]) == (0.5, 1)
     assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (0.48, 0)
     assert hollow.get_markerfacecolor() == "white"
@@ -328,7 +328,7 @@ def test_relations_without_mean_or_interval_keep_their_rows():
     table.loc[3, ["iou", "low", "high", "n_prompts"]] = [np.nan, np.nan, np.nan, 0]
     ax = figures.forest(table)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["punct (0)", "det (42)", "amod (41)"]
-    assert line_of(ax, "without interval").get_ydata() == [1]
+    assert line_of(ax, "no interval").get_ydata() == [1]
     (note,) = [t for t in ax.texts if t.get_text() == "not measured"]
     assert note.xy[1] == 0
 
@@ -476,7 +476,7 @@ def test_maps_on_scales_of_their_own_say_so():
     zebra = figure.axes[-1]
     assert zebra.get_title() == f"zebra\n≤ {maps['zebra'].resize().max():.2g}"
     assert zebra.images[-1].norm.vmax == pytest.approx(maps["zebra"].resize().max())
-    assert "scale of its own" in figure.get_suptitle()
+    assert "its own scale" in figure.get_suptitle()
 
 
 def test_long_words_are_broken_and_words_without_maps_stay():
@@ -491,7 +491,7 @@ def test_long_words_are_broken_and_words_without_maps_stay():
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        ([IMAGE], {}, "as many pictures as heat maps, at least one, but got 1 and 2"),
+        ([IMAGE], {}, "same number of images and heat maps, at least one of each, but got 1 and 2"),
         ([IMAGE] * 2, {"scale": "each"}, "'each'"),
         ([IMAGE] * 2, {"scale": "own", "vmax": 1.0}, "without a vmax"),
     ],
@@ -693,7 +693,7 @@ def test_colours_of_neighbouring_series_differ_to_colour_blind_readers(kind):
         (lambda maps: figures.overview(maps, IMAGE), "Expected HeatMaps, .*but got ndarray"),
         (lambda maps: figures.arcs_with_overlays(maps, IMAGE), "Expected HeatMaps"),
         (lambda maps: figures.word_matrix([maps]), "Expected HeatMaps, .*but got list"),
-        (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "list of them, .*but got ndarray"),
+        (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "Expected HeatMaps.*but got ndarray"),
         (lambda maps: figures.dependency_arcs("a cat"), r"parse\('a red cat'\)`, but got str"),
         (lambda maps: figures.dependency_graph(maps, None), "Expected Sentence"),
     ],

@@ -1,4 +1,6 @@
-"""Estimates, tests, regressions and power with prompts as the sample.
+"""Estimates, tests, regressions and power, with prompts as the sample.
 
-Takes tables and gives tables; imports no other part of ``analysis``.
+Functions take and return tables. Below them, ``resampling``, ``effects`` and ``multiplicity`` work on arrays, and
+``sample`` checks the rows of a pair table. May import ``analysis.checks``, ``analysis.formatting`` and ``maps``, and no
+other part of ``analysis``.
 """

@@ -1,4 +1,4 @@
-"""Effect sizes: how large a difference is against the spread between prompts."""
+"""Effect sizes: differences relative to their spread between prompts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from numpy.typing import ArrayLike
 
 
 def paired_dz(differences: ArrayLike) -> float:
-    """Return the mean of paired differences over their standard deviation (Cohen 1988, d_z).
+    """Return the mean of paired differences divided by their standard deviation (d_z, Cohen 1988).
 
     Parameters
     ----------
     differences
-        One per prompt.
+        One difference per prompt.
 
     Returns
     -------
     float
-        NaN with fewer than two differences, or where they do not vary.
+        NaN for fewer than two differences, and for differences that do not vary.
     """
     values = np.asarray(differences, dtype=float)
     if values.size < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
@@ -26,10 +26,19 @@ def paired_dz(differences: ArrayLike) -> float:
 
 
 def cliffs_delta(first: ArrayLike, second: ArrayLike) -> float:
-    """Return how much more often a value of the first group lies above one of the second than below it.
+    """Return how much more often values of one group exceed values of another than fall below them.
 
-    ``(#(x > y) - #(x < y)) / (n m)`` over all pairs (Cliff 1993), in [-1, 1]; it compares two groups that are
-    not paired, so give it one value per prompt. NaN where a group is empty.
+    ``(#(x > y) - #(x < y)) / (n m)`` over all pairs of values (Cliff 1993).
+
+    Parameters
+    ----------
+    first, second
+        Values of two unpaired groups, one value per prompt.
+
+    Returns
+    -------
+    float
+        Between -1 and 1; NaN if a group is empty.
     """
     x, y = (np.asarray(values, dtype=float) for values in (first, second))
     if not (x.size and y.size):

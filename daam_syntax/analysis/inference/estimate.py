@@ -1,4 +1,4 @@
-"""An estimate with what one needs to judge it."""
+"""An estimate with its interval, test and sample."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from dataclasses import asdict, dataclass
 from math import isnan, nan
 from typing import Any
 
+from daam_syntax.analysis.formatting import format_p, format_sample
 from daam_syntax.util.wording import plural
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, or a difference of means, over prompts.
+    """A mean over prompts, or a difference of two means.
 
     Attributes
     ----------
     label
         What was estimated.
     measure
-        Column of the pair table that it is about.
+        Column of the pair table that was averaged.
     estimate
-        The value, in the measure's unit; every prompt weighs the same.
+        The value, in the unit of the measure; every prompt has the same weight.
     low, high
-        Ends of the interval; NaN where there is none, see `reason`.
+        Ends of the interval; NaN if there is none, see `reason`.
     p
-        Two-sided p-value of no difference; NaN for a mean, which has no natural null, and where there is no test.
+        Two-sided p-value of no difference. NaN for a mean, which has no natural null hypothesis, and without a test.
     level
         Confidence level of the interval, such as 0.95.
     effect_size
-        Paired dz, see `daam_syntax.analysis.inference.effects.paired_dz`; NaN for a mean.
+        Paired d_z, see `daam_syntax.analysis.inference.effects.paired_dz`; NaN for a mean.
     standard_error
         Clustered standard error of the estimate.
     n_prompts, n_images, n_pairs
-        What the estimate rests on (of a difference: its first side, in prompts that have both sides).
+        Size of the sample. For a difference: that of its first side, in prompts that have both sides.
     n_clusters
-        Number of independent units that the interval rests on: of two ways, the smaller number.
+        Number of independent units behind the interval; for two-way clusters, the smaller of the two numbers.
     n_unpaired
-        Prompts that have only one side of a difference and were therefore left out.
+        Prompts that were left out of a difference because they have only one side.
     method
-        How interval and p-value were found.
+        How the interval and the p-value were computed.
     reason
-        Why there is no interval; "" where there is one.
+        Why there is no interval; "" if there is one.
     """
 
     label: str
@@ -75,11 +76,10 @@ class Estimate:
     def __repr__(self) -> str:
         parts = [f"{self.measure} {self.estimate:.3g}", self.interval]
         if not isnan(self.p):
-            parts.append(f"p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'}")
+            parts.append(f"p {format_p(self.p, equals=True)}")
         if not isnan(self.effect_size):
             parts.append(f"dz = {self.effect_size:.2f}")
-        counts = {"prompt": self.n_prompts, "image": self.n_images, "pair": self.n_pairs}
-        n = ", ".join(plural(count, noun) for noun, count in counts.items())
+        n = format_sample(self.n_prompts, self.n_images, self.n_pairs)
         unpaired = plural(self.n_unpaired, "prompt")
         left_out = f", {unpaired} without both sides" if self.n_unpaired else ""
         method = f"; {self.method}" if self.method else ""

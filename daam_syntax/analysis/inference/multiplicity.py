@@ -1,4 +1,4 @@
-"""Corrections for several tests."""
+"""Corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
 Correction = Literal["holm", "bh", "none"]
-"""Holm (1979) for contrasts that were declared; Benjamini-Hochberg (1995) for exploration; none."""
+"""Holm (1979) for planned contrasts, Benjamini-Hochberg (1995) for exploration, or no correction."""
 
 _KNOWN: Final = get_args(Correction)
 
 
 def adjust_p(p: ArrayLike, correction: Correction = "holm") -> np.ndarray:
-    """Adjust p-values for their number.
+    """Adjust p-values for the number of tests.
 
     Parameters
     ----------
     p
-        One p-value per test, shape (test,). NaN is no test: it stays NaN and is not counted.
+        One p-value per test. *Shape:* ``(test,)``. NaN means no test: it stays NaN and does not count.
     correction
-        "holm" holds the chance of any false finding; "bh" holds the expected share of false ones among the
+        "holm" controls the probability of any false finding, "bh" the expected share of false findings among all
         findings; "none" changes nothing.
 
     Returns
     -------
     numpy.ndarray
-        Adjusted p-values, shape (test,).
+        Adjusted p-values. *Shape:* ``(test,)``.
 
     Raises
     ------
     ValueError
-        If there is no such correction.
+        If the correction is unknown.
     """
     if correction not in _KNOWN:
         raise ValueError(f'Expected the correction "holm", "bh" or "none", but got {correction!r}.')
@@ -46,9 +46,9 @@ def adjust_p(p: ArrayLike, correction: Correction = "holm") -> np.ndarray:
 
 
 def _holm(p: np.ndarray) -> np.ndarray:
-    """Adjust by Holm (1979): the smallest of n times n, the next times n - 1, ..., none below the one before it.
+    """Adjust n p-values by Holm (1979): the smallest times n, the next times n - 1, and so on, never decreasing.
 
-    That of statsmodels collects garbage in every call, which takes a good part of a second beside a loaded model.
+    statsmodels runs the garbage collector in every call, which takes most of a second while a model is loaded.
     """
     order = np.argsort(p)
     scaled = p[order] * np.arange(len(p), 0, -1)

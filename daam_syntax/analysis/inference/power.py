@@ -1,4 +1,4 @@
-"""How many prompts, how many seeds: power by simulation from a pilot."""
+"""Power by simulation from a pilot: how many prompts and seeds a study needs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.inference.estimation import check_rows
 from daam_syntax.analysis.inference.resampling import sign_flip_p
+from daam_syntax.analysis.inference.sample import check_rows
 
 POWER_COLUMNS: Final = {
-    "effect": "True difference from the control, in the measure's unit",
+    "effect": "True difference from the control, in the unit of the measure",
     "n_prompts": "Prompts",
     "n_seeds": "Images per prompt",
-    "n_images": "Images altogether",
+    "n_images": "Images in total",
     "power": "Share of simulated studies that find the difference",
-    "low": "Low end of the 95% interval of that share (Wilson), for the number of simulations",
+    "low": "Low end of the 95% interval of that share (Wilson), given the number of simulations",
     "high": "High end of that interval",
 }
 """Columns of the power table."""
@@ -26,7 +26,7 @@ POWER_COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """How a difference from the control varies in a pilot.
+    """Variance of a difference from the control in a pilot.
 
     Attributes
     ----------
@@ -35,10 +35,10 @@ class VarianceComponents:
     between_prompts
         Variance of the prompts' true differences.
     within_prompts
-        Variance of an image's difference around that of its prompt (that of its pairs included, so it holds for
-        images with as many pairs as the pilot's).
+        Variance of an image's difference around that of its prompt. It includes the variance of pairs, so it applies
+        to images with as many pairs as those of the pilot.
     n_prompts, n_images
-        Of the pilot, with both sides measured.
+        Prompts and images of the pilot in which both sides were measured.
     """
 
     difference: float
@@ -51,23 +51,23 @@ class VarianceComponents:
 def variance_components(
     pairs: pd.DataFrame, control: pd.DataFrame, measure: str = "iou"
 ) -> VarianceComponents:
-    """Split the variance of a difference from the control into that of prompts and that of images.
+    """Split the variance of a difference from the control into variance between prompts and between images.
 
-    By the method of moments for the mean over prompts (Searle et al. 1992, unweighted means): the variance within is
-    pooled over prompts with several images; that between is the variance of the prompts' means without the share
-    that the images leave in them, at least 0.
+    Uses the method of moments for the mean over prompts (Searle et al. 1992, unweighted means). The variance within
+    prompts is pooled over prompts with several images. The variance between prompts is that of the prompts' means minus
+    the part due to their images, at least 0.
 
     Parameters
     ----------
     pairs, control
-        Rows of the pair table of one scheme and threshold: a relation, and what it is compared with.
+        Rows of the pair table of one scheme and one threshold: those of a relation, and those to compare it with.
     measure
-        The measure.
+        Column of the measure.
 
     Raises
     ------
     ValueError
-        If fewer than two prompts have both sides, or none of them has two images: a pilot needs both.
+        If fewer than two prompts have both sides, or none of these prompts has two images.
     """
     sides = []
     for table in (pairs, control):
@@ -77,8 +77,9 @@ def variance_components(
     means, n_images = prompts.mean(), prompts.size()
     if len(means) < 2 or n_images.max() < 2:
         raise ValueError(
-            "Expected a pilot of at least two prompts, one of them with several images, but got "
-            f"{len(means)} prompts with up to {n_images.max() if len(means) else 0} images that have both sides."
+            "Expected a pilot with at least two prompts, one of them with several images, but got "
+            f"{len(means)} prompts with up to {n_images.max() if len(means) else 0} images that have both sides: "
+            "add prompts or seeds."
         )
     repeated = n_images > 1
     squares = (prompts.var(ddof=1) * (n_images - 1))[repeated].sum()
@@ -99,26 +100,26 @@ def power_table(
     n_simulations: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Simulate studies of several sizes, and count how many find the difference by flipping signs.
+    """Simulate studies of several sizes and count how many find the difference with a sign-flip test.
 
-    Effects of prompts and images are drawn from normal distributions with the pilot's variances. A pilot's own
-    difference is uncertain, and too large if it was chosen for being large: give the smallest `effects` that would
-    matter.
+    Effects of prompts and images come from normal distributions with the variances of the pilot. The difference in a
+    pilot is uncertain, and biased upward if it was selected because it is large. Prefer the smallest `effects` that
+    would matter.
 
     Parameters
     ----------
     pilot
-        From `variance_components`, or assumed.
+        Result of `variance_components`, or assumed values.
     effects
-        True differences; the pilot's if None.
+        True differences; that of the pilot if None.
     prompts, seeds
-        Sizes: prompts, and images per prompt.
+        Numbers of prompts, and of images per prompt.
     alpha
-        A difference is found if its p-value is at most this.
+        A difference counts as found if its p-value is at most `alpha`.
     n_simulations
-        Studies per row.
+        Simulated studies per row.
     seed
-        Of the simulations.
+        Seed of the simulations.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def power_table(
     for effect in [pilot.difference] if effects is None else effects:
         for n_prompts in prompts:
             for n_seeds in seeds:
-                # The mean of a prompt's images has this variance around the effect.
+                # Variance of the mean of a prompt's images around the effect.
                 variance = pilot.between_prompts + pilot.within_prompts / n_seeds
                 studies = rng.normal(effect, np.sqrt(variance), (n_simulations, n_prompts))
                 p = sign_flip_p(studies, n_resamples=1999, seed=seed)

@@ -1,4 +1,4 @@
-"""Regressions of a measure on groups of pairs with covariates, through statsmodels."""
+"""Regressions of a measure on groups of pairs and covariates, by statsmodels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from daam_syntax.analysis.inference.checks import check_level, check_table
-from daam_syntax.analysis.inference.estimation import MIN_CLUSTERS, Clusters, check_rows
+from daam_syntax.analysis.checks import check_level, check_table
+from daam_syntax.analysis.formatting import format_p, format_sample
+from daam_syntax.analysis.inference.sample import (
+    MIN_CLUSTERS,
+    Clusters,
+    check_rows,
+    cluster_columns,
+    sample_sizes,
+    too_few,
+)
 from daam_syntax.util.wording import plural
 
 Model = Literal["ols", "gee", "mixed"]
-"""Least squares, fractional logit, mixed effects: see `regress`."""
+"""Least squares, fractional logit or mixed effects; see `regress`."""
 
 COVARIATES: Final = ("linear_distance", "subwords")
-"""What a regression holds constant: how far apart the words stand, and how many subwords they have."""
+"""Default covariates: the distance between the two words, and their number of subwords."""
 
 AREAS: Final = ("log_head_area", "log_dependent_area")
-"""Added by ``areas=True``, as a sensitivity analysis only: the area of a mask is part of its overlap."""
+"""Covariates that ``areas=True`` adds, only for sensitivity analyses: the area of a mask is part of its overlap."""
 
 _SOURCES: Final = {
     "subwords": ("head_subwords", "dependent_subwords"),
@@ -39,7 +47,7 @@ _METHODS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Regression:
-    """What a regression found, or why it found nothing.
+    """The result of a regression, or the reason why there is none.
 
     Attributes
     ----------
@@ -47,18 +55,20 @@ class Regression:
         The outcome.
     terms
         One row per term: ``term``, ``estimate``, ``standard_error``, ``low``, ``high``, ``p``, and ``reason`` (why
-        there is no estimate). Groups are differences from the reference, covariates slopes per unit, and the
-        intercept is the reference at the covariates' means; in units of the measure, of "gee" in log odds.
+        there is no estimate). Groups are differences from the reference, covariates are slopes per unit, and the
+        intercept is the reference at the means of the covariates. Units are those of the measure; for "gee", log odds.
     converged
         Whether the estimates can be used.
     reason
-        Why not; of a fit that can be used, what it warned of.
+        Why they cannot be used; for a usable fit, its warnings.
     level
         Confidence level of the intervals.
     method
         Model, errors and clusters.
-    n_prompts, n_images, n_pairs, n_missing
-        What the fit rests on, and the rows without a value of outcome or covariates.
+    n_prompts, n_images, n_pairs
+        Size of the sample.
+    n_missing
+        Rows without a value of the outcome or of a covariate.
     """
 
     measure: str
@@ -79,24 +89,22 @@ class Regression:
         return f"<p>{html.escape(self._headline())}</p>{self._shown().to_html(index=False)}"
 
     def _shown(self) -> pd.DataFrame:
-        """Return the terms as they are read: no p-value is 0."""
-        p = ["< 0.0001" if value < 0.0001 else f"{value:.4f}" for value in self.terms["p"]]
-        return self.terms.round(4).assign(p=p)
+        """Return the terms for display, rounded, without a p-value of 0."""
+        return self.terms.round(4).assign(p=[format_p(value, 4) for value in self.terms["p"]])
 
     def _headline(self) -> str:
-        counts = {"prompt": self.n_prompts, "image": self.n_images, "pair": self.n_pairs}
-        n = ", ".join(plural(count, noun) for noun, count in counts.items())
+        n = format_sample(self.n_prompts, self.n_images, self.n_pairs)
         state = "" if self.converged else f"; NOT FITTED: {self.reason}"
         return f"Regression of {self.measure} ({self.method}; {n}{state})"
 
 
 class _NotFittedError(Exception):
-    """Why a fit gives no estimate."""
+    """A fit gives no estimate; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class _Data:
-    """What a model is fitted to: outcome, design, and the clusters of every row as codes."""
+    """Input of a model: outcome, design, and the clusters of every row as codes."""
 
     outcome: np.ndarray
     design: pd.DataFrame
@@ -117,45 +125,46 @@ def regress(
     cluster: Clusters = "prompt_id",
     level: float = 0.95,
 ) -> Regression:
-    """Regress a measure on groups of pairs and covariates, prompts being the sample.
+    """Regress a measure on groups of pairs and covariates, with prompts as the sample.
 
-    Unlike in `summarize`, every pair weighs the same here. A fit that fails or does not converge is a result with
-    a reason, never an exception and never a number.
+    Unlike in `summarize`, every pair has the same weight. A fit that fails or does not converge returns a result with a
+    reason: never an exception, and never a number.
 
     Parameters
     ----------
     pairs
-        Rows of the pair table of one scheme and threshold.
+        Rows of the pair table of one scheme and one threshold.
     measure
         The outcome.
     model
-        "ols": least squares with cluster-robust errors (Cameron and Miller 2015), one way or two ways. "gee":
-        fractional logit for measures in [0, 1] that may reach 0 and 1 (Papke and Wooldridge 1996), with
-        independence as working correlation and bias-reduced errors (Mancl and DeRouen 2001). "mixed": random
-        intercepts of clusters, and within them of prompts, groups and images (Barr et al. 2013 on why groups).
-        All take Student's t with cluster - 1 degrees of freedom.
+        "ols": least squares with cluster-robust errors (Cameron and Miller 2015), one-way or two-way. "gee":
+        fractional logit for measures in [0, 1] that may reach 0 and 1 (Papke and Wooldridge 1996), with an independence
+        working correlation and bias-reduced errors (Mancl and DeRouen 2001). "mixed": random intercepts of clusters,
+        and within them of prompts, groups and images (Barr et al. 2013 explain why groups need them). All use Student's
+        t with cluster - 1 degrees of freedom.
     by
-        Column of the groups; None for covariates only, for instance ``tree_distance`` as a dose.
+        Column of the groups; None to use only covariates, for instance ``tree_distance`` as a dose.
     reference
-        The group that the others are compared with.
+        Group that the other groups are compared with.
     covariates
-        "linear_distance" (its absolute value), "subwords" (of both words), or any numeric columns. They are centred.
+        "linear_distance" (its absolute value), "subwords" (the sum of both words), or any numeric columns. They are
+        centered.
     areas
-        Whether to add the logarithms of both areas: a sensitivity analysis, since area is part of overlap.
+        Whether to add the logarithms of both areas, as a sensitivity analysis: area is part of overlap.
     cluster
-        What is independent, see `estimate_mean`; two columns with "ols" only.
+        The independent units, see `estimate_mean`; two columns only with "ols".
     level
         Confidence level.
 
     Returns
     -------
     Regression
-        Groups found in fewer than `MIN_CLUSTERS` prompts are not fitted, and are terms with a reason.
+        Groups in fewer than `MIN_CLUSTERS` prompts are not fitted; they are terms with a reason.
 
     Raises
     ------
     ValueError
-        If the table lacks a column or the reference, or the model does not fit the measure or the clusters.
+        If the table lacks a column or the reference, or if the model does not suit the measure or the clusters.
     """
     check_table(pairs)
     check_level(level)
@@ -170,7 +179,7 @@ def regress(
     complete = rows[measure].notna() & np.isfinite(values.to_numpy()).all(axis=1)
     left_out = _groups_to_leave_out(rows[complete], measure, model, by, reference)
     used = rows[complete & ~rows[by].isin(left_out)]
-    clusters = [cluster] if isinstance(cluster, str) else list(cluster)
+    clusters = cluster_columns(cluster)
     data = _Data(
         used[measure].to_numpy(float),
         _design(used, values.loc[used.index], by, reference),
@@ -197,9 +206,7 @@ def regress(
         reason,
         level,
         f"{_METHODS[model]}, clustered by {' and '.join(clusters)}",
-        n_prompts=int(used["prompt_id"].nunique()),
-        n_images=len(used[["prompt_id", "image"]].drop_duplicates()),
-        n_pairs=len(used),
+        **sample_sizes(used),
         n_missing=int((~complete).sum()),
     )
 
@@ -211,16 +218,16 @@ def _check(
         raise ValueError(f"Expected one of the models {', '.join(_FITS)}, but got {model!r}.")
     if model != "ols" and not isinstance(cluster, str):
         raise ValueError(
-            f'Expected one column of clusters for model={model!r}, but got {cluster}; "ols" takes two.'
+            f'Expected one cluster column for model={model!r}, but got {cluster}: use "ols", which takes two.'
         )
     if model == "gee" and not rows[measure].dropna().between(0, 1).all():
         raise ValueError(
-            f'Expected a measure in [0, 1] for model="gee", but {measure} goes from {rows[measure].min():g} '
-            f'to {rows[measure].max():g}; take "ols" or "mixed".'
+            f'Expected a measure in [0, 1] for model="gee", but {measure} ranges from '
+            f'{rows[measure].min():g} to {rows[measure].max():g}: use "ols" or "mixed".'
         )
     if not (rows[by].eq(reference) & rows[measure].notna()).any():
         raise ValueError(
-            f"Expected the reference {reference!r} among the measured groups of {by}, but they are "
+            f"Expected the reference {reference!r} among the measured groups of {by}, but these are "
             f"{', '.join(map(str, rows.loc[rows[measure].notna(), by].unique())) or 'none'}."
         )
 
@@ -229,7 +236,7 @@ def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
     if name == "linear_distance":
         return rows[name].abs().astype(float)
     sources = [rows[column].astype(float) for column in _SOURCES.get(name, (name,))]
-    if name in AREAS:  # of an empty mask there is no logarithm
+    if name in AREAS:  # the area of an empty mask has no logarithm
         return sources[0].where(sources[0] > 0).map(np.log)
     return sum(sources[1:], sources[0])
 
@@ -237,13 +244,13 @@ def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
 def _groups_to_leave_out(
     rows: pd.DataFrame, measure: str, model: str, by: str, reference: str
 ) -> dict[str, str]:
-    """Return the groups that no error can be given for, with the reason."""
+    """Return the groups whose error cannot be estimated, with the reason."""
     reasons = {}
     for name, values in rows.groupby(by):
         n = values["prompt_id"].nunique()
         constant = model == "gee" and set(values[measure]) in ({0.0}, {1.0})
         if n < MIN_CLUSTERS and name != reference:
-            # A cluster-robust error of a group found in one cluster is 0, whatever the truth.
+            # The cluster-robust error of a group that occurs in only one cluster is always 0.
             reasons[str(name)] = f"in {plural(n, 'prompt')} only, and needs {MIN_CLUSTERS}"
         elif constant and name != reference:
             reasons[str(name)] = f"always {values[measure].iloc[0]:g}: its log odds are infinite"
@@ -258,16 +265,14 @@ def _design(rows: pd.DataFrame, covariates: pd.DataFrame, by: str, reference: st
 
 
 def _fit(model: str, data: _Data, degrees: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return estimates, standard errors and warnings, or raise why there are none."""
+    """Return estimates, standard errors and warnings; raise `_NotFittedError` if there are none."""
     if degrees < MIN_CLUSTERS - 1:
-        raise _NotFittedError(
-            f"{plural(degrees + 1, 'cluster')}, and a regression needs {MIN_CLUSTERS}"
-        )
+        raise _NotFittedError(too_few(degrees + 1, "cluster", "a regression"))
     rank = int(np.linalg.matrix_rank(data.design))
     if rank < data.design.shape[1]:
         constant = [str(c) for c in data.design.columns[1:] if np.ptp(data.design[c]) == 0]
         raise _NotFittedError(
-            f"{data.design.shape[1]} terms, but only {rank} can be told apart"
+            f"{data.design.shape[1]} terms, but only {rank} can be distinguished"
             + (f" ({', '.join(constant)} does not vary)" if constant else "")
         )
     with warnings.catch_warnings(record=True) as caught:
@@ -310,7 +315,7 @@ def _fit_gee(data: _Data) -> tuple[np.ndarray, np.ndarray]:
 def _fit_mixed(data: _Data) -> tuple[np.ndarray, np.ndarray]:
     import statsmodels.api as sm
 
-    # Names that no formula can misread; the design is passed as it is.
+    # Neutral column names, because the design is passed through a formula.
     names = [f"x{i}" for i in range(data.design.shape[1])]
     frame = pd.DataFrame(data.design.to_numpy(), columns=names)
     prompts = pd.factorize(data.rows["prompt_id"])[0]
@@ -324,7 +329,7 @@ def _fit_mixed(data: _Data) -> tuple[np.ndarray, np.ndarray]:
     frame["cell"] = frame.groupby(["prompt", "group"]).ngroup()
     n = frame.nunique()
     above = {"prompt": n["cluster"], "cell": n["prompt"], "image": n["prompt"]}
-    # A level has a variance of its own only where it divides the one above it, and is not the rows themselves.
+    # A level gets a variance only if it divides the level above it and does not coincide with the rows.
     levels = {x: f"0 + C({x})" for x, divided in above.items() if divided < n[x] < len(frame)}
     model = sm.MixedLM.from_formula(
         f"y ~ 0 + {' + '.join(names)}", groups="cluster", vc_formula=levels or None, data=frame

@@ -1,8 +1,8 @@
-"""Intervals and tests of means of clusters: pure functions of arrays.
+"""Intervals and tests for means of clusters, as pure functions of arrays.
 
-Every function takes sums over clusters and the number of prompts in each (by default one): the estimate is the
-sum of the sums over the sum of the numbers, the mean over prompts. Leading axes are data sets of their own,
-so that simulations can run many at once.
+Every function takes the sum of each cluster and, where needed, its number of prompts (by default 1). The estimate is
+the total of the sums divided by the total of the numbers, which is the mean over prompts. Leading axes are separate
+data sets, which lets simulations run many at once.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-IntervalMethod = Literal["studentised", "t", "bca", "percentile"]
-"""How an interval is made, see `interval`."""
+IntervalMethod = Literal["studentized", "t", "bca", "percentile"]
+"""Method of an interval, see `interval`."""
 
-_TINY: Final = 1e-9  # of the largest value: what rounding leaves of a spread that is 0
-_KEPT: Final = (
-    2**22
-)  # numbers of a matrix of draws that is kept for the next estimate: 32 megabytes
-_AT_ONCE: Final = (
-    2**20
-)  # numbers of a part of one that is not: memory does not grow with the clusters
+_TINY: Final = 1e-9
+"""A spread below this share of the largest value is rounding error."""
+
+_KEPT: Final = 2**22
+"""Largest matrix of draws that is kept for the next estimate, in numbers: 32 MB."""
+
+_AT_ONCE: Final = 2**20
+"""Size of the parts of larger matrices, in numbers: memory does not grow with the number of clusters."""
 
 
 def mean_and_error(sums: ArrayLike, counts: ArrayLike = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over prompts and its standard error, clusters being the sample.
+    """Return the mean over prompts and its standard error, with clusters as the sample.
 
     Parameters
     ----------
     sums
-        Sum of the prompts' values in each cluster, shape (..., cluster).
+        Sum of the prompts' values in each cluster. *Shape:* ``(..., cluster)``.
     counts
-        Number of prompts in each cluster, broadcastable to `sums`.
+        Number of prompts in each cluster, broadcast to `sums`.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Mean and standard error, each of shape (...). The error is that of a ratio by linearisation (Cochran
-        1977, section 6.4), with divisor cluster - 1; for one prompt per cluster that is s / sqrt(n).
+        Mean and standard error. *Shape:* ``(...)`` each. The error is that of a ratio by linearization (Cochran 1977,
+        section 6.4) with divisor cluster - 1, which for one prompt per cluster equals s / sqrt(n).
     """
     sums, counts = np.broadcast_arrays(np.asarray(sums, float), np.asarray(counts, float))
     n, total = sums.shape[-1], counts.sum(axis=-1)
@@ -58,7 +59,7 @@ def interval(
     sums: ArrayLike,
     counts: ArrayLike = 1,
     *,
-    method: IntervalMethod = "studentised",
+    method: IntervalMethod = "studentized",
     level: float = 0.95,
     n_resamples: int = 9999,
     seed: int = 0,
@@ -70,21 +71,21 @@ def interval(
     sums, counts
         See `mean_and_error`.
     method
-        "studentised": symmetric studentised (bootstrap-t) cluster bootstrap (Hall 1988): the one that keeps its
-        level with 8 to 60 prompts, also for skewed values with many zeros (docs/calibration.md). "t":
-        Student's, with cluster - 1 degrees of freedom. "bca" and "percentile" (scipy): too narrow
-        with few prompts.
+        "studentized": symmetric studentized (bootstrap-t) cluster bootstrap (Hall 1988). It keeps its level with 8 to
+        60 prompts, even for skewed values with many zeros (docs/calibration.md). "t": Student's t with cluster - 1
+        degrees of freedom. "bca" and "percentile" (scipy): too narrow with few prompts.
     level
         Confidence level.
     n_resamples
         Number of bootstrap samples.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Low and high ends, shape (...). Infinite where the values are too few or too equal to bound the mean.
+        Low and high ends. *Shape:* ``(...)`` each. Infinite where the values are too few or too similar to bound the
+        mean.
     """
     if n_resamples < 1:
         raise ValueError(f"Expected at least one bootstrap sample, but got {n_resamples}.")
@@ -94,11 +95,11 @@ def interval(
     mean, error = mean_and_error(sums, counts)
     if method == "t":
         critical = np.full(mean.shape, stats.t.ppf((1 + level) / 2, sums.shape[-1] - 1))
-    elif method == "studentised":
+    elif method == "studentized":
         critical = _critical_value(sums, counts, level, n_resamples, seed)
     else:
         raise ValueError(
-            f'Expected the interval "studentised", "t", "bca" or "percentile", but got {method!r}.'
+            f'Expected the method "studentized", "t", "bca" or "percentile", but got {method!r}.'
         )
     with np.errstate(invalid="ignore"):
         half = np.where(error > 0, critical * error, np.inf)
@@ -108,29 +109,41 @@ def interval(
 def _critical_value(
     sums: np.ndarray, counts: np.ndarray, level: float, n_resamples: int, seed: int
 ) -> np.ndarray:
-    """Return the quantile of |t| over bootstrap samples of clusters, shape (...)."""
+    """Return the quantile of abs(t) over bootstrap samples of clusters. *Shape:* ``(...)``."""
     n = sums.shape[-1]
     mean, _ = mean_and_error(sums, counts)
-    # The sum of squared residuals from the sample's own mean, without an array (..., cluster, resample).
-    centred = sums - mean[..., None] * counts
-    columns = np.stack([counts, sums, centred**2, centred * counts, counts**2])
+    # Squared residuals from the mean of each bootstrap sample are expanded into sums over clusters, which avoids an
+    # array of shape (..., cluster, resample).
+    centered = sums - mean[..., None] * counts
+    columns = np.stack([counts, sums, centered**2, centered * counts, counts**2])
     totals, drawn, squares, products, weights = _sums_of_samples(columns, n_resamples, seed)
     means = drawn / totals
     shift = means - mean[..., None]
     squares = squares - 2 * shift * products + shift**2 * weights
-    scale = np.abs(centred).max(axis=-1, initial=0.0)[..., None]
+    scale = np.abs(centered).max(axis=-1, initial=0.0)[..., None]
     errors = np.sqrt(n / (n - 1) * np.maximum(squares, 0)) / totals
-    # What rounding leaves of the difference of sums of squares, each as large as n times the largest one.
+    # Rounding error of a difference of sums of squares, each up to n times the largest square.
     flat = squares <= 1e-12 * n * scale**2
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(shift) / errors
-    # A sample of equal values says nothing of its error: its t is infinite, unless it has the mean itself.
+    # Equal values give no error: t is infinite, or 0 if the bootstrap sample has the observed mean.
     t = np.where(flat, np.where(np.abs(shift) <= _TINY * scale, 0.0, np.inf), t)
     return np.asarray(np.quantile(t, level, axis=-1, method="inverted_cdf"))
 
 
 def _sums_of_samples(columns: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Return sums over bootstrap samples of clusters, shape (..., resample), of columns of shape (..., cluster)."""
+    """Return sums over bootstrap samples of clusters.
+
+    Parameters
+    ----------
+    columns
+        Values to add up. *Shape:* ``(..., cluster)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        *Shape:* ``(..., resample)``.
+    """
     n = columns.shape[-1]
     if n * n_resamples <= _KEPT:
         return np.asarray(columns @ _multinomial(n, n_resamples, seed))
@@ -140,13 +153,13 @@ def _sums_of_samples(columns: np.ndarray, n_resamples: int, seed: int) -> np.nda
 
 @lru_cache(maxsize=4)
 def _multinomial(n: int, n_resamples: int, seed: int) -> np.ndarray:
-    """Return how often each of n clusters is drawn in each bootstrap sample, shape (cluster, resample)."""
+    """Return how often each of n clusters is drawn in each bootstrap sample. *Shape:* ``(cluster, resample)``."""
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples)
     return np.ascontiguousarray(draws.T, dtype=float)
 
 
 def _parts_of_draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield what `_multinomial` returns for some resamples after the other, drawn in the way that is quick for many."""
+    """Yield counts like those of `_multinomial` in parts, drawn by a method that is fast for many clusters."""
     random = np.random.default_rng(seed)
     at_once = max(1, _AT_ONCE // n)
     for start in range(0, n_resamples, at_once):
@@ -181,22 +194,26 @@ def _scipy_interval(
 
 
 def sign_flip_p(sums: ArrayLike, *, n_resamples: int = 9999, seed: int = 0) -> np.ndarray:
-    """Return the two-sided p-value of a mean of 0, flipping the signs of clusters.
+    """Test a mean of 0 by flipping the signs of clusters, and return the two-sided p-value.
 
-    Under the null that the two sides of a difference are exchangeable within a cluster, every sign is as likely as the
-    other (Fisher 1935; Winkler et al. 2014). All 2 ** cluster patterns are tried where that is no more than
-    `n_resamples`; else as many are drawn, and the observed one is counted with them, so that p is never 0
+    If the two sides of a difference are exchangeable within a cluster (the null hypothesis), both signs are equally
+    likely (Fisher 1935; Winkler et al. 2014). All ``2 ** cluster`` sign patterns are enumerated if there are at most
+    `n_resamples`. Otherwise `n_resamples` patterns are drawn and the observed one is added, so p is never 0
     (Phipson and Smyth 2010).
 
     Parameters
     ----------
     sums
-        Sum of the prompts' differences in each cluster, shape (..., cluster).
+        Sum of the prompts' differences in each cluster. *Shape:* ``(..., cluster)``.
+    n_resamples
+        Largest number of sign patterns.
+    seed
+        Seed of the patterns.
 
     Returns
     -------
     numpy.ndarray
-        Shape (...).
+        P-values. *Shape:* ``(...)``.
     """
     sums = np.asarray(sums, dtype=float)
     n = sums.shape[-1]
@@ -204,7 +221,7 @@ def sign_flip_p(sums: ArrayLike, *, n_resamples: int = 9999, seed: int = 0) -> n
     observed = np.abs(sums.sum(axis=-1))
     flips = sums @ _all_signs(n) if exact else _sums_of_flips(sums, n_resamples, seed)
     flipped = np.abs(flips)
-    # Patterns that tie with the observed one but for rounding count as extreme.
+    # Patterns that tie with the observed one, up to rounding error, count as extreme.
     slack = _TINY * np.abs(sums).sum(axis=-1)
     extreme = (flipped >= (observed - slack)[..., None]).sum(axis=-1)
     n_patterns = flipped.shape[-1]
@@ -213,12 +230,12 @@ def sign_flip_p(sums: ArrayLike, *, n_resamples: int = 9999, seed: int = 0) -> n
 
 @lru_cache(maxsize=4)
 def _all_signs(n: int) -> np.ndarray:
-    """Return all patterns of signs, shape (cluster, pattern)."""
+    """Return all patterns of signs. *Shape:* ``(cluster, pattern)``."""
     return np.array(list(product((1.0, -1.0), repeat=n))).T.reshape(n, 2**n)
 
 
 def _sums_of_flips(sums: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Return sums of clusters whose signs are drawn, shape (..., resample), of values of shape (..., cluster)."""
+    """Return sums over clusters with random signs. *Shape:* ``(..., resample)``."""
     n = sums.shape[-1]
     if n * n_resamples <= _KEPT:
         return np.asarray(sums @ _drawn_signs(n, n_resamples, seed))
@@ -237,30 +254,28 @@ def _drawn_signs(n: int, n_resamples: int, seed: int) -> np.ndarray:
 
 
 def _signs(random: np.random.Generator, n: int, n_resamples: int) -> np.ndarray:
-    """Draw patterns of signs, shape (cluster, pattern)."""
+    """Draw patterns of signs. *Shape:* ``(cluster, pattern)``."""
     return 2.0 * random.integers(0, 2, size=(n, n_resamples)) - 1
 
 
 def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Return the standard error of a linear estimate whose rows are clustered two ways.
+    """Return the standard error of a linear estimate with two-way clustered rows.
 
-    The variance of clusters of the first kind, plus that of the second, minus that of their intersections
-    (Cameron, Gelbach and Miller 2011), each times n / (n - 1). In small samples the result can fall below a
-    one-way variance, even below 0, so the largest of the three is taken, as MacKinnon, Nielsen and Webb (2024)
-    do.
+    The variance is that of the first kind of clusters, plus that of the second, minus that of their intersections
+    (Cameron, Gelbach and Miller 2011), each times n / (n - 1). In small samples this can fall below a one-way variance,
+    even below 0. Therefore the largest of the three variances is used (MacKinnon, Nielsen and Webb 2024).
 
     Parameters
     ----------
     contributions
-        Each row's weight times its deviation from the mean, shape (row,): they sum to 0.
+        Each row's weight times its deviation from the mean. *Shape:* ``(row,)``. They sum to 0.
     first, second
-        The row's cluster of either kind, as codes from 0, shape (row,).
+        Cluster of each row, of the first and of the second kind, as codes from 0. *Shape:* ``(row,)``.
 
     Returns
     -------
     float
-        NaN if there is but one cluster of either kind. Use it with the smaller number of clusters minus one degrees
-        of freedom.
+        NaN if either kind has only one cluster. The degrees of freedom are the smaller number of clusters minus 1.
     """
     values = np.asarray(contributions, dtype=float)
     first, second = np.asarray(first), np.asarray(second)

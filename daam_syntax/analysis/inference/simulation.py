@@ -1,4 +1,4 @@
-"""Simulated pair tables whose truth is known, for calibrating tests and for trying an analysis before it is run."""
+"""Simulated pair tables with a known truth, to calibrate tests and to try out an analysis."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _SIDES: Final = (("dependency", "amod"), ("unrelated", "unrelated"))
 
 @dataclass(frozen=True)
 class SimulatedStudy:
-    """A study of one relation and its control: its sizes, and how overlaps vary.
+    """A simulated study of one relation and its control.
 
-    Every overlap is ``clip(1.2 expit(z) - 0.1, 0, 1)`` of a normal z that adds up a mean and effects of the template,
-    the prompt, the image, the lemma and the pair: bounded, skewed, and with many zeros, as IoU is.
+    Every overlap is ``clip(1.2 expit(z) - 0.1, 0, 1)``, where z is normal: the sum of a mean and of effects of the
+    template, prompt, image, lemma and pair. Like IoU, overlaps are bounded and skewed, with many zeros.
 
     Attributes
     ----------
     n_prompts, n_seeds
-        Prompts, and images of each.
+        Number of prompts, and of images per prompt.
     n_pairs
-        Pairs of the relation, and of the control, in every image.
+        Number of pairs in every image: of the relation, and of the control.
     mean
-        Mean of z, of the relation and of the control.
+        Mean of z: of the relation, and of the control.
     prompt, own, image
-        Standard deviations of what both sides of a prompt share, of what each side of a prompt has for itself (so
-        that the difference varies between prompts), and of what both sides of an image share.
+        Standard deviations of three effects: of the prompt on both sides, of the prompt on each side separately (which
+        makes the difference vary between prompts), and of the image on both sides.
     pair
-        Standard deviations of the pairs of the relation and of the control.
+        Standard deviations of pairs: of the relation, and of the control.
     n_lemmas, lemma
-        Heads are drawn from so many lemmas, which recur across prompts; the standard deviation of a lemma's
-        effect, which differs between the sides.
+        Number of lemmas of heads, which recur across prompts; and the standard deviation of their effects, which differ
+        between the sides.
     n_templates, template
-        Prompts come from so many templates in turn (0: none); the standard deviation of a template's effect, which
-        differs between the sides.
+        Number of templates that prompts take turns in using (0: none); and the standard deviation of their effects,
+        which differ between the sides.
     """
 
     n_prompts: int = 20
@@ -57,7 +57,7 @@ class SimulatedStudy:
         """Return the expected overlap of the relation (side 0) or of the control (side 1)."""
         variances = (self.prompt, self.own, self.image, self.pair[side], self.lemma, self.template)
         deviation = float(np.sqrt(sum(value**2 for value in variances)))
-        # A sum of independent normal effects is normal: its expectation on a fine grid of quantiles.
+        # A sum of independent normal effects is normal; average the overlap over a fine grid of its quantiles.
         quantiles = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
         return float(_overlap(self.mean[side] + deviation * quantiles).mean())
 
@@ -66,7 +66,7 @@ class SimulatedStudy:
         return self.true_mean(0) - self.true_mean(1)
 
     def with_equal_means(self) -> SimulatedStudy:
-        """Return the study whose control has the relation's mean, though perhaps another shape."""
+        """Return a study whose control has the same mean overlap as the relation, perhaps with another distribution."""
 
         def excess(mean: float) -> float:
             return SimulatedStudy(**{**vars(self), "mean": (self.mean[0], mean)}).true_difference()
@@ -82,8 +82,8 @@ class SimulatedStudy:
         Returns
         -------
         tuple
-            The overlaps of the relation and of the control, each of shape (study, prompt, image, pair); and the codes
-            of the heads' lemmas, of the same shapes.
+            The overlaps of the relation and of the control. *Shape:* ``(study, prompt, image, pair)`` each. Then the
+            lemmas of the heads as codes, with the same shapes.
         """
         shape = (n_studies, self.n_prompts, self.n_seeds)
         shared = rng.normal(0, self.prompt, (*shape[:2], 1)) + rng.normal(0, self.image, shape)
@@ -102,10 +102,9 @@ class SimulatedStudy:
         return (overlaps[0], overlaps[1]), (lemmas[0], lemmas[1])
 
     def tables(self, n_studies: int, rng: np.random.Generator) -> list[pd.DataFrame]:
-        """Draw studies as pair tables.
+        """Draw studies as pair tables with the columns that inference reads.
 
-        Their columns are those that inference reads; linear distances and numbers of subwords are drawn at random and
-        change nothing.
+        Linear distances and numbers of subwords are random and have no effect.
         """
         overlaps, lemmas = self.draw(n_studies, rng)
         sides = [self._frame(side, rng) for side in (0, 1)]

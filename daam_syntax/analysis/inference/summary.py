@@ -1,4 +1,4 @@
-"""Summaries of the pair table. Prompts are the sample: pairs are nested in images, images in prompts."""
+"""Summaries of the pair table, with prompts as the sample."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from typing import Any, Final
 
 import pandas as pd
 
-from daam_syntax.analysis.inference.checks import check_level, check_table
+from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.inference.estimate import Estimate
-from daam_syntax.analysis.inference.estimation import Clusters, estimate_difference, estimate_mean
+from daam_syntax.analysis.inference.estimators import estimate_difference, estimate_mean
 from daam_syntax.analysis.inference.multiplicity import Correction, adjust_p
+from daam_syntax.analysis.inference.sample import Clusters
 from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
     "n_images": "Images with at least one measured pair",
     "n_pairs": "Measured pairs",
-    "n_missing": "Pairs that could not be measured; their rows in the pair table say why",
-    "low": "Low end of the interval of the mean of the measure that was chosen",
+    "n_missing": "Pairs that could not be measured; the pair table gives the reasons",
+    "low": "Low end of the interval of the mean of the chosen measure",
     "high": "High end of that interval",
-    "difference": "Mean minus that of the control, in the prompts that have both",
+    "difference": "Mean minus the mean of the control, over prompts that have both",
     "difference_low": "Low end of the interval of the difference",
     "difference_high": "High end of that interval",
-    "effect_size": "The difference over its standard deviation between prompts (dz)",
+    "effect_size": "Difference divided by its standard deviation between prompts (d_z)",
     "p": "p-value of no difference",
-    "p_adjusted": "The same, corrected for the number of groups of its scheme and threshold",
-    "n_paired": "Prompts that the difference rests on; missing for the control",
+    "p_adjusted": "p, corrected for the number of groups within the scheme and threshold",
+    "n_paired": "Prompts behind the difference; missing for the control",
     "note": "Why there is no interval or no difference",
 }
-"""Columns that a summary has beside its groups and the means of the measures."""
+"""Columns of a summary in addition to its groups and the means of the measures."""
 
 _RULE: Final = ["scheme", "threshold"]
 
@@ -47,37 +48,37 @@ def summarize(
 ) -> pd.DataFrame:
     """Average the measures of each group of pairs, and compare each group with its control.
 
-    A mean is taken over the pairs of an image, then over the images of a prompt, then over prompts, so that a prompt
-    with many pairs or seeds counts once. Intervals and tests take prompts as the sample: see `estimate_mean` and
+    Means are taken over the pairs of an image, then over the images of a prompt, then over prompts, so a prompt with
+    many pairs or seeds counts once. Intervals and tests use prompts as the sample, see `estimate_mean` and
     `estimate_difference`.
 
     Parameters
     ----------
     pairs
-        A pair table, see `measure_pairs`; or a table like it, such as that of `binding_table`.
+        A pair table, see `measure_pairs`, or a similar table, such as that of `binding_table`.
     by
-        Column, or columns, that make the groups.
+        Column or columns that define the groups.
     measure
-        The measure that counts, intervals and tests are about.
+        Measure of the counts, intervals and tests.
     control
-        The kind of pairs that every other group is compared with. Control pairs of the same scheme and threshold count,
-        and of the same group in all columns of `by` but the relation; in that too where the control's rows name the
-        relations they were made for.
+        Kind of the control pairs. Each group is compared with the control pairs of the same scheme, threshold and
+        values of `by` other than the relation. If the control's rows name the relations that they were made for, the
+        relation must match too.
     cluster
-        What is independent, see `estimate_mean`.
+        The independent units, see `estimate_mean`.
     level
         Confidence level of the intervals.
     correction
-        For the number of groups within a scheme and threshold: "holm", "bh" or "none".
+        Correction for the number of groups within a scheme and threshold: "holm", "bh" or "none".
     seed
-        Of bootstraps and permutations.
+        Seed of bootstraps and permutations.
 
     Returns
     -------
     pandas.DataFrame
-        One row per kind, scheme, threshold and group, the control first, then the groups with most pairs: the
-        columns of `SUMMARY_COLUMNS` and the mean of every measure over the same ``n_pairs``. How it was made is in
-        its ``attrs``.
+        One row per kind, scheme, threshold and group: first the control, then groups by number of pairs. It has the
+        columns of `SUMMARY_COLUMNS` and the mean of every measure over the same ``n_pairs``. Its ``attrs`` record how
+        it was made.
 
     Raises
     ------
@@ -88,8 +89,8 @@ def summarize(
     check_level(level)
     if not isinstance(measure, str):
         raise TypeError(
-            f"Expected one measure by name, but got {measure!r}: the means of all are in every summary, "
-            "intervals and tests are about one."
+            f"Expected the name of one measure, but got {measure!r}: choose the one for intervals and tests; "
+            "a summary has the means of all measures."
         )
     wanted = [by] if isinstance(by, str) else list(by)
     groups = [*dict.fromkeys(["kind", *_RULE, *wanted])]
@@ -100,7 +101,7 @@ def summarize(
             f"Expected a pair table with the columns {', '.join(missing)}, but it has only "
             f"{', '.join(pairs.columns)}."
         )
-    pairs = pairs.reset_index(drop=True)  # of joined tables, rows may share their labels
+    pairs = pairs.reset_index(drop=True)  # concatenated tables can repeat labels
     options: dict[str, Any] = {"cluster": cluster, "level": level, "seed": seed}
     table = _means(pairs, groups, means, measure)
     inferred = [
@@ -131,7 +132,7 @@ def summarize(
 def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: str) -> pd.DataFrame:
     """Count the pairs of each group and average their measures."""
     measured = pairs[pairs[measure].notna()]
-    # dropna=False: a group without a name, such as images of unknown seeds, is a group too.
+    # dropna=False, because rows with a missing value, such as an unknown seed, form a group too.
     table = pairs.groupby(groups, dropna=False).size().rename("n_rows").to_frame()
     images = list(dict.fromkeys([*groups, "prompt_id", "image"]))
     counts = measured.groupby(groups, dropna=False).agg(
@@ -151,13 +152,13 @@ def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: st
 def _groups(
     pairs: pd.DataFrame, groups: list[str], by: list[str], control: str
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
-    """Yield each group's rows, in the order of `_means`, with its control's; None for a control."""
+    """Yield the rows of each group with those of its control (None for a control), in the order of `_means`."""
     controls = pairs[pairs["kind"] == control]
     named = "relation" in by and not controls["relation"].eq(control).all()
     shared = [*_RULE, *(c for c in by if c not in (*_RULE, "kind", "relation"))]
     shared += ["relation"] if named else []
     shared = list(dict.fromkeys(shared))
-    # Codes, because missing values (unknown seeds) are equal here, and are not with ==.
+    # Compare codes: missing values, such as unknown seeds, match as codes but not with ==.
     codes = pairs.groupby(shared, dropna=False).ngroup()
     for _, rows in pairs.groupby(groups, dropna=False):
         if (rows["kind"] == control).all():

@@ -1,4 +1,4 @@
 """Figures of heat maps over images.
 
-Imports the shared modules of ``figures`` and ``figures.trees``.
+May import ``figures.shared`` and ``figures.trees``, and ``language`` and ``maps`` below them.
 """

@@ -1,26 +1,27 @@
-"""One heat map over its picture."""
+"""One heat map over its image."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
-from daam_syntax.figures.arguments import expect
-from daam_syntax.figures.labels import label, label_fonts
-from daam_syntax.maps import HeatMap
+from daam_syntax.figures.shared.arguments import expect
+from daam_syntax.figures.shared.styles import color_map
+from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.maps import HeatMap, HeatMaps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CMAP: Final = "rocket"
-"""seaborn's perceptually uniform map from black over red to white."""
+SCALE_LABEL: Final = "mean attention probability"
+"""Label of the color scale of heat maps."""
 
-_STRONGEST: Final = 0.85  # opacity where attention is highest: the picture still shows through
+_STRONGEST: Final = 0.85  # opacity where attention is highest: the image still shows through
 
 
 def overlay(
@@ -32,48 +33,48 @@ def overlay(
     cmap: str | Colormap | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw a heat map over its picture.
+    """Draw a heat map over its image.
 
-    The picture is shown in grey, so that colour means attention only; the map is opaque where
-    attention is high and clear where there is none.
+    The image is shown in gray, so color means attention only. The map is opaque where attention is high and transparent
+    where there is none.
 
     Parameters
     ----------
     image
-        The picture: a PIL image or an array, shape (y, x, 3) or (y, x).
+        The image: a PIL image or an array. *Shape:* ``(y, x, 3)`` or ``(y, x)``.
     heat_map
-        A word's, phrase's or subtree's map; upscaled to the picture (bicubic).
+        Map of a word, phrase or subtree. It is upscaled to the image size (bicubic).
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
     vmax
-        Mean attention probability at the top of the colour scale; the map's own maximum if None. Give the
-        same value to several overlays to make them comparable.
+        Mean attention probability at the top of the color scale; the map's own maximum if None. Pass the same value
+        to several overlays to make them comparable.
     cmap
-        Colour map; `CMAP` if None.
+        Color map; seaborn's "rocket" if None.
     title
-        Text above; the map's label if None, nothing if empty.
+        Title; the map's label if None, no title if empty.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; ``ax.images[-1]`` carries the colour scale for a colour bar.
+        The axes. ``ax.images[-1]`` has the color scale, for a color bar.
     """
     expect(heat_map, HeatMap)
     if ax is None:
         _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
     pixels = np.asarray(image, dtype=np.float32)
-    grey = pixels[..., :3] @ np.array([0.299, 0.587, 0.114]) if pixels.ndim == 3 else pixels
-    height, width = grey.shape
+    gray = pixels[..., :3] @ np.array([0.299, 0.587, 0.114]) if pixels.ndim == 3 else pixels
+    height, width = gray.shape
     values = heat_map.resize((height, width))
     norm = Normalize(0.0, float(vmax if vmax is not None else values.max()) or 1.0)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    # Lightened, so that the dark end of the colour map differs from a dark picture.
+    # Lightened, because the dark end of the color map must differ from a dark image.
     full = 255.0 if pixels.max() > 1 else 1.0
-    ax.imshow(0.25 + 0.75 * grey / full, cmap="gray", vmin=0, vmax=1, extent=extent)
+    ax.imshow(0.25 + 0.75 * gray / full, cmap="gray", vmin=0, vmax=1, extent=extent)
     opacity = _STRONGEST * np.sqrt(np.clip(norm(values), 0.0, 1.0))
     ax.imshow(
         values,
-        cmap=cmap or sns.color_palette(CMAP, as_cmap=True),
+        cmap=cmap or color_map(),
         norm=norm,
         alpha=opacity,
         extent=extent,
@@ -86,8 +87,38 @@ def overlay(
     return ax
 
 
-def draw_status(ax: Axes, status: str, image_size: tuple[int, int]) -> None:
-    """Draw an empty box, in the shape of the picture, with the reason that there is no map."""
+def largest_value(maps: Iterable[HeatMaps]) -> float:
+    """Return the largest value of any word's map at the size of its image; 1 if no word has a map."""
+    return max((float(each[i].resize().max()) for each in maps for i in each.mapped), default=1.0)
+
+
+def draw_word(
+    image: Image | np.ndarray, maps: HeatMaps, word: int, *, ax: Axes, vmax: float | None
+) -> None:
+    """Draw the map of a word over its image, without a title, or the word's status if it has no map.
+
+    Parameters
+    ----------
+    image
+        The image: a PIL image or an array. *Shape:* ``(y, x, 3)``.
+    maps
+        The heat maps of the image.
+    word
+        Index of the word.
+    ax
+        Axes to draw on.
+    vmax
+        Mean attention probability at the top of the color scale; the map's own maximum if None.
+    """
+    status = maps.words[word].status
+    if status == "mapped":
+        overlay(image, maps[word], ax=ax, vmax=vmax, title="")
+    else:
+        _draw_status(ax, status, maps.image_size)
+
+
+def _draw_status(ax: Axes, status: str, image_size: tuple[int, int]) -> None:
+    """Draw an empty box with the shape of the image that says why there is no map."""
     aspect = image_size[0] / image_size[1]
     ax.set_xlim(0, 1)
     ax.set_ylim(0, aspect)

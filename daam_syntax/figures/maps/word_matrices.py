@@ -1,19 +1,24 @@
-"""The overlap of every word with every other one, noun phrase by noun phrase."""
+"""The overlap of every pair of words as a matrix."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from daam_syntax.figures.arguments import expect
-from daam_syntax.figures.labels import label, label_fonts
-from daam_syntax.figures.maps.overlays import CMAP
-from daam_syntax.figures.styles import PALETTE, new_axes, points
-from daam_syntax.figures.tables.table_columns import measure_label
+from daam_syntax.figures.shared.arguments import expect
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import (
+    HEAT,
+    PALETTE,
+    add_color_bar,
+    color_map,
+    new_axes,
+    points,
+)
+from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, bicubic, parse_threshold
 from daam_syntax.maps.measures import (
@@ -25,8 +30,8 @@ from daam_syntax.maps.measures import (
     measure_masks,
 )
 
-_DIVERGING: Final = "vlag"  # for measures that may be below 0
-_SLANTED: Final = 12  # words that fit beside each other slantwise; more stand upright
+_DIVERGING: Final = "vlag"  # for measures that can be negative
+_SLANTED: Final = 12  # most words whose slanted labels fit next to each other; more are vertical
 
 
 def word_matrix(
@@ -39,33 +44,33 @@ def word_matrix(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the attention overlap of all pairs of words as a matrix in the order of the sentence.
+    """Draw the attention overlap of all pairs of words as a matrix in sentence order.
 
-    Noun phrases are framed on the empty diagonal, and a dot stands where the row's word is the head of the column's.
-    Words without a map, and those with an empty mask, keep their row and column in grey.
+    Noun phrases are framed along the empty diagonal. A dot marks cells where the row's word is the head of the column's
+    word. Words without a map or with an empty mask keep their row and column, in gray.
 
     Parameters
     ----------
     maps
         The heat maps of one image.
     measure
-        One of `daam_syntax.maps.measures.PAIR_MEASURES`; the row's word counts as head, the column's as dependent.
+        One of `daam_syntax.maps.measures.PAIR_MEASURES`, with the row's word as head and the column's as dependent.
     threshold
-        Rule that makes the masks.
+        Threshold rule of the masks.
     scheme
-        Whose edges get dots; None for no dots.
+        Annotation scheme whose edges get dots; no dots if None.
     vmax
-        Top of the colour scale, whose bottom is 0, or as far below 0 for measures that can be negative; the largest
-        value off the diagonal if None. Give the same value to several matrices to make them comparable.
+        Top of the color scale; the largest absolute value off the diagonal if None. The scale starts at 0, or at
+        ``-vmax`` for measures that can be negative. Pass the same value to several matrices to make them comparable.
     colorbar
-        Whether to add a colour bar, which takes its room from the axes.
+        Whether to add a color bar, which takes up part of the axes.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; ``ax.images[0]`` carries the colour scale.
+        The axes. ``ax.images[0]`` has the color scale.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def word_matrix(
         side = max(3.3, 1.2 + 0.022 * points("small") * n)
         ax = new_axes(0.85 * side, side)
     signed = chosen.low < 0
-    cmap = sns.color_palette(_DIVERGING if signed else f"{CMAP}_r", as_cmap=True)
+    cmap = color_map(_DIVERGING if signed else f"{HEAT}_r")
     others = values[~np.eye(n, dtype=bool)]
     if vmax is None:
         vmax = float(np.nanmax(np.abs(others))) if np.isfinite(others).any() else 1.0
@@ -91,24 +96,20 @@ def word_matrix(
         vmin=-vmax if signed else 0,
         vmax=vmax,
     )
-    for i in range(n):  # a word with itself: nothing to see
+    for i in range(n):  # a word with itself
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white", lw=0))
     _name_words(ax, maps)
     _frame_phrases(ax, maps.sentence)
     if scheme is not None:
         _mark_edges(ax, maps.sentence, scheme, np.asarray(image.cmap(image.norm(values))))
     if colorbar:
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        bar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.03)
         note = "" if chosen.kind == "soft" else f"\nmasks: {threshold}"
-        bar.set_label(f"{measure_label(measure)}{note}", fontsize="small")
-        bar.ax.tick_params(labelsize="small")
+        add_color_bar(image, f"{measure_label(measure)}{note}", ax=ax, shrink=0.85, pad=0.03)
     return ax
 
 
 def _measure_all(maps: HeatMaps, measure: Measure, rule: Threshold) -> np.ndarray:
-    """Return the measure of each word (row, as head) with each (column, as dependent), shape (word, word)."""
+    """Return the measure of each pair of words. *Shape:* ``(head, dependent)``."""
     words = bicubic(maps.stack(), maps.image_size)
     head, dependent = np.indices((len(words), len(words))).reshape(2, -1)
     if measure.kind == "soft":
@@ -123,7 +124,7 @@ def _measure_all(maps: HeatMaps, measure: Measure, rule: Threshold) -> np.ndarra
 
 
 def _name_words(ax: Axes, maps: HeatMaps) -> None:
-    """Name rows and columns; those of words without a map in grey, with the status at the row."""
+    """Label rows and columns; words without a map are gray, with their status at the row."""
     names = [label(token.text) for token in maps.sentence.tokens]
     places = range(len(names))
     style: dict[str, Any] = {"fontsize": "small", "parse_math": False, "rotation": 90}
@@ -146,9 +147,9 @@ def _frame_phrases(ax: Axes, sentence: Sentence) -> None:
         ax.add_patch(Rectangle(corner, size, size, fill=False, ec=PALETTE[2], lw=1.6))
 
 
-def _mark_edges(ax: Axes, sentence: Sentence, scheme: str, colours: np.ndarray) -> None:
-    """Put a dot on each head (row) and dependent (column), black on light cells and white on dark ones."""
+def _mark_edges(ax: Axes, sentence: Sentence, scheme: str, colors: np.ndarray) -> None:
+    """Put a dot on each cell of a head (row) and its dependent (column): black on light cells, white on dark ones."""
     edges = sentence.edges_of(scheme)
     rows, columns = [e.head for e in edges], [e.dependent for e in edges]
-    lightness = colours[rows, columns, :3] @ np.array([0.299, 0.587, 0.114])
+    lightness = colors[rows, columns, :3] @ np.array([0.299, 0.587, 0.114])
     ax.scatter(columns, rows, s=7, c=np.where(lightness > 0.5, "black", "white"), lw=0)

@@ -1,4 +1,4 @@
-"""Figures of tables: forests, profiles, scatter plots.
+"""Figures of tables: means with intervals, profiles, and scatter plots.
 
-Imports the shared modules of ``figures``.
+May import ``figures.shared``, and ``analysis`` and everything below it.
 """

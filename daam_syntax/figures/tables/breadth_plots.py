@@ -1,4 +1,4 @@
-"""How broad the maps of each part of speech are."""
+"""The breadth of the maps of each part of speech."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daam_syntax.analysis import estimate_mean, prompt_means
-from daam_syntax.figures.styles import PALETTE, new_axes, note_missing, points
-from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import (
+    PALETTE,
+    mark_unmeasured,
+    new_axes,
+    plain_axes,
+    points,
+)
 
 _WHAT: Final = "a word table (see `word_table`)"
-_LEAST_ROWS: Final = 5  # that the label of the axis has room beside
-_GOLDEN: Final = 0.618  # steps of it spread points evenly, however many there are
+_LEAST_ROWS: Final = 5  # room for the label of the y axis
+_GOLDEN: Final = 0.618  # steps of the golden ratio spread any number of points evenly
 
 
 def breadth_by_pos(
@@ -25,33 +32,33 @@ def breadth_by_pos(
     level: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how much of the picture the words of each part of speech attend to.
+    """Draw how much of the image the words of each part of speech attend to.
 
-    A pale dot is one prompt: the mean over its words of that part of speech, then over its images. The dark mark is
-    the mean over prompts with its interval, see `estimate_mean`; it is hollow where there are too few prompts for one.
+    Each pale dot is one prompt: the mean over its words of that part of speech, then over its images. The dark mark is
+    the mean over prompts with its interval, see `estimate_mean`. It is hollow where no interval can be estimated.
 
     Parameters
     ----------
     words
-        A word table of one threshold.
+        A word table with one threshold, see `word_table`.
     measure
-        Column that says how broad a map is.
+        Column with the breadth of the maps.
     group
-        Column whose values get a row each.
+        Column whose values are the rows.
     level
         Confidence level of the intervals.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; the broadest is on top. A group without any map has its row too.
+        The axes, with the broadest group on top. A group without any measured map keeps its row.
 
     Raises
     ------
     ValueError
-        If columns are missing, or thresholds are mixed.
+        If columns are missing or thresholds are mixed.
     """
     require(words, ["prompt_id", "image", group, measure], _WHAT)
     require_one(words, ["threshold"], _WHAT)
@@ -65,7 +72,7 @@ def breadth_by_pos(
         spread = (np.arange(len(means)) * _GOLDEN % 1 - 0.5) * 0.55
         ax.plot(means, place + spread, "o", color=PALETTE[2], ms=3, alpha=0.6, mew=0)
         if means.empty:
-            note_missing(ax, place)
+            mark_unmeasured(ax, place)
             continue
         mean = estimate_mean(words[words[group].astype(str) == name], measure, level=level)
         ax.hlines(place, mean.low, mean.high, color=PALETTE[0], lw=1.8)
@@ -84,8 +91,5 @@ def breadth_by_pos(
     ax.set_ylabel(f"{'part of speech' if group == 'pos' else group}\n(n prompts)")
     note = " (hollow: none)" if hollow else ""
     ax.set_xlabel(f"{measure_label(measure)}\nprompts; mean, {level:.0%} interval{note}")
-    ax.tick_params(axis="x", labelsize="small")
-    ax.grid(axis="x", color="0.9", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax, grid="x")
     return ax

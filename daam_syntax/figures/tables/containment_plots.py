@@ -1,4 +1,4 @@
-"""IoD against IoH: overlap and relative size in one picture."""
+"""IoD against IoH: overlap and relative size of masks in one figure."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import pandas as pd
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 
-from daam_syntax.figures.styles import CONTROL, PALETTE, legend_above, new_axes, points
-from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+from daam_syntax.figures.shared.arguments import PAIR_TABLE, require, require_one
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import CONTROL, PALETTE, legend_above, new_axes, points
 from daam_syntax.util.wording import plural
 
-_WHAT: Final = "a pair table (see `measure_pairs`)"
-_SIDE: Final = 4.2  # inches, or the width of a narrower figure
-_RATIOS: Final = (8, 4, 2)  # and their inverses
+_SIDE: Final = 4.2  # inches, if the settings allow that width
+_RATIOS: Final = (8, 4, 2)  # their inverses are drawn too
 
 
 def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | None = None) -> Axes:
     """Draw each pair at its IoH and IoD, over lines of equal area ratio.
 
-    Where masks overlap, IoD / IoH is exactly the head's area over the dependent's: a pair's direction from the
-    origin says how large the masks are to each other, and only its distance from there how far they overlap.
+    If two masks overlap, IoD / IoH is exactly the head's area divided by the dependent's area. The direction of a pair
+    from the origin shows the relative size of its masks; only the distance from the origin shows how much they overlap.
 
     Parameters
     ----------
     pairs
-        A pair table of one scheme and one threshold.
+        A pair table with one scheme and one threshold, see `measure_pairs`.
     control
-        Kind of the pairs that are the control, drawn as grey crosses.
+        Kind of the control pairs, drawn as gray crosses.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; the legend counts the pairs, and those that could not be measured.
+        The axes. The legend counts the pairs and those that could not be measured.
 
     Raises
     ------
     ValueError
         If columns are missing, or schemes or thresholds are mixed.
     """
-    require(pairs, ["kind", "prompt_id", "iod", "ioh"], _WHAT)
-    require_one(pairs, ["scheme", "threshold"], _WHAT)
+    require(pairs, ["kind", "prompt_id", "iod", "ioh"], PAIR_TABLE)
+    require_one(pairs, ["scheme", "threshold"], PAIR_TABLE)
     own = ax is None
     side = min(_SIDE, rcParams["figure.figsize"][0])
     ax = ax or new_axes(side, side)
@@ -62,7 +62,7 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     ax.set_xlabel(f"{measure_label('ioh')}\none mark per pair and image, {n}")
     ax.set_ylabel(measure_label("iod"))
     ax.tick_params(labelsize="small")
-    legend_above(ax, lift=6 + 1.5 * points("small"), grow=own)  # the ratios stand between
+    legend_above(ax, lift=6 + 1.5 * points("small"), grow=own)  # above the area ratios
     return ax
 
 
@@ -73,7 +73,7 @@ def _count(rows: pd.DataFrame, name: str) -> str:
 
 
 def _draw_isolines(ax: Axes) -> None:
-    """Draw lines of equal |H| / |D| from the origin, and write the ratios where they leave the square."""
+    """Draw lines of equal area ratio |H| / |D| from the origin, and label them at the edges of the square."""
     for ratio in [*_RATIOS, 1, *(1 / r for r in _RATIOS)]:
         end = np.array([1.0, ratio]) / max(1.0, ratio)
         ax.plot([0, end[0]], [0, end[1]], color="0.8", lw=1.4 if ratio == 1 else 0.8, zorder=0)

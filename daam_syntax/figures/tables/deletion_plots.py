@@ -1,4 +1,4 @@
-"""What changes while more and more is deleted."""
+"""The change of an image while more and more attention is deleted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from daam_syntax.figures.styles import CONTROL, legend_above, new_axes, series_style
-from daam_syntax.figures.tables.table_columns import require
+from daam_syntax.figures.shared.arguments import require
+from daam_syntax.figures.shared.styles import (
+    CONTROL,
+    legend_above,
+    new_axes,
+    plain_axes,
+    series_style,
+)
 
 _WHAT: Final = "a table of curves"
 _REFERENCES: Final = ("--", ":", "-.")
@@ -21,35 +27,35 @@ def deletion_curves(
     *,
     reference: str | Sequence[str] = "random",
     deleted: str = "share deleted",
-    change: str = "change of the picture",
+    change: str = "change of the image",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how the change grows with the share that is deleted, curve by curve, beside reference curves.
+    """Draw how the change grows with the deleted share, for each curve and for reference curves.
 
     Parameters
     ----------
     curves
-        Tidy: one row per curve and share, with the columns ``curve``, ``share`` (0 to 1), ``mean``, ``low`` and
-        ``high``.
+        Tidy table with one row per curve and share, and the columns ``curve``, ``share`` (0 to 1), ``mean``, ``low``
+        and ``high``.
     reference
-        The curves to compare with, such as random deletion: grey, without markers. Those that the table lacks are
-        not drawn.
+        Curves to compare with, such as random deletion, drawn in gray without markers. Names that the table lacks are
+        ignored.
     deleted, change
-        Labels of the axes: what was deleted, and what was measured in which unit.
+        Axis labels: what was deleted, and what was measured in which unit.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. The legend gives each curve's area under the curve (trapezoids, over the width of its shares, so
-        that it is a mean change); "–" where a mean is missing.
+        The axes. The legend gives the area under each curve (AUC) by the trapezoidal rule, divided by the range of its
+        shares, which makes it a mean change; "–" if a mean is missing.
 
     Raises
     ------
     ValueError
-        If columns are missing, shares leave 0 to 1 or repeat, or curves span different shares, so that their areas
-        could not be compared.
+        If columns are missing, a share lies outside 0 to 1 or is repeated, or curves span different shares, which
+        would make their areas incomparable.
     """
     require(curves, ["curve", "share", "mean", "low", "high"], _WHAT)
     _check_shares(curves)
@@ -70,10 +76,7 @@ def deletion_curves(
         ax.fill_between(rows["share"], *band, color=style["color"], alpha=0.15, lw=0)
     ax.set_xlabel(deleted)
     ax.set_ylabel(f"{change}\nmean with interval")
-    ax.tick_params(labelsize="small")
-    ax.grid(color="0.92", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax)
     legend_above(ax, grow=own)
     return ax
 
@@ -86,16 +89,16 @@ def _check_shares(curves: pd.DataFrame) -> None:
         )
     if curves.duplicated(["curve", "share"]).any():
         raise ValueError(
-            "Expected one row per curve and share, but some have several; average them first."
+            "Expected one row per curve and share, but some have several: average them first."
         )
     spans = curves.groupby("curve", sort=False)["share"].agg(["min", "max"])
     if len(spans.drop_duplicates()) > 1:
         listed = ", ".join(f"{name}: {a:g} to {b:g}" for name, a, b in spans.itertuples())
-        raise ValueError(f"Expected curves over the same shares, but got {listed}.")
+        raise ValueError(f"Expected curves that span the same shares, but got {listed}.")
 
 
 def _area(rows: pd.DataFrame) -> float:
-    """Return the mean height of a curve: its area over its width; NaN for a single point."""
+    """Return the mean height of a curve, its area divided by its width; NaN for a single point."""
     rows = rows.sort_values("share")
     width = rows["share"].max() - rows["share"].min()
     return float(np.trapezoid(rows["mean"], rows["share"]) / width) if width else float("nan")

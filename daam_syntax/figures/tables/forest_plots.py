@@ -1,4 +1,4 @@
-"""Means and intervals of all relations, beside the control."""
+"""Means and intervals of all relations next to the control."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.axes import Axes
 
-from daam_syntax.figures.labels import label_fonts
-from daam_syntax.figures.styles import (
+from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import (
     CONTROL,
     PALETTE,
     legend_above,
+    mark_unmeasured,
     new_axes,
-    note_missing,
+    plain_axes,
     points,
 )
-from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+from daam_syntax.figures.shared.word_labels import label_fonts
 from daam_syntax.util.wording import plural
 
 _WHAT: Final = "a summary (see `summarize`)"
-_LEAST_ROWS: Final = 6  # that the label of the axis has room beside
+_LEAST_ROWS: Final = 6  # room for the label of the y axis
 
 
 def forest(
@@ -32,36 +34,36 @@ def forest(
     alpha: float = 0.05,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the mean of each relation with its interval, over the control's line and band.
+    """Draw the mean of each relation with its interval, over the line and band of the control.
 
     Parameters
     ----------
     summary
-        One row per relation, of one scheme and one threshold, with the columns ``kind``, ``n_prompts``, ``low``,
-        ``high`` and those named below; with ``p_adjusted``, marks are filled where a relation differs from the control.
-        A relation without a mean has its row in the figure too.
+        One row per relation of one scheme and one threshold, with the columns ``kind``, ``n_prompts``, ``low``,
+        ``high`` and those named below. With the column ``p_adjusted``, marks are filled where a relation differs from
+        the control. A relation without a mean keeps its row.
     measure
-        Column of the means; the one that `summarize` made the intervals for if None.
+        Column of the means; the measure whose intervals `summarize` estimated if None.
     group
         Column that names the rows.
     control
-        Kind of the row that is the control; it is not listed but drawn as a vertical line and band. Further
-        controls are listed with their kind.
+        Kind of the control's row, which is drawn as a vertical line and band instead of a row. Other controls are
+        rows that name their kind.
     alpha
-        Adjusted p-values below it count as a difference from the control.
+        A relation with a smaller adjusted p-value counts as different from the control.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; the largest mean is on top.
+        The axes, with the largest mean on top.
 
     Raises
     ------
     ValueError
-        If columns are missing, schemes or thresholds are mixed, the intervals are of another measure, or
-        there are several rows of the control.
+        If columns are missing, schemes or thresholds are mixed, the intervals belong to another measure, or the
+        control has several rows.
     """
     inferred = summary.attrs.get("measure")
     measure = measure or inferred or "iou"
@@ -69,14 +71,14 @@ def forest(
     require_one(summary, ["scheme", "threshold"], _WHAT)
     if inferred not in (None, measure):
         raise ValueError(
-            f"Expected a summary with intervals of {measure}, but got one with intervals of {inferred}; "
-            f"make it with summarize(pairs, measure={measure!r})."
+            f"Expected a summary with intervals of {measure}, but got one with intervals of {inferred}: "
+            f"use summarize(pairs, measure={measure!r})."
         )
     is_control = summary["kind"] == control
     if is_control.sum() > 1:
         raise ValueError(
-            f"Expected at most one row of the control {control!r}, but got {is_control.sum()}; name another kind as "
-            "the control, or leave out those rows."
+            f"Expected at most one row of the control {control!r}, but got {is_control.sum()}: choose another "
+            "kind as the control, or drop the other rows."
         )
     rows = summary[~is_control].sort_values(measure, na_position="first", kind="stable")
     own = ax is None
@@ -98,16 +100,13 @@ def forest(
     ax.set_ylabel(f"{group.replace('_', ' ')} (n prompts)")
     level = f"{summary.attrs['level']:.0%} interval" if "level" in summary.attrs else "interval"
     ax.set_xlabel(f"{measure_label(measure)}\nmean over prompts, {level}")
-    ax.tick_params(axis="x", labelsize="small")
-    ax.grid(axis="x", color="0.9", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax, grid="x")
     legend_above(ax, grow=own)
     return ax
 
 
 def _names(rows: pd.DataFrame, group: str) -> list[str]:
-    """Name the rows by their group, and those of further controls by their kind too."""
+    """Return the names of the rows: their group, and for other controls also their kind."""
     return [
         str(name) if kind == "dependency" else f"{name}, {kind}"
         for name, kind in zip(rows[group], rows["kind"], strict=True)
@@ -121,9 +120,9 @@ def _draw_means(ax: Axes, rows: pd.DataFrame, alpha: float) -> None:
     differs = rows["p_adjusted"] < alpha if tested else bounded
     ax.hlines(rows["place"], rows["low"], rows["high"], color=blue, lw=1.6)
     for chosen, face, marker, label in (
-        (bounded & differs, blue, "o", f"differs from them (adjusted p < {alpha:g})"),
-        (bounded & ~differs, "white", "o", "no difference shown"),
-        (rows["mean"].notna() & ~bounded, "white", "D", "without interval"),
+        (bounded & differs, blue, "o", f"different from control (adjusted p < {alpha:g})"),
+        (bounded & ~differs, "white", "o", "no significant difference"),
+        (rows["mean"].notna() & ~bounded, "white", "D", "no interval"),
     ):
         if chosen.any():
             style: dict[str, Any] = {
@@ -133,4 +132,4 @@ def _draw_means(ax: Axes, rows: pd.DataFrame, alpha: float) -> None:
             some = rows[chosen]
             ax.plot(some["mean"], some["place"], marker, color=blue, ms=4.5, **style)
     for place in rows.loc[rows["mean"].isna(), "place"]:
-        note_missing(ax, place)
+        mark_unmeasured(ax, place)

@@ -1,4 +1,4 @@
-"""How the overlap of each relation runs along something: a threshold, the steps, the layers, the heads."""
+"""The overlap of each relation by threshold, step, layer or attention head."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from daam_syntax.figures.styles import CONTROL, legend_above, new_axes, series_style
-from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import (
+    CONTROL,
+    legend_above,
+    new_axes,
+    plain_axes,
+    series_style,
+)
 
-_BANDED: Final = 6  # lines whose intervals can be told apart
-_CONTROL: Final = "unrelated"
+_BANDED: Final = 6  # most lines whose bands can be distinguished
 _RULES: Final = {
     "relative": "relative threshold\n(share of the map's maximum)",
     "absolute": "absolute threshold\n(mean attention probability)",
@@ -32,24 +38,25 @@ def threshold_sweep(
     Parameters
     ----------
     sweep
-        Tidy, of one scheme, with the columns ``threshold`` (rules of one kind, such as "relative:0.4"), ``measure``,
-        ``relation``, ``mean``, ``low`` and ``high``. A missing mean is a gap in the line.
+        Tidy table of one scheme, with the columns ``threshold`` (values of one rule, such as "relative:0.4"),
+        ``measure``, ``relation``, ``mean``, ``low`` and ``high``; see `sweep_curves`. A missing mean is a gap in the
+        line.
     measure
-        Which of the measures to draw.
+        The measure to draw.
     control
-        Relation that is the control: a dashed grey line.
+        Relation of the control, drawn as a dashed gray line.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. Intervals are bands while there are at most six lines; the label of the y axis says so.
+        The axes. Intervals are drawn as bands for up to six relations; the label of the y axis says whether they are.
 
     Raises
     ------
     ValueError
-        If columns are missing, the measure is not there, or schemes or kinds of rules are mixed.
+        If columns or the measure are missing, or schemes or rules are mixed.
     """
     what = "the curves of a sweep (see `sweep_curves`)"
     require(sweep, ["threshold", "measure", "relation", "mean", "low", "high"], what)
@@ -73,15 +80,15 @@ def overlap_profile(
     control: str = "unrelated",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the overlap of each relation by step, layer or head.
+    """Draw the overlap of each relation by step, layer or attention head.
 
     Parameters
     ----------
     profile
-        Tidy, of one scheme and one threshold, with the columns ``measure``, ``relation``, ``mean``, ``low``,
+        Tidy table of one scheme and one threshold, with the columns ``measure``, ``relation``, ``mean``, ``low``,
         ``high`` and the one named by `along`. A missing mean is a gap in the line.
     along
-        Column along which to draw. Numbers are drawn to scale, names side by side in their order.
+        Column on the x axis. Numbers are drawn to scale, names side by side in the order of the table.
     measure, control, ax
         As in `threshold_sweep`.
 
@@ -93,9 +100,9 @@ def overlap_profile(
     Raises
     ------
     ValueError
-        If columns are missing, the measure is not there, or schemes or thresholds are mixed.
+        If columns or the measure are missing, or schemes or thresholds are mixed.
     """
-    what = "a profile (see the gallery's `profile`)"
+    what = "a profile (see `profile` in docs/gallery.py)"
     require(profile, [along, "measure", "relation", "mean", "low", "high"], what)
     rows = _of_measure(profile, measure, what)
     require_one(rows, ["scheme", "threshold"], what)
@@ -116,7 +123,7 @@ def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:
     rows = table[table["measure"] == measure]
     if rows.empty:
         found = ", ".join(map(str, table["measure"].unique()))
-        raise ValueError(f"Expected {what} of one of its measures ({found}), but got {measure!r}.")
+        raise ValueError(f"Expected {what} and one of its measures ({found}), but got {measure!r}.")
     return rows
 
 
@@ -129,19 +136,11 @@ def _draw(rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | Non
         style = {**series_style(number), "markersize": 3.5, "linewidth": 1.2, "label": name}
         _draw_line(ax, rows[rows["relation"] == name], x, style, banded)
     if control in set(rows["relation"]):
-        style = {
-            "color": CONTROL,
-            "linestyle": "--",
-            "linewidth": 1.6,
-            "label": _CONTROL,
-        }
+        style = {"color": CONTROL, "linestyle": "--", "linewidth": 1.6, "label": "unrelated"}
         _draw_line(ax, rows[rows["relation"] == control], x, style, True)
     shown = "mean with interval" if banded else "mean, intervals not drawn"
     ax.set_ylabel(f"{measure_label(measure)}\n{shown}")
-    ax.tick_params(labelsize="small")
-    ax.grid(color="0.92", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax)
     legend_above(ax, grow=own)
     return ax
 
@@ -151,7 +150,7 @@ def _draw_line(ax: Axes, rows: pd.DataFrame, x: str, style: dict[str, Any], band
     places, mean, low, high = (rows[c].to_numpy(float) for c in (x, "mean", "low", "high"))
     if len(np.unique(places)) < len(places):
         raise ValueError(
-            f"Expected one row per relation and {x}, but {style['label']!r} has several; average them first."
+            f"Expected one row per relation and {x}, but {style['label']!r} has several: average them first."
         )
     ax.plot(places, mean, **style)
     if band:

@@ -1,4 +1,4 @@
-"""Figures of dependency trees: arcs, arcs over images, graphs.
+"""Figures of dependency trees.
 
-Imports the shared modules of ``figures``.
+May import ``figures.shared``, and ``language`` and ``maps`` below it.
 """

@@ -1,4 +1,4 @@
-"""The dependency tree of a sentence as arcs over its words."""
+"""A dependency tree as arcs over the words of its sentence."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
-from daam_syntax.figures.arguments import expect
-from daam_syntax.figures.labels import label, label_fonts
-from daam_syntax.figures.trees.arc_heights import nesting
+from daam_syntax.figures.shared.arguments import expect
+from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Edge, Sentence
 
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
-_UPRIGHT: Final = 16  # words that fit beside each other; more are turned
+_UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
 
 
 def dependency_arcs(
     sentence: Sentence, *, scheme: str = "ud", ax: Axes | None = None, show_words: bool = True
 ) -> Axes:
-    """Draw one arc from each head to each of its dependents, labelled with the relation.
+    """Draw an arc from each head to each of its dependents, labeled with the relation.
 
     Parameters
     ----------
     sentence
-        The parsed prompt. Word *i* stands at x = *i*.
+        The parsed prompt. Word *i* is at x = *i*.
     scheme
-        Whose edges to draw.
+        Annotation scheme of the edges.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
     show_words
         Whether to write the words below the arcs.
 
@@ -46,7 +46,7 @@ def dependency_arcs(
         height = 0.5 + arcs_height(sentence, scheme)
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     edges = sentence.edges_of(scheme)
-    levels = nesting(edges)
+    levels = arc_levels(edges)
     top = max(levels.values(), default=1)
     for edge in edges:
         _draw_arc(ax, edge, levels[edge])
@@ -83,13 +83,13 @@ def dependency_arcs(
 
 
 def arcs_height(sentence: Sentence, scheme: str) -> float:
-    """Return the height, inches, that lets the labels of arcs stand clear of those above."""
-    top = max(nesting(sentence.edges_of(scheme)).values(), default=1)
+    """Return the height in inches at which the labels of arcs do not touch those above."""
+    top = max(arc_levels(sentence.edges_of(scheme)).values(), default=1)
     return max(2.1, 0.2 * (top + 2))
 
 
 def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:
-    """Draw a bracket with round corners; its ends stand a little apart at a shared word."""
+    """Draw a bracket with round corners; the ends of arcs that share a word do not touch."""
     inwards = 0.12 if edge.head < edge.dependent else -0.12
     start, end = edge.head + inwards, edge.dependent - inwards / 2
     height = level * _STEP

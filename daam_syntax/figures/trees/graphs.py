@@ -1,4 +1,4 @@
-"""The dependency tree as an outline, its edges as strong as their words overlap."""
+"""A dependency tree as an outline whose edges show the overlap of their words."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from typing import Any, Final
 import networkx as nx
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import FancyArrowPatch
 
-from daam_syntax.figures.arguments import expect
-from daam_syntax.figures.labels import label, label_fonts
-from daam_syntax.figures.maps.overlays import CMAP
-from daam_syntax.figures.styles import new_axes, points
-from daam_syntax.figures.tables.table_columns import measure_label, require, require_one
+from daam_syntax.figures.shared.arguments import PAIR_TABLE, expect, require, require_one
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.shared.styles import HEAT, add_color_bar, color_map, new_axes, points
+from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.util.wording import plural
 
-_WHAT: Final = "a pair table (see `measure_pairs`)"
 _THINNEST, _THICKEST = 0.8, 3.5  # points
-_LEAST: Final = 2.2  # inches: the label of the colour bar has room
+_LEAST: Final = 2.2  # inches: room for the label of the color bar
 _LEVELS: Final = 4
-"""Of a flat tree too, so that its edges leave a word below the word, not beside it."""
+"""Least number of levels in width: in a flat tree, edges then leave a word below it, not beside it."""
 
 
 def dependency_graph(
@@ -38,38 +35,38 @@ def dependency_graph(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the tree from left to right, one word a line; edges are wide and dark where the overlap is large.
+    """Draw the tree from left to right with one word per line; wide, dark edges mean a large overlap.
 
-    After each word stand its relation and the mean over the images. An edge that no image could measure is dotted
-    grey. Where a word has several heads (enhanced dependencies), those that are not one step nearer to the root are
-    joined to it by curves.
+    Each word is followed by its relation and the mean of the measure over the images. An edge that was measured in no
+    image is dotted gray. If a word has several heads (enhanced dependencies), a curve joins it to each head that is not
+    exactly one step closer to the root.
 
     Parameters
     ----------
     sentence
         The parsed prompt.
     pairs
-        Pairs of one or several images of that prompt, of one threshold, see `measure_pairs`.
+        Pairs of one or more images of that prompt with one threshold, see `measure_pairs`.
     measure
-        Column of the table: the weight of the edges.
+        Column of the table that gives the weight of the edges.
     scheme
-        Whose edges to draw.
+        Annotation scheme of the edges.
     vmax
-        Top of the scale of widths and colours; the largest mean if None.
+        Top of the scale of widths and colors; the largest mean if None.
     colorbar
-        Whether to add a colour bar, which takes its room from the axes.
+        Whether to add a color bar, which takes up part of the axes.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes: words at (tree depth, index), downwards.
+        The axes. Words are at (tree depth, index), with y pointing down.
 
     Raises
     ------
     ValueError
-        If columns are missing, thresholds are mixed, or the pairs are of another prompt or lack an edge.
+        If columns are missing, thresholds are mixed, or pairs belong to another prompt or lack an edge.
     """
     expect(sentence, Sentence)
     weights, n_images = _weights(sentence, pairs, measure, scheme)
@@ -80,10 +77,13 @@ def dependency_graph(
     found = [w for w in weights.values() if np.isfinite(w)]
     top = vmax if vmax is not None else max(found, default=1.0)
     norm = Normalize(0.0, top or 1.0)
-    cmap = sns.color_palette(f"{CMAP}_r", as_cmap=True)
-    scale = ScalarMappable(
-        norm, sns.blend_palette([cmap(0.2), cmap(0.55), cmap(0.95)], as_cmap=True)
-    )
+    heat = color_map(f"{HEAT}_r")
+    colors = [
+        heat(0.2),
+        heat(0.55),
+        heat(0.95),
+    ]  # without the ends, which are too light and too dark
+    scale = ScalarMappable(norm, LinearSegmentedColormap.from_list("edges", colors))
     for edge, weight in weights.items():
         _draw_edge(ax, edge, weight, depth, scale)
     for token in sentence.tokens:
@@ -93,43 +93,38 @@ def dependency_graph(
     ax.set_ylim(len(sentence) - 0.4, -0.6)
     ax.set_axis_off()
     if colorbar:
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        bar = figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02, aspect=30)
-        bar.set_label(
-            f"{measure_label(measure)}\nmean of {plural(n_images, 'image')}", fontsize="small"
-        )
-        bar.ax.tick_params(labelsize="small")
+        text = f"{measure_label(measure)}\nmean of {plural(n_images, 'image')}"
+        add_color_bar(scale, text, ax=ax, shrink=0.8, pad=0.02, aspect=30)
     return ax
 
 
 def _weights(
     sentence: Sentence, pairs: pd.DataFrame, measure: str, scheme: str
 ) -> tuple[dict[Edge, float], int]:
-    """Return the mean of the measure of each edge, and the number of images."""
+    """Return the mean of the measure for each edge, and the number of images."""
     columns = ["prompt", "image", "kind", "scheme", "relation", "head_index", "dependent_index"]
-    require(pairs, [*columns, measure], _WHAT)
+    require(pairs, [*columns, measure], PAIR_TABLE)
     others = set(pairs["prompt"]) - {sentence.text}
     if others:
         raise ValueError(
-            f"Expected pairs of {sentence.text!r} only, but got some of {sorted(others)[0]!r}; "
-            'choose them with pairs[pairs["prompt"] == sentence.text].'
+            f"Expected pairs of {sentence.text!r} only, but got some of {sorted(others)[0]!r}: "
+            'select them with pairs[pairs["prompt"] == sentence.text].'
         )
     rows = pairs[(pairs["kind"] == "dependency") & (pairs["scheme"] == scheme)]
-    require_one(rows, ["threshold"], _WHAT)
+    require_one(rows, ["threshold"], PAIR_TABLE)
     means = rows.groupby(["head_index", "dependent_index", "relation"])[measure].mean()
     edges = sentence.edges_of(scheme)
     missing = [e for e in edges if (e.head, e.dependent, e.relation) not in means.index]
     if missing:
         raise ValueError(
-            f"Expected pairs with every {scheme} edge of the sentence, but {missing[0]} is not there."
+            f"Expected a pair for every {scheme} edge of the sentence, but got none for {missing[0]}."
         )
     weights = {e: float(means[e.head, e.dependent, e.relation]) for e in edges}
     return weights, pairs["image"].nunique()
 
 
 def _depths(sentence: Sentence, scheme: str) -> dict[int, int]:
-    """Return the number of edges from the nearest root to each word; 0 for words that no root reaches."""
+    """Return the number of edges from the nearest root to each word; 0 for words that cannot be reached from a root."""
     graph = sentence.graph(scheme)
     depths = dict.fromkeys(range(len(sentence)), 0)
     roots = set(sentence.roots(scheme))
@@ -146,11 +141,10 @@ def _draw_edge(
     if np.isfinite(weight):
         share = float(np.clip(scale.norm(np.array(weight)), 0.0, 1.0))
         width = _THINNEST + share * (_THICKEST - _THINNEST)
-        colour = scale.cmap(share)
-        style = {"color": colour, "lw": width, "ls": "-", "zorder": 1 + share}
+        style = {"color": scale.cmap(share), "lw": width, "ls": "-", "zorder": 1 + share}
     start, end = depth[edge.head], depth[edge.dependent]
     if end == start + 1:
-        # Down (or up) from the head, then right: what lies between hangs on the head, and so is farther right.
+        # Down (or up) from the head, then right: the words between depend on the head and start farther right.
         x = start + 0.12
         ys = [edge.head, edge.dependent, edge.dependent]
         ax.plot([x, x, end], ys, solid_joinstyle="round", **style)
@@ -161,7 +155,7 @@ def _draw_edge(
 
 
 def _write_word(ax: Axes, x: float, token: Token, incoming: list[tuple[str, float]]) -> None:
-    """Write a word, and after it the relations to its heads with their weights."""
+    """Write a word, followed by its relations to its heads and their weights."""
     word = ax.text(
         x,
         token.index,

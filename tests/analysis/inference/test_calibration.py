@@ -33,7 +33,7 @@ def is_rate(hits, promised):
 @pytest.mark.parametrize(
     "study", [SimulatedStudy(n_prompts=10), SimulatedStudy(n_prompts=20, n_seeds=4), UNLIKE]
 )
-def test_sign_flips_and_studentised_intervals_keep_their_level(study):
+def test_sign_flips_and_studentized_intervals_keep_their_level(study):
     relation, control = prompts(study)
     p = sign_flip_p(relation - control, n_resamples=999)
     assert is_rate(p <= 0.05, 0.05)
@@ -49,7 +49,7 @@ def test_intervals_of_skewed_means_hold_where_percentiles_do_not():
         low, high = interval(values, method=method, n_resamples=999)
         return np.mean((low <= truth) & (truth <= high))
 
-    assert coverage("studentised") > 0.935
+    assert coverage("studentized") > 0.935
     assert coverage("percentile") < 0.925
 
 

@@ -142,7 +142,7 @@ def test_wrong_questions_are_named(pairs):
         regress(pairs, reference="none")
     with pytest.raises(ValueError, match="in \\[0, 1\\]"):
         regress(pairs.assign(iou=pairs["iou"] * 7), model="gee")
-    with pytest.raises(ValueError, match='"ols" takes two'):
+    with pytest.raises(ValueError, match='"ols", which takes two'):
         regress(pairs, model="mixed", cluster=("prompt_id", "head_lemma"))
     with pytest.raises(ValueError, match="no tree_depth"):
         regress(pairs, covariates=["tree_depth"])

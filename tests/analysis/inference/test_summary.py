@@ -72,7 +72,7 @@ def test_arguments_that_make_no_sense_say_what_does(pairs):
         summarize([pairs])
     with pytest.raises(ValueError, match=r"such as 0\.95, but got 95"):
         summarize(pairs, level=95)
-    with pytest.raises(TypeError, match=r"one measure by name, but got \['iou', 'lift'\]"):
+    with pytest.raises(TypeError, match=r"name of one measure, but got \['iou', 'lift'\]"):
         summarize(pairs, measure=["iou", "lift"])
 
 

@@ -1,27 +1,26 @@
-"""The dependency tree over the heat maps of its words."""
+"""A dependency tree above the heat maps of its words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import seaborn as sns
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from daam_syntax.figures.arguments import expect
-from daam_syntax.figures.maps.overlays import CMAP, draw_status, overlay
-from daam_syntax.figures.styles import new_axes
+from daam_syntax.figures.maps.overlays import SCALE_LABEL, draw_word, largest_value
+from daam_syntax.figures.shared.arguments import expect
+from daam_syntax.figures.shared.styles import add_color_bar, color_map, figure_of, new_axes
 from daam_syntax.figures.trees.arcs import arcs_height, dependency_arcs
 from daam_syntax.maps import HeatMaps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_CELL: Final = 0.62  # inches per word, at least
-_LETTER: Final = 0.06  # inches: labels of neighbouring arcs stand side by side
+_CELL: Final = 0.62  # least inches per word
+_LETTER: Final = 0.06  # inches: labels of neighboring arcs fit side by side
 _WIDEST: Final = 24.0
 _LARGEST: Final = 1.2  # inches: the width of a map
 
@@ -35,30 +34,30 @@ def arcs_with_overlays(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one arc from each head to its dependents, and below each word its map.
+    """Draw an arc from each head to its dependents, with the map of each word below it.
 
-    All maps share one colour scale. A word without a map is there, with its status. New axes are as wide as the words
-    need; in a column of a paper about five fit.
+    All maps share one color scale. A word without a map appears with its status. New axes are as wide as the words
+    need; a column of a paper has room for about five words.
 
     Parameters
     ----------
     image
-        The picture: a PIL image or an array, shape (y, x, 3).
+        The image: a PIL image or an array. *Shape:* ``(y, x, 3)``.
     maps
-        Its heat maps.
+        The heat maps of the image.
     scheme
-        Whose edges to draw.
+        Annotation scheme of the edges.
     vmax
-        Mean attention probability at the top of the colour scale; the largest of any word if None.
+        Mean attention probability at the top of the color scale; the largest value of any word if None.
     colorbar
-        Whether to add a colour bar, which takes its room from the axes.
+        Whether to add a color bar, which takes up part of the axes.
     ax
-        Where to draw; new axes if None.
+        Axes to draw on; new ones if None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; each map is on axes of its own in ``ax.child_axes``, in the order of the words.
+        The axes. ``ax.child_axes`` holds the axes of the maps, in the order of the words.
     """
     expect(maps, HeatMaps)
     n = len(maps)
@@ -71,26 +70,31 @@ def arcs_with_overlays(
         ax = new_axes(arcs_height(maps.sentence, scheme) + map_height, width)
     dependency_arcs(maps.sentence, scheme=scheme, ax=ax)
     if vmax is None:
-        vmax = max((float(maps[i].resize().max()) for i in maps.mapped), default=1.0)
+        vmax = largest_value([maps])
     if colorbar:
-        _add_colorbar(ax, vmax)
+        scale = ScalarMappable(Normalize(0.0, vmax or 1.0), color_map())
+        add_color_bar(scale, SCALE_LABEL, ax=ax, pad=0.01, aspect=30)
     height = _make_room(ax, aspect)
     bottom = ax.get_ylim()[0]
     for word in maps.words:
         cell = ax.inset_axes((word.index - 0.46, bottom, 0.92, height), transform=ax.transData)
         cell.set_anchor("N")
-        if word.status == "mapped":
-            overlay(image, maps[word.index], ax=cell, vmax=vmax, title="")
-        else:
-            draw_status(cell, word.status, maps.image_size)
+        draw_word(image, maps, word.index, ax=cell, vmax=vmax)
     return ax
 
 
 def _make_room(ax: Axes, aspect: float) -> float:
-    """Lower the limit of the y axis so that cells of this shape fit below the words; return their height."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # lays the axes out
+    """Lower the y limit to make room for maps below the words, and return the height of a map in data units.
+
+    Parameters
+    ----------
+    ax
+        Axes with the arcs and the words.
+    aspect
+        Height of a map over its width.
+    """
+    figure = figure_of(ax)
+    figure.draw_without_rendering()  # applies the layout
     box = ax.get_window_extent()
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     pixels = min(0.92 * box.width / (right - left), _LARGEST * figure.dpi) * aspect
@@ -98,12 +102,3 @@ def _make_room(ax: Axes, aspect: float) -> float:
     height = pixels * (top - bottom) / (box.height - pixels)
     ax.set_ylim(bottom - height, top)
     return height
-
-
-def _add_colorbar(ax: Axes, vmax: float) -> None:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    scale = ScalarMappable(Normalize(0.0, vmax or 1.0), sns.color_palette(CMAP, as_cmap=True))
-    bar = figure.colorbar(scale, ax=ax, pad=0.01, aspect=30)
-    bar.set_label("mean attention probability", fontsize="small")
-    bar.ax.tick_params(labelsize="small")

@@ -1,4 +1,4 @@
-"""Words as labels, whatever their script."""
+"""Words as labels, in any script."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ _FALLBACKS: Final = (
 
 @cache
 def label_fonts() -> list[str]:
-    """Return the fonts for words: matplotlib's own, then those of other scripts that are installed."""
+    """Return the fonts for words: matplotlib's default, then installed fonts for other scripts."""
     installed = set(font_manager.get_font_names())
     return [*rcParams["font.family"], *(name for name in _FALLBACKS if name in installed)]
 
 
 def label(text: str) -> str:
-    """Return a word as it can be drawn: characters that no font has as their code points (U+1F408)."""
+    """Return a word as a label that can be drawn.
+
+    A character that no font contains becomes its code point (U+1F408), and whitespace becomes "(space)".
+    """
     if not text.strip():
         return "(space)"
     return "".join(c if _has_glyph(c) else f"U+{ord(c):04X}" for c in text)

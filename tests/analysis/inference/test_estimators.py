@@ -28,7 +28,7 @@ from daam_syntax.analysis.inference.resampling import (
 )
 from helpers.simulated import pair_table, random_pairs, sides
 
-METHODS = ("studentised", "t", "bca", "percentile")
+METHODS = ("studentized", "t", "bca", "percentile")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_mean_and_error_are_those_of_scipy_and_of_a_clustered_regression(rng):
     assert error == pytest.approx(np.sqrt(expected))
 
 
-def test_studentised_intervals_against_a_loop(rng):
+def test_studentized_intervals_against_a_loop(rng):
     sums, counts = rng.gamma(1, size=7), rng.integers(1, 4, 7).astype(float)
     low, high = interval(sums, counts, n_resamples=1999, seed=3)
     mean, error = mean_and_error(sums, counts)
@@ -90,9 +90,9 @@ def test_intervals_of_many_data_sets_are_those_of_each(rng, method):
         assert low[i] < values.mean() < high[i]
 
 
-def test_a_symmetric_studentised_interval_tends_to_that_of_t_for_normal_values():
+def test_a_symmetric_studentized_interval_tends_to_that_of_t_for_normal_values():
     values = stats.norm.ppf((np.arange(200) + 0.5) / 200)
-    wide, narrow = (interval(values, method=m)[1] for m in ("studentised", "t"))
+    wide, narrow = (interval(values, method=m)[1] for m in ("studentized", "t"))
     assert wide == pytest.approx(narrow, rel=0.03)
 
 
@@ -304,7 +304,7 @@ def test_without_an_interval_there_is_a_reason(values, reason):
     assert reason in repr(found)
 
 
-@pytest.mark.parametrize("method", ["studentised", "t"])
+@pytest.mark.parametrize("method", ["studentized", "t"])
 def test_intervals_are_cut_off_where_no_mean_can_lie(method):
     near, far = (
         pair_table({f"p{i}": [[v]] for i, v in enumerate(x)})
@@ -340,7 +340,7 @@ def test_arguments_that_make_no_sense_say_what_does(pairs):
         estimate_mean(pairs["iou"])
     with pytest.raises(ValueError, match=r"such as 0\.95, but got 0"):
         estimate_difference(pairs, pairs, level=0)
-    with pytest.raises(ValueError, match="relation holds text"):
+    with pytest.raises(ValueError, match="relation contains text"):
         estimate_mean(pairs, "relation")
     with pytest.raises(ValueError, match="at least one bootstrap sample"):
         estimate_mean(pairs, n_resamples=0)
@@ -358,7 +358,7 @@ def test_wrong_tables_are_named(pairs):
         estimate_mean(amod, cluster="head_lemma")
     with pytest.raises(ValueError, match="head_lemma is missing in some rows"):
         estimate_mean(amod.assign(head_lemma=None), cluster=("prompt_id", "head_lemma"))
-    with pytest.raises(ValueError, match="one or two columns"):
+    with pytest.raises(ValueError, match="one or two cluster columns"):
         estimate_mean(amod, cluster=("prompt_id", "image", "head_lemma"))
 
 

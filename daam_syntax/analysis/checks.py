@@ -1,4 +1,4 @@
-"""What functions of this room ask of their arguments."""
+"""Argument checks that inference and export share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pandas as pd
 
 
 def check_table(table: object, what: str = "a pair table (see `measure_pairs`)") -> None:
-    """Check that something is a table.
+    """Check that an argument is a table.
 
     Raises
     ------
     TypeError
-        If it is none.
+        If it is not a pandas DataFrame.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"Expected {what}, a pandas DataFrame, but got {type(table).__name__}.")
