@@ -1,9 +1,9 @@
-"""Do the maps lie on the things they name: ``python benchmarks/attribution.py``.
+"""Do heat maps lie on the objects they name? ``python -m benchmarks.attribution``.
 
-Reads the attention of the embedded model to fresh scenes, whose exact masks are known (`trace_images`), and to
-pictures that it draws, whose masks the annotator gives. Layers and threshold are chosen on other scenes than those
-that are scored. The scene is the sample: objects are averaged within it, and intervals are bootstrapped over scenes
-(95 %, percentile). Writes ``benchmarks/results/attribution.json``.
+Scores the maps of the embedded model on fresh scenes, whose exact masks are known (`trace_images`), and on images that
+it generates, whose masks come from the annotator. Layers and threshold are chosen on a separate set of scenes. The
+scene is the sample: objects are averaged within a scene, and 95 % percentile intervals are bootstrapped over scenes.
+Writes ``benchmarks/results/attribution.json``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ RESULTS = Path(__file__).parent / "results" / "attribution.json"
 TAUS = (0.3, 0.4, 0.5)
 LAYERS: dict[str, list[int] | None] = {"all layers": None, "finest grid": [16], "second grid": [8]}
 FIRST_SCORED, FIRST_CHOOSING = 600_000, 700_000
-MIN_VISIBLE = 12  # pixels; less of an object is a remnant behind another
+MIN_VISIBLE = 12  # pixels; objects with fewer are almost entirely hidden
 
 
 @dataclass(frozen=True)
 class Target:
-    """A noun's map beside the mask of the thing it names, and the masks of the other things."""
+    """The map of a noun, the mask of its object, and the masks of the other objects."""
 
     scene: int
     values: np.ndarray
@@ -43,7 +43,7 @@ class Target:
 
 
 def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], colour: bool) -> list[Target]:
-    """Pair the map of every noun (or, with `colour`, of every colour word) with its exact mask."""
+    """Pair the map of every noun (or, with `colour`, of every color word) with its exact mask."""
     targets = []
     for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True)):
         visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
@@ -65,7 +65,7 @@ def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], colour: boo
 
 
 def over_scenes(targets: Sequence[Target], values: Sequence[float]) -> dict[str, float]:
-    """Average within scenes, then over scenes, with a bootstrap interval over scenes."""
+    """Average within scenes, then over scenes; bootstrap the interval over scenes."""
     by_scene: dict[int, list[float]] = {}
     for target, value in zip(targets, values, strict=True):
         by_scene.setdefault(target.scene, []).append(float(value))
@@ -83,13 +83,13 @@ def over_scenes(targets: Sequence[Target], values: Sequence[float]) -> dict[str,
 
 
 def miou(targets: Sequence[Target], tau: float) -> list[float]:
-    """IoU of every thresholded map with its mask."""
+    """Return the IoU of every thresholded map with its mask."""
     rule = parse_threshold(f"relative:{tau}")
     return [float(mask_iou(rule.apply(t.values), t.mask)) for t in targets]
 
 
 def ceiling(targets: Sequence[Target], grid: tuple[int, int]) -> list[float]:
-    """IoU that the mask itself reaches, averaged down to this grid and upscaled, at its best cut."""
+    """Return the IoU that each mask reaches after a round trip through the grid, at its best threshold."""
     best = []
     for target in targets:
         height, width = target.mask.shape
@@ -102,7 +102,7 @@ def ceiling(targets: Sequence[Target], grid: tuple[int, int]) -> list[float]:
 
 
 def own_is_stronger(targets: Sequence[Target]) -> tuple[list[Target], list[float]]:
-    """Whether a map is stronger on its own object than on every other, where there are others."""
+    """Return, for scenes with several objects, whether each map is strongest on its own object."""
     chosen = [t for t in targets if t.others]
     hits = [
         float(t.values[t.mask].mean() > max(t.values[other].mean() for other in t.others))
@@ -112,7 +112,7 @@ def own_is_stronger(targets: Sequence[Target]) -> tuple[list[Target], list[float
 
 
 def read(pipe: Any, scenes: Sequence[Scene], layers: list[int] | None) -> list[HeatMaps]:
-    """Record the attention to given scenes under the trees that their captions were written from."""
+    """Trace given scenes, with the trees that their captions were written from."""
     return trace_images(
         pipe,
         [s.image for s in scenes],
@@ -126,7 +126,7 @@ def read(pipe: Any, scenes: Sequence[Scene], layers: list[int] | None) -> list[H
 def drawn_targets(
     pipe: Any, annotator: Annotator, scenes: Sequence[Scene]
 ) -> tuple[list[Target], int]:
-    """Draw the scenes' captions, and pair the nouns' maps with the masks that the annotator sees."""
+    """Generate an image of each caption, and pair the nouns' maps with the annotator's masks."""
     targets: list[Target] = []
     n_nouns = 0
     for start in range(0, len(scenes), 20):
@@ -154,7 +154,7 @@ def drawn_targets(
 
 
 def score(targets: Sequence[Target]) -> dict[str, Any]:
-    """All figures that need only maps and masks."""
+    """Compute all scores that need only maps and masks."""
     pairs, hits = own_is_stronger(targets)
     return {
         **{f"miou at relative:{tau}": over_scenes(targets, miou(targets, tau)) for tau in TAUS},
@@ -164,7 +164,7 @@ def score(targets: Sequence[Target]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="emoji")
     options.add_argument("--annotator", type=Path, default=None)

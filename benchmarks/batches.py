@@ -1,9 +1,9 @@
-"""What drawing in batches gains: ``python benchmarks/batches.py [--threads 1 2]``.
+"""How much faster is generating in batches? ``python -m benchmarks.batches [--threads 1 2]``.
 
-The embedded model draws 32 prompts, one image each, with guidance, traced (maps included) and untraced: one by one,
-in batches of eight, and all at once, in turn in one run. Writes the time per image, and how many times faster than one
-by one (median over the rounds and its 95 % bootstrap interval), into ``benchmarks/results/batches.json``: processor
-time with one thread, elapsed time with more.
+The embedded model generates one image for each of 32 prompts, with guidance, traced (heat maps included) and untraced,
+in batches of 1, 8, 16, and 32, all in turn in one run. Writes the time per image and the speedup over batches of one
+(median over the rounds, 95 % bootstrap interval) to ``benchmarks/results/batches.json``. Time is processor time with
+one thread and elapsed time with more.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from peers import Ways, warmed_up
-from side_by_side import machine, ratio, seconds
 
+from benchmarks.peers import Ways, warmed_up
+from benchmarks.side_by_side import machine, ratio, seconds
 from daam_syntax import load_pipeline, trace
 from daam_syntax.emoji.scenes import scene
 
@@ -30,7 +30,7 @@ SIZES = (1, 8, 16, 32)
 
 
 def draw(pipe: Any, prompts: list[str], size: int, steps: int, is_traced: bool) -> None:
-    """Draw all prompts, so many at once."""
+    """Generate an image of every prompt, `size` prompts at a time."""
     for first in range(0, len(prompts), size):
         batch = prompts[first : first + size]
         with trace(pipe) if is_traced else nullcontext() as recording:
@@ -45,7 +45,7 @@ def draw(pipe: Any, prompts: list[str], size: int, steps: int, is_traced: bool) 
 
 
 def measure(pipe: Any, given: argparse.Namespace, threads: int) -> dict[str, Any]:
-    """Draw in all ways in turn, with so many threads."""
+    """Time all alternatives in turn with this number of threads."""
     torch.set_num_threads(threads)
     prompts = [scene(number).caption for number in range(N_IMAGES)]
     ways: Ways = {
@@ -72,7 +72,7 @@ def measure(pipe: Any, given: argparse.Namespace, threads: int) -> dict[str, Any
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--steps", type=int, default=5)
     options.add_argument("--rounds", type=int, default=5)

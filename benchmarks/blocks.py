@@ -1,4 +1,4 @@
-"""Single blocks of real models, with random weights, whose attention is listened to as a trace does."""
+"""Single transformer blocks of real models, with random weights, observed the way a trace observes them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from daam_syntax.attention.hooks.attention_hooks import AttentionHooks
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 
-N_TOKENS = 13  # of a prompt of eleven words, with its start and its end
+N_TOKENS = 13  # a prompt of eleven words plus the start and end tokens
 
 
 @dataclass
 class Block:
-    """A block with inputs of the real size.
+    """A block with inputs of realistic size.
 
     Attributes
     ----------
     module
-        The block, or its attention alone.
+        The block, or only its attention.
     inputs
-        What it is called with.
+        Its keyword arguments.
     attention
-        The path of its attention in it; "" where it is the attention itself.
+        Path of the attention inside `module`; "" if `module` is the attention.
     split
-        Which of the attention's queries are pixels, and which keys are text.
+        Which queries of the attention are pixels and which keys are text.
     rows
-        The rows of the batch that a trace would record.
+        Batch rows that a trace would record.
     """
 
     module: nn.Module
@@ -43,23 +43,23 @@ class Block:
     rows: slice
 
     def run(self) -> Any:
-        """Call it."""
+        """Run the block once without gradients."""
         with torch.no_grad():
             return self.module(**self.inputs)
 
 
 class _Recording:
-    """Does with an attention's calls what a trace does."""
+    """Observer that does the work of a trace: text probabilities, summed by layer."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
         self._sums = LayerSums()
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
-        """Nothing needs to be known of it."""
+        """Do nothing: the layout is fixed."""
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
-        """Add what was attended to."""
+        """Add the text probabilities of this call."""
         (call,) = calls
         block = self._block
         shares = text_probabilities(
@@ -72,23 +72,23 @@ class _Recording:
         self._sums.add(path, (shares.shape[1], 1), shares)
 
     def denoiser_returned(self) -> None:
-        """Nothing needs to be checked."""
+        """Do nothing: there is no call to validate."""
 
 
 @contextmanager
 def traced(block: Block) -> Iterator[None]:
-    """Listen to a block's attention."""
+    """Record the attention of a block."""
     attention = block.module.get_submodule(block.attention)
-    tap = AttentionHooks(block.module, {block.attention: attention}, _Recording(block))
-    tap.attach()
+    hooks = AttentionHooks(block.module, {block.attention: attention}, _Recording(block))
+    hooks.attach()
     try:
         yield
     finally:
-        tap.detach()
+        hooks.detach()
 
 
 def inside(block: Block, around: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a way to run a block inside a context."""
+    """Return a function that runs a block inside a context."""
 
     def run() -> None:
         with around():
@@ -98,7 +98,7 @@ def inside(block: Block, around: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def sdxl_block(*, pixels: int, heads: int) -> Block:
-    """Make a transformer block of SDXL's UNet, with one image and guidance."""
+    """Build a transformer block of SDXL's UNet, with inputs for one image under guidance."""
     from diffusers.models.attention import BasicTransformerBlock
 
     torch.manual_seed(0)
@@ -112,7 +112,7 @@ def sdxl_block(*, pixels: int, heads: int) -> Block:
 
 
 def flux_block(*, pixels: int, single: bool) -> Block:
-    """Make a double-stream or a single-stream block of Flux, with 512 text tokens."""
+    """Build a double-stream or single-stream block of Flux, with 512 text tokens."""
     from diffusers.models.transformers.transformer_flux import (
         FluxPosEmbed,
         FluxSingleTransformerBlock,
@@ -135,7 +135,7 @@ def flux_block(*, pixels: int, single: bool) -> Block:
 
 
 def attention_of(block: Block) -> Block:
-    """Take the cross-attention out of a block: little else than it runs beside what a trace does."""
+    """Return the attention of a block as a block of its own, so that little else is timed."""
     return Block(
         block.module.get_submodule(block.attention), block.inputs, "", block.split, block.rows
     )

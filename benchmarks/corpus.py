@@ -1,4 +1,4 @@
-"""What a corpus run takes: ``python benchmarks/corpus.py [memory] [disk] [batching] [workers] [pairs] [check]``.
+"""What a corpus run takes: ``python -m benchmarks.corpus [memory] [disk] [batching] [workers] [pairs] [check]``.
 
 On the embedded model, one thread for each process. Memory, disk and pairs do not depend on the number of steps: there,
 one step without guidance is drawn.
@@ -74,7 +74,7 @@ def memory(numbers: tuple[int, int]) -> dict[str, Any]:
     peaks, seconds = {}, {}
     for n_images in numbers:
         start = time.perf_counter()
-        command = [sys.executable, __file__, "--peak-of", str(n_images)]
+        command = [sys.executable, "-m", "benchmarks.corpus", "--peak-of", str(n_images)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[n_images] = int(done.stdout)
         seconds[n_images] = time.perf_counter() - start
@@ -196,13 +196,13 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
     from daam_syntax.runs.store.run_folder import RunFolder
     from daam_syntax.runs.store.schemas import from_frame
     from daam_syntax.runs.store.shard_files import ShardFiles
-    from daam_syntax.runs.store.shards import Plan
+    from daam_syntax.runs.store.shards import ShardPlan
 
     small = runs.run(some_prompts(16), place / "small", **SETTINGS)
     pairs, (record,) = small.pairs(), small.records
     n_shards = -(-n_pairs // len(pairs))
     folder = RunFolder(place / "large")
-    plan = Plan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
+    plan = ShardPlan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
     with folder.locked():
         folder.start(small.settings.as_dict(), plan, small.prompts, small.sentences)
         random = np.random.default_rng(0)

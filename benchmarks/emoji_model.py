@@ -1,8 +1,8 @@
-"""How good the embedded model and its annotator are: ``python benchmarks/emoji_model.py``.
+"""How good are the embedded model and its annotator? ``python -m benchmarks.emoji_model``.
 
-Measures, on scenes and noise that no training has seen: the autoencoder's reconstruction error; the annotator's mIoU
-and its confusions; and, with the annotator as judge, how often a picture holds what its prompt asks for.
-Writes ``benchmarks/results/emoji_model.json``, a contact sheet, and the model card.
+Measures, on scenes and seeds that no training has used: the autoencoder's reconstruction error; the annotator's mIoU
+and its confusions; and, with the annotator as judge, how often an image shows what its prompt asks for. Writes
+``benchmarks/results/emoji_model.json``, a contact sheet, and the model card.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STEPS, GUIDANCE, BATCH = 20, 4.0, 20
 
 
 def reconstruction(pipe: Any, scenes: list[Scene]) -> dict[str, float]:
-    """Errors of encoding and decoding fresh scenes, on a scale of 0 to 1."""
+    """Measure the errors of encoding and decoding fresh scenes; pixel values are in [0, 1]."""
     pixels = np.stack([np.asarray(s.image) for s in scenes])
     target = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
@@ -65,7 +65,7 @@ def reconstruction(pipe: Any, scenes: list[Scene]) -> dict[str, float]:
 
 
 def annotator_scores(annotator: Annotator, scenes: list[Scene]) -> dict[str, float]:
-    """MIoU per noun class on fresh scenes, and where the pixels of an object are called another noun."""
+    """Measure the annotator on fresh scenes: mIoU of the nouns, and confusions of object pixels."""
     annotations = annotator([s.image for s in scenes])
     n = len(NOUNS) + 1
     confusion = np.zeros((n, n))
@@ -92,7 +92,7 @@ def annotator_scores(annotator: Annotator, scenes: list[Scene]) -> dict[str, flo
 
 
 def held_out_specs(kind: str, n: int, rng: np.random.Generator) -> list[SceneSpec]:
-    """Draw `n` different meanings of one kind; "reserved" ones combine what no training scene does."""
+    """Sample `n` different scenes of one kind; "reserved" ones use combinations withheld from training."""
     specs: dict[str, SceneSpec] = {}
     while len(specs) < n:
         count = 1 if kind.startswith("one") else 2
@@ -119,7 +119,7 @@ def held_out_specs(kind: str, n: int, rng: np.random.Generator) -> list[SceneSpe
 
 
 def draw(pipe: Any, prompts: list[str], seed: int = 0) -> list[Image.Image]:
-    """Draw each prompt once, in batches."""
+    """Generate one image of each prompt, in batches."""
     images: list[Image.Image] = []
     for start in track(range(0, len(prompts), BATCH), description=f"Drawing {len(prompts)}"):
         batch = prompts[start : start + BATCH]
@@ -133,13 +133,13 @@ def draw(pipe: Any, prompts: list[str], seed: int = 0) -> list[Image.Image]:
 
 
 def share(hits: list[bool]) -> dict[str, float]:
-    """Return a share with its Wilson interval."""
+    """Return a proportion with its Wilson interval."""
     interval = binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
     return {"share": float(np.mean(hits)), "low": float(interval.low), "high": float(interval.high)}
 
 
 def fidelity(annotations: list[Annotation], specs: list[SceneSpec]) -> dict[str, Any]:
-    """Share of pictures with every noun present, and, of all pictures, with every noun in its colour too."""
+    """Return the share of images with every noun present, and with every noun in its color as well."""
     nouns, colours = [], []
     for seen, spec in zip(annotations, specs, strict=True):
         present = seen.present()
@@ -172,7 +172,7 @@ a cat, a dog and an owl|a bird next to a fruit|a red bed and a green chair|a tul
 
 
 def contact_sheet(pipe: Any) -> Image.Image:
-    """Sixty-four prompts, in the order of `SHEET`, at twice their size."""
+    """Generate the sixty-four prompts of `SHEET`, in order, at twice their size."""
     rows = [row.split("|") for row in SHEET.splitlines()]
     images = draw(pipe, [prompt for row in rows for prompt in row], seed=1)
     side = 2 * images[0].width
@@ -184,7 +184,7 @@ def contact_sheet(pipe: Any) -> Image.Image:
 
 
 def training_curves(folder: Path) -> Figure:
-    """Plot the logged loss of each training over its steps."""
+    """Plot the logged loss of each training against its steps."""
     curves = sorted(folder.glob("*.csv"))
     figure = Figure(figsize=(3.2 * len(curves), 2.6), layout="constrained")
     for ax, path in zip(np.atleast_1d(figure.subplots(1, len(curves))), curves, strict=True):
@@ -195,7 +195,7 @@ def training_curves(folder: Path) -> Figure:
 
 
 def main() -> None:
-    """Measure, and write results, contact sheet and model card."""
+    """Measure, and write the results, the contact sheet, and the model card."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="emoji", help="the pipeline to measure")
     options.add_argument("--annotator", type=Path, default=None, help="folder of an annotator")
@@ -207,7 +207,7 @@ def main() -> None:
     )
     options.add_argument("--threads", type=int, default=2)
     options.add_argument(
-        "--sheet-only", type=Path, help="only draw the contact sheet, to this file"
+        "--sheet-only", type=Path, help="only write the contact sheet, to this file"
     )
     given = options.parse_args()
     torch.set_num_threads(given.threads)
@@ -247,7 +247,7 @@ def main() -> None:
 
 
 def model_card(results: dict[str, Any]) -> str:
-    """Write the model card from the measured results."""
+    """Return the model card as Markdown, from the measured results."""
 
     def percent(value: dict[str, float]) -> str:
         return f"{value['share']:.1%} [{value['low']:.1%}, {value['high']:.1%}]"
@@ -269,7 +269,7 @@ in half precision). It is an instrument for teaching and testing: what it shows 
 It knows 56 nouns in 14 categories, nine colours, five sizes, eight backgrounds and eleven relations
 (`daam_syntax/emoji/vocabulary.py`). Other words can be spelt, but mean nothing to it.
 
-Everything below is made by `python benchmarks/emoji_model.py` ({results["settings"]["steps"]} steps, guidance
+Everything below is made by `python -m benchmarks.emoji_model` ({results["settings"]["steps"]} steps, guidance
 {results["settings"]["guidance"]}); intervals are 95 % (Wilson).
 
 ## What its pictures hold

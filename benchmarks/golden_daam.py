@@ -1,13 +1,13 @@
-"""What the released ``daam`` 0.2.0 says of some maps: ``python benchmarks/golden_daam.py --daam FOLDER``.
+"""Golden values of the released ``daam`` 0.2.0: ``python -m benchmarks.golden_daam --daam FOLDER``.
 
-Install it beside the project, without what it pins; nothing of it enters the project but the numbers::
+Install that package next to the project, without its pinned dependencies; only the numbers enter the project::
 
     pip install --no-deps --target daam-released daam==0.2.0
-    python benchmarks/golden_daam.py --daam daam-released
+    python -m benchmarks.golden_daam --daam daam-released
 
-Writes ``tests/golden_daam.json``: maps that are summed over steps (as the released tracer leaves them), and what its
-functions ``WordHeatMap.expand_as``, ``compute_iou`` and ``compute_ioa`` make of every two of them. The maps are square,
-because the released code needs that.
+Writes ``tests/analysis/golden_daam.json``: maps summed over steps (as the released tracer leaves them), and the values
+that ``WordHeatMap.expand_as``, ``compute_iou``, and ``compute_ioa`` return for every pair of them. The maps are square
+because the released code requires it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-GOLDEN = Path(__file__).parent.parent / "tests" / "golden_daam.json"
+GOLDEN = Path(__file__).parents[1] / "tests" / "analysis" / "golden_daam.json"
 STEPS = 30
 GRID, IMAGE = 12, 48
 
 
 def summed_maps() -> np.ndarray:
-    """Return maps that differ in breadth, strength and floor, shape (word, y, x); the last has an empty mask."""
+    """Return maps (word, y, x) that differ in breadth, strength, and floor; the last has an empty mask."""
     generator = np.random.default_rng(0)
     y, x = np.indices((GRID, GRID))
     maps = []
@@ -47,7 +47,7 @@ def summed_maps() -> np.ndarray:
 
 
 def measure(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
-    """Measure a head's mask and a dependent's with the released functions."""
+    """Measure the masks of a head and a dependent with the released functions."""
     from daam.evaluate import compute_ioa, compute_iou
 
     return {
@@ -58,7 +58,7 @@ def measure(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
 
 
 def all_pairs(masks: list[torch.Tensor]) -> list[dict[str, Any]]:
-    """Measure every two masks in both roles."""
+    """Measure every ordered pair of masks."""
     pairs = permutations(range(len(masks)), 2)
     return [{"head": i, "dependent": j, **measure(masks[i], masks[j])} for i, j in pairs]
 
@@ -75,7 +75,7 @@ def main() -> None:
     image = SimpleNamespace(size=(IMAGE, IMAGE))
     upscaled = [word.expand_as(image, absolute=True) for word in words]
     golden = {
-        "made by": "python benchmarks/golden_daam.py, with daam 0.2.0",
+        "made by": "python -m benchmarks.golden_daam, with daam 0.2.0",
         "steps": STEPS,
         "image_size": [IMAGE, IMAGE],
         "summed_maps": maps.tolist(),

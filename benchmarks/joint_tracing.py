@@ -1,24 +1,21 @@
-"""What tracing joint attention costs on a CPU: ``python benchmarks/joint_tracing.py [--maps CHECKOUT]``.
+"""What does tracing joint attention cost on a CPU? ``python -m benchmarks.joint_tracing [--maps CHECKOUT]``.
 
-Untraced and traced, and beside them with the processors of attention-map-diffusers (see `peers.py`), where they run;
-random weights, since cost does not depend on them:
+Compares untraced, traced, and, where they run, the processors of attention-map-diffusers (see `peers`). Weights are
+random, since cost does not depend on them. The parts:
 
-- ``blocks``: a double-stream and a single-stream block of Flux (24 heads of 128) for 1024 x 1024: 4,096 pixels and
-  512 text tokens (``--pixels 1024``: for 512 x 512);
-- ``model``: a small Stable Diffusion 3 (``--blocks`` blocks of 12 heads of 64) draws one image of 512 x 512 with
-  guidance through its pipeline, maps included; also without the log-sum-exp that the attention's own kernel offers, to
-  show what that saves;
-- ``memory``: the extra peaks of memory of both.
+- ``blocks``: a double-stream and a single-stream block of Flux (24 attention heads of 128) at 1024 x 1024, which is
+  4,096 pixels and 512 text tokens (``--pixels 1024``: at 512 x 512);
+- ``model``: a small Stable Diffusion 3 (``--blocks`` blocks of 12 attention heads of 64) generates one 512 x 512 image
+  with guidance, heat maps included; also without the log-sum-exp of the attention kernel, to show what it saves;
+- ``memory``: the extra peak memory of both.
 
-Writes the parts that were asked for into ``benchmarks/results/joint_tracing.json``: ratios of processor time (median
-over the rounds and its 95 % bootstrap interval), and the extra peak of resident memory, each measured in a process of
-its own.
+Writes the requested parts to ``benchmarks/results/joint_tracing.json``: ratios of processor time (median over the
+rounds, 95 % bootstrap interval), and the extra peak of resident memory, each measured in its own process.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,45 +23,22 @@ from typing import Any
 from unittest import mock
 
 import torch
-from blocks import Block, flux_block, inside, traced
-from peers import MAPS, Ways, maps_of_modules
-from side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from benchmarks.blocks import Block, flux_block, inside, traced
+from benchmarks.peers import MAPS, Ways, maps_of_modules
+from benchmarks.side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
+from benchmarks.small_models import stable_diffusion_3_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "joint_tracing.json"
 PROMPT = "the red cat and the blue owl"
 WITHOUT = "traced without the kernel's log-sum-exp"
 
 
-def build(n_blocks: int) -> Any:
-    """Build an SD3 pipeline with few blocks of half the real width; text encoders are small."""
-    from diffusers import SD3Transformer2DModel
-    from family_pipelines import make
-
-    pipe = make("SD3")
-    torch.manual_seed(0)
-    pipe.transformer = SD3Transformer2DModel(
-        sample_size=64,
-        patch_size=2,
-        in_channels=4,
-        out_channels=4,
-        num_layers=n_blocks,
-        attention_head_dim=64,
-        num_attention_heads=12,
-        joint_attention_dim=32,
-        caption_projection_dim=768,
-        pooled_projection_dim=32,
-        pos_embed_max_size=96,
-    ).eval()
-    return pipe
-
-
 def drawing_ways(given: argparse.Namespace) -> Ways:
-    """Return the ways to draw, by name."""
+    """Return the alternatives for a pipeline call, by name."""
     from daam_syntax import trace
 
-    pipe = build(given.blocks)
+    pipe = stable_diffusion_3_pipeline(given.blocks)
 
     def draw(tracer: Any) -> Any:
         with tracer as recording, torch.no_grad():
@@ -95,12 +69,12 @@ def drawing_ways(given: argparse.Namespace) -> Ways:
 
 
 def _never(given: Any) -> bool:
-    """Stand for a condition; a mock would keep the tensors that it is called with."""
+    """Replace a condition; a mock would keep the tensors of its calls alive."""
     return False
 
 
 def block_ways(block: Block, maps: Path | None) -> Ways:
-    """Return the ways to run a block, by name."""
+    """Return the alternatives for running a block, by name."""
     ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
     if maps is not None:
         ways[MAPS] = inside(
@@ -111,12 +85,12 @@ def block_ways(block: Block, maps: Path | None) -> Ways:
 
 
 def shape_of_block(given: argparse.Namespace, kind: str) -> str:
-    """Name a block."""
+    """Describe a block."""
     return f"Flux, {given.pixels} pixels and 512 text tokens, {kind} block"
 
 
 def shape_of_model(given: argparse.Namespace) -> str:
-    """Name the model and what it draws."""
+    """Describe the model and the pipeline call."""
     return (
         f"Stable Diffusion 3 with {given.blocks} blocks of width 768, 512 x 512, 1 image with guidance, "
         "float32"
@@ -124,13 +98,13 @@ def shape_of_model(given: argparse.Namespace) -> str:
 
 
 def flux_kinds(given: argparse.Namespace) -> dict[str, tuple[bool, Path | None]]:
-    """Return Flux's kinds of block: whether single-stream, and the checkout that can record them."""
-    # Theirs leaves single-stream blocks out.
+    """Return the kinds of Flux blocks: whether single-stream, and the checkout that can record it."""
+    # attention-map-diffusers does not record single-stream blocks.
     return {"double-stream": (False, given.maps), "single-stream": (True, None)}
 
 
 def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
-    """Run the blocks in all ways in turn."""
+    """Time the blocks under all alternatives in turn."""
     results: dict[str, Any] = machine(given.threads)
     for kind, (single, maps) in flux_kinds(given).items():
         ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
@@ -139,7 +113,7 @@ def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_model(given: argparse.Namespace) -> dict[str, Any]:
-    """Draw in all ways in turn."""
+    """Time the pipeline under all alternatives in turn."""
     return {
         "shape": shape_of_model(given),
         "steps": given.steps,
@@ -149,13 +123,16 @@ def measure_model(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the extra peaks of all ways."""
+    """Measure the extra peak memory of all alternatives."""
     arguments = ["--threads", str(given.threads), "--pixels", str(given.pixels)]
     arguments += ["--blocks", str(given.blocks), "--steps", str(given.steps)]
     arguments += ["--maps", str(given.maps)] if given.maps else []
 
     def peaks(kind: str, ways: list[str]) -> dict[str, float]:
-        return {way: extra_peak(__file__, [*arguments, "--peak-of", kind, way]) for way in ways}
+        return {
+            way: extra_peak("benchmarks.joint_tracing", [*arguments, "--peak-of", kind, way])
+            for way in ways
+        }
 
     results = {
         shape_of_block(given, kind): peaks(kind, ["traced", *([MAPS] if maps else [])])
@@ -169,7 +146,7 @@ PARTS = {"blocks": measure_blocks, "model": measure_model, "memory": measure_mem
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options.add_argument("--pixels", type=int, default=4096)

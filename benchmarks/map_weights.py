@@ -1,7 +1,8 @@
-"""Learn which layers and heads of the embedded model lie on what words name: ``python benchmarks/map_weights.py``.
+"""Learn weights for the embedded model's layers and attention heads: ``python -m benchmarks.map_weights``.
 
-From scenes with exact masks, which no benchmark scores. Writes ``data/emoji-model/map_weights.json``, which is shipped;
-``python benchmarks/refined.py`` says what such weights gain.
+The weights favor those whose maps lie on the named objects, and are learned on scenes with exact masks that no
+benchmark scores. Writes ``data/emoji-model/map_weights.json``, which is shipped. ``python -m benchmarks.refined``
+measures the gain.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attribution import MIN_VISIBLE
 
+from benchmarks.attribution import MIN_VISIBLE
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.scenes import Scene, scene
 from daam_syntax.maps import HeatMaps, MapWeights, learn_weights
@@ -25,7 +26,7 @@ AXES = ("layer", "head")
 
 
 def read(pipe: Any, scenes: Sequence[Scene], keep: Sequence[str] = AXES) -> list[HeatMaps]:
-    """Record the attention to given scenes under the trees that their captions were written from."""
+    """Trace given scenes, with the trees that their captions were written from."""
     return trace_images(
         pipe,
         [s.image for s in scenes],
@@ -46,7 +47,7 @@ def learn(maps: Sequence[HeatMaps], scenes: Sequence[Scene]) -> MapWeights:
 
 
 def main() -> None:
-    """Learn and write."""
+    """Learn the weights and write the file."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--scenes", type=int, default=200)
     options.add_argument("--threads", type=int, default=1)

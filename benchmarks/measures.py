@@ -1,14 +1,15 @@
-"""How fast are the measures? ``OMP_NUM_THREADS=1 python benchmarks/measures.py --daam FOLDER``.
+"""How fast are the measures? ``OMP_NUM_THREADS=1 python -m benchmarks.measures --daam FOLDER``.
 
-IoU, IoD and IoH of all pairs of 12 words in 100 images, with masks at one absolute threshold, against the loop over
-pairs that the released ``daam`` 0.2.0 asks for: two masks and three calls per pair. To get it, without what it pins::
+Computes IoU, IoD, and IoH of all pairs of 12 words in 100 images, with masks at one absolute threshold, and compares
+with the loop over pairs that the released ``daam`` 0.2.0 requires: two masks and three calls per pair. Install that
+package without its pinned dependencies::
 
     pip install --no-deps --target daam-released daam==0.2.0
 
-Both start at word maps on a 64 x 64 grid and end at the same numbers (checked); the released loop is spared finding
-words and making a table, ours makes the whole pair table unless it says "arrays". Rounds of both take turns in one run,
-on one thread, and what is compared is processor time, since other programs may be running. The loop costs the same for
-every image, so that it may run on some of them only. Writes ``benchmarks/results/measures.json``.
+Both start from word maps on a 64 x 64 grid and return the same numbers (checked). The released loop neither finds words
+nor makes a table; ours makes the whole pair table except where the row says "arrays". Rounds alternate in one run, on
+one thread, and processor time is compared, since other programs may be running. The loop costs the same for every
+image, so it may run on a subset (``--released-images``). Writes ``benchmarks/results/measures.json``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ EDGES = tuple((number // 2, number) for number in range(1, WORDS))
 
 
 def make_images(n: int) -> list[HeatMaps]:
-    """Return images with smooth random maps, in which about a third of the pixels pass the threshold."""
+    """Return maps of `n` images, smooth and random; about a third of the pixels pass the threshold."""
     generator = np.random.default_rng(0)
     texts = [f"w{number:02d}" for number in range(WORDS)]
     tokens = tuple(Token(i, t, t, "NOUN", "", 4 * i, 4 * i + 3) for i, t in enumerate(texts))
@@ -56,7 +57,7 @@ def make_images(n: int) -> list[HeatMaps]:
         distance = (y - centres[0]) ** 2 + (x - centres[1]) ** 2
         maps = 0.012 * np.exp(-distance / 900) * generator.uniform(0.8, 1.2, distance.shape)
         data = xr.DataArray(maps.astype(np.float32), dims=("token", "y", "x"))
-        # A parse of its own for each image: no seeds of one prompt, whose parse would be read once for all.
+        # A separate parse for each image: a parse shared by seeds of one prompt would be processed only once.
         sentence = Sentence(" ".join(texts), tokens, {"ud": edges}, (), "made up")
         images.append(HeatMaps(data, subwords, sentence, (IMAGE, IMAGE)))
     return images
@@ -65,18 +66,18 @@ def make_images(n: int) -> list[HeatMaps]:
 def released(
     images: list[HeatMaps], pairs: tuple[tuple[int, int], ...], upscale: bool
 ) -> list[Any]:
-    """Measure pair by pair with the released functions."""
+    """Measure one pair after another with the released functions."""
     from daam.evaluate import compute_ioa, compute_iou
     from daam.heatmap import WordHeatMap
 
-    picture = SimpleNamespace(size=(IMAGE, IMAGE))
+    target = SimpleNamespace(size=(IMAGE, IMAGE))
     found = []
     for image in images:
         words = [WordHeatMap(torch.from_numpy(m.copy())) for m in image.stack()]
 
         def mask(word: Any) -> torch.Tensor:
             if upscale:
-                return word.expand_as(picture, absolute=True, threshold=CUT)
+                return word.expand_as(target, absolute=True, threshold=CUT)
             return (word.value > CUT).float()
 
         for head, dependent in pairs:
@@ -86,7 +87,7 @@ def released(
 
 
 def arrays(images: list[HeatMaps]) -> np.ndarray:
-    """Measure all pairs on the grid, without making a table."""
+    """Measure all pairs on the grid without making a table."""
     words = np.concatenate([image.stack() for image in images])
     masks = PackedMasks(parse_threshold(f"absolute:{CUT}").apply(words))
     head, dependent = (
@@ -98,7 +99,7 @@ def arrays(images: list[HeatMaps]) -> np.ndarray:
 
 
 def table(images: list[HeatMaps], size: str, unrelated: bool) -> np.ndarray:
-    """Make the pair table; its measures."""
+    """Make the pair table and return its measures."""
     pairs = measure_pairs(
         images, threshold=f"absolute:{CUT}", measures=MEASURES, size=size, unrelated=unrelated
     )
@@ -122,7 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
-        parser.error("set OMP_NUM_THREADS=1 in the environment: NumPy reads it when it is loaded")
+        parser.error("set OMP_NUM_THREADS=1 in the environment: NumPy reads it when it is imported")
     sys.path.insert(0, options.daam)
     torch.set_num_threads(1)
     images = make_images(options.images)
@@ -154,7 +155,7 @@ def main() -> None:
         "rounds": options.rounds,
     }
     for name, (theirs, ours) in ways.items():
-        # Rounding decides of single pixels at the cut. This also warms both up.
+        # Rounding decides single pixels at the threshold. This also warms up both.
         np.testing.assert_allclose(ours(some), np.array(theirs(some)), atol=1e-4)
         rounds = []
         for _ in range(options.rounds):

@@ -1,11 +1,12 @@
-"""How well the embedded world's captions are parsed, and what errors do to overlaps: ``python benchmarks/parsing.py``.
+"""How well are captions parsed, and do parse errors matter? ``python -m benchmarks.parsing``.
 
-1. Attachment: spaCy's small model and the rules to Universal Dependencies against the trees that captions were written
-   from (UAS and LAS, punctuation left out, as in the CoNLL shared tasks), and the constructions that differ most.
-2. Overlap: the same recorded maps measured under both trees. The prompt is the sample: the mean overlap of each
-   relation under the parsed trees minus that under the given ones.
-3. Enhanced graphs: our basic-to-enhanced function against pyBART (Tiktinsky et al., 2020), edge by edge, on the
-   given trees, where ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``).
+1. Attachment: spaCy's small model with the conversion to Universal Dependencies, scored against the trees that the
+   embedded world's captions were written from (UAS and LAS, without punctuation, as in the CoNLL shared tasks), and the
+   constructions that differ most.
+2. Overlap: the same maps measured under both trees. The prompt is the sample; the difference is the mean overlap of
+   each relation under the parsed trees minus that under the given ones.
+3. Enhanced graphs: our basic-to-enhanced conversion against pyBART (Tiktinsky et al., 2020), edge by edge, on the
+   given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``).
 
 Writes ``benchmarks/results/parsing.json``.
 """
@@ -52,7 +53,7 @@ def interval(values: Sequence[float]) -> dict[str, float]:
 
 
 def attachment(given: Sequence[Sentence], parsed: Sequence[Sentence]) -> dict[str, Any]:
-    """Score the heads, and the heads with their relations, of all words but punctuation."""
+    """Score the heads, and the heads with their relations, of all words except punctuation."""
     heads, labels, n_words, whole = 0, 0, 0, []
     for gold, found in zip(given, parsed, strict=True):
         if gold.words != found.words:
@@ -78,7 +79,7 @@ def attachment(given: Sequence[Sentence], parsed: Sequence[Sentence]) -> dict[st
 
 
 def differences(given: Sequence[Sentence], parsed: Sequence[Sentence]) -> list[dict[str, Any]]:
-    """Count what differs, by change and relations, with an example each."""
+    """Count the differences by change and relations, with an example of each."""
     counts: Counter[tuple[str, str, str]] = Counter()
     examples: dict[tuple[str, str, str], str] = {}
     for gold, found in zip(given, parsed, strict=True):
@@ -93,7 +94,7 @@ def differences(given: Sequence[Sentence], parsed: Sequence[Sentence]) -> list[d
 
 
 def overlaps(scenes: Sequence[Scene], parsed: Sequence[Sentence], model: str) -> dict[str, Any]:
-    """Measure the same maps under the given and the parsed trees."""
+    """Measure the same maps under the given and under the parsed trees."""
     pipe = load_pipeline(model)
     pipe.set_progress_bar_config(disable=True)
     maps = trace_images(
@@ -170,7 +171,7 @@ def against_pybart(given: Sequence[Sentence]) -> dict[str, Any]:
 
 
 def pybart_edges(converted: str) -> set[tuple[int, int, str]]:
-    """Read column DEPS: pyBART writes what no other tool does into it, so not with `conllu.loads`."""
+    """Read column DEPS, where pyBART adds annotations that `conllu.loads` rejects."""
     edges = set()
     for line in converted.splitlines():
         columns = line.split("\t")

@@ -1,12 +1,12 @@
-"""Other packages' ways to record attention, to be measured beside ours.
+"""Other packages that record attention, as alternatives in benchmarks.
 
-Their code is not part of this project: it is read from where you put it. The released ``daam`` and what the other one
-imports::
+Their code is not part of this project; it is imported from a folder that you name. Install the released ``daam`` and a
+dependency of the other package with::
 
     pip install --no-deps --target peers daam==0.2.0 einops
 
-and https://github.com/wooyeolbaek/attention-map-diffusers at commit 68b51fd819df229932c3b41d2fd27c11dce10c3c, which is
-the one that was measured.
+and check out https://github.com/wooyeolbaek/attention-map-diffusers at commit
+68b51fd819df229932c3b41d2fd27c11dce10c3c, the one that was measured.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ MAPS = "attention-map-diffusers"
 
 
 Ways = dict[str, Callable[[], Any]]
-"""Ways to do the same thing, by name."""
+"""Alternative ways of doing the same thing, by name."""
 
 
 def warmed_up(ways: Ways) -> tuple[Ways, dict[str, str]]:
-    """Run all ways once, since the first run is slower; leave out others' that fail, and return what they said."""
-    said = {}
+    """Run every alternative once to warm up; drop other packages that fail, and return their errors."""
+    errors = {}
     for way, run in ways.items():
         try:
             run()
         except Exception as error:
             if way not in (DAAM, MAPS):
                 raise
-            said[way] = f"{type(error).__name__}: {error}"  # it is not ours to mend
-    return {way: run for way, run in ways.items() if way not in said}, said
+            errors[way] = f"{type(error).__name__}: {error}"  # not our bug to fix
+    return {way: run for way, run in ways.items() if way not in errors}, errors
 
 
 def add_folder(folder: Path | None) -> None:
-    """Let packages be imported from a folder."""
+    """Make the packages in a folder importable."""
     if folder is not None:
         sys.path.append(str(folder))
 
 
 @contextmanager
 def daam_of_module(attention: nn.Module, pixels: int) -> Iterator[None]:
-    """Record a single cross-attention as ``daam`` does, whose maps have the given number of pixels."""
+    """Record a single cross-attention as ``daam`` does; its maps have the given number of pixels."""
     from daam.heatmap import RawHeatMapCollection
     from daam.trace import UNetCrossAttentionHooker
 
@@ -68,20 +68,20 @@ def daam_of_module(attention: nn.Module, pixels: int) -> Iterator[None]:
 
 @contextmanager
 def maps_of_modules(model: nn.Module, path: str, checkout: Path, call: str) -> Iterator[list[Any]]:
-    """Record attentions with the processors of attention-map-diffusers, and yield the list of what they keep.
+    """Record attention with the processors of attention-map-diffusers, and yield the list of recorded maps.
 
-    Its own way to set them up patches classes for good, so they are set here one by one.
+    Its own setup patches classes permanently, so the processors are set one by one here.
 
     Parameters
     ----------
     model
         The model.
     path
-        How the paths of its attentions end.
+        Suffix of the paths of its attention modules.
     checkout
-        Where the repository is.
+        Checkout of the repository.
     call
-        The name of its function that stands for the processor's call.
+        Name of its function that replaces the processor's ``__call__``.
     """
     processor = _processor(checkout, call)
     before = {}
@@ -108,7 +108,7 @@ def _processor(checkout: Path, call: str) -> type:
     run = getattr(modules, call)
 
     class Processor:
-        """Calls theirs, and keeps its maps as its hooks do."""
+        """Calls their function and keeps the maps as their hooks do."""
 
         store_attn_map = True
         attn_map: torch.Tensor

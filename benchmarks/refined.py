@@ -1,11 +1,11 @@
-"""What refined maps gain over plain ones: ``python benchmarks/refined.py``.
+"""Do weighted or refined maps improve on plain ones? ``python -m benchmarks.refined``.
 
-Reads the attention of the embedded model to scenes whose exact masks are known, and compares on the same scenes
-plain maps, maps of the finest grid only, weighted maps (what layers and heads count was learned on yet other scenes),
-and refined maps (the finest grid carried along its self-attention, less the minimum): at the same threshold rules, and
-each at the threshold and choice of timesteps that was best on *other* scenes, which are not scored. The scene is the
-sample: objects are averaged within it, and intervals are bootstrapped over scenes (95 %, percentile), for differences
-over the scenes' paired differences. Writes ``benchmarks/results/refined.json``.
+Traces the embedded model on scenes with exact masks and compares, on the same scenes: plain maps; maps of the finest
+grid only; weighted maps (weights of layers and attention heads learned on a third set of scenes); and refined maps (the
+finest grid propagated along self-attention, minus the minimum). They are compared at the same threshold rules, and each
+at the threshold and timesteps that were best on *other* scenes. The scene is the sample: objects are averaged within a
+scene, and 95 % percentile intervals are bootstrapped over scenes; differences are paired by scene. Writes
+``benchmarks/results/refined.json``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from attribution import FIRST_CHOOSING, FIRST_SCORED, MIN_VISIBLE
-from map_weights import FIRST_LEARNING, learn
-from map_weights import read as read_kept
 from scipy.stats import bootstrap
 
+from benchmarks.attribution import FIRST_CHOOSING, FIRST_SCORED, MIN_VISIBLE
+from benchmarks.map_weights import FIRST_LEARNING, learn
+from benchmarks.map_weights import read as read_kept
 from daam_syntax.attention import trace_images
 from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.emoji.scenes import Scene, scene
@@ -44,7 +44,7 @@ Scores = dict[tuple[str, str, float], np.ndarray]
 
 
 def read_refined(pipe: Any, scenes: Sequence[Scene], timesteps: Sequence[int]) -> list[HeatMaps]:
-    """Record refined maps of given scenes."""
+    """Trace given scenes with refined maps."""
     return trace_images(
         pipe,
         [s.image for s in scenes],
@@ -58,12 +58,12 @@ def read_refined(pipe: Any, scenes: Sequence[Scene], timesteps: Sequence[int]) -
 
 
 def among(maps: Sequence[HeatMaps], timesteps: Sequence[int]) -> list[HeatMaps]:
-    """Keep some of the timesteps."""
+    """Restrict maps to some of the timesteps."""
     return [recorded.select(steps=lambda _, t: t in timesteps) for recorded in maps]
 
 
 def learned(pipe: Any, scenes: Sequence[Scene]) -> dict[str, MapWeights]:
-    """Learn weights of layers and heads, for every choice of timesteps."""
+    """Learn weights of layers and attention heads for every choice of timesteps."""
     kept = read_kept(pipe, scenes, KEEP)
     return {name: learn(among(kept, timesteps), scenes) for name, timesteps in TIMESTEPS.items()}
 
@@ -87,7 +87,7 @@ def score(pipe: Any, scenes: Sequence[Scene], weights: dict[str, MapWeights]) ->
 
 
 def mious(scenes: Sequence[Scene], maps: Sequence[HeatMaps]) -> np.ndarray:
-    """Return the mean IoU of the nouns' thresholded maps with their masks, (threshold, scene)."""
+    """Return the mean IoU of the nouns' thresholded maps with their masks: (threshold, scene)."""
     rules = [parse_threshold(f"relative:{tau}") for tau in TAUS]
     by_scene = []
     for drawn, recorded in zip(scenes, maps, strict=True):
@@ -116,12 +116,12 @@ def mean_with_interval(values: np.ndarray) -> dict[str, float]:
 
 
 def differences(scores: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Compare kinds of maps scene by scene."""
+    """Compare kinds of maps, paired by scene."""
     return {f"{a} - {b}": mean_with_interval(scores[a] - scores[b]) for a, b in PAIRS}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="emoji")
     options.add_argument("--scenes", type=int, default=200)

@@ -1,4 +1,4 @@
-"""Write ``docs/benchmarks.md`` from the results of the benchmarks: ``python benchmarks/report.py``."""
+"""Write ``docs/benchmarks.md`` from the results in ``benchmarks/results/``: ``python -m benchmarks.report``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(name: str) -> Any:
 
 
 def attribution() -> str:
-    """Tabulate how well maps lie on things."""
+    """Tabulate how well maps lie on objects."""
     results = load("attribution")
     columns = (
         "exact masks, nouns",
@@ -57,7 +57,7 @@ def attribution() -> str:
 
 
 def refined() -> str:
-    """Tabulate what refined maps gain."""
+    """Tabulate the gain from weighted and refined maps."""
     results = load("refined")
     kinds = {
         "plain": "plain",
@@ -95,7 +95,7 @@ def cell(value: dict[str, Any]) -> str:
 
 
 def costs(rows: dict[str, dict[str, Any]], memory: dict[str, dict[str, float]]) -> str:
-    """Tabulate time ratios and extra peaks of memory."""
+    """Tabulate time ratios and extra peak memory."""
     named = (
         way for row in rows.values() for way in (*row["time ratios"], *row.get("could not run", {}))
     )
@@ -115,8 +115,8 @@ def costs(rows: dict[str, dict[str, Any]], memory: dict[str, dict[str, float]]) 
     return "\n".join(lines)
 
 
-def said_of(results: dict[str, Any]) -> str:
-    """Say how a run was made."""
+def conditions(results: dict[str, Any]) -> str:
+    """Describe the conditions of a run."""
     return (
         f"{results['threads']} of {results['processors']} processors, load before it "
         f"{results['load before (1 minute)']}"
@@ -124,7 +124,7 @@ def said_of(results: dict[str, Any]) -> str:
 
 
 def tracing() -> str:
-    """Tabulate what tracing costs."""
+    """Tabulate the cost of tracing."""
     cross, joint = load("tracing"), load("joint_tracing")
     unet, model = cross["unet"], joint["model"]
     rows = {
@@ -143,18 +143,20 @@ def tracing() -> str:
             f"The trace of the first row spends {100 * share:.1f} % of its processor time on attention. That was timed by "
             "itself and hardly scatters: by what the ratio differs from it, the machine was at work.",
             "",
-            "Runs: " + "; ".join(f"{name}: {said_of(part)}" for name, part in parts.items()) + ".",
+            "Runs: "
+            + "; ".join(f"{name}: {conditions(part)}" for name, part in parts.items())
+            + ".",
         ]
     )
 
 
 def batches() -> str:
-    """Tabulate what batches gain."""
+    """Tabulate the speedup from batches."""
     parts = []
     for run in load("batches"):
         sizes = list(run["traced"])
         lines = [
-            f"{run['images']} prompts, {run['steps']} steps, {said_of(run)}:",
+            f"{run['images']} prompts, {run['steps']} steps, {conditions(run)}:",
             "",
             "| | " + " | ".join(sizes) + " |",
             "|---|" + "---|" * len(sizes),
@@ -173,12 +175,12 @@ def batches() -> str:
 
 
 def spread(value: dict[str, float]) -> str:
-    """Format a median with the ends of what was found."""
+    """Format a median with the minimum and maximum."""
     return f"{value['median']:.2f} [{value['min']:.2f}, {value['max']:.2f}]"
 
 
 def measures() -> str:
-    """Tabulate how fast pairs are measured."""
+    """Tabulate the speed of measuring pairs."""
     results = load("measures")
     lines = ["| | released loop | ours | times faster |", "|---|---|---|---|"]
     for name, row in results.items():
@@ -202,7 +204,7 @@ def megabytes(n_bytes: float) -> str:
 
 
 def corpus() -> str:
-    """Tabulate what a corpus takes."""
+    """Tabulate the memory, disk space, and time of large runs."""
     results = load("corpus")
     lines = ["| | |", "|---|---|"]
     peaks = results["memory"]["peak_bytes"]
@@ -231,14 +233,14 @@ def corpus() -> str:
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page as Markdown."""
     return f"""# Benchmarks
 
-Made by `python benchmarks/report.py` from the results in `benchmarks/results/`.
+Made by `python -m benchmarks.report` from the results in `benchmarks/results/`.
 
 ## Do the maps lie on the things they name?
 
-`python benchmarks/attribution.py`, on the embedded model. Fresh scenes have exact masks; of pictures that the model drew, the
+`python -m benchmarks.attribution`, on the embedded model. Fresh scenes have exact masks; of pictures that the model drew, the
 annotator says where things are. IoU of thresholded maps with masks; the scene is the sample, intervals are 95 %
 (bootstrap over scenes). "Whole image" is what a map that covers everything would get, "mask on the grid" what the exact mask itself
 reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own object" is a share: how often a word's map is stronger
@@ -248,7 +250,7 @@ there, on average, than on every other object.
 
 ## Are weighted or refined maps better?
 
-`python benchmarks/refined.py`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
+`python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
 layers and heads count as was learned on other scenes (`maps.weighted(MapWeights.load())`); and those carried along
 self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
 
@@ -256,7 +258,7 @@ self-attention (`trace(refine=True)`). Differences are of the same scenes, with 
 
 ## What does tracing cost?
 
-`python benchmarks/tracing.py --daam FOLDER --maps CHECKOUT` and `python benchmarks/joint_tracing.py --maps CHECKOUT`, all ways in turn
+`python -m benchmarks.tracing --daam FOLDER --maps CHECKOUT` and `python -m benchmarks.joint_tracing --maps CHECKOUT`, all ways in turn
 in one run; random weights, since cost does not depend on them. Ratios of processor time to the untraced time: median over the rounds
 [95 % bootstrap interval]. Peaks of resident memory are each measured in a process of its own, in which freed blocks are given back at
 once, against the untraced peak of the same process. Only the rows of the prompt are recomputed, not those of the guidance.
@@ -267,14 +269,14 @@ a softmax of their own in the place of the model's attention, so that pictures a
 
 ## What do batches gain?
 
-`python benchmarks/batches.py --threads 1 2`, the embedded model with guidance: many small products keep a processor almost as busy
+`python -m benchmarks.batches --threads 1 2`, the embedded model with guidance: many small products keep a processor almost as busy
 as few large ones, so that a batch gains what the untraced model gains by it, and little more.
 
 {batches()}
 
 ## How fast are pairs measured?
 
-`OMP_NUM_THREADS=1 python benchmarks/measures.py --daam FOLDER`: IoU, IoD and IoH at one absolute threshold. The released loop is what the
+`OMP_NUM_THREADS=1 python -m benchmarks.measures --daam FOLDER`: IoU, IoD and IoH at one absolute threshold. The released loop is what the
 functions of `daam` 0.2.0 ask for: for each pair of words two masks, by `WordHeatMap.expand_as` with a threshold (on the grid: a plain
 comparison, as in its notebook), then one `compute_iou` and two `compute_ioa`. It makes a word's mask anew for each of its pairs, which is
 most of what it spends. Both start at word maps on a 64 x 64 grid and end at the same numbers; the loop is spared finding words and
@@ -284,7 +286,7 @@ making a table. Upscaling a word costs us the same for one pair as for eleven, s
 
 ## What does a corpus take?
 
-`python benchmarks/corpus.py`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of pictures drawn in one step without
+`python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of pictures drawn in one step without
 guidance, which are as large as any; batches are of 4 steps with guidance. Each process
 computes in one thread.
 
@@ -295,7 +297,7 @@ not show a byte that a disk lost. At this rate a run of 100 GB takes about a min
 
 ## How good is the embedded model?
 
-`python benchmarks/emoji_model.py`: see [its card](../data/emoji-model/README.md). Sixty-four prompts that it drew:
+`python -m benchmarks.emoji_model`: see [its card](../data/emoji-model/README.md). Sixty-four prompts that it drew:
 
 ![Contact sheet](../benchmarks/results/contact_sheet.png)
 """

@@ -1,4 +1,4 @@
-"""Measuring ways of doing the same thing beside each other, in one run, so that a machine's moods cancel."""
+"""Time alternatives in turn within one run, so that a changing load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import psutil
-from peers import Ways, warmed_up
 from scipy.stats import bootstrap
+
+from benchmarks.peers import Ways, warmed_up
 
 Ratio = dict[str, float]
 """A median ratio with its interval: "ratio", "low", "high" and the number of "rounds"."""
@@ -25,9 +26,9 @@ Ratio = dict[str, float]
 def seconds(
     ways: Ways, rounds: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, np.ndarray]:
-    """Run all ways in turn, every other round backwards, and return each one's time by round.
+    """Run all alternatives in turn, every other round in reverse, and return the times by round.
 
-    Processor time, of all threads, does not count the waits of a machine that others use, too.
+    The default clock, processor time of all threads, excludes waiting for other programs.
     """
     taken: dict[str, list[float]] = {way: [] for way in ways}
     for i in range(rounds):
@@ -39,7 +40,7 @@ def seconds(
 
 
 def ratio(taken: np.ndarray, beside: np.ndarray) -> Ratio:
-    """Return the median over rounds of a way's time to another's, with a bootstrap interval (95 %)."""
+    """Return the median over rounds of the ratio of two times, with a 95 % bootstrap interval."""
     ratios = taken / beside
     interval = bootstrap(
         (ratios,), np.median, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
@@ -53,39 +54,40 @@ def ratio(taken: np.ndarray, beside: np.ndarray) -> Ratio:
 
 
 def ratios(given: Ways, rounds: int) -> dict[str, Any]:
-    """Measure ways beside the first of them."""
-    ways, said = warmed_up(given)
+    """Time all alternatives relative to the first."""
+    ways, errors = warmed_up(given)
     taken = seconds(ways, rounds)
     first, *others = ways
     return {
-        **({"could not run": said} if said else {}),
+        **({"could not run": errors} if errors else {}),
         f"{first}, seconds": float(np.median(taken[first])),
         "time ratios": {way: ratio(taken[way], taken[first]) for way in others},
     }
 
 
-def extra_peak(script: str, arguments: Sequence[str]) -> float:
-    """Run a script in a process of its own, and return the number it prints last: its extra peak, MB.
+def extra_peak(module: str, arguments: Sequence[str]) -> float:
+    """Run a benchmark in its own process and return the number that it prints last, the extra peak in MB.
 
-    There, large blocks of memory are given back as soon as they are freed, so that resident memory
-    is what is in use, without the scatter of what the allocator keeps for later.
+    In that process the allocator returns large blocks as soon as they are freed, so resident memory is
+    the memory in use and not what the allocator keeps for later.
     """
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0"}
-    command = [sys.executable, script, *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return float(done.stdout.split()[-1])
 
 
 def measured_extra_peak(way: Callable[[], Any], beside: Callable[[], Any]) -> float:
-    """Return by how much the peak of resident memory is higher in one way than in another, MB.
+    """Return how much higher the peak of resident memory is for one alternative than for another, in MB.
 
-    Both ran once before: what they load for good is not counted. For a process that `extra_peak` started.
+    Both run once beforehand, so modules and caches that they load are not counted. To be called in a
+    process that `extra_peak` started.
     """
     beside()
     way()
     peaks = []
     for run in (beside, way):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # reset the peak
         run()
         status = Path("/proc/self/status").read_text(encoding="ascii")
         peaks.append(int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024)  # type: ignore[index]
@@ -93,7 +95,7 @@ def measured_extra_peak(way: Callable[[], Any], beside: Callable[[], Any]) -> fl
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """Say what was measured on, and how busy it was before."""
+    """Describe the machine and its load before the run."""
     return {
         "threads": threads,
         "processors": psutil.cpu_count(),
@@ -106,7 +108,7 @@ def measure_parts(
     given: argparse.Namespace,
     results: Path,
 ) -> None:
-    """Measure the parts that were asked for, keep each when it is there, and leave the others as they were."""
+    """Measure the requested parts, save each as soon as it is done, and leave the others unchanged."""
     found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     for part in given.parts:
         found[part] = parts[part](given)

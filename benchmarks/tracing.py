@@ -1,15 +1,15 @@
-"""What tracing cross-attention costs: ``python benchmarks/tracing.py [--daam FOLDER] [--maps CHECKOUT]``.
+"""What does tracing cross-attention cost? ``python -m benchmarks.tracing [--daam FOLDER] [--maps CHECKOUT]``.
 
-Untraced and traced, and beside them as the packages of `peers.py` record, where they are given; random weights, since
-cost does not depend on them:
+Compares untraced, traced, and, if given, the packages of `peers`. Weights are random, since cost does not depend on
+them. The parts:
 
-- ``unet``: a pipeline with a UNet of Stable Diffusion 1.5's shape draws one image of 512 x 512 with guidance, maps
+- ``unet``: a pipeline with the UNet of Stable Diffusion 1.5 generates one 512 x 512 image with guidance, heat maps
   included;
-- ``blocks``: the two kinds of transformer block of SDXL's UNet for 1024 x 1024, and the cross-attention of each alone;
-- ``memory``: the extra peak of memory of the first.
+- ``blocks``: the two kinds of transformer block of SDXL's UNet at 1024 x 1024, and the cross-attention of each alone;
+- ``memory``: the extra peak memory of ``unet``.
 
-Writes the parts that were asked for into ``benchmarks/results/tracing.json``: ratios of processor time (median over the
-rounds and its 95 % bootstrap interval), and the extra peak of resident memory, each measured in a process of its own.
+Writes the requested parts to ``benchmarks/results/tracing.json``: ratios of processor time (median over the rounds,
+95 % bootstrap interval), and the extra peak of resident memory, each measured in its own process.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from typing import Any
 from unittest import mock
 
 import torch
-from blocks import Block, attention_of, inside, sdxl_block, traced
-from peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_modules
-from side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
+
+from benchmarks.blocks import Block, attention_of, inside, sdxl_block, traced
+from benchmarks.peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_modules
+from benchmarks.side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
+from benchmarks.small_models import stable_diffusion_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "tracing.json"
 PROMPT = "a red cat chasing a small blue owl in the snow"
@@ -34,63 +36,17 @@ SHAPE = "Stable Diffusion 1.5, 512 x 512, 1 image with guidance, float32"
 MAPS_CALL = "attn_call2_0"
 
 
-def build() -> Any:
-    """Build a pipeline with SD 1.5's UNet; encoder and decoder are small, since no trace touches them."""
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    from daam_syntax.pipelines.loading import load_pipeline
-
-    torch.manual_seed(0)
-    tokenizer = load_pipeline("emoji").tokenizer
-    tokenizer.model_max_length = 77
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=768,
-        intermediate_size=768,
-        num_hidden_layers=1,
-        num_attention_heads=12,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=4,
-    )
-    pipe = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
-        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
 def draw(pipe: Any, steps: int, tracer: AbstractContextManager[Any]) -> Any:
-    """Draw once, and return what was recorded."""
+    """Call the pipeline once, and return the recording."""
     with tracer as recording:
         pipe(PROMPT, num_inference_steps=steps, generator=torch.Generator().manual_seed(0))
-        if hasattr(
-            recording, "compute_global_heat_map"
-        ):  # the one of daam, which wants to be inside
+        if hasattr(recording, "compute_global_heat_map"):  # daam computes maps inside its context
             recording.compute_global_heat_map()
     return recording
 
 
 def drawing_ways(pipe: Any, given: argparse.Namespace) -> Ways:
-    """Return the ways to draw, by name."""
+    """Return the alternatives for a pipeline call, by name."""
     from daam_syntax import trace
 
     ways: Ways = {
@@ -109,7 +65,7 @@ def drawing_ways(pipe: Any, given: argparse.Namespace) -> Ways:
 
 
 def block_ways(block: Block, given: argparse.Namespace) -> Ways:
-    """Return the ways to run a block, by name."""
+    """Return the alternatives for running a block, by name."""
     ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
     attention = block.module.get_submodule(block.attention)
     if given.daam:
@@ -124,15 +80,15 @@ def block_ways(block: Block, given: argparse.Namespace) -> Ways:
 
 @contextmanager
 def own_time() -> Iterator[list[float]]:
-    """Yield a list of the processor seconds that each hearing of an attention takes."""
+    """Yield a list that collects the processor seconds spent on each recorded attention call."""
     from daam_syntax.attention.pipeline_call.recorder import Recorder
 
     taken: list[float] = []
-    hear = Recorder.attention_ran
+    record = Recorder.attention_ran
 
     def timed(*args: Any) -> None:
         started = time.process_time()
-        hear(*args)
+        record(*args)
         taken.append(time.process_time() - started)
 
     with mock.patch.object(Recorder, "attention_ran", timed):
@@ -140,8 +96,8 @@ def own_time() -> Iterator[list[float]]:
 
 
 def measure_unet(given: argparse.Namespace) -> dict[str, Any]:
-    """Draw in all ways in turn; and time what a trace itself does, which hardly scatters."""
-    pipe = build()
+    """Time all alternatives in turn, and the work of the trace itself, which varies little."""
+    pipe = stable_diffusion_pipeline()
     ways = drawing_ways(pipe, given)
     results = {"shape": SHAPE, "steps": given.steps, **machine(given.threads)}
     results |= ratios(ways, given.rounds)
@@ -153,7 +109,7 @@ def measure_unet(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
-    """Run the blocks, and their cross-attentions alone, in all ways in turn."""
+    """Time the blocks, and their cross-attention alone, under all alternatives in turn."""
     results: dict[str, Any] = machine(given.threads)
     for pixels, heads in ((4096, 10), (1024, 20)):
         name = f"SDXL, {pixels} pixels, {heads} heads"
@@ -167,7 +123,7 @@ def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the extra peak of each way to draw."""
+    """Measure the extra peak memory of each alternative."""
     ways = ["traced", *([DAAM] if given.daam else []), *([MAPS] if given.maps else [])]
     arguments = ["--steps", str(given.steps), "--threads", str(given.threads)]
     for option in ("daam", "maps"):
@@ -176,7 +132,10 @@ def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "steps": given.steps,
         "extra peak memory, MB": {
-            SHAPE: {way: extra_peak(__file__, [*arguments, "--peak-of", way]) for way in ways}
+            SHAPE: {
+                way: extra_peak("benchmarks.tracing", [*arguments, "--peak-of", way])
+                for way in ways
+            }
         },
     }
 
@@ -185,20 +144,20 @@ PARTS = {"unet": measure_unet, "blocks": measure_blocks, "memory": measure_memor
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options.add_argument("--steps", type=int, default=1)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--daam", type=Path, help="folder that holds the released daam package")
+    options.add_argument("--daam", type=Path, help="folder with the released daam package")
     options.add_argument("--maps", type=Path, help="checkout of attention-map-diffusers")
     options.add_argument("--peak-of", help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     add_folder(given.daam)
     if given.peak_of:
-        ways = drawing_ways(build(), given)
+        ways = drawing_ways(stable_diffusion_pipeline(), given)
         print(measured_extra_peak(ways[given.peak_of], ways["untraced"]))
         return
     measure_parts(PARTS, given, RESULTS)

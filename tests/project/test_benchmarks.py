@@ -1,26 +1,20 @@
-"""What the benchmarks are built of."""
-
-import sys
-from pathlib import Path
+"""Parts that the benchmarks share, and their page."""
 
 import numpy as np
 import pytest
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import report
-from blocks import N_TOKENS, Block, attention_of, traced
-from peers import DAAM, warmed_up
-from side_by_side import ratio, seconds
-
+from benchmarks import report
+from benchmarks.blocks import N_TOKENS, Block, attention_of, traced
+from benchmarks.peers import DAAM, warmed_up
+from benchmarks.side_by_side import ratio, seconds
 from daam_syntax.attention.families import TokenLayout
 
 
 def test_the_page_shows_the_results():
     assert report.PAGE.read_text(encoding="utf-8") == report.page(), (
-        "results changed: python benchmarks/report.py"
+        "results changed: python -m benchmarks.report"
     )
 
 
