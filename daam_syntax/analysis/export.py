@@ -1,4 +1,4 @@
-"""Tables for papers and pages: Markdown, HTML, CSV and LaTeX, with notes on what they rest on."""
+"""Tables for papers and web pages: Markdown, HTML, CSV and LaTeX, with notes on how a summary was made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, Final
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_table
+from daam_syntax.analysis.formatting import cluster_noun, format_p
 from daam_syntax.errors import FileError
 from daam_syntax.util.whole_files import whole_file
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")  # after carriage returns became line feeds
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")  # carriage returns are line feeds by then
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PAGE: Final = 40
-"""Rows that a page takes."""
+"""Most rows that fit on a page."""
 
 _LATEX: Final = {
     "\\": r"\textbackslash{}",
@@ -36,32 +37,33 @@ _LATEX: Final = {
     "\n": " ",
     "\r": " ",
 }
+"""Escapes of LaTeX. Those of pandas leave out <, > and |, which the default font encoding prints as other signs."""
 
 
 def table_notes(table: pd.DataFrame) -> list[str]:
-    """Return what a reader must know of a summary: sample, intervals, test and correction.
+    """Return notes that a reader of a summary needs: sample, intervals, test and correction.
 
     Parameters
     ----------
     table
-        What `summarize` gave, or a part of its rows and columns.
+        The result of `summarize`, or some of its rows and columns.
 
     Returns
     -------
     list of str
-        Sentences; empty for a table that does not say how it was made.
+        Sentences; empty for a table that does not record how it was made.
     """
     made = table.attrs
     if "measure" not in made:
         return []
     clusters = made["cluster"]
     units = [clusters] if isinstance(clusters, str) else clusters
-    unit = " and ".join({"prompt_id": "prompt"}.get(c, c.replace("_", " ")) for c in units)
+    unit = " and ".join(map(cluster_noun, units))
     two_way = len(units) == 2
     interval = "t, two-way clustered errors" if two_way else "symmetric studentized bootstrap"
     test = "t test" if two_way else "sign-flip permutation"
     corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
-    notes = ["Means over prompts, each of which weighs the same."]
+    notes = ["Means over prompts; every prompt has the same weight."]
     if "n_prompts" in table.columns and len(table):
         low, high = table["n_prompts"].min(), table["n_prompts"].max()
         notes.append(f"n = {low} prompts." if low == high else f"n = {low} to {high} prompts.")
@@ -72,7 +74,7 @@ def table_notes(table: pd.DataFrame) -> list[str]:
         + (
             f"adjusted by {corrections[made['correction']]} within scheme and threshold."
             if made["correction"] in corrections
-            else "not adjusted for their number."
+            else "not adjusted for multiple tests."
         ),
     ]
     return notes
@@ -81,19 +83,19 @@ def table_notes(table: pd.DataFrame) -> list[str]:
 def to_markdown(
     table: pd.DataFrame, *, digits: int = 3, notes: Sequence[str] | None = None, caption: str = ""
 ) -> str:
-    """Return a table as Markdown (pipe table, numbers to the right).
+    """Return a table as Markdown: a pipe table with right-aligned numbers.
 
     Parameters
     ----------
     table
         Any table; its index is left out.
     digits
-        Digits after the point of floating-point numbers. Missing values are a dash; p-values that would round to 0
-        are "< 0.001".
+        Digits after the decimal point of floating-point numbers. Missing values are a dash, and p-values that would
+        round to 0 are "< 0.001".
     notes
-        Sentences below it; those of `table_notes` if None.
+        Sentences below the table; those of `table_notes` if None.
     caption
-        Sentence above it.
+        Sentence above the table.
     """
     header = [_markdown(str(column)) for column in table.columns]
     rules = ["---:" if right else "---" for right in _numeric(table)]
@@ -107,7 +109,11 @@ def to_markdown(
 def to_html(
     table: pd.DataFrame, *, digits: int = 3, notes: Sequence[str] | None = None, caption: str = ""
 ) -> str:
-    """Return a table as an HTML ``<table>``, everything escaped; see `to_markdown` for the parameters."""
+    """Return a table as an HTML ``<table>`` with all text escaped; see `to_markdown` for the parameters.
+
+    Cells are aligned by a style of their own: unlike the style sheets of pandas' ``Styler``, it survives wherever the
+    table is pasted.
+    """
     alignment = ["right" if right else "left" for right in _numeric(table)]
 
     def row(cells: Sequence[str], tag: str) -> str:
@@ -125,10 +131,10 @@ def to_html(
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV with all digits, safe to open in a spreadsheet.
+    """Return a table as CSV with all digits that is safe to open in a spreadsheet.
 
-    A text that a spreadsheet would run as a formula (it begins with =, +, - or @, and is no number) gets an apostrophe
-    before it; so do names of columns. Numbers are as they are. To read data back exactly, write them with pandas.
+    A text or column name that a spreadsheet would run as a formula (it begins with =, +, - or @ and is not a number) is
+    prefixed with an apostrophe. Numbers are unchanged. To read data back exactly, write them with pandas instead.
     """
     safe = table.copy()
     safe.columns = pd.Index([_neutral(str(column)) for column in table.columns])
@@ -148,40 +154,40 @@ def to_latex(
 ) -> str:
     r"""Return a table as a LaTeX ``table`` with the rules of booktabs (``\usepackage{booktabs}``).
 
-    One of more than 40 rows becomes a ``longtable`` (``\usepackage{longtable}``), which goes over pages. Everything in
-    it is escaped: a % or _ of a prompt cannot break it. Scripts beyond Latin need XeLaTeX or LuaLaTeX and a font that
-    has them.
+    A table of more than 40 rows becomes a ``longtable`` (``\usepackage{longtable}``), which can span pages. All text is
+    escaped: a % or _ in a prompt cannot break the document. Non-Latin scripts need XeLaTeX or LuaLaTeX, and a font that
+    contains them.
 
     Parameters
     ----------
     table, digits, notes, caption
         See `to_markdown`.
     label
-        What ``\ref`` finds it by.
+        Name for ``\ref``.
     """
-    alignment = "".join("r" if right else "l" for right in _numeric(table))
-
-    def row(cells: Sequence[str]) -> str:
-        # An empty group, because a row that begins with a bracket would be read as an option of the line before.
-        return "{}" + " & ".join(map(_latex_cell, cells)) + r" \\"
-
-    title = rf"\caption{{{_latex(caption)}}}" if caption else ""
-    title += rf"\label{{{label}}}" if label else ""
-    head = [r"\toprule", row([str(column) for column in table.columns]), r"\midrule"]
-    body = [row(cells) for cells in _cells(table, digits)]
+    header = [_latex(str(column)) for column in table.columns]
+    rows = [[_latex_cell(cell) for cell in row] for row in _cells(table, digits)]
+    for row in (header, *rows):
+        # An empty group, because LaTeX reads a row that begins with a bracket as an option of the row above.
+        row[:1] = [f"{{}}{cell}" for cell in row[:1]]
+    frame = pd.DataFrame(rows, columns=header)
+    is_long = len(table) > _PAGE
+    text = frame.style.hide(axis="index").to_latex(
+        column_format="".join("r" if right else "l" for right in _numeric(table)),
+        hrules=True,
+        caption=_latex(caption) or None,
+        label=label or None,
+        **({"environment": "longtable"} if is_long else _FLOAT),
+    )
     below = " ".join(_latex(note) for note in _notes(table, notes))
-    notes_below = rf"\par\smallskip{{\footnotesize {below}\par}}" if below else ""
-    if len(table) > _PAGE:
-        lines = [rf"\begin{{longtable}}{{{alignment}}}", rf"{title} \\" if title else ""]
-        lines += [*head, r"\endhead", r"\bottomrule", r"\endfoot", *body]
-        lines += [r"\end{longtable}", notes_below]
-    else:
-        lines = [r"\begin{table}[htbp]", r"\centering", title]
-        lines += [rf"\begin{{tabular}}{{{alignment}}}", *head, *body, r"\bottomrule"]
-        lines += [r"\end{tabular}", notes_below, r"\end{table}"]
-    return "\n".join(line for line in lines if line) + "\n"
+    if not below:
+        return text
+    lines = rf"\par\smallskip{{\footnotesize {below}\par}}" + "\n"
+    end = "" if is_long else "\\end{table}\n"
+    return text.removesuffix(end) + lines + end
 
 
+_FLOAT: Final[dict[str, Any]] = {"position": "htbp", "position_float": "centering"}
 _WRITERS: Final[Mapping[str, Callable[[pd.DataFrame], str]]] = {
     ".md": to_markdown,
     ".html": to_html,
@@ -191,19 +197,19 @@ _WRITERS: Final[Mapping[str, Callable[[pd.DataFrame], str]]] = {
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table in the format that the file's suffix names: .md, .html, .csv or .tex.
+    """Write a table to a file in the format of its suffix: .md, .html, .csv or .tex.
 
     Parameters
     ----------
     table
-        Any table. One of `summarize` gets notes on its sample, intervals, test and correction (but in CSV).
+        Any table. Except in CSV, a table of `summarize` gets notes on its sample, intervals, test and correction.
     path
-        The file; written whole or not at all.
+        The file. It is written completely or not at all.
 
     Raises
     ------
     FileError
-        If there is no such format, or the file cannot be written.
+        If the format is unknown or the file cannot be written.
     """
     check_table(table, "a table")
     target = Path(path)
@@ -228,7 +234,7 @@ def _numeric(table: pd.DataFrame) -> list[bool]:
 
 
 def _cells(table: pd.DataFrame, digits: int) -> list[list[str]]:
-    """Return the table's values as text, row by row."""
+    """Return the values of a table as text, row by row."""
     columns = [
         [_cell(value, str(name), digits) for value in table.iloc[:, place]]
         for place, name in enumerate(table.columns)
@@ -240,10 +246,7 @@ def _cell(value: Any, name: str, digits: int) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "-"
     if isinstance(value, float):
-        least = 10.0**-digits
-        if name in ("p", "p_adjusted") and value < least:
-            return f"< {least:.{digits}f}"
-        return f"{value:.{digits}f}"
+        return format_p(value, digits) if name in ("p", "p_adjusted") else f"{value:.{digits}f}"
     return str(value)
 
 
@@ -257,17 +260,17 @@ def _latex(text: str) -> str:
 
 
 def _latex_cell(text: str) -> str:
-    """Return a cell with a dash where a value is missing, and a minus that is no hyphen before a number."""
+    """Return a cell in LaTeX: an en dash for a missing value, and a minus sign before a negative number."""
     if text == "-":
         return "--"
     return f"$-${text[1:]}" if text.startswith("-") and _NUMBER.fullmatch(text) else _latex(text)
 
 
 def _neutral(value: object) -> object:
-    """Return a text that no spreadsheet takes for a formula; anything else as it is."""
+    """Return a value that a spreadsheet does not run as a formula; only texts change."""
     if not isinstance(value, str):
         return value
-    value = value.replace("\r\n", "\n").replace("\r", "\n")  # bare, it would end the row
+    value = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare \r would end the row
     if value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

@@ -88,9 +88,10 @@ def test_latex_has_booktabs_and_balanced_groups(nasty):
 def test_more_rows_than_a_page_make_a_longtable(nasty):
     long = pd.concat([nasty] * 9, ignore_index=True)
     text = to_latex(long, caption="Many", label="tab:many", notes=["n & m"])
-    assert text.startswith("\\begin{longtable}{lrrr}\n\\caption{Many}\\label{tab:many} \\\\\n")
-    assert text.count("\\toprule") == text.count("\\endhead") == text.count("\\endfoot") == 1
-    body = text.split("\\endfoot\n")[1].split("\\end{longtable}")[0]
+    assert text.startswith("\\begin{longtable}{lrrr}\n\\caption{Many} \\label{tab:many} \\\\\n")
+    assert text.count("\\toprule") == 2  # on the first page, and on every further one
+    assert text.count("\\endhead") == text.count("\\endfoot") == text.count("\\bottomrule") == 1
+    body = text.split("\\endlastfoot\n")[1].split("\\end{longtable}")[0]
     assert body.count("\n") == len(long)
     assert text.endswith("{\\footnotesize n \\& m\\par}\n")
     assert "longtable" not in to_latex(long.head(40))
@@ -180,3 +181,4 @@ def test_empty_tables_have_a_header(nasty):
     assert latex_cells(to_latex(empty)) == [["head & word_1", "iou", "p", "n"]]
     assert len(to_markdown(empty).strip().splitlines()) == 2
     assert to_csv(empty).count("\n") == 1
+    assert "\\toprule" in to_latex(pd.DataFrame())
