@@ -1,4 +1,7 @@
-"""A page to click through: words, arcs, maps and their overlap, in one file that needs no server."""
+"""The explorer: a page to click through words, arcs, heat maps and their overlap, in one HTML file without a server.
+
+May import ``figures`` (colors and the levels of arcs), ``maps`` and everything below them.
+"""
 
 from daam_syntax.explorer.page import Page, explore
 

@@ -1,4 +1,4 @@
-// The dependency tree: words as buttons, and an arc over them for every edge.
+// The dependency tree: words as buttons, with an arc above them for every edge.
 
 const ARC_STEP = 24; // pixels between levels
 const ARC_TOP = 30;
@@ -9,7 +9,7 @@ function svgElement(name, attributes = {}) {
   return element;
 }
 
-/** A bracket with round corners from one place to another, with a head at its end. */
+/** Return the path of a bracket with round corners that ends in an arrowhead. */
 function arcPath(from, to, top, bottom) {
   const towards = Math.sign(to - from);
   const corner = Math.min(9, Math.abs(to - from) / 2) * towards;
@@ -18,7 +18,7 @@ function arcPath(from, to, top, bottom) {
     `Q ${to} ${top} ${to} ${top + down} V ${bottom} m -3.5 -6 l 3.5 6 l 3.5 -6`;
 }
 
-/** Let an element act like a button. */
+/** Make an element behave like a button. */
 function clickable(element, label, act) {
   element.setAttribute("tabindex", "0");
   element.setAttribute("role", "button");
@@ -31,7 +31,7 @@ function clickable(element, label, act) {
   });
 }
 
-/** Draw the arcs of a scheme over the word buttons; returns a group for each edge, in their order. */
+/** Draw the arcs of a scheme above the word buttons, and return one group per edge, in the order of the edges. */
 function drawArcs(svg, words, sentence, scheme, choose) {
   const { edges, roots } = sentence.schemes[scheme];
   const levels = Math.max(1, ...edges.map((edge) => edge.level));
@@ -49,7 +49,7 @@ function drawArcs(svg, words, sentence, scheme, choose) {
     svg.append(mark);
   }
   return edges.map((edge) => {
-    // Ends stand a little apart at a word that several arcs share.
+    // The ends of arcs that share a word must not touch.
     const towards = Math.sign(edge.dependent - edge.head);
     const from = middles[edge.head] + 7 * towards;
     const to = middles[edge.dependent] - 3 * towards;

@@ -1,4 +1,4 @@
-"""What a page is told: pictures, words, edges and maps as plain values, ready for JSON."""
+"""Contents of a page: images, words, edges and maps as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LOSSLESS: Final = 256 * 256
-"""Pixels up to which a picture stays as it is; larger ones are stored as JPEG."""
+"""Largest image, in pixels, that is stored without loss; larger images are stored as JPEG."""
 
 _SHADES: Final = 256
 
@@ -29,10 +29,10 @@ def page_contents(
     threshold: Threshold,
     scheme: str,
 ) -> dict[str, Any]:
-    """Return all that a page shows.
+    """Return the data that a page shows.
 
-    Maps are those of words on the grid of the recording, 32-bit floats (little-endian, word by word and row by row) in
-    base64: the page upscales them itself, so that it holds little and measures what Python measures.
+    The maps of words are stored on the grid of the recording, as little-endian 32-bit floats in base64. *Shape:*
+    ``(word, y, x)``. The page upscales them itself, which keeps it small and gives the same measurements as Python.
     """
     import seaborn as sns  # takes a second to import
 
@@ -40,15 +40,15 @@ def page_contents(
     for each in maps:
         sentences.setdefault(each.sentence, len(sentences))
     return {
-        "colours": sns.color_palette(HEAT, _SHADES).as_hex(),
-        "head": PALETTE[0],
-        "dependent": PALETTE[1],
+        "colors": sns.color_palette(HEAT, _SHADES).as_hex(),
+        "headColor": PALETTE[0],
+        "dependentColor": PALETTE[1],
         "rule": threshold.rule,
         "value": threshold.value,
         "scheme": scheme,
         "sentences": [_sentence(sentence) for sentence in sentences],
-        "pictures": [
-            _picture(image, each, number) | {"sentence": sentences[each.sentence]}
+        "images": [
+            _image(image, each, number) | {"sentence": sentences[each.sentence]}
             for number, (image, each) in enumerate(zip(images, maps, strict=True))
         ],
     }
@@ -81,7 +81,7 @@ def _sentence(sentence: Sentence) -> dict[str, Any]:
     }
 
 
-def _picture(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, Any]:
+def _image(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, Any]:
     values = np.ascontiguousarray(maps.stack(), dtype="<f4")
     return {
         "label": _label(maps.provenance, number),
@@ -100,11 +100,11 @@ def _picture(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str
 
 def _label(provenance: Mapping[str, Any], number: int) -> str:
     seed = provenance.get("seed")
-    return f"picture {number + 1}" if seed is None else f"picture {number + 1}, seed {seed}"
+    return f"image {number + 1}" if seed is None else f"image {number + 1}, seed {seed}"
 
 
 def _as_url(image: Image | np.ndarray) -> str:
-    """Return a picture as a data URL."""
+    """Return an image as a data URL."""
     from PIL import Image as PillowImage
 
     if isinstance(image, np.ndarray):

@@ -1,38 +1,38 @@
-// The numbers of the page: upscaling, masks and overlap, by the formulas of daam_syntax.maps.
-// Nothing here knows the page, so that it can be compared with Python's results anywhere.
+// The numbers of the page: upscaling, masks and overlap, with the formulas of daam_syntax.maps.
+// Independent of the page, to be tested against Python in any JavaScript engine.
 "use strict";
 
-/** Decode base64 into 32-bit floats, little-endian. */
+/** Decode base64 into little-endian 32-bit floats. */
 function decodeFloats(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return new Float32Array(bytes.buffer);
 }
 
-/** Keys' kernel with a = -0.75 at distance d (0 to 2). */
+/** The cubic convolution kernel of Keys with a = -0.75, at distance d (0 to 2). */
 function keys(d) {
   const a = -0.75;
   if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
   return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
 }
 
-/** For each new position of an axis: the four old ones that it is made of, and their weights. */
-function taps(nIn, nOut) {
+/** Return the four source positions, with their weights, for each position of a resized axis. */
+function kernelTaps(nIn, nOut) {
   const sources = new Int32Array(4 * nOut);
   const weights = new Float32Array(4 * nOut);
   for (let i = 0; i < nOut; i++) {
-    const centre = ((i + 0.5) * nIn) / nOut - 0.5;
+    const center = ((i + 0.5) * nIn) / nOut - 0.5;
     for (let tap = 0; tap < 4; tap++) {
-      const source = Math.floor(centre) - 1 + tap;
+      const source = Math.floor(center) - 1 + tap;
       sources[4 * i + tap] = Math.min(Math.max(source, 0), nIn - 1);
-      weights[4 * i + tap] = nIn === nOut ? Number(tap === 1) : keys(Math.abs(centre - source));
+      weights[4 * i + tap] = nIn === nOut ? Number(tap === 1) : keys(Math.abs(center - source));
     }
   }
   return { sources, weights };
 }
 
-/** Upscale a map from [height, width] to another size: cubic convolution, borders repeated, clamped at 0. */
+/** Resize a map from [rows, columns] to [height, width]: cubic convolution, repeated borders, clamped at 0. */
 function upscale(map, [rows, columns], [height, width]) {
-  const across = taps(columns, width);
+  const across = kernelTaps(columns, width);
   const wide = new Float32Array(rows * width);
   for (let y = 0; y < rows; y++) {
     for (let x = 0; x < width; x++) {
@@ -43,7 +43,7 @@ function upscale(map, [rows, columns], [height, width]) {
       wide[y * width + x] = sum;
     }
   }
-  const down = taps(rows, height);
+  const down = kernelTaps(rows, height);
   const result = new Float32Array(height * width);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -57,7 +57,7 @@ function upscale(map, [rows, columns], [height, width]) {
   return result;
 }
 
-/** The least and the largest value of a map. */
+/** Return the smallest and largest value of a map. */
 function range(map) {
   let low = Infinity;
   let high = -Infinity;
@@ -68,7 +68,7 @@ function range(map) {
   return { low, high };
 }
 
-/** The cut between the two classes whose means differ most (Otsu 1979). */
+/** Return the threshold of Otsu (1979), which maximizes the variance between two classes. */
 function otsu(map) {
   const values = Float64Array.from(map).sort();
   const n = values.length;
@@ -90,8 +90,8 @@ function otsu(map) {
   return values[place];
 }
 
-/** Rules of thresholds: the cut of a map, whose range is known, in the precision of the maps. */
-const CUTS = {
+/** The threshold rules: each returns the threshold of a map with a known range, as a 32-bit float. */
+const THRESHOLDS = {
   relative: (map, value, { high }) => Math.fround(value * high),
   absolute: (map, value) => Math.fround(value),
   minmax: (map, value, { low, high }) => Math.fround(low + Math.fround(value * Math.fround(high - low))),
@@ -101,18 +101,18 @@ const CUTS = {
   },
   otsu,
 };
-const OF_PATTERNS = new Set(["minmax", "quantile", "otsu"]);
+const PATTERN_RULES = new Set(["minmax", "quantile", "otsu"]);
 
-/** Where a map lies strictly above its cut: 1, else 0; nowhere where a rule of patterns finds a constant map. */
+/** Return a mask: 1 where a map is strictly above its threshold, else 0. Pattern rules mask nothing in a constant map. */
 function makeMask(map, rule, value, extent = range(map)) {
   const mask = new Uint8Array(map.length);
-  if (OF_PATTERNS.has(rule) && extent.high - extent.low <= 1e-6 * Math.abs(extent.high)) return mask;
-  const cut = CUTS[rule](map, value, extent);
-  for (let i = 0; i < map.length; i++) mask[i] = Number(map[i] > cut);
+  if (PATTERN_RULES.has(rule) && extent.high - extent.low <= 1e-6 * Math.abs(extent.high)) return mask;
+  const threshold = THRESHOLDS[rule](map, value, extent);
+  for (let i = 0; i < map.length; i++) mask[i] = Number(map[i] > threshold);
   return mask;
 }
 
-/** The number of pixels that two masks share; four of them, a byte each, are counted at a time. */
+/** Count the pixels that two masks share, four bytes (one per pixel) at a time. */
 function countShared(first, second) {
   const whole = first.length >> 2;
   const [a, b] = [first, second].map((mask) => new Uint32Array(mask.buffer, mask.byteOffset, whole));
@@ -122,17 +122,17 @@ function countShared(first, second) {
   return count;
 }
 
-/** The number of pixels of a mask. */
+/** Count the pixels of a mask. */
 const area = (mask) => countShared(mask, mask);
 
-/** The overlap of two masks, whose areas may be known; NaN where either is empty. */
-function overlap(head, dependent, ofHead = area(head), ofDependent = area(dependent)) {
+/** Return the overlap of two masks; NaN if either is empty. Known areas can be passed. */
+function overlap(head, dependent, headArea = area(head), dependentArea = area(dependent)) {
   const shared = countShared(head, dependent);
-  if (ofHead === 0 || ofDependent === 0) return { iou: NaN, iod: NaN, ioh: NaN, lift: NaN };
+  if (headArea === 0 || dependentArea === 0) return { iou: NaN, iod: NaN, ioh: NaN, lift: NaN };
   return {
-    iou: shared / (ofHead + ofDependent - shared),
-    iod: shared / ofDependent,
-    ioh: shared / ofHead,
-    lift: (shared * head.length) / (ofHead * ofDependent),
+    iou: shared / (headArea + dependentArea - shared),
+    iod: shared / dependentArea,
+    ioh: shared / headArea,
+    lift: (shared * head.length) / (headArea * dependentArea),
   };
 }

@@ -1,4 +1,4 @@
-"""The page itself: one HTML file, with everything in it."""
+"""The page as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _FRAME_HEIGHT: Final = 760  # pixels, in a notebook
 
 @dataclass(frozen=True, repr=False)
 class Page:
-    """A page that `explore` made; a notebook shows it.
+    """A page made by `explore`; a notebook displays it.
 
     Attributes
     ----------
     html
-        The whole page. It loads nothing from anywhere, and runs no script but its own.
-    n_pictures
-        How many pictures it holds.
+        The whole page. It loads no other files and runs only its own script.
+    n_images
+        Number of images on the page.
     """
 
     html: str
-    n_pictures: int
+    n_images: int
 
     def save(self, path: str | Path) -> Path:
-        """Write the page into a file, whole or not at all; any browser opens it, with or without a network.
+        """Write the page to a file that any browser opens, even offline. The file is written completely or not at all.
 
         Raises
         ------
         FileError
-            If it cannot be written.
+            If the file cannot be written.
         """
         with whole_file(Path(path)) as partial:
             partial.write_text(self.html, encoding="utf-8")
@@ -55,12 +55,10 @@ class Page:
 
     def __repr__(self) -> str:
         size = len(self.html.encode()) / 1e6
-        return (
-            f"Page({plural(self.n_pictures, 'picture')}, {size:.1f} MB: save it with .save(path))"
-        )
+        return f"Page({plural(self.n_images, 'image')}, {size:.1f} MB: save it with .save(path))"
 
     def _repr_html_(self) -> str:
-        # In a frame of its own: neither its style nor its script reaches the notebook.
+        # A frame keeps its style and its script out of the notebook.
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
             f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
@@ -74,50 +72,50 @@ def explore(
     threshold: str | Threshold = "relative:0.4",
     scheme: str = "ud",
 ) -> Page:
-    """Make a page on which words and arcs can be clicked.
+    """Make a page to explore heat maps by clicking on words and arcs.
 
-    A word shows its map; an arc, or a row of the table, shows the maps of head and dependent, their masks, and how
-    much these overlap; a point in the picture shows how much attention it pays to each word. Threshold, scheme and
-    picture are chosen on the page, and its address keeps the choice. The numbers are those of `measure_pairs` at the
-    image's size, but for single pixels that lie at the cut to within rounding.
+    Clicking a word shows its map. Clicking an arc, or a row of the table, shows the maps of head and dependent, their
+    masks and their overlap. Pointing at the image shows how much attention that point pays to each word. The image, the
+    scheme and the threshold are chosen on the page, and its address keeps the choice. The numbers equal those of
+    `measure_pairs` at the size of the image, except for pixels within rounding error of the threshold.
 
     Parameters
     ----------
     images
-        One picture, or several: PIL images or arrays of shape (y, x, 3), floats from 0 to 1 or bytes.
+        One image or several: PIL images or arrays of floats from 0 to 1 or of bytes. *Shape:* ``(y, x, 3)``.
     maps
-        Their heat maps, in the same order.
+        The heat maps of the images, in the same order.
     threshold
-        The rule that makes masks when the page is opened; see `parse_threshold`.
+        Threshold rule of the masks when the page opens, see `parse_threshold`.
     scheme
-        Whose edges are shown then; the page offers all that the sentence has.
+        Annotation scheme when the page opens; the page offers all schemes of the sentence.
 
     Returns
     -------
     Page
-        Show it in a notebook, or ``.save("page.html")``.
+        Display it in a notebook, or write it with ``.save("page.html")``.
 
     Raises
     ------
     ThresholdError
-        If there is no such rule.
+        If the rule is unknown.
     ValueError
-        If there are not as many pictures as maps, none at all, or a sentence has no such scheme.
+        If the numbers of images and maps differ or are 0, or a sentence lacks the scheme.
     TypeError
-        If something else than maps is among them.
+        If `maps` contains anything other than heat maps.
 
     Examples
     --------
     >>> explore(images, trace.heat_maps()).save("page.html")  # doctest: +SKIP
     """
-    pictures, all_maps = paired(images, maps)
+    all_images, all_maps = paired(images, maps)
     for each in all_maps:
         each.sentence.edges_of(scheme)
-    told = page_contents(pictures, all_maps, parse_threshold(threshold), scheme)
-    room = resources.files("daam_syntax.explorer")
-    style = (room / "style.css").read_text(encoding="utf-8")
+    contents = page_contents(all_images, all_maps, parse_threshold(threshold), scheme)
+    folder = resources.files("daam_syntax.explorer")
+    style = (folder / "style.css").read_text(encoding="utf-8")
     script = "\n".join(
-        (room / name).read_text(encoding="utf-8")
+        (folder / name).read_text(encoding="utf-8")
         for name in ("numbers.js", "arcs.js", "panels.js", "view.js")
     )
     environment = jinja2.Environment(
@@ -130,6 +128,6 @@ def explore(
         style=style,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        contents=told,
+        contents=contents,
     )
     return Page(page, len(all_maps))

@@ -1,13 +1,13 @@
-// The pictures of the page: the picture itself, maps over it, and two masks over each other.
+// The panels of the page: the image, maps over it, and two masks over each other.
 
 const SHARED = "#111111";
-const STRONGEST = 0.85; // opacity where attention is highest: the picture still shows through
+const STRONGEST = 0.85; // opacity where attention is highest: the image still shows through
 
 function rgb(hex) {
   return [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
 }
 
-/** The pixels of a picture: as they are, and grey and lightened, so that colour means attention only. */
+/** Return the pixels of an image: in color, and in light gray for panels where color means attention only. */
 async function loadPixels(source, [height, width]) {
   const image = new Image();
   image.src = source;
@@ -16,46 +16,46 @@ async function loadPixels(source, [height, width]) {
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0, width, height);
-  const colours = context.getImageData(0, 0, width, height);
-  const grey = new Uint8ClampedArray(width * height);
-  for (let i = 0; i < grey.length; i++) {
-    const [r, g, b] = colours.data.subarray(4 * i, 4 * i + 3);
-    grey[i] = 63.75 + 0.75 * (0.299 * r + 0.587 * g + 0.114 * b);
+  const colors = context.getImageData(0, 0, width, height);
+  const gray = new Uint8ClampedArray(width * height);
+  for (let i = 0; i < gray.length; i++) {
+    const [r, g, b] = colors.data.subarray(4 * i, 4 * i + 3);
+    gray[i] = 63.75 + 0.75 * (0.299 * r + 0.587 * g + 0.114 * b);
   }
-  return { colours, grey };
+  return { colors, gray };
 }
 
-/** Mix colours into the grey picture: `paint(i)` names the palette's colour of a pixel, `opacity(i)` how much of it. */
+/** Blend colors into the gray image: `paint(i)` is the palette index of pixel i, and `opacity(i)` the color's share. */
 function tinted(pixels, palette, paint, opacity) {
-  const { width, height } = pixels.colours;
+  const { width, height } = pixels.colors;
   const result = new ImageData(width, height);
-  for (let i = 0; i < pixels.grey.length; i++) {
+  for (let i = 0; i < pixels.gray.length; i++) {
     const share = opacity(i);
-    const colour = palette[paint(i)];
+    const color = palette[paint(i)];
     for (let channel = 0; channel < 3; channel++) {
-      result.data[4 * i + channel] = pixels.grey[i] * (1 - share) + colour[channel] * share;
+      result.data[4 * i + channel] = pixels.gray[i] * (1 - share) + color[channel] * share;
     }
     result.data[4 * i + 3] = 255;
   }
   return result;
 }
 
-/** A word's map over the picture; colours run from 0 to `top`. */
-function mapImage(pixels, map, top, colours) {
+/** Return a word's map over the image, on a color scale from 0 to `top`. */
+function mapImage(pixels, map, top, colors) {
   const share = (i) => Math.min(1, map[i] / (top || 1));
-  const paint = (i) => Math.round(share(i) * (colours.length - 1));
-  return tinted(pixels, colours, paint, (i) => STRONGEST * Math.sqrt(share(i)));
+  const paint = (i) => Math.round(share(i) * (colors.length - 1));
+  return tinted(pixels, colors, paint, (i) => STRONGEST * Math.sqrt(share(i)));
 }
 
-/** Two masks over the picture: each in its colour, and what they share. */
-function masksImage(pixels, head, dependent, headColour, dependentColour) {
+/** Return two masks over the image, each in its color, and their overlap in a third. */
+function masksImage(pixels, head, dependent, headColor, dependentColor) {
   const opacities = [0, 0.62, 0.62, 0.72]; // of neither, the head's, the dependent's, both
-  const palette = [[0, 0, 0], headColour, dependentColour, rgb(SHARED)];
+  const palette = [[0, 0, 0], headColor, dependentColor, rgb(SHARED)];
   const paint = (i) => head[i] + 2 * dependent[i];
   return tinted(pixels, palette, paint, (i) => opacities[paint(i)]);
 }
 
-/** Show an image on a canvas, so large that outlines of masks are thin lines; `outlines` are [mask, colour]. */
+/** Draw an image on a canvas large enough for thin outlines of masks; `outlines` are pairs of mask and color. */
 function show(canvas, image, outlines = []) {
   const scale = Math.max(1, Math.round(640 / Math.max(image.width, image.height)));
   const source = document.createElement("canvas");
@@ -65,10 +65,10 @@ function show(canvas, image, outlines = []) {
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
-  for (const [mask, colour] of outlines) {
+  for (const [mask, color] of outlines) {
     const path = new Path2D();
     traceOutline(path, mask, image.width, image.height, scale);
-    for (const [style, width] of [["#ffffff", 5], [colour, 2.5]]) {
+    for (const [style, width] of [["#ffffff", 5], [color, 2.5]]) {
       context.strokeStyle = style;
       context.lineWidth = (width * canvas.width) / 640;
       context.stroke(path);
@@ -76,7 +76,7 @@ function show(canvas, image, outlines = []) {
   }
 }
 
-/** Add every edge between a pixel of a mask and one outside it to a path. */
+/** Add the outline of a mask to a path: every edge between a pixel inside and one outside. */
 function traceOutline(path, mask, width, height, scale) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {

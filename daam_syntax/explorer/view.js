@@ -1,30 +1,30 @@
-// What is chosen, and how the page shows it.
+// The state of the page, and how it is shown.
 
-const told = JSON.parse(document.getElementById("contents").textContent);
-const COLOURS = told.colours.map(rgb);
-const RULES = Object.keys(CUTS);
+const contents = JSON.parse(document.getElementById("contents").textContent);
+const COLORS = contents.colors.map(rgb);
+const RULES = Object.keys(THRESHOLDS);
 const CONTENT = new Set(["NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM"]); // parts of speech of content words
 const STEPS = { absolute: 0.001 }; // attention probabilities are small
 
-/** What the reader chose. A word alone is a head without dependent. */
+/** What the reader chose. A single word is a head without a dependent. */
 const chosen = {
-  picture: 0,
-  scheme: told.scheme,
-  rule: told.rule,
-  value: told.value,
+  image: 0,
+  scheme: contents.scheme,
+  rule: contents.rule,
+  value: contents.value,
   head: null,
   dependent: null,
   ownScale: false,
 };
 
-/** What was made of the picture that is shown: by word maps, their ranges, masks, their areas; and its pixels. */
-let made = { picture: null };
+/** Results for the current image: for each word its map, range, mask and area; and the pixels of the image. */
+let results = { image: null };
 
 const byId = (id) => document.getElementById(id);
-const picture = () => told.pictures[chosen.picture];
-const sentence = () => told.sentences[picture().sentence];
+const currentImage = () => contents.images[chosen.image];
+const sentence = () => contents.sentences[currentImage().sentence];
 const edges = () => sentence().schemes[chosen.scheme].edges;
-const isMapped = (word) => picture().mapped.includes(word);
+const isMapped = (word) => currentImage().mapped.includes(word);
 
 function element(name, { text, ...properties } = {}, ...children) {
   const result = Object.assign(document.createElement(name), properties);
@@ -33,20 +33,20 @@ function element(name, { text, ...properties } = {}, ...children) {
   return result;
 }
 
-// -- numbers of the picture that is shown ---------------------------------------------------------------------------
+// -- numbers of the current image ------------------------------------------------------------------------------------
 
 function current() {
-  if (made.picture !== picture()) { // maps of large pictures take much memory: one picture's are kept
-    const { maps, grid, mapped } = picture();
+  if (results.image !== currentImage()) { // maps of large images need much memory, so those of one image are kept
+    const { maps, grid, mapped } = currentImage();
     const values = decodeFloats(maps);
     const n = grid[0] * grid[1];
     const recorded = new Map(mapped.map((word, row) => [word, values.subarray(row * n, (row + 1) * n)]));
-    made = { picture: picture(), recorded, upscaled: new Map(), ranges: new Map(), masksOf: "" };
+    results = { image: currentImage(), recorded, upscaled: new Map(), ranges: new Map(), masksRule: "" };
   }
-  return made;
+  return results;
 }
 
-/** Return what a cache has of a word; made when it is first asked for. */
+/** Return the cached value of a word, computed on first use. */
 function cached(cache, word, make) {
   if (!cache.has(word)) cache.set(word, make());
   return cache.get(word);
@@ -54,7 +54,7 @@ function cached(cache, word, make) {
 
 function upscaled(word) {
   const { recorded, upscaled: known } = current();
-  return cached(known, word, () => upscale(recorded.get(word), picture().grid, picture().size));
+  return cached(known, word, () => upscale(recorded.get(word), currentImage().grid, currentImage().size));
 }
 
 function rangeOf(word) {
@@ -64,18 +64,18 @@ function rangeOf(word) {
 function mask(word) {
   const now = current();
   const rule = thresholdText();
-  if (now.masksOf !== rule) Object.assign(now, { masks: new Map(), areas: new Map(), masksOf: rule });
+  if (now.masksRule !== rule) Object.assign(now, { masks: new Map(), areas: new Map(), masksRule: rule });
   return cached(now.masks, word, () => makeMask(upscaled(word), chosen.rule, chosen.value, rangeOf(word)));
 }
 
 function areaOf(word) {
-  const itsMask = mask(word); // which forgets the areas of another threshold
-  return cached(current().areas, word, () => area(itsMask));
+  const wordMask = mask(word); // clears the areas of another threshold
+  return cached(current().areas, word, () => area(wordMask));
 }
 
 function pairOverlap(head, dependent) {
   for (const word of [head, dependent]) {
-    if (!isMapped(word)) return { reason: `${sentence().words[word].text} is ${picture().reasons[word]}` };
+    if (!isMapped(word)) return { reason: `${sentence().words[word].text} is ${currentImage().reasons[word]}` };
   }
   const found = overlap(mask(head), mask(dependent), areaOf(head), areaOf(dependent));
   if (!Number.isNaN(found.iou)) return found;
@@ -83,10 +83,10 @@ function pairOverlap(head, dependent) {
   return { reason: `empty mask: ${empty.map((word) => sentence().words[word].text).join(", ")}` };
 }
 
-/** The mean overlap of all pairs of words that no edge joins. */
+/** Return the mean overlap of all pairs of words that no edge joins. */
 function unrelatedOverlap() {
   const joined = new Set(edges().flatMap(({ head, dependent }) => [`${head} ${dependent}`, `${dependent} ${head}`]));
-  const words = picture().mapped.filter((word) => sentence().words[word].pos !== "PUNCT");
+  const words = currentImage().mapped.filter((word) => sentence().words[word].pos !== "PUNCT");
   const sums = { iou: 0, iod: 0, ioh: 0, lift: 0 };
   let n = 0;
   words.forEach((first, place) => {
@@ -114,7 +114,7 @@ function showTree() {
   words.replaceChildren(...sentence().words.map((word, index) => {
     const isSpace = !word.text.trim();
     const button = element("button", { type: "button", text: isSpace ? "␣" : word.text });
-    button.title = isMapped(index) ? `${word.lemma}, ${word.pos}` : picture().reasons[index];
+    button.title = isMapped(index) ? `${word.lemma}, ${word.pos}` : currentImage().reasons[index];
     button.classList.toggle("unmapped", !isMapped(index));
     button.addEventListener("click", () => choose({ head: index, dependent: null }));
     return button;
@@ -136,11 +136,11 @@ function showChoice() {
   });
 }
 
-function caption(text, colour) {
+function caption(text, color) {
   const line = element("figcaption");
-  if (colour) {
+  if (color) {
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = colour;
+    swatch.style.background = color;
     line.append(swatch);
   }
   line.append(text);
@@ -149,11 +149,11 @@ function caption(text, colour) {
 
 function panel(line, image, outlines) {
   const canvas = element("canvas");
-  canvas.classList.toggle("small", Math.max(...picture().size) < 256);
+  canvas.classList.toggle("small", Math.max(...currentImage().size) < 256);
   show(canvas, image, outlines);
   canvas.addEventListener("mousemove", (event) => {
     const box = canvas.getBoundingClientRect();
-    const [height, width] = picture().size;
+    const [height, width] = currentImage().size;
     const x = Math.floor(((event.clientX - box.left) / box.width) * width);
     const y = Math.floor(((event.clientY - box.top) / box.height) * height);
     showPoint(Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1));
@@ -164,23 +164,23 @@ function panel(line, image, outlines) {
 
 async function showPanels() {
   const now = current();
-  now.pixels ??= await loadPixels(picture().source, picture().size);
-  if (now !== current()) return; // another picture was chosen meanwhile
+  now.pixels ??= await loadPixels(currentImage().source, currentImage().size);
+  if (now !== current()) return; // another image was chosen in the meantime
   const { pixels } = now;
   const name = (word) => sentence().words[word].text;
-  const panels = [panel(caption(picture().label), pixels.colours)];
+  const panels = [panel(caption(currentImage().label), pixels.colors)];
   const words = [chosen.head, chosen.dependent].filter((word) => word !== null && isMapped(word));
-  const largest = Math.max(...picture().mapped.map((word) => rangeOf(word).high), 0);
+  const largest = Math.max(...currentImage().mapped.map((word) => rangeOf(word).high), 0);
   const paired = chosen.dependent !== null;
   words.forEach((word) => {
-    const colour = paired ? (word === chosen.head ? told.head : told.dependent) : "#222222";
+    const color = paired ? (word === chosen.head ? contents.headColor : contents.dependentColor) : "#222222";
     const role = paired ? (word === chosen.head ? "head: " : "dependent: ") : "";
-    const image = mapImage(pixels, upscaled(word), chosen.ownScale ? rangeOf(word).high : largest, COLOURS);
-    panels.push(panel(caption(`${role}${name(word)}`, paired && colour), image, [[mask(word), colour]]));
+    const image = mapImage(pixels, upscaled(word), chosen.ownScale ? rangeOf(word).high : largest, COLORS);
+    panels.push(panel(caption(`${role}${name(word)}`, paired && color), image, [[mask(word), color]]));
   });
   if (words.length === 2) {
     const [head, dependent] = words.map(mask);
-    const image = masksImage(pixels, head, dependent, rgb(told.head), rgb(told.dependent));
+    const image = masksImage(pixels, head, dependent, rgb(contents.headColor), rgb(contents.dependentColor));
     const found = pairOverlap(...words);
     const line = caption(found.reason ?? `shared: IoU ${found.iou.toFixed(3)}`, SHARED);
     panels.push(panel(line, image));
@@ -197,47 +197,47 @@ function showPairs() {
     ? [element("td", { className: "reason", colSpan: 4, text: found.reason })]
     : ["iou", "iod", "ioh", "lift"].map((name) => element("td", { text: found[name].toFixed(3) }));
   const rows = edges().map((edge) => {
-    const said = [edge.relation, sentence().words[edge.head].text, sentence().words[edge.dependent].text];
+    const names = [edge.relation, sentence().words[edge.head].text, sentence().words[edge.dependent].text];
     const found = pairOverlap(edge.head, edge.dependent);
-    const row = element("tr", { className: "edge" }, ...said.map((text) => element("td", { text })), ...cells(found));
-    clickable(row, said.join(" "), () => choose(edge));
-    row.removeAttribute("role"); // it stays a row of the table
+    const row = element("tr", { className: "edge" }, ...names.map((text) => element("td", { text })), ...cells(found));
+    clickable(row, names.join(" "), () => choose(edge));
+    row.removeAttribute("role"); // it remains a row of the table
     return row;
   });
   const control = unrelatedOverlap();
   if (control.n) {
-    const said = element("td", { colSpan: 3, text: `unrelated (mean of ${control.n} pairs)` });
-    rows.push(element("tr", { className: "control" }, said, ...cells(control)));
+    const name = element("td", { colSpan: 3, text: `unrelated (mean of ${control.n} pairs)` });
+    rows.push(element("tr", { className: "control" }, name, ...cells(control)));
   }
   byId("pairs").tBodies[0].replaceChildren(...rows);
 }
 
-/** Say how much attention a point pays to each word, and tint the words with it. */
+/** Show how much attention a point pays to each word, as text and as the tint of the words. */
 function showPoint(x, y) {
-  const place = y * picture().size[1] + x;
-  const found = picture().mapped.map((word) => [word, upscaled(word)[place]]).sort((a, b) => b[1] - a[1]);
+  const place = y * currentImage().size[1] + x;
+  const found = currentImage().mapped.map((word) => [word, upscaled(word)[place]]).sort((a, b) => b[1] - a[1]);
   const most = found.length ? found[0][1] : 0;
   for (const [word, value] of found) {
     byId("words").children[word].style.background = `rgb(213 94 0 / ${(0.75 * value) / (most || 1)})`;
   }
-  const said = found.slice(0, 5).map(([word, value]) => `${sentence().words[word].text} ${value.toPrecision(2)}`);
-  byId("said").textContent = `Attention from the point (${x}, ${y}): ${said.join(", ")}`;
+  const values = found.slice(0, 5).map(([word, value]) => `${sentence().words[word].text} ${value.toPrecision(2)}`);
+  byId("status").textContent = `Attention from the point (${x}, ${y}): ${values.join(", ")}`;
 }
 
 function hidePoint() {
   for (const button of byId("words").children) button.style.background = "";
-  say();
+  showHint();
 }
 
-function say() {
+function showHint() {
   const lone = chosen.dependent === null && chosen.head !== null;
-  byId("said").textContent = lone && !isMapped(chosen.head)
-    ? `“${sentence().words[chosen.head].text}” has no map: ${picture().reasons[chosen.head]}`
-    : "Click a word, an arc or a row; move over a picture to see which words a point attends to.";
+  byId("status").textContent = lone && !isMapped(chosen.head)
+    ? `“${sentence().words[chosen.head].text}” has no map: ${currentImage().reasons[chosen.head]}`
+    : "Click a word, an arc or a row; point at an image to see which words that point attends to.";
 }
 
 function showControls() {
-  byId("picture").value = chosen.picture;
+  byId("image").value = chosen.image;
   byId("scheme").replaceChildren(
     ...Object.keys(sentence().schemes).map((name) => element("option", { value: name, text: name })),
   );
@@ -246,9 +246,9 @@ function showControls() {
   byId("value").step = STEPS[chosen.rule] ?? 0.01;
   byId("value").max = chosen.rule === "absolute" ? 0.3 : 0.99;
   byId("value").value = chosen.value;
-  byId("value-said").textContent = chosen.value;
+  byId("value-text").textContent = chosen.value;
   byId("choose-value").hidden = chosen.rule === "otsu";
-  byId("choose-picture").hidden = told.pictures.length === 1;
+  byId("choose-image").hidden = contents.images.length === 1;
   byId("choose-scheme").hidden = Object.keys(sentence().schemes).length === 1;
   byId("own-scale").checked = chosen.ownScale;
 }
@@ -259,13 +259,13 @@ async function showAll() {
   showTree();
   showPairs();
   showChoice();
-  say();
+  showHint();
   await showPanels();
 }
 
 // -- choosing -------------------------------------------------------------------------------------------------------
 
-/** Take over a choice, show it, and keep it in the address where there is one. */
+/** Apply a choice, show it, and keep it in the address of the page if it has one. */
 async function choose({ head = chosen.head, dependent = chosen.dependent, ...others }) {
   const text = sentence().text;
   Object.assign(chosen, { head, dependent }, pick(others));
@@ -281,8 +281,8 @@ function pick(values) {
 
 function chooseFirstEdge() {
   const measured = edges().filter((edge) => !pairOverlap(edge.head, edge.dependent).reason);
-  const telling = ({ head, dependent }) => [head, dependent].every((word) => CONTENT.has(sentence().words[word].pos));
-  const edge = measured.find(telling) ?? measured[0];
+  const isContent = ({ head, dependent }) => [head, dependent].every((word) => CONTENT.has(sentence().words[word].pos));
+  const edge = measured.find(isContent) ?? measured[0];
   Object.assign(chosen, { head: edge?.head ?? null, dependent: edge?.dependent ?? null });
 }
 
@@ -291,7 +291,7 @@ function keepAddress() {
   try {
     history.replaceState(null, "", `#${address}`);
   } catch {
-    // A frame in a notebook has no address of its own.
+    // A frame in a notebook has no address.
   }
 }
 
@@ -301,7 +301,7 @@ function readAddress() {
     const value = address.has(name) ? Number(address.get(name)) : NaN;
     return Number.isInteger(value) && value >= 0 && value < limit ? value : null;
   };
-  chosen.picture = number("picture", told.pictures.length) ?? 0;
+  chosen.image = number("image", contents.images.length) ?? 0;
   if (address.get("scheme") in sentence().schemes) chosen.scheme = address.get("scheme");
   if (RULES.includes(address.get("rule"))) chosen.rule = address.get("rule");
   const value = Number(address.get("value") ?? NaN);
@@ -315,17 +315,17 @@ function readAddress() {
 }
 
 function start() {
-  const colours = byId("colours").getContext("2d");
-  COLOURS.forEach((colour, x) => {
-    colours.fillStyle = `rgb(${colour})`;
-    colours.fillRect(x, 0, 1, 1);
+  const colors = byId("colors").getContext("2d");
+  COLORS.forEach((color, x) => {
+    colors.fillStyle = `rgb(${color})`;
+    colors.fillRect(x, 0, 1, 1);
   });
-  const several = told.sentences.length > 1;
-  byId("picture").append(...told.pictures.map(({ label, sentence: place }, index) => element(
-    "option", { value: index, text: several ? `${label}: ${told.sentences[place].text}` : label },
+  const several = contents.sentences.length > 1;
+  byId("image").append(...contents.images.map(({ label, sentence: place }, index) => element(
+    "option", { value: index, text: several ? `${label}: ${contents.sentences[place].text}` : label },
   )));
   byId("rule").append(...RULES.map((rule) => element("option", { value: rule, text: rule })));
-  byId("picture").addEventListener("change", (event) => choose({ picture: Number(event.target.value) }));
+  byId("image").addEventListener("change", (event) => choose({ image: Number(event.target.value) }));
   byId("scheme").addEventListener("change", (event) => choose({ scheme: event.target.value }));
   byId("rule").addEventListener("change", ({ target }) => {
     choose({ rule: target.value, value: target.value === "absolute" ? 0.02 : 0.4 });

@@ -1,4 +1,4 @@
-"""The page to click through: its numbers in a JavaScript engine, the whole of it in a browser where there is one."""
+"""The page of the explorer: its numbers in a JavaScript engine, and the whole page in a browser if there is one."""
 
 import base64
 import hashlib
@@ -39,12 +39,12 @@ needs_a_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on thi
 
 
 def smooth_maps():
-    """Maps of "red car , red zebra" whose masks overlap in part: a repeated word, and one of two subwords."""
+    """Maps of "red car , red zebra" with partly overlapping masks, a repeated word, and a word of two subwords."""
     rng = np.random.default_rng(0)
     return make_maps(list(rng.random((len(SUBWORDS), 4, 6), dtype=np.float32)), image_size=(40, 60))
 
 
-def told(page):
+def contents_of(page):
     return json.loads(BeautifulSoup(page.html, "html.parser").find(id="contents").string)
 
 
@@ -105,14 +105,14 @@ class TestPage:
         data = smooth_maps()
         # The encoder stopped within "zebra": its word has no map.
         maps = HeatMaps(data.data[:5], SUBWORDS[:5], sentence, (40, 60), truncated_at=13)
-        contents = told(ds.explore(IMAGE, maps))
-        (picture,) = contents["pictures"]
-        assert picture["size"] == [40, 60]
-        values = np.frombuffer(base64.b64decode(picture["maps"]), "<f4")
+        contents = contents_of(ds.explore(IMAGE, maps))
+        (image,) = contents["images"]
+        assert image["size"] == [40, 60]
+        values = np.frombuffer(base64.b64decode(image["maps"]), "<f4")
         np.testing.assert_array_equal(values.reshape(4, 4, 6), maps.stack())
-        assert picture["mapped"] == [0, 1, 2, 3]
-        assert list(picture["reasons"]) == ["4"]
-        assert picture["reasons"]["4"].startswith("truncated: ")
+        assert image["mapped"] == [0, 1, 2, 3]
+        assert list(image["reasons"]) == ["4"]
+        assert image["reasons"]["4"].startswith("truncated: ")
         edges = contents["sentences"][0]["schemes"]["ud"]["edges"]
         assert [(e["head"], e["dependent"], e["relation"]) for e in edges] == [
             (1, 0, "amod"),
@@ -122,26 +122,26 @@ class TestPage:
         ]
         assert edges[2]["level"] > edges[3]["level"]
 
-    def test_pictures_of_one_prompt_share_its_tree(self):
+    def test_images_of_one_prompt_share_its_tree(self):
         maps = [smooth_maps().with_provenance(seed=seed) for seed in (0, 7)]
-        contents = told(ds.explore([IMAGE, Image.fromarray(IMAGE)], maps, threshold="otsu"))
+        contents = contents_of(ds.explore([IMAGE, Image.fromarray(IMAGE)], maps, threshold="otsu"))
         assert len(contents["sentences"]) == 1
-        assert [p["label"] for p in contents["pictures"]] == [
-            "picture 1, seed 0",
-            "picture 2, seed 7",
+        assert [p["label"] for p in contents["images"]] == [
+            "image 1, seed 0",
+            "image 2, seed 7",
         ]
         assert (contents["rule"], contents["value"]) == ("otsu", 0)
 
-    def test_large_pictures_are_stored_small_and_floats_are_colours(self):
+    def test_large_images_are_stored_as_jpeg_and_floats_are_colors(self):
         noise = np.random.default_rng(4).random((300, 300, 3))
         maps = [make_maps(image_size=(300, 300)), make_maps(image_size=(10, 10))]
-        large, small = told(ds.explore([noise, noise[:10, :10]], maps))["pictures"]
+        large, small = contents_of(ds.explore([noise, noise[:10, :10]], maps))["images"]
         assert large["source"].startswith("data:image/jpeg;base64,")
         assert small["source"].startswith("data:image/png;base64,")
         with Image.open(io.BytesIO(base64.b64decode(small["source"].partition(",")[2]))) as stored:
             np.testing.assert_allclose(np.asarray(stored) / 255, noise[:10, :10], atol=1 / 255)
 
-    def test_a_prompt_cannot_leave_its_place(self):
+    def test_a_prompt_cannot_inject_markup(self):
         bad = "</script><script>alert(1)</script> <img src=x onerror=alert(1)>"
         sentence = make_sentence(bad, [Edge(0, 1, "dep")])
         maps = HeatMaps(make_maps().data[:1], SUBWORDS[:1], sentence, (40, 60))
@@ -153,7 +153,7 @@ class TestPage:
             None,
         ]
         assert not soup.find_all("img")
-        assert told(page)["sentences"][0]["text"] == bad
+        assert contents_of(page)["sentences"][0]["text"] == bad
         assert "<img" not in page._repr_html_()
 
     def test_it_loads_nothing_and_runs_its_own_script_only(self):
@@ -168,11 +168,11 @@ class TestPage:
             f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
         )
 
-    def test_what_does_not_fit_is_refused(self, tmp_path):
+    def test_arguments_that_do_not_fit_are_refused(self, tmp_path):
         maps = smooth_maps()
-        with pytest.raises(ValueError, match="at least one, but got 2 and 1"):
+        with pytest.raises(ValueError, match="at least one of each, but got 2 and 1"):
             ds.explore([IMAGE, IMAGE], maps)
-        with pytest.raises(ValueError, match="at least one, but got 0 and 0"):
+        with pytest.raises(ValueError, match="at least one of each, but got 0 and 0"):
             ds.explore([], [])
         with pytest.raises(ValueError, match=r"schemes .ud., but got 'native'"):
             ds.explore(IMAGE, maps, scheme="native")
@@ -185,9 +185,9 @@ class TestPage:
 @needs_a_browser
 class TestInABrowser:
     def shown(self, page, tmp_path, address="", script=""):
-        """Return the page as it is after its script, and after one of the test's own."""
+        """Return the page after its script has run, and optionally a script of the test."""
         html = page.html
-        if script:  # only in a test: the page itself allows none but its own
+        if script:  # only in a test: the page itself allows only its own script
             html = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", html)
             html = html.replace("</body>", f"<script>{script}</script></body>")
         (tmp_path / "page.html").write_text(html, encoding="utf-8")
@@ -227,13 +227,13 @@ class TestInABrowser:
         assert control[1:] == [f"{unrelated[name].mean():.3f}" for name in MEASURES]
         captions = [c.get_text() for c in soup.select("figcaption")]
         assert captions == [
-            "picture 1",
+            "image 1",
             "head: car",
             "dependent: red",
             f"shared: IoU {expected[0][3]}",
         ]
 
-    def test_the_address_chooses_and_reasons_are_said(self, tmp_path):
+    def test_the_address_chooses_and_reasons_are_shown(self, tmp_path):
         empty = smooth_maps()
         values = empty.data.copy()
         values[3] = 0  # the comma attends to nothing
@@ -247,7 +247,7 @@ class TestInABrowser:
         assert chosen[3].get_text() == f"{conj:.3f}"
         assert ["punct", "car", ",", "empty mask: ,"] in self.rows(soup)
 
-    def test_arcs_words_and_points_answer(self, tmp_path):
+    def test_arcs_words_and_points_respond(self, tmp_path):
         maps = [smooth_maps(), make_maps(image_size=(40, 60))]
         script = """
             const wait = () => new Promise((done) => setTimeout(done, 200));
@@ -260,17 +260,17 @@ class TestInABrowser:
               const box = canvas.getBoundingClientRect();
               canvas.dispatchEvent(new MouseEvent("mousemove", {
                 clientX: box.left + box.width * 0.99, clientY: box.top + 1 }));
-              document.body.dataset.said = document.getElementById("said").textContent;
+              document.body.dataset.status = document.getElementById("status").textContent;
               document.body.dataset.arc = document.querySelector("#panels").textContent;
               document.querySelectorAll("#words button")[1].click();
               await wait();
               document.body.dataset.word = document.querySelector("#panels").textContent;
             })();
         """
-        soup = self.shown(ds.explore([IMAGE, IMAGE], maps), tmp_path, "#picture=1", script)
-        assert soup.body["data-said"].startswith("Attention from the point (59, 0): car ")
+        soup = self.shown(ds.explore([IMAGE, IMAGE], maps), tmp_path, "#image=1", script)
+        assert soup.body["data-status"].startswith("Attention from the point (59, 0): car ")
         assert "head: zebradependent: redshared: IoU" in soup.body["data-arc"]
-        assert soup.body["data-word"] == "picture 2car"
+        assert soup.body["data-word"] == "image 2car"
 
 
 def test_analyze_writes_a_page_for_each_prompt(emoji_pipe, tmp_path):
@@ -297,11 +297,11 @@ class TestCommand:
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         contents = json.loads(BeautifulSoup(page, "html.parser").find(id="contents").string)
         assert [s["text"] for s in contents["sentences"]] == ["d e"]
-        assert [p["label"] for p in contents["pictures"]] == [
-            f"picture {n + 1}, seed {n}" for n in range(3)
+        assert [p["label"] for p in contents["images"]] == [
+            f"image {n + 1}, seed {n}" for n in range(3)
         ]
 
-    def test_no_more_pictures_than_asked_for(self, corpus, tmp_path):
+    def test_the_limit_bounds_the_number_of_images(self, corpus, tmp_path):
         run_here("explore", corpus, "--limit", 4, cwd=tmp_path)
         assert (corpus / "explore.html").read_text(encoding="utf-8").count("data:image/png") == 4
 
@@ -313,7 +313,7 @@ class TestCommand:
             (["--scheme", "best"], "best"),
         ],
     )
-    def test_what_is_not_there_is_one_line(self, corpus, tmp_path, arguments, message):
+    def test_errors_are_one_line(self, corpus, tmp_path, arguments, message):
         done = run_here("explore", corpus, *arguments, cwd=tmp_path)
         assert done.returncode == 1
         assert message in done.stderr
