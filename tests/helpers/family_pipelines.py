@@ -1,4 +1,4 @@
-"""Tiny pipelines with random weights, one for each family of models, of the same classes as the real ones."""
+"""Tiny pipelines with random weights, one per family of models, of the same classes as the real ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DECODER = {
 
 
 def _ready(cls: Any, **parts: Any) -> Any:
-    """Put a pipeline together, and sharpen its attention, which in a random model is all but uniform."""
+    """Assemble a pipeline, and sharpen its attention, which is almost uniform in a random model."""
     pipe = cls(**parts)
     for part in parts.values():
         if isinstance(part, nn.Module):
@@ -44,14 +44,14 @@ def _ready(cls: Any, **parts: Any) -> Any:
                 weight *= 1.5
             elif "to_q" in name or "to_k" in name or "add_k_proj" in name:
                 weight *= 2
-            elif not weight.any():  # some projections start at zero, so that nothing would be drawn
+            elif not weight.any():  # some projections start at zero, which would disable the model
                 nn.init.normal_(weight, std=0.1)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def _flow_matching() -> dict[str, Any]:
-    """Return the scheduler and the autoencoder that most newer families have."""
+    """Return the scheduler and the autoencoder of most newer families."""
     vae = make_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False)
     return {"scheduler": FLOW(), "vae": vae}
 
@@ -266,7 +266,7 @@ def make_qwen_image() -> Any:
             axes_dims_rope=(8, 4, 4),
         ),
     )
-    # The real tokenizer makes 34 tokens of the template before the prompt.
+    # With the real tokenizer the template before the prompt has 34 tokens.
     before, _ = pipe.prompt_template_encode.split("{}")
     pipe.prompt_template_encode_start_idx = len(tokenizer(before)["input_ids"])
     return pipe
@@ -379,7 +379,7 @@ def make_flux_2_klein() -> Any:
 
 
 def make_flux_2() -> Any:
-    """Make a Flux 2 [dev] with Qwen's tokenizer and text model in place of Mistral's."""
+    """Make a Flux 2 [dev] pipeline with Qwen's tokenizer and text model instead of Mistral's."""
     tokenizer = make_qwen_tokenizer()
     return _ready(
         diffusers.Flux2Pipeline,
@@ -554,6 +554,6 @@ MAKERS: dict[str, Callable[[], Any]] = {
 
 
 def make(name: str) -> Any:
-    """Make the pipeline of a family, the same each time."""
+    """Make the pipeline of a family, with the same weights each time."""
     torch.manual_seed(0)
     return MAKERS[name]()

@@ -1,4 +1,4 @@
-"""Drawing with the tiny pipeline of each family, and what a plain softmax gives for it."""
+"""Run the tiny pipeline of each family, and compute its attention with a plain softmax."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def traced(case, prompts, *, padding=False, negative=False, **options):
 
 
 def unconditional(case, call_index, n_rows, n_images):
-    """Return the rows of a call of the denoiser that are drawn from the negative prompts, by the table."""
+    """Return the unconditional rows of a denoiser call according to the case."""
     if case.calls == "first call":
         return slice(0, n_images) if call_index % 2 else None
     return slice(0, n_images) if case.calls == "second half" else slice(n_images, n_rows)
 
 
 def conditional(case, call_index, n_rows, n_images):
-    """Return the rows of a call of the denoiser that are drawn from the prompts, by the table."""
+    """Return the conditional rows of a denoiser call according to the case."""
     if case.calls == "all":
         return slice(0, n_images)
     if case.calls == "first call":
@@ -62,7 +62,7 @@ def conditional(case, call_index, n_rows, n_images):
 
 
 def reference(case, watch, n_images, grid, guided, half=conditional, among_pixels=False):
-    """Mean shares of attention of the rows that are drawn from a half, (row, pixel, text key or pixel)."""
+    """Return the mean attention of the rows of a half, *shape* ``(row, pixel, text key or pixel)``."""
     n_pixels, shares = grid[0] * grid[1], []
     for index, (calls, inputs) in enumerate(zip(watch.drawing, watch.inputs, strict=True)):
         n_rows = calls[0].query.shape[0]
@@ -86,13 +86,13 @@ def reference(case, watch, n_images, grid, guided, half=conditional, among_pixel
 
 
 def only_pixels(whole, mask, n_pixels):
-    """Keep each row's pixels, which follow its own text at once."""
+    """Keep only the pixels of each row, which directly follow its own text."""
     own = [slice(length, length + n_pixels) for length in mask.sum(dim=1)]
     return torch.stack([each[pixels, pixels] for each, pixels in zip(whole, own, strict=True)])
 
 
 def without_padding(whole, mask, n_pixels):
-    """Move each row's pixels, which follow its own text at once, behind the longest text."""
+    """Move the pixels of each row, which directly follow its own text, to after the longest text."""
     lengths = mask.sum(dim=1)
     n_text = int(lengths.max())
     moved = torch.zeros(len(whole), n_text + n_pixels, mask.shape[1], dtype=whole.dtype)
@@ -102,6 +102,6 @@ def without_padding(whole, mask, n_pixels):
 
 
 def keys_of(case, maps):
-    """Return which text key each subword is, by the table of encoders."""
+    """Return the text key of each subword according to the case."""
     starts = dict(zip(case.encoders, np.cumsum([0, *case.encoders.values()]), strict=False))
     return [starts[s.encoder or next(iter(starts))] + s.position for s in maps.subwords]

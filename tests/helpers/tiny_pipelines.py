@@ -1,4 +1,4 @@
-"""Tiny pipelines with random weights, of the same classes as the real ones."""
+"""Tiny UNet and SD3 pipelines with random weights, of the same classes as the real ones."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PIECES = ["cat</w>", "red</w>", "blue</w>", "owl</w>", "and</w>", "the</w>", "st
 
 
 def byte_symbols() -> list[str]:
-    """Return the 256 characters by which CLIP's BPE writes bytes."""
+    """Return the 256 characters that represent bytes in CLIP's BPE."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(byte) for byte in plain] + [chr(256 + n) for n in range(256 - len(plain))]
 
 
 def make_tokenizer(length: int = TEXT_LENGTH) -> CLIPTokenizer:
-    """Make a CLIP tokenizer that knows a few words; "strawberry" is two tokens, others letters."""
+    """Make a CLIP tokenizer with a few words. "strawberry" is two tokens; other words are split into letters."""
     merges = []
     for piece in PIECES:
         letters = list(piece.removesuffix("</w>"))
@@ -80,7 +80,7 @@ def make_vae(**options: Any) -> AutoencoderKL:
 
 
 def _sharpen(unet: UNet2DConditionModel) -> None:
-    """Make attention differ from uniform, as it does in trained models."""
+    """Make attention differ from uniform, as in trained models."""
     with torch.no_grad():
         for name, weight in unet.named_parameters():
             if "attn2.to_q" in name or "attn2.to_k" in name:
@@ -88,7 +88,7 @@ def _sharpen(unet: UNet2DConditionModel) -> None:
 
 
 def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPipeline:
-    """Make a Stable Diffusion 1 pipeline with attention at three resolutions; the VAE halves 3 x."""
+    """Make a Stable Diffusion 1 pipeline with attention at three resolutions and a VAE that halves three times."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer(length)
     options: dict[str, Any] = {
@@ -118,7 +118,7 @@ def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPi
 
 
 def make_sdxl() -> StableDiffusionXLPipeline:
-    """Make an SDXL pipeline, with a scheduler that works on sigmas."""
+    """Make an SDXL pipeline with a scheduler that uses sigmas."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     unet = UNet2DConditionModel(
@@ -152,7 +152,7 @@ def make_sdxl() -> StableDiffusionXLPipeline:
 
 
 def make_sd3() -> StableDiffusion3Pipeline:
-    """Make a Stable Diffusion 3 pipeline (joint attention of pixels and text) without its T5."""
+    """Make a Stable Diffusion 3 pipeline (joint attention of pixels and text) without T5."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     transformer = SD3Transformer2DModel(

@@ -1,4 +1,4 @@
-"""Tiny tokenizers of the classes that real pipelines have; "strawberry" is two tokens in each."""
+"""Tiny tokenizers of the same classes as in real pipelines. "strawberry" is two tokens in each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHAT_TEMPLATE = (
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Return the merges by which a byte-pair encoding builds words letter by letter."""
+    """Return the merges of a byte-pair encoding that builds words letter by letter."""
     merges = []
     for word in words:
         start = word[0]
@@ -75,7 +75,7 @@ def make_qwen_tokenizer(**options: object) -> Qwen2Tokenizer:
 
 
 def make_glm_tokenizer() -> PreTrainedTokenizerFast:
-    """Make a byte-level tokenizer that puts two tokens before the text and pads on the left."""
+    """Make a byte-level tokenizer that adds two tokens before the text and pads on the left."""
     from tokenizers import processors
 
     tokenizer = PreTrainedTokenizerFast(

@@ -1,6 +1,6 @@
-"""What a trace must know about each family of models, written down as descriptions.
+"""Descriptions of model families: which modules attend to text, how their tokens are laid out, how guidance is done.
 
-A new family is a new `Family`; no other code knows one family from another.
+A new family is a new `Family`; no code outside this folder distinguishes families. Imports only ``errors``.
 """
 
 from daam_syntax.attention.families.description import Family, TextEncoder

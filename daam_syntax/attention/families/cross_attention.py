@@ -1,4 +1,4 @@
-"""Transformers whose pixels attend to the text by cross-attention."""
+"""Diffusion transformers with cross-attention to the text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PIXART: Final = Family(
 def _first_and_last(
     mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Keep the start token and the last tokens: the instruction before the prompt is cut out."""
+    """Keep the start token and the last tokens; the instruction before the prompt is removed."""
     n_last = min(arguments["max_sequence_length"], len(mask)) - 1
     return [0, *range(len(mask) - n_last, len(mask))]
 
@@ -69,7 +69,7 @@ PRX: Final = Family(
     denoiser_classes=("PRXTransformer2DModel",),
     encoders=(TextEncoder(name="t5gemma"),),
     is_text_attention=lambda path, module: path.endswith(".attention"),
-    layout=cross,  # text and pixels are keys, only pixels are queries
+    layout=cross,  # keys are text and pixels, queries only pixels
     guidance="unconditional-first",
     grid=patches,
     image_size=latents_decoded,

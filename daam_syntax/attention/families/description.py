@@ -1,4 +1,4 @@
-"""The type of a description."""
+"""The type `Family`, which describes the attention of a family of models."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from daam_syntax.attention.families.grids import Size
-from daam_syntax.attention.families.image_latents import PLAIN, PictureLatents
+from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
 from daam_syntax.attention.families.layouts import Layout
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
-"""How the rows that are drawn from the prompts are told from unconditional ones.
+"""How to identify the conditional rows, those generated from the prompts.
 
-``unconditional-first`` and ``conditional-first``: guidance doubles the batch, and the order of the
-halves is always the same. ``by-text``: the text that the denoiser is given, all of it or one half,
-is compared with what `encode_prompt` returned for the prompts; so it is with models that guide by
-calling the denoiser twice in a step.
+``unconditional-first`` and ``conditional-first``: guidance doubles the batch, and the halves always have this order.
+``by-text``: the denoiser's text input, or one half of it, is compared with the output of `encode_prompt` for the
+prompts. Models that call the denoiser twice in a step for guidance need this.
 """
 
 
 def everything(
     mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Keep all positions, padding included."""
+    """Keep all positions, including padding."""
     return list(range(len(mask)))
 
 
@@ -36,15 +35,14 @@ class TextEncoder:
     Attributes
     ----------
     name
-        What it is called in heat maps.
+        Its name in heat maps.
     tokenizers
-        The pipeline's attributes that may hold its tokenizer; the first that is there counts.
+        Attributes of the pipeline that may hold its tokenizer; the first that exists is used.
     prompts
-        Arguments of `encode_prompt` that may hold its text; the first that is given counts.
+        Arguments of `encode_prompt` that may hold its text; the first that is given is used.
     kept
-        Which positions of the tokenizer's output become text keys, in order, given its attention
-        mask, the pipeline, and the arguments of `encode_prompt`; None for padding that the pipeline
-        adds itself.
+        Returns the positions of the tokenizer's output that become text keys, in order, with None for padding that the
+        pipeline adds itself. Its arguments are the attention mask, the pipeline, and the arguments of `encode_prompt`.
     """
 
     name: str
@@ -53,55 +51,56 @@ class TextEncoder:
     kept: Callable[[Sequence[int], Any, Mapping[str, Any]], Sequence[int | None]] = everything
 
     def tokenizer_of(self, pipe: Any) -> Any | None:
-        """Return the tokenizer, or None if the pipeline was loaded without this encoder."""
+        """Return the tokenizer; None if the pipeline was loaded without this encoder."""
         for name in self.tokenizers:
             tokenizer = getattr(pipe, name, None)
             if tokenizer is not None:
-                return getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its own
+                return getattr(
+                    tokenizer, "tokenizer", tokenizer
+                )  # a processor has its own tokenizer
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A family of text-to-image models, as far as its attention is concerned.
+    """Description of the attention of a family of text-to-image models.
 
     Attributes
     ----------
     name
-        What it is called in messages.
+        Its name in messages.
     denoiser_classes
-        Names of the classes the denoiser may have (or inherit from).
+        Names of classes of which the denoiser is an instance.
     encoders
         The text encoders whose tokens are text keys, in the order of the keys.
     is_text_attention
-        Whether a module of the denoiser, given its path and itself, attends to the text.
+        Returns whether a module of the denoiser attends to the text, given its path and the module.
     layout
-        How text and pixels are laid out in an attention call: `cross`, `text_first`, `image_first`,
-        or a function of your own (see `Layout`).
+        The layout of text and pixels in an attention call: `cross`, `text_first`, `image_first`, or your own function
+        (see `Layout`).
     guidance
-        How the rows that are drawn from the prompts are told from unconditional ones.
+        How to identify the conditional rows, see `Guidance`.
     grid
-        Number of rows and columns (y, x) of the pixel grid, from the pipeline, the denoiser's
-        inputs by name and the number of pixel queries; None if no grid fits. Queries run row by
-        row.
+        Returns the number of rows and columns ``(y, x)`` of the pixel grid, given the pipeline, the denoiser's inputs
+        by name and the number of pixel queries; None if no grid fits. Queries are ordered row by row.
     image_size
-        Height and width in image pixels, from the pipeline and the denoiser's inputs.
+        Returns the height and width of the image in pixels, given the pipeline and the denoiser's inputs.
     denoiser
-        The pipeline's attribute that holds the denoiser.
+        Name of the pipeline's attribute that holds the denoiser.
     timestep
-        Name of the denoiser's input that is the timestep.
+        Name of the denoiser's timestep input.
     text
-        Name of the denoiser's input that is the embedded text.
+        Name of the denoiser's input for the embedded text.
     is_extra_call
-        Whether a call of the denoiser, given its inputs, is part of neither the drawing from the
-        prompts nor ordinary guidance. Such calls are left out.
-    picture
-        How a given picture becomes latents, for `trace_image`.
+        Returns whether a call of the denoiser, given its inputs, is neither conditional nor ordinary guidance. Such
+        calls are ignored.
+    image_latents
+        How a given image becomes latents, for `trace_image`.
     no_guidance
         The pipeline's `guidance_scale` without guidance.
     text_states
-        What the denoiser makes of embedded text before its text attentions project it to keys, from the
-        denoiser and the text; None where that is not known, or depends on the picture.
+        Returns the embedded text as the text attentions receive it, given the denoiser and its text input; None if
+        that is unknown or depends on the image.
     """
 
     name: str
@@ -116,29 +115,29 @@ class Family:
     timestep: str = "timestep"
     text: str = "encoder_hidden_states"
     is_extra_call: Callable[[Mapping[str, Any]], bool] = lambda inputs: False
-    picture: PictureLatents = PLAIN
+    image_latents: ImageLatents = PLAIN
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
-        """Return a pipeline's denoiser, also if it was handed to `torch.compile`."""
+        """Return the denoiser of a pipeline, unwrapped if it was passed to `torch.compile`."""
         denoiser: nn.Module = getattr(pipe, self.denoiser)
         return getattr(denoiser, "_orig_mod", denoiser)
 
     def conditional_rows(self, n_rows: int, n_images: int) -> slice | None:
-        """Say which rows of the denoiser's batch are drawn from the prompts, by their order.
+        """Return the conditional rows of the denoiser's batch, by their order.
 
         Parameters
         ----------
         n_rows
             Rows in the batch.
         n_images
-            Images that are being drawn.
+            Images in the pipeline call.
 
         Returns
         -------
         slice or None
-            The rows; None unless there are as many rows as images, or twice as many.
+            The rows; None unless `n_rows` is `n_images` or twice that.
         """
         if n_rows == n_images:
             return slice(0, n_images)
@@ -150,10 +149,10 @@ class Family:
 
 
 def ends_with(*endings: str) -> Callable[[str, nn.Module], bool]:
-    """Take a module for a text attention if its path ends with one of these."""
+    """Return a test of whether an attention module's path has one of these endings."""
     return lambda path, module: path.endswith(endings) and hasattr(module, "get_processor")
 
 
 def is_cross_attention(path: str, module: nn.Module) -> bool:
-    """Take a module for a text attention if diffusers calls it a cross-attention."""
+    """Return whether diffusers marks a module as cross-attention."""
     return hasattr(module, "get_processor") and bool(getattr(module, "is_cross_attention", False))

@@ -1,4 +1,4 @@
-"""The grid of a layer's pixels and the size of the picture, read from the denoiser's inputs."""
+"""The pixel grid of a layer and the size of the image, from the denoiser's inputs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ Size: TypeAlias = "tuple[int, int]"
 
 
 def halved_grid(size: Size, n_queries: int) -> Size | None:
-    """Halve a grid, rounding up, until it has as many cells as there are queries.
+    """Halve a grid, rounding up, until it has one cell per query.
 
-    This is what the strided convolutions between a UNet's levels do to the latents.
+    The strided convolutions between the levels of a UNet do the same to the latents.
 
     Parameters
     ----------
     size
         Height and width of the latents.
     n_queries
-        The number of cells that is wanted.
+        The required number of cells.
 
     Returns
     -------
     tuple[int, int] or None
-        Height and width of the grid; None if no number of halvings gives that many cells.
+        Height and width of the grid; None if halving does not lead to that number of cells.
     """
     height, width = size
     while height * width > n_queries:
@@ -33,14 +33,14 @@ def halved_grid(size: Size, n_queries: int) -> Size | None:
 
 
 def latent_size(inputs: Mapping[str, Any]) -> Size:
-    """Return the size of latents that are a map of (row, channel, y, x)."""
+    """Return the size of unpacked latents, *shape* ``(row, channel, y, x)``."""
     latents = inputs["sample"] if "sample" in inputs else inputs["hidden_states"]
     height, width = latents.shape[-2:]
     return int(height), int(width)
 
 
 def halvings(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
-    """Return the grid of a model that halves its latents, or divides them into patches of 2, 4 ..."""
+    """Return the grid of a model that halves its latents, or divides them into patches of 2, 4, ... pixels."""
     return halved_grid(latent_size(inputs), n_pixels)
 
 
@@ -52,43 +52,43 @@ def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
 
 
 def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
-    """Return the size of the picture that the VAE makes of latents (1 x where there is none)."""
+    """Return the size of the image that the VAE decodes; without a VAE, the size of the latents."""
     factor = getattr(pipe, "vae_scale_factor", 1)
     height, width = latent_size(inputs)
     return height * factor, width * factor
 
 
 def image_ids(inputs: Mapping[str, Any]) -> Size:
-    """Return the grid of packed latents whose positions are given as ids (..., (t, y, x, ...))."""
+    """Return the grid of packed latents from their position ids, ``(t, y, x, ...)`` along the last axis."""
     height, width = inputs["img_ids"].reshape(-1, inputs["img_ids"].shape[-1])[:, 1:3].amax(0) + 1
     return int(height), int(width)
 
 
 def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
-    """Return the grid of packed latents from their ids."""
+    """Return the grid of packed latents from their ids; None if it does not fit the queries."""
     return _if_it_fits(image_ids(inputs), n_pixels)
 
 
 def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
-    """Return the size of the picture: every id stands for 2 x 2 latents."""
+    """Return the size of the image, from one id for 2 x 2 latents."""
     height, width = image_ids(inputs)
     return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
 
 
 def image_shape(inputs: Mapping[str, Any]) -> Size:
-    """Return the grid of packed latents whose shapes (frames, y, x) are given."""
+    """Return the grid of packed latents from their shapes ``(frames, y, x)``."""
     shape = inputs["img_shapes"][0]
     _, height, width = shape[0] if isinstance(shape, list) else shape
     return int(height), int(width)
 
 
 def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
-    """Return the grid of packed latents from their shapes."""
+    """Return the grid of packed latents from their shapes; None if it does not fit the queries."""
     return _if_it_fits(image_shape(inputs), n_pixels)
 
 
 def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
-    """Return the size of the picture: every cell stands for 2 x 2 latents."""
+    """Return the size of the image, from one cell for 2 x 2 latents."""
     height, width = image_shape(inputs)
     return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
 

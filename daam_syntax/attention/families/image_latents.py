@@ -1,4 +1,4 @@
-"""How a given picture becomes the latents that a family's pipelines draw on."""
+"""Encode a given image into the latents of a family's pipelines."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from daam_syntax.errors import TraceError
 
 
 def encoded(pipe: Any, pixels: Tensor) -> Tensor:
-    """Encode pictures by the mode of the autoencoder's posterior, and bring them to the scale of the noise.
+    """Encode images with the mode of the autoencoder's posterior, normalized to the scale of the noise.
 
     Parameters
     ----------
     pipe
         The pipeline.
     pixels
-        In [-1, 1], *Shape:* (row, 3, y, x)
+        Images in [-1, 1]. *Shape:* ``(row, 3, y, x)``
 
     Returns
     -------
     Tensor
-        Float32. *Shape:* (row, channel, y, x)
+        Latents, float32. *Shape:* ``(row, channel, y, x)``
+
+    Raises
+    ------
+    TraceError
+        If the autoencoder overflows.
     """
     latents = _most_likely(pipe, pixels)
     config = pipe.vae.config
@@ -37,11 +42,11 @@ def encoded(pipe: Any, pixels: Tensor) -> Tensor:
 
 
 def require_autoencoder(pipe: Any) -> None:
-    """Raise a `TraceError` for a pipeline that draws pixels."""
+    """Raise a `TraceError` if a pipeline works on pixels, without an autoencoder."""
     if getattr(pipe, "vae", None) is None:
         raise TraceError(
             f"Expected a pipeline with an autoencoder, but {type(pipe).__name__} has none: "
-            "reading a given picture is not possible with this one."
+            "it cannot trace a given image."
         )
 
 
@@ -62,12 +67,12 @@ def _per_channel(values: list[float], latents: Tensor) -> Tensor:
 
 
 def _encoded_frame(pipe: Any, pixels: Tensor) -> Tensor:
-    """Encode pictures as films of one frame, (row, channel, 1, y, x)."""
+    """Encode images as videos of one frame, *shape* ``(row, channel, 1, y, x)``."""
     return encoded(pipe, pixels[:, :, None])
 
 
 def _encoded_patches(pipe: Any, pixels: Tensor) -> Tensor:
-    """Encode pictures into patches of 2 x 2 latents that are normalised by the VAE's batch statistics."""
+    """Encode images into patches of 2 x 2 latents, normalized by the VAE's batch statistics."""
     patches = pipe._patchify_latents(_most_likely(pipe, pixels))
     norm = pipe.vae.bn
     deviation = torch.sqrt(norm.running_var + pipe.vae.config.batch_norm_eps)
@@ -75,12 +80,12 @@ def _encoded_patches(pipe: Any, pixels: Tensor) -> Tensor:
     return (patches - mean) / deviation.view(1, -1, 1, 1).to(patches)
 
 
-def _as_they_are(pipe: Any, latents: Tensor) -> Tensor:
+def _unchanged(pipe: Any, latents: Tensor) -> Tensor:
     return latents
 
 
 def _packed(pipe: Any, latents: Tensor) -> Tensor:
-    """Pack 2 x 2 latents into each token, (row, token, channel)."""
+    """Pack 2 x 2 latents into each token, *shape* ``(row, token, channel)``."""
     packed: Tensor = pipe._pack_latents(
         latents, len(latents), latents.shape[1], *latents.shape[-2:]
     )
@@ -88,27 +93,28 @@ def _packed(pipe: Any, latents: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PictureLatents:
-    """How a family's latents are made of a picture, and what shapes its pipelines give them.
+class ImageLatents:
+    """How a family encodes an image, and the shapes of latents in its pipelines.
 
     Attributes
     ----------
     encode
-        From the pipeline and pictures in [-1, 1], (row, 3, y, x), to latents on the scale of the noise.
-    given
-        From those to what the pipeline takes as its argument `latents`.
-    looped
-        From those to what it hands from step to step.
+        Encodes images in [-1, 1], *shape* ``(row, 3, y, x)``, into latents on the scale of the noise. Its arguments
+        are the pipeline and the images.
+    as_argument
+        Converts encoded latents to the pipeline's argument `latents`.
+    in_loop
+        Converts encoded latents to those that the pipeline passes from step to step.
     """
 
     encode: Callable[[Any, Tensor], Tensor] = encoded
-    given: Callable[[Any, Tensor], Tensor] = _as_they_are
-    looped: Callable[[Any, Tensor], Tensor] = _as_they_are
+    as_argument: Callable[[Any, Tensor], Tensor] = _unchanged
+    in_loop: Callable[[Any, Tensor], Tensor] = _unchanged
 
 
-PLAIN: Final = PictureLatents()
-PACKED: Final = PictureLatents(given=_packed, looped=_packed)
-PACKED_FRAME: Final = PictureLatents(encode=_encoded_frame, given=_packed, looped=_packed)
-PACKED_PATCHES: Final = PictureLatents(
-    encode=_encoded_patches, looped=lambda pipe, latents: pipe._pack_latents(latents)
+PLAIN: Final = ImageLatents()
+PACKED: Final = ImageLatents(as_argument=_packed, in_loop=_packed)
+PACKED_FRAME: Final = ImageLatents(encode=_encoded_frame, as_argument=_packed, in_loop=_packed)
+PACKED_PATCHES: Final = ImageLatents(
+    encode=_encoded_patches, in_loop=lambda pipe, latents: pipe._pack_latents(latents)
 )

@@ -1,4 +1,4 @@
-"""Transformers in which pixels and text attend to each other in one attention."""
+"""Diffusion transformers with joint attention, in which pixels and text attend to each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SD3: Final = Family(
     name="Stable Diffusion 3",
     denoiser_classes=("SD3Transformer2DModel",),
     encoders=(
-        TextEncoder(name="clip", tokenizers=("tokenizer", "tokenizer_2")),  # joined on the features
+        TextEncoder(
+            name="clip", tokenizers=("tokenizer", "tokenizer_2")
+        ),  # concatenated along the features
         TextEncoder(name="t5", tokenizers=("tokenizer_3",), prompts=("prompt_3", "prompt")),
     ),
     is_text_attention=ends_with(".attn"),
@@ -40,14 +42,14 @@ AURA_FLOW: Final = Family(
 FLUX: Final = Family(
     name="Flux",
     denoiser_classes=("FluxTransformer2DModel",),
-    # CLIP gives one pooled vector only, which is no key.
+    # CLIP provides only a pooled vector, which is not a key.
     encoders=(TextEncoder(name="t5", tokenizers=("tokenizer_2",), prompts=("prompt_2", "prompt")),),
     is_text_attention=ends_with(".attn"),
     layout=text_first,
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
-    picture=PACKED,
+    image_latents=PACKED,
 )
 
 CHROMA: Final = Family(
@@ -59,7 +61,7 @@ CHROMA: Final = Family(
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
-    picture=PACKED,
+    image_latents=PACKED,
 )
 
 FLUX_2: Final = Family(
@@ -71,14 +73,14 @@ FLUX_2: Final = Family(
     guidance="by-text",
     grid=grids.from_image_ids,
     image_size=grids.image_ids_decoded,
-    picture=PACKED_PATCHES,
+    image_latents=PACKED_PATCHES,
 )
 
 
 def _without_template(
     mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Drop the padding and a fixed number of tokens before the prompt."""
+    """Remove padding, and a fixed number of tokens before the prompt."""
     read = [position for position, is_read in enumerate(mask) if is_read]
     return read[pipe.prompt_template_encode_start_idx :][: arguments["max_sequence_length"]]
 
@@ -92,14 +94,14 @@ QWEN_IMAGE: Final = Family(
     guidance="by-text",
     grid=grids.from_image_shapes,
     image_size=grids.image_shapes_decoded,
-    picture=PACKED_FRAME,
+    image_latents=PACKED_FRAME,
 )
 
 
 def _padded_left(
     mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Keep everything, after padding on the left to a multiple of 16."""
+    """Keep all positions, after left padding to a multiple of 16."""
     return [*[None] * (-len(mask) % 16), *range(len(mask))]
 
 
@@ -116,7 +118,7 @@ COGVIEW_4: Final = Family(
 
 
 def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[TokenLayout] | None:
-    """Describe joint attention in which each row's pixels follow its unmasked text at once."""
+    """Return the layout of joint attention in which the pixels of each row directly follow its unmasked text."""
     lengths = [int(length) for length in inputs["encoder_attention_mask"].sum(dim=1)]
     n_pixels = sizes.keys - max(lengths)
     if sizes.queries != sizes.keys or n_pixels < 1:
@@ -136,7 +138,7 @@ LUMINA_2: Final = Family(
 )
 
 _Z_PATCH: Final = 2
-_Z_MULTIPLE: Final = 32  # pixels and text are each filled up to a multiple of this
+_Z_MULTIPLE: Final = 32  # pixels and text are each padded to a multiple of this
 
 
 def _unmasked(mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]) -> Sequence[int | None]:
@@ -149,7 +151,7 @@ def _z_grid(inputs: Mapping[str, Any]) -> grids.Size:
 
 
 def _filled_image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
-    """Describe joint attention of pixels and text that are each filled up to a multiple of 32."""
+    """Return the layout of joint attention with pixels first, each part padded to a multiple of 32."""
     height, width = _z_grid(inputs)
     n_pixels = height * width
     start = n_pixels + -n_pixels % _Z_MULTIPLE

@@ -1,4 +1,4 @@
-"""Where the pixels and the text stand among the queries and keys of an attention call."""
+"""Positions of pixels and text among the queries and keys of an attention call."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class TokenLayout:
     Attributes
     ----------
     pixels
-        The pixels among the queries.
+        The queries that are pixels.
     text
-        The text among the keys. Where it is shorter than the embedded text, the rest is masked.
+        The keys that are text. If there are fewer than embedded text tokens, the rest is masked.
     """
 
     pixels: slice
@@ -30,9 +30,9 @@ class CallSizes:
     Attributes
     ----------
     queries, keys
-        How many queries and keys it has.
+        Number of queries and keys.
     text
-        Length of the text as the pipeline embedded it, padding included.
+        Number of text tokens that the pipeline embedded, including padding.
     """
 
     queries: int
@@ -41,15 +41,14 @@ class CallSizes:
 
 
 Layout = Callable[[CallSizes, Mapping[str, Any]], TokenLayout | list[TokenLayout] | None]
-"""A function of a call's sizes and the denoiser's inputs by name.
+"""A function that returns the `TokenLayout` of an attention call, given its sizes and the denoiser's inputs by name.
 
-It returns the call's `TokenLayout`, or a list with one for each row where rows differ, or None if the call
-is not between pixels and this text.
+If rows differ, it returns a list with one layout per row; if the call is not between pixels and this text, None.
 """
 
 
 def cross(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
-    """Describe cross-attention: queries are pixels; keys are the text, or the text and the pixels."""
+    """Return the layout of cross-attention: queries are pixels; keys are text, or text and then pixels."""
     if sizes.keys not in (sizes.text, sizes.text + sizes.queries):
         return None
     return TokenLayout(slice(0, sizes.queries), slice(0, sizes.text))
@@ -58,7 +57,7 @@ def cross(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
 def text_first(
     sizes: CallSizes, inputs: Mapping[str, Any], registers: int = 0
 ) -> TokenLayout | None:
-    """Describe joint attention: first any registers, then the text, then the pixels."""
+    """Return the layout of joint attention: registers if any, then text, then pixels."""
     end = registers + sizes.text
     if sizes.queries != sizes.keys or sizes.keys <= end:
         return None
@@ -66,7 +65,7 @@ def text_first(
 
 
 def image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLayout | None:
-    """Describe joint attention: first the pixels, then the text."""
+    """Return the layout of joint attention: pixels, then text."""
     if sizes.queries != sizes.keys or sizes.keys <= sizes.text:
         return None
     pixels = sizes.keys - sizes.text

@@ -1,4 +1,4 @@
-"""The families that are known, and finding a pipeline's."""
+"""The list of families, and finding the family of a pipeline."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ FAMILIES: list[Family] = [
     LUMINA_2,
     Z_IMAGE,
 ]
-"""The families that can be traced; see `register_family`."""
+"""The families that can be traced; `register_family` adds one."""
 
 _DENOISERS = ("unet", "transformer", "prior")
 
 
 def register_family(family: Family) -> Family:
-    """Make a family of models known, so that `trace` works with its pipelines.
+    """Register a family of models, so `trace` supports its pipelines.
 
-    The last one that was registered counts first, also before those that are known from the start.
+    The family that was registered last takes precedence, including over built-in ones.
 
     Parameters
     ----------
     family
-        Its description.
+        The description.
 
     Returns
     -------
     Family
-        The same.
+        `family` itself.
 
     Examples
     --------
-    A transformer in which the text comes before the pixels, and which guides by a second call:
+    A transformer in which text precedes pixels, with guidance in a second call:
 
     >>> from daam_syntax.attention import Family, TextEncoder, families, register_family
     >>> family = register_family(
@@ -89,7 +89,7 @@ def register_family(family: Family) -> Family:
 
 
 def family_of(pipe: Any) -> Family:
-    """Find the family of a pipeline.
+    """Return the family of a pipeline.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def family_of(pipe: Any) -> Family:
     Returns
     -------
     Family
-        The first of `FAMILIES` whose denoiser the pipeline has; otherwise, for a denoiser with
-        diffusers' plain cross-attention, a description made for it.
+        The first of `FAMILIES` with the class of the pipeline's denoiser. For another denoiser with diffusers' plain
+        cross-attention, a generic description.
 
     Raises
     ------
     TraceError
-        If no description fits and the denoiser has no plain cross-attention.
+        If no description fits, and the denoiser has no plain cross-attention.
     """
     if isinstance(pipe, str | PathLike):
         raise TraceError(
@@ -134,14 +134,14 @@ def family_of(pipe: Any) -> Family:
     raise TraceError(
         "Expected a text-to-image pipeline with plain cross-attention, or with one of these "
         f"denoisers: {known}; but got {type(pipe).__name__} ({', '.join(denoisers) or 'no denoiser'}). "
-        "To trace it, describe its family: hand daam_syntax.attention.register_family a "
-        "daam_syntax.attention.Family that says where its denoiser and tokenizers are, which modules "
-        "attend to text, how their keys and pixels are laid out, and how guidance is done."
+        "To trace it, describe its family: pass daam_syntax.attention.register_family a "
+        "daam_syntax.attention.Family with its denoiser and tokenizers, the modules that attend to text, "
+        "the layout of their keys and pixels, and how guidance is done."
     )
 
 
 def _plain(denoiser: str, denoiser_class: str) -> Family:
-    """Describe an unknown model with plain cross-attention; nothing is taken for granted."""
+    """Describe an unknown model with plain cross-attention, without assumptions about its guidance."""
     return Family(
         name=denoiser_class,
         denoiser=denoiser,

@@ -12,7 +12,7 @@ UNET: Final = Family(
     name="UNet",
     denoiser="unet",
     denoiser_classes=("UNet2DConditionModel",),
-    # SDXL's second encoder is joined on the features, so both have the same positions.
+    # SDXL's second encoder is concatenated along the features, so both have the same positions.
     encoders=(TextEncoder(name="text", tokenizers=("tokenizer", "tokenizer_2")),),
     is_text_attention=is_cross_attention,
     layout=cross,
@@ -21,4 +21,4 @@ UNET: Final = Family(
     image_size=latents_decoded,
     text_states=lambda denoiser, text: text,
 )
-"""Stable Diffusion 1 and 2, SDXL, LCM and Turbo models, DeepFloyd IF, Kolors."""
+"""Stable Diffusion 1 and 2, SDXL, LCM and Turbo models, DeepFloyd IF, and Kolors."""

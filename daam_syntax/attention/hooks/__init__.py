@@ -1,4 +1,4 @@
-"""Hooks on modules, on methods, and on ``scaled_dot_product_attention``.
+"""Hooks on modules, on methods of one object, and on ``scaled_dot_product_attention``.
 
-Imports only ``attention.softmax``; knows no pipeline and no family.
+Independent of pipelines and families. Imports only ``attention.softmax``.
 """

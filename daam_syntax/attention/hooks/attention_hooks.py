@@ -1,10 +1,8 @@
-"""Listening to the attention of a model, and, for an intervention, answering in its place.
+"""Hooks that observe the attention calls of a model and, for an intervention, override their outputs.
 
-Each attention module gets a forward pre-hook and a forward hook. Between the two, a
-`torch.overrides.TorchFunctionMode` sees the calls of `scaled_dot_product_attention` that the
-module's own processor makes, and lets them run (see `attend`). No processor, class or function is
-replaced. Only where an `OutputOverride` is given may the model be handed something else than its call
-returned.
+Each attention module gets a forward pre-hook and a forward hook. Between them, a `torch.overrides.TorchFunctionMode`
+intercepts the calls of `scaled_dot_product_attention` in the module's own processor and runs them unchanged (see
+`attend`). No processor, class or function is replaced. Only an `OutputOverride` may change what the model receives.
 """
 
 from __future__ import annotations
@@ -23,58 +21,57 @@ from daam_syntax.attention.hooks.logsumexp import attend
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 
 OutputOverride = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
-"""What to hand to the model instead of an attention call's output.
+"""A function that returns the output of an attention call, or another one of the same shape, for the model.
 
-A function of the module's path, the call, its values, *shape* (row, key head, key, feature), and
-its output, *shape* (row, head, query, feature); it returns the output itself, or another one of the
-same shape.
+Its arguments are the module's path, the call, its values, *shape* ``(row, key head, key, feature)``, and its output,
+*shape* ``(row, head, query, feature)``.
 """
 
 
 class AttentionCallbacks(Protocol):
-    """Who is told what the tap hears, in this order."""
+    """Callbacks of the attention hooks, in call order."""
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
-        """Take the arguments of a call of the denoiser, before it runs."""
+        """Receive the arguments of a denoiser call before it runs."""
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
-        """Take the attention calls that a module made, after it ran."""
+        """Receive the attention calls of a module after it ran."""
 
     def denoiser_returned(self) -> None:
-        """Note that the denoiser's call ended well."""
+        """React to the end of a denoiser call that did not fail."""
 
 
 class AttentionHooks:
-    """Hooks on a denoiser and on its text attentions, which tell a listener what they hear.
+    """Hooks on a denoiser and on attention modules in it.
 
-    Only calls from the thread that attached the tap are heard.
+    Only calls from the thread that attached the hooks are observed.
 
     Parameters
     ----------
     denoiser
         The model.
     attentions
-        Its text-attention modules by their path.
-    listener
-        Who is told.
-    answer
-        What the model is handed instead of what its attention calls return; None to change nothing.
+        Path to attention module.
+    callbacks
+        Receives the calls.
+    override
+        Replaces the outputs of attention calls; None to change nothing.
     """
 
     def __init__(
         self,
         denoiser: nn.Module,
         attentions: Mapping[str, nn.Module],
-        listener: AttentionCallbacks,
-        answer: OutputOverride | None = None,
+        callbacks: AttentionCallbacks,
+        override: OutputOverride | None = None,
     ) -> None:
         self._denoiser = denoiser
         self._attentions = attentions
-        self._listener = listener
+        self._callbacks = callbacks
         self._signature = inspect.signature(type(denoiser).forward)
         self._handles: list[RemovableHandle] = []
         self._thread: int | None = None
-        self._hearing = _Hearing(answer)
+        self._collector = _CallCollector(override)
 
     def attach(self) -> None:
         """Register the hooks."""
@@ -86,7 +83,7 @@ class AttentionHooks:
         for path, module in self._attentions.items():
             self._handles += [
                 module.register_forward_pre_hook(self._before_attention(path)),
-                # Of several taps, the last that began to hear is the first to end.
+                # Function modes are a stack: with several traces, the last to enter must leave first.
                 module.register_forward_hook(
                     self._after_attention(path), prepend=True, always_call=True
                 ),
@@ -97,7 +94,7 @@ class AttentionHooks:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._hearing.stop_all()
+        self._collector.stop_all()
 
     def _is_foreign(self) -> bool:
         return threading.get_ident() != self._thread
@@ -107,18 +104,18 @@ class AttentionHooks:
     ) -> None:
         if self._is_foreign():
             return
-        # A keyboard interrupt skips even the hooks that are always called.
-        self._hearing.stop_all()
-        self._listener.denoiser_called(self._signature.bind(module, *args, **kwargs).arguments)
+        # A keyboard interrupt skips even hooks with `always_call`.
+        self._collector.stop_all()
+        self._callbacks.denoiser_called(self._signature.bind(module, *args, **kwargs).arguments)
 
     def _after_denoiser(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         if not self._is_foreign():
-            self._listener.denoiser_returned()
+            self._callbacks.denoiser_returned()
 
     def _before_attention(self, path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
             if not self._is_foreign():
-                self._hearing.start(path)
+                self._collector.start(path)
 
         return hook
 
@@ -126,38 +123,38 @@ class AttentionHooks:
         def hook(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
             if self._is_foreign():
                 return
-            calls = self._hearing.stop(path)
-            failed = output is None  # the hook is called after an exception, too
+            calls = self._collector.stop(path)
+            failed = output is None  # the hook also runs after an exception
             if not failed:
-                self._listener.attention_ran(path, module, calls)
+                self._callbacks.attention_ran(path, module, calls)
 
         return hook
 
 
-class _Hearing(TorchFunctionMode):
-    """Collects the attention calls of the innermost module for which it was started."""
+class _CallCollector(TorchFunctionMode):
+    """Collects the attention calls of the innermost module that is running."""
 
-    def __init__(self, answer: OutputOverride | None) -> None:
+    def __init__(self, override: OutputOverride | None) -> None:
         super().__init__()
-        self._answer = answer
-        self._heard: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
+        self._override = override
+        self._running: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
     def start(self, path: str) -> None:
-        if not self._heard:
+        if not self._running:
             self.__enter__()
-        self._heard.append((path, []))
+        self._running.append((path, []))
 
     def stop(self, path: str) -> list[AttentionCall]:
-        if not self._heard or self._heard[-1][0] != path:
-            return []  # the module failed before it was started
-        _, calls = self._heard.pop()
-        if not self._heard:
+        if not self._running or self._running[-1][0] != path:
+            return []  # the module failed before `start`
+        _, calls = self._running.pop()
+        if not self._running:
             self.__exit__(None, None, None)
         return calls
 
     def stop_all(self) -> None:
-        while self._heard:
-            self.stop(self._heard[-1][0])
+        while self._running:
+            self.stop(self._running[-1][0])
 
     def __torch_function__(
         self,
@@ -170,9 +167,9 @@ class _Hearing(TorchFunctionMode):
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
         output, logsumexp = attend(args, kwargs)
-        path, calls = self._heard[-1]
+        path, calls = self._running[-1]
         calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
-        if self._answer is None:
+        if self._override is None:
             return output
         value = args[2] if len(args) > 2 else kwargs["value"]
-        return self._answer(path, calls[-1], value, output)
+        return self._override(path, calls[-1], value, output)

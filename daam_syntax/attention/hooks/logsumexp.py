@@ -1,4 +1,4 @@
-"""Attention with the log-sum-exp that its kernel computes anyway."""
+"""Run attention and keep the log-sum-exp that its kernel computes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
 
 def attend(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor | None]:
-    """Call `scaled_dot_product_attention`, and return the log-sum-exp of the logits if it is free.
+    """Call `scaled_dot_product_attention`, and return the log-sum-exp of the logits if it costs nothing.
 
-    In joint attention a few of the keys are text, but the softmax runs over all. Its denominator is
-    the dearer part by far, and the flash kernel knows it. So where torch itself chooses that kernel
-    on a CPU, the very kernel is called, with the arguments torch would give it; otherwise the
-    function is called as it is.
+    In joint attention only some keys are text, but the softmax is over all keys. Its denominator is by far the most
+    expensive part, and the flash kernel computes it. If torch would choose that kernel on a CPU, this function calls
+    the kernel directly with the same arguments. Otherwise it calls the function unchanged.
 
     Parameters
     ----------
@@ -30,9 +29,9 @@ def attend(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Tensor, Tens
     Returns
     -------
     Tensor
-        The output, the same to the bit.
+        The output, bit-identical to that of the function.
     Tensor or None
-        The log-sum-exp over all keys. *Shape:* (row, head, query)
+        The log-sum-exp over all keys. *Shape:* ``(row, head, query)``
     """
     given = dict(zip(_NAMES, args, strict=False)) | dict(kwargs)
     if not _is_joint_on_cpu(given) or _chosen(given) != SDPBackend.FLASH_ATTENTION.value:
@@ -55,14 +54,14 @@ def _is_joint_on_cpu(given: Mapping[str, Any]) -> bool:
         and query.shape[1] == key.shape[1]
         and not given.get("dropout_p")
         and not given.get("is_causal")
-        # Other modes (of another trace, for instance) want to see the function's call.
+        # Other modes, for instance of another trace, must observe the call of the function.
         and not _get_current_function_mode_stack()
         and hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
     )
 
 
 def _chosen(given: Mapping[str, Any]) -> int:
-    """Ask torch which kernel it would call."""
+    """Return the kernel that torch would choose."""
     mask, scale = given.get("attn_mask"), given.get("scale")
     return int(
         torch._fused_sdp_choice(

@@ -1,4 +1,4 @@
-"""Being told of calls of one object's methods, for a time."""
+"""Temporarily wrap methods of one object."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _ABSENT = object()
 
 
 class WrappedMethods:
-    """Methods of one object that are wrapped for a time. The object's class is not touched."""
+    """Temporarily wrapped methods of one object. Its class is not changed."""
 
     def __init__(self, owner: Any) -> None:
         self._owner = owner
-        self._before: dict[str, Any] = {}  # instance attributes that were there
+        self._before: dict[str, Any] = {}  # instance attributes before wrapping
 
     def wrap(
         self, name: str, around: Callable[[Callable[[], Any], Mapping[str, Any]], Any]
     ) -> None:
-        """Have calls of a method from this thread go through ``around(call, arguments)``.
+        """Route calls of a method from this thread through ``around(call, arguments)``.
 
-        A method that the object does not have is left out.
+        Does nothing if the object has no such method.
         """
         original = getattr(self._owner, name, None)
         if original is None:
@@ -43,7 +43,7 @@ class WrappedMethods:
         setattr(self._owner, name, wrapper)
 
     def restore(self) -> None:
-        """Put the methods back."""
+        """Restore the original methods."""
         for name, before in self._before.items():
             if before is _ABSENT:
                 delattr(self._owner, name)

@@ -1,4 +1,4 @@
-"""Exact attention probabilities from queries and keys, their sums, and edited weights.
+"""Exact attention probabilities from queries and keys, their running sums, refinement, and edited weights.
 
-Knows tensors, not pipelines.
+Independent of pipelines and hooks. Imports ``maps`` and ``errors``.
 """

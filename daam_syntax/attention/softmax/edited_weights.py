@@ -1,4 +1,4 @@
-"""Attention weights written out, so that they can be changed before they meet the values."""
+"""Materialize attention weights and change them before they are multiplied by the values."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ def scaled_columns(
     scale: float,
     *,
     paid_by: Sequence[int] | None = None,
-    renormalise: bool = True,
+    renormalize: bool = True,
 ) -> Tensor:
-    """Scale columns of attention weights, or take as much mass from other columns instead.
+    """Scale columns of attention weights, or remove the same mass from other columns instead.
 
-    With weights ``p`` and the mass ``m = (1 - scale) * sum(p[columns])`` that scaling takes away,
+    Let ``p`` be the weights, and ``m = (1 - scale) * sum(p[columns])`` the mass that scaling removes.
 
-    - if `paid_by` is None, ``p[columns]`` becomes ``scale * p[columns]``;
-    - otherwise ``p[columns]`` stays, and ``p[paid_by]`` becomes ``p[paid_by] * max(0, 1 - m / q)``, with ``q =
-      sum(p[paid_by])``: as much mass is taken as they have, and nothing where they have none.
+    - If `paid_by` is None, ``p[columns]`` becomes ``scale * p[columns]``.
+    - Otherwise ``p[columns]`` is unchanged, and ``p[paid_by]`` becomes ``p[paid_by] * max(0, 1 - m / q)`` with ``q =
+      sum(p[paid_by])``: the mass removed is limited to what these columns have.
 
-    Then, if `renormalise`, a query's weights are divided by their new sum; where that is 0 they stay 0.
+    With `renormalize`, the weights of a query are then divided by their new sum; if that is 0, they stay 0.
 
     Parameters
     ----------
     weights
-        Not changed. *Shape:* (..., query, key)
+        Attention weights, which are not changed. *Shape:* ``(..., query, key)``
     columns
         The keys whose weights are scaled.
     scale
         The factor, 0 or more; 0 deletes.
     paid_by
         The other keys.
-    renormalise
-        Whether the weights shall sum to 1 again.
+    renormalize
+        Whether the weights sum to 1 again.
 
     Returns
     -------
     Tensor
-        *Shape:* that of `weights`
+        The changed weights. *Shape:* ``(..., query, key)``
     """
     edited = weights.clone()
     if paid_by is None:
@@ -58,23 +58,23 @@ def scaled_columns(
         having = weights[..., others].sum(-1, keepdim=True)
         left = torch.where(having > 0, 1 - mass / having, torch.ones_like(having))
         edited[..., others] *= left.clamp(min=0)
-    return normalised(edited) if renormalise else edited
+    return normalized(edited) if renormalize else edited
 
 
-def normalised(weights: Tensor) -> Tensor:
-    """Divide each query's weights by their sum, *shape* (..., query, key); where it is 0 they stay 0."""
+def normalized(weights: Tensor) -> Tensor:
+    """Divide the weights of each query by their sum, *shape* ``(..., query, key)``; if it is 0, they stay 0."""
     total = weights.sum(-1, keepdim=True)
     return torch.where(total > 0, weights / total, torch.zeros_like(weights))
 
 
 @torch.no_grad()
 def attention_weights(call: AttentionCall, row: int, queries: slice = slice(None)) -> Tensor:
-    """Return the softmax of a call over all its keys, in float32.
+    """Return the softmax of one row of a call over all keys, in float32.
 
     Returns
     -------
     Tensor
-        *Shape:* (head, query, key)
+        Attention weights. *Shape:* ``(head, query, key)``
 
     Raises
     ------
@@ -93,23 +93,23 @@ def replace_weights(
     queries: slice,
     change: Callable[[Tensor, slice], Tensor],
 ) -> None:
-    """Write the values times changed weights into a row of an attention call's output.
+    """Recompute one row of an attention call's output with changed weights.
 
     Parameters
     ----------
     call
         The call.
     value
-        Its values. *Shape:* (row, key head, key, feature)
+        Its values. *Shape:* ``(row, key head, key, feature)``
     output
-        Its output, which is changed in place. *Shape:* (row, head, query, feature)
+        Its output, which is changed in place. *Shape:* ``(row, head, query, feature)``
     row
         The row.
     queries
         The queries whose weights are changed.
     change
-        Given weights of some of them, *shape* (head, query, key), and which queries of the call they
-        are, it returns other weights.
+        Returns the changed weights, given the weights of some of the queries, *shape* ``(head, query, key)``, and the
+        slice of these queries.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Summing attention up while a model draws, in memory that grows only with what is kept apart."""
+"""Running sums of attention during a pipeline call; memory grows only with the axes that are kept."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ __all__ = ["Grid", "LayerSelection", "LayerSums", "layer_selector"]
 class LayerSums:
     """Running sums of attention probabilities.
 
-    A layer keeps one number per image, pixel of its own grid and token, however often it is added to;
-    steps and heads that are kept apart multiply this. Where steps or heads are kept, but not layers,
-    the layers of the finest grid share one sum. (Those of other grids cannot: they have yet to be
-    resized, and what resizing brings below 0 is cut off layer by layer.)
+    A layer stores one number per image, pixel of its own grid and token, for any number of calls. Keeping steps or
+    attention heads multiplies this. If steps or heads are kept, but not layers, the layers of the finest grid share
+    one sum. Layers of other grids cannot share it: they still have to be resized, and negative values from resizing
+    are clipped layer by layer.
 
     Parameters
     ----------
     keep
-        The axes that are kept apart, in order. With any, sums are in the machine's memory, not in
-        the accelerator's.
+        The axes to keep, in order. If there are any, sums are stored in main memory, not on the accelerator.
     """
 
     def __init__(self, keep: Sequence[Axis] = ()) -> None:
@@ -45,37 +44,37 @@ class LayerSums:
         self._sums: dict[int, dict[str, Tensor]] = {}  # step, layer: (row, [head], query, token)
         self._calls: Counter[tuple[int, str]] = Counter()
         self._grids: dict[str, Grid] = {}
-        self._leader: dict[str, str] = {}  # of a layer: the one in whose sum it is
+        self._leader: dict[str, str] = {}  # layer to the layer that holds its sum
 
     @property
     def grids(self) -> dict[str, Grid]:
-        """The grid (y, x) of each recorded layer, by the module's path."""
+        """Module path of each recorded layer to its grid ``(y, x)``."""
         return dict(self._grids)
 
     @property
     def steps(self) -> list[int]:
-        """The numbers of the recorded steps, in order; [0] where they are not kept apart."""
+        """Sorted numbers of the recorded steps; [0] if steps are not kept."""
         return sorted(self._sums)
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in bytes."""
         return sum(total.nbytes for sums in self._sums.values() for total in sums.values())
 
     def add(self, layer: str, grid: Grid, probabilities: Tensor, step: int = 0) -> None:
-        """Add what a layer attended to in one call.
+        """Add the probabilities of one call of a layer.
 
         Parameters
         ----------
         layer
-            The module's path.
+            Path of the module.
         grid
-            Its rows and columns.
+            Rows and columns of its pixel grid.
         probabilities
-            *Shape:* (row, query, token), or (row, head, query, token) where heads are kept apart,
-            with ``grid[0] * grid[1]`` queries, row by row
+            Probabilities with ``grid[0] * grid[1]`` queries, row by row. *Shape:* ``(row, query, token)``, or
+            ``(row, head, query, token)`` if heads are kept
         step
-            The step's number; it does not matter where steps are not kept apart.
+            Number of the step; ignored if steps are not kept.
         """
         if self.keep:
             probabilities = probabilities.cpu()
@@ -90,7 +89,7 @@ class LayerSums:
         self._grids[layer] = grid
 
     def join_layers(self) -> None:
-        """Let the layers of the finest grid share a sum from now on, once all grids are known."""
+        """Merge the sums of the layers of the finest grid. To be called when all grids are known."""
         if not self.keep or "layer" in self.keep or self._leader or not self._grids:
             return
         finest = finest_grid(self._grids.values())
@@ -101,15 +100,15 @@ class LayerSums:
                 sums[first] += sums.pop(layer)
 
     def mean_maps(self) -> NDArray[np.float32]:
-        """Average over calls and layers, where no axis is kept.
+        """Average over calls and layers, if no axis is kept.
 
-        Each layer's mean over its calls is taken; then the layers are averaged on the finest grid
-        that was recorded, see `mean_of_layers`.
+        The mean over the calls of each layer comes first, then the mean over layers on the finest recorded grid, see
+        `mean_of_layers`.
 
         Returns
         -------
         NDArray
-            Mean probabilities. *Shape:* (row, token, y, x)
+            Mean probabilities. *Shape:* ``(row, token, y, x)``
 
         Raises
         ------
@@ -125,12 +124,12 @@ class LayerSums:
         return mean_of_layers(parts)
 
     def finest_maps(self) -> NDArray[np.float32]:
-        """Average over everything that is recorded of the finest grid, whatever is kept.
+        """Average over steps, attention heads and the layers of the finest grid.
 
         Returns
         -------
         NDArray
-            Mean probabilities. *Shape:* (row, token, y, x)
+            Mean probabilities. *Shape:* ``(row, token, y, x)``
 
         Raises
         ------
@@ -152,16 +151,16 @@ class LayerSums:
         return mean_of_layers(parts)
 
     def kept_maps(self, row: int, tokens: Sequence[int], timesteps: Sequence[float]) -> KeptMaps:
-        """Return one image's maps with the axes that are kept.
+        """Return the maps of one image with the axes that are kept.
 
         Parameters
         ----------
         row
-            The image.
+            Index of the image.
         tokens
-            Which tokens.
+            Indices of the tokens.
         timesteps
-            The timesteps of all steps of the drawing, recorded or not.
+            The timesteps of all steps of the pipeline call, recorded or not.
 
         Raises
         ------
@@ -188,7 +187,7 @@ class LayerSums:
         return KeptMaps(parts, keeps_layers="layer" in self.keep)
 
     def _led(self) -> dict[str, tuple[str, ...]]:
-        """Return the layers that share a sum, by the first of them."""
+        """Return the first of the layers that share a sum to all of them."""
         led: dict[str, tuple[str, ...]] = {}
         for layer in self._grids:
             leader = self._leader.get(layer, layer)
@@ -196,23 +195,21 @@ class LayerSums:
         return led
 
     def _check_even(self) -> None:
-        """Refuse layers that ran more often than others: the mean over an axis would be skewed."""
+        """Raise if some layers ran more often than others, which would bias the mean over an axis."""
         everywhere = len(self._calls) == len(self._sums) * len(self._grids)
         if not everywhere or len(set(self._calls.values())) > 1:
             counts = Counter(layer for _, layer in self._calls.elements())
             raise TraceError(
-                "Expected every layer to run equally often in every step, to keep "
-                f"{', '.join(self.keep)} apart, but they ran so often: "
-                f"{'; '.join(f'{layer} {n}' for layer, n in counts.items())}. Switch off what skips "
-                "or repeats blocks (caches, layer guidance), or trace without keep=."
+                f"Expected every layer to run equally often in every step, to keep the axes {', '.join(self.keep)}, "
+                f"but got these call counts: {'; '.join(f'{layer} {n}' for layer, n in counts.items())}. "
+                "Disable features that skip or repeat blocks (caches, layer guidance), or trace without keep=."
             )
 
 
 def _finite(layer: str, summed: Tensor) -> Tensor:
     if not torch.isfinite(summed).all():
         raise TraceError(
-            f"Expected finite attention, but {layer} has NaN: the model overflowed its "
-            "number format. Draw in another one, e.g. pipe.to(torch.float32) or "
-            "torch.bfloat16."
+            f"Expected finite attention, but {layer} has NaN: the model overflowed its number format. "
+            "Use another one, e.g. pipe.to(torch.float32) or torch.bfloat16."
         )
     return summed

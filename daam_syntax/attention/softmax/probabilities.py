@@ -1,4 +1,4 @@
-"""The share of its attention that each pixel gives to each text token, exactly."""
+"""Exact attention probabilities from pixels to text tokens."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from torch import Tensor
 
 from daam_syntax.errors import TraceError
 
-_LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few launches of kernels, small beside a model
-_LOGITS_AT_ONCE_ON_CPU = 2**18  # 1 MB: they stay in the processor's cache
-_QUERIES_AT_ONCE = 32  # at least, for fast products
+_LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few kernel launches, little memory compared to a model
+_LOGITS_AT_ONCE_ON_CPU = 2**18  # 1 MB: fits in the processor's cache
+_QUERIES_AT_ONCE = 32  # minimum for fast matrix products
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionCall:
-    """What a model handed to `scaled_dot_product_attention`, without the values.
+    """The arguments of one call of `scaled_dot_product_attention`, without the values.
 
     Attributes
     ----------
     query
-        *Shape:* (row, head, query, feature)
+        *Shape:* ``(row, head, query, feature)``
     key
-        *Shape:* (row, key head, key, feature)
+        *Shape:* ``(row, key head, key, feature)``
     mask
-        Broadcastable to (row, head, query, key): True where a key may be attended to, or a number
-        that is added to the logits. None where nothing is masked.
+        True for keys that may be attended to, or numbers added to the logits; None without a mask. *Shape:*
+        broadcastable to ``(row, head, query, key)``
     scale
         Factor on the logits; None for one over the square root of the number of features.
     is_causal
-        Whether a query sees only the keys up to its own position.
+        Whether a query attends only to keys up to its own position.
     enable_gqa
         Whether several query heads share a key head.
     logsumexp
-        The log-sum-exp of the logits over all keys, where it is known. *Shape:* (row, head, query)
+        The log-sum-exp of the logits over all keys; None if unknown. *Shape:* ``(row, head, query)``
     """
 
     query: Tensor
@@ -52,7 +52,7 @@ class AttentionCall:
     def from_arguments(
         cls, args: Sequence[Any], kwargs: Mapping[str, Any], logsumexp: Tensor | None = None
     ) -> AttentionCall:
-        """Read the arguments of a call of `scaled_dot_product_attention`."""
+        """Take over the arguments of a call of `scaled_dot_product_attention`."""
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
         given = dict(zip(names, args, strict=False)) | dict(kwargs)
         return cls(
@@ -76,37 +76,37 @@ def text_probabilities(
     tokens: slice | list[int] = slice(None),
     by_head: bool = False,
 ) -> Tensor:
-    """Recompute the text columns of a call's softmax, averaged over the heads or head by head.
+    """Recompute the softmax of an attention call for its text keys, per attention head or averaged over heads.
 
-    The softmax ``exp(z - logsumexp(z))`` of the logits ``z = scale * query @ key.T + mask`` runs
-    over all keys of the call, in float32 whatever the model's type, also where only some keys are
-    text; then only the wanted columns are computed where the call's log-sum-exp is known. A query that
-    may attend to nothing gets zeros.
+    The softmax is ``exp(z - logsumexp(z))`` with logits ``z = scale * query @ key.T + mask``. It is normalized over all
+    keys of the call, including those that are not text, and computed in float32 for any type of model. If the
+    log-sum-exp of the call is known, only the requested columns are computed. A query whose keys are all masked gets
+    zeros.
 
     Parameters
     ----------
     call
         The call.
     rows
-        The rows of the batch that are wanted.
+        The rows of the batch to return.
     queries
-        Which queries stand for pixels.
+        The queries that are pixels.
     keys
-        Which keys stand for text, a slice with explicit bounds or all.
+        The keys that are text: all, or a slice with explicit bounds.
     tokens
-        Which of the text keys are wanted.
+        The text keys to return.
     by_head
-        Whether the heads are kept apart.
+        Whether to keep the attention heads.
 
     Returns
     -------
     Tensor
-        Probabilities in [0, 1]. *Shape:* (row, query, token), or (row, head, query, token)
+        Probabilities in [0, 1]. *Shape:* ``(row, query, token)``, or ``(row, head, query, token)`` with `by_head`
 
     Raises
     ------
     TraceError
-        If the call is causal, or its tensors have no axis for the heads.
+        If the call is causal, or its tensors lack the axis of attention heads.
     """
     if call.is_causal:
         raise TraceError(
@@ -134,7 +134,7 @@ def text_probabilities(
     scale = 1 / math.sqrt(query.shape[-1]) if call.scale is None else call.scale
     key = key.float() * scale
 
-    # Logits are (row, head, key, query): a word is a whole row of memory, quick to pick and to average.
+    # Logits are (row, head, key, query): a token is contiguous in memory, fast to select and to average.
     def shares(row: slice, part: slice) -> Tensor:
         logits = key[row] @ query[row, :, part].float().transpose(-1, -2)
         if mask is not None:
@@ -152,7 +152,7 @@ def text_probabilities(
 
 
 def _parts(query: Tensor, n_keys: int) -> tuple[list[slice], list[slice]]:
-    """Divide the rows, or the queries of each row, so that no part has too many logits."""
+    """Split the rows, or the queries of each row, to limit the number of logits per part."""
     n_rows, n_heads, n_queries, _ = query.shape
     logits = _LOGITS_AT_ONCE_ON_CPU if query.device.type == "cpu" else _LOGITS_AT_ONCE
     queries = max(_QUERIES_AT_ONCE, logits // max(1, n_heads * n_keys))
@@ -164,7 +164,7 @@ def _slices(n: int, at_once: int) -> list[slice]:
 
 
 def _softmax_rows(logits: Tensor, rows: slice, logsumexp: Tensor | None) -> Tensor:
-    """Return rows of the softmax over the last axis but one; the logits are used up."""
+    """Return rows of the softmax over the second to last axis; may overwrite the logits."""
     if logsumexp is not None:
         return logits.sub_(logsumexp).exp_()
     if _is_everything(rows, logits.shape[-2]):
@@ -177,7 +177,7 @@ def _is_everything(keys: slice, n: int) -> bool:
 
 
 def _whole_mask(call: AttentionCall) -> Tensor | None:
-    """Return a view of the mask with all rows and queries, (row, head or 1, query, key)."""
+    """Return a view of the mask, *shape* ``(row, head or 1, query, key)``."""
     if call.mask is None:
         return None
     mask = call.mask[(None,) * (4 - call.mask.ndim)]

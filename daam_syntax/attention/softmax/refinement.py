@@ -1,19 +1,17 @@
-"""Refined maps: word maps that are carried along the self-attention of the same pass.
+"""Refine word maps by propagating them along self-attention.
 
-A pixel's refined value is the mean of the word's map over the pixels that it attends to itself,
-``R = A M``, with `A` the self-attention of the finest grid (each row sums to 1) and `M` the maps of
-the text attentions of that grid only. So do Wang et al. (2023, DiffSegmenter) and Nguyen et al. (2023,
-Dataset Diffusion). Then each subword's least value is subtracted, since averaging lifts the background.
+The refined value of a pixel is the mean of the word's map, weighted by the pixel's self-attention: ``R = A M``. `A` is
+the self-attention of the finest grid, whose rows sum to 1, and `M` the word maps of the same grid. Wang et al. (2023,
+DiffSegmenter) and Nguyen et al. (2023, Dataset Diffusion) do the same. Then the minimum of each subword map is
+subtracted, because averaging raises the background. In joint attention, where pixels attend to text and pixels in one
+softmax, `A` is the part between pixels, with rows divided by their sums.
 
-Where pixels attend to text and pixels in one softmax (joint attention), `A` is its part between pixels, divided
-for each pixel by its sum.
-
-One application of `A` and the subtraction were the best of a few variants on 32 scenes of the embedded
-emoji world. On 200 other scenes with exact masks (``benchmarks/refined.py``), each kind of map at the
-threshold and timesteps chosen on yet other scenes, refined maps have a higher mIoU than plain ones (by
-0.043, 95 % interval 0.023 to 0.064), but not than maps of the finest grid without self-attention
-(-0.007, -0.022 to 0.010), which ``trace(layers=...)`` gives: there, the choice of layers is all the gain.
-Whether self-attention helps a larger model must be measured on it.
+Applying `A` once and subtracting the minimum was the best of a few variants on 32 scenes of the embedded emoji world.
+``benchmarks/refined.py`` compares maps on 200 other scenes with exact masks, each kind at the threshold and timesteps
+chosen on a third set of scenes. Refined maps have a higher mIoU than plain maps (by 0.043, 95% interval 0.023 to
+0.064), but not than maps of the finest grid without self-attention (-0.007, -0.022 to 0.010), which
+``trace(layers=...)`` provides. On this model the entire gain thus comes from the choice of layers. Whether
+self-attention helps a larger model has to be measured on that model.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ class SelfAttention:
     Attributes
     ----------
     grid
-        Its rows and columns; None before anything was added.
+        Rows and columns of the finest grid so far; None if nothing was added.
     layers
         Paths of the modules that were added, in order.
     """
@@ -47,20 +45,20 @@ class SelfAttention:
 
     @property
     def nbytes(self) -> int:
-        """Size in memory."""
+        """Size in bytes."""
         return 0 if self._sum is None else self._sum.nbytes
 
     def add(self, layer: str, grid: Grid, shares: Tensor) -> None:
-        """Add a layer's call; the first one of a finer grid displaces what was added before.
+        """Add one call of a layer. A layer with a finer grid discards the previous ones.
 
         Parameters
         ----------
         layer
-            The module's path.
+            Path of the module.
         grid
-            Its rows and columns.
+            Rows and columns of its pixel grid.
         shares
-            What each pixel gives to each pixel. *Shape:* (row, pixel, pixel)
+            Attention from each pixel to each pixel. *Shape:* ``(row, pixel, pixel)``
         """
         if grid != self.grid:
             self.grid, self.layers, self._sum, self._n_calls = grid, [], None, 0
@@ -70,23 +68,23 @@ class SelfAttention:
             self.layers.append(layer)
 
     def takes(self, grid: Grid) -> bool:
-        """Whether a layer of this grid counts: no finer one was added."""
+        """Whether a layer with this grid is used, which requires that no layer with a finer grid was added."""
         return self.grid is None or math.prod(grid) >= math.prod(self.grid)
 
     def mean(self) -> NDArray[np.float32]:
-        """Return the share that each pixel gives to each pixel of its attention to pixels.
+        """Return the mean attention from each pixel to each pixel.
 
         Returns
         -------
         NDArray
-            Rows sum to 1. *Shape:* (row, pixel, pixel), pixels row by row
+            Rows sum to 1; pixels are ordered row by row. *Shape:* ``(row, pixel, pixel)``
         """
-        assert self._sum is not None, "a finished drawing that is refined was heard"
+        assert self._sum is not None, "a finished pipeline call has recorded self-attention"
         mean = (self._sum / self._n_calls).cpu().numpy()
         return np.asarray(mean / mean.sum(axis=-1, keepdims=True))
 
     def describe(self) -> dict[str, Any]:
-        """Say for the provenance how maps are refined."""
+        """Return how maps are refined, for their provenance."""
         return {
             "by": "self-attention, applied once; each subword's minimum subtracted",
             "grid": list(self.grid or ()),
@@ -95,21 +93,21 @@ class SelfAttention:
 
 
 def refine(maps: np.ndarray, attention: np.ndarray) -> NDArray[np.float32]:
-    """Carry maps along self-attention, and subtract each map's least value.
+    """Propagate maps along self-attention, and subtract the minimum of each map.
 
     Parameters
     ----------
     maps
-        *Shape:* (row, token, y, x)
+        Word maps. *Shape:* ``(row, token, y, x)``
     attention
-        Rows that sum to 1. *Shape:* (row, pixel, pixel)
+        Self-attention with rows that sum to 1. *Shape:* ``(row, pixel, pixel)``
 
     Returns
     -------
     NDArray
-        Non-negative. *Shape:* (row, token, y, x)
+        Refined maps, non-negative. *Shape:* ``(row, token, y, x)``
     """
     flat = maps.reshape(*maps.shape[:2], -1)
-    carried = np.matmul(flat, attention.swapaxes(-1, -2))
-    carried -= carried.min(axis=-1, keepdims=True)
-    return carried.reshape(maps.shape).astype(np.float32, copy=False)
+    refined = np.matmul(flat, attention.swapaxes(-1, -2))
+    refined -= refined.min(axis=-1, keepdims=True)
+    return refined.reshape(maps.shape).astype(np.float32, copy=False)

@@ -198,11 +198,11 @@ class _Graph:
                 yield first, conjuncts
 
     def _can_share_subject(self, conjunct: int) -> bool:
-        """Whether a conjunct is a bare predicate beside the first, no clause with a mark of its own."""
+        """Whether a conjunct is a bare predicate rather than a clause with its own mark."""
         return not self.tree.children(conjunct, "mark")
 
     def _voice(self, subject: Edge, predicate: int) -> str:
-        """Return a subject's relation to a predicate that may be passive where the first conjunct is not."""
+        """Return the relation of a shared subject to a predicate, which may differ in voice from the first conjunct."""
         helpers = self.tree.children(predicate, "aux", "aux:pass", "cop")
         same_form = self.tree.tokens[predicate].tag == self.tree.tokens[subject.head].tag
         if subject.relation == "expl" or (same_form and not helpers):  # "is chased and eaten"

@@ -1,4 +1,4 @@
-"""Descriptions of model families, and how they are found."""
+"""Descriptions of model families, and finding the family of a pipeline."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ from helpers.tiny_pipelines import make_sd
 
 @pytest.fixture
 def known(monkeypatch):
-    """The list of families, which may be changed."""
+    """A copy of the list of families, which a test may change."""
     families = list(FAMILIES)
     monkeypatch.setattr("daam_syntax.attention.families.registry.FAMILIES", families)
     return families
@@ -67,13 +67,13 @@ def test_halved_grid(size, queries, grid):
     ],
 )
 def test_layouts(layout, queries, keys, pixels, text):
-    split = layout(CallSizes(queries, keys, text=12), {})
-    assert split == (None if pixels is None else TokenLayout(pixels, text))
+    found = layout(CallSizes(queries, keys, text=12), {})
+    assert found == (None if pixels is None else TokenLayout(pixels, text))
 
 
-def test_registers_stand_before_the_text():
-    split = text_first(CallSizes(120, 120, text=12), {}, registers=8)
-    assert split == TokenLayout(slice(20, 120), slice(8, 20))
+def test_registers_precede_the_text():
+    found = text_first(CallSizes(120, 120, text=12), {}, registers=8)
+    assert found == TokenLayout(slice(20, 120), slice(8, 20))
 
 
 def test_conditional_rows():
@@ -179,5 +179,5 @@ def test_a_description_that_keeps_other_tokens_is_refused(known):
     (encoder,) = family_of(pipe).encoders
     too_many = dataclasses.replace(encoder, kept=lambda mask, pipe, arguments: [0] * 21)
     register_family(dataclasses.replace(family_of(pipe), encoders=(too_many,)))
-    with pytest.raises(TraceError, match=r"give 21 text keys.*but it gave 20"):
+    with pytest.raises(TraceError, match=r"return 21 text keys.*but it returned 20"):
         traced(pipe, use_resolution_binning=False)

@@ -1,4 +1,4 @@
-"""Every family of models: whole tiny pipelines, traced, against a softmax by hand."""
+"""Every family of models: traces of whole tiny pipelines, against a softmax by hand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import torch
 import daam_syntax as ds
 from daam_syntax.analysis import attention_shares
 from daam_syntax.attention import FAMILIES, family_of, trace
-from daam_syntax.attention.pipeline_call.token_spans import find_prompts, listening, read_prompt
+from daam_syntax.attention.pipeline_call.token_spans import (
+    find_prompts,
+    read_prompt,
+    record_readings,
+)
 from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin
-from helpers.family_cases import CASES, PAGE, page
+from helpers.family_cases import CASES
 from helpers.family_runs import (
     CAT,
     OWL,
@@ -38,8 +42,10 @@ def test_images_are_the_same_to_the_bit_and_maps_are_right(case, guided, batch, 
     size = case.sizes[size]
     options = {"size": size, "guided": guided, "per_prompt": per_prompt}
     if guided and len(prompts) * per_prompt > case.images:
-        assert "one image at a time only" in case.limits
-        with pytest.raises(RuntimeError, match="size"):  # of the pipeline itself, untraced
+        assert "only one image at a time" in case.limits
+        with pytest.raises(
+            RuntimeError, match="size"
+        ):  # raised by the pipeline itself, without tracing
             draw(case, prompts, **options)
         return
     watch = CallsWithin(denoiser(case), case.modules)
@@ -116,7 +122,7 @@ def test_the_negative_prompt_has_maps_of_its_own(case):
 
 @each_family
 def test_refined_maps(case):
-    """Word maps carried along the attention between pixels, divided for each pixel by its sum."""
+    """Word maps propagated along the attention between pixels, whose rows are divided by their sums."""
     prompts = [OWL, CAT][: case.images]
     if case.name == "Sana":
         with pytest.raises(TraceError, match="linear attention"):
@@ -145,7 +151,7 @@ def test_refined_maps(case):
 
 @each_family
 def test_each_image_has_the_text_of_its_prompt(case):
-    """The text that the denoiser is given for an image of a batch is that of its single run."""
+    """The denoiser receives the same text for an image in a batch as for the image alone."""
 
     def text_of(prompts, per_prompt):
         watch = CallsWithin(denoiser(case), case.modules)
@@ -162,7 +168,7 @@ def test_each_image_has_the_text_of_its_prompt(case):
 
 
 def test_two_encoders():
-    """Stable Diffusion 3 attends to CLIP's tokens of a prompt and to T5's."""
+    """Stable Diffusion 3 attends to the tokens of CLIP and of T5."""
     case = next(each for each in CASES if each.name == "SD3")
     long = "the red cat and the blue owl and the red strawberry"  # too long for CLIP
     (maps,) = traced(case, [long])[1]
@@ -192,7 +198,7 @@ def test_words_are_those_of_the_prompt_that_the_denoiser_attends_to():
 
 
 def test_equal_prompt_and_negative_prompt():
-    """Both calls of a step are then the same, so it does not matter which is recorded."""
+    """Both calls of a step are then identical, so either can be recorded."""
     case = next(each for each in CASES if each.name == "Flux")
     (same,) = traced(case, [CAT], true_cfg_scale=4.0, negative_prompt=CAT)[1]
     (single,) = traced(case, [CAT], guided=False)[1]
@@ -223,7 +229,7 @@ def test_a_failed_call_does_not_spoil_the_next():
     assert [maps.prompt for maps in recording.heat_maps()] == [OWL]
 
 
-def test_pictures_that_would_be_cropped_are_refused():
+def test_images_that_would_be_cropped_are_refused():
     case = next(each for each in CASES if each.name == "PixArt-sigma")
     with pytest.raises(TraceError, match=r"64x96 .*use_resolution_binning=False"):
         traced(case, [CAT], use_resolution_binning=True)
@@ -249,7 +255,7 @@ def test_analyze_draws_with_flow_matching_pipelines(name, tmp_path):
     assert analysis.pairs["iou"].between(0, 1).all()
     for maps in analysis.maps:
         assert maps.grid == (4, 6)
-    # The maps come back from the folder as they went in.
+    # The folder returns the same maps.
     again = ds.analyze([OWL, CAT], pipe, seeds=2, steps=1, height=64, width=96, out=out)
     for one, other in zip(analysis.maps, again.maps, strict=True):
         assert one.subwords == other.subwords
@@ -257,7 +263,7 @@ def test_analyze_draws_with_flow_matching_pipelines(name, tmp_path):
         np.testing.assert_array_equal(one.data, other.data)
 
 
-def test_a_saved_pipeline_of_another_family_can_be_loaded_and_analysed(tmp_path):
+def test_a_saved_pipeline_of_another_family_can_be_loaded_and_analyzed(tmp_path):
     folder = tmp_path / "model"
     pipeline("Flux").save_pretrained(folder)
     analysis = ds.analyze(CAT, folder, steps=1, height=64, width=96)
@@ -275,14 +281,16 @@ def test_steps_layers_and_heads_can_be_kept(case):
     for each, without in zip(maps, plain, strict=True):
         assert each.data.sizes["step"] == 2
         np.testing.assert_allclose(each.stack(), without.stack(), atol=1e-6)
-        # All layers have one grid, so nothing is resized.
+        # All layers have the same grid, so nothing is resized.
         np.testing.assert_allclose(each.data.mean(each.axes), without.data, atol=1e-6)
-    (drawing,) = recording._recorder.finished
-    assert drawing.sums.nbytes == recording.predicted_bytes
+    (call,) = recording._recorder.finished
+    assert call.sums.nbytes == recording.predicted_bytes
 
 
 def test_the_page_of_supported_models_is_up_to_date():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python tests/family_cases.py --write"
+    assert models_page.PAGE.read_text(encoding="utf-8") == models_page.page(), (
+        "run python -m tools.models_page"
+    )
 
 
 def test_every_family_is_tested():
@@ -299,9 +307,9 @@ def test_captions_that_are_rewritten_are_refused():
 
 
 def positions_read(pipe, encode):
-    """Return, for each text key, the position of the encoder's sequence that it comes from.
+    """Return the position in the encoder's sequence that each text key comes from.
 
-    Every hidden state of the text encoder is overwritten by its position while prompts are encoded.
+    While prompts are encoded, every hidden state of the text encoder is overwritten by its position.
     """
 
     def overwrite(module, args, output):
@@ -330,13 +338,13 @@ def positions_read(pipe, encode):
     "name", ["Sana", "Qwen-Image", "Z-Image", "Flux 2", "Flux 2 klein", "Lumina 2"]
 )
 def test_text_keys_come_from_where_the_description_says(name):
-    """A probe through the pipeline's own code, for templates and cut prefixes."""
+    """Probes the pipeline's own code, for templates and removed prefixes."""
     case = next(each for each in CASES if each.name == name)
     pipe = pipeline(name)
     length = case.arguments["max_sequence_length"]
     options = {"complex_human_instruction": ["Draw the cat: "]} if name == "Sana" else {}
     (encoder,) = family_of(pipe).encoders
-    with listening([encoder.tokenizer_of(pipe)]) as (heard,):
+    with record_readings([encoder.tokenizer_of(pipe)]) as (heard,):
         sources = positions_read(
             pipe,
             lambda: pipe.encode_prompt(prompt=[OWL], max_sequence_length=length, **options),

@@ -1,4 +1,4 @@
-"""Every family of models reads given pictures: the denoiser is shown the picture, noised by hand here."""
+"""Given images in every family of models, against images encoded and noised by hand."""
 
 import functools
 
@@ -14,25 +14,25 @@ from helpers.family_pipelines import make
 CAT = "a red cat"
 OWL = "the strawberry and the owl"
 
-DRAWS_PIXELS = "DeepFloyd IF"
+PIXEL_MODEL = "DeepFloyd IF"
 each_family = pytest.mark.parametrize(
-    "case", [case for case in CASES if case.name != DRAWS_PIXELS], ids=lambda case: case.name
+    "case", [case for case in CASES if case.name != PIXEL_MODEL], ids=lambda case: case.name
 )
 pipeline = functools.cache(make)
 
 
-def picture(height=64, width=96, seed=0):
+def random_image(height=64, width=96, seed=0):
     return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
 
 
-def shown(pipe, read):
+def denoiser_inputs(pipe, run):
     """Return the inputs of each call of the denoiser."""
     inputs = []
     handle = pipe.transformer.register_forward_pre_hook(
         lambda module, args, kwargs: inputs.append((args, kwargs)), with_kwargs=True
     )
     try:
-        read()
+        run()
     finally:
         handle.remove()
     return inputs
@@ -48,7 +48,7 @@ def latents_by_hand(pipe, pixels):
     vae = pipe.vae
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None] * 2 - 1
     if type(vae).__name__ == "AutoencoderKLQwenImage":
-        x = x[:, :, None]  # a film of one frame; the test's VAE has mean 0 and deviation 1
+        x = x[:, :, None]  # a video of one frame; the test's VAE has mean 0 and deviation 1
     output = vae.encode(x)
     z = output.latent if hasattr(output, "latent") else output.latent_dist.mean
     if type(vae).__name__ == "AutoencoderKLFlux2":  # the test's batch statistics are 0 and 1
@@ -61,9 +61,11 @@ def latents_by_hand(pipe, pixels):
 
 
 @each_family
-def test_the_denoiser_sees_the_noised_picture(case):
-    pipe, pixels, timesteps = pipeline(case.name), picture(), (100, 600)
-    calls = shown(pipe, lambda: trace_image(pipe, pixels, OWL, timesteps=timesteps, seed=4))
+def test_the_denoiser_receives_the_noised_image(case):
+    pipe, pixels, timesteps = pipeline(case.name), random_image(), (100, 600)
+    calls = denoiser_inputs(
+        pipe, lambda: trace_image(pipe, pixels, OWL, timesteps=timesteps, seed=4)
+    )
     assert len(calls) == len(timesteps)
     latents = latents_by_hand(pipe, pixels)
     generator = torch.Generator().manual_seed(4)
@@ -78,11 +80,10 @@ def test_the_denoiser_sees_the_noised_picture(case):
             noised = pipe.scheduler.add_noise(latents, noise[None], torch.tensor([t]))
         sample = first_tensor(args, kwargs)
         assert sample.numel() == noised.numel()
-        if sample.ndim == 3 and "Flux2" in type(pipe).__name__:  # patches already: token = (y, x)
+        if sample.ndim == 3 and "Flux2" in type(pipe).__name__:  # already patches: token = (y, x)
             noised = noised.flatten(2).mT
-        elif (
-            sample.ndim == 3
-        ):  # packed: token = (y, x) of 2 x 2 latents, features = (channel, 2, 2)
+        elif sample.ndim == 3:
+            # packed: token = (y, x) of 2 x 2 latents, features = (channel, 2, 2)
             noised = noised.reshape(noised.shape[1], *noised.shape[-2:])
             noised = torch.stack(
                 [
@@ -97,14 +98,14 @@ def test_the_denoiser_sees_the_noised_picture(case):
 
 
 @each_family
-def test_a_batch_equals_single_pictures_and_leaves_no_trace(case):
+def test_a_batch_equals_single_images_and_restores_the_pipeline(case):
     pipe = pipeline(case.name)
     scheduler, config = pipe.scheduler, dict(pipe.config)
-    pictures, prompts = [picture(seed=1), picture(seed=2)], [OWL, CAT]
-    together = trace_images(pipe, pictures, prompts, timesteps=(300,))
+    images, prompts = [random_image(seed=1), random_image(seed=2)], [OWL, CAT]
+    together = trace_images(pipe, images, prompts, timesteps=(300,))
     assert pipe.scheduler is scheduler
     assert dict(pipe.config) == config
-    for maps, pixels, prompt in zip(together, pictures, prompts, strict=True):
+    for maps, pixels, prompt in zip(together, images, prompts, strict=True):
         assert (maps.prompt, maps.image_size, maps.grid) == (
             prompt,
             (64, 96),
@@ -117,6 +118,6 @@ def test_a_batch_equals_single_pictures_and_leaves_no_trace(case):
         np.testing.assert_allclose(maps.data.values, alone.data.values, atol=2e-5)
 
 
-def test_without_an_autoencoder_there_is_nothing_to_noise():
-    with pytest.raises(TraceError, match="IFPipeline has none: reading a given picture"):
-        trace_image(pipeline(DRAWS_PIXELS), picture(), CAT)
+def test_pipelines_without_an_autoencoder_are_refused():
+    with pytest.raises(TraceError, match="IFPipeline has none: it cannot trace a given image"):
+        trace_image(pipeline(PIXEL_MODEL), random_image(), CAT)

@@ -1,4 +1,4 @@
-"""Hooks that listen and change nothing."""
+"""Hooks that observe attention calls and change nothing."""
 
 import threading
 import warnings
@@ -22,18 +22,20 @@ class Model(nn.Module):
         return self.outer(self.inner(pixels + noise, encoder_hidden_states=text), text)
 
 
-class AttentionCallbacks:
+class Events:
+    """Callbacks that list what they receive."""
+
     def __init__(self):
-        self.heard = []
+        self.seen = []
 
     def denoiser_called(self, inputs):
-        self.heard.append(("called", sorted(set(inputs) - {"self"})))
+        self.seen.append(("called", sorted(set(inputs) - {"self"})))
 
     def attention_ran(self, path, module, calls):
-        self.heard.append((path, [tuple(call.key.shape) for call in calls]))
+        self.seen.append((path, [tuple(call.key.shape) for call in calls]))
 
     def denoiser_returned(self):
-        self.heard.append("returned")
+        self.seen.append("returned")
 
 
 @pytest.fixture
@@ -43,16 +45,16 @@ def model():
 
 
 @pytest.fixture
-def listener():
-    return AttentionCallbacks()
+def events():
+    return Events()
 
 
 @pytest.fixture
-def tap(model, listener):
-    tap = AttentionHooks(model, {"inner": model.inner, "outer": model.outer}, listener)
-    tap.attach()
-    yield tap
-    tap.detach()
+def hooks(model, events):
+    hooks = AttentionHooks(model, {"inner": model.inner, "outer": model.outer}, events)
+    hooks.attach()
+    yield hooks
+    hooks.detach()
 
 
 @pytest.fixture
@@ -69,25 +71,26 @@ ALL = [
 ]
 
 
-def hooks(model):
+def count_hooks(model):
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_always_called")
     return sum(len(getattr(module, kind)) for module in model.modules() for kind in kinds)
 
 
-def test_hears_everything_and_changes_nothing(model, listener, inputs):
-    untapped = model(*inputs, noise=0.5)
-    tap = AttentionHooks(model, {"inner": model.inner, "outer": model.outer}, listener)
-    tap.attach()
-    assert hooks(model) > 0
-    assert torch.equal(model(inputs[0], text=inputs[1], noise=0.5), untapped)
-    assert listener.heard == ALL
-    tap.detach()
-    assert hooks(model) == 0
-    assert torch.equal(model(*inputs, noise=0.5), untapped)
-    assert listener.heard == ALL
+def test_observes_everything_and_changes_nothing(model, events, inputs):
+    expected = model(*inputs, noise=0.5)
+    hooks = AttentionHooks(model, {"inner": model.inner, "outer": model.outer}, events)
+    hooks.attach()
+    assert count_hooks(model) > 0
+    assert torch.equal(model(inputs[0], text=inputs[1], noise=0.5), expected)
+    assert events.seen == ALL
+    hooks.detach()
+    assert count_hooks(model) == 0
+    assert torch.equal(model(*inputs, noise=0.5), expected)
+    assert events.seen == ALL
 
 
-def test_listens_inside_attention_only(model, tap, inputs):
+@pytest.mark.usefixtures("hooks")
+def test_the_function_mode_is_active_only_inside_attention(model, inputs):
     depths = []
     model.inner.register_forward_pre_hook(lambda *_: depths.append("in"))
     for module in (model, model.inner.to_q, model.outer.to_q):
@@ -99,9 +102,9 @@ def test_listens_inside_attention_only(model, tap, inputs):
     assert not _get_current_function_mode_stack()
 
 
-@pytest.mark.usefixtures("tap")
+@pytest.mark.usefixtures("hooks")
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_exception_ends_listening(model, listener, inputs, error):
+def test_an_exception_ends_observation(model, events, inputs, error):
     def fail(*_):
         raise error("in the middle")
 
@@ -111,16 +114,16 @@ def test_an_exception_ends_listening(model, listener, inputs, error):
         with pytest.raises(error, match="in the middle"):
             model(*inputs)
     handle.remove()
-    if error is ValueError:  # after an interrupt, torch calls no hook: the next call clears up
+    if error is ValueError:  # after an interrupt, torch calls no hooks; the next call cleans up
         assert not _get_current_function_mode_stack()
-    assert [each[0] for each in listener.heard] == ["called", "inner"]
-    listener.heard.clear()
+    assert [each[0] for each in events.seen] == ["called", "inner"]
+    events.seen.clear()
     model(*inputs, noise=0.0)
-    assert listener.heard == ALL
+    assert events.seen == ALL
     assert not _get_current_function_mode_stack()
 
 
-def test_detaching_ends_listening_after_an_interrupt(model, tap, inputs):
+def test_detaching_ends_observation_after_an_interrupt(model, hooks, inputs):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -128,24 +131,25 @@ def test_detaching_ends_listening_after_an_interrupt(model, tap, inputs):
     with pytest.raises(KeyboardInterrupt):
         model(*inputs)
     handle.remove()
-    tap.detach()
+    hooks.detach()
     assert not _get_current_function_mode_stack()
-    assert hooks(model) == 0
+    assert count_hooks(model) == 0
 
 
-def test_a_listener_s_error_reaches_the_caller_and_ends_listening(model, tap, inputs, listener):
+@pytest.mark.usefixtures("hooks")
+def test_an_error_of_a_callback_reaches_the_caller_and_ends_observation(model, inputs, events):
     def refuse(path, module, calls):
         raise RuntimeError("not this one")
 
-    listener.attention_ran = refuse
+    events.attention_ran = refuse
     with pytest.raises(RuntimeError, match="not this one"):
         model(*inputs)
     assert not _get_current_function_mode_stack()
 
 
-@pytest.mark.usefixtures("tap")
-def test_other_threads_are_not_heard(model, listener, inputs):
+@pytest.mark.usefixtures("hooks")
+def test_other_threads_are_not_observed(model, events, inputs):
     thread = threading.Thread(target=model, args=inputs)
     thread.start()
     thread.join()
-    assert listener.heard == []
+    assert events.seen == []

@@ -1,4 +1,4 @@
-"""Sums of attention that do not grow."""
+"""Running sums of attention: means, memory, kept axes."""
 
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ def test_layers_are_resized_to_the_finest_grid():
     assert sums.grids == {"coarse": (1, 2), "fine": (2, 3)}
 
 
-def test_memory_does_not_grow_and_inputs_stay():
+def test_memory_does_not_grow_and_inputs_are_unchanged():
     sums = LayerSums()
     first = torch.ones(1, 6, 2)
     for _ in range(5):
@@ -107,5 +107,5 @@ class TestAxes:
     def test_layers_that_ran_unevenly_are_refused(self):
         sums, _ = self.run(["step"])
         sums.add("fine", (2, 2), torch.rand(2, 4, 3), 2)
-        with pytest.raises(TraceError, match=r"keep step apart.*fine 4; fine too 3"):
+        with pytest.raises(TraceError, match=r"keep the axes step.*fine 4; fine too 3"):
             sums.kept_maps(0, [0], [3.0, 2.0, 1.0])

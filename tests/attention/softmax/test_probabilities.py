@@ -1,4 +1,4 @@
-"""Text columns of a softmax, against a plain softmax over all keys."""
+"""Attention probabilities of text keys, against a plain softmax over all keys."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from daam_syntax.errors import TraceError
 
 
 def attend_by_hand(query, key, mask=None, scale=None):
-    """Softmax in float64 with NumPy, one row and head at a time, averaged over the heads."""
+    """Softmax in float64 with NumPy, one row and head at a time, averaged over heads."""
     rows, heads, queries, size = query.shape
     result = np.zeros((rows, queries, key.shape[2]))
     shared = heads // key.shape[1]
@@ -34,7 +34,7 @@ def attend_by_hand(query, key, mask=None, scale=None):
 
 
 class FunctionsCalled(TorchFunctionMode):
-    """Notes the names of all functions of torch that are called."""
+    """Records the names of all torch functions that are called."""
 
     def __init__(self):
         super().__init__()
@@ -104,7 +104,7 @@ def test_masks(call, shape, kind):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_a_query_that_sees_nothing_gets_zeros(call):
+def test_a_query_whose_keys_are_all_masked_gets_zeros(call):
     mask = torch.ones(15, 7, dtype=torch.bool)
     mask[3] = False
     for keys in (slice(None), slice(0, 4)):
@@ -147,7 +147,7 @@ def test_reads_the_arguments_of_a_call():
 
 
 class TestTheKernelsLogSumExp:
-    """Joint attention on a CPU: the kernel's own log-sum-exp instead of a softmax over all keys."""
+    """Joint attention on a CPU uses the kernel's log-sum-exp instead of a softmax over all keys."""
 
     def arguments(self, mask=None, dtype=torch.float32, rows=2):
         torch.manual_seed(2)
@@ -161,10 +161,10 @@ class TestTheKernelsLogSumExp:
             "none": None,
             "bool": mask,
             "float": torch.zeros(2, 1, 40, 40).masked_fill(~mask, -1e4),
-            "queries that see nothing": torch.rand(40, 1).expand(40, 40) > 0.3,
+            "fully masked queries": torch.rand(40, 1).expand(40, 40) > 0.3,
         }
 
-    @pytest.mark.parametrize("kind", ["none", "bool", "float", "queries that see nothing"])
+    @pytest.mark.parametrize("kind", ["none", "bool", "float", "fully masked queries"])
     def test_same_output_and_the_same_shares(self, kind):
         given = self.arguments(self.masks()[kind])
         output, logsumexp = attend((), given)
@@ -176,11 +176,11 @@ class TestTheKernelsLogSumExp:
             "keys": slice(0, 10),
             "tokens": [1, 4],
         }
-        cheap, dear = (
+        fast, slow = (
             text_probabilities(AttentionCall.from_arguments((), given, known), **wanted)
             for known in (logsumexp, None)
         )
-        torch.testing.assert_close(cheap, dear, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(fast, slow, atol=1e-6, rtol=1e-5)
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
     def test_half_precision(self, dtype):

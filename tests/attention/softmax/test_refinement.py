@@ -1,4 +1,4 @@
-"""Refined maps: self-attention against a plain softmax, and the product by hand."""
+"""Refined maps: self-attention against a plain softmax, and refinement by hand."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ COARSE = "down_blocks.1"
 
 
 def sharpened(make):
-    """Let self-attention differ from uniform, too."""
+    """Make a pipeline whose self-attention differs from uniform."""
     pipe = make()
     with torch.no_grad():
         for name, weight in pipe.unet.named_parameters():
@@ -35,7 +35,7 @@ def sd():
 
 
 class SelfReference(Reference):
-    """Watches the self-attentions, too; `among` says in which blocks."""
+    """Also records self-attention, in blocks whose path contains `among`."""
 
     def __init__(self, pipe, among=""):
         super().__init__(pipe.unet, GRIDS)
@@ -57,30 +57,30 @@ class SelfReference(Reference):
         return hook
 
     def finest(self, calls_by_layer):
-        """Return the layers of the finest grid only."""
+        """Return only the layers of the finest grid."""
         n_pixels = max(calls[0].shape[1] for calls in calls_by_layer.values())
         return {p: c for p, c in calls_by_layer.items() if c[0].shape[1] == n_pixels}
 
     def refined(self, row, steps=slice(None)):
-        """Return one row's refined maps by loops over tokens and pixels, (token, y, x)."""
+        """Return the refined maps of one row by loops over tokens and pixels, *shape* ``(token, y, x)``."""
         own, text = (
             torch.stack([torch.stack(c[steps]).mean(dim=0) for c in self.finest(each).values()])
             .mean(dim=0)[row]
             .numpy()
             for each in (self.own, self.layers)
         )
-        carried = np.zeros(text.T.shape)
+        refined = np.zeros(text.T.shape)
         for token, values in enumerate(text.T):
             for pixel, shares in enumerate(own):
-                carried[token, pixel] = sum(s * v for s, v in zip(shares, values, strict=True))
-            carried[token] -= carried[token].min()
-        return carried.reshape(len(carried), *self.grids[len(own)])
+                refined[token, pixel] = sum(s * v for s, v in zip(shares, values, strict=True))
+            refined[token] -= refined[token].min()
+        return refined.reshape(len(refined), *self.grids[len(own)])
 
 
 @pytest.mark.parametrize("size", [SQUARE, OBLONG], ids=["square", "oblong"])
 @pytest.mark.parametrize("guidance", [5.0, 1.0], ids=["guided", "unguided"])
 def test_refined_maps_by_hand(pipe, guidance, size):
-    """Two prompts with two images each; the picture and the plain maps are as ever."""
+    """Two prompts with two images each; images and plain maps do not change."""
     options = {"size": size, "guidance": guidance, "num_images_per_prompt": 2}
     reference = SelfReference(pipe)
     untraced = reference.watch(lambda: draw(pipe, [CAT, OWL], **options))
@@ -109,10 +109,10 @@ def test_self_attention_is_a_plain_softmax(pipe):
     reference.watch(lambda: draw(pipe, CAT))
     with trace(pipe, refine=True) as recording:
         draw(pipe, CAT)
-    (drawing,) = recording._recorder.finished
+    (call,) = recording._recorder.finished
     finest = reference.finest(reference.own).values()
     expected = torch.stack([torch.stack(calls).mean(dim=0) for calls in finest]).mean(dim=0)[1:]
-    recorded = drawing.self_attention.mean()
+    recorded = call.self_attention.mean()
     np.testing.assert_allclose(recorded, expected, atol=1e-6)
     np.testing.assert_allclose(recorded.sum(axis=-1), 1, atol=1e-5)
 
@@ -140,7 +140,7 @@ def test_only_what_is_recorded_counts(sd):
 
 
 def test_a_finer_grid_displaces_a_coarser_one(sd):
-    """Upward blocks are heard from the coarsest on."""
+    """Upward blocks run from the coarsest to the finest grid."""
     with trace(sd, layers="up_blocks", refine=True) as recording:
         draw(sd, CAT)
     layers = recording.heat_maps(refined=True)[0].provenance["refined"]["self_attention"]
@@ -155,8 +155,8 @@ def test_texts_that_are_not_in_the_prompt(sd):
     np.testing.assert_allclose(also.data, own.data, atol=1e-6)
 
 
-def test_given_pictures(sd):
-    """The attention to a picture is refined as that to a drawing is."""
+def test_given_images(sd):
+    """Maps of a given image are refined in the same way."""
     reference = SelfReference(sd)
     plain = reference.watch(lambda: trace_image(sd, picture(), OWL))
     refined = trace_image(sd, picture(), OWL, refined=True)
@@ -179,9 +179,9 @@ def test_memory_is_known_before(sd, keep):
     options = {"height": 72, "width": 104, "num_inference_steps": 2, "num_images_per_prompt": 2}
     with trace(sd, keep=keep, refine=True) as recording:
         draw(sd, CAT, num_images_per_prompt=2)
-    (drawing,) = recording._recorder.finished
+    (call,) = recording._recorder.finished
     predicted = predict_memory(sd, CAT, keep=keep, refine=True, **options)
-    assert predicted == recording.predicted_bytes == drawing.nbytes
+    assert predicted == recording.predicted_bytes == call.nbytes
     assert predicted - predict_memory(sd, CAT, keep=keep, **options) == 4 * 2 * 117**2
     with (
         pytest.raises(MemoryLimitError, match=r"with self-attention takes .*: .*do not refine \("),
