@@ -1,12 +1,10 @@
-from .controls.control_pairs import CONTROLS as CONTROLS
-from .controls.control_pairs import attention_shares as attention_shares
-from .controls.control_pairs import cross_prompt_pairs as cross_prompt_pairs
-from .controls.control_pairs import normalise_over_tokens as normalise_over_tokens
-from .controls.control_pairs import permuted_pairs as permuted_pairs
-from .controls.control_pairs import shifted_pairs as shifted_pairs
+from .controls.cross_prompt import cross_prompt_pairs as cross_prompt_pairs
+from .controls.kinds import CONTROLS as CONTROLS
 from .controls.matching import Matching as Matching
-from .controls.matching import dose_table as dose_table
 from .controls.matching import match_pairs as match_pairs
+from .controls.permuted import permuted_pairs as permuted_pairs
+from .controls.shifted import shifted_pairs as shifted_pairs
+from .controls.tree_distance import dose_table as dose_table
 from .export import table_notes as table_notes
 from .export import to_csv as to_csv
 from .export import to_html as to_html
@@ -39,5 +37,7 @@ from .tables.binding import binding_table as binding_table
 from .tables.pairs import MEASURES as MEASURES
 from .tables.pairs import PAIR_COLUMNS as PAIR_COLUMNS
 from .tables.pairs import measure_pairs as measure_pairs
+from .tables.shares import attention_shares as attention_shares
+from .tables.shares import normalize_over_tokens as normalize_over_tokens
 from .tables.words import WORD_COLUMNS as WORD_COLUMNS
 from .tables.words import word_table as word_table

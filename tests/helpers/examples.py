@@ -55,3 +55,10 @@ def make_maps(arrays=None, *, image_size=(4, 6), **options):
     data = xr.DataArray(np.stack(arrays), dims=("token", "y", "x"))
     sentence = options.pop("sentence", None) or make_sentence()
     return HeatMaps(data, SUBWORDS[: len(arrays)], sentence, image_size, **options)
+
+
+def make_other_maps(text="blue car , blue cow", seed=0):
+    """Maps of another prompt, all of which cover the whole image."""
+    sentence = make_sentence(text, pos={0: "ADJ", 3: "ADJ"})
+    arrays = [box(0, 4, 0, 6)] * 8
+    return make_maps(arrays, sentence=sentence, provenance={"seed": seed})

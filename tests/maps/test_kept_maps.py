@@ -349,7 +349,7 @@ class TestSteps:
         np.testing.assert_allclose(maps.stack(), plain.stack(), atol=1e-6)
 
     def test_a_step_that_is_not_there(self, sd):
-        expected = r"steps= to select a step, but 7 fits none of 0 to 1"
+        expected = r"steps= to select a step, but 7 matches none of 0 to 1"
         with trace(sd, steps=7), pytest.raises(TraceError, match=expected):
             draw(sd, CAT)
 
@@ -358,7 +358,7 @@ class TestSteps:
             with trace(sd, layers=NATIVE, **asked) as recording:
                 embeddings, _ = sd.encode_prompt(CAT, "cpu", 1, False)
                 if tell:
-                    recording.describe_drawing(seeds=[0], timesteps=[500, 300, 100])
+                    recording.describe_call(seeds=[0], timesteps=[500, 300, 100])
                 for timestep in (500, 300, 100):
                     sd.unet(latents(1), timestep, embeddings)
                 sd.maybe_free_model_hooks()
@@ -367,7 +367,7 @@ class TestSteps:
         half = {"steps": slice(0, 0.5), "keep": "step"}
         (maps,) = look(True, **half).heat_maps()
         np.testing.assert_array_equal(maps.data["timestep"], [500, 300])
-        with pytest.raises(TraceError, match="how many steps there will be"):
+        with pytest.raises(TraceError, match="a known number of steps"):
             look(False, **half)
         recording = look(False, keep="step")
         assert recording.predicted_bytes == recording.heat_maps()[0].nbytes == 4 * 5 * 3 * 35
@@ -379,7 +379,7 @@ class TestSteps:
             pipe._interrupt = step == 1
             return {}
 
-        with pytest.warns(UserWarning, match="4 steps were announced, but 2 were drawn"):
+        with pytest.warns(UserWarning, match="4 steps were announced, but 2 were made"):
             recorded(sd, CAT, steps=slice(0, 0.5), options={"callback_on_step_end": interrupt}, n=4)
 
 

@@ -1,4 +1,5 @@
-"""Pairs that dependency pairs are compared with, and matching of the two.
+"""Controls: pairs that share everything with heads and their dependents except what is to be shown.
 
-Imports ``analysis.tables`` and ``analysis.inference``.
+Each control rules out another explanation of why heads and dependents overlap; `kinds` lists them. A new control is a
+module here and an entry there. May import ``analysis.tables`` and ``analysis.inference``.
 """

@@ -1,14 +1,12 @@
-"""Controls that need no maps: unrelated pairs matched with dependencies, and distance in the tree as a dose."""
+"""Control: unrelated pairs matched with dependency pairs by parts of speech and linear distance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
-
-from daam_syntax.analysis.inference.estimation import estimate_mean
 
 _WORDS: Final = ["prompt_id", "scheme", "head_index", "dependent_index"]
 
@@ -20,10 +18,11 @@ class Matching:
     Attributes
     ----------
     pairs
-        Rows of the dependency pairs that have a match, and of their controls: kind "matched", with the relation of
-        the pair they stand for.
+        Rows of the dependency pairs that have a match, and of their controls. A control has the kind "matched" and the
+        relation of the pair that it stands for.
     rates
-        Per scheme and relation: ``n_pairs`` (of prompts, whatever the images), ``n_matched``, ``rate``.
+        ``n_pairs``, ``n_matched``, and ``rate`` by scheme and relation. Each pair of a prompt counts once, regardless
+        of the number of images.
     """
 
     pairs: pd.DataFrame
@@ -35,25 +34,25 @@ class Matching:
 
 
 def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matching:
-    """Give every dependency pair an unrelated pair of its prompt with its parts of speech and linear distance.
+    """Match every dependency pair with an unrelated pair of its prompt by parts of speech and linear distance.
 
-    Parts of speech are compared in the order of the words, whichever is the head. Tree distance is never matched: it is
-    1 for dependencies and more for all others, see `dose_table`. A match is drawn once per prompt, and holds in
-    all its images and at all thresholds; one unrelated pair may match several dependencies.
+    Parts of speech are compared in the order of the words, regardless of which word is the head. Tree distance is never
+    matched, since it is 1 for dependencies and larger for all other pairs (see `dose_table`). A match is drawn once per
+    prompt and applies to all its images and thresholds. One unrelated pair can match several dependencies.
 
     Parameters
     ----------
     pairs
-        A pair table with unrelated pairs, see `measure_pairs`.
+        A pair table with unrelated pairs; see `measure_pairs`.
     caliper
-        By how many tokens distances may differ; the nearest are taken, at random among equals.
+        Number of tokens by which distances can differ. The nearest pair is chosen, at random among equals.
     seed
-        Of the draws.
+        Seed of the random choices.
 
     Returns
     -------
     Matching
-        Pairs without a match are not in its table, but in its rates.
+        Pairs with their matches. Pairs without a match count only in its rates.
     """
     pairs = pairs.reset_index(drop=True)
     dependencies, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
@@ -65,7 +64,7 @@ def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matc
     matched = dependencies.merge(links[["relation", *_WORDS]])
     places = {"match_head": "head_index", "match_dependent": "dependent_index"}
     links = links.drop(columns=list(places.values())).rename(columns=places)
-    # One row per link: an unrelated pair that matches two dependencies stands there twice.
+    # One row per link: an unrelated pair that matches two dependencies appears twice.
     controls = unrelated.drop(columns="relation").merge(links).assign(kind="matched")
     return Matching(pd.concat([matched, controls[pairs.columns]], ignore_index=True), rates)
 
@@ -73,7 +72,7 @@ def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matc
 def _links(
     dependencies: pd.DataFrame, unrelated: pd.DataFrame, caliper: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return every dependency of every prompt once, and which unrelated pair it is matched with."""
+    """Return every dependency of every prompt once, with the unrelated pair that it is matched with."""
     pool = dict(list(_described(unrelated).groupby(["prompt_id", "scheme", "types"])))
     links = []
     for pair in _described(dependencies).to_dict("records"):
@@ -93,37 +92,9 @@ def _links(
 
 
 def _described(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the different pairs with absolute distance and the parts of speech of earlier and later word."""
+    """Return distinct pairs with their absolute distance and the parts of speech of the earlier and the later word."""
     pairs = pairs.drop_duplicates(["relation", *_WORDS]).sort_values(_WORDS, kind="stable")
     forward = pairs["linear_distance"] > 0
     first = pairs["head_pos"].where(forward, pairs["dependent_pos"])
     second = pairs["dependent_pos"].where(forward, pairs["head_pos"])
     return pairs.assign(types=first + " " + second, distance=pairs["linear_distance"].abs())
-
-
-def dose_table(pairs: pd.DataFrame, measure: str = "iou", **options: Any) -> pd.DataFrame:
-    """Tabulate a measure by the distance of the words in the tree: the dose of relatedness.
-
-    Parameters
-    ----------
-    pairs
-        A pair table of one scheme and threshold, with unrelated pairs.
-    measure
-        The measure.
-    **options
-        What else `estimate_mean` takes.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per ``tree_distance`` (missing: no path joins the words), with the fields of `Estimate`. For the slope
-        with linear distance held constant, take
-        ``regress(pairs, by=None, covariates=["tree_distance", "linear_distance", "subwords"])``.
-    """
-    chosen = pairs[pairs["kind"].isin(["dependency", "unrelated"])]
-    rows = [
-        {"tree_distance": distance}
-        | estimate_mean(group, measure, label=f"tree distance {distance}", **options).as_dict()
-        for distance, group in chosen.groupby("tree_distance", dropna=False)
-    ]
-    return pd.DataFrame(rows)

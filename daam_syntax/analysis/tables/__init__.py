@@ -1,4 +1,4 @@
-"""Tidy tables of pairs, words, and modifiers with their nouns.
+"""Tidy tables of pairs, words, modifiers with their nouns, and shares of attention.
 
-Imports ``maps`` and ``language``.
+A table is measured batch by batch (`image_batches`). May import ``maps`` and ``language``.
 """

@@ -1,0 +1,20 @@
+"""The kinds of controls, each with the explanation that it rules out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CONTROLS: Final[Mapping[str, str]] = {
+    "unrelated": "that any two words of a prompt overlap as much, because they are in one image",
+    "matched": "that words overlap because they are near each other, or because of their parts of speech",
+    "cross-prompt": "that maps overlap because all maps favor the same places (above all, the center)",
+    "shifted": "that maps overlap because they are large or smooth: a shifted map keeps area and autocorrelation",
+    "permuted": "that the words of a prompt overlap regardless of which words the edges join",
+}
+"""Kind of control to the explanation that it rules out.
+
+The functions of `daam_syntax.analysis.controls` return rows of the pair table with a ``kind`` of their own and the
+relation that they stand for, so ``summarize(pd.concat([pairs, control]), control="shifted")`` compares relation by
+relation.
+"""
