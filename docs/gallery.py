@@ -1,6 +1,6 @@
 """Draw every figure from a small run of the embedded model: ``python docs/gallery.py``, about three minutes.
 
-Writes ``docs/gallery.md``, which shows each figure with its code, and the pictures ``docs/gallery/*.png``.
+Writes ``docs/gallery.md``, which shows each figure with its code, and the figures ``docs/gallery/*.png``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax import figures
-from daam_syntax.drawing.traced_images import generator_seed
+from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.emoji.vocabulary import CATEGORIES
 from daam_syntax.studies import StudyResult, run_study
 
@@ -40,12 +40,12 @@ PROMPTS = (
 
 
 LAYER = re.compile(r"_blocks?|\.attentions|\.transformer_blocks|\.attn2")
-"""What the paths of layers have in common."""
+"""Parts that the paths of all layers share."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large the run is; see `SMALL` and the default."""
+    """Size of the run: by default that of the page, or `SMALL` for tests."""
 
     prompts: int = len(PROMPTS)
     seeds: int = 2
@@ -59,7 +59,7 @@ SMALL = Size(prompts=2, seeds=1, steps=1, categories=1, nouns=2)
 
 @dataclass(frozen=True)
 class Run:
-    """What the figures are drawn from: pictures, maps and tables."""
+    """Input of the figures: images, maps and tables."""
 
     images: Sequence[Image.Image]
     maps: Sequence[ds.HeatMaps]
@@ -73,7 +73,7 @@ class Run:
 
 
 def make_run(size: Size = Size()) -> Run:
-    """Draw and measure what the gallery shows."""
+    """Generate and measure the images that the gallery shows."""
     pipe = ds.load_pipeline()
     pipe.set_progress_bar_config(disable=True)
     prompts = PROMPTS[: size.prompts]
@@ -96,12 +96,12 @@ def make_run(size: Size = Size()) -> Run:
 
 
 def tidy(summary: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
-    """Rename a summary's columns to those of curves: one mean per row, named by its measure."""
+    """Rename the columns of a summary to those of curves: one mean per row, and its measure."""
     return summary.rename(columns={measure: "mean"}).assign(measure=measure)
 
 
 def profile(maps: Sequence[ds.HeatMaps], along: str) -> pd.DataFrame:
-    """Measure the overlap by step, layer or head, from maps that kept them apart."""
+    """Measure the overlap by step, layer or attention head, from maps that keep them separate."""
     places = maps[0].word_array(0)[along].values.tolist()
     tables = []
     for number, place in enumerate(places):
@@ -113,7 +113,7 @@ def profile(maps: Sequence[ds.HeatMaps], along: str) -> pd.DataFrame:
 
 
 def measure_cohyponyms(pipe: Any, size: Size) -> pd.DataFrame:
-    """Measure the overlap of two nouns of a category, and the cosine of their input embeddings."""
+    """Measure the overlap of pairs of nouns of a category, and the cosine of their input embeddings."""
     chosen = dict(list(CATEGORIES.items())[: size.categories])
     pairs = [
         (category, first, second)
@@ -141,52 +141,52 @@ def cosine(pipe: Any, first: str, second: str) -> float:
 
 
 def draw(pipe: Any, prompts: Sequence[str], steps: int) -> None:
-    """Draw prompts, each with its first seed."""
+    """Generate an image of each prompt, with its first seed."""
     generators = [torch.Generator().manual_seed(generator_seed(prompt, 0)) for prompt in prompts]
     pipe(list(prompts), num_inference_steps=steps, guidance_scale=4, generator=generators)
 
 
-# Each of the functions below draws one figure; the page shows their code.
+# Each function below draws one figure. Its docstring is the title, and the page shows its code.
 
 
 def overview(run: Run) -> Figure:
-    """A prompt on one page: picture, tree, and the map of every word."""
+    """A prompt on one page: image, tree, and the map of every word."""
     return figures.overview(run.images[0], run.maps[0])
 
 
 def overlay(run: Run) -> Axes:
-    """One word's map over its picture."""
+    """The map of one word over its image."""
     return figures.overlay(run.images[0], run.maps[0]["owl"])
 
 
 def dependency_arcs(run: Run) -> Axes:
-    """The dependency tree as arcs."""
+    """A dependency tree as arcs."""
     return figures.dependency_arcs(run.maps[0].sentence)
 
 
 def arcs_with_overlays(run: Run) -> Axes:
-    """The tree over the maps of its words."""
+    """A tree above the maps of its words."""
     return figures.arcs_with_overlays(run.images[0], run.maps[0])
 
 
 def word_grid(run: Run) -> Figure:
-    """All words of several images on one colour scale."""
+    """All words of several images on one color scale."""
     return figures.word_grid(run.images[:2], run.maps[:2])
 
 
 def word_grid_own(run: Run) -> Figure:
-    """The same maps, each on a scale of its own."""
+    """The same maps, each on its own scale."""
     return figures.word_grid(run.images[0], run.maps[0], scale="own")
 
 
 def dependency_graph(run: Run) -> Axes:
-    """The tree with edges as strong as their words overlap."""
+    """A tree whose edges show the overlap of their words."""
     sentence = run.maps[0].sentence
     return figures.dependency_graph(sentence, run.pairs[run.pairs["prompt"] == sentence.text])
 
 
 def word_matrix(run: Run) -> Axes:
-    """Every word with every other one; noun phrases are framed."""
+    """Every pair of words; noun phrases are framed."""
     return figures.word_matrix(run.maps[0])
 
 
@@ -196,7 +196,7 @@ def word_matrix_signed(run: Run) -> Axes:
 
 
 def forest(run: Run) -> Axes:
-    """Relations beside the control."""
+    """Relations next to the control."""
     return figures.forest(run.summary)
 
 
@@ -206,23 +206,23 @@ def containment(run: Run) -> Axes:
 
 
 def threshold_sweep(run: Run) -> Axes:
-    """How the overlap depends on the threshold."""
+    """Overlap by threshold."""
     shown = ["amod", "conj", "det", "nmod", "unrelated"]
     return figures.threshold_sweep(run.curves[run.curves["relation"].isin(shown)])
 
 
 def overlap_by_step(run: Run) -> Axes:
-    """How the overlap runs along the denoising steps."""
+    """Overlap along the denoising steps."""
     return figures.overlap_profile(profile(run.kept, "step"), along="step")
 
 
 def overlap_by_layer(run: Run) -> Axes:
-    """How it runs along the layers."""
+    """Overlap along the layers."""
     return figures.overlap_profile(profile(run.kept, "layer"), along="layer")
 
 
 def overlap_by_head(run: Run) -> Axes:
-    """How it differs between the heads, means over layers."""
+    """Overlap by attention head, averaged over layers."""
     return figures.overlap_profile(profile(run.kept, "head"), along="head")
 
 
@@ -232,12 +232,12 @@ def similarity_scatter(run: Run) -> Axes:
 
 
 def breadth_by_pos(run: Run) -> Axes:
-    """How much of the picture each part of speech attends to."""
+    """How much of the image each part of speech attends to."""
     return figures.breadth_by_pos(run.words)
 
 
 def deletion_curves(run: Run) -> Axes:
-    """How the picture changes while a word's attention is deleted in more and more pixels."""
+    """How the image changes while a word's attention is deleted in more and more pixels."""
     means = run.intervention.tables["curve_means"].query("kind == 'deletion'")
     return figures.deletion_curves(
         means, deleted="share of pixels deleted", change="mean change of pixels (0 to 1)"
@@ -245,7 +245,7 @@ def deletion_curves(run: Run) -> Axes:
 
 
 def intervention_table(run: Run) -> pd.DataFrame:
-    """What deleting a word's attention changes, beside the controls: a study's table."""
+    """What deleting a word's attention changes, compared with the controls: a table of a study."""
     estimates = run.intervention.tables["estimates"]
     return estimates[["label", "estimate", "low", "high", "p_adjusted", "n_prompts"]]
 
@@ -274,11 +274,11 @@ DRAW: tuple[Callable[[Run], Figure | Axes | pd.DataFrame], ...] = (
 
 INTRODUCTION = """# Gallery
 
-Every figure of `daam_syntax.figures`, from {n_images} images of {n_prompts} prompts that the embedded model drew in {steps}
-steps (and a few more for cohyponyms, steps, layers, heads and deletion). What they show is about that small model only. `python
-docs/gallery.py` makes this page; `run` holds pictures, maps and tables, see `make_run` there.
+Every figure of `daam_syntax.figures`, made from {n_images} images of {n_prompts} prompts that the embedded model generated in
+{steps} steps (and from a few more for cohyponyms, steps, layers, attention heads and deletion). The results describe only that
+small model. `python docs/gallery.py` makes this page; `run` holds images, maps and tables, see `make_run` there.
 
-Functions that take `ax` draw on it and return it; nothing is saved or restyled unasked. For a paper:
+Functions that take `ax` draw on it and return it. They save no files and leave matplotlib's global style alone. For a paper:
 
 ```python
 with figures.paper():  # 3.3 inches wide, 8 points; text stays text in PDF and SVG
@@ -291,8 +291,8 @@ figures.save(ax, "forest.pdf")
 def write_gallery(folder: Path, size: Size = Size()) -> None:
     """Write ``gallery.md`` and ``gallery/*.png`` into a folder."""
     run = make_run(size)
-    pictures = folder / "gallery"
-    pictures.mkdir(parents=True, exist_ok=True)
+    images = folder / "gallery"
+    images.mkdir(parents=True, exist_ok=True)
     page = [INTRODUCTION.format(n_images=len(run.images), n_prompts=size.prompts, steps=size.steps)]
     for function in DRAW:
         with figures.paper(5.0):
@@ -300,7 +300,7 @@ def write_gallery(folder: Path, size: Size = Size()) -> None:
             if isinstance(made, pd.DataFrame):
                 shown = ds.analysis.to_markdown(made)
             else:
-                path = figures.save(made, pictures / f"{function.__name__}.png", dpi=110)
+                path = figures.save(made, images / f"{function.__name__}.png", dpi=110)
                 plt.close(made if isinstance(made, Figure) else made.get_figure(root=True))
                 shrink(path)
                 shown = f"![{title_of(function)}](gallery/{path.name})"
@@ -309,12 +309,12 @@ def write_gallery(folder: Path, size: Size = Size()) -> None:
 
 
 def title_of(function: Callable[[Run], Any]) -> str:
-    """Return what a figure shows: the first line of its function's docstring."""
+    """Return the title of a figure: the first line of its function's docstring."""
     return (inspect.getdoc(function) or "").rstrip(".")
 
 
 def section(function: Callable[[Run], Any], shown: str) -> Iterator[str]:
-    """Return the lines of a figure's part of the page: its title, the figure or table, its code."""
+    """Yield the lines of a section of the page: title, figure or table, and code."""
     source = inspect.getsource(function)
     body = textwrap.dedent(source[source.index('"""\n') + 4 :])
     code = body.replace("return ", "", 1).strip()
@@ -323,7 +323,7 @@ def section(function: Callable[[Run], Any], shown: str) -> Iterator[str]:
 
 
 def shrink(path: Path) -> None:
-    """Write a PNG file again with a palette of 128 colours, which a screen shows as well."""
+    """Reduce a PNG file to a palette of 128 colors, a difference that no screen shows."""
     with Image.open(path) as image:
         small = image.convert("RGB").quantize(128)
     small.save(path, optimize=True)

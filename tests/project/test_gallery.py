@@ -28,7 +28,7 @@ def test_every_figure_is_in_the_gallery(gallery):
     assert [name for name in sorted(drawing) if f"figures.{name}(" not in code] == []
 
 
-def test_the_gallery_is_made_of_the_embedded_models_pictures(gallery, tmp_path):
+def test_the_gallery_is_made_with_the_embedded_model(gallery, tmp_path):
     gallery.write_gallery(tmp_path, gallery.SMALL)
     page = (tmp_path / "gallery.md").read_text(encoding="utf-8")
     drawn = [function.__name__ for function in gallery.DRAW if "_table" not in function.__name__]

@@ -111,7 +111,7 @@ def overlap_profile(
         codes, names = pd.factorize(rows[along])
         rows = rows.assign(**{along: codes})
     ax = _draw(rows, along, measure, control, ax)
-    ax.set_xlabel(along.replace("_", " "))
+    ax.set_xlabel({"head": "attention head"}.get(along, along.replace("_", " ")))
     if names is None:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     else:
