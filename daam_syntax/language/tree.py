@@ -69,7 +69,7 @@ class Tree:
             while above is not None:
                 if above in seen:
                     raise ValueError(
-                        f"Expected a tree, but {self.tokens[token].text!r} ({token}) is below itself."
+                        f"Expected a tree, but {self.tokens[token].text!r} ({token}) is its own ancestor."
                     )
                 seen.add(above)
                 above = self.heads[above]

@@ -136,7 +136,7 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
         ("", "got none"),
         (PLAIN.replace("A cat, sl", "A dog, sl"), r"'cat' \(line 3\) does not come next"),
         (PLAIN.replace("\n2\t", "\n7\t"), "not numbered"),
-        (PLAIN.replace("0\troot", "4\tdep"), "is below itself"),
+        (PLAIN.replace("0\troot", "4\tdep"), "is its own ancestor"),
         (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in DEPS is not a word"),
     ],
 )

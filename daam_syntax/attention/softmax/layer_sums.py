@@ -20,9 +20,7 @@ from daam_syntax.maps.kept_maps import (
     frozen,
     mean_of_layers,
 )
-from daam_syntax.maps.selection import Grid, LayerSelection, layer_selector
-
-__all__ = ["Grid", "LayerSelection", "LayerSums", "layer_selector"]
+from daam_syntax.maps.selection import Grid
 
 
 class LayerSums:

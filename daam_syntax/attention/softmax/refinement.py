@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daam_syntax.attention.softmax.layer_sums import Grid
+from daam_syntax.maps.selection import Grid
 
 
 class SelfAttention:

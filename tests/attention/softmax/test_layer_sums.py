@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention.softmax.layer_sums import LayerSums, layer_selector
+from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.errors import TraceError
 
 
@@ -47,25 +47,6 @@ def test_attention_that_overflowed_is_refused():
     sums.add("mid", (1, 1), torch.tensor([[[float("nan")]]]))
     with pytest.raises(TraceError, match=r"mid has NaN.*float32"):
         sums.mean_maps()
-
-
-@pytest.mark.parametrize(
-    ("layers", "fits"),
-    [
-        (None, [True, True, True]),
-        ("4x6", [False, True, True]),
-        (["mid"], [False, True, False]),
-        ("down", [True, False, False]),
-        ([4], [False, True, True]),
-        (["down", 4], [True, True, True]),
-        ([], [False, False, False]),
-        (lambda path, grid: grid == (4, 6) and "up" in path, [False, False, True]),
-    ],
-)
-def test_selecting_layers(layers, fits):
-    selects = layer_selector(layers)
-    there = [("down.0", (8, 12)), ("mid", (4, 6)), ("up.1", (4, 6))]
-    assert [bool(selects(path, grid)) for path, grid in there] == fits
 
 
 class TestAxes:

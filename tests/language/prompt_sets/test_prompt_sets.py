@@ -17,7 +17,7 @@ from daam_syntax.errors import DaamSyntaxError, FileError, PromptError, PromptFi
 from daam_syntax.language import Prompt, PromptSet, prompt_id
 from daam_syntax.language.prompt_sets import COLUMNS, FORMATS
 from daam_syntax.language.prompt_sets.field_checks import LONGEST, check_id
-from daam_syntax.runs.drawing.prompt_reading import gather
+from daam_syntax.runs.drawing.prompt_reading import read_prompts
 
 ROWS = [
     {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"colour": "red"}},
@@ -226,16 +226,16 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     table.write_bytes(
         b'id,prompt\n1,"a cat, a dog"\n2,\n3,a \xff\n4\n5,"two\nlines"\n6,"a cat, a dog"\n'
     )
-    prompts = gather(table)
+    prompts = read_prompts(table)
     assert list(prompts) == ["a cat, a dog", "two\nlines"]
     assert [problem.row for problem in prompts.problems] == [3, 4, 5, 8]
     assert prompts.problems[1].text == "a \\udcff"
     assert "4 rows left out" in repr(prompts)
-    assert "10,000 characters" in gather(["a cat", "a" * (LONGEST + 1)]).problems[0].message
+    assert "10,000 characters" in read_prompts(["a cat", "a" * (LONGEST + 1)]).problems[0].message
     table.write_text("prompt,colour\na cat,red\n")
     with pytest.raises(PromptFileError, match=r"'metadata\.colour'"):
-        gather(table)
-    assert gather(prompts) is prompts
+        read_prompts(table)
+    assert read_prompts(prompts) is prompts
 
 
 # -- the value -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The rules from ClearNLP to Universal Dependencies, one line a construction.
+"""Conversion from ClearNLP to Universal Dependencies, construction by construction.
 
-A case is a native tree ("form/tag/relation>head", words counted from 1), then what comes in at each word in the basic
-tree and in the enhanced graph; a word with several heads has them with "|" between, by head.
+A case is a native tree ("form/tag/relation>head", words counted from 1), followed by the incoming edges of each word
+in the basic tree and in the enhanced graph. The heads of a word with several heads are sorted and separated by "|".
 """
 
 import pytest
@@ -204,7 +204,7 @@ CASES = [
     ("portrait/NN/ROOT of/IN/prep>1 a/DT/det>4 cat/NN/pobj>2 ,/,/punct>1 trending/VBG/acl>1 on/IN/prep>6 artstation/NN/pobj>7",
      "root case>4 det>4 nmod>1 punct>1 acl>1 case>8 obl>6",
      "root case>4 det>4 nmod:of>1 punct>1 acl>1 case>8 obl:on>6"),
-    # by hand: what the small parser rarely gets right
+    # by hand: constructions that the small parser rarely gets right
     ("a/DT/det>2 table/NN/ROOT on/IN/prep>2 and/CC/cc>3 under/IN/conj>3 a/DT/det>7 cloth/NN/pobj>5",
      "det>2 root case>7 cc>5 conj>3 det>7 nmod>2",
      "det>2 root case>7 cc>5 conj:and>3|case>7 det>7 nmod:on>2|nmod:under>2"),
@@ -287,7 +287,7 @@ def read_native(case):
 
 
 def write(n, edges, roots):
-    """Write what comes in at each word, as the cases do."""
+    """Write the incoming edges of each word in the notation of the cases."""
     incoming = [[(0, "root")] if i in roots else [] for i in range(n)]
     for edge in edges:
         incoming[edge.dependent].append((edge.head + 1, f"{edge.relation}>{edge.head + 1}"))
@@ -306,7 +306,7 @@ def test_constructions(native, ud, enhanced):
 
 @st.composite
 def native_trees(draw):
-    """Any tree with any labels over words that the rules look for."""
+    """Generate trees with arbitrary labels over words that the rules react to."""
     words = ["be/AUX/VBZ", "that/PRON/WDT", "to/PART/TO", "in/ADP/IN", "next/ADV/RB", "cat/NOUN/NN"]
     words += [
         "runs/VERB/VBZ",
@@ -328,7 +328,7 @@ def native_trees(draw):
     edges = [
         Edge(order[draw(st.integers(0, k - 1))], order[k], draw(labels))
         for k in range(1, n)
-        if draw(st.integers(0, 5))  # else another root
+        if draw(st.integers(0, 5))  # otherwise another root
     ]
     return tokens, edges
 
@@ -340,26 +340,26 @@ def test_any_tree_becomes_a_tree_of_universal_relations_over_the_same_words(tree
     basic = to_ud(tokens, edges)
     assert {edge.relation.split(":")[0] for edge in basic} <= RELATIONS
     words = {token.index for token in tokens if token.text.strip()}
-    assert set(Tree(tokens, basic)) == words  # which checks that it is a tree
+    assert set(Tree(tokens, basic)) == words  # `Tree` checks that it is a tree
     text = " ".join(token.text for token in tokens)
     sentence = universal_sentence(text, tokens, edges, "clearnlp")
     n_roots = len(words) - len(basic)
     assert len(sentence.roots("ud")) == len(sentence.roots("enhanced")) == n_roots
-    for word in words:  # nothing is lost: every word can still be reached from a root
+    for word in words:  # every word can still be reached from a root
         assert any(
             word in sentence.subtree(root, "enhanced") for root in sentence.roots("enhanced")
         )
 
 
-def test_two_heads_and_circles_are_no_trees():
+def test_two_heads_and_cycles_are_refused():
     tokens, _ = read_native("a/DT/det>2 cat/NN/ROOT")
     with pytest.raises(ValueError, match=r"'a' \(0\) has two heads"):
         to_ud(tokens, [Edge(1, 0, "det"), Edge(1, 0, "amod")])
-    with pytest.raises(ValueError, match="below itself"):
+    with pytest.raises(ValueError, match="its own ancestor"):
         to_ud(tokens, [Edge(1, 0, "det"), Edge(0, 1, "amod")])
 
 
-def test_white_space_is_no_word_of_a_tree():
+def test_white_space_is_not_part_of_a_tree():
     sentence = parse("a red\n  cat sits")
     blank = [t.index for t in sentence.tokens if not t.text.strip()]
     assert blank
@@ -384,12 +384,12 @@ def test_white_space_is_no_word_of_a_tree():
         (set(), "ud"),
     ],
 )
-def test_annotations_are_told_by_their_labels(labels, annotation):
+def test_annotations_are_inferred_from_their_labels(labels, annotation):
     assert detect_annotation(labels) == annotation
 
 
 @pytest.mark.parametrize(("head", "annotation"), [(0, "clearnlp"), (2, "ud")])
-def test_labels_that_both_have_are_told_by_the_place_of_the_conjunction(head, annotation):
+def test_the_position_of_the_conjunction_decides_for_labels_of_both_annotations(head, annotation):
     edges = [Edge(head, 1, "cc"), Edge(0, 2, "conj")]  # cats and dogs
     assert detect_annotation({"cc", "conj"}, edges) == annotation
 
