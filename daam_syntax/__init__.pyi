@@ -21,6 +21,7 @@ from .analysis import word_table as word_table
 from .analysis import write_table as write_table
 from .attention import Edit as Edit
 from .attention import intervene as intervene
+from .attention import observe as observe
 from .attention import overflow as overflow
 from .attention import predict_memory as predict_memory
 from .attention import record_attention as record_attention

@@ -1,4 +1,9 @@
-"""Reading which pixels of a picture attend to which word of its prompt, and intervening on it."""
+"""The attention from pixels to words in text-to-image pipelines: tracing it, observing it, and intervening on it.
+
+The modules here are what a user calls; `pipeline_call` follows a pipeline, `families` describes models, `hooks`
+intercepts attention calls, and `softmax` computes with them. This package may import `language`, `maps`, `pipelines`
+and `util`; within it, imports run from these modules down to `pipeline_call`, to `families` and `hooks`, to `softmax`.
+"""
 
 from daam_syntax.attention.families import (
     FAMILIES,
@@ -11,15 +16,16 @@ from daam_syntax.attention.families import (
 from daam_syntax.attention.given_images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
 from daam_syntax.attention.memory_prediction import predict_memory
+from daam_syntax.attention.observation import Observation, ObservedAttention, observe
 from daam_syntax.attention.pipeline_call.memory import Layer, predicted_bytes
 from daam_syntax.attention.prompt_to_prompt import (
     RecordedAttention,
     record_attention,
     reuse_attention,
 )
-from daam_syntax.attention.softmax.layer_sums import LayerSelection
 from daam_syntax.attention.text_limits import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.tracing import Trace, trace
+from daam_syntax.maps.selection import LayerSelection
 
 __all__ = [
     "FAMILIES",
@@ -29,6 +35,8 @@ __all__ = [
     "Intervention",
     "Layer",
     "LayerSelection",
+    "Observation",
+    "ObservedAttention",
     "Overflow",
     "RecordedAttention",
     "TextEncoder",
@@ -36,6 +44,7 @@ __all__ = [
     "Trace",
     "family_of",
     "intervene",
+    "observe",
     "overflow",
     "predict_memory",
     "predicted_bytes",

@@ -1,4 +1,4 @@
-"""Reading the attention of a model to a picture that is given, not drawn."""
+"""Tracing a given image: a model's attention to an image that it did not generate."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from torch import Tensor
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
 from daam_syntax.attention.pipeline_call.sentences import Sentences
-from daam_syntax.attention.softmax.layer_sums import LayerSelection
-from daam_syntax.attention.tracing import Trace
+from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
+from daam_syntax.maps.selection import LayerSelection
 
-Picture = Image.Image | NDArray[Any] | str | Path
-"""A PIL image, the path of its file, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1]."""
+GivenImage = Image.Image | NDArray[Any] | str | Path
+"""A PIL image, the path of its file, or an array ``(y, x, 3)`` of 8-bit integers or of floats in [0, 1]."""
 
 DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
-"""Training timesteps from slightly to strongly noisy, out of the usual 1,000.
+"""Training timesteps from little noise to much noise, of the usual 1,000.
 
-For models trained by flow matching they are thousandths of noise in the mixture.
+For models trained by flow matching, a timestep is the fraction of noise in the mixture, in thousandths.
 """
 
 
 def trace_image(
     pipe: Any,
-    image: Picture,
+    image: GivenImage,
     prompt: str,
     *,
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
@@ -49,40 +49,42 @@ def trace_image(
     padding: bool = False,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
-    """Read which pixels of a given picture attend to which word of a prompt.
+    """Record which pixels of a given image attend to which word of a prompt.
 
-    The picture is encoded, noised to each timestep, and shown to the denoiser once per timestep
-    with the prompt, without guidance; the maps are averaged over the timesteps. It is the pipeline
-    itself that calls the denoiser, so that it gives it all it needs.
+    The image is encoded and noised to each timestep. The denoiser runs once per timestep, with the prompt and without
+    guidance, and the maps are averaged over the timesteps. The pipeline itself calls the denoiser, and so provides
+    all of its inputs.
 
     Parameters
     ----------
     pipe
         A pipeline of a known family.
     image
-        The picture: a PIL image, the path of its file, or an array (y, x, 3) of 8-bit numbers or of floats in [0, 1].
+        A PIL image, the path of its file, or an array of 8-bit integers or of floats in [0, 1]. *Shape:* ``(y, x, 3)``
     prompt
         The text.
     timesteps
-        Training timesteps at which to look.
+        Training timesteps at which to record attention.
     seed
-        Of the noise.
+        Seed of the noise.
     parser, layers, keep, max_bytes, padding
         As for `trace`; a step is one of the timesteps.
     refined
-        Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
+        Whether to return refined maps, as `Trace.heat_maps` does.
     sentence
-        The prompt as a sentence; None to parse it.
+        The parse of the prompt; None to parse it.
 
     Returns
     -------
     HeatMaps
-        As if the model had drawn the picture.
+        The same as if the model had generated the image.
 
     Raises
     ------
     TraceError
-        If the picture, the timesteps or the model cannot be used so.
+        If the image, the timesteps or the model cannot be used.
+    FileError
+        If there is no image file at a path.
     PromptError
         If the prompt has no words.
     """
@@ -105,7 +107,7 @@ def trace_image(
 @torch.no_grad()
 def trace_images(
     pipe: Any,
-    images: Sequence[Picture],
+    images: Sequence[GivenImage],
     prompts: Sequence[str],
     *,
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
@@ -119,40 +121,42 @@ def trace_images(
     sentences: Sentences = (),
     batch_size: int = 8,
 ) -> list[HeatMaps]:
-    """Read the attention to many pictures, several in one call of the denoiser.
+    """Trace many given images, several in one denoiser call.
 
-    Each picture gets the noise of the same seed, so its maps depend on no other picture.
+    Every image gets the noise of the same seed, so its maps do not depend on the other images.
 
     Parameters
     ----------
     pipe
         A pipeline of a known family.
     images
-        The pictures; neighbours of the same size go into a batch.
+        The images. Consecutive images of the same size form batches.
     prompts
-        One text for each.
+        One text for each image.
     timesteps
-        Training timesteps at which to look.
+        Training timesteps at which to record attention.
     seed
-        Of the noise.
+        Seed of the noise.
     parser, layers, keep, max_bytes, padding
         As for `trace`; a step is one of the timesteps.
     refined
-        Whether to return refined maps instead of the plain ones, as `Trace.heat_maps` does.
+        Whether to return refined maps, as `Trace.heat_maps` does.
     sentences
-        Prompts that need not be parsed, as for `Trace.heat_maps`.
+        Prompts that are already parsed, as for `Trace.heat_maps`.
     batch_size
-        Pictures in one call of the denoiser.
+        Number of images in one denoiser call.
 
     Returns
     -------
     list of HeatMaps
-        One per picture.
+        One per image.
 
     Raises
     ------
     TraceError
-        If a picture, the timesteps or the model cannot be used so.
+        If an image, the timesteps or the model cannot be used, or a sentence is not the parse of any prompt.
+    FileError
+        If there is no image file at a path.
     PromptError
         If a prompt has no words.
     """
@@ -169,7 +173,7 @@ def trace_images(
     pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
     if not pixels:
         return []
-    recording = Trace(
+    recording = trace(
         pipe,
         parser=parser,
         layers=layers,
@@ -184,17 +188,17 @@ def trace_images(
             noised = noising(latents, torch.Generator().manual_seed(seed))
 
             def describe(n_images: int = len(rows)) -> None:
-                recording.describe_drawing(
+                recording.describe_call(
                     seeds=[seed] * n_images,
                     settings={"guidance_scale": None, "source": "given image"},
                 )
 
-            looped = [family.picture.looped(pipe, each) for each in noised]
+            looped = [family.image_latents.in_loop(pipe, each) for each in noised]
             schedule = _Schedule(pipe.scheduler, noising.timesteps, looped, describe)
             with _replaced(pipe, schedule):
                 pipe(
                     prompt=[prompts[row] for row in rows],
-                    latents=family.picture.given(pipe, noised[0]).to(denoiser.dtype),
+                    latents=family.image_latents.as_argument(pipe, noised[0]).to(denoiser.dtype),
                     num_inference_steps=len(noising.timesteps),
                     output_type="latent",
                     **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
@@ -203,11 +207,11 @@ def trace_images(
 
 
 class _Noising:
-    """The forward process that a pipeline's model was trained with.
+    """The forward process with which a pipeline's model was trained.
 
-    Diffusion: ``sqrt(a_t) x + sqrt(1 - a_t) noise`` (Ho, Jain & Abbeel 2020, eq. 4); schedulers that
-    draw with sigmas scale their input to the same. Flow matching: ``(1 - s) x + s noise`` with s the
-    timestep over the number of training timesteps (Lipman et al. 2023; Esser et al. 2024).
+    Diffusion: ``sqrt(a_t) x + sqrt(1 - a_t) noise`` (Ho, Jain & Abbeel 2020, eq. 4). Schedulers that use sigmas scale
+    their input to the same mixture. Flow matching: ``(1 - s) x + s noise``, where ``s`` is the timestep divided by the
+    number of training timesteps (Lipman et al. 2023; Esser et al. 2024).
     """
 
     def __init__(self, scheduler: Any, timesteps: Sequence[int]) -> None:
@@ -217,29 +221,28 @@ class _Noising:
         self._alphas: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
         if not self._is_flow and self._alphas is None:
             raise TraceError(
-                f"Expected a scheduler with alphas_cumprod or of flow matching, but {name} is "
-                "neither: set pipe.scheduler to e.g. a DDIMScheduler of the model's training "
-                "settings."
+                f"Expected a scheduler with alphas_cumprod or for flow matching, but got {name}: set pipe.scheduler "
+                "to one with the model's training settings, such as a DDIMScheduler."
             )
         wrong = [t for t in timesteps if t != int(t) or not 0 <= t < self._n_train]
         if wrong or not timesteps:
             raise TraceError(
-                "Expected at least one training timestep, whole numbers from 0 to "
+                "Expected at least one training timestep, and whole numbers from 0 to "
                 f"{self._n_train - 1}, but got {list(timesteps)}."
             )
         whole = torch.tensor([int(timestep) for timestep in timesteps])
         self.timesteps = whole.float() if self._is_flow else whole
 
     def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
-        """Noise the latents (row, ...) to each timestep; every row gets the same noise."""
-        # One picture's noise for all: the same as if each were alone.
+        """Noise the latents to each timestep; every row gets the same noise. *Shape:* ``(row, ...)``."""
+        # Every image has the same noise, as it would have alone.
         return [
             self.mix(latents.float(), torch.randn(latents.shape[1:], generator=generator), index)
             for index in range(len(self.timesteps))
         ]
 
     def mix(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
-        """Noise latents to the timestep of this index."""
+        """Noise latents to the timestep with this index."""
         noise = noise.to(latents)
         if self._is_flow:
             share = float(self.timesteps[index]) / self._n_train
@@ -250,14 +253,14 @@ class _Noising:
 
 
 class _Step(NamedTuple):
-    """What pipelines read of a scheduler's step."""
+    """The attributes of a scheduler's step that pipelines read."""
 
     prev_sample: Tensor
     denoised: Tensor
 
 
 class _Schedule:
-    """Stands in for a scheduler: whatever the denoiser answers, it is next shown the next noised picture."""
+    """A stand-in for a scheduler that ignores the denoiser's output and returns the next noised latents."""
 
     order = 1
     init_noise_sigma = 1.0
@@ -296,7 +299,7 @@ class _Schedule:
 
     def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **others: Any) -> _Step:
         if self._index == 0:
-            self._on_start()  # by now the pipeline has told the trace all that it knows itself
+            self._on_start()  # the trace has by now read all that the pipeline itself provides
         self._index += 1
         following = self._noised[min(self._index, len(self._noised) - 1)].to(sample)
         return _Step(following, following)
@@ -304,9 +307,9 @@ class _Schedule:
 
 @contextmanager
 def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
-    """Let the pipeline use a schedule, without a progress bar."""
+    """Temporarily replace the pipeline's scheduler, and hide its progress bar."""
     scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
-    # Past the pipeline's own setter, which would write the stand-in into its configuration.
+    # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
     object.__setattr__(pipe, "scheduler", schedule)
     pipe.set_progress_bar_config(**{**bar, "disable": True})
     try:
@@ -317,53 +320,53 @@ def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
 
 
 def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:
-    """Return arguments for drawing this size as it is asked for, without guidance."""
+    """Return arguments of a pipeline call for exactly this size, without guidance."""
     known = inspect.signature(pipe.__call__).parameters
     options: dict[str, Any] = {"height": height, "width": width}
-    # A scale that a distilled model takes as its input is no guidance.
+    # A guidance scale that is an input of a distilled model adds no unconditional rows.
     is_input = getattr(family.denoiser_of(pipe).config, "guidance_embeds", False) and not hasattr(
         type(pipe), "do_classifier_free_guidance"
     )
     if not is_input:
         options["guidance_scale"] = family.no_guidance
-    # Sizes and texts that are not what was given would be another picture's.
+    # Nor may the pipeline change the size or the text.
     options |= {"true_cfg_scale": 1.0, "use_resolution_binning": False, "clean_caption": False}
     return {name: value for name, value in options.items() if name in known}
 
 
-def _pixels(image: Picture, factor: int) -> Tensor:
-    """Return a picture as (3, y, x) in [-1, 1]."""
+def _pixels(image: GivenImage, factor: int) -> Tensor:
+    """Return an image with values in [-1, 1]. *Shape:* ``(3, y, x)``."""
     if isinstance(image, str | Path):
         try:
             image = Image.open(image)
             image.load()
-        except OSError as error:  # Pillow's own for what is no picture, too
-            raise FileError(f"Expected the file of a picture, but {error}.") from error
+        except OSError as error:  # raised by Pillow for other files, too
+            raise FileError(f"Expected an image file, but {error}.") from error
     array = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
     if array.ndim != 3 or array.shape[-1] != 3:
         raise TraceError(
-            "Expected a picture as a PIL image, a file's path or an array (y, x, 3), but got the shape "
+            "Expected a PIL image, the path of its file or an array of shape (y, x, 3), but got the shape "
             f"{array.shape}."
         )
     if array.dtype == np.uint8:
         array = array / 255
     elif not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):
         raise TraceError(
-            "Expected a picture of 8-bit numbers, or of floats in [0, 1], but got "
+            "Expected an image of 8-bit integers or of floats in [0, 1], but got "
             f"{array.dtype} from {array.min()} to {array.max()}."
         )
     height, width = array.shape[:2]
     if height % factor or width % factor:
         raise TraceError(
-            f"Expected a picture whose height and width are multiples of {factor}, but got "
-            f"{height}x{width} (height x width): crop or resize it, e.g. to "
+            f"Expected an image whose height and width are multiples of {factor}, but got "
+            f"{height}x{width} (height x width): crop or resize it, for example to "
             f"{height // factor * factor or factor}x{width // factor * factor or factor}."
         )
     return torch.from_numpy(array.astype(np.float32) * 2 - 1).permute(2, 0, 1)
 
 
 def _batches(pixels: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of neighbours of the same size, at most `batch_size` at once."""
+    """Yield the indices of consecutive images of the same size, at most `batch_size` at once."""
     for _, group in itertools.groupby(range(len(pixels)), key=lambda row: pixels[row].shape):
         rows = list(group)
         for start in range(0, len(rows), batch_size):
@@ -371,12 +374,12 @@ def _batches(pixels: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:
 
 
 def _latents(pipe: Any, family: Family, pixels: Tensor) -> Tensor:
-    """Encode pictures (row, 3, y, x) in [-1, 1], on the scale of the noise."""
-    latents = family.picture.encode(pipe, pixels)
+    """Encode images with values in [-1, 1] to latents on the scale of the noise. *Shape:* ``(row, 3, y, x)``."""
+    latents = family.image_latents.encode(pipe, pixels)
     expected = getattr(family.denoiser_of(pipe).config, "in_channels", None)
-    if family.picture is PLAIN and latents.shape[1] != expected:
+    if family.image_latents is PLAIN and latents.shape[1] != expected:
         raise TraceError(
-            f"Expected a denoiser of {latents.shape[1]} latent channels, but this one takes "
-            f"{expected}, since it is made for editing pictures: use a text-to-image model."
+            f"Expected a denoiser of {latents.shape[1]} latent channels, but this one takes {expected}, because it "
+            "edits images: use a text-to-image model."
         )
     return latents

@@ -1,11 +1,11 @@
-"""Predicting the memory that a recording takes, by generating only its first step."""
+"""Predicting the memory of a recording by running only the first step of a pipeline call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from daam_syntax.attention.tracing import Trace
+from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import MemoryLimitError
 from daam_syntax.maps.kept_maps import AXES
 from daam_syntax.maps.selection import LayerSelection, StepSelection
@@ -22,7 +22,7 @@ def predict_memory(
     padding: bool = False,
     **options: Any,
 ) -> int:
-    """Find out how many bytes a recording would take, by drawing only its first step.
+    """Return how many bytes a recording would take, by running only its first step.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def predict_memory(
     keep, layers, steps, refine, padding
         As for `trace`.
     **options
-        Whatever else the pipeline is to be called with: ``num_inference_steps``, ``height``,
-        ``width``, ``num_images_per_prompt``, ...
+        Further arguments of the pipeline call: ``num_inference_steps``, ``height``, ``width``,
+        ``num_images_per_prompt``, ...
 
     Returns
     -------
     int
-        Bytes of the recording, in the machine's memory (without `keep`, in the accelerator's). Heat
-        maps made from it take the same once more.
+        Bytes of the recording, in main memory (without `keep`, in the accelerator's memory). Heat maps made from it
+        take the same amount again.
 
     Raises
     ------
@@ -51,16 +51,17 @@ def predict_memory(
     --------
     >>> predict_memory(pipe, "a red cat", keep=("step", "head"), num_inference_steps=50)  # doctest: +SKIP
     """
+    recording = trace(
+        pipe,
+        keep=keep,
+        layers=layers,
+        steps=steps,
+        refine=refine,
+        padding=padding,
+        max_bytes=-1,  # refuses any recording after its first step
+    )
     try:
-        with Trace(
-            pipe,
-            keep=keep,
-            layers=layers,
-            steps=steps,
-            refine=refine,
-            padding=padding,
-            max_bytes=-1,
-        ):
+        with recording:
             pipe(prompt, **options)
     except MemoryLimitError as stopped:
         return stopped.predicted_bytes

@@ -1,7 +1,7 @@
-"""Re-using the attention of one picture while another is drawn (prompt-to-prompt, Hertz et al. 2022).
+"""Reusing the attention of one image while another is generated (prompt-to-prompt, Hertz et al. 2022).
 
-The first picture's queries and keys are kept, not its attention weights: they are smaller by far, and give the same
-weights again.
+The queries and keys of the first image are kept instead of its attention weights: they are much smaller, and give the
+same weights again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -18,42 +18,47 @@ from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
-from daam_syntax.attention.pipeline_call.sentences import Sentences, SentencesOfPrompts
+from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
+from daam_syntax.attention.pipeline_call.word_keys import keys_by_kind, keys_by_word
 from daam_syntax.attention.softmax.edited_weights import (
     attention_weights,
-    normalised,
+    normalized,
     replace_weights,
 )
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
-from daam_syntax.maps.subwords import align
 from daam_syntax.util.wording import human_size, plural
+
+_SPECIAL: Final = ("start", "template", "padding", "end")
 
 
 @dataclass
 class RecordedAttention:
-    """The attention of one drawing, as `record_attention` kept it.
+    """The attention of one pipeline call, recorded by `record_attention`.
 
     Attributes
     ----------
-    drawing
-        What was drawn; None before it has come to its end.
+    pipeline_call
+        The pipeline call; None before it has finished.
     calls
-        The rows of the images of each attention call, by the module's path and the number of the step.
+        The conditional rows of each attention call, by module path and number of the step.
     """
 
-    drawing: PipelineCall | None = None
+    pipeline_call: PipelineCall | None = None
     calls: dict[tuple[str, int], AttentionCall] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        drawn = f" of {', '.join(map(repr, self.drawing.prompts))}" if self.drawing else ""
-        return f"RecordedAttention({plural(len(self.calls), 'call')}{drawn}, {human_size(self.n_bytes)})"
+        prompts = self.pipeline_call.prompts if self.pipeline_call else ()
+        of = f" of {', '.join(map(repr, prompts))}" if prompts else ""
+        return (
+            f"RecordedAttention({plural(len(self.calls), 'call')}{of}, {human_size(self.n_bytes)})"
+        )
 
     @property
     def n_bytes(self) -> int:
-        """How much memory it takes."""
+        """Size of the recording in memory."""
         return sum(
             tensor.numel() * tensor.element_size()
             for call in self.calls.values()
@@ -62,15 +67,15 @@ class RecordedAttention:
 
 
 def record_attention(pipe: Any, *, steps: StepSelection = None) -> AttentionRecording:
-    """Keep a picture's attention, to be re-used by `reuse_attention`.
+    """Record an image's attention, to be reused by `reuse_attention`.
 
     Parameters
     ----------
     pipe
         A diffusers text-to-image pipeline of a known family with cross-attention.
     steps
-        Which steps to keep, see `StepSelection`; None for all. Each takes a copy of the queries and keys of all
-        layers (some 70 MB for a picture of 512 x 512 of Stable Diffusion 1 in 32 bits).
+        Which steps to record, see `daam_syntax.maps.selection.StepSelection`; None for all. Each step takes a copy of
+        the queries and keys of all layers: about 70 MB for an image of 512 x 512 of Stable Diffusion 1 in 32 bits.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def record_attention(pipe: Any, *, steps: StepSelection = None) -> AttentionReco
 
 
 class AttentionRecording:
-    """A recording inside a ``with`` block; of several drawings the last is kept. Nothing is changed.
+    """A recording inside a ``with`` block, of the last pipeline call in it. It changes nothing.
 
     See Also
     --------
@@ -91,18 +96,18 @@ class AttentionRecording:
     def __init__(self, pipe: Any, *, steps: StepSelection = None) -> None:
         self._selects_step = step_selector(steps)
         self._recorded = RecordedAttention()
-        self._work = ObserverContext(
+        self._context = ObserverContext(
             AttentionController(
                 pipe,
-                respond=self._respond,
-                begun=self._begin,
-                ended=self._end,
+                override=self._record,
+                on_start=self._start,
+                on_end=self._end,
                 self_attention=True,
             )
         )
 
     def __enter__(self) -> RecordedAttention:
-        self._work.__enter__()
+        self._context.__enter__()
         return self._recorded
 
     def __exit__(
@@ -111,18 +116,16 @@ class AttentionRecording:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._work.__exit__(kind, error, traceback)
+        self._context.__exit__(kind, error, traceback)
 
-    def _begin(self, drawing: PipelineCall) -> None:
-        self._recorded.drawing = None
+    def _start(self, pipeline_call: PipelineCall) -> None:
+        self._recorded.pipeline_call = None
         self._recorded.calls.clear()
 
-    def _end(self, drawing: PipelineCall) -> None:
-        self._recorded.drawing = drawing
+    def _end(self, pipeline_call: PipelineCall) -> None:
+        self._recorded.pipeline_call = pipeline_call
 
-    def _respond(
-        self, site: CallSite, call: AttentionCall, value: Tensor, output: Tensor
-    ) -> Tensor:
+    def _record(self, site: CallSite, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
         if self._selects_step(site.step, site.progress, site.timestep):
             _refuse_joint(site, call)
             self._recorded.calls[site.path, site.step] = _rows(call, site.rows)
@@ -138,29 +141,30 @@ def reuse_attention(
     parser: Any = None,
     sentences: Sentences = (),
 ) -> AttentionReuse:
-    """Draw a second prompt with the layout of a first picture (prompt-to-prompt, Hertz et al. 2022).
+    """Generate an image of a second prompt with the layout of a first image (prompt-to-prompt, Hertz et al. 2022).
 
-    In the chosen steps, in the rows that are drawn from the prompts,
+    In the selected steps, in the conditional rows,
 
-    - self-attention uses the first picture's queries and keys with the values of the second;
-    - in cross-attention, the weights of unchanged words (the same word in the same order in both prompts, with as many
-      subwords), of special tokens and of padding are those of the first picture; changed and new words keep the
-      weights that the model gives them now; then each pixel's weights are divided by their sum.
+    - self-attention uses the first image's queries and keys with the values of the second;
+    - in cross-attention, unchanged words (the same word in the same order in both prompts, with equally many
+      subwords), special tokens and padding have the weights of the first image. Changed and new words keep the
+      weights that the model computes for the second image. Each pixel's weights are then divided by their sum.
 
-    Draw both pictures from the same seed.
+    Generate both images from the same seed.
 
     Parameters
     ----------
     pipe
-        The pipeline that drew the first picture.
+        The pipeline that generated the first image.
     recorded
-        The first picture's attention, of the same size, and of as many images or one.
+        The first image's attention: of the same size, and of one image or of equally many images.
     cross_steps, self_steps
-        In which steps, see `StepSelection`; ``()`` for none. The defaults are those of Hertz et al.
+        In which steps to reuse cross-attention and self-attention, see `daam_syntax.maps.selection.StepSelection`;
+        ``()`` for none. The defaults are those of Hertz et al.
     parser
         The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the default.
     sentences
-        Prompts that need not be parsed, as for `Trace.heat_maps`.
+        Prompts that are already parsed, as for `Trace.heat_maps`. Sentences that belong to no prompt are ignored.
 
     Returns
     -------
@@ -170,7 +174,7 @@ def reuse_attention(
     Raises
     ------
     TraceError
-        If nothing was recorded. While it draws: if the pictures do not fit together, or a step was not recorded.
+        If nothing was recorded. During a pipeline call: if the images do not match, or a step was not recorded.
 
     Examples
     --------
@@ -190,9 +194,9 @@ def reuse_attention(
 
 
 class AttentionReuse(ObserverContext):
-    """The re-use of attention inside a ``with`` block; afterwards the pipeline is as it was.
+    """A reuse of attention inside a ``with`` block; the pipeline is restored afterwards.
 
-    A `trace` that is open at the same time records the attention that the model computed itself.
+    A `trace` that is open at the same time records the attention that the model itself computed.
 
     See Also
     --------
@@ -209,22 +213,21 @@ class AttentionReuse(ObserverContext):
         parser: Any = None,
         sentences: Sentences = (),
     ) -> None:
-        if recorded.drawing is None:
+        if recorded.pipeline_call is None:
             raise TraceError(
-                "Expected the attention of a picture that was drawn, but nothing was recorded: call the "
+                "Expected the recorded attention of a finished pipeline call, but nothing was recorded: call the "
                 "pipeline inside `with record_attention(pipe) as recorded:` first."
             )
         self._recorded = recorded
-        self._source = recorded.drawing
+        self._source = recorded.pipeline_call
         self._steps = {"cross_steps": cross_steps, "self_steps": self_steps}
         self._in_cross = step_selector(cross_steps)
         self._in_self = step_selector(self_steps)
-        self._sentences = SentencesOfPrompts(sentences, parser)
-        self._pairs: list[
-            list[tuple[int, int]]
-        ] = []  # of each image: keys of the first, of the second
+        self._sentences = PromptSentences(sentences, parser)
+        # Of each image: pairs of a text key of the first and of the second prompt.
+        self._pairs: list[list[tuple[int, int]]] = []
         self._is_used = False
-        does = {
+        reused = {
             "prompts": list(self._source.prompts),
             "seeds": list(self._source.seeds),
             **{name: str(steps) for name, steps in self._steps.items()},
@@ -232,70 +235,73 @@ class AttentionReuse(ObserverContext):
         super().__init__(
             AttentionController(
                 pipe,
-                respond=self._respond,
-                begun=self._begin,
-                ended=self._end,
+                override=self._override,
+                on_start=self._start,
+                on_end=self._end,
                 self_attention=True,
-                does={"reused": does, "recorded": "attention before the re-use"},
+                change={"reused": reused, "recorded": "attention before the re-use"},
             )
         )
 
-    def _begin(self, drawing: PipelineCall) -> None:
+    def _start(self, pipeline_call: PipelineCall) -> None:
         source = self._source
-        if source.n_images not in (1, drawing.n_images):
+        if source.n_images not in (1, pipeline_call.n_images):
             raise TraceError(
-                f"Expected as many images as were recorded ({source.n_images}), but {drawing.n_images} are drawn."
+                f"Expected as many images as were recorded ({source.n_images}), but the pipeline generates "
+                f"{pipeline_call.n_images}: record one image, or equally many."
             )
         self._is_used = False
         self._pairs = [
             key_pairs(
                 source,
-                self._source_image(image) // source.images_per_prompt,
-                drawing,
-                image // drawing.images_per_prompt,
+                source.prompt_index(self._source_image(image)),
+                pipeline_call,
+                pipeline_call.prompt_index(image),
                 self._sentences,
             )
-            for image in range(drawing.n_images)
+            for image in range(pipeline_call.n_images)
         ]
 
-    def _end(self, drawing: PipelineCall) -> None:
+    def _end(self, pipeline_call: PipelineCall) -> None:
         if not self._is_used:
             raise TraceError(
-                f"Expected cross_steps or self_steps to select a step, but {self._steps} fit none of the drawing."
+                f"Expected cross_steps or self_steps to select a step, but {self._steps} match none of the pipeline "
+                "call."
             )
 
     def _source_image(self, image: int) -> int:
         return image if self._source.n_images > 1 else 0
 
-    def _respond(
+    def _override(
         self, site: CallSite, call: AttentionCall, value: Tensor, output: Tensor
     ) -> Tensor:
-        selects = self._in_cross if site.splits else self._in_self
+        selects = self._in_cross if site.layouts else self._in_self
         if not selects(site.step, site.progress, site.timestep):
             return output
         _refuse_joint(site, call)
         source = self._call_of(site, call)
         self._is_used = True
-        if not site.splits:
+        if not site.layouts:
+            n_images = site.pipeline_call.n_images
             output[site.rows] = scaled_dot_product_attention(
-                source.query.expand(site.drawing.n_images, -1, -1, -1),
-                source.key.expand(site.drawing.n_images, -1, -1, -1),
+                source.query.expand(n_images, -1, -1, -1),
+                source.key.expand(n_images, -1, -1, -1),
                 value[site.rows],
                 attn_mask=source.mask,
                 scale=source.scale,
                 enable_gqa=source.enable_gqa,
             )
             return output
-        for image, split in enumerate(site.splits):
+        for image, layout in enumerate(site.layouts):
 
             def change(weights: Tensor, part: slice, image: int = image) -> Tensor:
                 before = attention_weights(source, self._source_image(image), part)
                 olds, news = zip(*self._pairs[image], strict=True)
                 weights = weights.clone()
                 weights[..., list(news)] = before[..., list(olds)]
-                return normalised(weights)
+                return normalized(weights)
 
-            replace_weights(call, value, output, site.rows.start + image, split.pixels, change)
+            replace_weights(call, value, output, site.rows.start + image, layout.pixels, change)
         return output
 
     def _call_of(self, site: CallSite, call: AttentionCall) -> AttentionCall:
@@ -303,13 +309,13 @@ class AttentionReuse(ObserverContext):
         if source is None:
             steps = sorted({step for _, step in self._recorded.calls})
             raise TraceError(
-                f"Expected the attention of {site.path} in step {site.step} to be recorded, but only the "
-                f"steps {steps} are: record as many steps as you re-use."
+                f"Expected the attention of {site.path} in step {site.step} to be recorded, but only the steps "
+                f"{steps} are: record every step that you reuse."
             )
         if source.query.shape[1:] != call.query.shape[1:]:
             raise TraceError(
-                f"Expected pictures of the same size, but {site.path} had queries of shape "
-                f"{tuple(source.query.shape[1:])} and now has {tuple(call.query.shape[1:])}."
+                f"Expected images of the same size, but the queries of {site.path} had shape "
+                f"{tuple(source.query.shape[1:])} and now have {tuple(call.query.shape[1:])}."
             )
         return source
 
@@ -319,16 +325,16 @@ def key_pairs(
     source_prompt: int,
     target: PipelineCall,
     target_prompt: int,
-    sentences: SentencesOfPrompts,
+    sentences: PromptSentences,
 ) -> list[tuple[int, int]]:
     """Pair the text keys of unchanged words, special tokens and padding of two prompts.
 
     Parameters
     ----------
     source, source_prompt
-        The first drawing and the number of its prompt.
+        The first pipeline call and the index of its prompt.
     target, target_prompt
-        The second.
+        The second pipeline call and the index of its prompt.
     sentences
         The prompts' parses.
 
@@ -342,45 +348,30 @@ def key_pairs(
     unchanged = unchanged_words(first, second)
     pairs = []
     for one, other in zip(source.blocks, target.blocks, strict=True):
-        keys = [
-            _keys_by_role(sentence, block.prompts[number], block.start)
-            for sentence, block, number in (
-                (first, one, source_prompt),
-                (second, other, target_prompt),
-            )
-        ]
-        roles: list[tuple[Any, Any]] = [
-            (role, role) for role in ("start", "template", "padding", "end")
-        ]
-        for ours, theirs in [*roles, *unchanged]:
-            a, b = keys[0].get(ours, []), keys[1].get(theirs, [])
-            if len(a) == len(b) or ours == "padding":
+        words = (
+            keys_by_word([one], source_prompt, first),
+            keys_by_word([other], target_prompt, second),
+        )
+        kinds = keys_by_kind([one], source_prompt), keys_by_kind([other], target_prompt)
+        for ours, theirs in unchanged:
+            if len(words[0][ours]) == len(words[1][theirs]):
+                pairs += list(zip(words[0][ours], words[1][theirs], strict=True))
+        for kind in _SPECIAL:
+            a, b = kinds[0].get(kind, []), kinds[1].get(kind, [])
+            if len(a) == len(b) or kind == "padding":
                 pairs += list(zip(a, b, strict=False))
     return sorted(set(pairs))
 
 
 def unchanged_words(first: Sentence, second: Sentence) -> list[tuple[int, int]]:
-    """Return the indices, in both, of words that two sentences have in common in the same order."""
+    """Return the indices, in both sentences, of the words that they share in the same order."""
     ours, theirs = ([word.casefold() for word in each.words] for each in (first, second))
     blocks = SequenceMatcher(a=ours, b=theirs, autojunk=False).get_matching_blocks()
     return [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
 
 
-def _keys_by_role(sentence: Sentence, read: Any, start: int) -> dict[int | str, list[int]]:
-    """Return the text keys of each word (by index), kind of special token, and of the padding."""
-    keys: dict[int | str, list[int]] = {}
-    for subword in read.subwords:
-        if subword.kind != "text":
-            keys.setdefault(subword.kind, []).append(start + subword.position)
-    for word in align(sentence, read.subwords, read.truncated_at):
-        keys[word.index] = [start + read.subwords[row].position for row in word.subwords]
-    used = set(read.positions)
-    keys["padding"] = [start + place for place in range(read.length) if place not in used]
-    return keys
-
-
 def _rows(call: AttentionCall, rows: slice) -> AttentionCall:
-    """Copy the rows of a call, so that the rest of its tensors can be freed."""
+    """Copy the rows of a call, to free the rest of its tensors."""
     mask = call.mask
     if mask is not None and mask.ndim == 4 and len(mask) == len(call.query):
         mask = mask[rows].clone()
@@ -396,8 +387,8 @@ def _rows(call: AttentionCall, rows: slice) -> AttentionCall:
 
 def _refuse_joint(site: CallSite, call: AttentionCall) -> None:
     whole = TokenLayout(slice(0, call.query.shape[-2]), slice(0, call.key.shape[-2]))
-    if any(split != whole for split in site.splits):
+    if any(layout != whole for layout in site.layouts):
         raise TraceError(
-            f"Expected attention from pixels to text alone, but {site.path} attends to pixels and text at "
-            "once: attention can be re-used in models with cross-attention only."
+            f"Expected attention from pixels to text alone, but {site.path} attends to pixels and text at once: "
+            "attention can be reused in models with cross-attention only."
         )

@@ -1,4 +1,4 @@
-"""Prompts that are longer than a text encoder reads, found before anything is drawn."""
+"""Finding prompts that are longer than a text encoder reads, before any image is generated."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from daam_syntax.attention.pipeline_call.token_spans import (
     Reading,
     all_spans,
     find_prompts,
-    listening,
     read_prompt,
+    record_readings,
 )
 from daam_syntax.errors import TraceError
 from daam_syntax.util.library_output import quietly
 
 _PROBE: Final = "Cat " + "cat " * 1200
-"""Longer than any encoder of pictures' models reads; capital, to see whether the pipeline lowers it."""
+"""Longer than any text encoder reads; capitalized, to test whether the pipeline converts it to lower case."""
 
 FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     "as it is": lambda prompt: prompt,
     "stripped": lambda prompt: prompt.strip(),
     "lower case": lambda prompt: prompt.strip().lower(),
 }
-"""What pipelines do to a prompt before they give it to a tokenizer."""
+"""How pipelines change a prompt before they pass it to a tokenizer."""
 
 _WORD: Final = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
 @dataclass(frozen=True)
 class TextLimit:
-    """How much of a prompt a text encoder reads.
+    """The longest prompt that a text encoder reads.
 
     Attributes
     ----------
     encoder
-        Its name, as in heat maps.
+        Name of the encoder, as in heat maps.
     tokenizer
-        The pipeline's attribute that holds its tokenizer.
+        Name of the pipeline's attribute that holds its tokenizer.
     n_tokens
-        Tokens that it reads at most of `before` and the prompt, without those that the tokenizer adds; None where
-        there is no limit.
+        Maximum number of tokens that it reads of `before` and the prompt, without those that the tokenizer adds; None
+        if there is no limit.
     form
-        How the pipeline gives it the prompt, see `FORMS`.
+        How the pipeline changes the prompt, see `FORMS`.
     before, after
-        What the pipeline writes around the prompt, for instance of a chat.
+        Text that the pipeline writes around the prompt, such as a chat template.
     """
 
     encoder: str
@@ -63,20 +63,20 @@ class TextLimit:
 
 @dataclass(frozen=True)
 class Overflow:
-    """A prompt that is longer than an encoder reads.
+    """A prompt that is longer than a text encoder reads.
 
     Attributes
     ----------
     prompt
         The prompt.
     encoder
-        The encoder's name.
+        Name of the encoder.
     n_tokens, limit
-        Tokens of the prompt, and how many of them the encoder reads.
+        Number of tokens of the prompt, and how many of them the encoder reads.
     truncated_at
         Offset of the first character that it does not read.
     words
-        The words that it does not read, or not to their end.
+        The words that it does not read, or reads only in part.
     """
 
     prompt: str
@@ -88,32 +88,32 @@ class Overflow:
 
     def __str__(self) -> str:
         return (
-            f"{self.n_tokens} tokens, of which the text encoder {self.encoder} reads {self.limit}; "
-            f"it does not read: {' '.join(self.words)}"
+            f"{self.n_tokens} tokens, but the text encoder {self.encoder} reads only {self.limit}; "
+            f"not read: {' '.join(self.words)}"
         )
 
 
 def overflow(prompts: str | Iterable[str], pipe: Any, **options: Any) -> tuple[Overflow, ...]:
-    """Say which prompts are longer than a pipeline's text encoders read.
+    """Find the prompts that are longer than a pipeline's text encoders read.
 
     Parameters
     ----------
     prompts
-        One prompt, or several, or a `PromptSet`.
+        One prompt, several prompts, or a `PromptSet`.
     pipe
-        A pipeline that can be traced. One text is encoded; nothing is drawn.
+        A pipeline that can be traced. It encodes one text and generates no image.
     **options
-        Arguments of the pipeline's call that will not be its defaults, such as ``max_sequence_length``.
+        Arguments of the pipeline call that differ from its defaults, such as ``max_sequence_length``.
 
     Returns
     -------
     tuple of Overflow
-        One for each prompt and encoder that does not read all of it; usually none.
+        One for each prompt and encoder that does not read the whole prompt; usually none.
 
     Raises
     ------
     TraceError
-        If the pipeline cannot be traced, or its tokens cannot be matched with text.
+        If the pipeline cannot be traced, or its tokens cannot be aligned with text.
     """
     tokenizers = {limit: getattr(pipe, limit.tokenizer) for limit in text_limits(pipe, **options)}
     return find_overflow([prompts] if isinstance(prompts, str) else prompts, tokenizers)
@@ -122,7 +122,7 @@ def overflow(prompts: str | Iterable[str], pipe: Any, **options: Any) -> tuple[O
 def find_overflow(
     prompts: Iterable[str], tokenizers: Mapping[TextLimit, Any]
 ) -> tuple[Overflow, ...]:
-    """Say which prompts are longer than the limits of some tokenizers; see `overflow`."""
+    """Find the prompts that are longer than the given limits, with the tokenizer of each; see `overflow`."""
     return tuple(
         found
         for prompt in prompts
@@ -138,7 +138,7 @@ def _overflow(prompt: str, limit: TextLimit, tokenizer: Any) -> Iterator[Overflo
     n_read = sum(place < limit.n_tokens for place in own)
     if n_read == len(own):
         return
-    # What the pipeline leaves out at the beginning.
+    # Whitespace that the pipeline strips from the start.
     skipped = 0 if limit.form == "as it is" else len(prompt) - len(prompt.lstrip())
     start = skipped + list(own.values())[n_read]
     words = tuple(word.group() for word in _WORD.finditer(prompt) if word.end() > start)
@@ -146,12 +146,12 @@ def _overflow(prompt: str, limit: TextLimit, tokenizer: Any) -> Iterator[Overflo
 
 
 def _own_tokens(limit: TextLimit, tokenizer: Any, prompt: str) -> dict[int, int]:
-    """Return where the tokens of a prompt stand among all, and where they begin in the prompt as it is given."""
+    """Return the positions of a prompt's tokens among all tokens, each with its offset in the passed prompt."""
     text = FORMS[limit.form](prompt)
     first, end = len(limit.before), len(limit.before) + len(text)
     spans = all_spans(tokenizer, f"{limit.before}{text}{limit.after}")
     return {
-        # A token may hold the end of what is before the prompt and the beginning of the prompt.
+        # A token may contain the end of the text before the prompt and the start of the prompt.
         place: max(0, span[0] - first)
         for place, span in enumerate(spans)
         if span[1] > first and span[0] < end
@@ -159,33 +159,40 @@ def _own_tokens(limit: TextLimit, tokenizer: Any, prompt: str) -> dict[int, int]
 
 
 def text_limits(pipe: Any, **options: Any) -> tuple[TextLimit, ...]:
-    """Find out how much a pipeline's text encoders read, by letting it encode a text longer than any.
+    """Measure how much a pipeline's text encoders read, by encoding a very long text.
 
     Parameters
     ----------
     pipe, **options
-        See `overflow`.
+        As for `overflow`.
+
+    Returns
+    -------
+    tuple of TextLimit
+        One for each text encoder.
 
     Raises
     ------
     TraceError
-        If the pipeline cannot be traced, or its tokens cannot be matched with text.
+        If the pipeline cannot be traced, or its tokens cannot be aligned with text.
     """
     family = family_of(pipe)
     encoders = [each for each in family.encoders if each.tokenizer_of(pipe) is not None]
     found: dict[str, TextLimit] = {}
     for arguments in _arguments(pipe, family, options):
         tokenizers = [each.tokenizer_of(pipe) for each in encoders]
-        with listening(tokenizers) as heard, torch.no_grad(), quietly():
-            pipe.encode_prompt(**arguments)  # they warn that the text is too long, as it should be
-        for encoder, readings in zip(encoders, heard, strict=True):
+        with record_readings(tokenizers) as recorded, torch.no_grad(), quietly():
+            pipe.encode_prompt(
+                **arguments
+            )  # warns that the text is too long, which is intended here
+        for encoder, readings in zip(encoders, recorded, strict=True):
             if readings and encoder.name not in found:
                 found[encoder.name] = _limit(pipe, encoder, readings, arguments)
     return tuple(found.values())
 
 
 def _arguments(pipe: Any, family: Family, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the arguments with which the pipeline itself calls `encode_prompt`, once for each encoder if it asks."""
+    """Yield the arguments with which the pipeline itself calls `encode_prompt`: once, or once per encoder."""
     own = inspect.signature(pipe.encode_prompt).parameters
     called = inspect.signature(pipe.__call__).parameters
     values: dict[str, Any] = {
@@ -200,7 +207,7 @@ def _arguments(pipe: Any, family: Family, options: Mapping[str, Any]) -> Iterato
         "do_classifier_free_guidance": False,
     }
     values |= {name: value for name, value in {**options, **fixed}.items() if name in own}
-    # Defaults of the method are read by name too, see `TextEncoder.kept`.
+    # `TextEncoder.kept` also reads arguments that have a default, by name.
     plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
     defaults = {n: p.default for n, p in own.items() if p.kind == plain and n not in values}
     values |= {n: None if d is inspect.Parameter.empty else d for n, d in defaults.items()}
@@ -218,7 +225,7 @@ def _limit(
     probes = find_prompts(tokenizer, [_PROBE], readings)
     if probes is None:
         raise TraceError(
-            f"Expected {type(pipe).__name__}.encode_prompt to give its tokenizer the prompt, but it gave "
+            f"Expected {type(pipe).__name__}.encode_prompt to pass the prompt to its tokenizer, but it passed "
             f"{readings[0].text[:80]!r}."
         )
     (reading,) = probes
@@ -237,4 +244,4 @@ def _limit(
 
 
 def _plain(tokenizer: Any) -> Any:
-    return getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its own
+    return getattr(tokenizer, "tokenizer", tokenizer)  # a processor has a tokenizer of its own

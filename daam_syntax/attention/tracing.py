@@ -1,4 +1,4 @@
-"""Tracing a pipeline: which pixels attended to which word while it drew."""
+"""Tracing a pipeline: recording which pixels attend to which word while images are generated."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.recorder import Recorder
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.pipeline_call.sentences import Sentences
-from daam_syntax.attention.softmax.refinement import refine as refined_by
+from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
+from daam_syntax.attention.softmax.refinement import refine as refine_maps
 from daam_syntax.errors import TraceError
-from daam_syntax.language import Sentence, parse_many
 from daam_syntax.maps import HeatMaps
+from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
 from daam_syntax.util.wording import plural
 
@@ -36,58 +36,56 @@ def trace(
     negative: bool = False,
     prompts: Iterable[str] | str = (),
 ) -> Trace:
-    """Record which pixels attend to which words while a pipeline draws.
+    """Record which pixels attend to which words while a pipeline generates images.
 
     Parameters
     ----------
     pipe
-        A diffusers text-to-image pipeline of a known family (see `FAMILIES`); pipelines that begin
-        with a picture, fill one in, or follow one (ControlNet) work likewise.
+        A diffusers text-to-image pipeline of a known family (see `FAMILIES`). Image-to-image, inpainting and
+        ControlNet pipelines work in the same way.
     parser
-        The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the
-        default.
+        The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the default.
     layers
-        Which text attentions to record: None for all; a function ``(path, (rows, columns)) ->
-        bool``; or a list of which one entry must fit, a string every module path that contains it,
-        one such as "16x16" every layer of that grid, a number every layer whose grid has that many
-        rows.
+        Which text attentions to record: None for all; a function ``(path, (rows, columns)) -> bool``; or one entry
+        or a list of entries, at least one of which must match. A string such as "16x16" matches the layers with that
+        grid, any other string the layers whose module path contains it, and a number the layers whose grid has that
+        many rows.
     steps
-        Which steps to record: None for all; a number or several, from 0; a slice of numbers; a slice
-        with a fraction in it (``slice(0, 1/3)`` is the first third of the drawing); or a function
-        ``(number, timestep) -> bool``. A step is a call of the denoiser with the prompts: schedulers
-        of second order make two of most timesteps. How many there will be is known from the
-        pipeline's scheduler, and in a loop of your own from `Trace.describe_drawing`.
+        Which steps to record: None for all; one number or several, from 0; a slice of numbers; a slice with a
+        fraction (``slice(0, 1/3)`` is the first third of the steps); or a function ``(number, timestep) -> bool``.
+        A step is a denoiser call with the prompts: second-order schedulers make two of most timesteps. The number of
+        steps is known from the pipeline's scheduler, and in your own loop from `Trace.describe_call`.
     keep
-        The axes to keep apart, any of "step", "layer" and "head"; what is not kept is averaged
-        while the model draws. Word maps are always the mean over what was kept, the same as without;
-        `HeatMaps.word_array`, `HeatMaps.data` and `HeatMaps.select` show it. Heads can only be kept
-        where all recorded layers have as many; head 3 of one layer has nothing to do with head 3 of
-        another, so keep the layers, too, or record one.
+        The axes to keep, any of "step", "layer" and "head". Attention is averaged over the others during recording.
+        Word maps are always the mean over the kept axes, the same as without them; `HeatMaps.word_array`,
+        `HeatMaps.data` and `HeatMaps.select` give access to the axes. Attention heads can be kept only if all
+        recorded layers have equally many. Since head 3 of one layer is unrelated to head 3 of another, also keep the
+        layers, or record one layer.
     max_bytes
-        The most memory the recordings of this trace may take; None for half of what is available
-        when a drawing begins (the heat maps need as much once more). Checked after the first step of
-        each drawing, when grids, heads and the number of steps are known, see `predicted_bytes`.
+        The largest size of this trace's recordings in memory; None for half of the memory that is available when a
+        pipeline call begins (heat maps need the same amount again). It is checked after the first step of each call,
+        when grids, attention heads and the number of steps are known; see `predicted_bytes`.
     also
-        Texts that are not in the prompts, whose maps are wanted, too: a hypernym or a foil, say. Their
-        keys see the queries of every image, each text in a softmax of its own (see
-        `daam_syntax.attention.pipeline_call.other_texts`); the picture does not change. Get their maps with
-        ``heat_maps(of=text)``. For UNets, PixArt and Sana: in joint attention the text changes with the
-        picture. Each text takes as much memory as a prompt of
-        its length, and for each step and layer the time of one more softmax.
+        Texts outside the prompts to map, too, such as a hypernym or a foil. The queries of every image attend to
+        their keys, each text in a softmax of its own (see `daam_syntax.attention.pipeline_call.other_texts`); the
+        image does not change. Get their maps with ``heat_maps(of=text)``. Supported for UNets, PixArt and Sana; in
+        joint attention the text changes with the image. Each text takes as much memory as a prompt of its length,
+        and the time of one more softmax for each step and layer.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
-        ``heat_maps(refined=True)``. Not for models with linear self-attention (Sana). Takes 4 bytes for
-        each image and pair of pixels of that grid, and for each step and such layer the time of one more softmax.
+        ``heat_maps(refined=True)``. Not supported for models with linear self-attention (Sana). It takes 4 bytes for
+        each image and pair of pixels of that grid, and the time of one more softmax for each step and layer of that
+        grid.
     padding
-        Whether to record the tokens that fill a prompt up to the encoder's length, too, one by one (see
-        `HeatMaps.special`). A drawing takes the memory of a prompt that leaves no padding.
+        Whether to record each of the padding tokens that fill a prompt up to the encoder's length, too (see
+        `HeatMaps.special`). Every prompt then takes the memory of one without padding.
     negative
-        Whether to record the negative prompts, too: what the unconditional half of guidance attends to, for
-        ``heat_maps(negative=True)``. Takes as much as the prompts.
+        Whether to record the negative prompts, too: what the unconditional rows of guidance attend to, for
+        ``heat_maps(negative=True)``. Takes as much memory as the prompts.
     prompts
-        The text of the prompts, where the pipeline is given ``prompt_embeds`` instead: one for each of
-        their rows, the same in every call. The embeddings must be as long as what the pipeline makes of the text
-        itself, which it does once more, so it needs its text encoders.
+        The text of the prompts, if the pipeline receives ``prompt_embeds`` instead: one text for each of their rows,
+        the same in every call. The embeddings must have the length of the pipeline's own embeddings of the text. The
+        pipeline computes these once more, so it needs its text encoders.
 
     Returns
     -------
@@ -97,14 +95,14 @@ def trace(
     Raises
     ------
     TraceError
-        If the pipeline's family is not known, or cannot do what is asked for.
+        If the pipeline's family is unknown, or does not support an option.
     MemoryLimitError
-        While the pipeline draws, if the recording would take more than `max_bytes`; it says what to
-        drop.
+        During a pipeline call, if the recording would be larger than `max_bytes`. The message lists ways to make it
+        smaller.
     ValueError
-        If there is no such axis, or no such selection of steps.
+        If an axis or a selection of steps is not valid.
     PromptError
-        If a text of `also` has no words.
+        If a text of `also` or `prompts` has no words.
 
     Examples
     --------
@@ -112,99 +110,84 @@ def trace(
     ...     images = pipe("a red cat", num_images_per_prompt=2).images
     >>> maps = recording.heat_maps()  # doctest: +SKIP
     """
-    return Trace(
-        pipe,
-        parser=parser,
+    spec = RecordingSpec(
         layers=layers,
         steps=steps,
-        keep=keep,
+        keep=check_axes(keep),
         max_bytes=max_bytes,
-        also=also,
+        also=_texts(also),
         refine=refine,
         padding=padding,
         negative=negative,
-        prompts=prompts,
+        prompts=_texts(prompts),
     )
+    return Trace(pipe, spec, parser=parser)
 
 
 class Trace(ObserverContext):
     """A recording of a pipeline's attention to its prompts.
 
-    Inside the ``with`` block the pipeline is listened to; afterwards it is as it was. What it draws
-    is the same to the bit. Several calls of the pipeline in one block are recorded one after the
-    other. Only calls from the thread that entered the block are recorded.
+    Inside the ``with`` block the pipeline is observed; afterwards it is restored. Its images are bit-identical to
+    those without a trace. Several calls of the pipeline in one block are recorded one after the other. Only calls
+    from the thread that entered the block are recorded.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline of a known family.
+    spec
+        What to record.
+    parser
+        The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the default.
 
     See Also
     --------
-    trace : Its parameters.
+    trace : The function that makes a trace; it explains what can be recorded.
     """
 
-    def __init__(
-        self,
-        pipe: Any,
-        *,
-        parser: Any = None,
-        layers: LayerSelection = None,
-        steps: StepSelection = None,
-        keep: Iterable[str] | str = (),
-        max_bytes: int | None = None,
-        also: Iterable[str] | str = (),
-        refine: bool = False,
-        padding: bool = False,
-        negative: bool = False,
-        prompts: Iterable[str] | str = (),
-    ) -> None:
+    def __init__(self, pipe: Any, spec: RecordingSpec | None = None, *, parser: Any = None) -> None:
+        self.spec = RecordingSpec() if spec is None else spec
         self._parser = parser
         self._pipeline = type(pipe).__name__
-        self._request = RecordingSpec(
-            keep=keep,
-            layers=layers,
-            steps=steps,
-            max_bytes=max_bytes,
-            also=also,
-            refine=refine,
-            padding=padding,
-            negative=negative,
-            prompts=prompts,
-        )
-        self._recorder = Recorder(pipe, self._request)
+        self._recorder = Recorder(pipe, self.spec)
         super().__init__(self._recorder)
 
     @property
     def n_unfinished(self) -> int:
-        """How many drawings were interrupted, and so left out."""
+        """Number of pipeline calls that were interrupted, and therefore left out."""
         return self._recorder.n_unfinished
 
     @property
     def predicted_bytes(self) -> int | None:
-        """What the last drawing takes in memory, predicted after its first step; None before that."""
-        return self._request.predicted_bytes
+        """Size of the last pipeline call's recording, predicted after its first step; None before that."""
+        return self._recorder.memory.predicted_bytes
 
-    def describe_drawing(
+    def describe_call(
         self,
         *,
         seeds: Sequence[int | None],
         settings: Mapping[str, Any] = MappingProxyType({}),
         timesteps: Sequence[float] | None = None,
     ) -> None:
-        """Tell more of the drawing that has begun, in a loop of your own.
+        """Describe the current pipeline call, in your own loop.
 
-        Call it after `pipe.encode_prompt`, where no `prepare_latents` tells the seeds.
+        Call it after `pipe.encode_prompt`, if your loop does not call `prepare_latents`, from which a trace
+        otherwise reads the seeds.
 
         Parameters
         ----------
         seeds
-            Each image's seed, None where there is none.
+            Seed of each image; None where there is none.
         settings
-            Whatever else should be known of all images of this drawing, by name.
+            Further provenance of all images of this call, by name.
         timesteps
-            Those of all calls of the denoiser with the prompts that will be made, where they are known:
-            for the selection of a fraction of the steps, and to predict the memory.
+            Timesteps of all denoiser calls with the prompts that will follow, if known: to select a fraction of the
+            steps, and to predict the memory.
 
         Raises
         ------
         TraceError
-            If no drawing has begun, or it has another number of images.
+            If no call has begun, or it has another number of images.
         """
         self._recorder.describe(seeds, settings, timesteps)
 
@@ -217,153 +200,144 @@ class Trace(ObserverContext):
         refined: bool = False,
         negative: bool = False,
     ) -> list[HeatMaps]:
-        """Return the heat maps of all images that were drawn, in the pipeline's order.
+        """Return the heat maps of all generated images, in the pipeline's order.
 
-        A map's value is the mean probability with which a pixel attends to a token, over heads,
-        steps and layers (each layer's mean resized to the finest grid recorded, bicubic). Drawings
-        that were interrupted are left out.
+        A map's value is the mean probability with which a pixel attends to a token, over attention heads, steps and
+        layers. Each layer's mean is first resized to the finest recorded grid (bicubic). Interrupted pipeline calls
+        are left out.
 
         Parameters
         ----------
         parser
-            The dependency parser; None for the trace's.
+            The dependency parser; None for that of the trace.
         sentences
-            Sentences that are ready for use: one, several, or a mapping from prompts. Prompts with
-            the texts of these are not parsed.
+            Prompts that are already parsed: one sentence, several, or a mapping from prompts to sentences. The other
+            prompts are parsed.
         of
-            One of the texts that were traced besides the prompts (`also`): the maps are of its words.
-            None for the prompts.
+            One of the texts outside the prompts that were traced (`also`), to get the maps of its words; None for
+            the prompts.
         refined
-            Whether to refine the maps, which `trace` must have been told (``refine=True``): the mean over
-            the layers of the finest grid is carried once along their self-attention, and each subword's
-            minimum is subtracted (after Wang et al. 2023; Nguyen et al. 2023). Axes that were kept are
-            averaged. Values are then no probabilities, but a share above the map's least one.
+            Whether to refine the maps, which requires ``trace(refine=True)``. The mean over the layers of the finest
+            grid is propagated once along their self-attention, and each subword's minimum is subtracted (after Wang
+            et al. 2023; Nguyen et al. 2023). Kept axes are averaged. The values are then not probabilities: they
+            measure how far a pixel lies above the map's minimum.
         negative
-            Whether the maps are those of the negative prompts' words, in the half of guidance that is drawn
-            from them, which `trace` must have been told (``negative=True``).
+            Whether to return the maps of the negative prompts' words in the unconditional rows of guidance, which
+            requires ``trace(negative=True)``.
 
         Returns
         -------
         list of HeatMaps
-            One per image. If `refined`, ``provenance["refined"]`` says how. With `of` or `negative`,
-            ``provenance["drawn_from"]`` is the image's prompt; with `negative`, ``provenance["half"]`` says so.
+            One per image. If `refined`, ``provenance["refined"]`` describes the refinement. With `of` or `negative`,
+            ``provenance["drawn_from"]`` is the image's prompt; with `negative`, ``provenance["half"]`` names the
+            unconditional rows.
 
         Raises
         ------
         TraceError
-            If nothing was drawn, a given sentence is not the text of any prompt, or `of`, the negative prompts
-            or self-attention were not traced.
+            If no pipeline call finished, a given sentence is not the parse of any prompt, or `of`, the negative
+            prompts or self-attention were not traced.
         """
-        self._check_asked(of, refined, negative)
-        drawings = self._recorder.finished
-        if not drawings:
+        self._check_recorded(of, refined, negative)
+        calls = self._recorder.finished
+        if not calls:
             interrupted = (
-                f" ({self.n_unfinished} interrupted: a loop of your own must end with "
+                f" ({self.n_unfinished} interrupted: your own loop must end with "
                 "pipe.maybe_free_model_hooks())"
                 if self.n_unfinished
                 else ""
             )
             raise TraceError(
-                f"Expected at least one drawing, but {self._pipeline} finished none in this "
-                f"trace{interrupted}: call the pipeline inside the `with` block, in the thread "
-                "that entered it."
+                f"Expected at least one finished pipeline call, but {self._pipeline} finished none in this "
+                f"trace{interrupted}: call the pipeline inside the `with` block, in the thread that entered it."
             )
-        if of is None and not negative:
-            shown = drawings
-        else:
-            shown = [drawing.showing(_text(drawing, of)) for drawing in drawings]
-        read = self._sentences(shown, parser, sentences)
+        is_of_prompts = of is None and not negative
+        shown = [
+            call if is_of_prompts else call.with_text(_recorded_text(call, of)) for call in calls
+        ]
+        read = PromptSentences(sentences, self._parser if parser is None else parser)
+        read.parse_all(prompt for call in shown for prompt in call.prompts)
         result = []
-        for call, (drawing, other) in enumerate(zip(drawings, shown, strict=True)):
-            for maps in _heat_maps(other, call, read, refined):
+        for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
+            for maps in _heat_maps(call, number, read, refined):
                 known: dict[str, Any] = {}
-                if other is not drawing:
-                    known["drawn_from"] = drawing.prompts[maps.provenance["prompt_index"]]
+                if call is not original:
+                    known["drawn_from"] = original.prompts[maps.provenance["prompt_index"]]
                 if negative:
                     known["half"] = "unconditional: rows of the negative prompt"
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
 
-    def _check_asked(self, of: str | None, refined: bool, negative: bool) -> None:
-        """Refuse maps of what was not traced."""
-        if refined and not self._request.refine:
+    def _check_recorded(self, of: str | None, refined: bool, negative: bool) -> None:
+        """Refuse maps of anything that was not traced."""
+        if refined and not self.spec.refine:
             raise TraceError(
-                "Expected a trace that recorded self-attention, to refine its maps, but this one did "
-                "not: trace with refine=True."
+                "Expected a trace that recorded self-attention, to refine its maps, but this one did not: trace with "
+                "refine=True."
             )
-        if negative and not self._request.negative:
+        if negative and not self.spec.negative:
             raise TraceError(
-                "Expected a trace that recorded the negative prompts, but this one did not: trace "
-                "with negative=True."
+                "Expected a trace that recorded the negative prompts, but this one did not: trace with negative=True."
             )
         if negative and (refined or of is not None):
             raise TraceError(
-                "Expected negative=True alone, but got it with refined=True or of=...: self-attention and other "
-                "texts are recorded of the half that is drawn from the prompts only."
+                "Expected negative=True alone, but got it with refined=True or of=...: self-attention and texts "
+                "outside the prompts are recorded in the conditional rows only."
             )
-        if of is not None and of not in self._request.also:
+        if of is not None and of not in self.spec.also:
             raise TraceError(
-                f"Expected one of the texts traced besides the prompts, {list(self._request.also)}, but "
-                f"got {of!r}: trace with also=[{of!r}]."
+                f"Expected one of the texts traced besides the prompts, {list(self.spec.also)}, but got {of!r}: "
+                f"trace with also=[{of!r}]."
             )
-
-    def _sentences(
-        self, drawings: list[PipelineCall], parser: Any, given: Sentences
-    ) -> dict[str, Sentence]:
-        """Return the sentence of each distinct prompt."""
-        if isinstance(given, Sentence):
-            given = [given]
-        given = list(given.values() if isinstance(given, Mapping) else given)
-        prompts = list(dict.fromkeys(prompt for drawing in drawings for prompt in drawing.prompts))
-        unknown = [sentence.text for sentence in given if sentence.text not in prompts]
-        if unknown:
-            raise TraceError(
-                f"Expected sentences of the prompts {prompts}, but got {unknown}: the texts must "
-                "be the same to the letter."
-            )
-        read = {sentence.text: sentence for sentence in given}
-        chosen = self._parser if parser is None else parser
-        others = [prompt for prompt in prompts if prompt not in read]
-        return read | dict(zip(others, parse_many(others, chosen), strict=True))
 
     def __repr__(self) -> str:
-        drawings = self._recorder.finished
-        images = sum(drawing.n_images for drawing in drawings)
+        calls = self._recorder.finished
+        images = sum(call.n_images for call in calls)
         unfinished = f", {self.n_unfinished} interrupted" if self.n_unfinished else ""
-        state = "recording" if self._recorder.is_at_work else "not recording"
+        state = "recording" if self._recorder.is_attached else "not recording"
         return (
             f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
-            f"{plural(len(drawings), 'drawing')} with {plural(images, 'image')}{unfinished}>"
+            f"{plural(len(calls), 'pipeline call')} with {plural(images, 'image')}{unfinished}>"
         )
 
 
-def _text(drawing: PipelineCall, of: str | None) -> EncodedText:
-    """Return one of the texts that were traced besides the prompts; the negative prompts if None."""
+def _texts(given: Iterable[str] | str) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _recorded_text(pipeline_call: PipelineCall, of: str | None) -> EncodedText:
+    """Return one of the traced texts outside the prompts; the negative prompts if None."""
     if of is not None:
-        return next(text for text in drawing.also if text.prompts == (of,))
-    assert drawing.negative is not None, "a finished drawing has what was asked for"
-    return drawing.negative
+        return next(text for text in pipeline_call.also if text.prompts == (of,))
+    assert pipeline_call.negative is not None, "a finished call has every text that the spec names"
+    return pipeline_call.negative
 
 
 def _heat_maps(
-    drawing: PipelineCall, call: int, sentences: Mapping[str, Sentence], refined: bool
+    pipeline_call: PipelineCall, number: int, sentences: PromptSentences, refined: bool
 ) -> list[HeatMaps]:
-    kept = {position: row for row, position in enumerate(drawing.positions)}
-    values = None if drawing.sums.keep else drawing.sums.mean_maps()
+    """Return the heat maps of the images of one pipeline call, the `number`-th of the trace."""
+    row_of = {position: row for row, position in enumerate(pipeline_call.positions)}
+    sums, blocks = pipeline_call.sums, pipeline_call.blocks
+    values = None if sums.keep else sums.mean_maps()
     how: dict[str, Any] = {}
     if refined:
-        values = refined_by(drawing.sums.finest_maps(), drawing.self_attention.mean())
-        how = {"refined": drawing.self_attention.describe()}
+        values = refine_maps(sums.finest_maps(), pipeline_call.self_attention.mean())
+        how = {"refined": pipeline_call.self_attention.describe()}
     result = []
-    several = len(drawing.blocks) > 1
-    for image in range(drawing.n_images):
-        known = drawing.provenance(image)
+    several = len(blocks) > 1
+    for image in range(pipeline_call.n_images):
+        known = pipeline_call.provenance(image)
         index = known["prompt_index"]
-        sentence = sentences[drawing.prompts[index]]
-        read = {block.encoder: (block.start, block.prompts[index]) for block in drawing.blocks}
-        rows = [kept[start + place] for start, each in read.values() for place in each.positions]
+        sentence = sentences[pipeline_call.prompts[index]]
+        tokens = {block.encoder: (block.start, block.prompts[index]) for block in blocks}
+        rows = [
+            row_of[start + position]
+            for start, prompt in tokens.values()
+            for position in prompt.positions
+        ]
         recorded = (
-            drawing.sums.kept_maps(image, rows, drawing.steps)
+            sums.kept_maps(image, rows, pipeline_call.steps)
             if values is None
             else xr.DataArray(values[image, rows], dims=("token", "y", "x"))
         )
@@ -372,15 +346,15 @@ def _heat_maps(
                 recorded,
                 [
                     replace(subword, encoder=name if several else "")
-                    for name, (_, each) in read.items()
-                    for subword in each.subwords
+                    for name, (_, prompt) in tokens.items()
+                    for subword in prompt.subwords
                 ],
                 sentence,
                 image_size=(known["height"], known["width"]),
-                truncated_at={name: each.truncated_at for name, (_, each) in read.items()}
+                truncated_at={name: prompt.truncated_at for name, (_, prompt) in tokens.items()}
                 if several
-                else next(each.truncated_at for _, each in read.values()),
-                provenance=known | {"call": call, "parser": sentence.parser} | how,
+                else next(prompt.truncated_at for _, prompt in tokens.values()),
+                provenance=known | {"call": number, "parser": sentence.parser} | how,
             )
         )
     return result

@@ -1,4 +1,4 @@
-"""Interventions on attention: the right weights for the right word, image, step, layer and head."""
+"""Interventions on attention change the right weights: of the right word, image, step, layer and attention head."""
 
 import json
 
@@ -12,7 +12,7 @@ from daam_syntax.attention.softmax.edited_weights import scaled_columns
 from daam_syntax.errors import TraceError, WordError
 from helpers.family_pipelines import make_flux
 from helpers.intervention_reference import ByHand
-from helpers.tiny_pipelines import make_sd3
+from helpers.tiny_pipelines import TEXT_LENGTH, make_sd3
 
 CAT = "a red cat"
 OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
@@ -43,21 +43,21 @@ def edited(pipe, edits, *args, **options):
 
 
 def assert_is_nearer(result, expected, untouched):
-    """The result is what is expected up to rounding, which is small beside what the edit does."""
+    """Check that the result is as expected up to rounding errors, which are small beside the edit's effect."""
     error = (result - expected).abs().max()
     assert error < 1e-5 * expected.abs().max()
     assert (result - untouched).abs().max() > 20 * error
 
 
-def scaling(columns, scale, *, renormalise, rows, where=lambda place: True, heads=slice(None)):
-    """Scale columns of some rows by hand; the queries of pixels come first."""
+def scaling(columns, scale, *, renormalize, rows, where=lambda place: True, heads=slice(None)):
+    """Scale columns of some rows by hand."""
 
     def change(place, weights, values):
         if where(place):
             for row in rows:
                 for column in columns:
                     weights[row, heads, :, column] *= scale
-                if renormalise:
+                if renormalize:
                     weights[row] /= weights[row].sum(-1, keepdim=True)
         return weights @ values
 
@@ -65,36 +65,36 @@ def scaling(columns, scale, *, renormalise, rows, where=lambda place: True, head
 
 
 EDITS = {
-    "two subwords": (Edit((1,)), scaling(STRAWBERRY, 0, renormalise=True, rows=[1])),
+    "two subwords": (Edit((1,)), scaling(STRAWBERRY, 0, renormalize=True, rows=[1])),
     "a repeated word": (
-        Edit((3,), scale=0, renormalise=False),
-        scaling(SECOND_THE, 0, renormalise=False, rows=[1]),
+        Edit((3,), scale=0, renormalize=False),
+        scaling(SECOND_THE, 0, renormalize=False, rows=[1]),
     ),
     "by text, strengthened": (
         Edit(("strawberry",), scale=3.0),
-        scaling(STRAWBERRY, 3, renormalise=True, rows=[1]),
+        scaling(STRAWBERRY, 3, renormalize=True, rows=[1]),
     ),
     "a head": (
-        Edit((1,), renormalise=False, heads=(1,)),
-        scaling(STRAWBERRY, 0, renormalise=False, rows=[1], heads=slice(1, 2)),
+        Edit((1,), renormalize=False, heads=(1,)),
+        scaling(STRAWBERRY, 0, renormalize=False, rows=[1], heads=slice(1, 2)),
     ),
     "layers": (
         Edit((1, 3), scale=0.5, layers="up_blocks"),
         scaling(
             [*STRAWBERRY, *SECOND_THE],
             0.5,
-            renormalise=True,
+            renormalize=True,
             rows=[1],
             where=lambda place: place.path.startswith("up_blocks"),
         ),
     ),
     "the first step": (
         Edit((1,), steps=0),
-        scaling(STRAWBERRY, 0, renormalise=True, rows=[1], where=lambda place: place.call == 0),
+        scaling(STRAWBERRY, 0, renormalize=True, rows=[1], where=lambda place: place.call == 0),
     ),
     "the first half": (
         Edit((1,), steps=slice(0, 0.5)),
-        scaling(STRAWBERRY, 0, renormalise=True, rows=[1], where=lambda place: place.call == 0),
+        scaling(STRAWBERRY, 0, renormalize=True, rows=[1], where=lambda place: place.call == 0),
     ),
 }
 
@@ -108,7 +108,7 @@ EDITS = {
         ("sdxl", "the first half", SQUARE),
     ],
 )
-def test_a_picture_is_that_of_an_explicit_softmax(request, make, edit, size):
+def test_an_image_is_that_of_an_explicit_softmax(request, make, edit, size):
     pipe = request.getfixturevalue(make)
     edit, change = EDITS[edit]
     by_hand = ByHand(pipe.unet, r".*\.attn2", change).draw(lambda: draw(pipe, size=size))
@@ -118,13 +118,13 @@ def test_a_picture_is_that_of_an_explicit_softmax(request, make, edit, size):
 
 @pytest.mark.parametrize("steps", [1, slice(1, None), slice(0.5, 1.0)])
 def test_without_guidance_in_the_second_step(sd, steps):
-    change = scaling(STRAWBERRY, 0, renormalise=True, rows=[0], where=lambda place: place.call == 1)
+    change = scaling(STRAWBERRY, 0, renormalize=True, rows=[0], where=lambda place: place.call == 1)
     by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd, guidance=1.0))
     result = edited(sd, Edit((1,), steps=steps), guidance=1.0)
     assert_is_nearer(result, by_hand, draw(sd, guidance=1.0))
 
 
-def test_edits_are_made_one_after_the_other(sd):
+def test_edits_are_made_in_order(sd):
     def change(place, weights, values):
         weights[1, ..., STRAWBERRY] = 0
         weights[1, ..., SECOND_THE] *= 2
@@ -132,12 +132,12 @@ def test_edits_are_made_one_after_the_other(sd):
         return weights @ values
 
     by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd))
-    both = [Edit((1,), renormalise=False), Edit((3,), scale=2.0)]
+    both = [Edit((1,), renormalize=False), Edit((3,), scale=2.0)]
     torch.testing.assert_close(edited(sd, both), by_hand, atol=1e-4, rtol=1e-5)
 
 
 def test_equal_mass(sd):
-    """What deleting the word would take is taken from "owl" and "and", as far as they have it."""
+    """The mass that deleting the word would take is taken from "owl" and "and", as far as they have it."""
     payers = [4, 6]
 
     def change(place, weights, values):
@@ -148,13 +148,13 @@ def test_equal_mass(sd):
         return weights @ values
 
     by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd))
-    edit = Edit((1,), renormalise=False).with_equal_mass((4, 2))
+    edit = Edit((1,), renormalize=False).with_equal_mass((4, 2))
     torch.testing.assert_close(edited(sd, edit), by_hand, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("make", [make_sd3, make_flux], ids=["pixels first", "text first"])
 def test_joint_attention(make):
-    """Only the queries of pixels are changed; those of the text see all words."""
+    """Only the queries of pixels are changed; those of the text still attend to all words."""
     pipe = make()
     options = {"size": (64, 96), "max_sequence_length": 20, "guidance": 3.0}
     is_sd3 = make is make_sd3
@@ -181,6 +181,31 @@ def test_joint_attention(make):
     assert_is_nearer(result, by_hand, untouched)
 
 
+@pytest.mark.parametrize("guidance", [5.0, 1.0], ids=["guided", "unguided"])
+def test_kinds_of_tokens(sd, guidance):
+    """OWL has a start token, 6 subwords, an end token, and padding up to the encoder's length."""
+    columns = {"start": [0], "text": range(1, 7), "end": [7], "padding": range(8, TEXT_LENGTH)}
+    row = 1 if guidance > 1 else 0
+    untouched = draw(sd, guidance=guidance)
+    for kinds in (("start",), ("text",), ("end", "padding")):
+        edit = Edit(tokens=kinds, scale=0.25)
+        keys = [key for kind in kinds for key in columns[kind]]
+        change = scaling(keys, 0.25, renormalize=True, rows=[row])
+        by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd, guidance=guidance))
+        assert_is_nearer(edited(sd, edit, guidance=guidance), by_hand, untouched)
+
+
+def test_tokens_have_no_other_words_and_are_described():
+    edit = Edit(tokens="start", scale=2.0)
+    assert edit.tokens == ("start",)
+    assert edit == Edit(tokens=("start",), scale=2.0)
+    described = edit.describe()
+    assert (described["tokens"], "words" in described) == (["start"], False)
+    assert "tokens" not in Edit((1,)).describe()
+    with pytest.raises(ValueError, match="an edit of words"):
+        edit.with_random_words(range(4), seed=0)
+
+
 def test_a_scale_of_one_changes_nothing(sd):
     assert torch.equal(edited(sd, Edit((1,), scale=1.0)), draw(sd))
 
@@ -204,10 +229,14 @@ def test_other_images_and_unconditional_rows_stay_the_same_to_the_bit(sd):
 
 
 def test_a_region(sd):
-    """In the left third of the picture, which on a grid of 9 x 13 is 4 columns and a third."""
+    """Edit the left third of the image: 4 columns and a third of a grid of 9 x 13."""
     where = np.zeros((72, 104), dtype=bool)
     where[:, :35] = True
-    chosen = {117: (9, 13, 4), 35: (5, 7, 2), 12: (3, 4, 1)}  # of each number of pixels
+    chosen = {
+        117: (9, 13, 4),
+        35: (5, 7, 2),
+        12: (3, 4, 1),
+    }  # grid, and columns to edit, by number of pixels
 
     def change(place, weights, values):
         height, width, n = chosen[weights.shape[2]]
@@ -216,12 +245,12 @@ def test_a_region(sd):
         return weights @ values
 
     by_hand = ByHand(sd.unet, r".*\.attn2", change).draw(lambda: draw(sd))
-    result = edited(sd, Edit((1,), renormalise=False, where=where))
+    result = edited(sd, Edit((1,), renormalize=False, where=where))
     assert_is_nearer(result, by_hand, draw(sd))
 
 
 def test_each_prompt_has_its_own_keys(sd):
-    """Word 1 is "strawberry" of one prompt, "red" of the other."""
+    """Word 1 is "strawberry" in one prompt and "red" in the other."""
 
     def change(place, weights, values):
         weights[2, ..., STRAWBERRY] = 0
@@ -260,7 +289,7 @@ def test_a_trace_records_attention_before_the_edits(sd, trace_first):
     json.dumps(dict(maps.provenance))
 
 
-def test_the_model_is_left_as_it_was_also_after_an_exception(sd):
+def test_the_model_is_restored_after_an_exception(sd):
     before = {path: len(m._forward_hooks) for path, m in sd.unet.named_modules()}
     attributes = set(vars(sd))
     untouched = draw(sd)
@@ -291,18 +320,19 @@ def test_several_calls_in_one_block(sd):
     [
         (Edit((9,)), WordError, "9"),
         (Edit(("the",)), WordError, "the"),
+        (Edit(tokens=("template",)), WordError, "start, text, end, padding.*but got 'template'"),
         (Edit((1,), layers="nowhere"), TraceError, "changed nothing.*nowhere"),
         (Edit((1,), steps=7), TraceError, "changed nothing"),
         (Edit((1,), heads=(99,)), TraceError, "changed nothing"),
         (Edit((1,), images=(1,)), TraceError, "images from 0 to 0.*for 1"),
     ],
 )
-def test_edits_that_fit_nothing_are_refused(sd, edit, error, message):
+def test_edits_that_match_nothing_are_refused(sd, edit, error, message):
     with pytest.raises(error, match=message):
         edited(sd, edit)
 
 
-def test_a_word_alone_is_no_edit(sd):
+def test_a_word_is_not_an_edit(sd):
     with pytest.raises(TypeError, match=r"such as Edit\('cat'\), but got str 'red'"):
         intervene(sd, "red")
 
@@ -328,6 +358,8 @@ def test_nested_interventions_are_refused(sd):
         ({"words": (1,), "steps": slice(0.5, 1.5)}, "fractions"),
         ({"words": (1,), "steps": (-1,)}, "numbers from 0"),
         ({"words": (1,), "where": np.ones(4, dtype=bool)}, r"mask of bool.*\(4,\)"),
+        ({"words": (1,), "tokens": ("start",)}, "words or tokens, but got both"),
+        ({"tokens": ("begin",)}, r"'start', 'end', 'template', 'padding', but got \['begin'\]"),
     ],
 )
 def test_impossible_edits(options, message):
@@ -356,26 +388,26 @@ WEIGHTS = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 1.0, 0.0]], dtype=torch
     [
         ([0, 1], 0.0, {}, [[0, 0, 3 / 7, 4 / 7], [0, 0, 1, 0]]),
         ([2], 0.0, {}, [[1 / 7, 2 / 7, 0, 4 / 7], [0, 0, 0, 0]]),
-        ([2], 0.5, {"renormalise": False}, [[0.1, 0.2, 0.15, 0.4], [0, 0, 0.5, 0]]),
+        ([2], 0.5, {"renormalize": False}, [[0.1, 0.2, 0.15, 0.4], [0, 0, 0.5, 0]]),
         # Mass 0.2 of column 1 is taken from 0 and 3, which have 0.5.
         (
             [1],
             0.0,
-            {"renormalise": False, "paid_by": [0, 3]},
+            {"renormalize": False, "paid_by": [0, 3]},
             [[0.06, 0.2, 0.3, 0.24], [0, 0, 1, 0]],
         ),
-        # Column 0 has less than the mass that is asked for; in the second query it has nothing.
+        # Column 0 has less than the requested mass; in the second query it has none.
         (
             [2],
             0.0,
-            {"renormalise": False, "paid_by": [0]},
+            {"renormalize": False, "paid_by": [0]},
             [[0, 0.2, 0.3, 0.4], [0, 0, 1, 0]],
         ),
-        # More for column 0 would be 0.1 more: so the others get it.
+        # Column 0 would gain 0.1, so the others gain it instead.
         (
             [0],
             2.0,
-            {"renormalise": False, "paid_by": [1, 2]},
+            {"renormalize": False, "paid_by": [1, 2]},
             [[0.1, 0.24, 0.36, 0.4], [0, 0, 1, 0]],
         ),
     ],

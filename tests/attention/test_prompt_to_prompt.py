@@ -1,4 +1,4 @@
-"""Re-using the attention of a first picture for a second prompt."""
+"""Reusing the attention of a first image for a second prompt."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def reuse(pipe, recorded, prompt=STRAWBERRY, *, cross_steps=(), self_steps=(), *
 
 
 def weights_by_hand(pipe, modules, row, **options):
-    """The weights of a row in all calls of some modules, (head, query, key)."""
+    """Return the weights of a row in all calls of some modules. *Shape:* ``(head, query, key)``."""
     seen = {}
 
     def keep(place, weights, values):
@@ -83,7 +83,7 @@ def test_cross_attention_of_unchanged_words(sd):
             weights[1] /= weights[1].sum(-1, keepdim=True)
         return weights @ values
 
-    assert TEXT_LENGTH == 12  # to which SAME_KEYS runs
+    assert TEXT_LENGTH == 12  # SAME_KEYS ends there
     by_hand = ByHand(sd.unet, ATTN2, change).draw(lambda: draw(sd, STRAWBERRY))
     recorded, _ = record(sd, steps=0)
     result = reuse(sd, recorded, cross_steps=slice(0, 1 / 3))
@@ -98,14 +98,14 @@ def test_recording_changes_nothing(sd):
     assert recorded.n_bytes > 0
 
 
-def test_the_same_prompt_gives_the_same_picture(sd):
+def test_the_same_prompt_gives_the_same_image(sd):
     recorded, images = record(sd)
     assert torch.equal(reuse(sd, recorded, RED, self_steps=None), images)
     both = reuse(sd, recorded, RED, self_steps=None, cross_steps=None)
     torch.testing.assert_close(both, images, atol=1e-4, rtol=1e-5)
 
 
-def test_one_picture_serves_several(sd):
+def test_one_image_is_reused_for_several(sd):
     recorded, _ = record(sd)
     options = {"self_steps": slice(0, 2), "cross_steps": slice(0, 2)}
     several = reuse(sd, recorded, n=2, **options)
@@ -113,7 +113,7 @@ def test_one_picture_serves_several(sd):
     torch.testing.assert_close(several[:1], single, atol=1e-4, rtol=1e-5)
 
 
-def test_the_model_is_left_as_it_was(sd):
+def test_the_model_is_restored(sd):
     untouched = draw(sd, STRAWBERRY)
     recorded, _ = record(sd)
     with pytest.raises(TraceError, match="same size"):
@@ -124,7 +124,7 @@ def test_the_model_is_left_as_it_was(sd):
     assert recording.heat_maps()[0].provenance["intervention"]["reused"]["prompts"] == [RED]
 
 
-def test_what_does_not_fit_is_refused(sd):
+def test_images_and_steps_that_do_not_match_are_refused(sd):
     with record_attention(sd) as nothing:
         pass
     with pytest.raises(TraceError, match="nothing was recorded"):
@@ -132,7 +132,9 @@ def test_what_does_not_fit_is_refused(sd):
     recorded, _ = record(sd, steps=slice(0, 1), n=2)
     with pytest.raises(TraceError, match=r"in step 1 .*steps \[0\]"):
         reuse(sd, recorded, self_steps=1, n=2)
-    with pytest.raises(TraceError, match=r"as many images as were recorded \(2\), but 3"):
+    with pytest.raises(
+        TraceError, match=r"as many images as were recorded \(2\), but .* generates 3"
+    ):
         reuse(sd, recorded, self_steps=0, n=3)
     with pytest.raises(TraceError, match="to select a step"):
         reuse(sd, recorded, self_steps=9, n=2)

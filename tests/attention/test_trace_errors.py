@@ -1,4 +1,4 @@
-"""What cannot be traced is refused, and the model is left as it was found."""
+"""Pipelines that cannot be traced are refused, and the model is restored."""
 
 import threading
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def draw(pipe, prompt=PROMPT, **options):
 
 
 def state(pipe):
-    """Everything a trace might leave behind."""
+    """Return everything that a trace might leave behind."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_always_called")
     hooks = [len(getattr(m, kind)) for m in pipe.unet.modules() for kind in kinds]
     attributes = {name for name in vars(pipe) if not name.startswith("_")}
@@ -44,7 +44,7 @@ def fail_at(step, error):
 
 
 @pytest.mark.parametrize("where", ["callback", "attention", "after", "own"])
-def test_left_as_found_after_an_exception(pipe, where):
+def test_the_model_is_restored_after_an_exception(pipe, where):
     before, untraced = state(pipe), draw(pipe)
 
     def fail(*_):
@@ -79,7 +79,7 @@ def test_left_as_found_after_an_exception(pipe, where):
     assert state(pipe) == before
 
 
-def test_methods_of_the_user_s_own_are_put_back(pipe):
+def test_the_user_s_own_methods_are_restored(pipe):
     original, calls = pipe.encode_prompt, []
 
     def own(*args, **kwargs):
@@ -93,7 +93,7 @@ def test_methods_of_the_user_s_own_are_put_back(pipe):
 
 
 def test_prompts_are_read_before_a_pipeline_changes_them(pipe):
-    """Some pipelines rewrite the list of prompts that they are given."""
+    """Some pipelines change the list of prompts that they receive."""
     original = pipe.encode_prompt
 
     def rewriting(prompt, *args, **kwargs):
@@ -108,7 +108,7 @@ def test_prompts_are_read_before_a_pipeline_changes_them(pipe):
 
 
 @pytest.mark.parametrize("error", [ValueError("stop"), KeyboardInterrupt()])
-def test_an_interrupted_drawing_is_left_out(pipe, error):
+def test_an_interrupted_pipeline_call_is_left_out(pipe, error):
     with trace(pipe) as recording:
         draw(pipe, "a blue owl")
         with pytest.raises(type(error)):
@@ -120,14 +120,14 @@ def test_an_interrupted_drawing_is_left_out(pipe, error):
     assert "1 interrupted" in repr(recording)
 
 
-def test_only_interrupted_drawings(pipe):
+def test_only_interrupted_pipeline_calls(pipe):
     with trace(pipe) as recording, pytest.raises(ValueError, match="stop"):
         draw(pipe, callback_on_step_end=fail_at(0, ValueError("stop")))
     with pytest.raises(TraceError, match=r"\(1 interrupted: .*maybe_free_model_hooks"):
         recording.heat_maps()
 
 
-def test_a_drawing_that_the_user_cuts_short_counts(pipe):
+def test_a_pipeline_call_that_the_user_stops_early_counts(pipe):
     def stop(pipe, index, timestep, tensors):
         pipe._interrupt = True
         return {}
@@ -137,7 +137,7 @@ def test_a_drawing_that_the_user_cuts_short_counts(pipe):
     assert recording.heat_maps()[0].provenance["steps"] == 1
 
 
-def test_nothing_drawn(pipe):
+def test_no_pipeline_call(pipe):
     with trace(pipe) as recording:
         pass
     draw(pipe)
@@ -162,7 +162,7 @@ def test_nested_traces(pipe):
     assert len(outer.heat_maps()) == 2
 
 
-def test_other_threads_draw_unrecorded(pipe):
+def test_other_threads_are_not_recorded(pipe):
     drawn = []
     with trace(pipe) as recording:
         thread = threading.Thread(target=lambda: drawn.append(draw(pipe, "a blue owl")))
@@ -201,7 +201,7 @@ def test_classic_processor(pipe):
         draw(pipe)
 
 
-def test_a_processor_of_the_user_s_own(pipe):
+def test_the_user_s_own_processor(pipe):
     class HomeMade(AttnProcessor):
         pass
 
@@ -212,7 +212,7 @@ def test_a_processor_of_the_user_s_own(pipe):
 
 def test_xformers(pipe):
     class XFormersAttnProcessor(AttnProcessor):
-        """Stands in for the real one, which needs a GPU."""
+        """A stand-in for the real one, which needs a GPU."""
 
     pipe.unet.set_attn_processor(XFormersAttnProcessor())
     with (
@@ -226,7 +226,7 @@ def test_compiled(pipe):
     untraced, unet = draw(pipe), pipe.unet
     pipe.unet = torch.compile(unet, backend="eager")
     with (
-        pytest.raises(TraceError, match=r"UNet2DConditionModel was handed to torch\.compile"),
+        pytest.raises(TraceError, match=r"UNet2DConditionModel was passed to torch\.compile"),
         trace(pipe),
     ):
         draw(pipe)
@@ -244,14 +244,16 @@ def test_a_block_that_is_skipped(pipe):
     block = pipe.unet.mid_block
     block.forward = lambda hidden, *args, **kwargs: hidden
     with (
-        pytest.raises(TraceError, match=r"hear 7 text attentions.*silent: mid_block\S*attn2\."),
+        pytest.raises(
+            TraceError, match=r"observe 7 text attentions.*not called: mid_block\S*attn2\."
+        ),
         trace(pipe),
     ):
         draw(pipe)
 
 
 def test_a_denoiser_that_was_exchanged(pipe):
-    with pytest.raises(TraceError, match="unet was not heard"), trace(pipe):  # noqa: PT012
+    with pytest.raises(TraceError, match=r"observe the unet of .* replaced"), trace(pipe):  # noqa: PT012
         pipe.unet = make_sd().unet
         draw(pipe)
 
@@ -270,7 +272,7 @@ def test_a_denoiser_called_without_a_prompt(pipe):
         pipe.unet(torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 12, 16))
 
 
-def test_rows_of_an_unknown_kind(pipe):
+def test_batches_of_unknown_rows(pipe):
     for rows, guided in ((3, True), (2, False)):
         match = rf"batch of 1 rows{', or 2 with guidance' if guided else ','}.*unet got {rows}"
         with pytest.raises(TraceError, match=match), trace(pipe):  # noqa: PT012
@@ -311,7 +313,7 @@ def test_compiled_joint_attention(in_place):
     else:
         pipe.transformer = torch.compile(pipe.transformer, backend="eager")
     with (
-        pytest.raises(TraceError, match=r"SD3Transformer2DModel was handed to torch\.compile"),
+        pytest.raises(TraceError, match=r"SD3Transformer2DModel was passed to torch\.compile"),
         trace(pipe),
     ):
         draw(pipe)

@@ -1,4 +1,4 @@
-"""Tracing whole pipelines: the right numbers for the right word, image and pixel."""
+"""Tracing whole pipelines: every number belongs to the right word, image and pixel."""
 
 import json
 
@@ -63,7 +63,7 @@ def test_each_image_of_a_batch_equals_its_single_run(pipe):
 
 
 @pytest.mark.parametrize("peak", [(1, 10), (7, 2)])
-def test_maps_lie_where_the_latents_are_changed(sd, peak):
+def test_maps_change_where_the_latents_change(sd, peak):
     start = latents(1)
     changed = start.clone()
     y, x = peak
@@ -112,8 +112,8 @@ def test_memory_does_not_grow_with_the_steps(sd):
     for steps in (1, 5):
         with trace(sd) as recording:
             draw(sd, [CAT, OWL], steps=steps)
-        (drawing,) = recording._recorder.finished
-        stored.append(drawing.sums.nbytes)
+        (pipeline_call,) = recording._recorder.finished
+        stored.append(pipeline_call.sums.nbytes)
         # 7 layers: 3 of 9 x 13, 3 of 5 x 7, 1 of 3 x 4; images x tokens of the longer prompt
         assert stored[-1] == 4 * (3 * 117 + 3 * 35 + 12) * 2 * 8
     assert stored[0] == stored[1]
@@ -144,7 +144,7 @@ def test_layers_can_be_chosen(sd):
     assert (middle.grid, middle.provenance["layers"]) == ((3, 4), 1)
     with (
         pytest.raises(
-            TraceError, match=r"fits none of: down_blocks\.0\S* 9x13; .*mid_block\S* 3x4"
+            TraceError, match=r"matches none of: down_blocks\.0\S* 9x13; .*mid_block\S* 3x4"
         ),
         trace(sd, layers=["nowhere", 64]),
     ):
@@ -162,8 +162,8 @@ def test_bfloat16():
     np.testing.assert_allclose(values(full).sum(axis=0), 1, atol=1e-4)
 
 
-def test_a_text_mask_is_followed(sd):
-    """A mask on the text is handed to the attentions as numbers that are added to the logits."""
+def test_a_text_mask_is_respected(sd):
+    """The attentions receive a mask on the text as numbers to add to the logits."""
     mask = torch.ones(1, TEXT_LENGTH)
     mask[:, 3:] = 0
     with trace(sd, layers=NATIVE) as recording:
@@ -200,8 +200,8 @@ def test_guidance_embedding():
     assert [each.provenance["guided"] for each in maps] == [False, False]
 
 
-def test_ip_adapter_s_attention_to_its_image_is_left_out():
-    """Its processors call attention twice: with the text as keys, then with the image."""
+def test_the_attention_of_an_ip_adapter_to_its_image_is_left_out():
+    """Its processors make two attention calls: with the text as keys, then with the image."""
     pipe = make_sd()
 
     def look(*image):
@@ -234,7 +234,7 @@ def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
         parsed.extend(texts)
         return parse_many(texts, parser)
 
-    monkeypatch.setattr("daam_syntax.attention.tracing.parse_many", counted)
+    monkeypatch.setattr("daam_syntax.attention.pipeline_call.sentences.parse_many", counted)
     recording.heat_maps()
     assert parsed == [CAT, OWL]
     parsed.clear()
@@ -247,7 +247,7 @@ def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
         recording.heat_maps(sentences=[parse("a blue cat")])
 
 
-def test_an_empty_prompt_draws_but_has_no_words(sd):
+def test_an_empty_prompt_gives_an_image_but_no_words(sd):
     with trace(sd) as recording:
         draw(sd, "", steps=1)
     with pytest.raises(PromptError):
@@ -255,7 +255,7 @@ def test_an_empty_prompt_draws_but_has_no_words(sd):
 
 
 class TestProvenance:
-    def test_everything_is_there_and_can_be_written(self, sd):
+    def test_it_is_complete_and_json_compatible(self, sd):
         (_, maps) = traced(sd, [CAT, OWL], num_images_per_prompt=2, steps=3)[1][2:]
         known = maps.provenance
         expected = {
@@ -299,7 +299,7 @@ class TestProvenance:
         each = [torch.Generator().manual_seed(seed) for seed in (11, 12)]
         assert seeds(generator=each) == [11, 12]
         used = torch.Generator().manual_seed(13)
-        assert seeds(generator=used) == [None, None]  # neither can be drawn again from 13 alone
+        assert seeds(generator=used) == [None, None]  # the seed 13 alone reproduces neither image
         assert seeds(generator=used) == [None, None]
         assert seeds() == [None, None]
         fresh = torch.Generator().manual_seed(14)
@@ -317,7 +317,7 @@ class TestProvenance:
         assert known["model"] == str(folder)
         assert known["revision"] == "0123456789" * 4
 
-    def test_a_second_prompt_is_told(self, sdxl):
+    def test_it_has_the_second_prompt(self, sdxl):
         known = traced(sdxl, CAT, steps=1, prompt_2="blue")[1][0].provenance
         assert known["prompt_2"] == "blue"
         assert "prompt_2" not in traced(sdxl, CAT, steps=1)[1][0].provenance

@@ -1,4 +1,4 @@
-"""What is being drawn, as far as it is known."""
+"""State of one pipeline call, filled in as the call proceeds."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from daam_syntax.attention.softmax.refinement import SelfAttention
 
 @dataclass(frozen=True)
 class TextBlock:
-    """What one text encoder made of the prompts.
+    """The tokens that one text encoder made of the prompts.
 
     Attributes
     ----------
     encoder
-        The encoder's name.
+        Name of the encoder.
     start
-        Place of its first token among the text keys.
+        Position of its first token among the text keys.
     prompts
-        The prompts as it read them.
+        The tokenized prompts, in order.
     """
 
     encoder: str
@@ -34,26 +34,26 @@ class TextBlock:
 
 @dataclass(kw_only=True)
 class EncodedText:
-    """Texts as the denoiser is given them, and what pixels attend to in them.
+    """Texts as the denoiser receives them, and the recorded attention to them.
 
     Attributes
     ----------
     prompts
         The texts, in order.
     encoders
-        Names of the text encoders that were heard.
+        Names of the text encoders whose tokenizer calls were recorded.
     blocks
-        The tokens of those that read the prompts.
+        The tokens of those encoders that read the prompts.
     left_out
-        Encoders that read something else, with the reason.
+        Reasons by encoder, for those that read another text.
     text_length
         Length of the embedded text, of all encoders together.
     embedded
-        The prompts as they were embedded.
+        Embeddings of the prompts.
     mask
-        True for each of the text's tokens, False for padding, where the pipeline tells. *Shape:* (row, position)
+        True for each token, False for padding; None if the pipeline returns no mask. *Shape:* ``(row, position)``
     sums
-        What pixels attended to.
+        Sums of the recorded attention.
     """
 
     prompts: tuple[str, ...]
@@ -67,7 +67,7 @@ class EncodedText:
 
     @property
     def positions(self) -> list[int]:
-        """The text keys that are kept: those which are a token in some prompt."""
+        """Positions of the recorded text keys: those that are a token of at least one prompt."""
         return sorted(
             {
                 block.start + position
@@ -80,48 +80,48 @@ class EncodedText:
 
 @dataclass(kw_only=True)
 class PipelineCall(EncodedText):
-    """One call of a pipeline: some prompts, and some images of each.
+    """One call of a pipeline, which generates one or more images of each prompt.
 
     Attributes
     ----------
     images_per_prompt
-        How many images each prompt gets: image ``i`` is of prompt ``i // images_per_prompt``.
+        Number of images per prompt: image ``i`` belongs to prompt ``i // images_per_prompt``.
     asked_guidance
-        Whether the pipeline asked for an unconditional embedding; None if it does not say.
+        Whether the pipeline requested an unconditional embedding; None if unknown.
     seeds
-        Each image's seed, or None where it is not known.
-    embedded_otherwise
-        Everything else that was embedded, such as negative prompts.
+        Seed of each image; None where unknown.
+    other_embeddings
+        All other embeddings that the pipeline made, such as those of negative prompts.
     negative
-        The negative prompts, one for each prompt or one for all, where they are recorded, too.
+        The negative prompts, one per prompt or one for all; None unless they are recorded.
     also
-        Texts that are not in the prompts, where they are recorded, too.
+        Texts outside the prompts that are recorded, too.
     settings
         Provenance that all images share.
     timesteps
         The distinct timesteps, in order.
     steps
-        The timestep of each call of the denoiser with the prompts.
+        Timestep of each denoiser call with the prompts.
     recorded
-        The numbers of those of them that are recorded.
+        Numbers of the recorded steps.
     expected
-        The timesteps of all such calls, known before they are made; None if they are not.
+        Timesteps of all such calls, as announced before the first one; None if unknown.
     image_size
-        Height and width in pixels; None before the first call of the denoiser.
+        Height and width in pixels; None before the first denoiser call.
     guided
-        Whether any call of the denoiser had unconditional rows.
-    heard
-        Paths of the text attentions that were heard.
+        Whether any denoiser call had unconditional rows.
+    observed
+        Module paths of the attentions that were observed.
     layers
-        Those of them that are recorded.
+        The recorded layers by module path.
     self_attention
-        What pixels attended to of each other, where maps are to be refined.
+        Recorded self-attention, for refined maps.
     """
 
     images_per_prompt: int
     asked_guidance: bool | None
     seeds: list[int | None]
-    embedded_otherwise: list[Any] = field(default_factory=list)
+    other_embeddings: list[Any] = field(default_factory=list)
     negative: EncodedText | None = None
     also: list[EncodedText] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -131,38 +131,42 @@ class PipelineCall(EncodedText):
     expected: tuple[float, ...] | None = None
     image_size: tuple[int, int] | None = None
     guided: bool = False
-    heard: set[str] = field(default_factory=set)
+    observed: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
     self_attention: SelfAttention = field(default_factory=SelfAttention)
 
     @property
     def texts(self) -> list[EncodedText]:
-        """Everything that is recorded: the prompts, the negative ones, and other texts."""
+        """All recorded texts: the prompts, the negative prompts, and texts outside the prompts."""
         return [self, *([self.negative] if self.negative else []), *self.also]
 
     @property
     def nbytes(self) -> int:
-        """Size of everything that is recorded, in memory."""
+        """Size of the whole recording in memory."""
         return sum(text.sums.nbytes for text in self.texts) + self.self_attention.nbytes
 
     @property
     def n_tokens(self) -> int:
-        """How many text keys are recorded, those of all texts together."""
+        """Number of recorded text keys, of all texts together."""
         return sum(len(text.positions) for text in self.texts)
 
     @property
     def n_images(self) -> int:
-        """How many images are drawn."""
+        """Number of images that the call generates."""
         return len(self.prompts) * self.images_per_prompt
 
-    def showing(self, text: EncodedText) -> PipelineCall:
-        """Return the same images with another of the texts instead of the prompts."""
+    def prompt_index(self, image: int) -> int:
+        """Return the index of the prompt of an image."""
+        return image // self.images_per_prompt
+
+    def with_text(self, text: EncodedText) -> PipelineCall:
+        """Return the call with another of its recorded texts in place of the prompts."""
         times = len(self.prompts) // len(text.prompts)
         blocks = [replace(block, prompts=block.prompts * times) for block in text.blocks]
         return replace(self, prompts=text.prompts * times, blocks=blocks, sums=text.sums)
 
     def provenance(self, image: int) -> dict[str, Any]:
-        """Say where an image's maps come from.
+        """Return the provenance of an image's maps.
 
         Parameters
         ----------
@@ -170,7 +174,7 @@ class PipelineCall(EncodedText):
             The image's row in the batch.
         """
         prompt_index, image_number = divmod(image, self.images_per_prompt)
-        assert self.image_size is not None, "a finished drawing has a size"
+        assert self.image_size is not None, "a finished call has an image size"
         height, width = self.image_size
         return {
             "source": "drawing",

@@ -1,4 +1,4 @@
-"""Following a pipeline to intervene on it: whose attention a call is, when, and over which keys."""
+"""Observing or changing every attention call of a pipeline, with its step, rows and layout known."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.maps.selection import Grid
 
 _CHANGED: WeakSet[nn.Module] = WeakSet()
 
@@ -28,81 +29,80 @@ class CallSite:
     Attributes
     ----------
     path
-        The module's path in the denoiser.
+        Path of the attention module in the denoiser.
     grid
-        Rows and columns (y, x) of its pixels; None for attention that is not to the text.
-    drawing
-        What is being drawn.
+        Rows and columns ``(y, x)`` of its pixels; None for attention that is not to text.
+    pipeline_call
+        The current pipeline call.
     step
-        Number of the step, from 0: a step is a call of the denoiser with the prompts.
+        Number of the step, from 0. A step is a denoiser call with the prompts.
     progress
-        Share of the drawing's steps that are over; NaN if it is not known how many there will be.
+        Fraction of the steps that are over; NaN if the number of steps is unknown.
     timestep
         The timestep.
     rows
-        The rows of the batch that are drawn from the prompts, one per image.
-    splits
-        For each image, which queries are pixels and which keys are text; empty for attention that
-        is not to the text.
+        The conditional rows of the batch, one per image.
+    layouts
+        For each image, which queries are pixels and which keys are text; empty for attention that is not to text.
     """
 
     path: str
-    grid: tuple[int, int] | None
-    drawing: PipelineCall
+    grid: Grid | None
+    pipeline_call: PipelineCall
     step: int
     progress: float
     timestep: float
     rows: slice
-    splits: tuple[TokenLayout, ...]
-
-    def prompt_of(self, image: int) -> int:
-        """Return the number of the prompt that an image is drawn from."""
-        return image // self.drawing.images_per_prompt
+    layouts: tuple[TokenLayout, ...]
 
 
 AttentionOverride = Callable[[CallSite, AttentionCall, Tensor, Tensor], Tensor]
-"""A function of the site, the call, its values and its output, which returns what to use instead."""
+"""A function of an attention call's site, the call, its values and its output, which returns the output to use.
+
+It differs from the `OutputOverride` of the hooks, which knows only the module's path.
+"""
 
 
 class AttentionController(PipelineObserver):
-    """Answers the attention calls of a pipeline.
+    """Passes every attention call with conditional rows to a function, which may replace its output.
 
     Parameters
     ----------
     pipe
         A pipeline of a known family.
-    respond
-        Asked at every attention call of the rows that are drawn from the prompts.
-    begun, ended
-        Told of each drawing, before its first step and after its last.
+    override
+        The function.
+    on_start, on_end
+        Functions of the pipeline call, called before its first step and after its last.
     self_attention
-        Whether attention that is not to the text is answered, too.
-    does
-        What `respond` does to the model, for the provenance of what is recorded meanwhile (values for JSON); None if
-        it changes nothing. Only one such that does may be at work on a model.
+        Whether to include attention that is not to text.
+    change
+        Description of the change that `override` makes to the model, for the provenance of recordings
+        (JSON-compatible values); None if it changes nothing. Only one controller that changes attention may be
+        attached to a model.
     """
 
     refusal = (
-        "Expected a model whose attention is not being changed, but an intervention on it is "
-        "open already: end that one first, or pass all edits in one list."
+        "Expected a model whose attention is not being changed, but another intervention on it is open: end that "
+        "intervention first, or pass all edits in one list."
     )
 
     def __init__(
         self,
         pipe: Any,
         *,
-        respond: AttentionOverride,
-        begun: Callable[[PipelineCall], None],
-        ended: Callable[[PipelineCall], None],
+        override: AttentionOverride,
+        on_start: Callable[[PipelineCall], None],
+        on_end: Callable[[PipelineCall], None],
         self_attention: bool = False,
-        does: Mapping[str, Any] | None = None,
+        change: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(pipe, RecordingSpec(), self._answer_call)
-        self.busy = None if does is None else _CHANGED
-        self._respond = respond
-        self._begun = begun
-        self._ended = ended
-        self._does = does
+        super().__init__(pipe, RecordingSpec(), self._override_output)
+        self.exclusive = None if change is None else _CHANGED
+        self._override_call = override
+        self._on_start = on_start
+        self._on_end = on_end
+        self._change = change
         self._step = -1
         if self_attention:
             self.others = tuple(
@@ -112,55 +112,59 @@ class AttentionController(PipelineObserver):
             )
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Follow the pipeline inside a ``with`` block, and say meanwhile what is done to it."""
-        with super().at_work():
-            if self._does is not None:
-                INTERVENTIONS[self.denoiser] = dict(self._does)
+    def attached(self) -> Iterator[None]:
+        """Follow the pipeline inside a ``with`` block; recordings made meanwhile describe the change."""
+        with super().attached():
+            if self._change is not None:
+                INTERVENTIONS[self.denoiser] = dict(self._change)
             try:
                 yield
             finally:
-                if self._does is not None:
+                if self._change is not None:
                     INTERVENTIONS.pop(self.denoiser, None)
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Count the steps."""
-        drawing = self._drawing()
-        if not drawing.timesteps:
+        pipeline_call = self._pipeline_call()
+        if not pipeline_call.timesteps:
             self._step = -1
-            self._begun(drawing)
+            self._on_start(pipeline_call)
         super().denoiser_called(inputs)
         if self._rows.prompts is not None:
             self._step += 1
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
-        """Check that text attentions made a call with the text."""
+        """Check that a text attention made a call with the text."""
         if path in self.attentions and self._rows.prompts is not None:
-            self._text_call(path, module, calls, self._drawing())
+            self._text_call(path, module, calls, self._pipeline_call())
 
-    def finished_drawing(self, drawing: PipelineCall) -> None:
-        """Tell that a drawing has come to its end."""
-        self._ended(drawing)
+    def call_finished(self, pipeline_call: PipelineCall) -> None:
+        """Report that a pipeline call has finished."""
+        self._on_end(pipeline_call)
 
-    def _answer_call(self, path: str, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
+    def _override_output(
+        self, path: str, call: AttentionCall, value: Tensor, output: Tensor
+    ) -> Tensor:
         rows = self._rows.prompts
         if rows is None:
             return output
-        drawing = self._drawing()
+        pipeline_call = self._pipeline_call()
         self._check_rows(call)
-        grid: tuple[int, int] | None = None
-        splits: tuple[TokenLayout, ...] = ()
+        grid: Grid | None = None
+        layouts: tuple[TokenLayout, ...] = ()
         if path in self.attentions:
-            split = self._split(call, drawing)
-            if split is None:
-                return output  # to the image of an IP-Adapter; or it is refused afterwards
-            splits = tuple(split[rows] if isinstance(split, list) else [split] * drawing.n_images)
-            grid = self._grid(path, splits[0].pixels.stop - splits[0].pixels.start)
+            layout = self._layout(call, pipeline_call)
+            if layout is None:
+                return output  # to the image of an IP-Adapter; otherwise `attention_ran` refuses it
+            layouts = tuple(
+                layout[rows] if isinstance(layout, list) else [layout] * pipeline_call.n_images
+            )
+            grid = self._grid(path, layouts[0].pixels.stop - layouts[0].pixels.start)
         site = CallSite(
-            path, grid, drawing, self._step, self._progress(), self._timestep, rows, splits
+            path, grid, pipeline_call, self._step, self._progress(), self._timestep, rows, layouts
         )
-        return self._respond(site, call, value, output)
+        return self._override_call(site, call, value, output)
 
     def _progress(self) -> float:
-        expected = self._drawing().expected
+        expected = self._pipeline_call().expected
         return self._step / len(expected) if expected else math.nan

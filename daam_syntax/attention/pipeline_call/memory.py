@@ -1,4 +1,4 @@
-"""How much memory a recording takes, known before it is taken."""
+"""The memory that a recording takes, predicted before it is allocated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BYTES_PER_NUMBER: Final = 4  # sums are float32, whatever the model's type
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer's attention is like: its grid (y, x) and its number of heads."""
+    """The grid ``(y, x)`` and the number of attention heads of a layer."""
 
     grid: Grid
     n_heads: int
@@ -34,25 +34,26 @@ def predicted_bytes(
     n_steps: int,
     refine: bool = False,
 ) -> int:
-    """Work out what a recording takes in memory.
+    """Predict the size of a recording in memory.
 
-    It is 4 bytes for each image, token and pixel; times the layers, each on its own grid (but where
-    only steps or heads are kept, all layers of the finest grid share a sum); times the steps and the
-    heads, where they are kept. Heat maps made from it take the same once more. To refine maps, 4 bytes for
-    each image and pair of pixels of the finest grid are added.
+    A recording takes 4 bytes for each image, token and pixel, multiplied by the number of layers, each on its
+    own grid. If only steps or attention heads are kept, all layers of the finest grid share one sum. Steps and
+    heads that are kept multiply the size. To refine maps, 4 bytes for each image and pair of pixels of the
+    finest grid are added. Heat maps made from the recording take the same amount again.
 
     Parameters
     ----------
     layers
-        The layers that are recorded.
+        The recorded layers.
     keep
-        The axes that are kept apart.
+        The axes to keep.
     n_images
-        Images drawn at once.
+        Number of images generated at once.
     n_tokens
-        Tokens of the longest prompt, start and end tokens included; all of them, if padding is recorded.
+        Number of tokens of the longest prompt, including start and end tokens; the length of the encoder's
+        sequence if padding is recorded.
     n_steps
-        Steps that are recorded.
+        Number of recorded steps.
     refine
         Whether self-attention is recorded, too.
 
@@ -76,7 +77,7 @@ def predicted_bytes(
 
 
 def default_max_bytes() -> int:
-    """Return half of the memory that is available now: heat maps need as much as the recording."""
+    """Return half of the available memory, since heat maps need as much memory as the recording."""
     return psutil.virtual_memory().available // 2
 
 
@@ -91,7 +92,7 @@ def refuse_size(
     n_steps: int,
     refine: bool,
 ) -> MemoryLimitError:
-    """Make the error for a recording that is too large, which says what to drop."""
+    """Return the error for a recording that is too large, which lists ways to make it smaller."""
     sizes: dict[str, Any] = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
     without = [
         f"without {axis!r} {human_size(size)}"
@@ -115,8 +116,8 @@ def refuse_size(
         f"Expected a recording of at most {human_size(max_bytes)}, but keep={tuple(keep)} for "
         f"{n_images} images, {n_tokens} tokens, {n_steps} steps and {len(layers)} layers"
         f"{heads if 'head' in keep else ''}{' with self-attention' if refine else ''} takes "
-        f"{human_size(predicted)}: {drop}record fewer layers "
-        "(layers=) or steps (steps=), draw fewer images at once, or allow more (max_bytes=).",
+        f"{human_size(predicted)}: {drop}record fewer layers (layers=) or steps (steps=), generate fewer "
+        "images at once, or allow more memory (max_bytes=).",
         predicted,
         max_bytes,
     )

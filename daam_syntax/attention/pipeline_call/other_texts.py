@@ -1,13 +1,13 @@
-"""Maps of text that is not in the prompt: its keys see the recorded queries, and change nothing.
+"""Maps of text outside the prompt, whose keys see the queries of the images and change nothing.
 
-The text is encoded by the same pipeline (and projected by the denoiser, as PixArt and Sana do), its keys
-are projected by the same attention modules, and the pixels' queries are those of the drawing
-(open-vocabulary attention maps: Marcos-Manchón et al. 2024).
+The same pipeline encodes the text, and the same attention modules project it to keys, after the denoiser's own
+projection in PixArt and Sana. The queries are those of the generated images (open-vocabulary attention maps:
+Marcos-Manchón et al. 2024).
 
-The softmax is the text's own: it runs over all positions of its encoding, padding included where the model
-does not mask it, as the prompt's softmax runs over the prompt's, and never over both together. A word's
-probability thus depends on the words beside it: compare words within the same frame ("a photo of an animal",
-"a photo of a dog"), or with the prompt itself passed in the same manner, which gives its ordinary maps.
+Each text has a softmax of its own. It runs over all positions of the text's encoding, including padding that the model
+does not mask, as the prompt's softmax does over the prompt's positions. The two are never combined. A word's
+probability therefore depends on the words beside it: compare words within the same frame ("a photo of an animal", "a
+photo of a dog"), or with the prompt passed as another text, which gives its ordinary maps.
 """
 
 from __future__ import annotations
@@ -25,36 +25,41 @@ from daam_syntax.errors import TraceError
 
 
 @torch.no_grad()
-def foreign_probabilities(
+def other_text_probabilities(
     text: EncodedText, module: Any, call: AttentionCall, rows: slice, *, by_head: bool
 ) -> Tensor:
-    """Return the share of its attention that each pixel would give to each token of another text.
+    """Return the probability with which each pixel would attend to each token of another text.
 
     Parameters
     ----------
     text
         The text.
     module
-        The cross-attention.
+        The cross-attention module.
     call
-        Its call, in which the prompt's keys are.
+        The module's attention call with the prompt.
     rows
-        The rows of the batch that are drawn from the prompts.
+        The conditional rows of the batch.
     by_head
-        Whether the heads are kept apart.
+        Whether to return each attention head instead of their mean.
 
     Returns
     -------
     Tensor
-        For each of the text's `positions`. *Shape:* (row, pixel, position), or (row, head, pixel, position)
+        Probabilities for each of the text's `positions`. *Shape:* ``(row, pixel, position)``, or ``(row, head,
+        pixel, position)``
+
+    Raises
+    ------
+    TraceError
+        If the call is masked, but the mask of the text is unknown.
     """
     mask = None
     if call.mask is not None:
         if text.mask is None:
             raise TraceError(
-                "Expected attention without a mask on the text, to map text that is not in the prompt "
-                "(also=), but this pipeline masks it and does not tell which tokens of another text it "
-                "would: pass no mask, or trace without also=."
+                "Expected text attention without a mask, to map text outside the prompt (also=), but this pipeline "
+                "masks the text and does not return a mask for another one: pass no mask, or trace without also=."
             )
         mask = text.mask[:, None, None]
     query = call.query[rows]
@@ -75,21 +80,20 @@ def foreign_probabilities(
 
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
-    """Raise a `TraceError` for a model whose keys are not made of the text as it was encoded."""
+    """Raise a `TraceError` for a model whose text keys are not a projection of the encoded text."""
     known = [each.name for each in FAMILIES if each.text_states is not None]
     if family.text_states is not None and not _projects_text(denoiser):
         return
     raise TraceError(
-        f"Expected a model of the families {', '.join(known)}, to map text that is not "
-        f"in the prompt (also=), but got {type(denoiser).__name__} of the {family.name} family: in joint "
-        "attention the text changes with the picture, so that another text has no keys that would see the "
-        "picture undisturbed, and what other models make of the text is not described. Draw the text as a "
-        "prompt of its own, or read the picture with trace_image."
+        f"Expected a model of the families {', '.join(known)}, to map text outside the prompt (also=), but got "
+        f"{type(denoiser).__name__} of the {family.name} family. In joint attention the text changes with the "
+        "image, so another text has no keys that leave the image unchanged; and for some models it is not known "
+        "what they make of the text. Use the text as a prompt of its own, or read the image with trace_image."
     )
 
 
 def _projects_text(denoiser: Any) -> bool:
-    """Whether a UNet changes the text before its attentions project it; an IP-Adapter changes pictures only."""
+    """Return whether a UNet projects the text before its attentions do; an IP-Adapter projects images only."""
     if getattr(denoiser, "encoder_hid_proj", None) is None:
         return False
     has_own = getattr(denoiser, "text_encoder_hid_proj", None) is not None  # Kolors
@@ -97,14 +101,14 @@ def _projects_text(denoiser: Any) -> bool:
 
 
 def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) -> Any:
-    """Encode texts as a pipeline encoded its prompts, without guidance.
+    """Encode texts in the same way as a pipeline encoded its prompts, without guidance.
 
     Parameters
     ----------
     pipe
         The pipeline.
     arguments
-        Those of its own call of `encode_prompt`.
+        Arguments of the pipeline's own call of `encode_prompt`.
     texts
         The texts.
     """
@@ -118,5 +122,5 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) 
         "do_classifier_free_guidance": False,
     }
     own |= {name: value for name, value in plain.items() if name in own}
-    # The class's method: that of the instance is being listened to.
+    # The method of the class, because that of the instance is wrapped.
     return type(pipe).encode_prompt(pipe, **own)

@@ -1,4 +1,4 @@
-"""What a pipeline's text encoders make of its prompts, heard while it encodes them."""
+"""The tokens and embeddings that a pipeline's text encoders make of its prompts, observed in `encode_prompt`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from daam_syntax.attention.pipeline_call.refusals import refuse_replaced_text
 from daam_syntax.attention.pipeline_call.token_spans import (
     Reading,
     find_prompts,
-    listening,
     read_prompt,
+    record_readings,
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.errors import TraceError
 
+Texts = tuple[str, ...]
+Readings = Mapping[str, list[Reading]]
+"""Readings of each text encoder's tokenizer, by the encoder's name."""
+
 
 class PromptEncoding:
-    """Makes a `PipelineCall` of what a pipeline encodes.
+    """Makes a `PipelineCall` from a pipeline's calls of `encode_prompt`.
 
     Parameters
     ----------
@@ -33,199 +37,207 @@ class PromptEncoding:
         The pipeline.
     family
         Its family.
-    request
-        What is to be recorded.
+    spec
+        What to record.
     """
 
-    def __init__(self, pipe: Any, family: Family, request: RecordingSpec) -> None:
+    def __init__(self, pipe: Any, family: Family, spec: RecordingSpec) -> None:
         self._pipe = pipe
         self._family = family
-        self._request = request
+        self._spec = spec
 
     def begin(
-        self, call: Callable[[], Any], arguments: Mapping[str, Any]
+        self, encode: Callable[[], Any], arguments: Mapping[str, Any]
     ) -> tuple[Any, PipelineCall]:
-        """Let the pipeline encode its prompts, and start a drawing with them.
+        """Let the pipeline encode its prompts, and start a `PipelineCall` with them.
 
         Parameters
         ----------
-        call
-            Its call of `encode_prompt`.
+        encode
+            The pipeline's call of `encode_prompt`.
         arguments
-            The call's arguments by name.
+            Arguments of that call by name.
 
         Returns
         -------
         object
-            What the call returned.
+            The result of `encode_prompt`.
         PipelineCall
-            The drawing that begins.
+            The pipeline call that begins.
         """
-        given = _given(arguments)
-        with self._listening() as heard:
+        given = _text_arguments(arguments)
+        with self._recorded_readings() as readings:
             if arguments.get("prompt") is None:
-                given |= self._read_told(arguments)
-            elif self._request.prompts not in ((), given["prompt"]):
+                given |= self._read_known_prompts(arguments)
+            elif self._spec.prompts not in ((), given["prompt"]):
                 raise TraceError(
-                    f"Expected the prompts {list(self._request.prompts)}, which the trace was told, but the "
-                    f"pipeline was given {list(given['prompt'])}: tell a trace the prompts only where the "
-                    "pipeline is given prompt_embeds instead of text."
+                    f"Expected the prompts {list(self._spec.prompts)} of trace(prompts=...), but the pipeline got "
+                    f"{list(given['prompt'])}: pass prompts to a trace only if the pipeline gets prompt_embeds "
+                    "instead of text."
                 )
-            result = call()
+            result = encode()
         encoder = self._family.encoders[0]
         prompts = next(given[name] for name in encoder.prompts if name in given)
         n_images, rest = divmod(len(result[0]), len(prompts))
         if rest:
             raise TraceError(
-                f"Expected the embeddings of {len(prompts)} prompts to have a multiple of that "
-                f"many rows, but {type(self._pipe).__name__}.encode_prompt gave {len(result[0])}."
+                f"Expected the embeddings of {len(prompts)} prompts to have a multiple of that many rows, but "
+                f"{type(self._pipe).__name__}.encode_prompt returned {len(result[0])}."
             )
-        drawing = PipelineCall(
+        pipeline_call = PipelineCall(
             prompts=prompts,
             images_per_prompt=n_images,
             asked_guidance=arguments.get("do_classifier_free_guidance"),
             seeds=[None] * len(result[0]),
             embedded=result[0],
-            sums=LayerSums(self._request.keep),
+            sums=LayerSums(self._spec.keep),
         )
-        self._take_in(drawing, heard, given, arguments, result)
-        drawing.also = [self._also(text, arguments) for text in self._request.also]
-        if self._request.padding:
-            drawing.settings["padding"] = True
+        self._add_prompts(pipeline_call, readings, given, arguments, result)
+        pipeline_call.also = [self._encode_other(text, arguments) for text in self._spec.also]
+        pipeline_call.settings |= self._settings(given, arguments)
+        return result, pipeline_call
+
+    def _settings(self, given: Mapping[str, Texts], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the provenance of the prompts."""
+        settings: dict[str, Any] = {}
+        if self._spec.padding:
+            settings["padding"] = True
         if arguments.get("prompt") is None:
-            drawing.settings["prompt_embeds"] = True
+            settings["prompt_embeds"] = True
         second = given.get("prompt_2")
         if second is not None and second != given["prompt"]:
-            one = isinstance(arguments["prompt_2"], str)
-            drawing.settings["prompt_2"] = second[0] if one else list(second)
-        return result, drawing
+            is_one = isinstance(arguments["prompt_2"], str)
+            settings["prompt_2"] = second[0] if is_one else list(second)
+        return settings
 
-    def _read_told(self, arguments: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        """Have the pipeline read the prompts that the trace was told, whose embeddings it was given."""
-        texts = self._request.prompts
+    def _read_known_prompts(self, arguments: Mapping[str, Any]) -> dict[str, Texts]:
+        """Let the pipeline encode the prompts that the trace knows, whose embeddings the pipeline got."""
+        texts = self._spec.prompts
         if not texts:
             raise TraceError(
-                "Expected the prompt as text, but the pipeline was given prompt_embeds without a "
-                "prompt, so the words are not known: tell them with trace(pipe, prompts=...), or pass "
-                "prompt=... instead."
+                "Expected the prompt as text, but the pipeline got prompt_embeds without a prompt, so the words are "
+                "unknown: name them with trace(pipe, prompts=...), or pass prompt=... instead."
             )
         embeddings = arguments.get("prompt_embeds")
         if embeddings is None or len(embeddings) != len(texts):
             n = "no" if embeddings is None else len(embeddings)
             raise TraceError(
-                f"Expected prompt_embeds of the {len(texts)} prompts that the trace was told, but the "
-                f"pipeline was given {n} rows: tell one prompt for each row."
+                f"Expected prompt_embeds of the {len(texts)} prompts of trace(prompts=...), but the pipeline got {n} "
+                "rows: pass one prompt for each row."
             )
         try:
             result = encode_alone(self._pipe, arguments, texts)
         except Exception as error:
             raise TraceError(
-                f"Expected {type(self._pipe).__name__} to read the prompts that the trace was told, as it "
-                f"would without prompt_embeds, but it cannot: {error}. Load it with its text encoders."
+                f"Expected {type(self._pipe).__name__} to encode the prompts of trace(prompts=...), as it would "
+                f"without prompt_embeds, but it failed: {error}. Load it with its text encoders."
             ) from error
         for text, own, other in zip(texts, result[0], embeddings, strict=True):
             if own.shape != other.shape:
                 raise TraceError(
-                    f"Expected prompt_embeds of shape {tuple(own.shape)} (token, feature) for {text!r}, which is "
-                    f"what {type(self._pipe).__name__} makes of it, but got {tuple(other.shape)}: tokens "
-                    "cannot be told apart. Embed the prompt as the pipeline does (padding, longest sequence, "
-                    "encoders), and tell the trace the same text."
+                    f"Expected prompt_embeds of shape {tuple(own.shape)} (token, feature) for {text!r}, as "
+                    f"{type(self._pipe).__name__} encodes it, but got {tuple(other.shape)}, so tokens cannot be "
+                    "identified: embed the prompt as the pipeline does (padding, maximum sequence length, encoders), "
+                    "and pass the same text to the trace."
                 )
         return dict.fromkeys(
             [name for encoder in self._family.encoders for name in encoder.prompts], texts
         )
 
-    def is_more_of(self, drawing: PipelineCall) -> bool:
-        """Whether another call of `encode_prompt` belongs to a drawing."""
-        if drawing.timesteps:
+    def is_more_of(self, pipeline_call: PipelineCall) -> bool:
+        """Return whether another call of `encode_prompt` belongs to a pipeline call that has begun."""
+        if pipeline_call.timesteps:
             return False
-        return self._family.guidance == "by-text" or len(self._readable()) > len(drawing.encoders)
+        return self._family.guidance == "by-text" or self._lacks_encoders(pipeline_call)
+
+    def _lacks_encoders(self, pipeline_call: PipelineCall) -> bool:
+        return len(self._loaded_encoders()) > len(pipeline_call.encoders)
 
     def add(
-        self, drawing: PipelineCall, call: Callable[[], Any], arguments: Mapping[str, Any]
+        self, pipeline_call: PipelineCall, encode: Callable[[], Any], arguments: Mapping[str, Any]
     ) -> Any:
-        """Take in a negative prompt, or the prompts from another encoder; see `begin`."""
-        given = _given(arguments)
-        is_more_of_prompts = len(self._readable()) > len(drawing.encoders)
-        with self._listening() as heard:
+        """Add a negative prompt, or the prompts from another encoder; see `begin`."""
+        given = _text_arguments(arguments)
+        is_more_of_prompts = self._lacks_encoders(pipeline_call)
+        with self._recorded_readings() as readings:
             if is_more_of_prompts and arguments.get("prompt") is None:
-                given |= self._read_told(arguments)
-            result = call()
+                given |= self._read_known_prompts(arguments)
+            result = encode()
         if is_more_of_prompts:
-            self._take_in(drawing, heard, given, arguments, result)
+            self._add_prompts(pipeline_call, readings, given, arguments, result)
             return result
-        drawing.embedded_otherwise += _embeddings(result)
-        if self._request.negative and arguments.get("prompt") is not None:
-            self._take_in_negative(drawing, heard, given, arguments, result[0])
+        pipeline_call.other_embeddings += _embeddings(result)
+        if self._spec.negative and arguments.get("prompt") is not None:
+            self._add_negative(pipeline_call, readings, given, arguments, result[0])
         return result
 
-    def _take_in(
+    def _add_prompts(
         self,
-        drawing: PipelineCall,
-        heard: Mapping[str, list[Reading]],
-        given: Mapping[str, tuple[str, ...]],
+        pipeline_call: PipelineCall,
+        readings: Readings,
+        given: Mapping[str, Texts],
         arguments: Mapping[str, Any],
         result: Sequence[Any],
     ) -> None:
-        """Add what a call of encode_prompt made of the prompts, and of negative prompts beside them."""
-        read = self._add_blocks(drawing, heard, given, arguments, result[0])
-        drawing.embedded_otherwise += _embeddings(result[1:])
+        """Add the prompts that a call of `encode_prompt` encoded, and the negative prompts beside them."""
+        read = self._add_blocks(pipeline_call, readings, given, arguments, result[0])
+        pipeline_call.other_embeddings += _embeddings(result[1:])
         negative = {
             name.removeprefix("negative_"): texts
             for name, texts in given.items()
             if name.startswith("negative_")
         }
         embedded = next((each for each in result[1:] if _is_text(each)), None)
-        if self._request.negative and negative and embedded is not None:
-            # A negative prompt may stand within the prompt, but not the other way round.
+        if self._spec.negative and negative and embedded is not None:
+            # The prompt may contain the negative prompt, so its readings are excluded.
             others = {
-                name: [each for each in readings if each not in read] or readings
-                for name, readings in heard.items()
+                name: [each for each in own if each not in read] or own
+                for name, own in readings.items()
             }
-            self._take_in_negative(drawing, others, negative, arguments, embedded)
+            self._add_negative(pipeline_call, others, negative, arguments, embedded)
 
-    def _take_in_negative(
+    def _add_negative(
         self,
-        drawing: PipelineCall,
-        heard: Mapping[str, list[Reading]],
-        given: Mapping[str, tuple[str, ...]],
+        pipeline_call: PipelineCall,
+        readings: Readings,
+        given: Mapping[str, Texts],
         arguments: Mapping[str, Any],
         embedded: Any,
     ) -> None:
-        """Add what a call of encode_prompt made of the negative prompts."""
-        if drawing.negative is None:
+        """Add the negative prompts that a call of `encode_prompt` encoded."""
+        if pipeline_call.negative is None:
             prompts = next(
                 given[name] for name in self._family.encoders[0].prompts if name in given
             )
             if not all(prompt.strip() for prompt in prompts):
                 raise TraceError(
                     f"Expected negative prompts with words, to trace them, but got {list(prompts)}: pass "
-                    "negative_prompt=..., where the pipeline takes it, or trace without negative=True."
+                    "negative_prompt=... if the pipeline accepts it, or trace without negative=True."
                 )
-            drawing.negative = EncodedText(prompts=prompts, sums=LayerSums(self._request.keep))
-        self._add_blocks(drawing.negative, heard, given, arguments, embedded)
+            pipeline_call.negative = EncodedText(prompts=prompts, sums=LayerSums(self._spec.keep))
+        self._add_blocks(pipeline_call.negative, readings, given, arguments, embedded)
 
-    def _also(self, text: str, arguments: Mapping[str, Any]) -> EncodedText:
-        """Encode a text that is not in the prompts."""
-        with self._listening() as heard:
+    def _encode_other(self, text: str, arguments: Mapping[str, Any]) -> EncodedText:
+        """Encode a text outside the prompts."""
+        with self._recorded_readings() as readings:
             result = encode_alone(self._pipe, arguments, [text])
         embedded, *others = result
         assert self._family.text_states is not None, "other families are refused beforehand"
         with torch.no_grad():
             states = self._family.text_states(self._family.denoiser_of(self._pipe), embedded)
         masks = (each for each in others if _is_mask(each, embedded))
-        alone = EncodedText(
+        encoded = EncodedText(
             prompts=(text,),
             embedded=states,
             mask=next((mask.bool() for mask in masks), None),
-            sums=LayerSums(self._request.keep),
+            sums=LayerSums(self._spec.keep),
         )
         given = dict.fromkeys(self._family.encoders[0].prompts, (text,))
-        self._add_blocks(alone, heard, given, arguments, embedded)
-        return alone
+        self._add_blocks(encoded, readings, given, arguments, embedded)
+        return encoded
 
-    def _readable(self) -> list[TextEncoder]:
-        """Return the encoders that the pipeline was loaded with."""
+    def _loaded_encoders(self) -> list[TextEncoder]:
+        """Return the text encoders that the pipeline was loaded with."""
         return [
             encoder
             for encoder in self._family.encoders
@@ -233,51 +245,52 @@ class PromptEncoding:
         ]
 
     @contextmanager
-    def _listening(self) -> Iterator[dict[str, list[Reading]]]:
-        """Listen to the encoders' tokenizers."""
-        encoders = self._readable()
+    def _recorded_readings(self) -> Iterator[Readings]:
+        """Record what the encoders' tokenizers read."""
+        encoders = self._loaded_encoders()
         if not encoders:
             names = " or ".join(
                 name for encoder in self._family.encoders for name in encoder.tokenizers
             )
             raise TraceError(
-                f"Expected {type(self._pipe).__name__} to have a tokenizer ({names}), but it has "
-                "none: load the pipeline with its tokenizer."
+                f"Expected {type(self._pipe).__name__} to have a tokenizer ({names}), but it has none: load the "
+                "pipeline with its tokenizer."
             )
-        with listening([encoder.tokenizer_of(self._pipe) for encoder in encoders]) as heard:
-            yield {encoder.name: heard[i] for i, encoder in enumerate(encoders)}
+        tokenizers = [encoder.tokenizer_of(self._pipe) for encoder in encoders]
+        with record_readings(tokenizers) as readings:
+            yield {encoder.name: own for encoder, own in zip(encoders, readings, strict=True)}
 
     def _add_blocks(
         self,
         encoded: EncodedText,
-        heard: Mapping[str, list[Reading]],
-        given: Mapping[str, tuple[str, ...]],
+        readings: Readings,
+        given: Mapping[str, Texts],
         arguments: Mapping[str, Any],
         embedded: Any,
     ) -> list[Reading]:
-        """Find out which tokens of texts became text keys in a call of encode_prompt; return what was read."""
-        read: list[Reading] = []
+        """Find which tokens of texts became text keys in a call of `encode_prompt`; return the readings used."""
+        used: list[Reading] = []
         start = encoded.text_length
         encoded.text_length += max(len(row) for row in embedded)
-        for encoder in self._readable():
-            if encoder.name in encoded.encoders or not heard[encoder.name]:
+        for encoder in self._loaded_encoders():
+            if encoder.name in encoded.encoders or not readings[encoder.name]:
                 continue
             encoded.encoders.append(encoder.name)
             tokenizer = encoder.tokenizer_of(self._pipe)
             own = next(given[name] for name in encoder.prompts if name in given)
-            readings = find_prompts(tokenizer, own, heard[encoder.name])
-            if readings is None:
-                refuse_replaced_text(self._pipe, own, heard[encoder.name])
-            read += readings
+            found = find_prompts(tokenizer, own, readings[encoder.name])
+            if found is None:
+                refuse_replaced_text(self._pipe, own, readings[encoder.name])
+            used += found
             prompts = tuple(
                 read_prompt(
                     tokenizer,
                     reading,
                     text,
                     encoder.kept(reading.mask, self._pipe, arguments),
-                    padding=self._request.padding,
+                    padding=self._spec.padding,
                 )
-                for reading, text in zip(readings, own, strict=True)
+                for reading, text in zip(found, own, strict=True)
             )
             if own == encoded.prompts:
                 encoded.blocks.append(TextBlock(encoder.name, start, prompts))
@@ -288,25 +301,25 @@ class PromptEncoding:
             start += max(prompt.length for prompt in prompts)
         if not encoded.encoders:
             raise TraceError(
-                f"Expected {type(self._pipe).__name__}.encode_prompt to call its tokenizer, but it did "
-                "not, so the tokens of the prompt are not known."
+                f"Expected {type(self._pipe).__name__}.encode_prompt to call its tokenizer, but it did not, so the "
+                "tokens of the prompt are unknown."
             )
         if start > encoded.text_length:
             raise TraceError(
-                f"Expected {type(self._pipe).__name__}.encode_prompt to give {start} text keys, as "
-                f"the {self._family.name} family describes it, but it gave {encoded.text_length}: it "
-                "keeps other tokens, and needs a Family of its own."
+                f"Expected {type(self._pipe).__name__}.encode_prompt to return {start} text keys, as the "
+                f"{self._family.name} family describes it, but it returned {encoded.text_length}: it keeps other "
+                "tokens; register a Family for this model."
             )
-        return read
+        return used
 
 
-def _given(arguments: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _text_arguments(arguments: Mapping[str, Any]) -> dict[str, Texts]:
     """Return the arguments that are texts."""
     return {name: texts for name in arguments if (texts := _texts(arguments[name])) is not None}
 
 
-def _texts(argument: Any) -> tuple[str, ...] | None:
-    """Return an argument as prompts (a copy, since some pipelines change it), if it is such."""
+def _texts(argument: Any) -> Texts | None:
+    """Return a copy of an argument as texts, since some pipelines change it; None if it is not text."""
     if isinstance(argument, str):
         return (argument,)
     if isinstance(argument, list | tuple) and argument:
@@ -315,7 +328,7 @@ def _texts(argument: Any) -> tuple[str, ...] | None:
 
 
 def _embeddings(result: Any) -> list[Any]:
-    """Return what may be embedded text among the results of encode_prompt."""
+    """Return the results of `encode_prompt` that may be embedded text."""
     return [
         each
         for each in (result if isinstance(result, tuple | list) else [result])
@@ -324,12 +337,12 @@ def _embeddings(result: Any) -> list[Any]:
 
 
 def _is_text(result: Any) -> bool:
-    """Whether a result of encode_prompt is embedded text: one tensor, or one for each prompt."""
+    """Return whether a result of `encode_prompt` is embedded text: one tensor, or a list with one per prompt."""
     if isinstance(result, list):
         return bool(result)
     return isinstance(result, torch.Tensor) and result.ndim == 3 and result.is_floating_point()
 
 
 def _is_mask(result: Any, embedded: Tensor) -> bool:
-    """Whether a result of encode_prompt says which positions of embedded text are tokens."""
+    """Return whether a result of `encode_prompt` is the mask of embedded text."""
     return isinstance(result, Tensor) and result.shape == embedded.shape[:2]

@@ -1,4 +1,4 @@
-"""Summing up what pixels attend to while a pipeline draws."""
+"""Summing attention probabilities while a pipeline generates images."""
 
 from __future__ import annotations
 
@@ -12,227 +12,250 @@ from torch import nn
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.memory import Layer
+from daam_syntax.attention.pipeline_call.memory_limit import MemoryLimit
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
-from daam_syntax.attention.pipeline_call.other_texts import foreign_probabilities, refuse_family
+from daam_syntax.attention.pipeline_call.other_texts import (
+    other_text_probabilities,
+    refuse_family,
+)
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.self_attention import (
+    pixel_probabilities,
     self_attention_call,
     self_attentions,
-    shares_of_pixels,
 )
-from daam_syntax.attention.softmax.layer_sums import Grid
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
+from daam_syntax.maps.selection import Grid
 
 _TRACED: WeakSet[nn.Module] = WeakSet()
 
 
 class Recorder(PipelineObserver):
-    """Sums up the attention of what a pipeline draws.
+    """Sums the attention of a pipeline's calls.
 
     Parameters
     ----------
     pipe
         A pipeline of a known family.
-    request
+    spec
         What to record.
 
     Attributes
     ----------
     finished
-        What was drawn, in order.
+        The finished pipeline calls, in order.
+    memory
+        The limit on the size of the recording.
     """
 
-    busy = _TRACED
+    exclusive = _TRACED
     refusal = (
-        "Expected a model that is not being traced, but a trace of it is open already: "
-        "end that trace first. One trace can record any number of pipeline calls."
+        "Expected a model that is not being traced, but another trace of it is open already: end that trace first. "
+        "One trace can record any number of pipeline calls."
     )
 
-    def __init__(self, pipe: Any, request: RecordingSpec) -> None:
-        super().__init__(pipe, request)
-        if request.also:
+    def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
+        super().__init__(pipe, spec)
+        if spec.also:
             refuse_family(self.family, self.denoiser)
-        self._beside = (
-            self_attentions(self.family, self.denoiser, self.attentions) if request.refine else {}
+        # Of each self-attention: the text attention beside it.
+        self._self_attentions = (
+            self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
         )
-        self._refines_jointly = request.refine and not self._beside
-        self.others = tuple(self._beside)
+        self._refines_jointly = spec.refine and not self._self_attentions
+        self.others = tuple(self._self_attentions)
         self._grids: dict[str, Grid] = {}
         self._step_is_counted = False
         self._records_step = True
         self.finished: list[PipelineCall] = []
+        self.memory = MemoryLimit(spec)
 
-    def finished_drawing(self, drawing: PipelineCall) -> None:
-        """Keep a drawing."""
-        if not drawing.layers:
-            there = "; ".join(f"{path} {h}x{w}" for path, (h, w) in sorted(self._grids.items()))
+    def call_finished(self, pipeline_call: PipelineCall) -> None:
+        """Keep a finished pipeline call."""
+        if not pipeline_call.layers:
+            grids = "; ".join(f"{path} {h}x{w}" for path, (h, w) in sorted(self._grids.items()))
             raise TraceError(
-                f"Expected layers= to select a text attention, but it fits none of: {there}."
+                f"Expected layers= to select a text attention, but it matches none of: {grids}."
             )
-        self._request.check_steps(drawing)
-        if drawing.negative is not None and not drawing.negative.sums.grids:
+        self._spec.check_steps(pipeline_call)
+        if pipeline_call.negative is not None and not pipeline_call.negative.sums.grids:
             raise TraceError(
-                "Expected rows that are drawn from the negative prompt, but all have the text of the prompt: "
-                "where both are the same, or nothing is guided, trace without negative=True."
+                "Expected rows of the negative prompt, but all rows have the text of the prompt: if both texts are "
+                "the same, or there is no guidance, trace without negative=True."
             )
-        self.finished.append(drawing)
+        self.finished.append(pipeline_call)
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
-        """Note what is drawn; its step is counted at the first attention that runs in it."""
+        """Prepare for a step, which counts once an attention runs in it."""
         super().denoiser_called(inputs)
-        if self._request.negative:
-            self._check_negative(self._drawing())
+        if self._spec.negative:
+            self._check_negative(self._pipeline_call())
         self._step_is_counted = False
 
-    def _check_negative(self, drawing: PipelineCall) -> None:
-        """Refuse a drawing without rows of a negative prompt as soon as that is known."""
+    def _check_negative(self, pipeline_call: PipelineCall) -> None:
+        """Refuse a call without rows of a negative prompt as soon as this is known."""
         rows, ordered = self._rows, self.family.guidance != "by-text"
-        if drawing.negative is None or (ordered and rows.prompts and rows.negative is None):
+        if pipeline_call.negative is None or (ordered and rows.prompts and rows.negative is None):
+            lacking = "guidance" if pipeline_call.negative else "a negative prompt in words"
             raise TraceError(
-                "Expected a drawing under guidance with a negative prompt, to trace its words (negative=True), "
-                f"but {type(self._pipe).__name__} draws "
-                f"{'without guidance' if drawing.negative else 'without a negative prompt in words'}: pass "
-                "negative_prompt=... and a guidance scale of more than 1 (true_cfg_scale=... with Flux and "
-                "Qwen-Image), or trace without negative=True. A scale that is an input of the model has no "
-                "such half."
+                "Expected guidance with a negative prompt, to trace its words (negative=True), but "
+                f"{type(self._pipe).__name__} runs without {lacking}: pass negative_prompt=... and a guidance scale "
+                "above 1 (true_cfg_scale=... for Flux and Qwen-Image), or trace without negative=True. Models whose "
+                "guidance scale is an input have no unconditional rows."
             )
-        if rows.prompts is None and rows.negative is not None and not drawing.steps:
+        if rows.prompts is None and rows.negative is not None and not pipeline_call.steps:
             raise TraceError(
-                "Expected the denoiser to be called with the prompts first, but it was called with the negative "
-                "ones: their steps cannot be counted. Trace without negative=True."
+                "Expected the first denoiser call to have the prompts, but it had the negative prompts, so their "
+                "steps cannot be counted: trace without negative=True."
             )
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
-        """Add what an attention attended to."""
-        drawing, rows = self._drawing(), self._rows
-        if path in self._beside:
+        """Add the attention of one module."""
+        pipeline_call, rows = self._pipeline_call(), self._rows
+        if path in self._self_attentions:
             if rows.prompts is not None:
-                self._self_attention_ran(drawing, path, module, calls, rows.prompts)
+                self._self_attention_ran(pipeline_call, path, module, calls, rows.prompts)
             return
         if rows.prompts is not None:
-            call, split, grid = self._record(drawing, drawing, rows.prompts, path, module, calls)
+            call, layout, grid = self._record(
+                pipeline_call, pipeline_call, rows.prompts, path, module, calls
+            )
             if self._records(path, grid):
-                if self._refines_jointly and drawing.self_attention.takes(grid):
-                    self._refine_jointly(drawing, rows.prompts, path, call, split, grid)
-                for text in drawing.also:
-                    shares = foreign_probabilities(
-                        text, module, call, rows.prompts, by_head="head" in self._request.keep
+                if self._refines_jointly and pipeline_call.self_attention.takes(grid):
+                    self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
+                for text in pipeline_call.also:
+                    probabilities = other_text_probabilities(
+                        text, module, call, rows.prompts, by_head="head" in self._spec.keep
                     )
-                    text.sums.add(path, grid, shares, len(drawing.steps) - 1)
-        if rows.negative is not None and drawing.negative is not None:
-            self._record(drawing, drawing.negative, rows.negative, path, module, calls)
+                    text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+        if rows.negative is not None and pipeline_call.negative is not None:
+            self._record(pipeline_call, pipeline_call.negative, rows.negative, path, module, calls)
 
     def _record(
         self,
-        drawing: PipelineCall,
+        pipeline_call: PipelineCall,
         text: EncodedText,
         rows: slice,
         path: str,
         module: nn.Module,
         calls: Sequence[AttentionCall],
     ) -> tuple[AttentionCall, TokenLayout | list[TokenLayout], Grid]:
-        """Add what these rows attended to of the text that they are drawn from."""
-        call, split = self._text_call(path, module, calls, text)
-        pixels = (split if isinstance(split, TokenLayout) else split[0]).pixels
+        """Add the attention of some rows to their own text."""
+        call, layout = self._text_call(path, module, calls, text)
+        pixels = (layout if isinstance(layout, TokenLayout) else layout[0]).pixels
         grid = self._grids[path] = self._grid(path, pixels.stop - pixels.start)
-        if text is drawing:
-            self._begin_step(drawing)
-        if self._request.records_layer(path, grid):
-            self._request.add_layer(drawing, path, Layer(grid, call.query.shape[1]))
+        if text is pipeline_call:
+            self._begin_step(pipeline_call)
+        if self._spec.records_layer(path, grid):
+            self._spec.add_layer(pipeline_call, path, Layer(grid, call.query.shape[1]))
         if self._records(path, grid):
-            shares = prompt_probabilities(
-                call, split, rows, text.positions, by_head="head" in self._request.keep
+            probabilities = prompt_probabilities(
+                call, layout, rows, text.positions, by_head="head" in self._spec.keep
             )
-            text.sums.add(path, grid, shares, len(drawing.steps) - 1)
-        return call, split, grid
+            text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+        return call, layout, grid
 
     def _refine_jointly(
         self,
-        drawing: PipelineCall,
+        pipeline_call: PipelineCall,
         rows: slice,
         path: str,
         call: AttentionCall,
-        split: TokenLayout | list[TokenLayout],
+        layout: TokenLayout | list[TokenLayout],
         grid: Grid,
     ) -> None:
-        """Add what pixels attended to of each other in the attention that is to the text, too."""
-        shares = shares_of_pixels(call, split, rows)
-        if shares is None:
+        """Add the attention between pixels from a joint attention to pixels and text."""
+        probabilities = pixel_probabilities(call, layout, rows)
+        if probabilities is None:
             raise TraceError(
-                f"Expected {path} to attend to pixels, too, to refine maps (refine=True), but it attends "
-                f"to text alone, and in {type(self.denoiser).__name__} no self-attention beside it is "
-                "known: trace it without refine=True."
+                f"Expected {path} to attend to pixels, too, to refine maps (refine=True), but it attends to text "
+                f"alone, and {type(self.denoiser).__name__} has no known self-attention beside it: trace without "
+                "refine=True."
             )
-        drawing.self_attention.add(path, grid, shares)
+        pipeline_call.self_attention.add(path, grid, probabilities)
 
     def _records(self, path: str, grid: Grid) -> bool:
-        return self._records_step and self._request.records_layer(path, grid)
+        return self._records_step and self._spec.records_layer(path, grid)
 
     def _self_attention_ran(
         self,
-        drawing: PipelineCall,
+        pipeline_call: PipelineCall,
         path: str,
         module: nn.Module,
         calls: Sequence[AttentionCall],
         rows: slice,
     ) -> None:
-        """Add what pixels attended to, where the text attention beside it is recorded."""
+        """Add the attention between pixels, if the text attention beside it is recorded."""
         call = self_attention_call(path, module, calls, self.family.denoiser)
         self._check_rows(call)
-        drawing.heard.add(path)
+        pipeline_call.observed.add(path)
         grid = self._grid(path, call.query.shape[-2])
-        self._begin_step(drawing)
-        if self._records(self._beside[path], grid) and drawing.self_attention.takes(grid):
-            drawing.self_attention.add(path, grid, text_probabilities(call, rows=rows))
+        self._begin_step(pipeline_call)
+        is_recorded = self._records(self._self_attentions[path], grid)
+        if is_recorded and pipeline_call.self_attention.takes(grid):
+            pipeline_call.self_attention.add(path, grid, text_probabilities(call, rows=rows))
 
-    def _begin_step(self, drawing: PipelineCall) -> None:
-        """Count a step at the first attention that runs in it."""
+    def _begin_step(self, pipeline_call: PipelineCall) -> None:
+        """Count a step when the first attention runs in it."""
         if self._step_is_counted:
             return
-        drawing.steps.append(self._timestep)
+        pipeline_call.steps.append(self._timestep)
         self._step_is_counted = True
-        self._records_step = self._request.records_step(drawing)
+        self._records_step = self._spec.records_step(pipeline_call)
         if self._records_step:
-            drawing.recorded.append(len(drawing.steps) - 1)
+            pipeline_call.recorded.append(len(pipeline_call.steps) - 1)
 
     def denoiser_returned(self) -> None:
-        """Check that all attentions were heard, and that there is memory enough."""
+        """Check that all attentions were observed, and that the recording is not too large."""
         super().denoiser_returned()
-        self._check_heard(self._beside, "self-attentions")
-        drawing = self._drawing()
-        for text in drawing.texts:
+        self._check_observed(self._self_attentions, "self-attentions")
+        pipeline_call = self._pipeline_call()
+        for text in pipeline_call.texts:
             text.sums.join_layers()
-        self._request.check_memory(drawing, sum(each.nbytes for each in self.finished))
+        self.memory.check(pipeline_call, sum(each.nbytes for each in self.finished))
 
 
 def prompt_probabilities(
     call: AttentionCall,
-    split: TokenLayout | list[TokenLayout],
+    layout: TokenLayout | list[TokenLayout],
     rows: slice,
     positions: list[int],
     *,
     by_head: bool = False,
 ) -> torch.Tensor:
-    """Return the share of its attention that each pixel gives to each text key of `positions`.
+    """Return the probability with which each pixel attends to each text key of `positions`.
+
+    Parameters
+    ----------
+    call
+        The attention call.
+    layout
+        Which queries are pixels and which keys are text, for all rows or one layout per row.
+    rows
+        The rows of the batch to return.
+    positions
+        Positions among the text keys.
+    by_head
+        Whether to return each attention head instead of their mean.
 
     Returns
     -------
     Tensor
-        *Shape:* (row, pixel, position), or (row, head, pixel, position)
+        *Shape:* ``(row, pixel, position)``, or ``(row, head, pixel, position)``
     """
-    if isinstance(split, TokenLayout):
+    if isinstance(layout, TokenLayout):
         return text_probabilities(
             call,
             rows=rows,
-            queries=split.pixels,
-            keys=split.text,
+            queries=layout.pixels,
+            keys=layout.text,
             tokens=positions,
             by_head=by_head,
         )
     parts = []
     for row in range(rows.start, rows.stop):
-        pixels, text = split[row].pixels, split[row].text
+        pixels, text = layout[row].pixels, layout[row].text
         seen = [place for place, position in enumerate(positions) if position < text.stop]
         part = text_probabilities(
             call,
@@ -242,7 +265,7 @@ def prompt_probabilities(
             tokens=[positions[place] for place in seen],
             by_head=by_head,
         )
-        whole = part.new_zeros(*part.shape[:-1], len(positions))  # what is masked gets no attention
+        whole = part.new_zeros(*part.shape[:-1], len(positions))  # masked keys get no attention
         whole[..., seen] = part
         parts.append(whole)
     return torch.cat(parts)

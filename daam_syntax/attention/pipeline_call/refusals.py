@@ -1,4 +1,4 @@
-"""Why an attention could not be heard, said so that the user can mend it."""
+"""Errors for attention that cannot be observed, with the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daam_syntax.errors import TraceError
 _CLASSIC: Final = ("AttnProcessor", "AttnAddedKVProcessor", "CustomDiffusionAttnProcessor")
 
 
-def refuse_silent_attention(
+def refuse_unobserved_attention(
     path: str,
     module: nn.Module,
     calls: Sequence[AttentionCall],
@@ -23,18 +23,18 @@ def refuse_silent_attention(
     keys: str,
     denoiser: str,
 ) -> NoReturn:
-    """Raise a `TraceError` for an attention that made no call with the keys that were expected.
+    """Raise a `TraceError` for an attention module that made no call with the expected keys.
 
     Parameters
     ----------
     path, module
-        The attention.
+        The attention module.
     calls
-        The calls it did make.
+        The calls that it made.
     keys
-        What it was expected to attend to.
+        Description of the expected keys.
     denoiser
-        The pipeline's attribute that holds the denoiser.
+        Name of the pipeline's attribute that holds the denoiser.
     """
     processor = type(module.get_processor()).__name__  # type: ignore[operator]
     fused = "AttnAddedKVProcessor2_0" if "AddedKV" in processor else "AttnProcessor2_0"
@@ -42,7 +42,7 @@ def refuse_silent_attention(
     if calls:
         lengths = ", ".join(str(call.key.shape[-2]) for call in calls)
         cause = f"its {processor} attended to {lengths} keys"
-        remedy = "this model needs a Family of its own that says which keys are text"
+        remedy = "register a Family for this model that describes which keys are text"
     elif processor.startswith("Sliced"):
         cause = (
             f"attention slicing is on ({processor}), which does not call "
@@ -64,27 +64,29 @@ def refuse_silent_attention(
             "scaled_dot_product_attention"
         )
         native = f'pipe.{denoiser}.set_attention_backend("native")'
-        remedy = f"choose the native attention backend, {native}, or a processor that calls it"
-    raise TraceError(f"Expected {path} to attend to {keys}, but {cause}. What to do: {remedy}.")
+        remedy = f"choose the native attention backend, {native}, or a processor that calls this function"
+    raise TraceError(f"Expected {path} to attend to {keys}, but {cause}: {remedy}.")
 
 
-def refuse_replaced_text(pipe: Any, prompts: Sequence[str], heard: Sequence[Reading]) -> NoReturn:
-    """Raise a `TraceError` for a pipeline that has its encoder read something else than the prompts.
+def refuse_replaced_text(
+    pipe: Any, prompts: Sequence[str], readings: Sequence[Reading]
+) -> NoReturn:
+    """Raise a `TraceError` for a pipeline whose text encoder reads another text than the prompts.
 
     Parameters
     ----------
     pipe
         The pipeline.
     prompts
-        What it was given.
-    heard
-        What the tokenizer read.
+        The prompts that it was given.
+    readings
+        The tokenizer's readings.
     """
-    read = ", ".join(repr(reading.text) for reading in heard[: len(prompts)])
+    read = ", ".join(repr(reading.text) for reading in readings[: len(prompts)])
     raise TraceError(
-        f"Expected the pipeline to read the prompts {', '.join(map(repr, prompts))} as they stand, but "
-        f"{type(pipe).__name__} turns them into {read} (a textual inversion of several vectors, or "
-        "cleaning): write the prompts in that form, or pass clean_caption=False where it is offered."
+        f"Expected the pipeline to pass the prompts {', '.join(map(repr, prompts))} to its tokenizer unchanged, "
+        f"but {type(pipe).__name__} changes them to {read} (a textual inversion of several vectors, or cleaning): "
+        "write the prompts in that form, or pass clean_caption=False if the pipeline accepts it."
     )
 
 
@@ -96,7 +98,7 @@ def refuse_compiled(denoiser: nn.Module, held: Any) -> None:
     denoiser
         The model itself.
     held
-        What the pipeline holds, perhaps the compiled wrapper around the model.
+        The pipeline's attribute, which may be the compiled wrapper around the model.
     """
     in_place = any(
         getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
@@ -104,13 +106,13 @@ def refuse_compiled(denoiser: nn.Module, held: Any) -> None:
     )
     if (held is not denoiser or in_place) and _is_compiling():
         raise TraceError(
-            f"Expected to hear every attention, but this {type(denoiser).__name__} was handed to "
-            "torch.compile, which leaves hooks out. What to do: trace before compiling, or draw "
-            'inside `with torch.compiler.set_stance("force_eager"):`.'
+            "Expected a denoiser whose every attention call can be observed, but this "
+            f"{type(denoiser).__name__} was passed to torch.compile, which bypasses hooks: trace before compiling, "
+            'or call the pipeline inside `with torch.compiler.set_stance("force_eager"):`.'
         )
 
 
 def _is_compiling() -> bool:
-    """Whether something that was handed to `torch.compile` runs compiled just now."""
-    # The stance cannot be read, but a compiled function knows whether it was compiled.
+    """Return whether compiled functions currently run compiled."""
+    # torch has no function that returns the stance, but a compiled function can test whether it was compiled.
     return bool(torch.compile(torch.compiler.is_compiling, backend="eager")())

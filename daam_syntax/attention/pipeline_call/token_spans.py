@@ -1,7 +1,7 @@
-"""The tokens that a text encoder reads from a prompt, and where in the prompt they stand.
+"""The tokens that a text encoder reads from a prompt, and their character offsets in the prompt.
 
-While a pipeline encodes its prompts, its tokenizers are listened to: so it is known what they were
-given (a chat template around the prompt, for instance) and what they made of it.
+The calls of a pipeline's tokenizers are recorded while it encodes its prompts. The record shows the text that
+they received, such as a chat template around the prompt, and the tokens that they made of it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class Reading:
     Attributes
     ----------
     text
-        What the tokenizer was given.
+        The text that the tokenizer received.
     ids
-        The tokens, padding and special tokens included.
+        Token ids, including padding and special tokens.
     mask
         1 for each token, 0 for padding.
     special
-        Whether a token was added by the tokenizer, and stands for no text.
+        True for each token that the tokenizer added and that represents no text.
     spans
-        Each token's character offsets in the text; None where the tokenizer does not know them.
+        Character offsets of each token in the text; None if the tokenizer does not provide them.
     """
 
     text: str
@@ -47,18 +47,18 @@ class Reading:
 
 @dataclass(frozen=True)
 class TokenizedPrompt:
-    """A prompt as it reaches the denoiser from a text encoder.
+    """A prompt as one text encoder passes it to the denoiser.
 
     Attributes
     ----------
     prompt
         The text.
     subwords
-        The tokens in the encoder's order; padding only where it was asked for.
+        The tokens in the encoder's order. Padding is included only if it was requested.
     truncated_at
-        Offset of the first character that the encoder did not read; None if it read all.
+        Offset of the first character that the encoder did not read; None if it read the whole prompt.
     length
-        Length of the sequence, padding included.
+        Length of the sequence, including padding.
     """
 
     prompt: str
@@ -68,34 +68,34 @@ class TokenizedPrompt:
 
     @property
     def positions(self) -> list[int]:
-        """The subwords' positions in the sequence."""
+        """Positions of the subwords in the sequence."""
         return [subword.position for subword in self.subwords]
 
 
 @contextmanager
-def listening(tokenizers: Sequence[Any]) -> Iterator[list[list[Reading]]]:
-    """Listen to the calls of tokenizers from this thread.
+def record_readings(tokenizers: Sequence[Any]) -> Iterator[list[list[Reading]]]:
+    """Record what tokenizers read when the current thread calls them.
 
-    Calling an object looks `__call__` up in its class, so each tokenizer has, for a time, a subclass
-    of its class. The class itself is not touched.
+    Python looks up ``__call__`` on an object's class. Each tokenizer therefore temporarily gets a subclass of
+    its own class; the original class is not changed.
 
     Yields
     ------
     list of list of Reading
-        For each tokenizer, what it read, in order; filled while the block runs.
+        For each tokenizer, its readings in order. The lists grow while the block runs.
     """
-    heard: list[list[Reading]] = [[] for _ in tokenizers]
+    recorded: list[list[Reading]] = [[] for _ in tokenizers]
     before = [type(tokenizer) for tokenizer in tokenizers]
     try:
-        for tokenizer, readings in zip(tokenizers, heard, strict=True):
-            tokenizer.__class__ = _listening_class(type(tokenizer), readings)
-        yield heard
+        for tokenizer, readings in zip(tokenizers, recorded, strict=True):
+            tokenizer.__class__ = _recording_class(type(tokenizer), readings)
+        yield recorded
     finally:
         for tokenizer, cls in zip(tokenizers, before, strict=True):
             tokenizer.__class__ = cls
 
 
-def _listening_class(cls: type, readings: list[Reading]) -> type:
+def _recording_class(cls: type, readings: list[Reading]) -> type:
     thread = threading.get_ident()
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -111,7 +111,7 @@ def _listening_class(cls: type, readings: list[Reading]) -> type:
 def _readings(tokenizer: Any, texts: Sequence[str], output: Any) -> Iterator[Reading]:
     encodings = getattr(output, "encodings", None)
     if encodings:
-        # Encodings of overflowing tokens, where asked for, come after those of the texts.
+        # Encodings of overflowing tokens, if requested, follow those of the texts.
         for text, encoding in zip(texts, encodings, strict=False):
             yield Reading(
                 text,
@@ -138,12 +138,13 @@ def _as_lists(ids: Any) -> list[list[int]]:
 def find_prompts(
     tokenizer: Any, prompts: Sequence[str], readings: Sequence[Reading]
 ) -> list[Reading] | None:
-    """Find what a tokenizer read for the prompts among all that it read.
+    """Find the readings of the prompts among all readings of a tokenizer.
 
     Returns
     -------
     list of Reading or None
-        One per prompt: the first in a row whose texts are the prompts, or else which contain them.
+        One reading per prompt: the first consecutive readings whose texts equal the prompts, or else the first
+        whose texts contain them. None if there are no such readings.
     """
     n = len(prompts)
     runs = [list(readings[start : start + n]) for start in range(len(readings) - n + 1)]
@@ -158,17 +159,17 @@ def find_prompts(
 
 
 def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[Span], Span | None] | None:
-    """Find a prompt in the text that a tokenizer was given.
+    """Find a prompt in the text that a tokenizer received.
 
-    The text may be the prompt itself or a template around it, and the prompt in it may have lost its
-    case and the space around it. If it is there several times, the place counts after which the text
-    ends or a special token follows, as is so in chat templates.
+    The text may be the prompt itself or a template around it. The pipeline may have converted the prompt to
+    lower case and stripped the whitespace around it. If the prompt occurs several times, the occurrence that
+    ends the text or precedes a special token is used, as in chat templates.
 
     Returns
     -------
     callable or None
-        From a span of the text to the span of the prompt, or None where it is outside; None if the
-        prompt is not in the text.
+        A function from a span of the text to the span of the prompt, which returns None for spans outside the
+        prompt. None if the prompt is not in the text.
     """
     for variant, origin in _variants(prompt):
         start = _place(tokenizer, variant, text)
@@ -186,13 +187,13 @@ def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[Span], Span | No
 
 
 def _variants(prompt: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield a prompt as pipelines rewrite it, and where each character stood in the original."""
+    """Yield the forms in which pipelines pass on a prompt, each with its characters' original offsets."""
     places = list(range(len(prompt)))
     yield prompt, places
     stripped = prompt.strip()
     skipped = len(prompt) - len(prompt.lstrip())
     yield stripped, places[skipped : skipped + len(stripped)]
-    # Some characters become two in lower case.
+    # Some characters become two in lower case, such as "İ".
     lowered = [(low, skipped + i) for i, each in enumerate(stripped) for low in each.lower()]
     if len(lowered) == len(stripped.lower()):
         yield stripped.lower(), [place for _, place in lowered]
@@ -225,30 +226,30 @@ def read_prompt(
     *,
     padding: bool = False,
 ) -> TokenizedPrompt:
-    """Say which tokens of a prompt reach the denoiser, and where in the prompt they stand.
+    """Return the tokens of a prompt that reach the denoiser, with their offsets in the prompt.
 
     Parameters
     ----------
     tokenizer
         A tokenizer of transformers.
     reading
-        What it read for the prompt.
+        The tokenizer's reading of the prompt.
     prompt
-        The text, as the user wrote it.
+        The text as the user wrote it.
     kept
-        The positions of the reading that reach the denoiser, in order; None for padding.
+        Positions of the reading that reach the denoiser, in order; None for padding that the pipeline adds.
     padding
-        Whether padding is wanted, too.
+        Whether to include padding.
 
     Raises
     ------
     TraceError
-        If it is not known where in the prompt the tokens stand.
+        If the offsets of the tokens cannot be determined.
     """
     to_prompt = locate(tokenizer, prompt, reading.text)
     if to_prompt is None:
         raise TraceError(
-            f"Expected the tokenizer to be given {prompt!r}, but it was given {reading.text!r}."
+            f"Expected the tokenizer to receive {prompt!r}, but it received {reading.text!r}."
         )
     if reading.spans is None:
         reading = replace(reading, spans=_decoded_spans(tokenizer, reading))
@@ -290,7 +291,7 @@ def _truncated_at(
     to_prompt: Callable[[Span], Span | None],
     subwords: Sequence[Subword],
 ) -> int | None:
-    """Return the offset of the first token of the prompt after those that were kept."""
+    """Return the offset of the first token of the prompt that was cut off; None if none was."""
     n_read = sum(subword.kind == "text" for subword in subwords)
     whole = all_spans(tokenizer, reading.text)
     spans = [span for each in whole if (span := to_prompt(each)) is not None]
@@ -300,15 +301,15 @@ def _truncated_at(
 
 
 def all_spans(tokenizer: Any, text: str) -> list[Span]:
-    """Return the offsets of all tokens of a text, those that an encoder would cut off among them.
+    """Return the offsets of all tokens of a text, including those that an encoder would cut off.
 
     Raises
     ------
     TraceError
-        If they cannot be told.
+        If the offsets cannot be determined.
     """
     if getattr(tokenizer, "is_fast", False):
-        # verbose=False: a prompt that is too long for the encoder is expected here.
+        # verbose=False: a prompt that is too long for the encoder is no reason to warn here.
         found = tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
@@ -321,7 +322,7 @@ def all_spans(tokenizer: Any, text: str) -> list[Span]:
 def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:
     """Find the offsets of tokens by decoding one more token at a time.
 
-    This is exact or refused: what is decoded must be the text, or its beginning where the text was
+    The offsets are exact: a text is refused unless its tokens decode to it, or to its beginning if it was
     truncated.
     """
     spans = [(0, 0)] * len(reading.ids)
@@ -334,18 +335,17 @@ def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:
     options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
     decoded = [tokenizer.decode(ids[:n], **options) for n in range(len(ids) + 1)]
     skipped = len(reading.text) - len(reading.text.lstrip())
-    # A decoder may drop the space before the text.
+    # A decoder may drop leading whitespace.
     lead = 0 if reading.text.startswith(decoded[-1]) else skipped
     if not reading.text[lead:].startswith(decoded[-1]):
         raise TraceError(
-            "Expected a tokenizer that knows the character offsets of its tokens, or whose tokens "
-            f"decode to the text, but {type(tokenizer).__name__} makes {decoded[-1]!r} of "
-            f"{reading.text!r}: its tokens cannot be matched with words. Load the pipeline with the "
-            "fast version of the tokenizer, where there is one."
+            "Expected a tokenizer that provides character offsets, or whose tokens decode to the text, but "
+            f"{type(tokenizer).__name__} makes {decoded[-1]!r} of {reading.text!r}, so its tokens cannot be "
+            "aligned with words: load the pipeline with the fast version of the tokenizer, if there is one."
         )
     start = 0
     for n, place in enumerate(places, start=1):
-        # A token may be part of a character only: then it has the span of all the parts.
+        # Several tokens may encode one character: each gets the span of the whole character.
         whole = next(
             m
             for m in range(n, len(decoded))

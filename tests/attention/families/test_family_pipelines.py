@@ -29,6 +29,7 @@ from helpers.family_runs import (
     traced,
     unconditional,
 )
+from tools import models_page
 
 each_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -205,7 +206,7 @@ def test_equal_prompt_and_negative_prompt():
     np.testing.assert_allclose(same.data, single.data, atol=1e-7)
 
 
-def test_text_that_is_changed_while_drawing_is_refused():
+def test_text_that_changes_between_steps_is_refused():
     case = next(each for each in CASES if each.name == "Flux")
 
     def change(pipe, step, timestep, tensors):
@@ -216,7 +217,9 @@ def test_text_that_is_changed_while_drawing_is_refused():
         "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
         "steps": 2,
     }
-    with pytest.raises(TraceError, match="prompts cannot be told from negative prompts"):
+    with pytest.raises(
+        TraceError, match="rows of prompts and negative prompts cannot be distinguished"
+    ):
         traced(case, [CAT], **options)
 
 
@@ -300,7 +303,7 @@ def test_every_family_is_tested():
 
 def test_captions_that_are_rewritten_are_refused():
     case = next(each for each in CASES if each.name == "PixArt-sigma")
-    with pytest.raises(TraceError, match=r"'a cat @someone'.*into 'a cat'.*clean_caption=False"):
+    with pytest.raises(TraceError, match=r"'a cat @someone'.*to 'a cat'.*clean_caption=False"):
         traced(case, ["a cat @someone"], clean_caption=True)
     (maps,) = traced(case, ["a cat @someone"], clean_caption=False)[1]
     assert [word.status for word in maps.words] == ["mapped"] * len(maps)
@@ -344,12 +347,12 @@ def test_text_keys_come_from_where_the_description_says(name):
     length = case.arguments["max_sequence_length"]
     options = {"complex_human_instruction": ["Draw the cat: "]} if name == "Sana" else {}
     (encoder,) = family_of(pipe).encoders
-    with record_readings([encoder.tokenizer_of(pipe)]) as (heard,):
+    with record_readings([encoder.tokenizer_of(pipe)]) as (readings,):
         sources = positions_read(
             pipe,
             lambda: pipe.encode_prompt(prompt=[OWL], max_sequence_length=length, **options),
         )
-    (reading,) = find_prompts(encoder.tokenizer_of(pipe), [OWL], heard)
+    (reading,) = find_prompts(encoder.tokenizer_of(pipe), [OWL], readings)
     kept = encoder.kept(reading.mask, pipe, {"max_sequence_length": length})
     assert list(kept) == sources
     read = read_prompt(encoder.tokenizer_of(pipe), reading, OWL, kept)

@@ -7,9 +7,9 @@ from transformers import ByT5Tokenizer
 
 from daam_syntax.attention.pipeline_call.token_spans import (
     find_prompts,
-    listening,
     locate,
     read_prompt,
+    record_readings,
 )
 from daam_syntax.errors import TraceError
 from daam_syntax.language import parse
@@ -32,7 +32,7 @@ def tokenizer():
 
 def tokenize(tokenizer, prompt, length, text=None, kept=None):
     """Read a prompt as pipelines do."""
-    with listening([tokenizer]) as (heard,):
+    with record_readings([tokenizer]) as (heard,):
         tokenizer(text or prompt, padding="max_length", max_length=length, truncation=True)
     (reading,) = find_prompts(tokenizer, [prompt], heard)
     return read_prompt(tokenizer, reading, prompt, range(length) if kept is None else kept)
@@ -168,7 +168,7 @@ class TestTemplates:
 
     def test_chat_templates_that_tokenize(self):
         tokenizer = make_qwen_tokenizer()
-        with listening([tokenizer]) as (heard,):
+        with record_readings([tokenizer]) as (heard,):
             tokenizer.apply_chat_template(
                 [[{"role": "user", "content": "a cat"}]], return_dict=True, tokenize=True
             )
@@ -193,7 +193,7 @@ def test_prompts_that_pipelines_rewrite(prompt, text, words):
 
 def test_prompts_among_other_texts():
     tokenizer = make_t5_tokenizer()
-    with listening([tokenizer]) as (heard,):
+    with record_readings([tokenizer]) as (heard,):
         tokenizer(["blue", "the red cat", "a red cat", "an owl"], padding=True)
         tokenizer("a red cat")
     found = find_prompts(tokenizer, ["a red cat", "an owl"], heard)
@@ -207,7 +207,7 @@ def test_listening_leaves_the_tokenizer_as_it_was(tokenizer):
     def elsewhere():
         tokenizer("in another thread")
 
-    with pytest.raises(ZeroDivisionError), listening([tokenizer]) as (heard,):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), record_readings([tokenizer]) as (heard,):  # noqa: PT012
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()

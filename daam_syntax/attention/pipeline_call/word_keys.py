@@ -1,0 +1,145 @@
+"""Which text keys belong to which word, and to which kind of token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from daam_syntax.attention.pipeline_call.call import PipelineCall, TextBlock
+from daam_syntax.errors import WordError
+from daam_syntax.language import Sentence
+from daam_syntax.maps.subwords import LACKING, align
+
+
+def keys_by_word(
+    blocks: Iterable[TextBlock], prompt: int, sentence: Sentence
+) -> dict[int, list[int]]:
+    """Return the text keys of each word of a prompt.
+
+    Parameters
+    ----------
+    blocks
+        The tokens of one or several text encoders.
+    prompt
+        Index of the prompt.
+    sentence
+        The prompt's parse.
+
+    Returns
+    -------
+    dict
+        Positions among the text keys, sorted, by the word's index in the parse. The list is empty for a word
+        without subwords.
+    """
+    keys: dict[int, list[int]] = {index: [] for index in range(len(sentence))}
+    for block in blocks:
+        tokens = block.prompts[prompt]
+        for word in align(sentence, tokens.subwords, tokens.truncated_at):
+            positions = {tokens.subwords[row].position for row in word.subwords}
+            keys[word.index] += sorted(block.start + position for position in positions)
+    return keys
+
+
+def keys_by_kind(blocks: Iterable[TextBlock], prompt: int) -> dict[str, list[int]]:
+    """Return the text keys of each kind of token of a prompt, including padding that is not recorded.
+
+    Parameters
+    ----------
+    blocks
+        The tokens of one or several text encoders.
+    prompt
+        Index of the prompt.
+
+    Returns
+    -------
+    dict
+        Positions among the text keys, sorted, by kind of token (see `daam_syntax.maps.Subword`). Kinds without
+        tokens are left out.
+    """
+    keys: dict[str, set[int]] = {}
+    for block in blocks:
+        tokens = block.prompts[prompt]
+        for subword in tokens.subwords:
+            keys.setdefault(subword.kind, set()).add(block.start + subword.position)
+        padding = set(range(tokens.length)) - set(tokens.positions)
+        keys.setdefault("padding", set()).update(block.start + position for position in padding)
+    return {kind: sorted(positions) for kind, positions in keys.items() if positions}
+
+
+def word_keys(
+    pipeline_call: PipelineCall, prompt: int, sentence: Sentence, words: Iterable[int | str]
+) -> list[int]:
+    """Return the text keys of words: their subwords, of all text encoders.
+
+    Parameters
+    ----------
+    pipeline_call
+        The pipeline call.
+    prompt
+        Index of the prompt.
+    sentence
+        The prompt's parse.
+    words
+        Indices in the parse, or unambiguous texts.
+
+    Returns
+    -------
+    list of int
+        Positions among the text keys, sorted.
+
+    Raises
+    ------
+    WordError
+        If a word is not in the sentence or has no text key.
+    """
+    by_word = keys_by_word(pipeline_call.blocks, prompt, sentence)
+    keys: set[int] = set()
+    for word in words:
+        index = sentence.index(word)
+        if not by_word[index]:
+            raise WordError(
+                f"Expected a word that the model attends to, but {sentence[index].text!r} (index "
+                f"{index}) of {sentence.text!r} is {_why_unmapped(pipeline_call, prompt, sentence, index)}."
+            )
+        keys.update(by_word[index])
+    return sorted(keys)
+
+
+def kind_keys(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]) -> list[int]:
+    """Return the text keys of kinds of tokens, of all text encoders.
+
+    Parameters
+    ----------
+    pipeline_call
+        The pipeline call.
+    prompt
+        Index of the prompt.
+    kinds
+        Kinds of tokens, see `daam_syntax.maps.Subword`.
+
+    Returns
+    -------
+    list of int
+        Positions among the text keys, sorted.
+
+    Raises
+    ------
+    WordError
+        If there is no token of a kind.
+    """
+    by_kind = keys_by_kind(pipeline_call.blocks, prompt)
+    for kind in kinds:
+        if kind not in by_kind:
+            raise WordError(
+                f"Expected tokens of a kind that {pipeline_call.prompts[prompt]!r} has ({', '.join(by_kind)}), but "
+                f"got {kind!r}: {LACKING[kind]}."  # type: ignore[index]
+            )
+    return sorted({key for kind in kinds for key in by_kind[kind]})
+
+
+def _why_unmapped(pipeline_call: PipelineCall, prompt: int, sentence: Sentence, index: int) -> str:
+    reasons = []
+    for block in pipeline_call.blocks:
+        tokens = block.prompts[prompt]
+        word = align(sentence, tokens.subwords, tokens.truncated_at)[index]
+        reasons.append(f"{word.status}: {word.reason}")
+    return "; ".join(reasons)
