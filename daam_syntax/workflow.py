@@ -1,10 +1,9 @@
-"""From prompts to tables and pictures in one call."""
+"""Draw prompts, measure them, and write tables, figures and pages, all in one call."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
@@ -12,17 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from daam_syntax.analysis import measure_tables, summarize
-from daam_syntax.drawing.traced_images import DrawingSettings, check_prompts, draw, identify
+from daam_syntax.drawing.traced_images import draw
 from daam_syntax.errors import PromptError
 from daam_syntax.explorer import explore
 from daam_syntax.language import Sentence, check_schemes, parse_many, prompt_id
+from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.pipelines.loading import EMOJI, load_pipeline
+from daam_syntax.pipelines.identity import identify
+from daam_syntax.pipelines.loading import DEFAULT_MODEL, load_pipeline
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.analysis_folder import TABLES, AnalysisFolder
+from daam_syntax.util.progress import show_progress
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Analysis:
-    """What `analyze` gives.
+    """The result of `analyze`.
 
     Attributes
     ----------
     images
-        The pictures: all seeds of the first prompt, then of the second, and so on.
+        The images: all seeds of the first prompt, then those of the second, and so on.
     maps
         Their heat maps, in the same order.
     pairs
@@ -68,7 +69,7 @@ class Analysis:
 
 def analyze(
     prompts: str | Iterable[str],
-    pipe: DiffusionPipeline | str | Path = EMOJI,
+    pipe: DiffusionPipeline | str | Path = DEFAULT_MODEL,
     *,
     revision: str | None = None,
     device: str | None = None,
@@ -92,37 +93,39 @@ def analyze(
     prompts
         One prompt, or several different ones.
     pipe
-        A pipeline, or what `load_pipeline` takes.
+        A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype
-        See `load_pipeline`; of no effect on a pipeline.
+        See `load_pipeline`; ignored if `pipe` is a pipeline.
     seeds
-        Images per prompt; every prompt has seeds of its own.
+        Images per prompt. Every prompt has its own seeds.
     steps, guidance, height, width
-        How to draw; None leaves it to the pipeline (the embedded model: 20 steps, guidance 4).
+        Settings of the pipeline calls. None leaves a setting to the pipeline (the embedded model: 20 steps, guidance
+        4).
     threshold
-        Rule that makes a mask of a map: "relative:0.4" (times the map's maximum) or
-        "absolute:0.15" (mean attention probability).
+        Rule that turns a map into a mask: "relative:0.4" (times the map's maximum) or "absolute:0.15" (mean attention
+        probability).
     schemes
-        Whose edges: "ud" (Universal Dependencies), "enhanced" (their graph), "native" (the parser's own labels), or
-        several of them.
+        Dependency schemes whose edges are measured, one or several: "ud" (Universal Dependencies), "enhanced" (their
+        enhanced graph), "native" (the parser's own labels).
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     out
-        Folder to keep everything in (see `daam_syntax.runs.analysis_folder`); a run that was interrupted there is taken up.
+        Folder in which to store everything, see `daam_syntax.runs.analysis_folder`. An analysis that was interrupted
+        there is resumed.
     overwrite
-        Whether to replace another run in that folder.
+        Whether to replace another analysis in that folder.
     progress
         Whether to show a progress bar.
 
     Returns
     -------
     Analysis
-        Pictures, maps and tables.
+        Images, maps and tables.
 
     Raises
     ------
     DaamSyntaxError
-        For bad input; its message says what to do. What was drawn before an error is in `out`.
+        If the input is unusable; the message says what to do. Images that were drawn before an error are in `out`.
     """
     texts = check_prompts(prompts)
     if not isinstance(seeds, Integral) or seeds < 1:
@@ -137,10 +140,10 @@ def analyze(
     numbers = range(seeds)
     folder = None if out is None else AnalysisFolder(out)
     if folder is not None:
-        folder.check_writable()  # before the model is loaded, which may take long
+        folder.check_writable()  # before the model is loaded, which can take long
     if isinstance(pipe, str | Path):
         pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
-        pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
+        pipe.set_progress_bar_config(disable=True)  # the bar of all images is enough
     settings = DrawingSettings(steps, guidance, height, width).for_pipeline(pipe)
     if folder is not None:
         folder.start(
@@ -156,12 +159,12 @@ def analyze(
         )
     images: list[Image] = []
     maps: list[HeatMaps] = []
-    with _progress(progress, len(texts) * seeds) as advance:
+    with show_progress(progress, len(texts) * seeds) as bar:
         for sentence in sentences:
             for image, recorded in _draw_or_read(sentence, pipe, numbers, settings, folder):
                 images.append(image)
                 maps.append(recorded)
-                advance()
+                bar.advance()
     analysis = Analysis(images, maps, *tables(maps, threshold, wanted))
     if folder is not None:
         write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
@@ -176,7 +179,7 @@ def analyze(
 def tables(
     maps: Sequence[HeatMaps], threshold: str, schemes: Sequence[str] = ("ud",)
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the pair table, the word table and the summary of some maps."""
+    """Return the pair table, the word table and the summary of heat maps."""
     check_schemes(schemes, (recorded.sentence for recorded in maps))
     pairs, words = measure_tables(maps, schemes=schemes, threshold=threshold)
     return pairs, words, summarize(pairs, by="relation")
@@ -185,7 +188,7 @@ def tables(
 def write_tables(
     folder: AnalysisFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
 ) -> None:
-    """Write the three tables of a run."""
+    """Write the three tables of an analysis."""
     for name, table in zip(TABLES, (pairs, words, summary), strict=True):
         folder.write_table(name, table)
 
@@ -193,7 +196,7 @@ def write_tables(
 def write_overviews(
     folder: AnalysisFolder, images: Sequence[Image], maps: Sequence[HeatMaps], scheme: str = "ud"
 ) -> None:
-    """Draw the overview of every image of a run into its folder."""
+    """Write an overview figure of every image of an analysis."""
     from daam_syntax.figures import overview
 
     for name, image, recorded in zip(folder.names(), images, maps, strict=True):
@@ -208,7 +211,7 @@ def write_pages(
     threshold: str,
     scheme: str = "ud",
 ) -> None:
-    """Write a page to click through for each prompt of a run, with all its seeds."""
+    """Write an interactive page for each prompt of an analysis, with all its seeds."""
     for text in dict.fromkeys(recorded.prompt for recorded in maps):
         own = [i for i, recorded in enumerate(maps) if recorded.prompt == text]
         page = explore(
@@ -224,26 +227,16 @@ def _draw_or_read(
     settings: DrawingSettings,
     folder: AnalysisFolder | None,
 ) -> list[tuple[Image, HeatMaps]]:
-    """Return a prompt's images in the order of the seeds; draw those that the folder does not hold."""
+    """Return the images of a prompt in the order of the seeds; draw those that are not in the folder."""
     done: dict[int, tuple[Image, HeatMaps]] = {}
     if folder is not None:
         for seed in seeds:
-            kept = folder.get(f"{prompt_id(sentence.text)}-{seed}")
-            if kept is not None:
-                done[seed] = kept
+            stored = folder.get(f"{prompt_id(sentence.text)}-{seed}")
+            if stored is not None:
+                done[seed] = stored
     missing = [seed for seed in seeds if seed not in done]
-    for drawing in draw([sentence], pipe, seeds=missing, settings=settings):
+    for traced in draw([sentence], pipe, seeds=missing, settings=settings):
         if folder is not None:
-            folder.add(f"{drawing.prompt_id}-{drawing.seed}", drawing.image, drawing.maps)
-        done[drawing.seed] = (drawing.image, drawing.maps)
+            folder.add(f"{traced.prompt_id}-{traced.seed}", traced.image, traced.maps)
+        done[traced.seed] = (traced.image, traced.maps)
     return [done[seed] for seed in seeds]
-
-
-@contextmanager
-def _progress(show: bool, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on stderr; gives the function that moves it on by one image."""
-    columns = ("Drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not show, transient=True) as bar:
-        task = bar.add_task("Drawing", total=total)
-        yield lambda: bar.advance(task)

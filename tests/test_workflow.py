@@ -10,9 +10,11 @@ from PIL import Image
 
 import daam_syntax as ds
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
-from daam_syntax.drawing.traced_images import DrawingSettings, check_prompts, generator_seed
+from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
+from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
 from daam_syntax.maps import HeatMaps
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.analysis_folder import AnalysisFolder
 
 PROMPT = "a red cat chasing a small blue owl in the snow"

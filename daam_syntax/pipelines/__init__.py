@@ -4,5 +4,6 @@ Imports ``emoji`` (for the embedded model), ``util`` and ``errors``.
 """
 
 from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.pipelines.settings import DrawingSettings
 
-__all__ = ["load_pipeline"]
+__all__ = ["DrawingSettings", "load_pipeline"]

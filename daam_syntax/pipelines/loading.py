@@ -1,4 +1,4 @@
-"""Find a text-to-image pipeline: the embedded one, a folder in diffusers format, or one from the Hub."""
+"""Load a text-to-image pipeline: the embedded model, a folder in diffusers format, or a model on the Hub."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import ModelError
-from daam_syntax.util.data_files import data_path
 from daam_syntax.util.library_output import quietly
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-EMOJI: Final = "emoji"
-"""Name of the embedded model."""
-
-_EMOJI_FOLDER: Final = "emoji-model"
-
+DEFAULT_MODEL: Final = embedded.NAME
+"""The model that is used where none is named: the embedded one."""
 
 DTYPES: Final = ("float32", "float16", "bfloat16")
-"""What weights may be loaded as."""
+"""Number formats in which weights can be loaded."""
 
 
 def load_pipeline(
-    model: str | Path = EMOJI,
+    model: str | Path = DEFAULT_MODEL,
     *,
     revision: str | None = None,
     device: str | None = None,
@@ -41,10 +38,10 @@ def load_pipeline(
     revision
         Branch, tag or commit on the Hub.
     device
-        Where it runs: "cuda" where there is one, else "cpu"; or "mps", "cuda:1", ...
+        Device to run on, for instance "cuda:1" or "mps". If None, "cuda" where a GPU is available, else "cpu".
     dtype
-        One of `DTYPES`: what the weights are loaded as. "float32" on a CPU and "float16" elsewhere if None; models
-        released in bfloat16 (Flux, for instance) want "bfloat16". Maps are accumulated in 32 bits whatever it is.
+        Number format of the weights, one of `DTYPES`. If None, "float32" on a CPU and "float16" elsewhere. Models
+        released in bfloat16 (Flux, for instance) need "bfloat16". Heat maps are accumulated in 32 bits in any case.
 
     Returns
     -------
@@ -54,38 +51,34 @@ def load_pipeline(
     Raises
     ------
     ModelError
-        If there is no such model, device or dtype, or its files cannot be read.
+        If the model, device or dtype does not exist, or the model's files cannot be read.
     """
     import torch
 
     if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"Expected one of the dtypes {', '.join(DTYPES)}, but got {dtype!r}.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    source: str | Path = data_path(_EMOJI_FOLDER) if model == EMOJI else model
     dtype = dtype or ("float32" if device == "cpu" else "float16")
-    options = {"safety_checker": None} if model == EMOJI else {}
+    options = {"safety_checker": None} if model == embedded.NAME else {}
     try:
-        # The embedded model is there in a moment: bars and advice on its parts would only be noise.
-        with quietly() if model == EMOJI else nullcontext():
+        # The embedded model loads in a moment: progress bars and advice about its parts would be noise.
+        with quietly() if model == embedded.NAME else nullcontext():
             from diffusers import DiffusionPipeline
 
             pipeline = DiffusionPipeline.from_pretrained(
-                source, dtype=getattr(torch, dtype), revision=revision, **options
+                _source(model), dtype=getattr(torch, dtype), revision=revision, **options
             )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"Expected a model: {EMOJI!r}, a folder in diffusers format (with a model_index.json), or a "
+            f"Expected a model: {embedded.NAME!r}, a folder in diffusers format (with a model_index.json), or a "
             f"Hub id; but {str(model)!r} could not be loaded: {reason}"
         ) from error
     try:
         return pipeline.to(device)
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # the latter of a build without that kind of device
+    except (RuntimeError, AssertionError) as error:  # builds of torch without the device assert
         raise ModelError(
-            f"Expected a device that is there (cpu, cuda, mps, ...), but {device!r} cannot be used: "
+            f"Expected an available device (cpu, cuda, mps, ...), but {device!r} cannot be used: "
             f"{str(error).splitlines()[0]}"
         ) from error
 
@@ -93,27 +86,26 @@ def load_pipeline(
 def load_tokenizers(
     model: str | Path, names: Sequence[str], *, revision: str | None = None
 ) -> list[Any]:
-    """Load only tokenizers of a pipeline, not its weights.
+    """Load tokenizers of a pipeline without its weights.
 
     Parameters
     ----------
     model, revision
         See `load_pipeline`.
     names
-        The pipeline's attributes that hold them.
+        Names of the tokenizers, which are attributes of the pipeline.
 
     Raises
     ------
     ModelError
-        If one cannot be loaded.
+        If a tokenizer cannot be loaded.
     """
     from transformers import AutoTokenizer
 
-    source = data_path(_EMOJI_FOLDER) if model == EMOJI else model
     try:
         with quietly():
             return [
-                AutoTokenizer.from_pretrained(source, subfolder=name, revision=revision)
+                AutoTokenizer.from_pretrained(_source(model), subfolder=name, revision=revision)
                 for name in names
             ]
     except Exception as error:
@@ -122,7 +114,6 @@ def load_tokenizers(
         ) from error
 
 
-def is_emoji(pipe: DiffusionPipeline) -> bool:
-    """Whether a pipeline is the embedded one."""
-    name = pipe.config.get("_name_or_path") or ""
-    return Path(name).resolve() == data_path(_EMOJI_FOLDER).resolve()
+def _source(model: str | Path) -> str | Path:
+    """Return the folder or Hub id from which a model is loaded."""
+    return embedded.model_folder() if model == embedded.NAME else model

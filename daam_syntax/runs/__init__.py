@@ -1,6 +1,9 @@
-"""Results on disk: many prompts times several seeds, drawn in shards, resumed after any interruption, read without a model.
+"""Results on disk: many prompts with several seeds each, drawn in shards, resumed after any interruption.
 
-May import ``drawing``, ``analysis`` and everything below them; ``workflow``, ``studies`` and ``cli`` import it.
+A finished run is read, measured and reported without a model. Imports ``drawing``, ``analysis``, ``figures`` and the
+rooms below them; ``workflow``, ``studies`` and ``cli`` import it. Inside: ``problems``, ``run_settings`` and
+``measuring``, then ``store``, then ``drawing`` and ``reanalysis`` (neither imports the other), then ``stored_run``,
+then ``planning``, ``reporting`` and ``running``.
 """
 
 import lazy_loader

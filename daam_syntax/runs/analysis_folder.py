@@ -1,4 +1,4 @@
-"""The folder of a run: pictures, maps, tables and a manifest, all in open formats.
+"""The folder of `analyze`: images, maps, tables and a manifest, all in open formats.
 
 ::
 
@@ -7,7 +7,7 @@
       images/<prompt_id>-<seed>.png
       maps/<prompt_id>-<seed>.npz
       overview-<prompt_id>-<seed>.png
-      explore-<prompt_id>.html  a page to click through, with all seeds of a prompt
+      explore-<prompt_id>.html  an interactive page with all seeds of a prompt
       pairs.csv  words.csv  summary.csv
 """
 
@@ -33,27 +33,27 @@ _FORMAT: Final = 1
 
 
 class AnalysisFolder:
-    """Reads and writes the folder of a run.
+    """The folder of an analysis, for reading and writing.
 
-    Every file is written whole or not at all, so that an interrupted run or a full disk leaves
-    nothing half-written, and a run can be taken up again.
+    Every file is written completely or not at all. An interruption or a full disk therefore leaves no partial files,
+    and the analysis can be resumed.
 
     Parameters
     ----------
     path
-        The folder; made when something is written.
+        The folder; it is created when something is written.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def check_writable(self) -> None:
-        """Make the folder where it is missing, and see that something can be written there.
+        """Create the folder if it is missing, and check that files can be written in it.
 
         Raises
         ------
         FileError
-            If not.
+            If the folder cannot be created or written.
         """
         with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -61,39 +61,39 @@ class AnalysisFolder:
         (self.path / ".writable").unlink()
 
     def start(self, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Begin a run with these settings, or take up one that began with the same.
+        """Start an analysis with these settings, or resume one with the same settings.
 
         Parameters
         ----------
         settings
-            All that the pictures depend on, and ``names``: the names of all images, in order.
+            Everything that determines the images, and ``names``: the names of all images, in order.
         overwrite
-            Whether to replace a run with other settings. Only files that its manifest names are deleted.
+            Whether to replace an analysis with other settings. Only files named in its manifest are deleted.
 
         Raises
         ------
         FileError
-            If the folder cannot be written, or holds a run with other settings, or files of another origin.
+            If the folder cannot be written, or holds an analysis with other settings, or files of another origin.
         """
         with file_errors(self.path):
-            is_run = (self.path / MANIFEST).exists()
-            strange = not is_run and [
+            is_analysis = (self.path / MANIFEST).exists()
+            other_files = not is_analysis and [
                 str(file) for name in ("images", "maps") for file in (self.path / name).glob("*")
             ]
-        if strange:
+        if other_files:
             raise FileError(
-                f"Expected a new folder or that of a run, but {self.path} has files of another origin, "
-                f"for instance {strange[0]}; choose another folder."
+                f"Expected a new folder or that of an analysis, but {self.path} has files of another origin, "
+                f"for instance {other_files[0]}; choose another folder."
             )
-        if is_run:
+        if is_analysis:
             before = self.manifest()["settings"]
             now = json.loads(json.dumps(dict(settings)))
             if before == now:
                 return
-            if self.names() and not overwrite:  # a run that drew nothing is not worth keeping
+            if self.names() and not overwrite:  # an analysis without images is replaced
                 changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
                 raise FileError(
-                    f"Expected a new folder or the same run in {self.path}, but it holds a run with "
+                    f"Expected a new folder or the same analysis in {self.path}, but it holds one with "
                     f"other settings ({', '.join(changed)}); choose another folder, or overwrite it "
                     "(overwrite=True, --overwrite)."
                 )
@@ -101,7 +101,7 @@ class AnalysisFolder:
         self._write_manifest({"format": _FORMAT, "status": "running", "settings": dict(settings)})
 
     def _delete(self, names: Iterable[str]) -> None:
-        """Delete the files of a run, and nothing else."""
+        """Delete the files of an analysis, and no others."""
         files = [f"{table}.csv" for table in TABLES]
         for name in names:
             files += [f"images/{name}.png", f"maps/{name}.npz", f"overview-{name}.png"]
@@ -111,11 +111,11 @@ class AnalysisFolder:
                 (self.path / file).unlink(missing_ok=True)
 
     def finish(self, **more: Any) -> None:
-        """Mark the run complete, and add to its manifest."""
+        """Mark the analysis as complete, and add entries to its manifest."""
         self.note(status="complete", **more)
 
     def note(self, **more: Any) -> None:
-        """Add to the manifest."""
+        """Add entries to the manifest."""
         self._write_manifest({**self.manifest(), **more})
 
     def manifest(self) -> dict[str, Any]:
@@ -124,59 +124,62 @@ class AnalysisFolder:
         Raises
         ------
         FileError
-            If there is none, or it cannot be read.
+            If it is missing, or cannot be read.
         """
         path = self.path / MANIFEST
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            if "kind" in manifest:  # a corpus: its format is counted apart
-                raise ValueError(
-                    f"it is that of a {manifest['kind']}, which `daam-syntax report` reads"
-                )
+            if "kind" in manifest:  # a run, whose formats are numbered separately
+                raise ValueError("it is that of a run, which `daam-syntax report` reads")
             if manifest["format"] != _FORMAT or "settings" not in manifest:
                 raise ValueError(f"it has format {manifest['format']!r}, not {_FORMAT}")
         except FileNotFoundError:
             raise FileError(
-                f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax analyze`."
+                f"Expected the folder of an analysis, but there is no {path}; make one with `daam-syntax analyze`."
             ) from None
         except (OSError, ValueError) as error:
-            raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
+            raise FileError(
+                f"Expected the manifest of an analysis in {path}, but {error}."
+            ) from error
         except (KeyError, TypeError) as error:
-            raise FileError(f"Expected the manifest of a run in {path}, but {error!r}.") from error
+            raise FileError(
+                f"Expected the manifest of an analysis in {path}, but {error!r}."
+            ) from error
         return dict(manifest)
 
     def add(self, name: str, image: Image, maps: HeatMaps) -> None:
-        """Keep one picture and its maps; the maps last, so that they stand for both."""
+        """Write one image and its maps. The maps come last, so that their presence implies that of the image."""
         self.write(f"images/{name}.png", lambda path: image.save(path, format="PNG"))
         with file_errors(self.path):
             (self.path / "maps").mkdir(exist_ok=True)
         maps.save(self.path / "maps" / f"{name}.npz")
 
     def get(self, name: str) -> tuple[Image, HeatMaps] | None:
-        """Return a picture and its maps, or None if they were not kept yet."""
+        """Return an image and its maps, or None if they are not stored yet."""
         from PIL import Image as PillowImage
 
         from daam_syntax.maps import HeatMaps
 
-        image, maps = self.path / "images" / f"{name}.png", self.path / "maps" / f"{name}.npz"
-        with file_errors(image):
-            if not (image.exists() and maps.exists()):
+        image_path = self.path / "images" / f"{name}.png"
+        maps_path = self.path / "maps" / f"{name}.npz"
+        with file_errors(image_path):
+            if not (image_path.exists() and maps_path.exists()):
                 return None
-            picture = PillowImage.open(image).convert("RGB")
-        return picture, HeatMaps.load(maps)
+            image = PillowImage.open(image_path).convert("RGB")
+        return image, HeatMaps.load(maps_path)
 
     def names(self) -> list[str]:
-        """Return the names of the run's images that are there, in the order of the run."""
+        """Return the names of the stored images, in the order of the analysis."""
         names = self.manifest()["settings"].get("names", [])
         return [name for name in names if (self.path / "maps" / f"{name}.npz").exists()]
 
     def maps(self) -> list[HeatMaps]:
-        """Return all kept maps.
+        """Return all stored maps.
 
         Raises
         ------
         FileError
-            If there are none, or one is damaged.
+            If there are none, or a file is damaged.
         """
         from daam_syntax.maps import HeatMaps
 
@@ -186,7 +189,7 @@ class AnalysisFolder:
         return [HeatMaps.load(self.path / "maps" / f"{name}.npz") for name in names]
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as ``<name>.csv`` that no spreadsheet takes for formulas, see `write_table`."""
+        """Write a table as ``<name>.csv``, whose cells no spreadsheet executes as formulas; see `write_table`."""
         from daam_syntax.analysis import write_table
 
         with file_errors(self.path):
@@ -194,7 +197,7 @@ class AnalysisFolder:
         write_table(table, self.path / f"{name}.csv")
 
     def write(self, name: str, save: Callable[[Path], Any]) -> None:
-        """Let `save` write a file beside its place, then move it there."""
+        """Let `save` write a temporary file, then move it to its final path."""
         target = self.path / name
         with file_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a corpus will take: time, disk and memory, calculated from a small run on the same machine."""
+"""Estimate what a run will take (time, disk, memory) from a small run on the same machine."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _SHOWN: Final = 10
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a corpus will take.
+    """Estimated cost of a run.
 
     Attributes
     ----------
     n_images
-        Prompts times seeds.
+        Number of prompts times number of seeds.
     rate
         Images per second of one worker.
     seconds
-        Time of drawing, all workers at work.
+        Time to draw all images with all workers.
     n_bytes
-        Disk, by table.
+        Disk space by table, bytes.
     peak_memory, peak_gpu_memory
-        Of each worker, bytes; None where the small run did not measure it. Both do not grow with the corpus.
+        Memory of each worker, bytes; None if the small run did not measure it. It does not grow with the run.
     overflow
-        Prompts that the text encoders do not read to the end; None where the prompts, or the tokenizers of the small
-        run's model, were not there.
+        Prompts that the text encoders do not read to the end; None if they could not be checked, because only their
+        number or no tokenizers were available.
     """
 
     n_images: int
@@ -49,18 +49,16 @@ class RunCost:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.n_images:,} images at {self.rate:.3g} images/s and worker",
+            f"{self.n_images:,} images at {self.rate:.3g} images/s per worker",
             f"time    {duration(self.seconds)}",
             f"disk    {human_size(sum(self.n_bytes.values()))}: "
             + ", ".join(f"{table} {human_size(size)}" for table, size in self.n_bytes.items()),
         ]
         for name, size in (("memory", self.peak_memory), ("GPU", self.peak_gpu_memory)):
             if size is not None:
-                lines.append(
-                    f"{name:<7} {human_size(size)} per worker, whatever the number of images"
-                )
+                lines.append(f"{name:<7} {human_size(size)} per worker, for any number of images")
         if self.overflow is None:
-            lines.append("prompts not checked: they, or the model's tokenizers, are not there")
+            lines.append("prompts not checked: the prompts or the model's tokenizers are missing")
         else:
             n_long = len({found.prompt for found in self.overflow})
             lines.append(f"prompts {n_long:,} are longer than the text encoder reads")
@@ -76,38 +74,43 @@ def plan(
     rate: float | None = None,
     workers: int = 1,
 ) -> RunCost:
-    """Calculate what a corpus will take from a small run with the same settings.
+    """Estimate the cost of a run from a small run with the same settings.
 
-    Time and disk are in proportion to the number of images; prompts much longer than those of the small run take more.
+    Time and disk space are proportional to the number of images. Prompts that are much longer than those of the small
+    run take more.
 
     Parameters
     ----------
-    prompts, seeds
-        The corpus: its prompts, or how many there are.
+    prompts
+        The prompts, or their number.
+    seeds
+        Number of seeds per prompt.
     pilot
-        A run, or its folder, on the machine that will draw.
+        The small run, or its folder, drawn on the machine that will be used.
     rate
         Images per second of one worker; that of the small run if None.
     workers
-        Processes that draw at the same time, each with a GPU of its own.
+        Processes that draw at the same time, each with its own GPU.
 
     Raises
     ------
     FileError
-        If nothing was drawn in that run.
+        If the small run has no images.
     """
     texts = None if isinstance(prompts, int) else list(prompts)
     n_prompts = prompts if isinstance(prompts, int) else len(texts or ())
     pilot = pilot if isinstance(pilot, Run) else Run(pilot)
     if min(n_prompts, seeds, workers) < 1:
-        raise ValueError("Expected at least one prompt, seed and worker.")
-    drawn = sum(record.n_images - record.n_failed for record in pilot.records)
-    if drawn == 0:
+        raise ValueError(
+            f"Expected at least one prompt, seed and worker, but got {n_prompts}, {seeds} and {workers}."
+        )
+    n_drawn = sum(record.n_images - record.n_failed for record in pilot.records)
+    if n_drawn == 0:
         raise FileError(
             f"Expected a run with images, but {pilot.path} has none yet; draw some prompts first."
         )
     if rate is None:
-        rate = drawn / sum(record.seconds for record in pilot.records)
+        rate = n_drawn / sum(record.seconds for record in pilot.records)
     n_images = n_prompts * seeds
     sizes = {
         table: sum(record.files[table].n_bytes for record in pilot.records) for table in TABLES
@@ -120,14 +123,14 @@ def plan(
         n_images,
         rate,
         n_images / rate / workers,
-        {table: round(size * n_images / drawn) for table, size in sizes.items()},
+        {table: round(size * n_images / n_drawn) for table, size in sizes.items()},
         **peaks,
         overflow=None if texts is None else _overflow(texts, pilot),
     )
 
 
 def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None:
-    """Compare the prompts with what the text encoders of a run read; None where its tokenizers are not there."""
+    """Compare prompts with the limits of a run's text encoders; None if its tokenizers cannot be loaded."""
     from daam_syntax.attention.text_limits import TextLimit, find_overflow
     from daam_syntax.pipelines.loading import load_tokenizers
 

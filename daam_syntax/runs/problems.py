@@ -1,26 +1,26 @@
-"""What went wrong in a run, as rows of a table: nothing is left out silently."""
+"""The table of problems of a run: nothing is dropped silently."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from daam_syntax.errors import RowProblem
 from daam_syntax.language import prompt_id
-from daam_syntax.language.prompt_sets import RowProblem
 
 Stage = Literal["prompts", "draw", "write", "check"]
 
 PROBLEM_COLUMNS: Final = {
-    "stage": 'Where: "prompts" (reading them), "draw", "write" (the disk), "check" (of finished shards)',
-    "problem": 'What, in a word or two: "out of memory", "no map", "unreadable row", ...',
-    "message": "What was said about it",
-    "consequence": "What became of it",
-    "shard": "Number of the shard; missing where none is concerned",
-    "image": "Running number of the image; missing where it is not about one",
-    "prompt_id": 'Short name of the prompt; "" where it is not about one',
-    "prompt": 'The prompt, or the row as it was read; "" where it is not about one',
-    "seed": "Number of the seed; missing where it is not about one",
-    "row": "Line of the file of prompts, or row of the table; missing where it is not about one",
+    "stage": 'Where it occurred: "prompts" (reading them), "draw", "write" (to disk), "check" (of finished shards)',
+    "problem": 'Short name: "out of memory", "disk full", "unreadable row", ...',
+    "message": "Description of the problem",
+    "consequence": "What the run did about it",
+    "shard": "Number of the shard; missing if it does not concern a shard",
+    "image": "Number of the image; missing if it does not concern an image",
+    "prompt_id": 'Short name of the prompt; "" if it does not concern a prompt',
+    "prompt": 'The prompt, or the row as it was read; "" if it does not concern a prompt',
+    "seed": "Number of the seed; missing if it does not concern an image",
+    "row": "Line of the file of prompts, or row of the table; missing if it does not concern a row",
 }
 """Columns of the table of problems and their meanings."""
 
@@ -42,7 +42,7 @@ class Problem:
 
     @classmethod
     def of_row(cls, problem: RowProblem) -> Problem:
-        """Return what is said of a row of prompts that could not be used as it is."""
+        """Convert a problem with a row of the prompts."""
         is_prompt = problem.kind == "pair"
         return cls(
             "prompts",

@@ -1,4 +1,4 @@
-"""Measuring a run again from its stored maps: other measures, thresholds, schemes, parsers; nothing is drawn."""
+"""Measure the stored maps of a run again, with other measures, thresholds, schemes, or parsers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 
 from daam_syntax.language import PromptSet, Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.runs.drawing.measuring import measured
+from daam_syntax.runs.measuring import measure_images
+from daam_syntax.runs.store.records import ShardRecord
+from daam_syntax.runs.store.run_reader import RunReader
 from daam_syntax.runs.store.schemas import from_frame, schema_of, with_identity
-from daam_syntax.runs.store.table_files import Tables
+from daam_syntax.runs.store.table_files import ShardedTables
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import file_errors, whole_file
 
@@ -24,26 +26,25 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
     from daam_syntax.analysis.tables.image_batches import Size
-    from daam_syntax.runs.stored_run import Run
 
 _TABLES: Final = ("pairs", "words")
-_AT_ONCE: Final = 8  # images whose maps are measured together
+_AT_ONCE: Final = 8  # images that are measured together
 
 
-class Reanalysis(Tables):
-    """The tables of a run under other measures; made by `Run.reanalyse`.
+class Reanalysis(ShardedTables):
+    """The tables of a run under other measures, made by `Run.reanalyze`.
 
     Attributes
     ----------
     run
         The run.
     path
-        Its folder, in that of the run.
+        The folder of the tables, inside that of the run.
     options
-        What was asked for.
+        The options of the reanalysis.
     """
 
-    def __init__(self, run: Run, path: Path, options: dict[str, Any]) -> None:
+    def __init__(self, run: RunReader, path: Path, options: dict[str, Any]) -> None:
         self.run = run
         self.path = path
         self.options = options
@@ -51,7 +52,7 @@ class Reanalysis(Tables):
 
     @property
     def prompts(self) -> PromptSet:
-        """The prompts, and what was known of them."""
+        """The prompts with their metadata."""
         return self.run.prompts
 
     def _files(self, table: str) -> Iterator[Path]:
@@ -61,8 +62,8 @@ class Reanalysis(Tables):
         return f"Reanalysis({str(self.path)!r}: {self.options})"
 
 
-def reanalyse(
-    run: Run,
+def reanalyze(
+    run: RunReader,
     *,
     threshold: str | Sequence[str] | None = None,
     schemes: str | Sequence[str] | None = None,
@@ -72,45 +73,56 @@ def reanalyse(
     parser: str | Language | None = None,
     progress: bool = False,
 ) -> Reanalysis:
-    """Measure a run again; see `Run.reanalyse`."""
+    """Measure a run again; see `Run.reanalyze`."""
     rules = run.settings.thresholds if threshold is None else threshold
-    rules = [rules] if isinstance(rules, str) else list(rules)
-    wanted = run.settings.schemes if schemes is None else schemes
+    thresholds = [str(parse_threshold(rule)) for rule in _listed(rules)]
     sentences = run.sentences
     if parser is not None:
         sentences = tuple(parse_many([sentence.text for sentence in sentences], parser))
-    wanted = list(check_schemes(wanted, sentences))
+    checked = list(check_schemes(run.settings.schemes if schemes is None else schemes, sentences))
     more: dict[str, Any] = {"size": size, "unrelated": unrelated}
     if measures is not None:
-        more["measures"] = [measures] if isinstance(measures, str) else list(measures)
-    thresholds = [str(parse_threshold(rule)) for rule in rules]
+        more["measures"] = _listed(measures)
     options = {
         "threshold": thresholds,
-        "schemes": wanted,
+        "schemes": checked,
         "parser": sentences[0].parser,
         **more,
     }
     name = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     path = run.path / "analyses" / name
-    done = sum(record.n_images for record in run.records)
     with file_errors(path):
         for table in _TABLES:
             (path / table).mkdir(parents=True, exist_ok=True)
-    with show_progress(progress, done, label="Measuring") as bar:
+    n_images = sum(record.n_images for record in run.records)
+    with show_progress(progress, n_images, label="Measuring") as bar:
         for number, record in enumerate(run.records):
-            frames: dict[str, list[pa.Table]] = {table: [] for table in _TABLES}
-            for batch in _batches(run.shard_maps(record)):
-                numbers = [image for image, _ in batch]
-                maps = [_reparsed(each, sentences[i // run.plan.n_seeds]) for i, each in batch]
-                made = measured(maps, numbers, thresholds=thresholds, schemes=wanted, **more)
-                for table, frame in made:
-                    frames[table].append(from_frame(frame, table))
-            for table, parts in frames.items():
+            tables = _measure_shard(
+                run, record, sentences, thresholds=thresholds, schemes=checked, **more
+            )
+            for table, parts in tables.items():
                 _write(parts, table, path / table / f"part-{number:05d}.parquet")
             bar.advance(record.n_images)
     with whole_file(path / "analysis.json") as partial:
         partial.write_text(json.dumps(options, indent=2, ensure_ascii=False), encoding="utf-8")
     return Reanalysis(run, path, options)
+
+
+def _listed(values: str | Iterable[str]) -> list[str]:
+    return [values] if isinstance(values, str) else list(values)
+
+
+def _measure_shard(
+    run: RunReader, record: ShardRecord, sentences: Sequence[Sentence], **options: Any
+) -> dict[str, list[pa.Table]]:
+    """Return the tables of a shard, each in parts."""
+    tables: dict[str, list[pa.Table]] = {table: [] for table in _TABLES}
+    for batch in _batches(run.shard_maps(record)):
+        numbers = [number for number, _ in batch]
+        maps = [_reparsed(each, sentences[run.plan.image(n).prompt]) for n, each in batch]
+        for table, frame in measure_images(maps, numbers, **options):
+            tables[table].append(from_frame(frame, table))
+    return tables
 
 
 def _batches(maps: Iterator[tuple[int, HeatMaps]]) -> Iterator[list[tuple[int, HeatMaps]]]:
@@ -123,7 +135,7 @@ def _reparsed(maps: HeatMaps, sentence: Sentence) -> HeatMaps:
 
 
 def _write(parts: list[pa.Table], table: str, path: Path) -> None:
-    """Write the rows of a shard; one without any has the columns that every shard has."""
+    """Write the rows of a shard; a shard without rows has the usual columns."""
     rows = (
         pa.concat_tables(parts) if parts else with_identity(schema_of(table), table).empty_table()
     )

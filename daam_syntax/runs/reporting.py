@@ -1,4 +1,4 @@
-"""The report of a run: tables and a page, made without a model."""
+"""Report a run as tables and an HTML page, without a model."""
 
 from __future__ import annotations
 
@@ -30,32 +30,31 @@ def report(
     by: str | Sequence[str] = "relation",
     tables: Reanalysis | None = None,
 ) -> Path:
-    """Write the summary and the problems of a run as tables, and a page of both with a figure.
+    """Write the summary and the problems of a run as tables, and an HTML page with both and a figure.
 
     Parameters
     ----------
     run
-        A run, or its folder; it need not be finished.
+        A run, or its folder. It need not be complete.
     out
-        The folder to write ``index.html``, ``summary.csv`` and ``problems.csv`` into; ``report`` in that of the
-        run, or of the tables, if None.
+        The folder in which to write ``index.html``, ``summary.csv`` and ``problems.csv``. If None, ``report`` in the
+        folder of the run, or in that of `tables`.
     by
-        Column, or columns, that make the groups of the summary: of the pair table or of the prompts, see
-        `Run.summarize`.
+        Columns that define the groups of the summary, from the pair table or from the prompts; see `Run.summarize`.
     tables
-        What the run was measured again with; its own tables if None.
+        A reanalysis of the run to report; the run's own tables if None.
 
     Returns
     -------
     pathlib.Path
-        That folder.
+        The folder.
 
     Raises
     ------
     FileError
-        If the run cannot be read, or the folder not written.
+        If the run cannot be read, or the folder cannot be written.
     ValueError
-        If there is no such column.
+        If a column does not exist.
     """
     return write_report(run if isinstance(run, Run) else Run(run), out, by=by, tables=tables)[0]
 
@@ -67,7 +66,7 @@ def write_report(
     by: str | Sequence[str],
     tables: Reanalysis | None = None,
 ) -> tuple[Path, pd.DataFrame]:
-    """Write a report, and return its folder and the summary in it; see `report`."""
+    """Write a report, and return its folder and its summary; see `report`."""
     measured = run if tables is None else tables
     out = measured.path / "report" if out is None else Path(out)
     summary, problems = measured.summarize(by), run.problems()
@@ -85,13 +84,12 @@ def write_report(
 def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daam_syntax.runs", "templates"),
-        autoescape=True,  # prompts and their words are other people's text
+        autoescape=True,  # prompts come from files of other people
         undefined=jinja2.StrictUndefined,
     )
-    images = sum(record.n_images for record in run.records)
     return environment.get_template("report.html").render(
         run=run,
-        n_images=images,
+        n_images=sum(record.n_images for record in run.records),
         n_failed=sum(record.n_failed for record in run.records),
         n_bytes=sum(file.n_bytes for record in run.records for file in record.files.values()),
         groups=groups,
@@ -114,20 +112,20 @@ def _cell(value: object) -> str:
 
 
 def _figures(summary: pd.DataFrame, groups: list[str]) -> Iterator[str]:
-    """Yield a forest of the groups for each scheme and threshold, as SVG in which all text is shapes."""
+    """Yield a forest plot of the groups for each scheme and threshold, as SVG with text drawn as paths."""
     from matplotlib.figure import Figure
 
     from daam_syntax.figures import forest
 
     name = ", ".join(groups)
     labels = [", ".join(map(str, row)) for row in summary[groups].itertuples(index=False)]
-    named = summary.assign(**{name: labels})
-    for (scheme, threshold), rows in named.groupby(["scheme", "threshold"], sort=False):
+    labeled = summary.assign(**{name: labels})
+    for (scheme, threshold), rows in labeled.groupby(["scheme", "threshold"], sort=False):
         shown = rows[rows["n_pairs"] > 0].head(_SHOWN_GROUPS)
         is_control = shown["kind"] == "unrelated"
         if is_control.all():
             continue
-        if is_control.sum() > 1:  # one for each part of speech, say: a forest has room for one line
+        if is_control.sum() > 1:  # for instance one per part of speech; a forest shows one control
             shown = shown[~is_control]
         figure = Figure(figsize=(7, 1.3 + 0.27 * len(shown)), layout="constrained")
         axes = forest(shown, group=name, measure=summary.attrs["measure"], ax=figure.subplots())
@@ -138,6 +136,6 @@ def _figures(summary: pd.DataFrame, groups: list[str]) -> Iterator[str]:
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # no font has all that strangers write
+        warnings.filterwarnings("ignore", message="Glyph")  # no font covers all prompts
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -1,48 +1,35 @@
-"""What the results of a run depend on, as it stands in the manifest."""
+"""The settings that determine the results of a run, as recorded in its manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from daam_syntax.drawing.traced_images import DrawingSettings, identify
 from daam_syntax.errors import FileError
-
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
-
-
-def describe_model(pipe: DiffusionPipeline, revision: str | None = None) -> dict[str, Any]:
-    """Say which model this is, see `identify`, and how it computes: both change the pictures."""
-    return {
-        **identify(pipe),
-        "revision": revision,
-        "device": pipe.device.type,
-        "dtype": str(pipe.dtype).removeprefix("torch."),
-    }
+from daam_syntax.pipelines.settings import DrawingSettings
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings of a run; none may change while it is taken up.
+    """Settings of a run; a run can be resumed only with the same settings.
 
     Attributes
     ----------
     drawing
-        How pictures are drawn.
+        Settings of the pipeline calls.
     model
-        What `describe_model` says about the pipeline.
+        Identity of the model, see `daam_syntax.pipelines.identity.identify_on_device`.
     parser
         Name and version of the dependency parser.
     thresholds
-        Rules that make masks.
+        Threshold rules of the tables.
     schemes
-        Whose edges are measured.
+        Dependency schemes whose edges are measured.
     map_size
-        Longest side of the stored maps; None keeps the recording's grid.
+        Longest side of the stored maps; None keeps the grid of the recording.
     keep_images
-        Whether pictures are stored.
+        Whether images are stored.
     """
 
     drawing: DrawingSettings
@@ -70,7 +57,7 @@ class RunSettings:
         Raises
         ------
         FileError
-            If a setting is missing, or not known to this version.
+            If a setting is missing, or unknown to this version.
         """
         try:
             sequences = {name: tuple(values[name]) for name in ("thresholds", "schemes")}
@@ -78,5 +65,5 @@ class RunSettings:
             return cls(**{**values, **sequences, "drawing": drawing})
         except (KeyError, TypeError) as error:
             raise FileError(
-                f"Expected the settings of a corpus run that this version knows, but {error}."
+                f"Expected the settings of a run that this version knows, but {error}."
             ) from error

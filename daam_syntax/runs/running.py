@@ -1,4 +1,4 @@
-"""Drawing a corpus: many prompts times several seeds, taken up wherever it was interrupted."""
+"""Draw many prompts with several seeds each into a folder, and resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daam_syntax.attention.text_limits import Overflow
-from daam_syntax.drawing.traced_images import DrawingSettings
 from daam_syntax.errors import ModelError, PromptError
 from daam_syntax.language import PromptSet, check_schemes, parse_many
 from daam_syntax.maps import parse_threshold
-from daam_syntax.pipelines.loading import EMOJI, load_pipeline
+from daam_syntax.pipelines.loading import DEFAULT_MODEL, load_pipeline
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.drawing import cluster as clusters
-from daam_syntax.runs.drawing.drawing_shards import ShardDrawer
 from daam_syntax.runs.drawing.preparing import prepare
-from daam_syntax.runs.drawing.prompt_reading import gather, measurable
-from daam_syntax.runs.drawing.sessions import Draw, Drawn, Session
+from daam_syntax.runs.drawing.prompt_reading import leave_out_long_prompts, read_prompts
+from daam_syntax.runs.drawing.sessions import DrawnShard, DrawShards, Session
+from daam_syntax.runs.drawing.shard_drawer import ShardDrawer
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.run_folder import RunFolder
-from daam_syntax.runs.store.shards import Plan
+from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.stored_run import Run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def run(
     prompts: str | Path | PromptSet | Iterable[str],
     out: str | Path,
-    pipe: DiffusionPipeline | str | Path = EMOJI,
+    pipe: DiffusionPipeline | str | Path = DEFAULT_MODEL,
     *,
     revision: str | None = None,
     device: str | None = None,
@@ -56,84 +56,89 @@ def run(
     workers: int | None = None,
     progress: bool = False,
 ) -> Run:
-    """Draw every prompt with every seed, and keep maps, tables, pictures and provenance in a folder.
+    """Draw every prompt with every seed, and store maps, tables, images and provenance in a folder.
 
-    Killed at any moment, it goes on where it was when it is called again with the same arguments: finished shards
-    are kept if their checksums are right, all others are drawn again, and no row is lost or doubled. The division
-    into batches is frozen when the run begins, so that the result is that of an undisturbed run.
+    A run that was interrupted, even by a crash, resumes when this function is called again with the same arguments.
+    Finished shards are kept if their checksums are correct, and the other shards are drawn again; no row is lost or
+    duplicated. The division into batches is fixed when the run starts, so the result equals that of a run that was
+    never interrupted.
 
     Parameters
     ----------
     prompts
-        A file (see `PromptSet.from_file`), a set or its name in the package, or the prompts themselves. Rows of a
-        file or a list that cannot be used are left out, and stand in the table of problems.
+        A file (see `PromptSet.from_file`), a set of prompts, the name of a set of the package, or a list of prompts.
+        Rows that cannot be used are left out, and are listed in the table of problems.
     out
         The folder, see `daam_syntax.runs.store.run_folder`.
     pipe
-        A pipeline, or what `load_pipeline` takes.
+        A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype
         See `load_pipeline`.
     seeds
-        Images per prompt; every prompt has seeds of its own.
+        Images per prompt. Every prompt has its own seeds.
     steps, guidance, height, width
-        How to draw; None leaves it to the pipeline.
+        Settings of the pipeline calls; None leaves a setting to the pipeline.
     threshold
-        Rule, or rules, that make masks of maps.
+        Threshold rules that turn maps into masks, one or several.
     schemes
-        Whose dependency edges are measured; those of `measure_pairs` if None.
+        Dependency schemes whose edges are measured.
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     map_size
-        Longest side of the stored maps; the recording's own grid if None. Tables are measured on the stored maps, so
-        that they can be made again.
+        Longest side of the stored maps; None keeps the grid of the recording. Tables are measured on the stored maps,
+        so that they can be reproduced.
     keep_images
-        Whether to store the pictures.
+        Whether to store the images.
     batch_size
-        Images drawn together; None finds out how many a GPU has memory for (on a CPU 4, of the embedded model 16).
+        Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4, or 16 of the embedded
+        model.
     shard_size
-        Images finished as a whole: what a killed run loses at most.
+        Images of a shard. A run that is killed loses at most one shard per worker.
     retry_failed
-        Whether to draw shards with failed images again; else they stay as they are.
+        Whether to draw shards with failed images again.
     cluster
-        Where to draw: None in this process; "local", "slurm" or the address of a Dask scheduler, see
-        `daam_syntax.runs.drawing.cluster`. Workers load the model themselves, and must see the folder under the same path.
+        None to draw in this process; or "local", "slurm" or the address of a Dask scheduler, see
+        `daam_syntax.runs.drawing.cluster`. Each worker loads the model, and needs access to the folder under the same
+        path.
     workers
-        How many workers of a cluster; None: one for each GPU of this machine, or one job.
+        Number of workers of a cluster; if None, one per GPU of this machine, or one job.
     progress
         Whether to show progress on stderr.
 
     Returns
     -------
     Run
-        What is there now; its `problems` say what went wrong, and `is_complete` whether shards are missing.
+        The finished shards. Its `problems` lists failures, and `is_complete` tells whether shards are missing.
 
     Raises
     ------
     DaamSyntaxError
-        For bad input, for a folder that holds another run or is being written by another process, and where every
-        prompt fails.
+        If the input is unusable, the folder holds another run or is being written by another process, or every prompt
+        fails.
     """
-    chosen = gather(prompts)
+    chosen = read_prompts(prompts)
     if seeds < 1:
         raise PromptError(f"Expected at least one seed, but got {seeds}.")
     thresholds = [threshold] if isinstance(threshold, str) else list(threshold)
-    chosen, sentences, left_out = measurable(chosen, parse_many(chosen, parser))
+    chosen, sentences, left_out = leave_out_long_prompts(chosen, parse_many(chosen, parser))
     wanted_schemes = check_schemes(schemes, sentences)
-    drawing = DrawingSettings(steps, guidance, height, width)
+    drawing_settings = DrawingSettings(steps, guidance, height, width)
     folder = RunFolder(out)
     with folder.locked(), ExitStack() as stack:
         batch_size = batch_size or _frozen_batch_size(folder)
         if cluster is None:
             if isinstance(pipe, str | Path):
                 pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
-                pipe.set_progress_bar_config(disable=True)  # one bar is enough: that of all images
-            prepared = prepare(pipe, drawing, sentences, revision, batch_size)
+                pipe.set_progress_bar_config(disable=True)  # the bar of the run is enough
+            prepared = prepare(pipe, drawing_settings, sentences, revision, batch_size)
         else:
             source = _source(pipe, revision, device, dtype)
             client = stack.enter_context(clusters.open_client(cluster, workers))
-            prepared = clusters.prepare_there(client, source, drawing, sentences, batch_size)
+            prepared = clusters.prepare_on_worker(
+                client, source, drawing_settings, sentences, batch_size
+            )
         settings = RunSettings(
-            drawing=prepared.drawing,
+            drawing=prepared.settings,
             model=prepared.model,
             parser=sentences[0].parser,
             thresholds=tuple(str(parse_threshold(rule)) for rule in thresholds),
@@ -141,30 +146,30 @@ def run(
             map_size=map_size,
             keep_images=keep_images,
         )
-        plan = Plan.of(len(sentences), seeds, prepared.batch_size, shard_size)
+        plan = ShardPlan.of(len(sentences), seeds, prepared.batch_size, shard_size)
         folder.start(settings.as_dict(), plan, chosen, sentences)
         problems = [*map(Problem.of_row, chosen.problems), *left_out, *prepared.problems()]
         session = Session(folder, problems, prepared.limits)
         if progress and prepared.overflow:
-            _say_overflow(prepared.overflow)
-        draw: Draw
+            _warn_of_overflow(prepared.overflow)
+        draw: DrawShards
         if cluster is None:
             drawer = ShardDrawer(pipe, settings, plan, sentences)
             draw = partial(_draw_here, folder, drawer)
         else:
             draw = partial(
-                clusters.draw_there, client, source, folder, session.number, session.note
+                clusters.draw_on_workers, client, source, folder, session.number, session.note
             )
         session.draw(draw, progress, retry_failed=retry_failed)
     return Run(out)
 
 
-def _say_overflow(overflow: Sequence[Overflow]) -> None:
-    """Say on stderr, before anything is drawn, that prompts are too long."""
+def _warn_of_overflow(overflow: Sequence[Overflow]) -> None:
+    """Report on stderr that prompts are too long, before anything is drawn."""
     n = len({found.prompt for found in overflow})
     first = overflow[0]
     print(
-        f"{n:,} of the prompts are longer than the text encoder reads; the words left over have no map. "
+        f"{n:,} of the prompts are longer than the text encoder reads; the remaining words have no map. "
         f"The first, {first.prompt[:60]!r}, has {first}",
         file=sys.stderr,
     )
@@ -176,29 +181,29 @@ def _source(
     device: str | None,
     dtype: str | None,
 ) -> clusters.ModelSource:
-    """Say where the workers of a cluster find the model."""
+    """Return the source from which the workers of a cluster load the model."""
     if not isinstance(pipe, str | Path):
         raise ModelError(
-            "Expected the name or folder of a model, which every worker of a cluster loads itself, but got a "
-            f"{type(pipe).__name__}."
+            f"Expected the name or folder of a model, but got a {type(pipe).__name__}: every worker of a cluster "
+            "loads the model itself, so pass what `load_pipeline` takes."
         )
-    # A folder must be found from wherever a worker runs.
+    # Absolute, because workers run in other working directories.
     here = Path(pipe).resolve() if Path(pipe).is_dir() else pipe
     return clusters.ModelSource(str(here), revision, device, dtype)
 
 
 def _frozen_batch_size(folder: RunFolder) -> int | None:
-    """Return the batch size of a run that has begun."""
+    """Return the batch size of a run that has finished shards, else None."""
     return folder.plan.batch_size if folder.is_run() and folder.has_shards() else None
 
 
 def _draw_here(
     folder: RunFolder, drawer: ShardDrawer, shards: Sequence[int], advance: Callable[[int], None]
-) -> Iterator[Drawn]:
-    """Draw shards one after the other in this process."""
+) -> Iterator[DrawnShard]:
+    """Draw shards one after another in this process."""
     for shard in shards:
         work = folder.new_work()
         try:
-            yield Drawn(shard, work, drawer.draw(shard, work, advance))
+            yield DrawnShard(shard, work, drawer.draw(shard, work, advance))
         except OSError as error:
-            yield Drawn(shard, work, error)
+            yield DrawnShard(shard, work, error)

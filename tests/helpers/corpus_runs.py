@@ -38,7 +38,7 @@ def assert_same(run, other):
         assert maps.subwords == reference.subwords
         assert maps.sentence == reference.sentence
         assert maps.provenance == reference.provenance
-    for (number, picture), (n, reference) in zip(run.pictures(), other.pictures(), strict=True):
+    for (number, picture), (n, reference) in zip(run.pil_images(), other.pil_images(), strict=True):
         assert number == n
         np.testing.assert_array_equal(picture, reference)
     drawn = [number for number, _ in run.numbered_maps()]

@@ -6,16 +6,17 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from daam_syntax.drawing.traced_images import DrawingSettings, TracedImage
+from daam_syntax.drawing.traced_images import TracedImage
 from daam_syntax.language import Edge, PromptSet, prompt_id
 from daam_syntax.maps import HeatMaps, Subword
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs import open_run
-from daam_syntax.runs.drawing import drawing_shards
-from daam_syntax.runs.drawing.drawing_shards import ShardDrawer
-from daam_syntax.runs.drawing.sessions import Drawn, Session
+from daam_syntax.runs.drawing import shard_drawer
+from daam_syntax.runs.drawing.sessions import DrawnShard, Session
+from daam_syntax.runs.drawing.shard_drawer import ShardDrawer
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.run_folder import RunFolder
-from daam_syntax.runs.store.shards import Plan
+from daam_syntax.runs.store.shards import ShardPlan
 from helpers.examples import make_sentence
 
 SETTINGS = RunSettings(
@@ -54,15 +55,15 @@ def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTIN
     folder = RunFolder(out)
     chosen = prompts if isinstance(prompts, PromptSet) else PromptSet.from_records(prompts)
     sentences = [sentence_of(text) for text in chosen]
-    plan = Plan.of(len(chosen), seeds, batch_size, shard_size)
-    with folder.locked(), mock.patch.object(drawing_shards, "draw_batch", made_up):
+    plan = ShardPlan.of(len(chosen), seeds, batch_size, shard_size)
+    with folder.locked(), mock.patch.object(shard_drawer, "draw_batch", made_up):
         folder.start(settings.as_dict(), plan, chosen, sentences)
         drawer = ShardDrawer(None, settings, plan, sentences)
 
         def draw(missing, advance):
             for shard in missing:
                 work = folder.new_work()
-                yield Drawn(shard, work, drawer.draw(shard, work, advance))
+                yield DrawnShard(shard, work, drawer.draw(shard, work, advance))
 
         Session(folder, []).draw(draw, progress=False)
     return open_run(out)

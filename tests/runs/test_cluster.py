@@ -14,7 +14,12 @@ import pytest
 from daam_syntax import runs
 from daam_syntax.errors import DaamSyntaxError, ModelError
 from daam_syntax.runs.drawing import cluster
-from daam_syntax.runs.drawing.cluster import draw_there, open_client, slurm_cluster, visible_gpus
+from daam_syntax.runs.drawing.cluster import (
+    draw_on_workers,
+    open_client,
+    slurm_cluster,
+    visible_gpus,
+)
 from daam_syntax.runs.store.run_folder import RunFolder
 from helpers.commands import run, run_here
 from helpers.corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
@@ -109,8 +114,8 @@ def test_a_scheduler_that_is_gone(tmp_path, monkeypatch):
             client.cancel([distributed.Future(key, client) for key in client.futures])
 
         threading.Timer(0.5, cancel).start()
-        with pytest.raises(DaamSyntaxError, match=r"it gave up: .*the same command again"):
-            next(draw_there(client, None, folder, 0, print, [0], print))
+        with pytest.raises(DaamSyntaxError, match=r"it stopped: .*the same command again"):
+            next(draw_on_workers(client, None, folder, 0, print, [0], print))
 
 
 def test_the_gpus_that_are_left_to_this_process(monkeypatch):

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from daam_syntax import runs
-from daam_syntax.drawing.traced_images import generator_seed
+from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.errors import FileError, ModelError, PromptError
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.drawing import measuring
-from daam_syntax.runs.drawing.drawing_shards import is_fatal, is_out_of_memory
-from daam_syntax.runs.store.run_folder import RunFolder, is_full
+from daam_syntax.runs import measuring
+from daam_syntax.runs.drawing.shard_drawer import is_fatal, is_out_of_memory
+from daam_syntax.runs.store.run_folder import RunFolder, is_disk_full
 from daam_syntax.util.whole_files import whole_file
 from helpers.corpus_runs import N_IMAGES, PROMPTS, assert_same, draw, in_child
 from helpers.synthetic_run import made_up, sentence_of
@@ -161,7 +161,9 @@ def test_few_pairs_are_in_memory_at_once(monkeypatch):
     for limit in (10**9, 12):
         monkeypatch.setattr(measuring, "_PAIRS_AT_ONCE", limit)
         tables[limit] = list(
-            measuring.measured(maps, [5, 6, 7, 8], thresholds=["relative:0.4"], schemes=["ud"])
+            measuring.measure_images(
+                maps, [5, 6, 7, 8], thresholds=["relative:0.4"], schemes=["ud"]
+            )
         )
     assert [name for name, _ in tables[12]] == ["pairs", "words"] * 3  # images 5 and 6, 7, 8
     for table in ("pairs", "words"):
@@ -220,8 +222,8 @@ def test_a_disk_that_is_full_for_a_moment(undisturbed, tmp_path, emoji_pipe, mon
 
 
 def test_what_a_full_disk_says():
-    assert is_full(OSError(errno.ENOSPC, "No space left on device"))
-    assert not is_full(OSError(errno.EACCES, "Permission denied"))
+    assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
+    assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
 
 
 def test_a_disk_that_nothing_can_be_written_to_or_deleted_from(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from daam_syntax import runs
 from daam_syntax.analysis import measure_pairs, summarize, word_table, write_table
 from daam_syntax.errors import FileError, ParserError, ThresholdError
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.drawing.batch_size import fitting
+from daam_syntax.runs.drawing.batch_size import fitting_images
 from helpers.commands import run_here
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.synthetic_run import write_run
@@ -43,7 +43,7 @@ def known(tmp_path_factory):
 
 
 def test_a_run_is_measured_again_without_drawing(run):
-    again = run.reanalyse(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
+    again = run.reanalyze(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
     maps = list(run.maps())
     rules = ["relative:0.3", "absolute:0.5"]
     expected = measure_pairs(maps, schemes="ud", threshold=rules, measures=["iod", "soft_iou"])
@@ -61,11 +61,11 @@ def test_a_run_is_measured_again_without_drawing(run):
 
 
 def test_the_same_rules_give_the_same_tables(run):
-    pd.testing.assert_frame_equal(run.reanalyse().pairs(), run.pairs())
+    pd.testing.assert_frame_equal(run.reanalyze().pairs(), run.pairs())
 
 
 def test_another_parse_of_the_same_recording(run):
-    again = run.reanalyse(parser="en_core_web_sm")
+    again = run.reanalyze(parser="en_core_web_sm")
     assert set(run.pairs()["relation"]) == {"dep", "unrelated"}
     assert {"det", "amod"} <= set(again.pairs()["relation"])
     assert again.pairs()["image"].nunique() == 6  # a single word is no pair
@@ -73,11 +73,11 @@ def test_another_parse_of_the_same_recording(run):
 
 def test_rules_that_there_are_not(run):
     with pytest.raises(ThresholdError, match="median"):
-        run.reanalyse(threshold="median")
+        run.reanalyze(threshold="median")
     with pytest.raises(ParserError, match="'mine'"):
-        run.reanalyse(schemes="mine")
+        run.reanalyze(schemes="mine")
     with pytest.raises(ValueError, match="colour"):
-        run.reanalyse(measures="colour")
+        run.reanalyze(measures="colour")
     with pytest.raises(ValueError, match="Expected prompts as clusters"):
         run.summarize(cluster="seed")
 
@@ -85,7 +85,7 @@ def test_rules_that_there_are_not(run):
 @pytest.mark.parametrize("by", [["category"], ["slot.noun", "relation", "pair"]])
 def test_groups_of_what_was_known_of_the_prompts(known, by):
     pairs = known.pairs().merge(known.prompts.to_frame().drop(columns="relation"), on="prompt")
-    for each, measure in ((known, "iou"), (known.reanalyse(measures="iod"), "iod")):
+    for each, measure in ((known, "iou"), (known.reanalyze(measures="iod"), "iod")):
         expected = summarize(pairs, by, measure=measure)
         found = each.summarize(by)
         pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False)
@@ -110,7 +110,7 @@ def test_a_column_that_there_is_not(known):
 def test_measuring_again_needs_no_model(run):
     code = (
         f"from daam_syntax import runs; run = runs.open_run({str(run.path)!r}); "
-        "runs.report(run, tables=run.reanalyse(threshold='absolute:0.5'))"
+        "runs.report(run, tables=run.reanalyze(threshold='absolute:0.5'))"
     )
     assert loaded_by(code, MODEL_LIBRARIES) == "[]"
     page = next(run.path.glob("analyses/*/report/index.html")).read_text()
@@ -131,10 +131,10 @@ def test_a_plan_is_the_small_run_in_proportion(run):
 
 def test_how_many_images_fit():
     gb = 10**9
-    assert fitting(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
-    assert fitting(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
-    assert fitting(free=gb, at_rest=4 * gb, one=6 * gb, two=8 * gb) == 1
-    assert fitting(free=1000 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 32
+    assert fitting_images(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
+    assert fitting_images(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
+    assert fitting_images(free=gb, at_rest=4 * gb, one=6 * gb, two=8 * gb) == 1
+    assert fitting_images(free=1000 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 32
 
 
 class Texts(HTMLParser):
@@ -229,7 +229,7 @@ def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
             altered = runs.open_run(copy)
             tables = [altered.pairs(), altered.words(), altered.images(), altered.problems()]
             known = altered.prompts
-            maps, pictures = list(altered.maps()), list(altered.pictures())
+            maps, pictures = list(altered.maps()), list(altered.pil_images())
         except FileError:
             return  # any other error fails
     expected = [run.pairs(), run.words(), run.images(), run.problems()]

@@ -23,7 +23,7 @@ from daam_syntax.runs.analysis_folder import AnalysisFolder
 from daam_syntax.runs.store.checksums import sealed
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.store.schemas import FORMAT
-from daam_syntax.runs.store.shards import Plan
+from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.stored_maps import stored_grid
 from helpers.commands import ENVIRONMENT
 from helpers.corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
@@ -49,7 +49,7 @@ def test_every_image_is_there_once_and_is_that_of_analyze(run, analysis):
     assert images["prompt"].tolist() == [p for p in PROMPTS for _ in range(3)]
     assert images["seed"].tolist() == [0, 1, 2] * 2
     assert set(images["status"]) == {"drawn"}
-    for (number, picture), reference in zip(run.pictures(), analysis.images, strict=True):
+    for (number, picture), reference in zip(run.pil_images(), analysis.images, strict=True):
         assert picture.size == (96, 64)
         difference = np.asarray(picture, int) - np.asarray(reference, int)
         assert np.abs(difference).max() <= 1, number  # the size of a batch may change the last bits
@@ -155,7 +155,7 @@ def test_the_same_call_again_draws_nothing(run, emoji_pipe, monkeypatch):
     ("changes", "difference"),
     [
         ({"steps": 3}, "drawing.steps: 2 before, 3 now"),
-        ({"prompts": [PROMPTS[0], "a dog"]}, "prompt gone: 'a snowman.*prompt new: 'a dog'"),
+        ({"prompts": [PROMPTS[0], "a dog"]}, "prompt removed: 'a snowman.*prompt added: 'a dog'"),
         ({"prompts": PROMPTS[::-1]}, "the order of the prompts"),
         ({"seeds": 4}, "n_seeds: 3 before, 4 now"),
         ({"threshold": "absolute:0.1"}, r"thresholds: \['relative:0.4'\] before"),
@@ -254,11 +254,11 @@ def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
 
 def test_many_other_prompts_are_shown_at_once(tmp_path):
     """Comparing line by line would take minutes."""
-    folder, plan = RunFolder(tmp_path), Plan.of(3000, 1, 1, 1)
+    folder, plan = RunFolder(tmp_path), ShardPlan.of(3000, 1, 1, 1)
     before, now = ([f"{which} {n}" for n in range(3000)] for which in "ab")
     folder.start({}, plan, ds.PromptSet.from_records(before), [*map(sentence_of, before)])
     (tmp_path / "committed" / "part-00000.json").touch()
-    with pytest.raises(FileError, match="'a 1'; and 2,998 more; prompt new: 'b 0'"):
+    with pytest.raises(FileError, match="'a 1'; and 2,998 more; prompt added: 'b 0'"):
         folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
 
 
@@ -292,9 +292,9 @@ def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
 
 @pytest.mark.parametrize("numbers", [(5, 3, 4, 8), (1, 1, 1, 1), (7, 2, 32, 5), (3, 1, 2, 1)])
 def test_a_plan_holds_every_image_once_in_order(numbers):
-    plan = Plan.of(*numbers)
+    plan = ShardPlan.of(*numbers)
     batches = [batch for shard in range(plan.n_shards) for batch in plan.batches(shard)]
-    slots = [(slot.prompt, slot.seed) for batch in batches for slot in batch]
+    slots = [(planned.prompt, planned.seed) for batch in batches for planned in batch]
     assert slots == [(p, s) for p in range(numbers[0]) for s in range(numbers[1])]
     assert max(map(len, batches)) <= plan.batch_size
     assert sum(plan.size(shard) for shard in range(plan.n_shards)) == plan.n_images

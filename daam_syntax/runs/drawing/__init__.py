@@ -1,4 +1,4 @@
-"""TracedImage a run: preparing prompts, drawing shards, workers on a cluster.
+"""Drawing the shards of a run, in this process or on the workers of a cluster.
 
-Imports ``runs.store`` and ``drawing``.
+Imports ``drawing``, ``runs.store`` and the modules that ``runs.store`` imports.
 """

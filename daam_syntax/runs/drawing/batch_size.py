@@ -1,4 +1,4 @@
-"""How many images fit into memory together."""
+"""Find how many images fit into memory together."""
 
 from __future__ import annotations
 
@@ -6,33 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from daam_syntax.drawing.traced_images import DrawingSettings, draw_batch
+from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.language import Sentence
-from daam_syntax.pipelines.loading import is_emoji
+from daam_syntax.pipelines.settings import DrawingSettings, cpu_batch_size
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-_ON_CPU: Final = 4
-_EMOJI_ON_CPU: Final = (
-    16  # a sixth less time per image than 4, and more save nothing (docs/benchmarks.md)
-)
 _LARGEST: Final = 32
-_SHARE: Final = 0.8  # of the free memory: fragments and longer prompts need some too
+_SHARE: Final = 0.8  # of the free memory; fragmentation and longer prompts need the rest
 
 
 def choose_batch_size(
-    pipe: DiffusionPipeline, drawing: DrawingSettings, sentences: Sequence[Sentence]
+    pipe: DiffusionPipeline, settings: DrawingSettings, sentences: Sequence[Sentence]
 ) -> int:
-    """Return how many images to draw together.
+    """Return the number of images to draw together.
 
-    On a GPU, one and two images of the longest prompt are drawn with two steps, and the memory that the second one
-    takes is set against what is free. On a CPU, 16 of the embedded model's small pictures, else 4.
+    On a GPU, one image and then two images of the longest prompt are drawn with two steps; the memory that the second
+    image adds is compared with the free memory. On a CPU, see `cpu_batch_size`.
     """
     import torch
 
     if pipe.device.type != "cuda":
-        return _EMOJI_ON_CPU if is_emoji(pipe) else _ON_CPU
+        return cpu_batch_size(pipe)
     longest = max(sentences, key=lambda sentence: len(sentence.text))
     peaks = []
     for n_images in (1, 2):
@@ -40,28 +36,28 @@ def choose_batch_size(
         torch.cuda.reset_peak_memory_stats(pipe.device)
         try:
             draw_batch(
-                [(longest, seed) for seed in range(n_images)], pipe, replace(drawing, steps=2)
+                [(longest, seed) for seed in range(n_images)], pipe, replace(settings, steps=2)
             )
         except torch.OutOfMemoryError:
             return 1
         peaks.append(torch.cuda.max_memory_allocated(pipe.device))
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(pipe.device)
-    return fitting(free, torch.cuda.memory_allocated(pipe.device), *peaks)
+    return fitting_images(free, torch.cuda.memory_allocated(pipe.device), *peaks)
 
 
-def fitting(free: int, at_rest: int, one: int, two: int) -> int:
-    """Return how many images fit.
+def fitting_images(free: int, at_rest: int, one: int, two: int) -> int:
+    """Return how many images fit into memory.
 
     Parameters
     ----------
     free
-        Free memory while the model lies there, bytes.
+        Free memory while the model is loaded and idle, bytes.
     at_rest
-        What is allocated then.
+        Memory allocated at that time, bytes.
     one, two
-        The most that is allocated while one image, and two together, are drawn.
+        Peaks of allocated memory while one image, and two images together, are drawn, bytes.
     """
-    each = max(two - one, 1)
-    fixed = max(one - each - at_rest, 0)
-    return min(_LARGEST, max(1, int((free * _SHARE - fixed) // each)))
+    per_image = max(two - one, 1)
+    fixed = max(one - per_image - at_rest, 0)
+    return min(_LARGEST, max(1, int((free * _SHARE - fixed) // per_image)))

@@ -1,7 +1,7 @@
-"""Drawing shards on several processes or machines through Dask: one model per worker, one GPU per worker.
+"""Draw shards on several processes or machines with Dask, with one model and at most one GPU per worker.
 
-Workers write into the work folder of the run, which all machines must see; only the process that holds the run's lock
-moves finished files to their places. A shard whose worker dies is given to another one.
+Workers write into the work folder of the run, which all machines must be able to access. Only the process that holds
+the run's lock moves finished files to their final places. If a worker dies, its shard is given to another one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from daam_syntax.drawing.traced_images import DrawingSettings
 from daam_syntax.errors import DaamSyntaxError, ModelError
 from daam_syntax.language import Sentence
+from daam_syntax.pipelines.identity import identify_on_device
 from daam_syntax.pipelines.loading import load_pipeline
-from daam_syntax.runs.drawing.drawing_shards import ShardDrawer, is_fatal
-from daam_syntax.runs.drawing.preparing import Prepared, prepare
-from daam_syntax.runs.drawing.sessions import Drawn
+from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
+from daam_syntax.runs.drawing.sessions import DrawnShard
+from daam_syntax.runs.drawing.shard_drawer import ShardDrawer, is_fatal
 from daam_syntax.runs.problems import Problem
-from daam_syntax.runs.run_settings import RunSettings, describe_model
+from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _INSTALL: Final = 'install it with `pip install "daam-syntax[cluster]"`'
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where every worker loads the model from; the parameters of `load_pipeline`."""
+    """The arguments with which every worker calls `load_pipeline`."""
 
     model: str
     revision: str | None
@@ -55,12 +56,13 @@ def open_client(
     Parameters
     ----------
     cluster
-        "local" starts worker processes on this machine; "slurm" submits jobs as dask-jobqueue's own configuration
-        file says; anything else is the address of a Dask scheduler.
+        "local" starts worker processes on this machine; "slurm" submits jobs as configured in the file of
+        dask-jobqueue; anything else is the address of a Dask scheduler.
     workers
-        How many; None: one for each GPU ("local") or one job ("slurm"). The scheduler's own if it is an address.
+        Number of workers; if None, one per GPU ("local") or one job ("slurm"). Ignored for an address, whose scheduler
+        has its own workers.
     gpus
-        The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them; None finds out.
+        GPUs of this machine, as named in CUDA_VISIBLE_DEVICES; detected if None.
 
     Raises
     ------
@@ -74,22 +76,22 @@ def open_client(
     with ExitStack() as stack:
         try:
             if cluster == "local":
-                place: Any = stack.enter_context(_local_cluster(workers, gpus))
+                target: Any = stack.enter_context(_local_cluster(workers, gpus))
             elif cluster == "slurm":
-                place = stack.enter_context(slurm_cluster(workers or 1))
+                target = stack.enter_context(slurm_cluster(workers or 1))
             else:
-                place = cluster
-            client = stack.enter_context(Client(place))
+                target = cluster
+            client = stack.enter_context(Client(target))
         except (OSError, ValueError) as error:
             raise DaamSyntaxError(
-                f'Expected "local", "slurm" or the address of a Dask scheduler that can be reached, but '
+                f'Expected "local", "slurm" or the address of a reachable Dask scheduler, but '
                 f"{cluster!r} failed: {error}"
             ) from error
         yield client
 
 
 def _local_cluster(workers: int | None, gpus: Sequence[str] | None) -> Any:
-    """Start worker processes with one thread each; GPUs are dealt out among them."""
+    """Start worker processes with one thread each, and distribute the GPUs among them."""
     from distributed import Nanny, Scheduler, SpecCluster
 
     found = visible_gpus() if gpus is None else list(gpus)
@@ -100,7 +102,7 @@ def _local_cluster(workers: int | None, gpus: Sequence[str] | None) -> Any:
         options = {
             "nthreads": 1,
             "env": pinned,
-            "memory_limit": 0,  # the model is not Dask's to manage
+            "memory_limit": 0,  # Dask does not manage the memory of the model
             "silence_logs": logging.WARNING,
         }
         specs[number] = {"cls": Nanny, "options": options}
@@ -112,9 +114,9 @@ def _local_cluster(workers: int | None, gpus: Sequence[str] | None) -> Any:
 
 
 def slurm_cluster(jobs: int) -> Any:
-    """Submit jobs with one worker process of one thread each, as dask-jobqueue's configuration says.
+    """Submit jobs with one worker process of one thread each, as configured in the file of dask-jobqueue.
 
-    Cores, memory, time, partition and the GPU (``job-extra-directives: ["--gres=gpu:1"]``) stand in
+    Cores, memory, time, partition and the GPU (``job-extra-directives: ["--gres=gpu:1"]``) are set in
     ``~/.config/dask/jobqueue.yaml`` under ``jobqueue: slurm:``. Jobs that end are submitted again.
     """
     try:
@@ -134,7 +136,7 @@ def slurm_cluster(jobs: int) -> Any:
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs of this machine, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs of this machine, as named in CUDA_VISIBLE_DEVICES."""
     import torch
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -148,7 +150,7 @@ def visible_gpus() -> list[str]:
 
 @cache
 def _pipeline(source: ModelSource) -> DiffusionPipeline:
-    """Load the model, once in the life of a worker."""
+    """Load the model, once per worker."""
     pipe = load_pipeline(
         source.model, revision=source.revision, device=source.device, dtype=source.dtype
     )
@@ -158,74 +160,74 @@ def _pipeline(source: ModelSource) -> DiffusionPipeline:
 
 @cache
 def _drawer(source: ModelSource, folder: Path, session: int) -> ShardDrawer:
-    """Make what draws the shards of a run, once in a session."""
+    """Return the drawer of a run's shards, made once per worker and session."""
     run = RunFolder(folder)
     settings = RunSettings.from_dict(run.manifest()["settings"])
     pipe = _pipeline(source)
-    here = describe_model(pipe, source.revision)
+    here = identify_on_device(pipe, source.revision)
     if here != settings.model:
         raise ModelError(
-            f"Expected the model that the run began with, {dict(settings.model)}, but this worker has {here}."
+            f"Expected the model with which the run started, {dict(settings.model)}, but this worker has {here}; "
+            "give all workers the same model and kind of device, or start another run."
         )
     return ShardDrawer(pipe, settings, run.plan, run.sentences())
 
 
 def _prepare(
     source: ModelSource,
-    drawing: DrawingSettings,
+    settings: DrawingSettings,
     sentences: Sequence[Sentence],
     batch_size: int | None,
-) -> Prepared:
-    return prepare(_pipeline(source), drawing, sentences, source.revision, batch_size)
+) -> PreparedModel:
+    return prepare(_pipeline(source), settings, sentences, source.revision, batch_size)
 
 
-def _draw(source: ModelSource, folder: Path, session: int, shard: int) -> Drawn:
+def _draw(source: ModelSource, folder: Path, session: int, shard: int) -> DrawnShard:
     """Draw a shard into a work folder."""
     drawer = _drawer(source, folder, session)
     work = RunFolder(folder).new_work()
     try:
-        return Drawn(shard, work, drawer.draw(shard, work))
+        return DrawnShard(shard, work, drawer.draw(shard, work))
     except OSError as error:
-        return Drawn(shard, work, error)
+        return DrawnShard(shard, work, error)
     except Exception as error:
         if is_fatal(error):
-            os._exit(
-                1
-            )  # this process cannot use its GPU any more: Dask starts another and gives it the shard
+            # This process can no longer use its GPU; Dask starts another one and gives it the shard.
+            os._exit(1)
         raise
 
 
 # -- where the run was started ----------------------------------------------------------------------------------
 
 
-def prepare_there(
+def prepare_on_worker(
     client: Client,
     source: ModelSource,
-    drawing: DrawingSettings,
+    settings: DrawingSettings,
     sentences: Sequence[Sentence],
     batch_size: int | None,
-) -> Prepared:
-    """Ask a worker which model it has, and how many images fit there."""
-    task = client.submit(_prepare, source, drawing, sentences, batch_size, pure=False)
-    with _scheduled():
+) -> PreparedModel:
+    """Let a worker identify its model, and choose the batch size if it is None."""
+    task = client.submit(_prepare, source, settings, sentences, batch_size, pure=False)
+    with _scheduler_errors():
         return task.result()
 
 
 @contextmanager
-def _scheduled() -> Iterator[None]:
-    """Say it where the scheduler does not know a task any more."""
+def _scheduler_errors() -> Iterator[None]:
+    """Explain the error that Dask raises if the scheduler lost a task."""
     from distributed import CancelledError
 
     try:
         yield
     except CancelledError as error:
         raise DaamSyntaxError(
-            f"Expected the Dask scheduler to go on, but it gave up: {' '.join(str(error).split())} What was finished "
-            "is kept; start a scheduler, and give the same command again."
+            f"Expected the Dask scheduler to keep running, but it stopped: {' '.join(str(error).split())} Finished "
+            "shards are kept; start a scheduler, and give the same command again."
         ) from error
 
 
-def draw_there(
+def draw_on_workers(
     client: Client,
     source: ModelSource,
     folder: RunFolder,
@@ -233,15 +235,15 @@ def draw_there(
     note: Callable[[Problem], None],
     shards: Sequence[int],
     advance: Callable[[int], None],
-) -> Iterator[Drawn]:
-    """Have shards drawn by the workers, and yield each as soon as it is there.
+) -> Iterator[DrawnShard]:
+    """Let workers draw shards, and yield each as soon as it is finished.
 
-    A shard whose workers died time and again (``distributed.scheduler.allowed-failures``) is left out and noted.
+    A shard whose workers died repeatedly (``distributed.scheduler.allowed-failures``) is skipped and noted.
 
     Raises
     ------
     DaamSyntaxError
-        If the scheduler is gone.
+        If the scheduler stopped.
     """
     from distributed import KilledWorker, as_completed
 
@@ -254,7 +256,7 @@ def draw_there(
         for task in as_completed(tasks):
             shard = tasks[task]
             try:
-                with _scheduled():
+                with _scheduler_errors():
                     drawn = task.result()
             except KilledWorker as error:
                 note(

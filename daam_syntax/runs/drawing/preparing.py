@@ -1,4 +1,4 @@
-"""What must be known of a model before the plan of a run is made; found out where the model is."""
+"""Check the settings and the prompts of a run against its model, where the model is loaded."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.attention.text_limits import Overflow, TextLimit, find_overflow, text_limits
-from daam_syntax.drawing.traced_images import DrawingSettings
 from daam_syntax.language import Sentence, prompt_id
+from daam_syntax.pipelines.identity import identify_on_device
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.drawing.batch_size import choose_batch_size
 from daam_syntax.runs.problems import Problem
-from daam_syntax.runs.run_settings import describe_model
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A model, and how it will draw.
+class PreparedModel:
+    """A model and the settings with which it will draw.
 
     Attributes
     ----------
-    drawing
-        Settings that suit the pipeline.
+    settings
+        Settings of the pipeline calls, checked for the pipeline.
     model
-        What `describe_model` says about it.
+        Identity of the model, see `identify_on_device`.
     batch_size
         Images that are drawn together.
     limits
-        How much of a prompt its text encoders read.
+        How much of a prompt each text encoder reads.
     overflow
-        Prompts that they do not read to the end.
+        Prompts that the text encoders do not read to the end.
     unchecked
-        Why limits are not known; "" where they are.
+        Why the limits are unknown; "" if they are known.
     """
 
-    drawing: DrawingSettings
+    settings: DrawingSettings
     model: Mapping[str, Any]
     batch_size: int
     limits: tuple[TextLimit, ...] = ()
@@ -45,17 +45,17 @@ class Prepared:
     unchecked: str = ""
 
     def problems(self) -> list[Problem]:
-        """Return what is to be said of the prompts before anything is drawn."""
+        """Return the problems with the prompts that are known before anything is drawn."""
         if self.unchecked:
-            message = f"Whether prompts are too long is not known: {self.unchecked}"
-            consequence = "The table of words says of each whether it was read."
+            message = f"Whether prompts are too long is unknown: {self.unchecked}"
+            consequence = "The table of words has a status for each word."
             return [Problem("prompts", "length not checked", message, consequence)]
         return [
             Problem(
                 "prompts",
                 "too long",
                 str(found),
-                "It is drawn; the words that are not read have no map.",
+                "It is drawn; words that are not read have no map.",
                 prompt=found.prompt,
                 prompt_id=prompt_id(found.prompt),
             )
@@ -65,20 +65,20 @@ class Prepared:
 
 def prepare(
     pipe: DiffusionPipeline,
-    drawing: DrawingSettings,
+    settings: DrawingSettings,
     sentences: Sequence[Sentence],
     revision: str | None,
     batch_size: int | None,
-) -> Prepared:
-    """Check settings and prompts, identify the model, and find out how many images fit unless that is given."""
-    checked = drawing.for_pipeline(pipe)
+) -> PreparedModel:
+    """Check settings and prompts, identify the model, and choose the batch size if it is None."""
+    checked = settings.for_pipeline(pipe)
     if batch_size is None:
         batch_size = choose_batch_size(pipe, checked, sentences)
-    known = Prepared(checked, describe_model(pipe, revision), batch_size)
+    prepared = PreparedModel(checked, identify_on_device(pipe, revision), batch_size)
     try:
         limits = text_limits(pipe)
         tokenizers = {limit: getattr(pipe, limit.tokenizer) for limit in limits}
         found = find_overflow([sentence.text for sentence in sentences], tokenizers)
-    except Exception as error:  # the pipeline itself may call its encoders in another way
-        return replace(known, unchecked=" ".join(str(error).split()) or type(error).__name__)
-    return replace(known, limits=limits, overflow=found)
+    except Exception as error:  # only a check: the pipeline may still be able to encode the prompts
+        return replace(prepared, unchecked=" ".join(str(error).split()) or type(error).__name__)
+    return replace(prepared, limits=limits, overflow=found)

@@ -1,4 +1,4 @@
-"""The prompts of a run: what cannot be used is left out and said, and the rest goes on."""
+"""Read the prompts of a run; prompts that cannot be used are left out and reported."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from daam_syntax.language.prompt_sets import find_prompts
 from daam_syntax.runs.problems import Problem
 
 MOST_WORDS: Final = 512
-"""No text encoder reads so many tokens; the pairs of words, of which every one has a row, are then 130,000."""
+"""More than the tokens that any text encoder reads. So many words have 130,000 pairs, each of them a row."""
 
 _CUT: Final = 200  # characters of a prompt that are shown
 
 
-def gather(prompts: str | Path | PromptSet | Iterable[str]) -> PromptSet:
-    """Return the prompts of a file, of a set of the package, or of a list; what cannot be used is in its `problems`.
+def read_prompts(prompts: str | Path | PromptSet | Iterable[str]) -> PromptSet:
+    """Return the prompts of a file, of a set of the package, or of a list; `problems` names the unusable rows.
 
     Raises
     ------
     FileError
         If the file cannot be read.
     PromptError
-        If there is no usable prompt, or the file has columns that are not known.
+        If there is no usable prompt, or the file has unknown columns.
     """
     if isinstance(prompts, PromptSet):
         return prompts
@@ -35,24 +35,24 @@ def gather(prompts: str | Path | PromptSet | Iterable[str]) -> PromptSet:
     return PromptSet.from_records(prompts, strict=False)
 
 
-def measurable(
+def leave_out_long_prompts(
     prompts: PromptSet, sentences: Sequence[Sentence]
 ) -> tuple[PromptSet, list[Sentence], list[Problem]]:
-    """Leave out prompts of so many words that the table of their pairs would fill the memory.
+    """Leave out prompts with so many words that the table of their pairs would exhaust the memory.
 
     Returns
     -------
     prompts : PromptSet
-        The others, with the problems of the file.
+        The other prompts, with the problems of the file.
     sentences : list of Sentence
         Their parses.
     problems : list of Problem
-        What was left out.
+        The prompts that were left out.
 
     Raises
     ------
     PromptError
-        If nothing is left.
+        If no prompt remains.
     """
     kept = [sentence for sentence in sentences if len(sentence) <= MOST_WORDS]
     problems = [

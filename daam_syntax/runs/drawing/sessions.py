@@ -1,4 +1,4 @@
-"""One session of a run: from the moment it is started until it is complete, or ends otherwise."""
+"""One session of a run, from its start until the run is complete or the session ends."""
 
 from __future__ import annotations
 
@@ -17,53 +17,51 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.parquet as pq
 
 from daam_syntax.errors import FileError
+from daam_syntax.pipelines.identity import library_versions
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.run_folder import RunFolder, is_full
+from daam_syntax.runs.store.run_folder import RunFolder, is_disk_full
 from daam_syntax.runs.store.schemas import from_problems
 from daam_syntax.util.progress import show_progress
-from daam_syntax.util.version import __version__
 from daam_syntax.util.whole_files import whole_file
 
 if TYPE_CHECKING:
     from daam_syntax.attention.text_limits import TextLimit
 
-_FULL_DISK: Final = 2
-"""So many shards in a row that found no room end the session: what is drawn would be lost."""
-
-_LIBRARIES: Final = ("torch", "diffusers", "transformers", "pyarrow")
+_MOST_UNWRITTEN: Final = 2
+"""Consecutive shards that cannot be written before the session ends, since further shards would be lost too."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What became of a shard: its files in a work folder and their record, or the error of writing them."""
+class DrawnShard:
+    """A shard in its work folder with its record, or with the error that prevented writing it."""
 
     shard: int
     work: Path
     result: ShardRecord | OSError
 
 
-Draw = Callable[[Sequence[int], Callable[[int], None]], Iterator[Drawn]]
-"""Draws shards; the second argument is told how many more images are done."""
+DrawShards = Callable[[Sequence[int], Callable[[int], None]], Iterator[DrawnShard]]
+"""Function that draws shards; it calls its second argument with the number of images that were finished."""
 
 
 class Session:
-    """Brings missing shards into the folder, and notes what happened.
+    """Draws missing shards into the folder of a run, and records problems.
 
     Parameters
     ----------
     folder
         The folder of the run, locked and started.
-    of_prompts
-        Problems of the prompts.
+    prompt_problems
+        Problems with the prompts.
     limits
-        How much of a prompt the text encoders read.
+        How much of a prompt each text encoder reads.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        of_prompts: Sequence[Problem],
+        prompt_problems: Sequence[Problem],
         limits: Sequence[TextLimit] = (),
     ) -> None:
         self._folder = folder
@@ -73,7 +71,7 @@ class Session:
         self._problems: list[Problem] = []
         self._notes: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {"daam_syntax": __version__, **{n: version(n) for n in _LIBRARIES}},
+            "versions": {**library_versions(), "pyarrow": version("pyarrow")},
             "text_limits": [asdict(limit) for limit in limits],
             "images": 0,
             "seconds": 0.0,
@@ -81,16 +79,16 @@ class Session:
         folder.write_manifest(
             {**manifest, "status": "running", "sessions": [*manifest["sessions"], self._notes]}
         )
-        # The same file each time: the prompts are the same.
-        _write_problems(folder.path / "problems" / "prompts.parquet", of_prompts)
+        # All sessions have the same prompts, so they share this file.
+        _write_problems(folder.path / "problems" / "prompts.parquet", prompt_problems)
 
-    def draw(self, draw: Draw, progress: bool, *, retry_failed: bool = False) -> None:
-        """Find the missing shards, have them drawn, and keep each as soon as it is there.
+    def draw(self, draw: DrawShards, progress: bool, *, retry_failed: bool = False) -> None:
+        """Draw the missing shards, and move each into the folder as soon as it is finished.
 
         Parameters
         ----------
         draw
-            Draws shards.
+            Function that draws shards.
         progress
             Whether to show progress.
         retry_failed
@@ -112,26 +110,26 @@ class Session:
             with show_progress(progress, n_images, n_images - left, "Drawing") as bar:
                 self._keep(draw(missing, bar.advance))
         except BaseException:
-            with suppress(FileError):  # the error that is under way matters more
+            with suppress(FileError):  # the first error is more important
                 self._finish(time.perf_counter() - started)
             raise
         return self._finish(time.perf_counter() - started)
 
-    def _keep(self, drawn: Iterator[Drawn]) -> None:
-        """Commit shards as they come."""
-        in_vain = 0
+    def _keep(self, drawn: Iterator[DrawnShard]) -> None:
+        """Commit shards as they are finished."""
+        n_unwritten = 0
         for shard in drawn:
-            in_vain = 0 if self._commit(shard) else in_vain + 1
-            if in_vain >= _FULL_DISK:
+            n_unwritten = 0 if self._commit(shard) else n_unwritten + 1
+            if n_unwritten >= _MOST_UNWRITTEN:
                 last = self._problems[-1]
                 raise FileError(
-                    f"Expected to write to {self._folder.path}, but {in_vain} shards in a row could not be written: "
-                    f"{last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again: it goes "
-                    "on from here."
+                    f"Expected to write to {self._folder.path}, but {n_unwritten} shards in a row could not be "
+                    f"written: {last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again "
+                    "to resume the run."
                 )
 
-    def _commit(self, shard: Drawn) -> bool:
-        """Bring a shard into the folder; say whether it worked."""
+    def _commit(self, shard: DrawnShard) -> bool:
+        """Move a shard into the folder, and return whether that succeeded."""
         try:
             if isinstance(shard.result, OSError):
                 raise shard.result
@@ -141,7 +139,7 @@ class Session:
             self.note(
                 Problem(
                     "write",
-                    "disk full" if is_full(error) else "not written",
+                    "disk full" if is_disk_full(error) else "not written",
                     str(error),
                     "The shard was not kept; the same command draws it again.",
                     shard.shard,
@@ -152,9 +150,9 @@ class Session:
         return True
 
     def note(self, problem: Problem) -> None:
-        """Add a problem to the session's table, at once: nobody knows how long this process lives."""
+        """Add a problem to the session's table, and write the table, because this process may be killed."""
         self._problems.append(problem)
-        with suppress(FileError):  # no room now: tried again with the next one, and at the end
+        with suppress(FileError):  # on a full disk: retried with the next problem, and at the end
             self._write_own_problems()
 
     def _write_own_problems(self) -> None:
@@ -162,13 +160,13 @@ class Session:
         _write_problems(self._folder.path / "problems" / name, self._problems)
 
     def _finish(self, seconds: float) -> None:
-        """Write the session's notes into the manifest."""
+        """Write the notes of the session to the manifest."""
         self._folder.clear_work()
         self._notes |= {"seconds": round(seconds, 3), **peak_memory()}
         manifest = self._folder.manifest()
-        finished = (self._folder.record(shard) for shard in range(self._plan.n_shards))
-        complete = all(record is not None for record in finished)
-        manifest["status"] = "complete" if complete else "incomplete"
+        records = (self._folder.record(shard) for shard in range(self._plan.n_shards))
+        is_complete = all(record is not None for record in records)
+        manifest["status"] = "complete" if is_complete else "incomplete"
         manifest["sessions"][self.number] = self._notes
         if self._problems:
             self._write_own_problems()
@@ -181,11 +179,11 @@ def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
 
 
 def peak_memory() -> dict[str, int]:
-    """Return the most memory that this process has had, bytes; of a GPU too where there is one."""
+    """Return the peak memory of this process, and of its GPU if it uses one, bytes."""
     peak = {}
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: on Linux that counts what the process was before it became this one, too.
+        # Not getrusage: on Linux it includes the memory of the program that started this one.
         kilobytes = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="utf-8"))
         if kilobytes is not None:
             peak["peak_memory"] = int(kilobytes[1]) * 1024

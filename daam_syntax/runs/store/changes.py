@@ -1,4 +1,4 @@
-"""In what a run that is taken up differs from the one that began, as a user reads it."""
+"""Describe how a run that is to be resumed differs from the one in its folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from daam_syntax.language import PromptSet
 
-_SHOWN: Final = 2  # differences of a kind
+_SHOWN: Final = 2  # differences of one kind
 
 
 def setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -21,16 +21,16 @@ def setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
 
 
 def prompt_changes(before: Sequence[str], now: Sequence[str]) -> list[str]:
-    """Return the first prompts that are gone, and that are new; where there are none, what else must differ."""
-    gone = [f"prompt gone: {text!r}" for text in _without(before, now)]
-    new = [f"prompt new: {text!r}" for text in _without(now, before)]
-    if gone or new:
-        return [*_first(gone), *_first(new)]
+    """Return the first prompts that were removed and added; if there are none, the difference that remains."""
+    removed = [f"prompt removed: {text!r}" for text in _without(before, now)]
+    added = [f"prompt added: {text!r}" for text in _without(now, before)]
+    if removed or added:
+        return [*_first(removed), *_first(added)]
     return ["the order of the prompts" if before != now else "the parses of the same prompts"]
 
 
-def column_changes(before: PromptSet, now: PromptSet) -> list[str]:
-    """Return the first things known of the same prompts that were not known, or were others."""
+def metadata_changes(before: PromptSet, now: PromptSet) -> list[str]:
+    """Return the first differences in the metadata of the same prompts."""
     old = {row.text: row.values() for row in before.rows}
     new = {row.text: row.values() for row in now.rows}
     return _first(
@@ -44,7 +44,7 @@ def column_changes(before: PromptSet, now: PromptSet) -> list[str]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by names such as ``"drawing.steps"``."""
+    """Return nested settings under names such as ``"drawing.steps"``."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -61,6 +61,6 @@ def _without(texts: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def _first(differences: Sequence[str]) -> list[str]:
-    """Return the first differences, and how many more there are."""
+    """Return the first differences, and the number of the others."""
     more = len(differences) - _SHOWN
     return [*differences[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])]

@@ -1,4 +1,4 @@
-"""Checksums of files and of JSON that says its own."""
+"""Checksums of files, of prompts, and of JSON files that contain their own."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from daam_syntax.language import PromptSet, Sentence
 
 
 def sealed(values: Mapping[str, Any]) -> str:
-    """Return JSON that says its own checksum, so that no altered digit goes unnoticed."""
+    """Return JSON that contains its own checksum, so that any change is detected."""
     return json.dumps({**values, "checksum": _json_digest(values)}, indent=2) + "\n"
 
 
 def unsealed(text: str) -> dict[str, Any]:
-    """Return what `sealed` wrote.
+    """Return the values that `sealed` wrote.
 
     Raises
     ------
     ValueError
-        If it is anything else.
+        If the text is anything else.
     """
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     if "checksum" not in values:
         raise ValueError(
             "it has no checksum: `daam-syntax run` did not write it (`measure` reads what `analyze` wrote)"
@@ -41,7 +41,7 @@ def _json_digest(values: Any) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return the checksum of a file, hexadecimal."""
+    """Return the SHA-256 checksum of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -52,5 +52,5 @@ def sentences_digest(sentences: Sequence[Sentence]) -> str:
 
 
 def prompts_digest(prompts: PromptSet) -> str:
-    """Return a checksum of prompts and all that is known of them, hexadecimal."""
+    """Return a checksum of prompts with their metadata, hexadecimal."""
     return _json_digest([row.values() for row in prompts.rows])

@@ -1,4 +1,4 @@
-"""What is noted of a finished shard: its files, their checksums, its images."""
+"""Records of finished shards: their files with checksums, and the number of their images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from daam_syntax.runs.store.schemas import TABLES
 
 
 @dataclass(frozen=True)
-class Written:
-    """One file of a shard: its checksum, its size in bytes, its rows."""
+class FileRecord:
+    """Checksum, size in bytes, and number of rows of one file of a shard."""
 
     sha256: str
     n_bytes: int
@@ -22,35 +22,41 @@ class Written:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """A shard that was drawn.
+    """Record of a finished shard.
 
     Attributes
     ----------
     shard
-        Its number.
+        Number of the shard.
     files
-        Table to file.
+        Name of a table to the record of its file.
     n_images, n_failed
-        Images of the shard, and how many of them have no maps.
+        Number of images of the shard, and how many of them could not be drawn.
     seconds
-        How long it took.
+        Time it took to draw the shard.
     """
 
     shard: int
-    files: Mapping[str, Written]
+    files: Mapping[str, FileRecord]
     n_images: int
     n_failed: int
     seconds: float
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ShardRecord:
-        """Return the record that ``asdict`` made a dictionary of; anything else is refused."""
-        files = {table: Written(**values["files"][table]) for table in TABLES}
+        """Return the record from the dictionary that ``asdict`` makes of it.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If the dictionary is anything else.
+        """
+        files = {table: FileRecord(**values["files"][table]) for table in TABLES}
         if set(values["files"]) != set(TABLES):
             raise ValueError(f"it names the tables {sorted(values['files'])}")
         return cls(**{**values, "files": files})
 
 
-def describe_file(path: Path, n_rows: int) -> Written:
-    """Describe a file that was written."""
-    return Written(sha256(path), path.stat().st_size, n_rows)
+def describe_file(path: Path, n_rows: int) -> FileRecord:
+    """Return the record of a file that was written."""
+    return FileRecord(sha256(path), path.stat().st_size, n_rows)

@@ -1,14 +1,14 @@
-"""The folder of a corpus run: what is finished, how it is made sure of, and who may write.
+"""The folder of a run: its files, their verification, and the lock of the process that writes.
 
 ::
 
     run/
       manifest.json                   settings, frozen plan, sessions
-      prompts.parquet                 the prompts, and what was known of them
-      sentences.parquet               the prompts and their parses
+      prompts.parquet                 the prompts with their metadata
+      sentences.parquet               the prompts with their parses
       pairs/part-00000.parquet        one file per table and shard: pairs, words, maps, images, problems
-      committed/part-00000.json       says that a shard is finished, with the checksums of its files
-      .work/                          what is being written
+      committed/part-00000.json       record of a finished shard, with the checksums of its files
+      .work/                          files that are being written
       .lock                           held by the process that writes
 """
 
@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language import PromptSet, Sentence, prompt_id
 from daam_syntax.runs.problems import Problem
-from daam_syntax.runs.store.changes import column_changes, prompt_changes, setting_changes
+from daam_syntax.runs.store.changes import metadata_changes, prompt_changes, setting_changes
 from daam_syntax.runs.store.checksums import (
     prompts_digest,
     sealed,
@@ -41,7 +41,7 @@ from daam_syntax.runs.store.checksums import (
 )
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.schemas import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
-from daam_syntax.runs.store.shards import Plan
+from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 MANIFEST: Final = "manifest.json"
@@ -53,31 +53,31 @@ _MANIFEST_KEYS: Final = {
     *("format", "kind", "status", "settings", "plan"),
     *("prompts", "sentences", "sessions"),
 }
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class RunFolder:
-    """Reads and writes the folder of a run; only the holder of the lock may change it.
+    """The folder of a run, for reading and writing. Only the holder of the lock may change it.
 
     Parameters
     ----------
     path
-        The folder; made when something is written.
+        The folder; it is created when something is written.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    # -- who may write -------------------------------------------------------------------------------------------
+    # -- lock ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from writing; the system lets go when this process ends, however it ends.
+        """Keep other processes from writing. The system releases the lock when this process ends, even if it crashes.
 
         Raises
         ------
         FileError
-            If another process writes there, or the folder cannot be made.
+            If another process is writing in the folder, or it cannot be created.
         """
         with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class RunFolder:
                 lock.acquire(timeout=0)
             except Timeout:
                 raise FileError(
-                    f"Expected to be alone in {self.path}, but another process is drawing there now; "
+                    f"Expected exclusive access to {self.path}, but another process is drawing there; "
                     "wait for it, end it, or choose another folder."
                 ) from None
         try:
@@ -94,37 +94,37 @@ class RunFolder:
         finally:
             lock.release()
 
-    # -- beginning and taking up ---------------------------------------------------------------------------------
+    # -- starting and resuming ----------------------------------------------------------------------------------
 
     def is_run(self) -> bool:
-        """Whether there is a manifest."""
+        """Whether the folder has a manifest."""
         with file_errors(self.path):
             return (self.path / MANIFEST).exists()
 
     def start(
         self,
         settings: Mapping[str, Any],
-        plan: Plan,
+        plan: ShardPlan,
         prompts: PromptSet,
         sentences: Sequence[Sentence],
     ) -> None:
-        """Begin a run, or take up one that began with the same settings; clear away what was half-written.
+        """Start a run, or resume a run with the same settings; delete files that were only partly written.
 
         Raises
         ------
         FileError
-            If the folder holds a run with other settings (the differences are shown), or files of another
+            If the folder holds a run with other settings (the message lists the differences) or files of another
             origin, or cannot be written.
         """
         now = json.loads(json.dumps(dict(settings)))
         if not self.is_run():
-            self._refuse_strangers()
+            self._refuse_other_files()
         elif self.has_shards():
             self._refuse_changes(now, plan, prompts, sentences)
-        else:  # a run that finished nothing is not worth keeping
+        else:  # a run without a finished shard is replaced, if it is a run
             self.manifest()
         if not self.has_shards():
-            for table in TABLES:  # of shards that another plan began to move there
+            for table in TABLES:  # files of a shard that was not yet recorded, under another plan
                 shutil.rmtree(self.path / table, ignore_errors=True)
             self.write_manifest(
                 {
@@ -152,24 +152,24 @@ class RunFolder:
             prompts.to_file(self.path / _PROMPTS)
 
     def has_shards(self) -> bool:
-        """Whether any shard was finished."""
+        """Whether any shard is finished."""
         with file_errors(self.path):
             return any((self.path / _COMMITTED).glob("part-*.json"))
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_other_files(self) -> None:
         with file_errors(self.path):
             names = (*TABLES, _COMMITTED, _SENTENCES)
-            there = [self.path / name for name in names if (self.path / name).exists()]
-        if there:
+            found = [self.path / name for name in names if (self.path / name).exists()]
+        if found:
             raise FileError(
-                f"Expected a new folder or that of a corpus run, but {self.path} has files of another origin "
-                f"({there[0].name}) and no {MANIFEST}; choose another folder."
+                f"Expected a new folder or that of a run, but {self.path} has files of another origin "
+                f"({found[0].name}) and no {MANIFEST}; choose another folder."
             )
 
     def _refuse_changes(
         self,
         now: Mapping[str, Any],
-        plan: Plan,
+        plan: ShardPlan,
         prompts: PromptSet,
         sentences: Sequence[Sentence],
     ) -> None:
@@ -183,8 +183,8 @@ class RunFolder:
             differences += self._changed_columns(prompts)
         if differences:
             raise FileError(
-                f"Expected the same run in {self.path}, but it began with others: {'; '.join(differences)}. "
-                "Give the same command again, or choose another folder."
+                f"Expected the settings and prompts of the run in {self.path}, but they differ: "
+                f"{'; '.join(differences)}. Give the same command again, or choose another folder."
             )
 
     def _changed_prompts(self, sentences: Sequence[Sentence]) -> list[str]:
@@ -196,12 +196,12 @@ class RunFolder:
 
     def _changed_columns(self, prompts: PromptSet) -> list[str]:
         try:
-            return column_changes(self.prompts(), prompts)
+            return metadata_changes(self.prompts(), prompts)
         except FileError:
-            return ["what is known of the prompts"]
+            return ["the metadata of the prompts"]
 
     def _clear(self) -> None:
-        """Delete what a killed process left half-written."""
+        """Delete the partly written files of a killed process."""
         with file_errors(self.path):
             shutil.rmtree(self.path / _WORK, ignore_errors=True)
             for folder in (self.path, self.path / _COMMITTED, self.path / "problems"):
@@ -216,7 +216,7 @@ class RunFolder:
         Raises
         ------
         FileError
-            If there is none, or it is not one that this version knows.
+            If it is missing, damaged, or of an unknown version.
         """
         path = self.path / MANIFEST
         try:
@@ -230,21 +230,19 @@ class RunFolder:
                 raise ValueError(
                     f"it has the keys {sorted(manifest)}, not {sorted(_MANIFEST_KEYS)}"
                 )
-            Plan(**manifest["plan"])
+            ShardPlan(**manifest["plan"])
         except FileNotFoundError:
             raise FileError(
-                f"Expected the folder of a corpus run, but there is no {path}; make one with `daam-syntax run`."
+                f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax run`."
             ) from None
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise FileError(
-                f"Expected the manifest of a corpus run in {path}, but {error}."
-            ) from error
+            raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
         return dict(manifest)
 
     @property
-    def plan(self) -> Plan:
-        """The frozen plan."""
-        return Plan(**self.manifest()["plan"])
+    def plan(self) -> ShardPlan:
+        """The division into batches and shards, fixed when the run started."""
+        return ShardPlan(**self.manifest()["plan"])
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest, whole or not at all."""
@@ -254,7 +252,7 @@ class RunFolder:
         ):
             file.write(sealed(manifest))
             file.flush()
-            # Shards can be drawn again after a power cut; the plan is nowhere else.
+            # Shards can be drawn again after a power failure, but the plan exists only here.
             os.fsync(file.fileno())
 
     # -- sentences -----------------------------------------------------------------------------------------------
@@ -274,14 +272,14 @@ class RunFolder:
         Raises
         ------
         FileError
-            If they are not there, or not those that the run began with.
+            If they are missing, or differ from those with which the run started.
         """
         path = self.path / _SENTENCES
         table = read_table(path, "sentences", SENTENCES_SCHEMA)
         try:
             found = [Sentence.from_dict(json.loads(text)) for text in table["sentence"].to_pylist()]
             if sentences_digest(found) != self.manifest()["sentences"]:
-                raise ValueError("they are not those that the run began with")
+                raise ValueError("they differ from those with which the run started")
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"Expected the parsed prompts of the run in {path}, but {error}."
@@ -289,45 +287,45 @@ class RunFolder:
         return found
 
     def prompts(self) -> PromptSet:
-        """Return the prompts with what was known of them, in order.
+        """Return the prompts with their metadata, in order.
 
         Raises
         ------
         FileError
-            If they are not there, or not those that the run began with.
+            If they are missing, or differ from those with which the run started.
         """
         path = self.path / _PROMPTS
         try:
             found = PromptSet.from_file(path)
             if prompts_digest(found) != self.manifest()["prompts"]:
-                raise ValueError("they are not those that the run began with")
+                raise ValueError("they differ from those with which the run started")
         except (FileError, PromptError, ValueError) as error:
             raise FileError(
                 f"Expected the prompts of the run in {path}, but {error}. Give the same `daam-syntax run` command "
-                "again, which writes them again."
+                "again to restore them."
             ) from error
         return found
 
     # -- shards --------------------------------------------------------------------------------------------------
 
     def file(self, table: str, shard: int) -> Path:
-        """Return the path of a table's file of a shard."""
+        """Return the path of the file of a table and a shard."""
         return self.path / table / f"part-{shard:05d}.parquet"
 
     def missing(
         self,
-        problems: Callable[[Problem], None],
+        note: Callable[[Problem], None],
         advance: Callable[[int], None],
         retry_failed: bool = False,
     ) -> list[int]:
-        """Return the shards that are not finished; say which were but are damaged.
+        """Return the shards that are not finished or are damaged.
 
         Parameters
         ----------
-        problems
-            Told of every damaged shard.
+        note
+            Called with a problem for every damaged shard.
         advance
-            Told how many more images were looked at.
+            Called with the number of images of every shard that was checked.
         retry_failed
             Whether shards with failed images count as missing.
         """
@@ -342,7 +340,7 @@ class RunFolder:
                     for table in TABLES:
                         self.check(record, table)
             except FileError as error:
-                problems(
+                note(
                     Problem("check", "damaged file", str(error), "The shard is drawn again.", shard)
                 )
                 missing.append(shard)
@@ -350,19 +348,22 @@ class RunFolder:
         return missing
 
     def new_work(self) -> Path:
-        """Make a folder to write the files of a shard into."""
+        """Create a folder in which to write the files of a shard."""
         work = self.path / _WORK / uuid.uuid4().hex
         with file_errors(work):
             work.mkdir(parents=True)
         return work
 
     def clear_work(self) -> None:
-        """Delete what workers that died were writing."""
+        """Delete the unfinished files of workers that died."""
         for left in (self.path / _WORK).glob("*"):
             shutil.rmtree(left, ignore_errors=True)
 
     def commit(self, record: ShardRecord, work: Path) -> None:
-        """Take the files of a shard from their work folder to their places; the record last, as it stands for all."""
+        """Move the files of a shard from their work folder to their final places, then write its record.
+
+        The record comes last because it marks the shard as finished.
+        """
         with file_errors(self.path):
             self._record_path(record.shard).unlink(missing_ok=True)
             for table in TABLES:
@@ -375,7 +376,7 @@ class RunFolder:
         return self.path / _COMMITTED / f"part-{shard:05d}.json"
 
     def record(self, shard: int) -> ShardRecord | None:
-        """Return the record of a finished shard, or None.
+        """Return the record of a shard, or None if the shard is not finished.
 
         Raises
         ------
@@ -386,7 +387,7 @@ class RunFolder:
         try:
             values = unsealed(path.read_text(encoding="utf-8"))
             if values.pop("format") != FORMAT or values["shard"] != shard:
-                raise ValueError("it is not of this shard")
+                raise ValueError("it belongs to another shard")
             return ShardRecord.from_dict(values)
         except FileNotFoundError:
             return None
@@ -396,12 +397,12 @@ class RunFolder:
             ) from error
 
     def check(self, record: ShardRecord, table: str) -> Path:
-        """Return the path of a table's file of a finished shard, if it is what was written.
+        """Compare the file of a table and a finished shard with its checksum, and return its path.
 
         Raises
         ------
         FileError
-            If it is gone, cut off or altered.
+            If the file is missing, truncated or altered.
         """
         path = self.file(table, record.shard)
         written = record.files[table]
@@ -417,11 +418,11 @@ class RunFolder:
             problem = error.strerror or str(error)
         raise FileError(
             f"Expected the file of a finished shard at {path}, but {problem}; give the same `daam-syntax run` "
-            "command again, which draws this shard again."
+            "command again to draw this shard again."
         )
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that there is no more room, or that a file would be too large."""
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error means that the disk is full, or that a file would be too large."""
     causes = (error, error.__cause__)
-    return any(isinstance(e, OSError) and e.errno in _FULL for e in causes)
+    return any(isinstance(e, OSError) and e.errno in _DISK_FULL for e in causes)

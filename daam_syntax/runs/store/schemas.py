@@ -1,4 +1,4 @@
-"""The tables of a run as Parquet: which columns of which type, so that all shards agree."""
+"""Parquet schemas of a run's tables, fixed so that all shards agree."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ MAPS_SCHEMA: Final = pa.schema(
         ("image", pa.int64()),
         ("prompt_id", pa.string()),
         ("seed", pa.int64()),
-        ("position", pa.int64()),  # place in the text encoder's sequence
+        ("position", pa.int64()),  # in the text encoder's sequence
         ("subword", pa.string()),
         ("start", pa.int64()),  # character offsets into the prompt, end exclusive
         ("end", pa.int64()),
-        ("kind", pa.string()),  # "text", or "start" and "end" for special tokens
+        ("kind", pa.string()),  # "text", or the kind of a special token, such as "start"
+        ("encoder", pa.string()),  # missing if the model has one text encoder
         ("map_height", pa.int64()),
         ("map_width", pa.int64()),
         ("values", pa.list_(pa.float16())),  # mean attention probability, row by row
@@ -48,14 +49,18 @@ IMAGES_SCHEMA: Final = pa.schema(
         ("seed", pa.int64()),
         ("generator_seed", pa.int64()),
         ("status", pa.string()),  # "drawn" or "failed"
-        ("reason", pa.string()),  # why it failed; "" where it did not
-        ("height", pa.int64()),  # pixels; missing where it failed
+        ("reason", pa.string()),  # why it failed; "" if it was drawn
+        ("height", pa.int64()),  # pixels; missing if it failed
         ("width", pa.int64()),
-        ("truncated_at", pa.int64()),  # character from which the encoder read nothing more
+        ("truncated_at", pa.int64()),  # character from which no text encoder read on
+        ("truncated_by", pa.string()),  # JSON: the same for each of several text encoders
         ("provenance", pa.string()),  # JSON
         ("picture", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),  # PNG
     ]
 )
+_ADDED: Final = ("encoder", "truncated_by")
+"""Columns that the first runs of this format lack; in those runs every model had one text encoder."""
+
 PROBLEMS_SCHEMA: Final = pa.schema(
     [
         (name, pa.int64() if name in ("shard", "image", "seed", "row") else pa.string())
@@ -74,7 +79,7 @@ def schema_of(table: str) -> pa.Schema:
 
 
 def with_identity(schema: pa.Schema, table: str) -> pa.Schema:
-    """Write into a schema which table it is of, and how Hugging Face ``datasets`` shows the pictures."""
+    """Add metadata to a schema: the name of its table, and how Hugging Face ``datasets`` shows the images."""
     metadata = {"daam_syntax": json.dumps({"format": FORMAT, "table": table})}
     if table == "images":
         features: dict[str, dict[str, str]] = {
@@ -89,9 +94,10 @@ def with_identity(schema: pa.Schema, table: str) -> pa.Schema:
 
 @cache
 def measured_schema(table: str) -> pa.Schema:
-    """Return the schema of the table of pairs or words, as it is for an image with nothing missing.
+    """Return the schema of the table of pairs or of words.
 
-    So it does not depend on what happens to be missing in a shard, and follows the tables of `analysis`.
+    It is read from the table of an example with no missing values. It therefore follows the tables of `analysis`, and
+    does not depend on which values happen to be missing in a shard.
     """
     tokens = (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "b", "b", "NOUN", "NN", 2, 3))
     sentence = Sentence("a b", tokens, {"ud": (Edge(1, 0, "det"),)})
@@ -113,16 +119,16 @@ def _type(column: pd.Series) -> pa.DataType:
 
 
 def from_frame(frame: pd.DataFrame, table: str) -> pa.Table:
-    """Turn a table of pairs or words into Arrow; a column that `measured_schema` has not is read by its type."""
+    """Convert a table of pairs or words to Arrow; the types of columns not in `measured_schema` are inferred."""
     known = {field.name: field.type for field in measured_schema(table)}
     schema = pa.schema([(str(n), known.get(str(n), _type(frame[n]))) for n in frame.columns])
-    # From pandas: NaN is a missing value.
+    # from_pandas makes NaN a missing value.
     arrays = [pa.array(frame[field.name], type=field.type, from_pandas=True) for field in schema]
     return pa.Table.from_arrays(arrays, schema=with_identity(schema, table))
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Turn an Arrow table into a data frame; whole numbers stay whole where one is missing."""
+    """Convert an Arrow table to a data frame; integer columns with missing values stay integer."""
     frame = table.to_pandas()
     for field in table.schema:
         if pa.types.is_integer(field.type) and table[field.name].null_count:
@@ -133,17 +139,17 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def from_problems(problems: Iterable[Problem]) -> pa.Table:
-    """Turn problems into a table with the columns of `PROBLEM_COLUMNS`."""
+    """Convert problems to a table with the columns of `PROBLEM_COLUMNS`."""
     return from_rows(map(asdict, problems), PROBLEMS_SCHEMA, "problems")
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, table: str) -> pa.Table:
-    """Turn rows into a table of a given schema."""
+    """Convert rows to a table with a given schema."""
     return pa.Table.from_pylist(list(rows), schema=with_identity(schema, table))
 
 
 def map_lists(values: np.ndarray) -> pa.Array:
-    """Turn maps, float16 of shape (subword, y, x), into one list a row."""
+    """Convert float16 maps, *shape* ``(subword, y, x)``, to an Arrow array with one list per subword."""
     n_pixels = values.shape[1] * values.shape[2]
     offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(n_pixels))
     return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
@@ -157,7 +163,7 @@ def read_table(
     Raises
     ------
     FileError
-        If it cannot be read, or is not that table.
+        If the file cannot be read, or holds another table.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -172,7 +178,7 @@ def read_table(
 
 
 def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None) -> None:
-    """Refuse a schema that is not that of a table of ours.
+    """Check that a schema is that of a given table of a run.
 
     Raises
     ------
@@ -181,6 +187,11 @@ def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None
     """
     identity = json.loads((found.metadata or {}).get(b"daam_syntax", b"{}"))
     if identity != {"format": FORMAT, "table": table}:
-        raise ValueError(f"it says that it is {identity or 'something else'}.")
-    if schema is not None and not found.equals(schema):
-        raise ValueError(f"its columns are {', '.join(found.names)} of other types or names.")
+        raise ValueError(f"it is marked as {identity or 'something else'}.")
+    if schema is None:
+        return
+    earlier = pa.schema([field for field in schema if field.name not in _ADDED])
+    if not (found.equals(schema) or found.equals(earlier)):
+        raise ValueError(
+            f"its columns ({', '.join(found.names)}) have other names or types than expected."
+        )

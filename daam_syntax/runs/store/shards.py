@@ -1,4 +1,4 @@
-"""Which image is drawn when: images into batches, batches into shards. The plan of a run never changes."""
+"""The division of a run into batches and shards. It never changes during a run."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Slot:
-    """The place of one image in a run.
+class PlannedImage:
+    """One image of a run.
 
     Attributes
     ----------
-    image
-        Its running number: all seeds of the first prompt, then of the second, and so on.
+    number
+        Number of the image in the run: all seeds of the first prompt, then those of the second, and so on.
     prompt
         Number of its prompt, from 0.
     seed
         Number of its seed, from 0.
     """
 
-    image: int
+    number: int
     prompt: int
     seed: int
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How the images of a run are divided.
+class ShardPlan:
+    """The division of a run's images into batches, and of batches into shards.
 
-    A shard is what is finished, or drawn again, as a whole: one file of each table. It holds whole batches, so that
-    the batches are the same wherever a run was interrupted.
+    A shard is finished, or drawn again, as a whole; it has one file of each table. It consists of whole batches, so
+    the batches are the same no matter where a run was interrupted.
 
     Attributes
     ----------
     n_prompts, n_seeds
         Every prompt is drawn with every seed.
     batch_size
-        Images that are drawn together; a batch may hold several prompts.
+        Images that are drawn together; a batch can contain several prompts.
     shard_size
         Images of a shard, a multiple of `batch_size`.
     """
@@ -54,15 +54,15 @@ class Plan:
             raise ValueError(f"Expected shards of whole batches, but got {self}.")
 
     @classmethod
-    def of(cls, n_prompts: int, n_seeds: int, batch_size: int, shard_size: int) -> Plan:
-        """Make a plan whose shards hold about `shard_size` images, never more unless one batch does."""
+    def of(cls, n_prompts: int, n_seeds: int, batch_size: int, shard_size: int) -> ShardPlan:
+        """Make a plan with shards of at most `shard_size` images, or of one batch if that is larger."""
         batch_size = min(batch_size, n_prompts * n_seeds)
         whole = max(1, shard_size // batch_size) * batch_size
         return cls(n_prompts, n_seeds, batch_size, whole)
 
     @property
     def n_images(self) -> int:
-        """Number of images in all."""
+        """Number of images of the run."""
         return self.n_prompts * self.n_seeds
 
     @property
@@ -70,18 +70,18 @@ class Plan:
         """Number of shards."""
         return -(-self.n_images // self.shard_size)
 
-    def slot(self, image: int) -> Slot:
-        """Return the place of the image with this running number."""
-        return Slot(image, *divmod(image, self.n_seeds))
+    def image(self, number: int) -> PlannedImage:
+        """Return the image with this number."""
+        return PlannedImage(number, *divmod(number, self.n_seeds))
 
     def size(self, shard: int) -> int:
         """Return the number of images of a shard."""
         return min(self.shard_size, self.n_images - shard * self.shard_size)
 
-    def batches(self, shard: int) -> Iterator[list[Slot]]:
+    def batches(self, shard: int) -> Iterator[list[PlannedImage]]:
         """Yield the batches of a shard."""
         first = shard * self.shard_size
         end = first + self.size(shard)
         for start in range(first, end, self.batch_size):
             numbers = range(start, min(start + self.batch_size, end))
-            yield [self.slot(number) for number in numbers]
+            yield [self.image(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""Summaries of pairs that are too many to be loaded: shard by shard, exact."""
+"""Summarize a table of pairs that is too large to load: shard by shard, and exactly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daam_syntax.runs.store.schemas import to_frame
 _RULE: Final = ["scheme", "threshold"]
 _PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
 _COUNTS: Final = {**_PAIRS, "_images": "n_images"}
-"""Columns of the statistics, and those of the summary that their sums are."""
+"""Columns of the statistics to the columns of the summary that are their sums."""
 
 
 def summarize_shards(
@@ -28,27 +28,29 @@ def summarize_shards(
     control: str = "unrelated",
     **options: Any,
 ) -> pd.DataFrame:
-    """Summarise pairs that come in parts; the same as `summarize` of the whole table.
+    """Summarize pairs that come in parts; the result equals `summarize` of the whole table.
 
-    All pairs of an image stand in one part. So each part comes down to sums over the images of a prompt, one row for
-    each prompt and group, and `summarize` sees prompts, which are its sample, instead of pairs.
+    All pairs of an image are in one part. Each part is therefore reduced to sums over the images of a prompt, with one
+    row for each prompt and group, and `summarize` receives prompts, which are its sample, instead of pairs.
 
     Parameters
     ----------
     shards
-        Yields the parts, with the columns it is asked for.
+        Function that yields the parts with the requested columns.
     names
-        Columns that there are.
+        Columns of the table.
     by, measure, control, **options
-        Of `summarize`, but for its ``cluster``: prompts are what is independent here.
+        Arguments of `summarize`, except ``cluster``: here prompts are the independent units.
 
     Raises
     ------
     ValueError
-        If the table lacks a column, or other clusters are asked for.
+        If the table lacks a column, or other clusters are requested.
     """
     if options.get("cluster", "prompt_id") != "prompt_id":
-        raise ValueError("Expected prompts as clusters; for others, summarize(run.pairs(), ...).")
+        raise ValueError(
+            "Expected prompts as clusters; for other clusters, call summarize(run.pairs(), ...)."
+        )
     wanted = [by] if isinstance(by, str) else list(by)
     measures = [name for name in PAIR_MEASURES if name in names]
     if measure is None:
@@ -66,7 +68,7 @@ def summarize_shards(
     table = summarize(
         prompts.drop(columns=list(_COUNTS)), by, measure=measure, control=control, **options
     )
-    # What was counted there are prompts and groups, not images and pairs.
+    # `summarize` counted prompts and groups; the summary needs images and pairs.
     counts = prompts.groupby(groups, dropna=False)[list(_COUNTS)].sum().rename(columns=_COUNTS)
     recounted = counts.merge(
         table.drop(columns=list(_COUNTS.values())), on=groups, how="left", validate="one_to_one"
@@ -81,10 +83,10 @@ def summarize_shards(
 
 
 def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: str) -> pa.Table:
-    """Return the numbers of pairs and images of each prompt and group, and sums and counts of its images' means."""
+    """Return, for each prompt and group, the numbers of pairs and images, and sums and counts of the images' means."""
     measured = pc.is_valid(pairs[measure])
     columns = {name: pairs[name] for name in pairs.column_names}
-    # Means are taken over the same pairs: those that have the measure that counts.
+    # All means are over the same pairs: those with a value of the summarized measure.
     columns |= {name: pc.if_else(measured, pairs[name], None) for name in measures}
     columns |= {"_pairs": _number(measured), "_missing": _number(pc.invert(measured))}
     images = _aggregated(
@@ -99,7 +101,7 @@ def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: 
 
 
 def _prompts(statistics: pa.Table, keys: list[str], measures: list[str]) -> pd.DataFrame:
-    """Add up the parts of each prompt; return its means as if each were a pair of its only image."""
+    """Add up the parts of each prompt, and return its means as if each prompt had one image with one pair."""
     names = [*map(_sum, measures), *map(_count, measures), *_COUNTS]
     frame = to_frame(_aggregated(statistics, keys, {name: (name, "sum") for name in names}))
     means = {name: frame[_sum(name)] / frame[_count(name)] for name in measures}
@@ -109,15 +111,15 @@ def _prompts(statistics: pa.Table, keys: list[str], measures: list[str]) -> pd.D
 def _aggregated(
     table: pa.Table, keys: list[str], wanted: Mapping[str, tuple[str, str]]
 ) -> pa.Table:
-    """Aggregate the columns of a table by its keys, in the order in which they come first.
+    """Aggregate columns of a table by keys, in the order of the keys' first rows.
 
     Parameters
     ----------
     wanted
-        Name of a column of the result to a column of the table and what is made of it.
+        Column of the result to a column of the table and the name of the aggregation.
     """
     found = table.group_by(keys, use_threads=False).aggregate(list(wanted.values()))
-    # By name: the order of keys and aggregates has changed between versions of Arrow.
+    # By name, because the order of keys and aggregates differs between versions of Arrow.
     columns = {key: found[key] for key in keys}
     return pa.table(columns | {name: found["_".join(of)] for name, of in wanted.items()})
 

@@ -1,4 +1,4 @@
-"""Tables of pairs and words that lie in a folder shard by shard."""
+"""Read tables that are stored in one file per shard."""
 
 from __future__ import annotations
 
@@ -12,76 +12,76 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.prompt_metadata import PromptMetadata
+from daam_syntax.runs.store.prompt_metadata import PromptMetadata
 from daam_syntax.runs.store.schemas import read_table, schema_of, to_frame
 from daam_syntax.runs.store.streaming import summarize_shards
 
 
-class Tables(ABC):
-    """Reads tables whole or shard by shard."""
+class ShardedTables(ABC):
+    """Tables in one file per shard, read whole or shard by shard."""
 
     @property
     @abstractmethod
     def prompts(self) -> PromptSet:
-        """The prompts, and what was known of them."""
+        """The prompts with their metadata."""
 
     @abstractmethod
     def _files(self, table: str) -> Iterator[Path]:
-        """Yield the files of a table, each sure to be what was written."""
+        """Yield the files of a table, each of them verified."""
 
     def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of pairs, see `daam_syntax.analysis.PAIR_COLUMNS`; only some columns if asked."""
+        """Return the table of pairs, or only some of its columns; see `daam_syntax.analysis.PAIR_COLUMNS`."""
         return self.table("pairs", columns)
 
     def words(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of words, see `daam_syntax.analysis.WORD_COLUMNS`; only some columns if asked."""
+        """Return the table of words, or only some of its columns; see `daam_syntax.analysis.WORD_COLUMNS`."""
         return self.table("words", columns)
 
     def table(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return a table by its name; only some columns if asked."""
+        """Return a table by its name, or only some of its columns."""
         return pd.concat(self.shards(table, columns), ignore_index=True)
 
     def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Yield a table shard by shard, so that memory does not grow with the run; once empty where none is."""
+        """Yield a table shard by shard, to limit memory; if there are no shards, yield one empty table."""
         return map(to_frame, self._parts(table, columns))
 
     def _parts(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        there = False
+        is_empty = True
         for path in self._files(table):
-            there = True
+            is_empty = False
             yield read_table(path, table, columns=columns)
-        if not there:
+        if is_empty:
             empty = schema_of(table).empty_table()
             yield empty if columns is None else empty.select(list(columns))
 
     def summarize(self, by: str | Sequence[str] = "relation", **options: Any) -> pd.DataFrame:
-        """Summarise the table of pairs without loading it whole; see `daam_syntax.summarize`.
+        """Summarize the table of pairs without loading it whole; see `daam_syntax.summarize`.
 
-        Prompts are what is independent; the first measure of the table counts if it has no IoU and none is named.
+        Prompts are the independent units. If no measure is given and the table has no IoU, its first measure is used.
 
         Parameters
         ----------
         by
             Columns of the table, or of the prompts (see `PromptSet`): category, pair, slot.NAME, ... A name that both
-            have means the table's column. Prompts of which a column is not known make the group "".
+            have refers to the table's column. Prompts without a value form the group "".
         **options
-            More of `daam_syntax.summarize`, but for its ``cluster``.
+            Further arguments of `daam_syntax.summarize`, except ``cluster``.
 
         Raises
         ------
         ValueError
-            If there is no such column; the message says which there are.
+            If a column does not exist; the message lists those that do.
         """
         wanted = [by] if isinstance(by, str) else list(by)
         first = next(self._files("pairs"), None)
         names = schema_of("pairs").names if first is None else pq.read_schema(first).names
-        known = None if set(wanted) <= set(names) else PromptMetadata(self.prompts, names)
+        metadata = None if set(wanted) <= set(names) else PromptMetadata(self.prompts, names)
 
         def parts(columns: Sequence[str]) -> Iterator[pa.Table]:
-            if known is None:
+            if metadata is None:
                 return self._parts("pairs", columns)
-            stored = [name for name in columns if name not in known.columns]
-            return (known.joined(part, columns) for part in self._parts("pairs", stored))
+            stored = [name for name in columns if name not in metadata.columns]
+            return (metadata.join(part, columns) for part in self._parts("pairs", stored))
 
-        there = names if known is None else [*names, *known.columns]
-        return summarize_shards(parts, there, wanted, **options)
+        available = names if metadata is None else [*names, *metadata.columns]
+        return summarize_shards(parts, available, wanted, **options)

@@ -1,4 +1,4 @@
-"""What was known of the prompts beside the rows of a table."""
+"""Join prompt metadata to a table."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from daam_syntax.language import PromptSet, prompt_id
 
 
 class PromptMetadata:
-    """Joins the columns of a set of prompts to a table that has their ``prompt_id``.
+    """Columns of a set of prompts, to be joined to a table by its ``prompt_id``.
 
     Parameters
     ----------
     prompts
-        The set.
+        The set of prompts.
     taken
-        Columns of the table; those of the prompts with the same names are left out.
+        Columns of the table; columns of the prompts with the same names are not joined.
 
     Attributes
     ----------
     columns
-        The columns that it joins.
+        Columns that can be joined.
     """
 
     def __init__(self, prompts: PromptSet, taken: Sequence[str]) -> None:
@@ -32,8 +32,8 @@ class PromptMetadata:
         self._ids = pa.array([prompt_id(text) for text in prompts])
         self._values = {name: pa.array(frame[name], pa.string()) for name in self.columns}
 
-    def joined(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Return these columns of the rows, each of the table or of its prompt."""
+    def join(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Return the given columns for the rows of a table, each from the table or from the row's prompt."""
         place = pc.index_in(rows["prompt_id"], value_set=self._ids)
         return pa.table(
             {

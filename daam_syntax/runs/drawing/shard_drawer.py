@@ -1,4 +1,4 @@
-"""Drawing one shard: what fails is divided until it is known which image it is, and the rest goes on."""
+"""Draw one shard; bisect a failing batch to find the bad image, and continue with the others."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from daam_syntax.drawing.traced_images import TracedImage, draw_batch, generator_seed
+from daam_syntax.drawing.seeds import generator_seed
+from daam_syntax.drawing.traced_images import TracedImage, draw_batch
 from daam_syntax.errors import ModelError
 from daam_syntax.language import Sentence, Token, prompt_id
 from daam_syntax.maps import HeatMaps
-from daam_syntax.runs.drawing.measuring import measured
+from daam_syntax.runs.measuring import measure_images
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, from_frame, from_rows
 from daam_syntax.runs.store.shard_files import ShardFiles
-from daam_syntax.runs.store.shards import Plan, Slot
-from daam_syntax.runs.store.stored_maps import reduced, to_table
+from daam_syntax.runs.store.shards import PlannedImage, ShardPlan
+from daam_syntax.runs.store.stored_maps import reduce_maps, to_table, truncation_columns
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -32,7 +33,7 @@ _PLAIN: Final = Sentence(
     "a photo",
     (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "photo", "photo", "NOUN", "NN", 2, 7)),
 )
-"""What every model can draw: where it fails too, it is not the prompt that is bad."""
+"""A prompt that every model can draw; if it fails too, the cause is not the prompt."""
 
 
 @dataclass
@@ -44,16 +45,16 @@ class ShardDrawer:
     pipe
         A diffusers text-to-image pipeline.
     settings, plan
-        Those of the run.
+        Settings and plan of the run.
     sentences
         The parsed prompts of the run, in order.
     largest
-        Images that are drawn together at most; it becomes smaller when memory runs out.
+        Largest number of images to draw together; it is reduced when memory runs out.
     """
 
     pipe: DiffusionPipeline
     settings: RunSettings
-    plan: Plan
+    plan: ShardPlan
     sentences: Sequence[Sentence]
     largest: int = 0
     _can_draw: bool = False
@@ -69,16 +70,16 @@ class ShardDrawer:
         Parameters
         ----------
         shard
-            Its number.
+            Number of the shard.
         work
-            The folder to write into.
+            The folder in which to write.
         advance
-            Told how many images have been dealt with since it was told last.
+            Called after each batch with the number of its images.
 
         Raises
         ------
         ModelError
-            If nothing has been drawn yet, and a plain prompt fails as well: then it is not the prompts.
+            If nothing has been drawn yet and a plain prompt fails as well, so that the cause is not the prompts.
         OSError
             If the files cannot be written.
         """
@@ -87,7 +88,7 @@ class ShardDrawer:
         n_failed = 0
         with ShardFiles(work) as files:
             for batch in self.plan.batches(shard):
-                results = dict(self._draw(batch, shard, problems))
+                results = dict(self._draw_or_bisect(batch, shard, problems))
                 self._write(files, batch, results)
                 n_failed += sum(isinstance(result, str) for result in results.values())
                 advance(len(batch))
@@ -95,29 +96,31 @@ class ShardDrawer:
         seconds = round(time.perf_counter() - started, 3)
         return ShardRecord(shard, written, self.plan.size(shard), n_failed, seconds)
 
-    def _draw(
-        self, batch: Sequence[Slot], shard: int, problems: list[Problem]
-    ) -> Iterator[tuple[Slot, TracedImage | str]]:
-        """Yield each image's drawing, or why there is none."""
+    def _draw_or_bisect(
+        self, batch: Sequence[PlannedImage], shard: int, problems: list[Problem]
+    ) -> Iterator[tuple[PlannedImage, TracedImage | str]]:
+        """Yield each planned image with its drawn image, or with the reason why it failed."""
         if len(batch) > self.largest:
             for start in range(0, len(batch), self.largest):
-                yield from self._draw(batch[start : start + self.largest], shard, problems)
+                yield from self._draw_or_bisect(
+                    batch[start : start + self.largest], shard, problems
+                )
             return
         try:
-            items = [(self.sentences[slot.prompt], slot.seed) for slot in batch]
-            drawings = draw_batch(items, self.pipe, self.settings.drawing)
+            items = [(self.sentences[planned.prompt], planned.seed) for planned in batch]
+            traced = draw_batch(items, self.pipe, self.settings.drawing)
         except Exception as error:
             if is_fatal(error):
                 raise
             no_memory, reason = is_out_of_memory(error), _describe(error)
         else:
             self._can_draw = True
-            yield from zip(batch, drawings, strict=True)
+            yield from zip(batch, traced, strict=True)
             return
-        if no_memory:  # out of the handler, whose traceback holds on to memory
+        if no_memory:  # outside the handler, whose traceback keeps memory in use
             _free_memory()
         if len(batch) == 1:
-            self._make_sure(batch[0], reason)
+            self._check_model(batch[0], reason)
             problems.append(self._problem(batch[0], shard, no_memory, reason))
             yield batch[0], reason
             return
@@ -129,16 +132,16 @@ class ShardDrawer:
                     "draw",
                     "out of memory",
                     reason,
-                    f"{len(batch)} images did not fit; from here on {half} are drawn together.",
+                    f"{len(batch)} images did not fit; from now on {half} are drawn together.",
                     shard=shard,
-                    image=batch[0].image,
+                    image=batch[0].number,
                 )
             )
-        yield from self._draw(batch[:half], shard, problems)
-        yield from self._draw(batch[half:], shard, problems)
+        yield from self._draw_or_bisect(batch[:half], shard, problems)
+        yield from self._draw_or_bisect(batch[half:], shard, problems)
 
-    def _make_sure(self, slot: Slot, reason: str) -> None:
-        """Raise unless something can be drawn: an image failed, and it may be the model, not the prompt."""
+    def _check_model(self, planned: PlannedImage, reason: str) -> None:
+        """Raise if not even a plain prompt can be drawn, because then the image failed due to the model."""
         if self._can_draw:
             return
         try:
@@ -147,81 +150,86 @@ class ShardDrawer:
             if is_fatal(error):
                 raise
             raise ModelError(
-                f"Expected to draw, but {self.sentences[slot.prompt].text[:80]!r} failed ({reason.rstrip('.')}), and "
-                f"so did the plain {_PLAIN.text!r}, so it is not the prompt: {_describe(error)} What was finished "
-                "before is kept."
+                f"Expected to draw, but {self.sentences[planned.prompt].text[:80]!r} failed ({reason.rstrip('.')}), "
+                f"and so did the plain {_PLAIN.text!r}, so the cause is not the prompt: {_describe(error)} Finished "
+                "shards are kept."
             ) from error
         self._can_draw = True
 
-    def _problem(self, slot: Slot, shard: int, no_memory: bool, reason: str) -> Problem:
-        prompt = self.sentences[slot.prompt].text
+    def _problem(self, planned: PlannedImage, shard: int, no_memory: bool, reason: str) -> Problem:
+        prompt = self.sentences[planned.prompt].text
         return Problem(
             "draw",
             "out of memory" if no_memory else "no drawing",
             reason,
             "The image was left out.",
             shard=shard,
-            image=slot.image,
+            image=planned.number,
             prompt_id=prompt_id(prompt),
             prompt=prompt,
-            seed=slot.seed,
+            seed=planned.seed,
         )
 
     def _write(
-        self, files: ShardFiles, batch: Sequence[Slot], results: dict[Slot, TracedImage | str]
+        self,
+        files: ShardFiles,
+        batch: Sequence[PlannedImage],
+        results: dict[PlannedImage, TracedImage | str],
     ) -> None:
         """Write the rows of a batch to all tables."""
         rows: list[dict[str, Any]] = []
         numbers: list[int] = []
         kept: list[HeatMaps] = []
-        for slot in batch:
-            result = results[slot]
+        for planned in batch:
+            result = results[planned]
             if isinstance(result, str):
-                rows.append(self._failed_row(slot, result))
+                rows.append(self._failed_row(planned, result))
                 continue
-            maps = reduced(result.maps, self.settings.map_size)
-            rows.append(self._image_row(slot, result, maps))
-            numbers.append(slot.image)
+            maps = reduce_maps(result.maps, self.settings.map_size)
+            rows.append(self._image_row(planned, result, maps))
+            numbers.append(planned.number)
             kept.append(maps)
         files.add("images", from_rows(rows, IMAGES_SCHEMA, "images"))
         if kept:
             tables = [to_table(maps, number) for maps, number in zip(kept, numbers, strict=True)]
             files.add("maps", pa.concat_tables(tables))
         rules, schemes = self.settings.thresholds, self.settings.schemes
-        for table, frame in measured(kept, numbers, thresholds=rules, schemes=schemes):
+        for table, frame in measure_images(kept, numbers, thresholds=rules, schemes=schemes):
             files.add(table, from_frame(frame, table))
 
-    def _failed_row(self, slot: Slot, reason: str) -> dict[str, Any]:
-        prompt = self.sentences[slot.prompt].text
+    def _failed_row(self, planned: PlannedImage, reason: str) -> dict[str, Any]:
+        prompt = self.sentences[planned.prompt].text
         return {
-            "image": slot.image,
+            "image": planned.number,
             "prompt_id": prompt_id(prompt),
             "prompt": prompt,
-            "seed": slot.seed,
-            "generator_seed": generator_seed(prompt, slot.seed),
+            "seed": planned.seed,
+            "generator_seed": generator_seed(prompt, planned.seed),
             "status": "failed",
             "reason": reason,
         }
 
-    def _image_row(self, slot: Slot, drawing: TracedImage, maps: HeatMaps) -> dict[str, Any]:
+    def _image_row(
+        self, planned: PlannedImage, traced: TracedImage, maps: HeatMaps
+    ) -> dict[str, Any]:
         height, width = maps.image_size
-        row = self._failed_row(slot, "") | {
+        row = self._failed_row(planned, "") | {
             "status": "drawn",
             "height": height,
             "width": width,
-            "truncated_at": maps.truncated_at,
+            **truncation_columns(maps),
             "provenance": json.dumps(dict(maps.provenance), ensure_ascii=False),
         }
         if self.settings.keep_images:
             buffer = io.BytesIO()
-            drawing.image.save(buffer, format="PNG")
-            name = f"{drawing.prompt_id}-{drawing.seed}.png"
+            traced.image.save(buffer, format="PNG")
+            name = f"{traced.prompt_id}-{traced.seed}.png"
             row["picture"] = {"bytes": buffer.getvalue(), "path": name}
         return row
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or not."""
+    """Whether an error means that memory ran out, on a GPU or elsewhere."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -1,0 +1,93 @@
+"""Settings of a pipeline call: steps, guidance, image size, batch size."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final
+
+from daam_syntax.emoji import model as embedded
+from daam_syntax.errors import ModelError
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+_CPU_BATCH_SIZE: Final = 4
+
+
+@dataclass(frozen=True)
+class DrawingSettings:
+    """Settings for drawing an image; None leaves a setting to the pipeline.
+
+    Attributes
+    ----------
+    steps
+        Number of denoising steps.
+    guidance
+        Classifier-free guidance scale; 1 or less draws without guidance.
+    height, width
+        Image size, pixels.
+    """
+
+    steps: int | None = None
+    guidance: float | None = None
+    height: int | None = None
+    width: int | None = None
+
+    def for_pipeline(
+        self, pipe: DiffusionPipeline, *, embedded_steps: int = embedded.STEPS
+    ) -> DrawingSettings:
+        """Check the settings, and fill in those that suit the embedded model.
+
+        The embedded model needs its own defaults because its pipeline class has defaults for larger models.
+
+        Parameters
+        ----------
+        pipe
+            The pipeline that will draw.
+        embedded_steps
+            Number of steps of the embedded model where `steps` is None.
+
+        Raises
+        ------
+        ModelError
+            If the number of steps is not a positive integer, or the pipeline cannot draw this image size.
+        """
+        if self.steps is not None and not (isinstance(self.steps, Integral) and self.steps >= 1):
+            raise ModelError(
+                f"Expected a whole number of denoising steps, at least 1, but got {self.steps!r}."
+            )
+        factor = getattr(pipe, "vae_scale_factor", 1)
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side is not None and side % factor:
+                # Some pipelines round the size without a warning.
+                raise ModelError(
+                    f"Expected a {name} that is a multiple of {factor} pixels, but got {side}; "
+                    f"{max(factor, round(side / factor) * factor)} would do."
+                )
+        if not embedded.is_emoji(pipe):
+            return self
+        return replace(
+            self,
+            steps=embedded_steps if self.steps is None else self.steps,
+            guidance=embedded.GUIDANCE if self.guidance is None else self.guidance,
+        )
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments for a call of a diffusers pipeline, without the settings that are None."""
+        arguments = {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "height": self.height,
+            "width": self.width,
+        }
+        return {name: value for name, value in arguments.items() if value is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return asdict(self)
+
+
+def cpu_batch_size(pipe: DiffusionPipeline) -> int:
+    """Return the number of images to draw together on a CPU."""
+    return embedded.CPU_BATCH_SIZE if embedded.is_emoji(pipe) else _CPU_BATCH_SIZE
