@@ -1,4 +1,4 @@
-"""Overlap over a range of thresholds, so that no conclusion hangs on one."""
+"""Overlap over a range of thresholds, to check that no conclusion depends on one of them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from daam_syntax.maps.measures import PAIR_MEASURES, choose
 from daam_syntax.maps.thresholds import RULES_OF_VALUES
 
 SWEEP_VALUES: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""0.05 to 0.95: for rules whose parameter is a share."""
+"""0.05 to 0.95, for rules whose parameter is a share."""
 
 CURVE_COLUMNS: Final = {
-    "scheme": "Whose edges",
+    "scheme": "Scheme of the edges",
     "kind": '"dependency" or "unrelated" (the control)',
     "rule": "Kind of the threshold rule, such as relative",
-    "value": "Its parameter",
-    "threshold": "Both, as in the pair table",
+    "value": "Parameter of the rule",
+    "threshold": "Rule with its parameter, as in the pair table",
     "measure": "Name of the measure",
-    "n_prompts": "Prompts with a measured pair: the sample",
-    "n_pairs": "Measured pairs",
-    "mean": "Mean of the measure over prompts; missing where no pair could be measured",
-    "low": "Low end of its interval",
-    "high": "High end of its interval",
+    "n_prompts": "Number of prompts with a measured pair: the sample",
+    "n_pairs": "Number of measured pairs",
+    "mean": "Mean of the measure over prompts; missing if no pair could be measured",
+    "low": "Lower end of the interval of the mean",
+    "high": "Upper end of the interval of the mean",
 }
-"""Columns of a sweep's curves, beside those that make the groups."""
+"""Columns of the curves of a sweep, besides the columns that form the groups."""
 
 
 def sweep(
@@ -45,39 +45,39 @@ def sweep(
     size: Size = "image",
     unrelated: bool = True,
 ) -> pd.DataFrame:
-    """Measure every pair at a range of thresholds.
+    """Measure every pair over a range of thresholds.
 
     Parameters
     ----------
     maps
-        The maps of one image, or of several.
+        Heat maps of one image, or of several.
     rule
-        Kind of the rule: "relative", "absolute", "minmax" or "quantile".
+        Kind of the threshold rule: "relative", "absolute", "minmax", or "quantile".
     values
-        Its parameters; at least two. The default suits rules that are relative to each map; absolute cuts are mean
-        attention probabilities, usually far smaller.
+        At least two parameters of the rule. The default suits rules that are relative to each map. Absolute cuts are
+        mean attention probabilities, which are usually much smaller.
     measures
-        Names of measures of masks, of `PAIR_MEASURES`.
+        Names of measures of masks, among `PAIR_MEASURES`.
     schemes, size, unrelated
-        As in `measure_pairs`; its own schemes if None.
+        See `measure_pairs`, whose default schemes are used if None.
 
     Returns
     -------
     pandas.DataFrame
-        A pair table with one row per pair and threshold, and the columns ``rule`` and ``value`` after ``threshold``.
-        `sweep_curves` makes curves of it, `sweep_auc` one number per pair.
+        A pair table with one row per pair and threshold, and with the columns ``rule`` and ``value`` after
+        ``threshold``. `sweep_curves` averages it to curves, and `sweep_auc` reduces it to one number per pair.
 
     Raises
     ------
     ThresholdError
-        If there is no such rule, or a value is out of its range.
+        If the rule is unknown, or a value is out of range.
     ValueError
-        If there are fewer than two values, or a measure needs no mask.
+        If there are fewer than two values, or a measure needs no masks.
     """
     if rule not in RULES_OF_VALUES:
         raise ThresholdError(
-            f"Expected the kind of a rule, {', '.join(RULES_OF_VALUES)}, without its value (values= has several), but "
-            f"got {rule!r}."
+            f"Expected the kind of a rule, {', '.join(RULES_OF_VALUES)}, without its value, but got {rule!r}: pass the "
+            "parameters as values=."
         )
     thresholds = [Threshold(rule, float(value)) for value in sorted(set(values))]
     if len(thresholds) < 2:
@@ -85,7 +85,9 @@ def sweep(
     chosen = choose(measures, PAIR_MEASURES)
     soft = [measure.name for measure in chosen if measure.kind != "binary"]
     if soft:
-        raise ValueError(f"Expected measures of masks, but {', '.join(soft)} needs no threshold.")
+        raise ValueError(
+            f"Expected measures of masks, but {', '.join(soft)} needs no threshold: call measure_pairs for it."
+        )
     options: dict[str, Any] = {} if schemes is None else {"schemes": schemes}
     table = measure_pairs(
         maps,
@@ -110,22 +112,22 @@ def sweep_curves(
     Parameters
     ----------
     swept
-        What `sweep` gives.
+        Table that `sweep` returned.
     by
-        Column, or columns, that make the groups.
+        Column or columns that form the groups.
     **options
-        How intervals are made, see `estimate_mean`: ``level``, ``cluster``, ``n_resamples``, ``seed``.
+        Options of the intervals: ``level``, ``cluster``, ``n_resamples``, ``seed``. See `estimate_mean`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per scheme, kind, group, threshold and measure, with the columns of `CURVE_COLUMNS`:
+        One row per scheme, kind, group, threshold, and measure, with the columns of `CURVE_COLUMNS`.
         `daam_syntax.figures.threshold_sweep` draws it.
 
     Raises
     ------
     ValueError
-        If the table is no sweep.
+        If the table is not a sweep.
     """
     wanted = [by] if isinstance(by, str) else list(by)
     _check(swept, wanted)
@@ -151,33 +153,32 @@ def sweep_curves(
 
 
 def sweep_auc(swept: pd.DataFrame) -> pd.DataFrame:
-    """Reduce each pair's curve to the area under it, over the width of the sweep.
+    """Reduce the curve of each pair to the area under it, divided by the width of the sweep.
 
-    That is the mean height of the curve (trapezoidal rule), in the range of the measure: a choice of threshold less. It
-    depends on the range that was swept, which ``threshold`` says.
+    This is the mean height of the curve (trapezoidal rule), in the range of the measure. It avoids the choice of one
+    threshold, but depends on the range of the sweep, which the column ``threshold`` states.
 
     Parameters
     ----------
     swept
-        What `sweep` gives.
+        Table that `sweep` returned.
 
     Returns
     -------
     pandas.DataFrame
-        One row per pair, with the columns of the pair table, so that `summarize` takes it. A pair that cannot be
-        measured at one of the thresholds is a row with NaN and the reason: the area under part of a curve would not be
-        comparable.
+        One row per pair, with the columns of the pair table, which `summarize` accepts. A pair that cannot be measured
+        at one of the thresholds has NaN and the reason, since the area under part of a curve is not comparable.
 
     Raises
     ------
     ValueError
-        If the table is no sweep, or pairs lack thresholds.
+        If the table is not a sweep, or a pair lacks thresholds.
     """
     _check(swept, [])
     columns = [name for name in swept.columns if name not in ("rule", "value")]
     if swept.empty:
         return swept[columns]
-    # Two words may be joined by several relations: a pair is its place among the rows of its threshold.
+    # Several relations can join two words, so a pair is identified by its position among the rows of its threshold.
     image = ["prompt_id", "image", "scheme"]
     pair = swept.groupby([*image, "threshold"], dropna=False).cumcount()
     ordered = swept.assign(_pair=pair).sort_values([*image, "_pair", "value"], kind="stable")
@@ -187,7 +188,7 @@ def sweep_auc(swept: pd.DataFrame) -> pd.DataFrame:
         np.broadcast_to(values, (len(ordered) // len(values), len(values))),
     ):
         raise ValueError(
-            "Expected every pair of the sweep at every threshold, but some are missing."
+            "Expected every pair of the sweep at every threshold, but some are missing: pass the whole table."
         )
     table = ordered.iloc[:: len(values)].copy()
     for measure in _measures(swept):
@@ -209,9 +210,9 @@ def _check(swept: pd.DataFrame, more: Sequence[str]) -> None:
     missing = [name for name in needed if name not in swept.columns]
     if missing:
         raise ValueError(
-            f"Expected a table that `sweep` made, but it lacks the columns {', '.join(missing)}."
+            f"Expected a table that `sweep` returned, but it lacks the columns {', '.join(missing)}."
         )
     if swept["rule"].nunique() > 1:
         raise ValueError(
-            f"Expected a sweep over one rule, but got {', '.join(swept['rule'].unique())}."
+            f"Expected a sweep over one rule, but got {', '.join(swept['rule'].unique())}: split the table by rule."
         )

@@ -1,3 +1,5 @@
+"""Sweeps over thresholds, their curves, and the areas under them."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +33,7 @@ def swept():
     return sweep(images(6), values=VALUES)
 
 
-def test_a_sweep_is_pair_tables_of_every_threshold(swept):
+def test_a_sweep_is_the_pair_tables_of_all_thresholds(swept):
     for value in VALUES:
         rows = swept[swept["value"] == value].reset_index(drop=True)
         rule = f"relative:{value}"
@@ -57,17 +59,19 @@ def test_curves_are_means_over_prompts(swept):
     low, mean, high = (
         curves.loc[curves["relation"] == "unrelated", c] for c in ("low", "mean", "high")
     )
-    assert ((low < mean) & (mean < high)).sum() >= 12  # where most overlaps are 0 there may be none
+    assert (
+        (low < mean) & (mean < high)
+    ).sum() >= 12  # an interval can be empty where most overlaps are 0
 
 
-def test_the_area_is_the_mean_height_of_a_pairs_curve(swept):
+def test_the_area_is_the_mean_height_of_the_curve_of_a_pair(swept):
     areas = sweep_auc(swept)
     assert len(areas) == len(swept) / 4
     assert set(areas["threshold"]) == {"relative:0.1-0.9"}
     keys = ["image", "relation", "head_index", "dependent_index"]
     for _, got in areas.iterrows():
         curve = swept[(swept[keys] == got[keys]).all(axis=1)].sort_values("value")
-        # by hand: the trapezia between 0.1, 0.3, 0.7 and 0.9
+        # By hand: the trapezoids between 0.1, 0.3, 0.7, and 0.9.
         a, b, c, d = curve["iou"]
         by_hand = (0.2 * (a + b) / 2 + 0.4 * (b + c) / 2 + 0.2 * (c + d) / 2) / 0.8
         assert got["iou"] == pytest.approx(by_hand)
@@ -75,7 +79,7 @@ def test_the_area_is_the_mean_height_of_a_pairs_curve(swept):
     assert summarize(areas)["n_pairs"].sum() == len(areas)
 
 
-def test_a_curve_with_a_gap_has_no_area_but_a_reason():
+def test_a_curve_with_a_gap_has_a_reason_instead_of_an_area():
     table = sweep(make_maps(), rule="absolute", values=(0.05, 0.5, 0.7), measures=("iou", "lift"))
     zebra = (table["head_index"] == 4) & (table["dependent_index"] == 3)
     assert table.loc[zebra, "iou"].notna().tolist() == [True, True, False]
@@ -85,7 +89,7 @@ def test_a_curve_with_a_gap_has_no_area_but_a_reason():
     assert areas.loc[(1, 0), "iou"] == pytest.approx(1 / 3)
     curves = sweep_curves(table).set_index(["relation", "value", "measure"])
     assert np.isnan(curves.loc[("punct", 0.05, "iou"), "mean"])
-    assert np.isnan(curves.loc[("amod", 0.05, "iou"), "low"])  # one prompt has no interval
+    assert np.isnan(curves.loc[("amod", 0.05, "iou"), "low"])  # a single prompt has no interval
 
 
 def test_two_relations_of_one_pair_have_curves_of_their_own():
@@ -100,18 +104,18 @@ def test_a_flat_pair_has_one_height_at_all_thresholds():
     assert sweep_auc(sweep(maps, measures="iou"))["iou"].tolist() == pytest.approx([1.0] * 7)
 
 
-def test_what_makes_no_sense_is_named(swept):
+def test_errors_name_what_is_wrong(swept):
     with pytest.raises(ValueError, match="soft_iou needs no threshold"):
         sweep(make_maps(), measures=("iou", "soft_iou"))
     with pytest.raises(ValueError, match=r"at least two values .* got 1"):
         sweep(make_maps(), values=[0.4, 0.4])
     for rule in ("otsu", "relative:0.4"):
-        with pytest.raises(ThresholdError, match=f"quantile, without its value .* got '{rule}'"):
+        with pytest.raises(ThresholdError, match=f"quantile, without its value, but got '{rule}'"):
             sweep(make_maps(), rule=rule)
     with pytest.raises(ValueError, match="lacks the columns rule, value"):
         sweep_curves(measure_pairs(make_maps()))
-    with pytest.raises(ValueError, match="lacks the columns colour"):
-        sweep_curves(swept, by="colour")
+    with pytest.raises(ValueError, match="lacks the columns color"):
+        sweep_curves(swept, by="color")
     with pytest.raises(ValueError, match="some are missing"):
         sweep_auc(swept.drop(index=3))
     mixed = pd.concat([swept, sweep(make_maps(), rule="minmax")])

@@ -1,4 +1,4 @@
-"""Pair table and word table of the same images at once."""
+"""Pair table and word table of the same images, computed together."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def measure_tables(
     schemes: str | Sequence[str] = ("ud",),
     threshold: str | Threshold = "relative:0.4",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what `measure_pairs` and `word_table` give, upscaling every map once for both.
+    """Return the tables of `measure_pairs` and `word_table`, upscaling every map only once.
 
     Parameters
     ----------
     maps
-        The maps of one image, or of several.
+        Heat maps of one image, or of several.
     schemes
-        Whose edges, see `measure_pairs`.
+        Scheme or schemes of the edges; see `measure_pairs`.
     threshold
-        Rule that makes masks of the maps.
+        Rule that converts maps to masks.
 
     Returns
     -------
@@ -37,9 +37,9 @@ def measure_tables(
     Raises
     ------
     ThresholdError
-        If there is no such rule.
+        If the rule is unknown.
     ValueError
-        If a sentence has no such scheme.
+        If a sentence does not have a scheme.
     """
     of_pairs, of_words = PairOptions(schemes, threshold), WordOptions(threshold)
     pairs, words = [], []

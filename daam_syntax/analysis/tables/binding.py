@@ -1,4 +1,4 @@
-"""The binding table: whether each modifier's attention stays with its noun."""
+"""The binding table: how much of each modifier's attention lies on its own noun and on others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from daam_syntax.maps.measures import (
     BINDING_MEASURES,
     binding_margin,
     neglect,
+    other_share,
+    own_share,
     region_shares,
 )
 
 MODIFIERS: Final = ("amod", "compound", "nummod")
-"""Relations of the modifiers in the binding table, unless others are asked for."""
+"""Relations of the modifiers in the binding table by default."""
 
 _NOUNS: Final = ("NOUN", "PROPN")
 _PARTS_OF_NAMES: Final = ("compound", "flat", "fixed")
@@ -28,8 +30,8 @@ _PARTS_OF_NAMES: Final = ("compound", "flat", "fixed")
 BINDING_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
-    "image": "Running number of the image in the list that was measured",
-    "seed": "Number of the seed; missing where it is not known",
+    "image": "Number of the image in the measured list, from 0",
+    "seed": "Seed number; missing if unknown",
     "kind": '"dependency", as in the pair table',
     "scheme": "Scheme of the edge",
     "relation": "Relation of the modifier to its noun",
@@ -37,12 +39,12 @@ BINDING_COLUMNS: Final = {
     "dependent_index": "Index of the modifier",
     "head": "Text of the noun",
     "dependent": "Text of the modifier",
-    "other_index": "Index of the other noun in whose region most of the modifier's attention lies",
-    "other": "Its text",
-    "threshold": "Rule that made the regions",
-    "head_area": "Share of the image that the noun's region covers: the own share that a flat map would have",
+    "other_index": "Index of the other noun whose region gets most of the modifier's attention",
+    "other": "Text of that noun",
+    "threshold": "Rule of the regions",
+    "head_area": "Share of the image that the noun's region covers, which is the own share of a flat map",
     **{name: measure.description for name, measure in BINDING_MEASURES.items()},
-    "reason": 'Why measures are missing; "" where none is',
+    "reason": 'Why measures are missing; "" if none is',
 }
 """Columns of the binding table and their meanings."""
 
@@ -56,32 +58,33 @@ def binding_table(
 ) -> pd.DataFrame:
     """Tabulate how much of each modifier's attention lies on its own noun, and how much on another.
 
-    The region of a noun is the mask of its map at the image's size. Regions may overlap: then attention counts in both.
-    Every noun has one, but for parts of longer names, which are no things of their own ("fire" in "fire truck").
+    The region of a noun is the mask of its map at the size of the image. Attention in overlapping regions counts in
+    each of them. Every noun has a region, except parts of longer names that do not denote an object of their own
+    ("fire" in "fire truck").
 
     Parameters
     ----------
     maps
-        The maps of one image, or of several.
+        Heat maps of one image, or of several.
     relations
-        Relations whose dependents are modifiers; only edges to nouns count.
+        Relation or relations of modifiers to their nouns. Only edges whose head is a noun count.
     scheme
-        Whose edges.
+        Scheme of the edges.
     threshold
-        Rule that makes regions of maps. See `parse_threshold`.
+        Rule that converts maps to regions. See `parse_threshold`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image, noun and modifier, with the columns of `BINDING_COLUMNS`. What cannot be measured is NaN,
-        with a reason. `summarize` takes it, with ``measure="binding_margin"`` or another of `BINDING_MEASURES`.
+        One row per image, noun, and modifier, with the columns of `BINDING_COLUMNS`. An undefined measure is NaN, with
+        a reason. `summarize` accepts the table, with ``measure="binding_margin"`` or another of `BINDING_MEASURES`.
 
     Raises
     ------
     ThresholdError
-        If there is no such rule.
+        If the rule is unknown.
     ValueError
-        If a sentence has no such scheme.
+        If a sentence does not have the scheme.
     """
     rule = parse_threshold(threshold)
     wanted = {relations} if isinstance(relations, str) else set(relations)
@@ -117,7 +120,7 @@ def _rows(
 
 
 def _nouns(sentence: Sentence, scheme: str) -> list[int]:
-    """Return the indices of the nouns that stand for things of their own."""
+    """Return the indices of the nouns that are not part of a longer name."""
     parts = {e.dependent for e in sentence.edges_of(scheme) if e.relation in _PARTS_OF_NAMES}
     return [t.index for t in sentence.tokens if t.pos in _NOUNS and t.index not in parts]
 
@@ -125,7 +128,7 @@ def _nouns(sentence: Sentence, scheme: str) -> list[int]:
 def _measures(
     maps: HeatMaps, edge: Edge, modifier: np.ndarray | None, regions: dict[int, np.ndarray]
 ) -> dict[str, Any]:
-    """Measure one modifier, whose map has the shape (y, x), against the regions of its own noun and of the others."""
+    """Measure the map of a modifier against the regions of its own noun and of other nouns. *Shape:* ``(y, x)``."""
     found: dict[str, Any] = {}
     reasons = []
     for role, index in (("head", edge.head), ("dependent", edge.dependent)):
@@ -154,12 +157,12 @@ def _measures(
         columns = [regions.get(edge.head, empty), *others.values()]
         shares = region_shares(modifier[None], np.stack(columns))
         found |= {
-            "own_share": float(shares[0, 0]),
-            "binding_margin": binding_margin(shares, [0])[0],
+            "own_share": float(own_share(shares, [0])[0]),
+            "binding_margin": float(binding_margin(shares, [0])[0]),
         }
         if others:
             place = int(shares[0, 1:].argmax())
             index = list(others)[place]
             found |= {"other_index": index, "other": maps.sentence[index].text}
-            found["other_share"] = float(shares[0, 1 + place])
+            found["other_share"] = float(other_share(shares, [0])[0])
     return found | {"reason": "; ".join(reasons)}

@@ -1,4 +1,4 @@
-"""The columns that say which image a row is about."""
+"""Columns that identify the image of a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from daam_syntax.maps import HeatMaps
 
 
 def image_columns(maps: HeatMaps, number: int) -> dict[str, Any]:
-    """Return ``prompt_id``, ``prompt``, ``image`` and ``seed`` of an image."""
+    """Return ``prompt_id``, ``prompt``, ``image``, and ``seed`` of an image."""
     seed = maps.provenance.get("seed")
     return {
         "prompt_id": maps.provenance.get("prompt_id", prompt_id(maps.prompt)),

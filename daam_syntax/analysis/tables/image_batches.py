@@ -1,4 +1,4 @@
-"""Maps of several images where they are compared: upscaled once for all tables, a bounded number at a time."""
+"""Batches of images whose maps are upscaled once for all tables, in a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from daam_syntax.maps import HeatMaps, Threshold, bicubic, each_image
 from daam_syntax.maps.measures import PackedMasks
 
 Size = Literal["image", "grid"] | tuple[int, int]
-"""Where maps are compared: at the image's size, on the recording's grid, or at (height, width)."""
+"""Size at which maps are compared: that of the image, that of the recording's grid, or (height, width)."""
 
-_PIXELS_AT_ONCE: Final = 2**23  # 32 megabytes of maps; measuring them takes a few times as much
+_PIXELS_AT_ONCE: Final = 2**23  # 32 megabytes of maps; measuring them takes several times as much
 _PIXELS_IN_CACHE: Final = 2**20
 
 
 @dataclass
 class Batch:
-    """Images whose words' maps have one size.
+    """Images whose maps have one size.
 
     Attributes
     ----------
     numbers
-        Their places in the list that is measured.
+        Positions of the images in the list of all images.
     images
-        Their maps as recorded.
+        Their heat maps as recorded.
     recorded
-        The recorded maps of all their words, float32, shape (word, y, x), one image after the other.
+        Recorded maps of all their words, float32, one image after the other. *Shape:* ``(word, y, x)``.
     size
-        Height and width at which they are compared.
+        Height and width at which the maps are compared.
     rows
-        For each image, index of a word in the parse to its row in `recorded`; words without a map are not there.
+        For each image, the row in `recorded` of each word by its index in the parse, without words that have no map.
     """
 
     numbers: Sequence[int]
@@ -46,40 +46,40 @@ class Batch:
 
     @cached_property
     def words(self) -> np.ndarray:
-        """The maps of all words at the size at which they are compared; made when first asked for."""
+        """Maps of all words at the size of the comparison, computed on first use."""
         return bicubic(self.recorded, self.size)
 
     def masks(self, rule: Threshold) -> PackedMasks:
-        """Return the masks of `words` at a threshold; they are made once."""
+        """Return the masks of `words` under a threshold rule, computed once."""
         self.make_masks([rule])
         return self._masks[rule]
 
     def make_masks(self, rules: Sequence[Threshold]) -> None:
-        """Make the masks at several thresholds, so that maps are upscaled once for all of them."""
+        """Compute the masks under several rules, upscaling maps once for all of them."""
         missing = [rule for rule in rules if rule not in self._masks]
         if not missing:
             return
         parts: dict[Threshold, list[PackedMasks]] = {rule: [] for rule in missing}
-        # A few maps at a time: they stay in the cache, and no memory is taken for all.
+        # A few maps at a time stay in the processor's cache and need little memory.
         n = max(1, _PIXELS_IN_CACHE // (self.size[0] * self.size[1]))
         for start in range(0, max(1, len(self.recorded)), n):
             some = slice(start, start + n)
-            there = "words" in self.__dict__
-            maps = self.words[some] if there else bicubic(self.recorded[some], self.size)
+            computed = "words" in self.__dict__
+            maps = self.words[some] if computed else bicubic(self.recorded[some], self.size)
             for rule, made in parts.items():
                 made.append(PackedMasks(rule.apply(maps)))
         self._masks |= {rule: PackedMasks.joined(made) for rule, made in parts.items()}
 
 
 def batches(maps: HeatMaps | Sequence[HeatMaps], size: Size = "image") -> Iterator[Batch]:
-    """Yield the images in order, as many at once as have one size and fit into some memory.
+    """Yield the images in order, in batches of one size that fit into limited memory.
 
     Raises
     ------
     ValueError
-        If the size is none.
+        If the size is not valid.
     TypeError
-        If something else than maps is among them.
+        If an item is not `HeatMaps`.
     """
     waiting: list[tuple[int, HeatMaps]] = []
     pixels = 0
@@ -103,7 +103,7 @@ def _shapes(maps: HeatMaps, size: Size) -> tuple[tuple[int, int], tuple[int, int
 
 
 def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
-    """Return the height and width that a size means for an image."""
+    """Return the height and width of an image's maps at a size."""
     if size == "image":
         return maps.image_size
     if size == "grid":

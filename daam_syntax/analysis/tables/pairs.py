@@ -1,4 +1,4 @@
-"""The pair table: every head with its dependent, and every unrelated pair as the control."""
+"""The pair table: every head with its dependent, and unrelated pairs as the control."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from daam_syntax.maps.measures import (
 )
 
 MEASURES: Final = DEFAULT_PAIR_MEASURES
-"""Columns of the pair table that hold measures, unless others are asked for: see `PAIR_MEASURES`."""
+"""Measures in the pair table by default, among `PAIR_MEASURES`."""
 
 PAIR_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
-    "image": "Running number of the image in the list that was measured",
-    "seed": "Number of the seed; missing where it is not known",
+    "image": "Number of the image in the measured list, from 0",
+    "seed": "Seed number; missing if unknown",
     "kind": '"dependency", "unrelated" (the control), or another kind of `daam_syntax.analysis.CONTROLS`',
-    "scheme": "Whose edges: ud (Universal Dependencies), enhanced (their graph), native (the parser's own)",
+    "scheme": "Scheme of the edges: ud (Universal Dependencies), enhanced (their graph), native (the parser's own)",
     "relation": 'Label of the edge; "unrelated" for the control',
-    "head_index": "Index of the head in the parse (of an unrelated pair: the earlier word)",
-    "dependent_index": "Index of the dependent (of an unrelated pair: the later word)",
+    "head_index": "Index of the head in the parse (in an unrelated pair: the earlier word)",
+    "dependent_index": "Index of the dependent (in an unrelated pair: the later word)",
     "head": "Text of the head",
     "dependent": "Text of the dependent",
     "head_lemma": "Lemma of the head",
@@ -46,17 +46,17 @@ PAIR_COLUMNS: Final = {
     "dependent_pos": "Universal part of speech of the dependent",
     "head_subwords": "Number of the head's subwords",
     "dependent_subwords": "Number of the dependent's subwords",
-    "linear_distance": "Tokens from head to dependent; negative if the dependent stands first",
-    "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing where no path joins them",
-    "threshold": "Rule that made the masks",
+    "linear_distance": "Tokens from head to dependent; negative if the dependent comes first",
+    "tree_distance": "Edges of the scheme between the words, 1 for a dependency; missing if no path joins them",
+    "threshold": "Rule of the masks",
     **{name: PAIR_MEASURES[name].description for name in MEASURES},
-    "reason": 'Why measures are missing; "" where none is',
+    "reason": 'Why measures are missing; "" if none is',
 }
-"""Columns of the pair table and their meanings; with other measures, their names stand in the place of `MEASURES`."""
+"""Columns of the pair table and their meanings. Other measures take the place of those of `MEASURES`."""
 
 
 Columns: TypeAlias = "dict[str, list[Any]]"
-"""Rows of a table, column by column."""
+"""Rows of a table, stored by column."""
 
 
 @dataclass(frozen=True)
@@ -81,40 +81,40 @@ def measure_pairs(
     Parameters
     ----------
     maps
-        The maps of one image, or of several.
+        Heat maps of one image, or of several.
     schemes
-        Whose edges: "ud", "enhanced", "native", or several of them; each scheme has rows of its own. Two words
-        that several edges of an enhanced graph join have a row for each.
+        Scheme or schemes of the edges: "ud", "enhanced", or "native". Each scheme has rows of its own. If several
+        edges of an enhanced graph join two words, each edge has a row.
     threshold
-        Rule, or several rules, that make masks; each has rows of its own. See `parse_threshold`.
+        Rule or rules that convert maps to masks. Each rule has rows of its own. See `parse_threshold`.
     measures
-        Names of measures, of `PAIR_MEASURES`.
+        Names of measures, among `PAIR_MEASURES`.
     size
-        Where the maps are compared: upscaled to the image, on the grid of the recording, or at a size (height,
-        width). Measures without a threshold cost much less on the grid.
+        Size at which maps are compared: "image" (upscaled to the image), "grid" (the grid of the recording), or
+        (height, width). Measures without a threshold cost much less on the grid.
     unrelated
-        Whether to add the control: all pairs of words that no edge of the scheme joins, punctuation and white
-        space left out.
+        Whether to add the control, all pairs of words that no edge of the scheme joins, without punctuation and white
+        space.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image, scheme, threshold and pair, with the columns of `PAIR_COLUMNS`. A pair that cannot be
-        measured is a row with NaN and a reason.
+        One row per image, scheme, threshold, and pair, with the columns of `PAIR_COLUMNS`. The row of a pair that
+        cannot be measured has NaN and a reason.
 
     Raises
     ------
     ThresholdError
-        If there is no such rule.
+        If a rule is unknown.
     ValueError
-        If a sentence has no such scheme, there is no such measure, or the size is none.
+        If a sentence does not have a scheme, a measure is unknown, or the size is not valid.
     """
     wanted = PairOptions(schemes, threshold, measures, unrelated)
     return join_rows((pair_rows(batch, wanted) for batch in batches(maps, size)), wanted.columns)
 
 
 class PairOptions:
-    """What a pair table shall hold, checked; the parameters are those of `measure_pairs`."""
+    """Validated options of a pair table; the parameters are those of `measure_pairs`."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class PairOptions:
 
 
 def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
-    """Return the rows of the pair table for a batch of images, as columns."""
+    """Return the rows of the pair table for a batch of images, stored by column."""
     sentences: dict[tuple[int, str], Columns] = {}  # seeds of a prompt share its parse
     blocks = []
     for place, maps in enumerate(batch.images):
@@ -158,7 +158,7 @@ def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
 
 
 def join_rows(parts: Iterable[Columns], columns: Sequence[str]) -> pd.DataFrame:
-    """Return one table of the parts: to make many tables and to join them would cost more than to measure."""
+    """Join parts to one table; making a table of each part first would cost more than measuring."""
     whole: Columns = {name: [] for name in columns}
     for part in parts:
         for name, column in whole.items():
@@ -182,7 +182,7 @@ def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
 
 
 def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
-    """Return the pairs of a sentence with all that its parse says of them, as columns."""
+    """Return the pairs of a sentence with everything that depends only on its parse, stored by column."""
     pairs = list(_pairs(sentence, scheme, unrelated))
     heads = [sentence[pair.head] for pair in pairs]
     dependents = [sentence[pair.dependent] for pair in pairs]
@@ -205,7 +205,7 @@ def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
 
 
 def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
-    """Return the pairs of an image with all that is known of them but their measures, as columns."""
+    """Return the pairs of an image with everything except their measures, stored by column."""
     maps, row_of = batch.images[place], batch.rows[place]
     n_subwords = [len(word.subwords) for word in maps.words]
     statuses = [f"{word.status}: {word.reason}" for word in maps.words]
@@ -220,7 +220,7 @@ def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
 
 
 def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
-    """Return the number of edges from each token to each that a path leads to, whatever its direction."""
+    """Return the number of edges from each token to each connected token, regardless of direction."""
     graph = sentence.graph(scheme).to_undirected(as_view=True)
     return dict(nx.all_pairs_shortest_path_length(graph))
 
@@ -232,7 +232,7 @@ def _measure(
     rows = np.array([pairs["_head_row"], pairs["_dependent_row"]], int).T
     n_pairs = len(rows)
     measurable = (rows >= 0).all(axis=1)
-    # The same two words may stand in several rows, of several schemes: they are measured once.
+    # Two words can have several rows, in several schemes, but are measured only once.
     (head, dependent), place = _distinct(rows[measurable])
     soft: dict[str, np.ndarray] = {}
     if any(measure.kind == "soft" for measure in wanted.measures):
@@ -249,7 +249,7 @@ def _measure(
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different rows, shape (2, distinct), and where each row is among them."""
+    """Return the distinct rows, *shape* ``(2, distinct)``, and the position of each row among them."""
     distinct, place = np.unique(rows, axis=0, return_inverse=True)
     return distinct.T, place
 
@@ -261,7 +261,7 @@ def _reasons(
     missing: np.ndarray,
     measures: Sequence[Measure],
 ) -> list[str]:
-    """Say of every pair why measures are missing."""
+    """Return why measures of each pair are missing; "" if none is."""
     if not missing.any():
         return [""] * len(missing)
     faults = _faults(batch, rule, measures)
@@ -281,7 +281,7 @@ def _reasons(
 def _faults(
     batch: Batch, rule: Threshold, measures: Sequence[Measure]
 ) -> list[tuple[str, np.ndarray]]:
-    """Return what makes one of the measures NaN, and which words of a batch have it."""
+    """Return the conditions that make one of the measures NaN, and which words of a batch meet them."""
     undefined = " ".join(measure.undefined for measure in measures)
     tests = {
         "mask is empty": lambda: batch.masks(rule).areas == 0,

@@ -1,4 +1,4 @@
-"""The word table: every token of the parse in every image, whatever became of it."""
+"""The word table: every token of the parse in every image, with or without a map."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import BREADTH_MEASURES, Measure, choose
 
 BREADTH: Final = ("effective_area",)
-"""Columns of the word table that hold measures of breadth, unless others are asked for: see `BREADTH_MEASURES`."""
+"""Measures of breadth in the word table by default, among `BREADTH_MEASURES`."""
 
 WORD_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
-    "image": "Running number of the image in the list that was measured",
-    "seed": "Number of the seed; missing where it is not known",
+    "image": "Number of the image in the measured list, from 0",
+    "seed": "Seed number; missing if unknown",
     "index": "Index of the token in the parse",
-    "word": "Its text",
-    "lemma": "Its lemma",
-    "pos": "Its universal part of speech",
+    "word": "Text of the token",
+    "lemma": "Lemma of the token",
+    "pos": "Universal part of speech of the token",
     "status": '"mapped", "truncated" (the encoder stopped before it) or "unaligned"',
-    "reason": "Why it has no map, or only part of one",
-    "subwords": "Its subwords as the tokenizer writes them, separated by |",
-    "n_subwords": "Their number",
+    "reason": 'Why the token has no map, or only part of one; "" if its map is complete',
+    "subwords": "Subwords of the token as the tokenizer writes them, separated by |",
+    "n_subwords": "Number of subwords",
     "mean": "Mean attention probability over the grid of the recording",
-    "max": "Largest mean attention probability on that grid",
-    "peak_y": "Centre of the cell where that is, share of the height from the top",
-    "peak_x": "Centre of the cell where that is, share of the width from the left",
+    "max": "Largest mean attention probability on the grid of the recording",
+    "peak_y": "Center of the cell with the largest value, as a share of the height from the top",
+    "peak_x": "Center of the cell with the largest value, as a share of the width from the left",
     **{name: BREADTH_MEASURES[name].description for name in BREADTH},
     "threshold": "Rule that made the mask",
     "area": "Share of the image that the mask covers",
 }
-"""Columns of the word table and their meanings; with other measures, their names stand in the place of `BREADTH`."""
+"""Columns of the word table and their meanings. Other measures take the place of those of `BREADTH`."""
 
 
 def word_table(
@@ -48,30 +48,30 @@ def word_table(
 ) -> pd.DataFrame:
     """Tabulate every token of every image.
 
-    Means, peaks and breadth are those of the recording itself; only the mask is of the upscaled map, as in the
-    pair table.
+    Means, peaks, and breadth are computed on the grid of the recording. Only the mask is that of the upscaled map, as
+    in the pair table.
 
     Parameters
     ----------
     maps
-        The maps of one image, or of several.
+        Heat maps of one image, or of several.
     threshold
-        Rule that makes masks of the maps. See `parse_threshold`.
+        Rule that converts maps to masks. See `parse_threshold`.
     breadth
-        Names of measures of how widely a word's map spreads, of `BREADTH_MEASURES`.
+        Names of measures of breadth, among `BREADTH_MEASURES`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per image and token, with the columns of `WORD_COLUMNS`; NaN where there is no map, or where the
-        measure is not defined (a map of zeros has no breadth).
+        One row per image and token, with the columns of `WORD_COLUMNS`. Values are NaN where there is no map, or where
+        a measure is undefined (a map of zeros has no breadth).
 
     Raises
     ------
     ThresholdError
-        If there is no such rule.
+        If the rule is unknown.
     ValueError
-        If there is no such measure.
+        If a measure is unknown.
     """
     wanted = WordOptions(threshold, breadth)
     rows = [row for batch in batches(maps) for row in word_rows(batch, wanted)]
@@ -79,7 +79,7 @@ def word_table(
 
 
 class WordOptions:
-    """What a word table shall hold, checked; the parameters are those of `word_table`."""
+    """Validated options of a word table; the parameters are those of `word_table`."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ def word_rows(batch: Batch, wanted: WordOptions) -> list[dict[str, Any]]:
 
 
 def _of_recording(maps: HeatMaps, breadth: Sequence[Measure]) -> dict[int, dict[str, float]]:
-    """Return, for each word with a map, what the recording itself says of it."""
+    """Return, for each word with a map, the columns that are computed on the grid of the recording."""
     recorded = maps.stack()
     height, width = maps.grid
     flat = recorded.reshape(len(recorded), height * width)
