@@ -1,4 +1,4 @@
-"""Reading the attention to given pictures."""
+"""Tracing given images."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd
-from helpers.tracing import picture
+from helpers.tracing import make_image
 
 CAT = "a red cat"
 OWL = "the strawberry and the owl"
@@ -23,8 +23,8 @@ def values(maps):
 
 
 def test_maps_against_noising_by_hand(sd):
-    """The same latents, noise and timesteps through the UNet, with the scheduler's own noising."""
-    image, timesteps = picture(), (100, 700)
+    """The reference runs the UNet on the same latents and timesteps, noised by the scheduler."""
+    image, timesteps = make_image(), (100, 700)
     pixels = torch.tensor(np.asarray(image)).permute(2, 0, 1)[None] / 127.5 - 1
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ def test_maps_against_noising_by_hand(sd):
 
 @torch.no_grad()
 def test_sigma_schedulers_noise_to_the_same(sdxl):
-    """Euler's noising, scaled as for its denoiser, is the noising that is used here."""
+    """Euler's noising, scaled as its denoiser expects, equals that of `trace_image`."""
     from daam_syntax.attention.given_images import _Noising
 
     assert isinstance(sdxl.scheduler, EulerDiscreteScheduler)
@@ -63,8 +63,13 @@ def test_sigma_schedulers_noise_to_the_same(sdxl):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_a_batch_equals_single_pictures(pipe):
-    images = [picture(seed=1), picture(seed=2), picture(64, 64, seed=3), picture(seed=4)]
+def test_a_batch_equals_single_images(pipe):
+    images = [
+        make_image(seed=1),
+        make_image(seed=2),
+        make_image(64, 64, seed=3),
+        make_image(seed=4),
+    ]
     prompts = [CAT, OWL, OWL, CAT]
     many = trace_images(pipe, images, prompts, timesteps=[300, 600], batch_size=2)
     assert [maps.prompt for maps in many] == prompts
@@ -75,8 +80,8 @@ def test_a_batch_equals_single_pictures(pipe):
     assert np.abs(values(many[0]) - values(many[3])).max() > 1e-4
 
 
-def test_reading_is_determined_by_its_seed(sd):
-    image = picture()
+def test_the_seed_determines_the_maps(sd):
+    image = make_image()
     torch.manual_seed(1)
     first = values(trace_image(sd, image, CAT))
     torch.manual_seed(2)
@@ -84,8 +89,8 @@ def test_reading_is_determined_by_its_seed(sd):
     assert np.abs(values(trace_image(sd, image, CAT, seed=1)) - first).max() > 1e-5
 
 
-def test_arrays_and_pictures_of_other_modes(sd):
-    image = picture()
+def test_arrays_and_images_of_other_modes(sd):
+    image = make_image()
     eight_bit = np.asarray(image)
     expected = values(trace_image(sd, image, CAT))
     for same in (eight_bit, eight_bit / 255, (eight_bit / 255).astype(np.float32)):
@@ -95,21 +100,21 @@ def test_arrays_and_pictures_of_other_modes(sd):
     trace_image(sd, image.convert("RGBA"), CAT)
 
 
-def test_files_of_pictures(sd, tmp_path):
-    path = tmp_path / "picture.png"
-    picture().save(path)
-    expected = values(trace_image(sd, picture(), CAT))
+def test_image_files(sd, tmp_path):
+    path = tmp_path / "image.png"
+    make_image().save(path)
+    expected = values(trace_image(sd, make_image(), CAT))
     for name in (path, str(path)):
         np.testing.assert_array_equal(values(trace_image(sd, name, CAT)), expected)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not an image")
     for wrong in ("text.png", "missing.png"):
-        with pytest.raises(FileError, match=f"file of a picture, but .*{wrong}"):
+        with pytest.raises(FileError, match=f"an image file, but .*{wrong}"):
             trace_image(sd, tmp_path / wrong, CAT)
 
 
 def test_provenance(sd):
     sd(CAT, num_inference_steps=1, guidance_scale=7.0, output_type="latent")
-    known = trace_image(sd, picture(), CAT, seed=3).provenance
+    known = trace_image(sd, make_image(), CAT, seed=3).provenance
     expected = {
         "source": "given image",
         "seed": 3,
@@ -125,86 +130,86 @@ def test_provenance(sd):
 
 def test_options(sd):
     sentence = parse(CAT)
-    maps = trace_image(sd, picture(), CAT, layers=[5], sentence=sentence)
+    maps = trace_image(sd, make_image(), CAT, layers=[5], sentence=sentence)
     assert maps.grid == (5, 7)
     assert maps.sentence is sentence
     assert trace_images(sd, [], []) == []
 
 
-def test_left_as_found(pipe):
-    def draw():
+def test_the_pipeline_is_restored(pipe):
+    def generate():
         generator = torch.Generator().manual_seed(1)
         return pipe(CAT, num_inference_steps=2, generator=generator, output_type="pt").images
 
-    before, attributes, scheduler = draw(), set(vars(pipe)), dict(vars(pipe.scheduler))
-    trace_image(pipe, picture(), CAT)
+    before, attributes, scheduler = generate(), set(vars(pipe)), dict(vars(pipe.scheduler))
+    trace_image(pipe, make_image(), CAT)
 
     def fail(*_):
         raise ZeroDivisionError
 
     handle = pipe.unet.conv_out.register_forward_pre_hook(fail)
     with pytest.raises(ZeroDivisionError):
-        trace_image(pipe, picture(), CAT)
+        trace_image(pipe, make_image(), CAT)
     handle.remove()
     assert set(vars(pipe)) == attributes
     assert vars(pipe.scheduler).keys() == scheduler.keys()
     assert all(vars(pipe.scheduler)[name] is value for name, value in scheduler.items())
-    assert torch.equal(draw(), before)
+    assert torch.equal(generate(), before)
     assert not _get_current_function_mode_stack()
 
 
 def test_a_model_with_a_guidance_embedding():
     pipe = make_sd(time_cond_proj_dim=8)
-    assert trace_image(pipe, picture(), CAT).grid == (9, 13)
+    assert trace_image(pipe, make_image(), CAT).grid == (9, 13)
 
 
-def test_half_precision_and_normalised_latents():
+def test_half_precision_and_normalized_latents():
     pipe = make_sd().to(torch.bfloat16)
     pipe.vae.register_to_config(latents_mean=[0.0, 1, 2, 3], latents_std=[1.0, 2, 3, 4])
-    maps = trace_image(pipe, picture(), " ".join(["cat"] * (TEXT_LENGTH - 2)), layers=[5])
+    maps = trace_image(pipe, make_image(), " ".join(["cat"] * (TEXT_LENGTH - 2)), layers=[5])
     np.testing.assert_allclose(values(maps).sum(axis=0), 1, atol=1e-4)
 
 
 class TestRefusals:
     def test_sizes(self, sd):
         with pytest.raises(TraceError, match=r"multiples of 8, but got 72x100 .* to 72x96"):
-            trace_image(sd, picture(72, 100), CAT)
+            trace_image(sd, make_image(72, 100), CAT)
 
     def test_arrays(self, sd):
         with pytest.raises(TraceError, match=r"\(y, x, 3\), but got the shape \(72, 104\)"):
             trace_image(sd, np.zeros((72, 104)), CAT)
         with pytest.raises(TraceError, match=r"float64 from 0\.0 to 255\.0"):
-            trace_image(sd, np.asarray(picture()).astype(float), CAT)
+            trace_image(sd, np.asarray(make_image()).astype(float), CAT)
         with pytest.raises(TraceError, match="int64"):
-            trace_image(sd, np.asarray(picture()).astype(int), CAT)
+            trace_image(sd, np.asarray(make_image()).astype(int), CAT)
 
     @pytest.mark.parametrize("timesteps", [[], [-1], [1000], [0.5]])
     def test_timesteps(self, sd, timesteps):
         with pytest.raises(TraceError, match="whole numbers from 0 to 999"):
-            trace_image(sd, picture(), CAT, timesteps=timesteps)
+            trace_image(sd, make_image(), CAT, timesteps=timesteps)
 
     def test_prompts(self, sd):
         with pytest.raises(TraceError, match="prompt for each of 2 images, but got 1 prompts"):
-            trace_images(sd, [picture()] * 2, [CAT])
+            trace_images(sd, [make_image()] * 2, [CAT])
         with pytest.raises(TraceError, match="but got one text"):
-            trace_images(sd, [picture()] * len(CAT), CAT)
+            trace_images(sd, [make_image()] * len(CAT), CAT)
         with pytest.raises(TraceError, match="batch size of 1 or more, but got 0"):
-            trace_images(sd, [picture()], [CAT], batch_size=0)
+            trace_images(sd, [make_image()], [CAT], batch_size=0)
 
         with pytest.raises(PromptError, match="at least one word"):
-            trace_images(sd, [picture()] * 2, [CAT, ""])
+            trace_images(sd, [make_image()] * 2, [CAT, ""])
 
-    def test_schedulers_without_noise_levels(self):
+    def test_schedulers_without_alphas(self):
         pipe = make_sd()
         pipe.scheduler = IPNDMScheduler()
         with pytest.raises(TraceError, match=r"IPNDMScheduler.*DDIMScheduler"):
-            trace_image(pipe, picture(), CAT)
+            trace_image(pipe, make_image(), CAT)
 
     def test_models_for_editing(self):
         pipe = make_sd(in_channels=9)
         with pytest.raises(TraceError, match="denoiser of 4 latent channels, but this one takes 9"):
-            trace_image(pipe, picture(), CAT)
+            trace_image(pipe, make_image(), CAT)
 
     def test_inside_a_trace_of_the_same_model(self, sd):
         with trace(sd), pytest.raises(TraceError, match="open already"):
-            trace_image(sd, picture(), CAT)
+            trace_image(sd, make_image(), CAT)

@@ -1,4 +1,4 @@
-"""Maps of the negative prompt's words, in the half of guidance that is drawn from it."""
+"""Maps of the negative prompt's words, in the unconditional rows of guidance."""
 
 import numpy as np
 import pytest
@@ -54,25 +54,25 @@ def test_axes_steps_and_memory(pipe):
         draw(pipe, CAT, steps=3, **options)
     (mean,) = recording.heat_maps(negative=True)
     np.testing.assert_allclose(kept.stack(), mean.stack(), atol=1e-6)
-    (drawing,) = recording._recorder.finished
-    assert recording.predicted_bytes == drawing.nbytes
-    assert drawing.n_tokens == len(mean.subwords) + 5
+    (pipeline_call,) = recording._recorder.finished
+    assert recording.predicted_bytes == pipeline_call.nbytes
+    assert pipeline_call.n_tokens == len(mean.subwords) + 5
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "draws without a negative prompt in words"),
+        ({}, "runs without a negative prompt in words"),
         ({"negative_prompt": " "}, "negative prompts with words"),
-        ({"negative_prompt": NEGATIVE, "guidance": 1.0}, "draws without"),
+        ({"negative_prompt": NEGATIVE, "guidance": 1.0}, "runs without"),
     ],
 )
-def test_without_a_negative_half_it_is_refused(pipe, options, message):
+def test_calls_without_rows_of_a_negative_prompt_are_refused(pipe, options, message):
     with pytest.raises(TraceError, match=message), trace(pipe, negative=True):
         draw(pipe, CAT, **options)
 
 
-def test_what_was_not_traced_is_refused(pipe):
+def test_maps_that_were_not_traced_are_refused(pipe):
     with trace(pipe, negative=True, also=[OWL]) as recording:
         draw(pipe, CAT, negative_prompt=CAT)  # the same text in both halves
     assert recording.heat_maps(negative=True)[0].prompt == CAT
@@ -84,11 +84,11 @@ def test_what_was_not_traced_is_refused(pipe):
         plain.heat_maps(negative=True)
 
 
-def test_halves_of_the_same_text_cannot_be_told_where_each_is_a_call():
+def test_equal_texts_cannot_be_distinguished_if_each_has_its_own_denoiser_call():
     pipe = make("Chroma")
     options = {"max_sequence_length": 24, "negative_prompt": CAT}
     with (
-        pytest.raises(TraceError, match="all have the text of the prompt"),
+        pytest.raises(TraceError, match="all rows have the text of the prompt"),
         trace(pipe, negative=True),
     ):
         draw(pipe, CAT, size=(64, 96), steps=1, **options)

@@ -1,4 +1,4 @@
-"""Pipelines that are given embeddings instead of prompts, whose text the trace is told."""
+"""Pipelines that receive embeddings instead of prompts, for a trace that knows the text."""
 
 import numpy as np
 import pytest
@@ -77,27 +77,27 @@ def draw_embedded(case, given):
     return draw_case(case, [], guided=False, prompt=None, **given)
 
 
-def test_what_does_not_fit_is_refused(sd):
+def test_embeddings_that_do_not_match_are_refused(sd):
     one = embeddings(sd, [CAT])
-    with pytest.raises(TraceError, match=r"prompt_embeds of the 2 prompts .* given 1 rows"):
+    with pytest.raises(TraceError, match=r"prompt_embeds of the 2 prompts .* got 1 rows"):
         traced(sd, [CAT, OWL], **one)
     short = {name: each[:, :-1] for name, each in one.items()}
     with pytest.raises(TraceError, match=r"shape \(12, 16\) .* got \(11, 16\)"):
         traced(sd, CAT, **short)
-    with pytest.raises(TraceError, match=r"tell them with trace\(pipe, prompts"):
+    with pytest.raises(TraceError, match=r"name them with trace\(pipe, prompts"):
         traced(sd, (), **one)
-    with pytest.raises(TraceError, match="only where the pipeline is given prompt_embeds"):
+    with pytest.raises(TraceError, match="only if the pipeline gets prompt_embeds"):
         traced(sd, CAT, OWL)
     with pytest.raises(PromptError):
         trace(sd, prompts=[" "])
 
 
-def traced(pipe, told, prompt=None, **options):
-    with trace(pipe, prompts=told):
+def traced(pipe, prompts, prompt=None, **options):
+    with trace(pipe, prompts=prompts):
         draw(pipe, prompt, **options)
 
 
-def test_without_a_text_encoder_the_text_cannot_be_read():
+def test_the_text_encoder_is_needed():
     pipe = make_sd()
     given = embeddings(pipe, [CAT])
     pipe.text_encoder = None

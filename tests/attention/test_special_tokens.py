@@ -1,4 +1,4 @@
-"""Maps of start tokens, end tokens and padding, and how the attention is shared out among them."""
+"""Maps of start tokens, end tokens and padding, and their shares of the attention."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_special_maps_are_those_of_a_plain_softmax(pipe, guidance):
         np.testing.assert_allclose(end.values, expected[row, n_read - 1], atol=1e-6)
 
 
-def test_words_and_their_maps_do_not_change(pipe):
+def test_padding_does_not_change_word_maps(pipe):
     (maps,) = traced(pipe, OWL)[1]
     with trace(pipe) as recording:
         draw(pipe, OWL)
@@ -62,7 +62,7 @@ def test_shares_sum_to_one(pipe, layers, tolerance):
     np.testing.assert_allclose(shares.groupby("image")["attention"].sum(), 1, atol=tolerance)
 
 
-def test_axes_that_are_kept_and_files(pipe, tmp_path):
+def test_kept_axes_and_files(pipe, tmp_path):
     _, (kept,) = traced(pipe, CAT, keep=("step", "layer"))
     _, (mean,) = traced(pipe, CAT)
     kept.save(tmp_path / "maps.npz")
@@ -74,16 +74,16 @@ def test_axes_that_are_kept_and_files(pipe, tmp_path):
         traced(pipe, LONG)[1][0].special("padding")
 
 
-def test_given_pictures_and_memory(pipe):
-    picture = np.random.default_rng(0).random((72, 104, 3), dtype=np.float32)
-    maps = trace_image(pipe, picture, CAT, timesteps=(300,), padding=True, layers=NATIVE)
+def test_given_images_and_memory(pipe):
+    image = np.random.default_rng(0).random((72, 104, 3), dtype=np.float32)
+    maps = trace_image(pipe, image, CAT, timesteps=(300,), padding=True, layers=NATIVE)
     assert attention_shares(maps)["attention"].sum() == pytest.approx(1, abs=1e-5)
     options = {"height": 72, "width": 104, "num_inference_steps": 1, "keep": ()}
     with_padding = predict_memory(pipe, CAT, padding=True, **options)
     assert with_padding * 5 == predict_memory(pipe, CAT, **options) * TEXT_LENGTH
 
 
-def test_what_is_not_there_says_why():
+def test_missing_tokens_are_explained():
     maps = make_maps()
     with pytest.raises(WordError, match="trace with padding=True"):
         maps.special("padding")
@@ -103,7 +103,7 @@ def test_what_is_not_there_says_why():
             headless.special(kind)
 
 
-def test_two_encoders_are_averaged_per_token_and_summed_in_all():
+def test_means_over_tokens_and_sums_over_two_encoders():
     maps = make_maps()
     values = np.stack([np.full((2, 3), v, np.float32) for v in (0.1, 0.2, 0.3, 0.5)])
     tokens = [

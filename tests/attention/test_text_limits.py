@@ -1,4 +1,4 @@
-"""Prompts that are longer than the text encoder reads, beside what is found when they are drawn."""
+"""Prompts that are longer than the text encoder reads, compared with what a trace reports."""
 
 import functools
 
@@ -19,7 +19,7 @@ LONG = "A strawberry and " * 9 + "a mother-in-law's red Cat"
 pipeline = functools.cache(make)
 
 
-def test_the_words_that_the_encoder_does_not_read(emoji_pipe):
+def test_words_that_the_encoder_does_not_read(emoji_pipe):
     (limit,) = text_limits(emoji_pipe)
     assert (limit.encoder, limit.tokenizer, limit.n_tokens) == ("text", "tokenizer", 30)
     assert ds.overflow("a red cat", emoji_pipe) == ()
@@ -28,7 +28,7 @@ def test_the_words_that_the_encoder_does_not_read(emoji_pipe):
     assert found.truncated_at == maps.truncated_at
     cut = [maps.sentence[word.index] for word in maps.words if word.status == "truncated"]
     assert LONG.endswith(" ".join(found.words))
-    assert found.words[0] == "strawberry"  # read in part: it has a map of that part
+    assert found.words[0] == "strawberry"  # read in part, so it has a map of that part
     assert found.words[1] == cut[0].text == "and"
     assert found.n_tokens > found.limit == 30
     assert str(found).endswith("red Cat")
@@ -45,8 +45,8 @@ def place_of(overflow):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_family_reads_as_much_as_it_is_said_to(case):
-    """At the limit nothing is cut off; beyond it, the trace finds the same place."""
+def test_limits_of_every_family(case):
+    """At the limit nothing is cut off; beyond it, a trace reports the same offset."""
     pipe = pipeline(case.name)
     asked = dict(case.arguments)
     options = {**asked, "height": 64, "width": 64, **case.unguided}
@@ -68,7 +68,7 @@ def test_every_family_reads_as_much_as_it_is_said_to(case):
         assert {name: place for name, place in cut.items() if place is not None} == expected
 
 
-def test_a_run_says_so_before_it_draws(tmp_path, emoji_pipe, capsys):
+def test_a_run_warns_before_it_starts(tmp_path, emoji_pipe, capsys):
     prompts = ["a red cat", LONG]
     options = SETTINGS | {"seeds": 1, "progress": True}
     run = runs.run(prompts, tmp_path, emoji_pipe, **options)
@@ -89,7 +89,7 @@ def test_a_run_says_so_before_it_draws(tmp_path, emoji_pipe, capsys):
     assert "not checked" in str(runs.plan(3, 2, run))
 
 
-def test_a_pipeline_that_cannot_be_asked_draws_all_the_same(tmp_path, emoji_pipe, monkeypatch):
+def test_a_pipeline_without_known_limits_still_runs(tmp_path, emoji_pipe, monkeypatch):
     def unknown(pipe):
         raise TypeError("missing 1 required argument: 'style'")
 

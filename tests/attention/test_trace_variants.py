@@ -1,4 +1,4 @@
-"""Pipelines that are given more than a prompt: pictures to begin with, to fill in, or to follow."""
+"""Pipelines that receive images, too: image-to-image, inpainting, ControlNet and IP-Adapter; adapters and back ends."""
 
 import functools
 import inspect
@@ -25,13 +25,13 @@ HEIGHT, WIDTH = 64, 96  # latents of 8 x 12
 GRIDS = {96: (8, 12), 24: (4, 6), 6: (2, 3)}
 
 
-def picture(mode="RGB"):
+def make_image(mode="RGB"):
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     return Image.fromarray(noise).convert(mode)
 
 
 def as_pipeline(pipe, cls, **more):
-    """Make a pipeline of another class of a pipeline's parts."""
+    """Return a pipeline of another class with the same components."""
     known = inspect.signature(cls.__init__).parameters
     quiet = {"requires_safety_checker": False, "add_watermarker": False}
     parts = {name: part for name, part in (pipe.components | quiet).items() if name in known}
@@ -47,7 +47,7 @@ def with_controlnet(pipe, cls):
     ).eval()
     with torch.no_grad():
         for weight in net.parameters():
-            if not weight.any():  # its ends start at zero, so that it would change nothing
+            if not weight.any():  # its output layers start at zero, which would change nothing
                 torch.nn.init.normal_(weight, std=0.1)
     return as_pipeline(pipe, cls, controlnet=net)
 
@@ -55,8 +55,8 @@ def with_controlnet(pipe, cls):
 def draw(pipe, prompt=CAT, *, guidance=5.0, steps=3, **options):
     known = inspect.signature(pipe.__call__).parameters
     given = {
-        "image": picture(),
-        "mask_image": picture("L"),
+        "image": make_image(),
+        "mask_image": make_image("L"),
         "strength": 0.7,
         "height": HEIGHT,
         "width": WIDTH,
@@ -92,11 +92,11 @@ MAKERS = {
 @pytest.mark.parametrize(
     ("prompts", "per_prompt", "guidance"), [([CAT], 1, 1.0), ([CAT, OWL], 2, 5.0)]
 )
-def test_pictures_are_the_same_to_the_bit_and_maps_are_right(name, prompts, per_prompt, guidance):
+def test_images_are_bit_identical_and_maps_are_right(name, prompts, per_prompt, guidance):
     pipe = MAKERS[name]()
     options = {"guidance": guidance, "num_images_per_prompt": per_prompt}
     if "controlnet" in name:
-        options["image"] = [picture()] * len(prompts)
+        options["image"] = [make_image()] * len(prompts)
     reference = Reference(pipe.unet, GRIDS)
     untraced = reference.watch(lambda: draw(pipe, prompts, **options))
     with trace(pipe) as recording:
@@ -113,7 +113,7 @@ def test_pictures_are_the_same_to_the_bit_and_maps_are_right(name, prompts, per_
 
 
 @pytest.mark.parametrize("guidance", [5.0, 1.0])
-def test_a_flow_matching_model_begins_with_a_picture(guidance):
+def test_a_flow_matching_model_starts_from_an_image(guidance):
     pipe = as_pipeline(make_sd3(), diffusers.StableDiffusion3Img2ImgPipeline)
     calls = CallsWithin(pipe.transformer, r"transformer_blocks\.\d+\.attn")
     untraced = calls.during(lambda: draw(pipe, guidance=guidance))
@@ -121,7 +121,7 @@ def test_a_flow_matching_model_begins_with_a_picture(guidance):
         assert torch.equal(draw(pipe, guidance=guidance), untraced)
     (maps,) = recording.heat_maps()
     pixels, kept = 4 * 6, len(maps.subwords)
-    shares = torch.stack([call.shares()[-1] for step in calls.drawing for call in step]).mean(0)
+    shares = torch.stack([call.shares()[-1] for step in calls.steps for call in step]).mean(0)
     expected = shares[:pixels, pixels : pixels + kept].T.reshape(kept, 4, 6)
     np.testing.assert_allclose(np.asarray(maps.data), expected, atol=1e-6)
 
@@ -129,7 +129,7 @@ def test_a_flow_matching_model_begins_with_a_picture(guidance):
 def add_lora(pipe):
     torch.manual_seed(2)
     targets = ["to_q", "to_k", "to_v", "to_out.0"]
-    # Initialised at random, since an untrained adapter would change nothing.
+    # Random weights, because an untrained adapter changes nothing.
     settings = peft.LoraConfig(r=2, lora_alpha=8, target_modules=targets, init_lora_weights=False)
     pipe.unet.add_adapter(settings, "toy")
 
@@ -144,7 +144,7 @@ def offload_groups(pipe):
 
 
 def offload_sequentially(pipe):
-    # What pipe.enable_sequential_cpu_offload does, which gives the CPU a number that accelerate fails on.
+    # As pipe.enable_sequential_cpu_offload does, except that it numbers the CPU, on which accelerate fails.
     for model in (pipe.unet, pipe.text_encoder, pipe.vae):
         accelerate.cpu_offload(model, torch.device("cpu"), offload_buffers=bool(model._parameters))
 
@@ -165,14 +165,14 @@ def test_adapters_and_offloading(prepare):
     kept = len(maps.subwords)
     steps = [
         [call.shares()[-1, :, :kept] for call in step if call.query.shape[-2] == 96]
-        for step in reference.drawing
+        for step in reference.steps
     ]
     expected = torch.stack([torch.stack(step) for step in steps]).mean(dim=(0, 1))
     np.testing.assert_allclose(maps.mean, expected.T.reshape(kept, 8, 12), atol=1e-6)
 
 
 def with_ip_adapter(pipe):
-    """Load an image adapter with random weights as diffusers does, four keys for a picture."""
+    """Load an image adapter with random weights as diffusers does; an image has four keys."""
     generator = torch.Generator().manual_seed(3)
     width = pipe.unet.config.cross_attention_dim
 
@@ -197,33 +197,36 @@ def with_ip_adapter(pipe):
 
 @pytest.mark.parametrize("maker", [make_sd, make_sdxl], ids=["sd", "sdxl"])
 @pytest.mark.parametrize("guidance", [5.0, 1.0])
-def test_an_image_adapter_takes_none_of_the_attention_to_the_text(maker, guidance):
+def test_an_image_adapter_does_not_change_the_attention_to_text(maker, guidance):
     pipe = maker()
     plain = draw(pipe, guidance=guidance)
     pipe = with_ip_adapter(pipe)
-    pictures = torch.randn(
+    embeddings = torch.randn(
         2 if guidance > 1 else 1, 1, 8, generator=torch.Generator().manual_seed(4)
     )
-    options = {"guidance": guidance, "ip_adapter_image_embeds": [pictures]}
+    options = {"guidance": guidance, "ip_adapter_image_embeds": [embeddings]}
     reference = Reference(pipe.unet, GRIDS, text_of=lambda text: text[0])
     untraced = reference.watch(lambda: draw(pipe, **options))
     assert not torch.equal(untraced, plain)
     with trace(pipe, padding=True, also=CAT) as recording:
         assert torch.equal(draw(pipe, **options), untraced)
     expected = reference.maps(slice(-1, None))
-    for of in (None, CAT):  # the prompt, and the same text as another one
+    for of in (None, CAT):  # the prompt, and the same text outside the prompt
         (maps,) = recording.heat_maps(of=of)
         np.testing.assert_allclose(np.asarray(maps.data), expected[0], atol=1e-6)
 
 
 WORKING = ("native", "_native_flash", "_native_math")
-ON_A_GPU = ("_native_cudnn", "_native_efficient")  # torch's function, too, but not on a CPU
+ON_A_GPU = (
+    "_native_cudnn",
+    "_native_efficient",
+)  # they call torch's function, too, but not on a CPU
 flux = functools.cache(functools.partial(make, "Flux"))
 
 
 @pytest.fixture
 def with_backend():
-    """Choose an attention back end of diffusers, which is one for all models, until the test is over."""
+    """Select an attention back end of diffusers, which applies to all models, until the test ends."""
     chosen = []
 
     def choose(pipe, name):
@@ -246,13 +249,13 @@ def test_attention_back_ends_of_torch(with_backend, name):
         assert torch.equal(draw(pipe, **options), untraced)
     (maps,) = recording.heat_maps()
     pixels, kept = 4 * 6, len(maps.subwords)
-    shares = torch.stack([call.shares()[0] for step in calls.drawing for call in step]).mean(0)
+    shares = torch.stack([call.shares()[0] for step in calls.steps for call in step]).mean(0)
     expected = shares[-pixels:, :kept].T.reshape(kept, 4, 6)
     np.testing.assert_allclose(np.asarray(maps.data), expected, atol=1e-6)
 
 
-def attend_in_silence(query, key, value, scale=None, **options):
-    """Attend, (row, token, head, feature), without torch's function."""
+def attend_unobserved(query, key, value, scale=None, **options):
+    """Attend without calling torch's function. *Shape:* ``(row, token, head, feature)``."""
     query, key, value = (each.transpose(1, 2) for each in (query, key, value))
     logits = query @ key.mT * (scale or query.shape[-1] ** -0.5)
     return (logits.softmax(dim=-1) @ value).transpose(1, 2)
@@ -263,7 +266,7 @@ def attend_in_silence(query, key, value, scale=None, **options):
     sorted({each.value for each in AttentionBackendName} - {*WORKING, *ON_A_GPU}),
 )
 def test_every_other_back_end_is_refused_with_the_remedy(with_backend, monkeypatch, name):
-    """What cannot be installed here is played by a function that attends without telling torch."""
+    """A function that does not call torch's own stands in for back ends that cannot be installed here."""
     if name != "flex":
         for check in (
             "_check_attention_backend_requirements",
@@ -271,7 +274,7 @@ def test_every_other_back_end_is_refused_with_the_remedy(with_backend, monkeypat
         ):
             monkeypatch.setattr(attention_dispatch, check, lambda backend: None)
         backends = attention_dispatch._AttentionBackendRegistry._backends
-        monkeypatch.setitem(backends, AttentionBackendName(name), attend_in_silence)
+        monkeypatch.setitem(backends, AttentionBackendName(name), attend_unobserved)
     pipe = with_backend(flux(), name)
     with (
         pytest.raises(TraceError, match=r'transformer\.set_attention_backend\("native"\)'),

@@ -1,4 +1,4 @@
-"""Attention maps by the book, from a module's inputs and weights: what the tap is compared with."""
+"""Independent attention maps, computed from the inputs and weights of modules, to compare recordings with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 
 def softmax_by_head(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
-    """Return softmax(q k^T / sqrt(d)) of every head, (row, head, pixel, text token)."""
+    """Return softmax(q k^T / sqrt(d)) of every attention head. *Shape:* ``(row, head, pixel, token)``."""
     rows, pixels, _ = hidden.shape
     query = (hidden @ module.to_q.weight.T).double()
     key = (text @ module.to_k.weight.T).double()
@@ -32,7 +32,7 @@ def softmax_by_head(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
 
 
 class Reference:
-    """Watches the inputs of a UNet's cross-attentions while something is drawn without a trace."""
+    """Records the inputs of a UNet's cross-attentions during a pipeline call without a trace."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class Reference:
         grids: dict[int, tuple[int, int]],
         text_of: Callable[[Any], Tensor] = lambda text: text,
     ) -> None:
-        self.text_of = text_of  # of what a cross-attention is given
-        self.grids = grids  # of each number of pixels
-        self.by_head: dict[str, list[Tensor]] = {}  # one (row, head, pixel, token) per step
+        self.text_of = text_of  # from the input of a cross-attention to the text
+        self.grids = grids  # grid by number of pixels
+        self.by_head: dict[str, list[Tensor]] = {}  # one tensor (row, head, pixel, token) per step
         self.modules = {
             path: module for path, module in unet.named_modules() if path.endswith("attn2")
         }
@@ -69,18 +69,18 @@ class Reference:
 
     @property
     def layers(self) -> dict[str, list[Tensor]]:
-        """Means over the heads, one (row, pixel, token) per step, by layer."""
+        """Means over attention heads by layer, one tensor ``(row, pixel, token)`` per step."""
         return {path: [call.mean(dim=1) for call in calls] for path, calls in self.by_head.items()}
 
     def maps(self, rows: slice) -> NDArray[Any]:
-        """Return mean maps of these batch rows, (row, text position, y, x)."""
+        """Return the mean maps of some batch rows. *Shape:* ``(row, text position, y, x)``."""
         layers = self.layers
         finest = max(self.grids[calls[0].shape[1]] for calls in layers.values())
         means = [torch.stack(calls).mean(dim=0)[rows] for calls in layers.values()]
         return np.asarray(torch.stack([self.on_grid(mean, finest) for mean in means]).mean(dim=0))
 
     def on_grid(self, values: Tensor, finest: tuple[int, int]) -> Tensor:
-        """Return maps (..., pixel, token) as (..., token, y, x), resized and cut off at 0."""
+        """Return maps ``(..., pixel, token)`` as ``(..., token, y, x)``, resized and clipped at 0."""
         shaped = values.transpose(-1, -2).unflatten(-1, self.grids[values.shape[-2]])
         flat = shaped.flatten(0, -4) if shaped.ndim > 4 else shaped
         resized = functional.interpolate(flat, finest, mode="bicubic", align_corners=False)
@@ -97,7 +97,7 @@ class SeenCall:
     scale: float | None
 
     def shares(self) -> Tensor:
-        """Return softmax(scale q k^T + mask), averaged over heads, (row, query, key)."""
+        """Return the mean over attention heads of softmax(scale q k^T + mask). *Shape:* ``(row, query, key)``."""
         query, key = self.query.double(), self.key.double()
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         logits = query @ key.transpose(2, 3) * (self.scale or query.shape[-1] ** -0.5)
@@ -110,13 +110,13 @@ class SeenCall:
 
 
 class CallsWithin:
-    """Watches the attention calls of a denoiser's modules while something is drawn without a trace.
+    """Records the attention calls of a denoiser's modules during a pipeline call without a trace.
 
-    `drawing` has a list of calls for each call of the denoiser, and `inputs` its inputs.
+    For each denoiser call, `steps` has the list of its attention calls, and `inputs` its inputs.
     """
 
     def __init__(self, denoiser: nn.Module, modules: str) -> None:
-        self.drawing: list[list[SeenCall]] = []
+        self.steps: list[list[SeenCall]] = []
         self.inputs: list[dict[str, Any]] = []
         self._denoiser = denoiser
         self._modules = [m for path, m in denoiser.named_modules() if re.fullmatch(modules, path)]
@@ -132,7 +132,7 @@ class CallsWithin:
 
         def seen(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
             if self._inside:
-                self.drawing[-1].append(SeenCall(query, key, attn_mask, options.get("scale")))
+                self.steps[-1].append(SeenCall(query, key, attn_mask, options.get("scale")))
             return original(query, key, value, attn_mask, dropout_p, is_causal, **options)
 
         functional.scaled_dot_product_attention = seen
@@ -146,7 +146,7 @@ class CallsWithin:
     def _start(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         names = list(inspect.signature(module.forward).parameters)
         self.inputs.append(dict(zip(names, args, strict=False)) | kwargs)
-        self.drawing.append([])
+        self.steps.append([])
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._inside = True

@@ -64,7 +64,7 @@ def conditional(case, call_index, n_rows, n_images):
 def reference(case, watch, n_images, grid, guided, half=conditional, among_pixels=False):
     """Return the mean attention of the rows of a half, *shape* ``(row, pixel, text key or pixel)``."""
     n_pixels, shares = grid[0] * grid[1], []
-    for index, (calls, inputs) in enumerate(zip(watch.drawing, watch.inputs, strict=True)):
+    for index, (calls, inputs) in enumerate(zip(watch.steps, watch.inputs, strict=True)):
         n_rows = calls[0].query.shape[0]
         rows = half(case, index, n_rows, n_images) if guided else slice(0, n_images)
         if rows is None:

@@ -1,4 +1,4 @@
-"""Drawing with a changed attention by the book: a plain softmax in place of the fused function."""
+"""An independent intervention on attention: an explicit softmax replaces the fused function."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Change = Callable[["Place", Tensor, Tensor], Tensor]
-"""Given the place, weights (row, head, query, key) and values, returns the output."""
+"""A function of a place, weights, *shape* ``(row, head, query, key)``, and values, which returns the output."""
 
 
 class Place:
-    """Where a call is made: the module's path and the number of the denoiser's call."""
+    """Where and when an attention call is made: the module's path and the number of the denoiser call."""
 
     def __init__(self, path: str, call: int) -> None:
         self.path, self.call = path, call
 
 
 class ByHand:
-    """Replaces attention in some modules of a denoiser while something is drawn."""
+    """Replaces the attention of some modules of a denoiser during a pipeline call."""
 
     def __init__(self, denoiser: nn.Module, modules: str, change: Change) -> None:
         self._denoiser, self._change = denoiser, change

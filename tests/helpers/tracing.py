@@ -1,4 +1,4 @@
-"""Prompts, sizes and calls of tiny Stable Diffusion pipelines that tests of tracing share."""
+"""Prompts, sizes and calls of tiny Stable Diffusion pipelines, shared by the tests of tracing."""
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from helpers.tiny_pipelines import TEXT_LENGTH
 CAT = "a red cat"
 OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
 LONG = "the red cat and the blue owl and the red cat and the strawberry"
-FULL = "cat " * (TEXT_LENGTH - 3) + "cat"  # as long as the encoder reads: no padding
+FULL = "cat " * (TEXT_LENGTH - 3) + "cat"  # fills the encoder's sequence: no padding
 
-NATIVE = ["down_blocks.1"]  # of one grid: no interpolation, which may overshoot and is cut at 0
+NATIVE = ["down_blocks.1"]  # one grid: no interpolation, which may overshoot and is clipped at 0
 
-SQUARE, OBLONG = (64, 64), (72, 104)  # latents of 8 x 8 and, odd, of 9 x 13
+SQUARE, OBLONG = (64, 64), (72, 104)  # latents of 8 x 8, and of 9 x 13, which are odd
 GRIDS = {64: (8, 8), 16: (4, 4), 4: (2, 2), 117: (9, 13), 35: (5, 7), 12: (3, 4)}
 
 
@@ -46,6 +46,6 @@ def latents(n, size=OBLONG, seed=0):
     return torch.randn(n, 4, size[0] // 8, size[1] // 8, generator=generator)
 
 
-def picture(height=72, width=104, seed=0):
+def make_image(height=72, width=104, seed=0):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-"""Maps of text that is not in the prompt: against a plain softmax, and against the ordinary maps."""
+"""Maps of text outside the prompt, compared with an explicit softmax and with ordinary maps."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def test_the_prompt_itself_has_its_ordinary_maps(pipe, guidance):
     assert np.abs(stranger[0].values - ordinary[0][0].values).max() > 1e-4
 
 
-class Foreign(Reference):
-    """A reference whose keys are another text's."""
+class OtherText(Reference):
+    """A reference with the keys of another text."""
 
     def __init__(self, pipe, text):
         super().__init__(pipe.unet, GRIDS)
@@ -55,7 +55,7 @@ class Foreign(Reference):
 
 def test_another_text_has_a_plain_softmax_of_its_own():
     pipe = make_sd()
-    reference = Foreign(pipe, FOIL)
+    reference = OtherText(pipe, FOIL)
     untraced = reference.watch(lambda: draw(pipe, [CAT, OWL]))
     expected = reference.maps(slice(2, 4))
     with trace(pipe, also=FOIL) as recording:
@@ -67,15 +67,15 @@ def test_another_text_has_a_plain_softmax_of_its_own():
         np.testing.assert_allclose(maps.data, expected[row, : len(maps.subwords)], atol=1e-6)
 
 
-def test_axes_are_kept_and_memory_is_known():
+def test_kept_axes_and_memory():
     pipe = make_sd()
     with trace(pipe, also=[FOIL], keep=("step", "head")) as recording:
         draw(pipe, CAT)
     (maps,) = recording.heat_maps(of=FOIL)
     assert maps.axes == ("step", "head")
-    (drawing,) = recording._recorder.finished
-    assert recording.predicted_bytes == drawing.nbytes
-    assert drawing.nbytes == maps.nbytes + recording.heat_maps()[0].nbytes
+    (pipeline_call,) = recording._recorder.finished
+    assert recording.predicted_bytes == pipeline_call.nbytes
+    assert pipeline_call.nbytes == maps.nbytes + recording.heat_maps()[0].nbytes
     with trace(pipe, also=[FOIL]) as plain:
         draw(pipe, CAT)
     np.testing.assert_allclose(maps.stack(), plain.heat_maps(of=FOIL)[0].stack(), atol=1e-6)
@@ -91,8 +91,8 @@ def test_axes_are_kept_and_memory_is_known():
     [case for case in CASES if case.name in ("PixArt-alpha", "PixArt-sigma", "Sana")],
     ids=lambda case: case.name,
 )
-def test_other_families_by_the_keys_of_a_drawing_of_the_text(case, guided):
-    """The keys of text do not depend on the picture: so they are taken from a picture of the text."""
+def test_other_families(case, guided):
+    """The reference takes the keys of the text from another pipeline call, since they do not depend on the image."""
     watch, foreign = (CallsWithin(denoiser(case), case.modules) for _ in range(2))
     untraced = watch.during(lambda: draw_case(case, [OWL], guided=guided, steps=2))
     foreign.during(lambda: draw_case(case, [FOIL], guided=False))
@@ -101,8 +101,8 @@ def test_other_families_by_the_keys_of_a_drawing_of_the_text(case, guided):
     (maps,), (itself,), (plain,) = (recording.heat_maps(of=of) for of in (FOIL, OWL, None))
     shares = [
         SeenCall(call.query[-1:], of_text.key, of_text.mask, call.scale).shares()[0]
-        for step in watch.drawing
-        for call, of_text in zip(step, foreign.drawing[0], strict=True)
+        for step in watch.steps
+        for call, of_text in zip(step, foreign.steps[0], strict=True)
     ]
     kept = [subword.position for subword in maps.subwords]
     expected = torch.stack(shares).mean(dim=0)[:, kept].T.reshape(-1, *maps.grid)
@@ -111,11 +111,11 @@ def test_other_families_by_the_keys_of_a_drawing_of_the_text(case, guided):
     assert np.abs(maps[1].values - plain[1].values).max() > 1e-4
 
 
-def test_texts_and_models_that_cannot_be_used():
+def test_texts_and_models_that_are_refused():
     with pytest.raises(PromptError):
         trace(make_sd(), also=[" "])
     for name in ("SD3", "HunyuanDiT", "DeepFloyd IF"):
         with pytest.raises(
-            TraceError, match=r"families UNet, PixArt, Sana, .*changes with the picture"
+            TraceError, match=r"families UNet, PixArt, Sana, .*changes with the image"
         ):
             trace(make(name), also=[FOIL])

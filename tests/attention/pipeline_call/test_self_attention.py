@@ -17,7 +17,7 @@ def test_text_attention_without_self_attention_is_refused(monkeypatch):
         patch.setitem(block._modules, "attn1", torch.nn.Identity())
         with pytest.raises(TraceError, match="UNet family has 6 for 7: trace it without refine"):
             trace(pipe, refine=True)
-    # As if none stood beside, under another name: then pixels must be among the keys.
+    # Without a self-attention of a known name, the text attention would have to attend to pixels.
     monkeypatch.setattr(
         "daam_syntax.attention.pipeline_call.recorder.self_attentions", lambda *_: {}
     )
@@ -43,7 +43,7 @@ def test_self_attention_to_something_else_is_refused(sd):
         module.forward = forward
 
 
-def test_a_silent_self_attention_is_refused(sd):
+def test_an_unobserved_self_attention_is_refused(sd):
     module = sd.unet.mid_block.attentions[0].transformer_blocks[0].attn1
     processor = module.processor
     module.set_processor(AttnProcessor())

@@ -1,4 +1,4 @@
-"""A prompt as a text encoder reads it."""
+"""The tokens that a text encoder reads from a prompt."""
 
 import threading
 
@@ -32,9 +32,9 @@ def tokenizer():
 
 def tokenize(tokenizer, prompt, length, text=None, kept=None):
     """Read a prompt as pipelines do."""
-    with record_readings([tokenizer]) as (heard,):
+    with record_readings([tokenizer]) as (readings,):
         tokenizer(text or prompt, padding="max_length", max_length=length, truncation=True)
-    (reading,) = find_prompts(tokenizer, [prompt], heard)
+    (reading,) = find_prompts(tokenizer, [prompt], readings)
     return read_prompt(tokenizer, reading, prompt, range(length) if kept is None else kept)
 
 
@@ -73,7 +73,7 @@ def test_truncation(tokenizer):
     assert statuses == ["mapped"] * 10 + ["truncated"] * 4
 
 
-def test_a_word_that_is_cut_in_two(tokenizer):
+def test_a_word_that_is_truncated(tokenizer):
     prompt = "the red cat and the blue owl and the strawberry"
     read = tokenize(tokenizer, prompt, TEXT_LENGTH)
     assert read.truncated_at == prompt.index("berry")
@@ -83,7 +83,7 @@ def test_a_word_that_is_cut_in_two(tokenizer):
 
 
 @pytest.mark.parametrize("n_words", [TEXT_LENGTH - 2, TEXT_LENGTH - 1])
-def test_a_prompt_that_just_fits(tokenizer, n_words):
+def test_prompts_at_the_limit(tokenizer, n_words):
     prompt = " ".join(["cat"] * n_words)
     read = tokenize(tokenizer, prompt, TEXT_LENGTH)
     assert len(read.subwords) == TEXT_LENGTH
@@ -111,7 +111,7 @@ def test_an_empty_prompt_has_special_tokens_only(tokenizer):
         make_gemma_tokenizer,
         make_qwen_tokenizer,
         make_glm_tokenizer,
-        ByT5Tokenizer,  # has no offsets: they are found by decoding
+        ByT5Tokenizer,  # has no offsets, so they are found by decoding
     ],
     ids=lambda make: make.__name__,
 )
@@ -139,7 +139,7 @@ class TestTemplates:
             messages, tokenize=False, add_generation_prompt=True, chat_template=CHAT_TEMPLATE
         )
 
-    def test_what_stands_around_the_prompt(self):
+    def test_text_around_the_prompt(self):
         prompt = "the owl"
         tokenizer, text = self.text(prompt)
         read = tokenize(tokenizer, prompt, 80, text)
@@ -147,7 +147,7 @@ class TestTemplates:
         assert set(kinds(read)) == {"template", "text"}
         assert all(s.start == s.end for s in read.subwords if s.kind == "template")
 
-    def test_a_beginning_that_is_cut_off(self):
+    def test_a_template_whose_start_is_cut_off(self):
         prompt = "the owl"
         tokenizer, text = self.text(prompt)
         n = len(tokenizer(text.split(prompt)[0])["input_ids"])
@@ -159,7 +159,7 @@ class TestTemplates:
         ]
 
     @pytest.mark.parametrize("prompt", ["user", "assistant", "cat", "Draw", "a"])
-    def test_prompts_that_also_stand_in_the_template(self, prompt):
+    def test_prompts_that_the_template_contains(self, prompt):
         tokenizer, text = self.text(prompt, "Draw a cat for the user.")
         place = text.index("user\n") + len("user\n")
         to_prompt = locate(tokenizer, prompt, text)
@@ -168,11 +168,11 @@ class TestTemplates:
 
     def test_chat_templates_that_tokenize(self):
         tokenizer = make_qwen_tokenizer()
-        with record_readings([tokenizer]) as (heard,):
+        with record_readings([tokenizer]) as (readings,):
             tokenizer.apply_chat_template(
                 [[{"role": "user", "content": "a cat"}]], return_dict=True, tokenize=True
             )
-        assert find_prompts(tokenizer, ["a cat"], heard)
+        assert find_prompts(tokenizer, ["a cat"], readings)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class TestTemplates:
         (" the owl", "<say> the owl", ["the", "owl"]),
     ],
 )
-def test_prompts_that_pipelines_rewrite(prompt, text, words):
+def test_prompts_that_pipelines_change(prompt, text, words):
     tokenizer = make_t5_tokenizer()
     read = tokenize(tokenizer, prompt, 24, text)
     aligned = align(parse(prompt), read.subwords, read.truncated_at)
@@ -193,21 +193,21 @@ def test_prompts_that_pipelines_rewrite(prompt, text, words):
 
 def test_prompts_among_other_texts():
     tokenizer = make_t5_tokenizer()
-    with record_readings([tokenizer]) as (heard,):
+    with record_readings([tokenizer]) as (readings,):
         tokenizer(["blue", "the red cat", "a red cat", "an owl"], padding=True)
         tokenizer("a red cat")
-    found = find_prompts(tokenizer, ["a red cat", "an owl"], heard)
+    found = find_prompts(tokenizer, ["a red cat", "an owl"], readings)
     assert [reading.text for reading in found] == ["a red cat", "an owl"]
-    assert find_prompts(tokenizer, ["red cats"], heard) is None
+    assert find_prompts(tokenizer, ["red cats"], readings) is None
 
 
-def test_listening_leaves_the_tokenizer_as_it_was(tokenizer):
+def test_the_tokenizer_is_restored(tokenizer):
     before = type(tokenizer)
 
     def elsewhere():
         tokenizer("in another thread")
 
-    with pytest.raises(ZeroDivisionError), record_readings([tokenizer]) as (heard,):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), record_readings([tokenizer]) as (readings,):  # noqa: PT012
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()
@@ -215,7 +215,7 @@ def test_listening_leaves_the_tokenizer_as_it_was(tokenizer):
         tokenizer(text="a cat")
         raise ZeroDivisionError
     assert type(tokenizer) is before
-    assert [reading.text for reading in heard] == ["a cat"]
+    assert [reading.text for reading in readings] == ["a cat"]
 
 
 class TestTokenizersWithoutOffsets:
@@ -228,7 +228,7 @@ class TestTokenizersWithoutOffsets:
         read = tokenize(ByT5Tokenizer(), prompt, 20)
         assert spans(read) == ["é"] * 2 + ["😀"] * 4 + [" ", "a"]
 
-    def test_what_does_not_decode_to_the_text_is_refused(self):
+    def test_tokens_that_do_not_decode_to_the_text_are_refused(self):
         class Shouting(ByT5Tokenizer):
             def decode(self, *args, **kwargs):
                 return super().decode(*args, **kwargs).upper()

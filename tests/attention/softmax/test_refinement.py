@@ -9,7 +9,7 @@ from daam_syntax.errors import MemoryLimitError, TraceError
 from daam_syntax.maps import HeatMaps
 from helpers.attention_reference import Reference, softmax_by_head
 from helpers.tiny_pipelines import make_sd, make_sdxl
-from helpers.tracing import CAT, GRIDS, OBLONG, OWL, SQUARE, draw, picture
+from helpers.tracing import CAT, GRIDS, OBLONG, OWL, SQUARE, draw, make_image
 
 COARSE = "down_blocks.1"
 
@@ -158,8 +158,8 @@ def test_texts_that_are_not_in_the_prompt(sd):
 def test_given_images(sd):
     """Maps of a given image are refined in the same way."""
     reference = SelfReference(sd)
-    plain = reference.watch(lambda: trace_image(sd, picture(), OWL))
-    refined = trace_image(sd, picture(), OWL, refined=True)
+    plain = reference.watch(lambda: trace_image(sd, make_image(), OWL))
+    refined = trace_image(sd, make_image(), OWL, refined=True)
     expected = reference.refined(0)[: len(refined.subwords)]
     np.testing.assert_allclose(refined.data, expected, atol=1e-6)
     assert refined.words == plain.words
@@ -167,7 +167,7 @@ def test_given_images(sd):
 
 
 def test_a_file_keeps_how_maps_were_refined(sd, tmp_path):
-    maps = trace_image(sd, picture(), CAT, refined=True)
+    maps = trace_image(sd, make_image(), CAT, refined=True)
     maps.save(tmp_path / "maps.npz")
     loaded = HeatMaps.load(tmp_path / "maps.npz")
     assert loaded.provenance["refined"] == maps.provenance["refined"]
