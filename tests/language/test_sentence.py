@@ -130,7 +130,7 @@ def test_offsets_from_the_end_are_no_offsets():
         Sentence("red car", (Token(0, "red", "red", "X", "", -7, -4),))
 
 
-def test_equal_sentences_have_equal_hashes_whatever_the_order_of_schemes(sentence):
+def test_the_order_of_schemes_does_not_affect_equality_or_hash(sentence):
     edges = sentence.edges["native"]
     one = Sentence(sentence.text, sentence.tokens, {"native": edges, "ud": ()})
     other = Sentence(sentence.text, sentence.tokens, {"ud": (), "native": edges})

@@ -70,7 +70,7 @@ class Family:
     name
         Its name in messages.
     denoiser_classes
-        Names of classes of which the denoiser is an instance.
+        Names of classes. The denoiser is an instance of one of them, or of a subclass.
     encoders
         The text encoders whose tokens are text keys, in the order of the keys.
     is_text_attention

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class PromptSet:
-    """Different prompts in order, with their columns.
+    """A sequence of distinct prompts with their columns.
 
     Iterating over a set yields the texts, so it can be passed wherever a list of prompts can.
 
@@ -223,7 +223,7 @@ class PromptSet:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The prompts' texts."""
+        """The texts of the prompts."""
         return tuple(row.text for row in self.rows)
 
     def to_frame(self) -> pd.DataFrame:

@@ -66,7 +66,7 @@ class TestAxes:
             sums.join_layers()
         return sums, calls
 
-    def test_layers_of_the_finest_grid_share_a_sum_in_whatever_order_they_come(self):
+    def test_layers_of_the_finest_grid_share_a_sum_in_any_order(self):
         sums, calls = self.run(["step"])
         assert sums.nbytes == 4 * (2 + 4 + 2) * 3 * 2 * 3
         maps = sums.kept_maps(1, [0, 2], [30.0, 20.0, 10.0])

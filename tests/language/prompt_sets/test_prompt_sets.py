@@ -20,7 +20,7 @@ from daam_syntax.language.prompt_sets.field_checks import LONGEST, check_id
 from daam_syntax.runs.drawing.prompt_reading import read_prompts
 
 ROWS = [
-    {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"colour": "red"}},
+    {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"color": "red"}},
     {"id": "8", "prompt": "ein grüner Käse\nund 猫", "pair": "p", "metadata": {"note": "'-"}},
     {"id": "Dog.2", "prompt": "-a dog\tand a\rcow", "pair": "p", "role": "second"},
 ]
@@ -43,13 +43,13 @@ def test_what_is_written_is_read_again(suffix, tmp_path):
     prompts = PromptSet.from_records(ROWS)
     prompts.to_file(path)
     assert PromptSet.from_file(path) == prompts
-    assert prompts.rows[0].slots == {"colour": "red"}
+    assert prompts.rows[0].slots == {"color": "red"}
     assert not prompts.problems
 
 
 def test_text_files_have_one_prompt_a_line(tmp_path):
     path = tmp_path / "prompts.txt"
-    path.write_bytes("\ufeff# colours\na red car\r\n\n  ein grüner\u2028Käse  \n".encode())
+    path.write_bytes("\ufeff# colors\na red car\r\n\n  ein grüner\u2028Käse  \n".encode())
     prompts = PromptSet.from_file(path)
     assert list(prompts) == ["a red car", "ein grüner\u2028Käse"]
     prompts.to_file(path)
@@ -232,8 +232,8 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     assert prompts.problems[1].text == "a \\udcff"
     assert "4 rows left out" in repr(prompts)
     assert "10,000 characters" in read_prompts(["a cat", "a" * (LONGEST + 1)]).problems[0].message
-    table.write_text("prompt,colour\na cat,red\n")
-    with pytest.raises(PromptFileError, match=r"'metadata\.colour'"):
+    table.write_text("prompt,color\na cat,red\n")
+    with pytest.raises(PromptFileError, match=r"'metadata\.color'"):
         read_prompts(table)
     assert read_prompts(prompts) is prompts
 
