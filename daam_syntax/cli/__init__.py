@@ -1,4 +1,4 @@
-"""The command line: thin commands over the package's functions."""
+"""The command line `daam-syntax`: thin commands over the functions of the package. It may import every package."""
 
 from daam_syntax.cli.application import app, main
 

@@ -1,4 +1,4 @@
-"""What `python -m daam_syntax.cli` runs."""
+"""Entry point of `python -m daam_syntax.cli`."""
 
 from daam_syntax.cli.application import main
 

@@ -1,4 +1,4 @@
-"""All commands as one program."""
+"""The program `daam-syntax` with all its commands."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which would take "[default: x]" in a help text for markup
+    rich_markup_mode=None,  # rich would parse "[default: x]" in a help text as markup
 )
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and end, if that was asked for."""
+    """Print the version and exit, if wanted."""
     if wanted:
         typer.echo(f"daam-syntax {__version__}")
         raise typer.Exit
 
 
-@app.callback(help="Where did each word of a prompt go, and does the picture respect the sentence?")
+@app.callback(help="Where did each word of a prompt go, and does the image respect the sentence?")
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, help="Show the version and end.")
+        bool, typer.Option("--version", callback=show_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Read the options before the command."""
 
 
-for command in (analyze, measure, explore, run, report, plan, prompts, study):
+for command in (analyze, measure, explore, run, report, plan, prompts):
     app.command()(command)
+app.add_typer(study, name="study")
 
 
 def main() -> None:
-    """Run the command line; bad input ends in one line on stderr and a non-zero exit."""
+    """Run the command line; on bad input, print one line to stderr and exit with a non-zero code."""
     try:
         app()
     except PromptFileError as error:

@@ -1,4 +1,4 @@
-"""A page to click through, from what was drawn before: `explore`."""
+"""Make an interactive page from stored images: `explore`."""
 
 from __future__ import annotations
 
@@ -29,50 +29,52 @@ def explore(
     prompt: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this prompt, its text or its prompt_id; may be given several times."
+            help="Include only this prompt, given as text or prompt_id; may be given several times."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Pictures on the page at most.")] = 24,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of images on the page.")] = 24,
     threshold: options.Threshold = "relative:0.4",
     scheme: Annotated[
-        str, typer.Option(help="Whose edges are shown first: ud, enhanced or native.")
+        str, typer.Option(help="Dependency scheme shown first: ud, enhanced or native.")
     ] = "ud",
 ) -> None:
-    """Make a page of stored pictures to click through: words, arcs, maps, overlap. Needs no model."""
+    """Make an interactive page of stored images with their words, arcs, maps and overlap. Needs no model."""
     from daam_syntax.explorer import explore as make_page
     from daam_syntax.language import check_schemes, prompt_id
     from daam_syntax.maps import parse_threshold
     from daam_syntax.runs.store.run_folder import RunFolder
 
-    parse_threshold(threshold)  # before anything is read
+    parse_threshold(threshold)  # check before reading anything
     check_schemes([scheme])
     names = {name for text in prompt or () for name in (text, prompt_id(text))}
 
     def is_wanted(known: dict[str, Any]) -> bool:
         return not names or known["prompt_id"] in names
 
-    read = _from_corpus if RunFolder(folder).has_shards() else _from_run
+    read = _from_run if RunFolder(folder).has_shards() else _from_analysis
     drawn = read(folder, is_wanted, limit)
     if not drawn:
         asked = f" of {', '.join(map(repr, prompt))}" if prompt else ""
-        raise PromptError(f"Expected stored pictures{asked} in {folder}, but there are none.")
+        raise PromptError(
+            f"Expected stored images{asked} in {folder}, but found none: choose another folder or prompt."
+        )
     images, maps = zip(*drawn, strict=True)
     written = make_page(images, maps, threshold=threshold, scheme=scheme).save(
         out or folder / "explore.html"
     )
-    typer.echo(f"A page of {plural(len(drawn), 'picture')}, for any browser, is {written}")
-
-
-def _from_corpus(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
-    from daam_syntax.runs import open_run
-
-    run = open_run(folder)
-    pictures = dict(islice(run.pictures(is_wanted), limit))
-    found = run.numbered_maps(lambda row: row["image"] in pictures)
-    return [(pictures[number], maps) for number, maps in islice(found, len(pictures))]
+    typer.echo(f"The page with {plural(len(drawn), 'image')} is {written}; open it in a browser")
 
 
 def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
+    from daam_syntax.runs import open_run
+
+    run = open_run(folder)
+    images = dict(islice(run.pil_images(is_wanted), limit))
+    found = run.numbered_maps(lambda row: row["image"] in images)
+    return [(images[number], maps) for number, maps in islice(found, len(images))]
+
+
+def _from_analysis(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
     from daam_syntax.runs.analysis_folder import AnalysisFolder
 
     run = AnalysisFolder(folder)

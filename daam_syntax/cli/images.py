@@ -1,4 +1,4 @@
-"""Draw a few prompts and measure them: `analyze`, `measure`."""
+"""Draw a few prompts and measure their maps: `analyze`, `measure`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def analyze(
         Path | None,
         typer.Option(
             "--prompts",
-            help="File of prompts (CSV, TSV, JSONL, Parquet, text, ...), or a set of the package (see `prompts`).",
+            help="File of prompts (CSV, TSV, JSONL, Parquet, text, ...), or a shipped prompt set (see `prompts`).",
         ),
     ] = None,
     format: options.Format = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures, maps and tables.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="Folder for images, maps and tables.")] = Path("out"),
     seeds: options.Seeds = 1,
     model: options.Model = "emoji",
     revision: options.Revision = None,
@@ -37,23 +37,23 @@ def analyze(
     scheme: options.Schemes = None,
     parser: options.Parser = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another run in the folder.")
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
     ] = False,
 ) -> None:
-    """Draw prompts, and measure the map of every head against those of its dependents."""
+    """Draw prompts, and compare the maps of heads with those of their dependents."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.workflow import analyze as run
 
     if prompts and len(prompts) > 1 and not any(len(prompt.split()) > 1 for prompt in prompts):
         raise PromptError(
-            f"Expected each prompt in quotes, but got the single words {', '.join(prompts)}; write "
+            f"Expected each prompt in quotes, but got the single words {', '.join(prompts)}: write "
             f'"{" ".join(prompts)}" if that is one prompt.'
         )
     given = find_prompts(prompts_file, format) if prompts_file else ()
     texts = [*(prompts or []), *given]
     if not texts:
         raise PromptError(
-            'Expected a prompt ("a red cat on a bed") or --prompts FILE, but got none.'
+            'Expected a prompt, but got none: give one in quotes ("a red cat on a bed") or a file with --prompts FILE.'
         )
     quiet_libraries()
     with resumable(out):
@@ -77,7 +77,7 @@ def analyze(
         )
     show_tables(analysis.pairs, analysis.summary, threshold)
     typer.echo(
-        f"\nPictures, maps and tables are in {out}; a browser opens its pages explore-….html, to click through"
+        f"\nImages, maps and tables are in {out}; open its interactive pages explore-….html in a browser"
     )
 
 
@@ -86,7 +86,7 @@ def measure(
     threshold: options.Threshold = "relative:0.4",
     scheme: options.Schemes = None,
 ) -> None:
-    """Make the tables of a run again from its saved maps, without drawing."""
+    """Compute the tables of a run again from its stored maps, without drawing."""
     from daam_syntax.language import check_schemes
     from daam_syntax.runs.analysis_folder import AnalysisFolder
     from daam_syntax.workflow import tables, write_tables
@@ -97,10 +97,10 @@ def measure(
     write_tables(run, pairs, words, summary)
     run.note(threshold=threshold, schemes=list(schemes))
     show_tables(pairs, summary, threshold)
-    there, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
+    stored, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
     missing = (
-        f", of {there} of {wanted} images: `analyze` again to draw the others"
-        if there < wanted
+        f", for {stored} of {wanted} images: run `analyze` again to draw the others"
+        if stored < wanted
         else ""
     )
     typer.echo(f"\nThe tables in {folder} now use {threshold}{missing}")

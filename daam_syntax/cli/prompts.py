@@ -1,4 +1,4 @@
-"""Look at prompts: `prompts`."""
+"""Check, sample and convert prompts: `prompts`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def prompts(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="File of prompts, or a set that comes with the package; none lists those."
+            help="File of prompts, or a shipped prompt set; without it, the shipped sets are listed."
         ),
     ] = None,
     out: Annotated[
@@ -23,19 +23,23 @@ def prompts(
     ] = None,
     format: options.Format = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="How many, drawn at random; with --by, of each group.")
+        int | None, typer.Option(min=1, help="Size of a random sample; with --by, per group.")
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="Column to balance a sample over; relation parses where there is none."),
+        typer.Option(
+            help="Column to balance the sample over; relation parses the prompts if there is no such column."
+        ),
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(help="Only this group; may be given several times [default: all]."),
+        typer.Option(
+            help="Include only this group; may be given several times [default: all groups]."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
 ) -> None:
-    """Check prompts, draw a sample of them, and write them in another format."""
+    """Check prompts, sample them, or write them in another format."""
     from daam_syntax.language import prompts as shipped
     from daam_syntax.language.prompt_sets import SHIPPED, find_prompts
 

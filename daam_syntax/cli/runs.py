@@ -8,15 +8,21 @@ from typing import Annotated
 import typer
 
 from daam_syntax.cli import options
-from daam_syntax.cli.terminal import fail, quiet_libraries, resumable, show_problems, show_summary
-from daam_syntax.errors import DaamSyntaxError
+from daam_syntax.cli.terminal import (
+    fail,
+    one_line_errors,
+    quiet_libraries,
+    resumable,
+    show_problems,
+    show_summary,
+)
 
 
 def run(
     prompts: Annotated[
         Path,
         typer.Argument(
-            help="CSV, TSV, JSONL or Parquet with a column prompt, text, ...; or a set of the package (see `prompts`)."
+            help="CSV, TSV, JSONL or Parquet file with a column prompt, text, ...; or a shipped set (see `prompts`)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
@@ -34,28 +40,31 @@ def run(
     scheme: options.Schemes = None,
     parser: options.Parser = None,
     map_size: Annotated[
-        int | None, typer.Option(min=1, help="Longest side of stored maps [default: as recorded].")
+        int | None,
+        typer.Option(min=1, help="Longest side of the stored maps [default: as recorded]."),
     ] = None,
-    images: Annotated[bool, typer.Option(help="Whether to store the pictures.")] = True,
+    images: Annotated[bool, typer.Option(help="Store the images.")] = True,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures drawn together [default: what fits].")
+        int | None, typer.Option(min=1, help="Images drawn together [default: as many as fit].")
     ] = None,
     shard_size: Annotated[
-        int, typer.Option(min=1, help="Pictures finished as a whole; a killed run loses no more.")
+        int, typer.Option(min=1, help="Images saved together, the most that a killed run can lose.")
     ] = 64,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Draw shards with failed pictures again.")
+        bool, typer.Option("--retry-failed", help="Draw shards with failed images again.")
     ] = False,
     cluster: Annotated[
         str | None,
-        typer.Option(help="local, slurm (see dask-jobqueue), or a Dask scheduler's address."),
+        typer.Option(
+            help="Cluster: local, slurm (see dask-jobqueue), or the address of a Dask scheduler."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Workers of a cluster [default: one a GPU, or one job]."),
+        typer.Option(min=1, help="Workers of the cluster [default: one per GPU, or one job]."),
     ] = None,
 ) -> None:
-    """Draw many prompts times several seeds into a folder; the same command goes on where it was."""
+    """Draw many prompts with several seeds into a folder; repeating the command resumes the run."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import run as draw
 
@@ -89,19 +98,20 @@ def run(
     show_problems(done.problems())
     typer.echo(repr(done))
     if not done.is_complete:
-        fail("some shards are missing; the same command draws them")
-    typer.echo(f"The tables are in {out}; `daam-syntax report {out}` sums them up")
+        fail("some shards are missing: repeat the command to draw them")
+    typer.echo(f"The tables are in {out}; `daam-syntax report {out}` summarizes them")
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder that `run` wrote.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to write [default: report/ in that folder].")
+        Path | None,
+        typer.Option(help="Folder for the report [default: report/ in the folder of the run]."),
     ] = None,
     threshold: options.Thresholds = None,
     scheme: options.Schemes = None,
     measure: Annotated[
-        list[str] | None, typer.Option(help="Measures by name; may be given several times.")
+        list[str] | None, typer.Option(help="Name of a measure; may be given several times.")
     ] = None,
     parser: Annotated[
         str | None, typer.Option(help="Parse the prompts again with this spaCy pipeline.")
@@ -109,28 +119,24 @@ def report(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column that makes groups, of the pairs or of the prompts: relation, head_pos, category, slot.NAME, "
-            "...; may be given several times [relation]."
+            help="Column to group by, of the pairs or of the prompts: relation, head_pos, category, slot.NAME, ...; "
+            "may be given several times [default: relation]."
         ),
     ] = None,
 ) -> None:
-    """Sum a corpus run up in tables and a page; other rules measure its stored maps again. Needs no model."""
+    """Summarize a run in tables and a page; with other rules, measure its stored maps again. Needs no model."""
     from daam_syntax.runs import open_run
     from daam_syntax.runs.reporting import write_report
 
     run = open_run(folder)
     groups = by or ["relation"]
     tables = None
-    try:
+    with one_line_errors():  # no such measure, or column
         if threshold or scheme or measure or parser:
-            tables = run.reanalyse(
+            tables = run.reanalyze(
                 threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
             )
         written, summary = write_report(run, out, by=groups, tables=tables)
-    except ValueError as error:  # no such measure, or column
-        if isinstance(error, DaamSyntaxError):
-            raise
-        fail(str(error))
     shown = {"measures": measure} if measure else {}
     show_summary(summary, by=groups, **shown)
     show_problems(run.problems())
@@ -138,7 +144,7 @@ def report(
 
 
 def plan(
-    prompts: Annotated[Path, typer.Argument(help="The prompts, as for `run`.")],
+    prompts: Annotated[Path, typer.Argument(help="Prompts, as for `run`.")],
     pilot: Annotated[
         Path, typer.Option(help="Folder of a small run with the same settings on the same machine.")
     ],
@@ -146,11 +152,13 @@ def plan(
     seeds: options.Seeds = 1,
     rate: Annotated[
         float | None,
-        typer.Option(min=1e-9, help="Pictures per second of a worker [default: of the small run]."),
+        typer.Option(
+            min=1e-9, help="Images per second and worker [default: that of the small run]."
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
 ) -> None:
-    """Calculate the time, disk and memory of a corpus from a small run."""
+    """Estimate the time, disk space and memory of a run from a small run."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import plan as calculate
 

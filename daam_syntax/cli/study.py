@@ -1,19 +1,101 @@
-"""Run a study: `study`."""
+"""Run a study: `study`. Each study is a command, whose own options come from the signature of its `run`."""
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from daam_syntax.cli import options
-from daam_syntax.cli.terminal import fail, quiet_libraries
+from daam_syntax.cli.study_options import own_options
+from daam_syntax.cli.terminal import fail, one_line_errors, quiet_libraries
+from daam_syntax.errors import StudyError
+
+_UsageError: Final = typer.BadParameter.__bases__[0]
+"""What typer raises if it cannot read a command line; typer does not export the class."""
 
 
-def study(
-    name: Annotated[str | None, typer.Argument(help="Which study; none lists them.")] = None,
+class _StudyCommand(TyperCommand):
+    """The command of one study. A command line that it cannot read is reported in one line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            message = error.format_message()  # type: ignore[attr-defined]
+            names = [f"--{name.replace('_', '-')}" for name in _own_names(str(self.name))]
+            own = f"the options {', '.join(names)}" if names else "no options"
+            raise StudyError(
+                f"{message.removesuffix('.')}. The study {self.name} has {own} of its own; "
+                f"`daam-syntax study {self.name} --help` explains all options."
+            ) from None
+
+
+class _StudyGroup(TyperGroup):
+    """The studies as commands, each made when it is needed: importing a study takes time."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        from daam_syntax.studies import STUDIES
+
+        return list(STUDIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command_of(cmd_name)
+
+
+study = typer.Typer(cls=_StudyGroup, rich_markup_mode=None, invoke_without_command=True)
+
+
+@study.callback()
+def list_studies(ctx: typer.Context) -> None:
+    """Run a study: draw, measure, estimate, and write a report. Without a name, list the studies."""
+    if ctx.invoked_subcommand is None:
+        from daam_syntax.studies import STUDIES, load_study
+
+        for name in STUDIES:
+            typer.echo(f"{name:<14} {load_study(name).DESIGN.title}")
+
+
+def _command_of(name: str) -> Any:
+    """Return the command of a study, with the options that all studies have and its own."""
+    from daam_syntax.studies import load_study
+
+    module = load_study(name)
+    own = own_options(module.run)
+    names = [parameter.name for parameter in own]
+
+    def command(**given: Any) -> None:
+        chosen = {option: given.pop(option) for option in names}
+        # What was not given is None, or an empty list.
+        _run(name, {k: v for k, v in chosen.items() if v not in (None, [], ())}, **given)
+
+    _, _, *common = inspect.signature(_run, eval_str=True).parameters.values()
+    command.__signature__ = inspect.Signature([*common, *own])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*common, *own)}
+    single = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    text = f"{module.DESIGN.title}.\n\n{module.DESIGN.question}"
+    single.command(name, cls=_StudyCommand, help=text)(command)
+    return typer.main.get_command(single)
+
+
+def _own_names(name: str) -> list[str]:
+    from daam_syntax.studies import load_study
+
+    _, *names = inspect.signature(load_study(name).run).parameters
+    return names
+
+
+def _run(
+    name: str,
+    own: Mapping[str, Any],
+    *,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report, tables and figures.")
     ] = None,
@@ -24,73 +106,40 @@ def study(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="File of prompts, or a set of the package [default: the study's own, for the emoji model]."
+            help="File of prompts, or one of the package's sets [default: the study's own, for the emoji model]."
         ),
     ] = None,
     format: options.Format = None,
     stored: Annotated[
         Path | None,
         typer.Option(
-            "--run", help="Folder that `run` wrote: measure its maps, draw nothing, need no model."
+            "--run",
+            help="Folder that `run` wrote: measure its maps instead of drawing; no model is needed.",
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Pictures per prompt [default: the study's].")
+        int | None, typer.Option(min=1, help="Images per prompt [default: the study's own number].")
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Denoising steps [default: the study's, for the emoji model]."),
+        typer.Option(
+            min=1, help="Denoising steps [default: the study's own number, for the emoji model]."
+        ),
     ] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Guidance scale; 1 is none [default: the model's].")
     ] = None,
-    threshold: Annotated[
-        str | None, typer.Option(help="As of `analyze` [default: relative:0.4].")
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="cohyponyms: file with slot.first, slot.second, metadata.similarity, not prompts."
-        ),
-    ] = None,
-    similarity: Annotated[
-        str | None,
-        typer.Option(
-            help="cohyponyms: how alike nouns are: a folder of WordNet's files, or wn:oewn:2024 of the library wn."
-        ),
-    ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(help="cohyponyms: folder for pictures and a blind sheet that people fill in."),
-    ] = None,
-    judgements: Annotated[
-        list[Path] | None,
-        typer.Option(help="cohyponyms: filled-in sheet of --sheet; may be given several times."),
-    ] = None,
+    parser: options.Parser = None,
 ) -> None:
-    """Run a study: draw, measure, infer, and write a report with tables and figures."""
     import matplotlib
 
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.pipelines.loading import load_pipeline
     from daam_syntax.runs import open_run
-    from daam_syntax.studies import STUDIES, check_options, load_study, run_study
+    from daam_syntax.studies import run_study
 
-    if name is None:
-        for each in STUDIES:
-            typer.echo(f"{each:<14} {load_study(each).DESIGN.title}")
-        return
     if out is None:
         fail(f"Expected a folder for the report, such as --out {name}/, but got none.")
-    own = {
-        "threshold": threshold,
-        "pairs": pairs,
-        "similarity": similarity,
-        "sheet": sheet,
-        "judgements": judgements,
-    }
-    own = {option: value for option, value in own.items() if value is not None}
-    check_options(name, own)  # before the model is loaded, which may take long
     texts = find_prompts(prompts, format) if prompts else None
     matplotlib.use("Agg")
     pipe: Any
@@ -100,22 +149,26 @@ def study(
         pipe.set_progress_bar_config(disable=True)
     else:
         pipe = open_run(stored)
-    result = run_study(
-        name,
-        pipe,
-        prompts=texts,
-        seeds=seeds,
-        steps=steps,
-        guidance=guidance,
-        progress=sys.stderr.isatty(),
-        **own,
-    )
+    with one_line_errors():
+        result = run_study(
+            name,
+            pipe,
+            prompts=texts,
+            seeds=seeds,
+            steps=steps,
+            guidance=guidance,
+            parser=parser,
+            progress=sys.stderr.isatty(),
+            **own,
+        )
     written = result.write(out)
     typer.echo(result.design.title)
     for title, findings in result.findings.items():
         typer.echo(f"\n{title}")
         for finding in findings:
             typer.echo(f"- {finding}")
-    if sheet and not judgements:
-        typer.echo(f"\nFor each annotator, a copy of {sheet / 'sheet.csv'} (not of key.csv)")
+    if "sheet" in own and "judgments" not in own:
+        typer.echo(
+            f"\nGive each annotator a copy of {Path(own['sheet']) / 'sheet.csv'} (not of key.csv)"
+        )
     typer.echo(f"\nThe report is {written}")

@@ -1,4 +1,4 @@
-"""What a user sees in a terminal: tables, and why a command ended."""
+"""Output to the terminal: tables, and messages when a command fails."""
 
 from __future__ import annotations
 
@@ -8,27 +8,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from daam_syntax.errors import DaamSyntaxError
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """End the program with a message on stderr."""
+    """Print a message to stderr and exit."""
     print(f"daam-syntax: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """End with a word on how to go on, where the user interrupts what fills a folder."""
+    """Exit with instructions for resuming if the user interrupts the drawing."""
     try:
         yield
     except KeyboardInterrupt:
-        fail(f"interrupted; the same command takes up what is in {out}", 130)
+        fail(f"interrupted; repeat the command to resume what is in {out}", 130)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Exit with the message of a `ValueError`, since the value was given on the command line."""
+    try:
+        yield
+    except DaamSyntaxError:  # printed by `main`
+        raise
+    except ValueError as error:
+        fail(" ".join(str(error).split()))
 
 
 def quiet_libraries() -> None:
-    """Keep the bars and warnings of the libraries out of a terminal that has a bar of ours."""
+    """Turn off the progress bars and warnings of the libraries; commands have a progress bar of their own."""
     import diffusers
     import transformers
 
@@ -38,7 +51,7 @@ def quiet_libraries() -> None:
 
 
 def show_tables(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
-    """Print the dependency pairs and the summary as tables."""
+    """Print tables of the dependency pairs and of the summary."""
     scheme = ["scheme"] if pairs["scheme"].nunique() > 1 else []
     columns = ["relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"]
     title = f"Pairs of head and dependent ({threshold})"
@@ -51,19 +64,19 @@ def show_summary(
     measures: Sequence[str] = ("iou", "iod", "ioh", "lift"),
     by: Sequence[str] = ("relation",),
 ) -> None:
-    """Print the summary; the schemes and thresholds where there are several."""
+    """Print the summary, with schemes and thresholds if there are several."""
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
-    kind = [] if "relation" in by else ["kind"]  # that of a relation is clear
+    kind = [] if "relation" in by else ["kind"]  # a relation implies its kind
     columns = [*several, *kind, *by, "n_prompts", "n_images", "n_pairs", *measures]
     title = f"Summary by {', '.join(by)} (means over prompts)"
     _print_table(summary[list(dict.fromkeys(columns))], title)
 
 
 def show_problems(problems: pd.DataFrame) -> None:
-    """Print the first problems of a run, if there are any."""
+    """Print the first problems of a run, if it has any."""
     if len(problems):
         columns = ["stage", "problem", "shard", "image", "prompt", "message", "consequence"]
-        title = f"Problems: {len(problems):,}" + (", of which the first 10" * (len(problems) > 10))
+        title = f"Problems: {len(problems):,}" + (", the first 10" * (len(problems) > 10))
         _print_table(problems[columns].head(10), title)
 
 
@@ -77,15 +90,15 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     for column in table.columns:
         view.add_column(column, justify="right" if column in numeric else "left")
     for row in table.itertuples(index=False):
-        # As Text: a prompt may hold what would be markup.
+        # As Text, since a prompt may contain markup.
         view.add_row(*(Text(cell(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else 110).print(view)
 
 
 def cell(value: object) -> str:
-    """Write a value so that it reads well in a table and a terminal does not obey it."""
+    """Format a value for a table, with control characters escaped."""
     if isinstance(value, float):
         return "-" if value != value else f"{value:.3f}"
     text = str(value)
-    # What a terminal would obey is shown as an escape: a prompt may hold it.
+    # A prompt may contain escape sequences, which a terminal would interpret.
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""Do the maps say what a word does to the picture? Attention is deleted, and the picture drawn again."""
+"""Does the map of a word show what the word does to the image? Its attention is deleted, and the image redrawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.attention import Edit, LayerSelection, intervene
-from daam_syntax.drawing.traced_images import generator_seed
+from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.figures import deletion_curves
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
@@ -28,38 +28,38 @@ from daam_syntax.studies.framework.common import (
 )
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
-from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 
 DESIGN: Final = StudyDesign(
     name="intervention",
-    title="Deleting the attention that a word gets",
-    question="Does the picture change where the map of a word lies when the word's attention is deleted, more than "
-    "when a random other word's is, and more than when as much attention is taken from all other keys?",
-    method="Each noun's attention weights are set to 0 in all layers and steps, and the picture is drawn again from "
-    "the same noise. The change is the mean absolute difference of the pictures' values, 0 to 1, inside and outside "
-    "the mask that the noun's map gave in the first picture. Weights are not renormalised, so that all conditions "
-    "take away the same kind of thing: in the condition “random word” those of another content word of the prompt are "
-    "deleted, in “equal mass” as much attention as the noun has is taken from all other keys in proportion. For the "
-    "curves, the noun's weights are deleted in a share of the pixels only: those that attend to it most first, least "
-    "first, or in random order; insertion gives them back in that order. The area under a curve (AUC) is its mean "
-    "change.",
-    limits="Deleting attention takes the model out of what it was trained on, so that part of a change may be damage "
-    "and not the word's absence; the controls are there to tell the two apart. A change inside the mask shows that "
-    "the map lies where deleting the word matters, not that the map is complete.",
+    title="Deleting the attention to a word",
+    question="If the attention to a word is deleted, does the image change where the word's map lies, more than if the "
+    "attention to another, random word is deleted, and more than if the same amount is taken from all other keys?",
+    method="The attention weights of each noun are set to 0 in all layers and steps, and the image is drawn again from "
+    "the same noise. The change is the mean absolute difference of the image values, 0 to 1, inside and outside the "
+    "mask from the noun's map in the first image. The weights are not renormalized, which makes the conditions "
+    "comparable: in the condition “random word”, the weights of another content word of the prompt are deleted; in "
+    "“equal mass”, as much attention as the noun receives is taken from all other keys in proportion to theirs. For "
+    "the curves, the noun's weights are deleted in only a share of the pixels: those that attend to the noun most come "
+    "first, or last, or the order is random; insertion restores the weights in the same order. The area under a curve "
+    "(AUC) is its mean change.",
+    limits="Deleting attention puts the model in a state it was not trained for, so part of a change may be damage "
+    "rather than the absence of the word; the controls serve to distinguish the two. A change inside the mask shows "
+    "that the map lies where deleting the word matters, not that the map is complete.",
     prompts="scenes",
     seeds=1,
     steps=10,
     figures={
-        "curves": "Change of the whole picture while the word's attention is deleted in more and more of the pixels "
-        "(left), and while it is given back (right: what is still missing). Bands are intervals over prompts.",
-        "example": "The first word: the picture, its map, and the picture in each condition, from the same noise.",
+        "curves": "Change of the whole image as the attention to the word is deleted in more and more pixels (left) "
+        "and as it is restored (right: the change that remains). Bands are intervals over prompts.",
+        "example": "The first word: the image, the word's map, and the image in each condition, from the same noise.",
     },
     tables={
-        "changes": "Change of the picture by word and condition.",
-        "curves": "Change of the whole picture by word, order, and share of the pixels.",
-        "curve_means": "The means of the curves over prompts.",
+        "changes": "Change of the image by word and condition.",
+        "curves": "Change of the whole image by word, order, and share of the pixels.",
+        "curve_means": "Means of the curves over prompts.",
     },
 )
 SHARES: Final = (0.25, 0.5, 0.75)
@@ -73,35 +73,41 @@ def run(
     pos: Sequence[str] = ("NOUN",),
     shares: Sequence[float] = SHARES,
     scale: float = 0.0,
-    renormalise: bool = False,
+    renormalize: bool = False,
     in_steps: StepSelection = None,
     in_layers: LayerSelection = None,
     in_heads: Sequence[int] | None = None,
     batch_size: int = 8,
 ) -> StudyResult:
-    """Delete the attention that words get, and measure where the picture changes.
+    """Delete the attention to words, and measure where the image changes.
 
     Parameters
     ----------
     setup
-        What is drawn.
+        The setup.
     threshold
-        Rule that makes a mask of a map.
+        Threshold rule for masks.
     pos
-        Universal parts of speech of the words that are deleted.
+        Universal parts of speech of the words to delete.
     shares
-        Shares of the pixels, between 0 and 1.
-    scale, renormalise
-        What is done to the words' weights instead of deleting them, see `daam_syntax.Edit`.
-    in_steps, in_layers, in_heads
-        Where it is done instead of everywhere: steps, layers and heads of `daam_syntax.Edit`.
+        Shares of the pixels for the curves, between 0 and 1.
+    scale
+        Factor on the words' attention weights, 0 or more; 0 deletes them, see `daam_syntax.Edit`.
+    renormalize
+        Whether each pixel's weights are divided by their sum after the edit.
+    in_steps
+        Denoising steps of the edit, see `StepSelection`; all unless given.
+    in_layers
+        Layers of the edit, by a part of their path, a grid such as 16x16, or a number of grid rows; all unless given.
+    in_heads
+        Numbers of the attention heads of the edit, from 0; all unless given.
     batch_size
-        Images drawn at once.
+        Number of images drawn together.
     """
     edit = Edit(
         (0,),
         scale=scale,
-        renormalise=renormalise,
+        renormalize=renormalize,
         steps=in_steps,
         layers=in_layers,
         heads=None if in_heads is None else tuple(in_heads),
@@ -133,7 +139,7 @@ def run(
             example = example or [
                 ("original", original),
                 (f"map of {sentence[word].text!r}", maps[word].resize()),
-                *((conditions[name], e.picture) for (name, s), e in drawn.items() if s == 1),
+                *((conditions[name], e.image) for (name, s), e in drawn.items() if s == 1),
             ]
     table = require_rows(changes, "a word to delete")
     curve_table = require_rows(curves, "a word to delete")
@@ -141,11 +147,11 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        [*_of_places(table, conditions, _said(edit)), _of_curves(curve_table)],
+        [*_of_places(table, conditions, _edit_notes(edit)), _of_curves(curve_table)],
         {"changes": table, "curves": curve_table, "curve_means": means},
         {
             "curves": _draw_curves(means),
-            "example": draw_pictures(example, title=table["prompt"].iloc[0]),
+            "example": draw_images(example, title=table["prompt"].iloc[0]),
         },
         threshold=threshold,
         pos=list(pos),
@@ -154,16 +160,16 @@ def run(
 
 
 def ranked_masks(values: np.ndarray, share: float, seed: int) -> dict[str, np.ndarray]:
-    """Return masks of a share of the pixels, in each of `ORDERS`.
+    """Return masks of a share of the pixels, one for each of `ORDERS`.
 
     Parameters
     ----------
     values
         A map. *Shape:* (y, x)
     share
-        Of the pixels, rounded to whole ones.
+        Share of the pixels, rounded to a whole number of pixels.
     seed
-        Of the random order.
+        Seed of the random order.
 
     Returns
     -------
@@ -184,7 +190,7 @@ def ranked_masks(values: np.ndarray, share: float, seed: int) -> dict[str, np.nd
 def _edits(
     maps: HeatMaps, delete: Edit, shares: Sequence[float], seed: int
 ) -> dict[tuple[str, float], Edit]:
-    """Return a word's edit and its controls, by condition and share of the pixels."""
+    """Return the edit of a word and its controls, by condition and share of the pixels."""
     (word,) = delete.words
     edits = {("delete", 1.0): delete, ("equal mass", 1.0): delete.with_equal_mass()}
     others = [i for i in content_words(maps.sentence) if i in maps.mapped and i != word]
@@ -198,9 +204,9 @@ def _edits(
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A picture, RGB in [0, 1], *shape* (y, x, 3), and its change, *shape* (y, x)."""
+    """An image, RGB in [0, 1], *shape* (y, x, 3), and its change, *shape* (y, x)."""
 
-    picture: np.ndarray
+    image: np.ndarray
     change: np.ndarray
 
 
@@ -211,19 +217,19 @@ def _draw_edited(
     edits: Mapping[tuple[str, float], Edit],
     batch_size: int,
 ) -> dict[tuple[str, float], _Drawn]:
-    """Draw each edit's picture, always in one batch with the original that it is compared with."""
+    """Draw the image of each edit, always in one batch with the original that it is compared with."""
     drawn = {}
     for some in batched(edits.items(), max(1, batch_size - 1)):
         chosen = [replace(edit, images=(i,)) for i, (_, edit) in enumerate(some, start=1)]
         with intervene(setup.pipe, chosen, sentences=sentence):
             original, *others = setup.draw(sentence.text, seed, copies=1 + len(chosen))
-        for (key, _), picture in zip(some, others, strict=True):
-            drawn[key] = _Drawn(picture, np.abs(picture - original).mean(axis=-1))
+        for (key, _), image in zip(some, others, strict=True):
+            drawn[key] = _Drawn(image, np.abs(image - original).mean(axis=-1))
     return drawn
 
 
 def _points(drawn: Mapping[tuple[str, float], _Drawn]) -> list[dict[str, Any]]:
-    """Return the points of the curves; those of nothing and of all deleted belong to all of them."""
+    """Return the points of the curves; all curves share their ends, with nothing and with everything deleted."""
     inner = [(order, share, each) for (order, share), each in drawn.items() if share < 1]
     points = [(order, share, each.change.mean()) for order, share, each in inner]
     for order in ORDERS:
@@ -237,23 +243,23 @@ def _names(sentence: Sentence, edit: Edit) -> str:
 
 
 def _conditions(edit: Edit) -> dict[str, str]:
-    """Return what the conditions are called."""
+    """Return the label of each condition."""
     done = "deleted" if edit.scale == 0 else f"times {edit.scale:g}"
     return {
         "delete": f"word {done}",
         "random word": f"random word {done}",
-        "equal mass": "equal mass taken from all others",
+        "equal mass": "equal mass taken from all other keys",
     }
 
 
-def _said(edit: Edit) -> tuple[str, ...]:
-    """Say what was done where it is not what the method describes."""
-    usual = Edit((0,), renormalise=False).describe()
+def _edit_notes(edit: Edit) -> tuple[str, ...]:
+    """Report the settings of the edit that differ from the method."""
+    usual = Edit((0,), renormalize=False).describe()
     other = {name: value for name, value in edit.describe().items() if value != usual[name]}
     if not other:
         return ()
     named = ", ".join(f"{name} {value}" for name, value in other.items())
-    return (f"Unlike in the method above, attention was edited with {named}.",)
+    return (f"Unlike in the method above, the attention was edited with {named}.",)
 
 
 def _of_places(
@@ -262,8 +268,8 @@ def _of_places(
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
     places = [
-        estimate_mean(of[name], side, label=f"{said}, {side} the word's mask", bounds=SHARE)
-        for name, said in conditions.items()
+        estimate_mean(of[name], side, label=f"{label}, {side} the word's mask", bounds=SHARE)
+        for name, label in conditions.items()
         if name in of
         for side in ("inside", "outside")
     ]
@@ -288,10 +294,10 @@ def _of_places(
                     bounds=(-1, 1),
                 ),
             ]
-    unit = "change of the picture (0 to 1)"
+    unit = "change of the image (0 to 1)"
     return [
-        Finding("Where the picture changes", unit, tuple(places), notes=notes),
-        Finding("Against the controls", unit, tuple(contrasts)),
+        Finding("Place of the change", unit, tuple(places), notes=notes),
+        Finding("Comparison with the controls", unit, tuple(contrasts)),
     ]
 
 
@@ -299,7 +305,7 @@ def _of_curves(curves: pd.DataFrame) -> Finding:
     by_order = dict(iter(_areas(curves).groupby("order")))
     return Finding(
         "Deletion and insertion",
-        "area under the curve: mean change of the picture",
+        "area under the curve: mean change of the image",
         tuple(
             estimate_difference(
                 by_order[order],
@@ -308,18 +314,18 @@ def _of_curves(curves: pd.DataFrame) -> Finding:
                 label=f"{name} AUC, most attended pixels first minus random order",
                 bounds=SHARE,
             )
-            # Insertion is deletion of the least attended first, read backwards.
+            # Insertion is deletion of the least attended pixels first, read backwards.
             for order, name in zip(ORDERS, ("deletion", "insertion"), strict=False)
         ),
         notes=(
-            "A map that says where the word matters has a deletion AUC above that of random order, and an insertion "
-            "AUC below it.",
+            "A map that shows where the word matters has a deletion AUC above that of the random order, and an "
+            "insertion AUC below it.",
         ),
     )
 
 
 def _areas(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the area under each curve (trapezoids over shares from 0 to 1, so a mean change)."""
+    """Return the area under each curve by trapezoids over the shares 0 to 1, which makes it a mean change."""
     keys = ["prompt_id", "image", "word_index", "order"]
     rows = []
     for values, curve in curves.sort_values("share").groupby(keys):
@@ -329,7 +335,7 @@ def _areas(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _curve_means(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean of each curve at each share, with intervals over prompts; insertion read backwards."""
+    """Return the mean of each curve at each share, with intervals over prompts; insertion is read backwards."""
     rows = []
     backwards = dict(zip(ORDERS, (ORDERS[1], ORDERS[0], ORDERS[2]), strict=True))
     for order in ORDERS:
@@ -349,7 +355,7 @@ def _curve_means(curves: pd.DataFrame) -> pd.DataFrame:
 def _draw_curves(means: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.6), layout="constrained", sharey=True)
     for ax, kind, label in zip(
-        axes, ("deletion", "insertion"), ("deleted", "given back"), strict=True
+        axes, ("deletion", "insertion"), ("deleted", "restored"), strict=True
     ):
         deletion_curves(
             means[means["kind"] == kind],

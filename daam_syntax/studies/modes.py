@@ -1,4 +1,4 @@
-"""Coverage and diversity: which pictures a prompt gives over its seeds, and how evenly."""
+"""Coverage and diversity: how the images of a prompt vary over its seeds."""
 
 from __future__ import annotations
 
@@ -15,61 +15,62 @@ from scipy.stats import entropy
 
 from daam_syntax.analysis import estimate_mean
 from daam_syntax.drawing.traced_images import TracedImage
-from daam_syntax.emoji.annotator import COLOUR_CLASSES, NOUN_CLASSES, Annotation, Annotator
+from daam_syntax.emoji.annotator import COLOUR_CLASSES, NOUN_CLASSES, Annotation
+from daam_syntax.emoji.model import annotator_for
 from daam_syntax.errors import StudyError
-from daam_syntax.pipelines.loading import is_emoji
 from daam_syntax.studies.framework.common import SHARE, content_words, image_row
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
-from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 
 GRID: Final = 3
-"""Places are told apart as this many rows and columns of the picture."""
+"""Number of rows and of columns of the grid that distinguishes places in an image."""
 
 DESIGN: Final = StudyDesign(
     name="modes",
-    title="Modes: what a prompt leaves open, and what the model makes of it",
-    question="Over the seeds of a prompt, which nouns, colours and places occur, how evenly, and are the pictures more "
-    "alike than those of different prompts?",
-    method="Each prompt is drawn from many seeds. Noun and colour are those of the largest object that the annotator "
-    "sees (pictures of the embedded model only); the place is the cell of a 3 x 3 grid in which the map of the "
-    "prompt's first noun has its largest value. Evenness is the entropy of the outcomes over that of equally frequent "
-    "ones: 0 for a prompt that has collapsed to one outcome, 1 where all possible outcomes are equally frequent. "
-    "Coverage is the estimated probability that a further picture shows an outcome that was seen already (Good 1953): "
-    "near 1, more seeds would show little new. The difference of pictures is the mean absolute difference (0 to 1) of "
-    "two pictures of the prompt, divided by that of two pictures of different prompts: 0 for a prompt that gives one "
-    "picture only, about 1 where the prompt makes no difference.",
-    limits="Evenness compares with all outcomes that the annotator knows, most of which a prompt excludes: compare "
-    "prompts with each other, and do not expect 1. An even model is not a right one: nothing here says which outcomes "
-    "the prompt should have. Entropies from few seeds are uncertain, and the correction for that is approximate.",
+    title="Modes: what a prompt leaves open, and how the model fills it in",
+    question="Over the seeds of a prompt, which nouns, colors and places occur, how evenly are they distributed, and "
+    "are the images more alike than images of different prompts?",
+    method="Each prompt is drawn from many seeds. The noun and the color are those of the largest object that the "
+    "annotator finds (only for images of the embedded model). The place is the cell of a 3 x 3 grid that contains the "
+    "maximum of the map of the prompt's first noun. Evenness is the entropy of the outcomes divided by that of equally "
+    "frequent outcomes: 0 for a prompt that has collapsed to one outcome, 1 if all possible outcomes are equally "
+    "frequent. Coverage is the estimated probability that another image shows an outcome that has already been seen "
+    "(Good 1953): if it is near 1, more seeds would show little that is new. The difference of images is the mean "
+    "absolute difference (0 to 1) of two images of the prompt, divided by that of two images of different prompts: 0 "
+    "for a prompt that yields a single image, about 1 if the prompt makes no difference.",
+    limits="Evenness is relative to all outcomes that the annotator knows, although a prompt excludes most of them: "
+    "compare prompts with each other, and do not expect 1. An even model is not necessarily a correct one: the study "
+    "does not say which outcomes the prompt should have. Entropies from few seeds are uncertain, and their correction "
+    "is approximate.",
     prompts="open",
     seeds=12,
     steps=12,
-    figures={"example": "Pictures of the first prompt."},
+    figures={"example": "Images of the first prompt."},
     tables={
         "diversity": "Evenness, coverage and entropy (bits) by prompt and aspect.",
         "occurrences": "How often each outcome occurred.",
-        "pictures": "Differences of pictures within and between prompts.",
-        "images": "What was seen in each picture.",
+        "pictures": "Differences of images within and between prompts.",
+        "images": "Outcomes for each image.",
     },
 )
 
 _OUTCOMES: Final = {
-    "noun": len(NOUN_CLASSES),  # the nouns, and none
-    "colour": len(COLOUR_CLASSES),  # the colours, the sprite's own among them, and none
+    "noun": len(NOUN_CLASSES),  # all nouns, and none
+    "colour": len(COLOUR_CLASSES),  # all colors, including a sprite's own, and none
     "place": GRID**2,
 }
 
 
 def run(setup: Setup) -> StudyResult:
-    """Draw each prompt from many seeds, and say how its pictures vary.
+    """Draw each prompt from many seeds, and measure how its images vary.
 
     Parameters
     ----------
     setup
-        With two seeds at least; diversity cannot be told from few.
+        The setup, with at least two seeds; estimating diversity takes many more.
 
     Raises
     ------
@@ -78,69 +79,70 @@ def run(setup: Setup) -> StudyResult:
     """
     if setup.seeds < 2:
         raise StudyError(
-            f"Expected at least two seeds, for pictures to differ, but got {setup.seeds}."
+            f"Expected at least two seeds, since images are compared, but got {setup.seeds}: give more seeds."
         )
-    drawings = list(setup.drawings())
-    is_known = is_emoji(setup.pipe)
-    annotations = Annotator.load()([each.image for each in drawings]) if is_known else None
+    traced_images = list(setup.traced_images())
+    annotator = annotator_for(setup.pipe)
+    annotations = annotator([each.image for each in traced_images]) if annotator else None
     images = pd.DataFrame(
         [
-            image_row(drawing.maps.sentence, drawing.seed)
-            | {"place": _place(drawing)}
+            image_row(traced.maps.sentence, traced.seed)
+            | {"place": _place(traced)}
             | (_largest(annotations[number]) if annotations else {})
-            for number, drawing in enumerate(drawings)
+            for number, traced in enumerate(traced_images)
         ]
     )
     aspects = [name for name in _OUTCOMES if name in images.columns]
     table = _diversity_table(images, aspects)
-    pixels = np.stack([np.asarray(each.image, dtype=np.float64) / 255 for each in drawings])
-    distances = picture_distances(pixels, images["prompt"].to_list())
-    answers = [
-        # Rows of these tables are prompts: the images behind them are counted here.
-        replace(a, estimates=tuple(replace(e, n_images=len(images)) for e in a.estimates))
-        for a in _answers(table, distances, aspects)
+    pixels = np.stack([np.asarray(each.image, dtype=np.float64) / 255 for each in traced_images])
+    distances = image_distances(pixels, images["prompt"].to_list())
+    findings = [
+        # The rows of these tables are prompts, so the number of images is set here.
+        replace(each, estimates=tuple(replace(e, n_images=len(images)) for e in each.estimates))
+        for each in _findings(table, distances, aspects)
     ]
     shown = [(f"seed {number}", pixels[number]) for number in range(min(setup.seeds, 6))]
     return StudyResult.of(
         DESIGN,
         setup,
-        answers,
+        findings,
         {
             "diversity": table,
             "occurrences": _occurrences(images, aspects),
             "pictures": distances,
             "images": images,
         },
-        {"example": draw_pictures(shown, title=setup.prompts[0])},
+        {"example": draw_images(shown, title=setup.prompts[0])},
     )
 
 
 def diversity(outcomes: Sequence[Hashable], n_possible: int) -> dict[str, Any]:
-    """Return how many different outcomes occurred, and how evenly.
+    """Return how many different outcomes occurred, and how evenly they are distributed.
 
     Parameters
     ----------
     outcomes
-        What was observed, one per image.
+        Observed outcomes, one per image.
     n_possible
-        How many different outcomes there are.
+        Number of possible outcomes.
 
     Returns
     -------
     dict
-        ``n``; ``n_different``; ``coverage``, estimated probability that a further image shows an outcome that was
-        seen already, ``1 - (outcomes seen once) / n`` (Good 1953); ``entropy``, bits, with the bias of a small sample
-        corrected by ``(n_different - 1) / (2 n ln 2)`` (Miller 1955) and at most log2 of `n_possible`; ``evenness``,
-        the same divided by log2 of `n_possible`, 0 for a collapsed prompt, 1 where all outcomes are equally frequent.
+        ``n``; ``n_different``; ``coverage``, the estimated probability that another image shows an outcome that has
+        already been seen, ``1 - (outcomes seen once) / n`` (Good 1953); ``entropy`` in bits, corrected for the bias of
+        small samples by ``(n_different - 1) / (2 n ln 2)`` (Miller 1955) and at most log2 of `n_possible`; and
+        ``evenness``, the entropy divided by log2 of `n_possible`: 0 for a collapsed prompt, 1 if all outcomes are
+        equally frequent.
 
     Raises
     ------
     ValueError
-        If there are no outcomes, or fewer than two are possible.
+        If there are no outcomes, or if fewer than two are possible.
     """
     if not outcomes or n_possible < 2:
         raise ValueError(
-            f"Expected outcomes, of two possible ones at least, but got {len(outcomes)} of {n_possible}."
+            f"Expected outcomes, and at least two possible ones, but got {len(outcomes)} of {n_possible} possible."
         )
     counts = Counter(outcomes)
     n, different = len(outcomes), len(counts)
@@ -156,32 +158,33 @@ def diversity(outcomes: Sequence[Hashable], n_possible: int) -> dict[str, Any]:
     }
 
 
-def picture_distances(pictures: np.ndarray, prompts: Sequence[str]) -> pd.DataFrame:
-    """Compare pictures within and between prompts.
+def image_distances(images: np.ndarray, prompts: Sequence[str]) -> pd.DataFrame:
+    """Compare images within and between prompts.
 
     Parameters
     ----------
-    pictures
-        In [0, 1], *shape* (picture, y, x, 3)
+    images
+        RGB in [0, 1]. *Shape:* (image, y, x, 3)
     prompts
-        The prompt of each.
+        Prompt of each image.
 
     Returns
     -------
     pandas.DataFrame
-        One row per prompt: ``within``, mean over pairs of its pictures of their mean absolute difference; ``between``,
-        the same with pictures of other prompts; ``relative``, their ratio, NaN with a ``reason`` without other prompts.
+        One row per prompt: ``within``, the mean absolute difference of two of its images, averaged over pairs;
+        ``between``, the same for one of its images and an image of another prompt; and ``relative``, their ratio, NaN
+        with a ``reason`` if there are no other prompts.
     """
     found: dict[str, dict[str, list[float]]] = {p: {"within": [], "between": []} for p in prompts}
     for i, j in combinations(range(len(prompts)), 2):
-        distance = float(np.abs(pictures[i] - pictures[j]).mean())
+        distance = float(np.abs(images[i] - images[j]).mean())
         side = "within" if prompts[i] == prompts[j] else "between"
         for prompt in {prompts[i], prompts[j]}:
             found[prompt][side].append(distance)
     rows = []
     for prompt, sides in found.items():
         within, between = (float(np.mean(each)) if each else math.nan for each in sides.values())
-        reason = "" if between > 0 else "no pictures of other prompts that differ from its own"
+        reason = "" if between > 0 else "no images of other prompts that differ from its own"
         relative = within / between if between > 0 else math.nan
         rows.append(
             {"prompt": prompt, "within": within, "between": between}
@@ -190,12 +193,12 @@ def picture_distances(pictures: np.ndarray, prompts: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def _place(drawing: TracedImage) -> str | None:
-    """Return the cell in which the first noun's map is largest, as row/column from the top left."""
-    nouns = [i for i in content_words(drawing.maps.sentence, ("NOUN",)) if i in drawing.maps.mapped]
+def _place(traced: TracedImage) -> str | None:
+    """Return the cell with the maximum of the first noun's map, as row/column from the top left."""
+    nouns = [i for i in content_words(traced.maps.sentence, ("NOUN",)) if i in traced.maps.mapped]
     if not nouns:
         return None
-    values = drawing.maps[nouns[0]].values
+    values = traced.maps[nouns[0]].values
     y, x = np.unravel_index(values.argmax(), values.shape)
     height, width = values.shape
     return f"{int(y) * GRID // height + 1}/{int(x) * GRID // width + 1}"
@@ -203,8 +206,8 @@ def _place(drawing: TracedImage) -> str | None:
 
 def _largest(annotation: Annotation) -> dict[str, str]:
     noun = next(iter(annotation.present()), "none")
-    colour = "none" if noun == "none" else annotation.colour(noun) or "none"
-    return {"noun": noun, "colour": colour}
+    color = "none" if noun == "none" else annotation.colour(noun) or "none"
+    return {"noun": noun, "colour": color}
 
 
 def _diversity_table(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFrame:
@@ -215,7 +218,7 @@ def _diversity_table(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFra
             row: dict[str, Any] = {"prompt_id": name, "prompt": prompt, "image": name}
             row |= {"aspect": aspect, "n_possible": _OUTCOMES[aspect]}
             row |= diversity(outcomes, _OUTCOMES[aspect]) if outcomes else {"n": 0}
-            rows.append(row | {"reason": "" if outcomes else "no noun with a map"})
+            rows.append(row | {"reason": "" if outcomes else "no noun has a map"})
     columns = ["prompt_id", "prompt", "image", "aspect", "n_possible", "n", "n_different"]
     return pd.DataFrame(rows, columns=[*columns, "coverage", "entropy", "evenness", "reason"])
 
@@ -228,13 +231,15 @@ def _occurrences(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]) -> list[Finding]:
+def _findings(
+    table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str]
+) -> list[Finding]:
     of = {aspect: table[table["aspect"] == aspect] for aspect in aspects}
     rows = distances.assign(prompt_id=distances["prompt"], image=distances["prompt"])
     return [
         Finding(
-            "How evenly outcomes occur",
-            "evenness (0: one outcome only, 1: all equally often)",
+            "Evenness of the outcomes",
+            "evenness (0: a single outcome, 1: all equally frequent)",
             tuple(
                 estimate_mean(rows, "evenness", label=aspect, bounds=SHARE)
                 for aspect, rows in of.items()
@@ -242,21 +247,21 @@ def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str
             notes=_fixed(of),
         ),
         Finding(
-            "Whether the seeds suffice",
-            "coverage (probability that a further picture shows a known outcome)",
+            "Coverage by the seeds",
+            "coverage (probability that another image shows an outcome seen before)",
             tuple(
                 estimate_mean(rows, "coverage", label=aspect, bounds=SHARE)
                 for aspect, rows in of.items()
             ),
         ),
         Finding(
-            "How alike the pictures are",
-            "difference of pictures (ratio; 1: the prompt makes none)",
+            "Similarity of the images",
+            "difference of images (ratio; 1: the prompt makes no difference)",
             (
                 estimate_mean(
                     rows,
                     "relative",
-                    label="within a prompt over between prompts",
+                    label="within a prompt, relative to between prompts",
                     bounds=(0, math.inf),
                 ),
             ),
@@ -265,9 +270,9 @@ def _answers(table: pd.DataFrame, distances: pd.DataFrame, aspects: Sequence[str
 
 
 def _fixed(of: dict[str, pd.DataFrame]) -> tuple[str, ...]:
-    """Say of how many prompts all pictures had the same outcome."""
+    """Report the number of prompts whose images all have the same outcome."""
     return tuple(
-        f"All pictures have the same {aspect} in {(rows['n_different'] == 1).sum()} of "
+        f"All images have the same {aspect} in {(rows['n_different'] == 1).sum()} of "
         f"{rows['n_different'].notna().sum()} prompts."
         for aspect, rows in of.items()
     )

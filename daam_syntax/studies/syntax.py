@@ -1,4 +1,4 @@
-"""Overlap of the maps of heads and dependents, beside that of words that no edge joins."""
+"""Overlap of the maps of heads and dependents, compared with that of unrelated words."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from daam_syntax.analysis import (
     sweep,
     sweep_curves,
 )
-from daam_syntax.analysis.inference.estimation import MIN_CLUSTERS
+from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.errors import StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
-from daam_syntax.figures.tables.table_columns import measure_label
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.language import check_schemes
 from daam_syntax.maps import parse_threshold
-from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
-from daam_syntax.studies.framework.common import CONTENT, best_scheme
+from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES
+from daam_syntax.studies.framework.common import CONTENT, best_scheme, measure_bounds
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.findings import Finding, means_and_difference
 from daam_syntax.studies.framework.plots import figure_of
 from daam_syntax.studies.framework.result import StudyResult
 
@@ -41,35 +42,36 @@ if TYPE_CHECKING:
 DESIGN: Final = StudyDesign(
     name="syntax",
     title="Attention overlap along dependency relations",
-    question="Do the maps of a head and its dependent overlap more than those of words that no dependency joins, more "
-    "than those of such words with the same parts of speech and distance, and the more the nearer words stand in the "
-    "tree?",
-    method="Every pair of words of a prompt that a dependency joins is measured, and every other pair of words as a "
-    "control (unrelated pairs), after section 4 of Tang et al. (2023). Masks are made by the threshold rule below; "
-    "the sweep shows what other thresholds give. A matched control takes, for each dependency, an unrelated pair of "
-    "the same prompt with the same parts of speech and nearly the same distance in the sentence. Content words are "
-    "nouns, adjectives and verbs. The slope on distance in the tree is that of a least-squares fit to each image's own "
-    "pairs, with the distance in the sentence held constant.",
+    question="Do the maps of a head and its dependent overlap more than those of words not joined by a dependency, and "
+    "more than those of such words with the same parts of speech and distance, and does the overlap increase as words "
+    "get closer in the tree?",
+    method="Every pair of words of a prompt that a dependency joins is measured; all other pairs of words serve as a "
+    "control (unrelated pairs), after section 4 of Tang et al. (2023). Masks are made by the threshold rule below, and "
+    "the sweep shows the results for other thresholds. The matched control consists, for each dependency, of an "
+    "unrelated pair from the same prompt with the same parts of speech and nearly the same distance in the sentence. "
+    "Content words are nouns, adjectives and verbs. The slope on distance in the tree is estimated by least squares "
+    "from the pairs of each image, holding the distance in the sentence constant.",
     limits="Overlap depends on the areas of the masks: function words have broad maps, which overlap with everything, "
-    "and most unrelated pairs have a function word in them. So a difference from all unrelated pairs may be one of "
-    "parts of speech: compare content words, or the matched control, though few dependencies of short prompts have a "
-    "match (see the rates). Overlap of attention does not show that one word acts on the other.",
+    "and most unrelated pairs contain a function word. A difference from all unrelated pairs may therefore be due to "
+    "parts of speech: compare content words, or use the matched control, although few dependencies of short prompts "
+    "have a match (see the match rates). Overlap of attention does not show that one word acts on the other.",
     prompts="emoji-relations",
     seeds=2,
     steps=12,
     of_stored="all of it",
     figures={
-        "relations": "Mean overlap by relation, for those of at least five prompts, over the line and band of "
+        "relations": "Mean overlap by relation, for relations in at least five prompts; the line and the band show "
         "unrelated pairs.",
-        "containment": "Each pair at its overlap over the head's area and over the dependent's: its direction from the "
-        "origin is the ratio of the areas, and only its distance from there says how far the masks overlap.",
-        "sweep": "Overlap by threshold, for the relations with most pairs: which relation overlaps more may depend on "
-        "the rule.",
+        "containment": "Each pair by its overlap relative to the area of the head and to that of the dependent. The "
+        "direction from the origin shows the ratio of the areas; only the distance shows how much the masks overlap.",
+        "sweep": "Overlap by threshold, for the relations with the most pairs; the order of the relations may depend "
+        "on the threshold.",
     },
     tables={
-        "relations": "Means by relation against unrelated pairs; in_paper marks the relations of Tang et al. (2023).",
-        "relations_matched": "The same against matched pairs.",
-        "match_rates": "How many dependencies have a matched pair.",
+        "relations": "Means by relation, compared with unrelated pairs; in_paper marks the relations of Tang et al. "
+        "(2023).",
+        "relations_matched": "Means by relation, compared with matched pairs.",
+        "match_rates": "Numbers of dependencies with a matched pair.",
         "dose": "Overlap by distance in the tree.",
         "sweep": "Overlap by relation and threshold.",
         "pairs": "Every pair of words in every image.",
@@ -87,7 +89,7 @@ PAPER_RELATIONS: Final = (
     "obj",
     "amod",
 )
-"""The ten enhanced relations that Tang et al. (2023) report on."""
+"""The ten enhanced relations that Tang et al. (2023) report."""
 
 SWEEP: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _BASIC: Final = {"nmod": "nmod:of", "conj": "conj:and", "dobj": "obj"}
@@ -108,38 +110,39 @@ def run(
     Parameters
     ----------
     setup
-        What is drawn, or a stored run.
+        The setup, or a stored run.
     threshold
-        Rule that makes masks.
+        Threshold rule for masks.
     measure
-        The measure that means, intervals and tests are about.
+        Measure of overlap for means, intervals and tests.
     scheme
-        Whose edges; None for enhanced Universal Dependencies, as the paper has them, where the parse does, else
-        the parser's own.
+        Dependency scheme: ud, enhanced or native. Unless given, enhanced if the parses have it, as in the paper, else
+        native.
     caliper
-        By how many tokens the distance of a matched pair may differ.
+        Maximum difference, in tokens, between the distances of a dependency and its matched pair.
     sweep_values
-        Relative thresholds, two at least, at which IoU is measured too.
+        Relative thresholds, at least two, for the sweep of IoU.
 
     Raises
     ------
     StudyError
-        If no word of the prompts depends on another one.
+        If no word of the prompts depends on another word.
     """
-    scheme = scheme or best_scheme(setup.sentences)
+    bounds = measure_bounds(measure)
+    (scheme,) = check_schemes([scheme or best_scheme(setup.sentences)])
     rule = str(parse_threshold(threshold))
-    maps = [each.maps for each in setup.drawings()]
+    maps = [each.maps for each in setup.traced_images()]
     pairs = measure_pairs(maps, schemes=scheme, threshold=rule, measures=_measures(measure))
     if not (pairs["kind"] == "dependency").any():
         raise StudyError(
-            "Expected prompts in which a word depends on another one, but none has such; choose other prompts."
+            "Expected prompts in which a word depends on another word, but got none: choose other prompts."
         )
     swept = sweep(maps, values=sweep_values, measures="iou", schemes=scheme)
     curves = sweep_curves(swept, method="t")
     relations = _marked(summarize(pairs, measure=measure))
     matching = match_pairs(pairs, caliper=caliper)
     matched = _marked(summarize(matching.pairs, measure=measure, control="matched"))
-    dose = dose_table(pairs, measure, bounds=_bounds(measure))
+    dose = dose_table(pairs, measure, bounds=bounds)
     return StudyResult.of(
         DESIGN,
         setup,
@@ -169,25 +172,25 @@ def run(
 
 
 def is_paper_relation(relation: str) -> bool:
-    """Whether a relation, of whichever scheme, is one of `PAPER_RELATIONS`, or its basic or ClearNLP form."""
+    """Whether a relation of any scheme is one of `PAPER_RELATIONS`, or the basic or ClearNLP form of one."""
     return _BASIC.get(relation, relation) in PAPER_RELATIONS
 
 
 def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
-    """Return, for each image, the slope of a measure on tree distance with linear distance held constant.
+    """Return, for each image, the slope of a measure on tree distance, with linear distance held constant.
 
     Parameters
     ----------
     pairs
-        A pair table of one scheme and threshold, with unrelated pairs.
+        Pair table of one scheme and one threshold, with unrelated pairs.
     measure
-        The measure.
+        Column of the measure.
 
     Returns
     -------
     pandas.DataFrame
-        ``prompt_id``, ``image``, ``slope`` (per edge), and a ``reason`` where it is NaN, because the distances do not
-        vary enough to tell the two apart.
+        ``prompt_id``, ``image``, ``slope`` (per edge), and a ``reason`` if the slope is NaN because the distances vary
+        too little to distinguish their effects.
     """
     chosen = pairs[pairs["kind"].isin(["dependency", "unrelated"])]
     chosen = chosen.dropna(subset=[measure, "tree_distance"])
@@ -197,13 +200,13 @@ def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
         design = np.column_stack([np.ones(len(group)), tree, group["linear_distance"].abs()])
         values = group[measure].to_numpy(float)
         solved, _, rank, _ = np.linalg.lstsq(design.astype(float), values, rcond=None)
-        told_apart = rank == design.shape[1]
+        is_identified = rank == design.shape[1]
         rows.append(
             {
                 "prompt_id": prompt,
                 "image": image,
-                "slope": float(solved[1]) if told_apart else float("nan"),
-                "reason": "" if told_apart else "tree and linear distance cannot be told apart",
+                "slope": float(solved[1]) if is_identified else float("nan"),
+                "reason": "" if is_identified else "tree and linear distance are collinear",
             }
         )
     return pd.DataFrame(rows, columns=["prompt_id", "image", "slope", "reason"])
@@ -211,10 +214,6 @@ def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
 
 def _measures(measure: str) -> list[str]:
     return list(dict.fromkeys([measure, *DEFAULT_PAIR_MEASURES]))
-
-
-def _bounds(measure: str) -> tuple[float, float]:
-    return PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
 
 
 def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Finding:
@@ -232,7 +231,7 @@ def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Finding:
                 control,
                 measure,
                 label="related minus matched",
-                bounds=_bounds(measure),
+                bounds=measure_bounds(measure),
             ),
         ),
         notes=(f"{n_matched} of {n} dependencies have a matched pair in their prompt.",),
@@ -240,7 +239,7 @@ def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Finding:
 
 
 def _of_content_words(pairs: pd.DataFrame, measure: str) -> Finding:
-    """Compare nouns, adjectives and verbs only: the broad maps of function words overlap with everything."""
+    """Compare only nouns, adjectives and verbs: the broad maps of function words overlap with everything."""
     among = pairs[pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)]
     return Finding(
         "Among content words", measure_label(measure), _related_and_unrelated(among, measure)
@@ -248,16 +247,10 @@ def _of_content_words(pairs: pd.DataFrame, measure: str) -> Finding:
 
 
 def _related_and_unrelated(pairs: pd.DataFrame, measure: str) -> tuple[Estimate, ...]:
-    """Estimate the overlap of either kind of pair, and the difference."""
+    """Estimate the overlap of both kinds of pairs, and the difference."""
     joined, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
-    bounds = _bounds(measure)
-    return (
-        estimate_mean(joined, measure, label="head and dependent", bounds=bounds),
-        estimate_mean(unrelated, measure, label="unrelated words", bounds=bounds),
-        estimate_difference(
-            joined, unrelated, measure, label="related minus unrelated", bounds=bounds
-        ),
-    )
+    labels = ("head and dependent", "unrelated words", "related minus unrelated")
+    return means_and_difference(joined, unrelated, measure, labels, measure_bounds(measure))
 
 
 def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Finding]:
@@ -275,7 +268,7 @@ def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Find
 
 
 def _marked(summary: pd.DataFrame) -> pd.DataFrame:
-    """Add the column ``in_paper`` to a summary; what is known of how it was made stays."""
+    """Add the column ``in_paper`` to a summary in place, which keeps its attributes."""
     summary.insert(
         list(summary.columns).index("relation") + 1,
         "in_paper",
@@ -285,7 +278,7 @@ def _marked(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _relation_notes(relations: pd.DataFrame) -> tuple[str, ...]:
-    """Say how many relations differ from the control, and which of the paper's were not found."""
+    """Report how many relations differ from the control, and which relations of the paper are missing."""
     rows = relations[relations["kind"] == "dependency"]
     differ = rows[rows["p_adjusted"] < 0.05]
     tested = int(rows["p_adjusted"].notna().sum())
@@ -293,31 +286,33 @@ def _relation_notes(relations: pd.DataFrame) -> tuple[str, ...]:
         f"{row.relation} {row.difference:+.3f} (n = {row.n_paired})".replace("-", "\N{MINUS SIGN}")
         for row in differ.itertuples(index=False)
     )
-    said = [
-        f"{len(differ)} of {tested} relations differ from unrelated pairs (Holm-adjusted p < 0.05 among relations)"
+    notes = [
+        f"{len(differ)} of {tested} relations differ from unrelated pairs (p < 0.05, Holm-adjusted over relations)"
         + (f": {names}." if names else ".")
     ]
     few = int((rows["n_prompts"] < MIN_CLUSTERS).sum())
     if few:
-        said.append(
-            f"{few} relations occur in fewer than {MIN_CLUSTERS} prompts: too few for an interval."
+        notes.append(
+            f"{few} relations occur in fewer than {MIN_CLUSTERS} prompts, too few for an interval."
         )
     seen = {_BASIC.get(relation, relation) for relation in rows["relation"]}
     absent = [name for name in PAPER_RELATIONS if name not in seen]
     if absent:
-        said.append(f"Relations of Tang et al. (2023) that these parses lack: {', '.join(absent)}.")
-    return tuple(said)
+        notes.append(
+            f"Relations of Tang et al. (2023) missing from these parses: {', '.join(absent)}."
+        )
+    return tuple(notes)
 
 
 def _draw_relations(relations: pd.DataFrame) -> Figure:
-    """Draw the relations that have an interval, or all where none has."""
+    """Plot the relations that have an interval, or all relations if none has one."""
     enough = (relations["n_prompts"] >= MIN_CLUSTERS) | (relations["kind"] != "dependency")
     shown = relations[enough] if (enough & (relations["kind"] == "dependency")).any() else relations
     return figure_of(forest(shown))
 
 
 def _draw_sweep(curves: pd.DataFrame) -> Figure:
-    """Draw the curves of the relations with most pairs, and of the control: more cannot be told apart."""
+    """Plot the curves of the control and of the relations with the most pairs; more would be hard to distinguish."""
     counts = curves[curves["kind"] == "dependency"].groupby("relation")["n_pairs"].max()
     shown = counts.sort_values(ascending=False, kind="stable").index[:_SHOWN]
     ax = threshold_sweep(curves[curves["relation"].isin([*shown, "unrelated"])])

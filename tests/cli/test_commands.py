@@ -1,4 +1,4 @@
-"""The command line: its output, its errors, and how it ends."""
+"""The command line: output, errors, and exit codes."""
 
 import functools
 import json
@@ -43,7 +43,7 @@ def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
     assert set(words["status"]) == {"mapped"}
 
 
-def test_measure_makes_the_tables_again(analyzed, folder):
+def test_measure_computes_the_tables_again(analyzed, folder):
     out = folder / "out"
     before = pd.read_csv(out / "pairs.csv")
     schemes = ["--scheme", "ud", "--scheme", "enhanced"]
@@ -116,7 +116,7 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
         (["--device", "abacus"], "cpu, cuda, mps"),
     ],
 )
-def test_what_the_libraries_say_of_a_model_is_not_shown(arguments, message, tmp_path):
+def test_library_messages_about_a_model_are_not_shown(arguments, message, tmp_path):
     check_refused(run("analyze", "a cat", *arguments, cwd=tmp_path), message)
 
 
@@ -136,7 +136,7 @@ def test_a_file_where_a_prompt_is_expected_is_not_drawn(tmp_path):
     assert "--prompts prompts.txt" in done.stderr
 
 
-def test_sets_of_the_package_stand_where_files_do(tmp_path):
+def test_shipped_prompt_sets_are_accepted_like_files(tmp_path):
     done = run_here("analyze", "--prompts", "open", "--steps", 1, "--out", "open", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(tmp_path / "open" / "words.csv")["prompt"].unique()) == 12
@@ -147,7 +147,7 @@ def test_study_without_a_name_lists_the_studies(tmp_path):
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(STUDIES)
 
 
-def test_report_shows_the_measures_that_it_was_asked_for(tmp_path):
+def test_report_shows_the_requested_measures(tmp_path):
     write_run(tmp_path / "run", ["a red cat", "a dog"])
     done = run_here("report", "run", "--threshold", "otsu", "--measure", "soft_iou", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -163,7 +163,7 @@ def test_a_prompt_that_looks_like_markup(folder):
     assert "a[/b]cat" in done.stdout
 
 
-def test_an_interrupt_says_how_to_go_on(folder):
+def test_an_interrupt_explains_how_to_resume(folder):
     process = subprocess.Popen(
         command("analyze", "a cat", "--seeds", 500, "--out", "i"),
         cwd=folder,
@@ -171,7 +171,7 @@ def test_an_interrupt_says_how_to_go_on(folder):
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        # What a shell starts in the background, these tests perhaps, ignores interrupts, and so do its children.
+        # A process started in the background, such as these tests, may ignore interrupts, and so do its children.
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not list((folder / "i" / "maps").glob("*.npz")):
@@ -181,12 +181,12 @@ def test_an_interrupt_says_how_to_go_on(folder):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == (
-        "daam-syntax: interrupted; the same command takes up what is in i"
+        "daam-syntax: interrupted; repeat the command to resume what is in i"
     )
     assert stdout == ""
     done = run_here("measure", "i", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "of 500 images: `analyze` again" in " ".join(done.stdout.split())
+    assert "of 500 images: run `analyze` again" in " ".join(done.stdout.split())
     assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "running"
 
 
@@ -202,14 +202,14 @@ def test_report_of_a_folder_of_analyze_names_the_command_that_reads_it(analyzed,
     assert done.stderr.count("\n") == 1
 
 
-def test_another_run_is_not_overwritten_unasked(analyzed, folder):
+def test_another_run_is_not_overwritten_by_default(analyzed, folder):
     done = run_here("analyze", "a dog", "--steps", 1, "--out", "out", cwd=folder)
     assert done.returncode == 1
     assert "--overwrite" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_damaged_maps_are_one_line_too(analyzed, folder):
+def test_damaged_maps_are_reported_in_one_line(analyzed, folder):
     out = folder / "damaged"
     done = run_here("analyze", "a cat", "--steps", 1, "--out", out, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -220,6 +220,6 @@ def test_damaged_maps_are_one_line_too(analyzed, folder):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_version_is_said(folder):
+def test_version(folder):
     done = run_here("--version", cwd=folder)
     assert (done.returncode, done.stdout) == (0, f"daam-syntax {__version__}\n")

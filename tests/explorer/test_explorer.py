@@ -293,7 +293,7 @@ class TestCommand:
     def test_a_stored_run_becomes_a_page(self, corpus, tmp_path):
         done = run_here("explore", corpus, "--prompt", "d e", "--out", "page.html", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "A page of 3 pictures, for any browser, is page.html\n"
+        assert done.stdout == "The page with 3 images is page.html; open it in a browser\n"
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         contents = json.loads(BeautifulSoup(page, "html.parser").find(id="contents").string)
         assert [s["text"] for s in contents["sentences"]] == ["d e"]
@@ -308,7 +308,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--prompt", "x y"], "Expected stored pictures of 'x y' in "),
+            (["--prompt", "x y"], "Expected stored images of 'x y' in "),
             (["--threshold", "half"], "Expected a threshold rule"),
             (["--scheme", "best"], "best"),
         ],

@@ -1,4 +1,4 @@
-"""The study of cohyponyms, end to end with tiny settings; its design, corrections and sheets on made-up input."""
+"""The study of cohyponyms end to end with tiny settings, and its parts on made-up input."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
 from daam_syntax.studies.cohyponyms.correctness import (
     Rates,
-    check_pictures,
+    check_images,
     read_sheets,
     write_sheet,
 )
@@ -42,29 +42,29 @@ def test_end_to_end(result, tmp_path):
     assert page.count("data:image/png;base64,") == len(result.figures) == 2
 
 
-def test_what_people_saw_counts_instead_of_the_annotator(emoji_pipe, tmp_path):
+def test_judgments_of_people_replace_those_of_the_annotator(emoji_pipe, tmp_path):
     options = {"prompts": PROMPTS, "seeds": 1, "steps": 1, "sheet": tmp_path}
     run_study("cohyponyms", emoji_pipe, **options, rates=Rates(1, 1))
     sheet = pd.read_csv(tmp_path / "sheet.csv")
     assert list(sheet) == ["picture", "first", "second", "first_shown", "second_shown"]
     filled = tmp_path / "one.csv"
     sheet.assign(first_shown=1, second_shown=(sheet["second"] == "owl") * 1).to_csv(filled)
-    judged = run_study("cohyponyms", emoji_pipe, **options, judgements=[filled])
+    judged = run_study("cohyponyms", emoji_pipe, **options, judgments=[filled])
     assert list(judged.tables["images"]["correct"]) == [0, 1, 0]
     assert judged.provenance["judge"] == "people"
 
-    with pytest.raises(StudyError, match="pictures that were judged"):
-        run_study("cohyponyms", emoji_pipe, **options | {"seeds": 2}, judgements=[filled])
+    with pytest.raises(StudyError, match="images that were judged"):
+        run_study("cohyponyms", emoji_pipe, **options | {"seeds": 2}, judgments=[filled])
     with pytest.raises(FileError, match="without a sheet"):
         run_study("cohyponyms", emoji_pipe, **options)
 
 
-def test_other_pictures_than_those_judged_are_refused(tmp_path):
+def test_images_other_than_those_judged_are_refused(tmp_path):
     drawn = {"a-0": Image.new("RGB", (2, 2), (9, 0, 0)), "b-0": Image.new("RGB", (2, 2), (0, 9, 0))}
-    write_sheet([(name, picture, "cat", "dog") for name, picture in drawn.items()], tmp_path)
-    check_pictures(tmp_path, drawn)
-    with pytest.raises(StudyError, match="are others"):
-        check_pictures(tmp_path, {"a-0": drawn["b-0"], "b-0": drawn["a-0"]})
+    write_sheet([(name, image, "cat", "dog") for name, image in drawn.items()], tmp_path)
+    check_images(tmp_path, drawn)
+    with pytest.raises(StudyError, match="are different"):
+        check_images(tmp_path, {"a-0": drawn["b-0"], "b-0": drawn["a-0"]})
 
 
 def judged(correct):
@@ -82,36 +82,36 @@ def judged(correct):
     )
 
 
-def test_an_outcome_that_does_not_vary_is_said_to_be_so():
-    answer = of_correctness(judged([1.0] * 6), "correct", "title")
-    assert not answer.estimates
-    (note,) = answer.notes
-    assert "does not vary: 6 of 6 pictures, of 3 prompts" in note
+def test_an_outcome_that_does_not_vary_is_reported_as_such():
+    finding = of_correctness(judged([1.0] * 6), "correct", "title")
+    assert not finding.estimates
+    (note,) = finding.notes
+    assert "does not vary: 6 of 6 images, of 3 prompts" in note
     assert (
         f"{0.025 ** (1 / 3):.3f} to 1.000" in note
-    )  # n of n: the low end is the nth root of half of 5 %
+    )  # for n of n, the lower limit is the nth root of 0.025
     assert "undefined" in note
 
 
 def test_corrected_shares_stay_shares():
     values = [1.1, 1.1, 1.1, 0.4, 0.4, 1.1]
-    answer = of_correctness(judged(values).rename(columns={"correct": "c"}), "c", "title")
-    by_label = {estimate.label: estimate.estimate for estimate in answer.estimates}
+    finding = of_correctness(judged(values).rename(columns={"correct": "c"}), "c", "title")
+    by_label = {estimate.label: estimate.estimate for estimate in finding.estimates}
     assert by_label["cohyponym"] == 1
     assert by_label["unrelated"] == pytest.approx(0.75)
 
 
 def test_sheets_are_blind_and_read_back_with_agreement(tmp_path):
-    pictures = [(f"image-{i}", Image.new("RGB", (2, 2), (i, 0, 0)), "cat", "dog") for i in range(8)]
-    sheet = pd.read_csv(write_sheet(pictures, tmp_path, seed=1))
+    images = [(f"image-{i}", Image.new("RGB", (2, 2), (i, 0, 0)), "cat", "dog") for i in range(8)]
+    sheet = pd.read_csv(write_sheet(images, tmp_path, seed=1))
     key = pd.read_csv(tmp_path / "key.csv")
-    assert list(key["image"]) != [name for name, *_ in pictures]
-    for picture, image in key.itertuples(index=False):
-        with Image.open(tmp_path / "pictures" / picture) as found:
+    assert list(key["image"]) != [name for name, *_ in images]
+    for file, image in key.itertuples(index=False):
+        with Image.open(tmp_path / "pictures" / file) as found:
             assert f"image-{found.getpixel((0, 0))[0]}" == image
-    answers = {"a": [1, 1, 1, 1, 0, 0, 0, 0], "b": [1, 1, 1, 0, 0, 0, 0, 1]}
+    judgments = {"a": [1, 1, 1, 1, 0, 0, 0, 0], "b": [1, 1, 1, 0, 0, 0, 0, 1]}
     files = []
-    for name, second in answers.items():
+    for name, second in judgments.items():
         files.append(tmp_path / f"{name}.csv")
         sheet.assign(first_shown=1, second_shown=second).to_csv(files[-1], index=False)
     found = read_sheets(tmp_path, files)
@@ -126,7 +126,7 @@ def test_sheets_are_blind_and_read_back_with_agreement(tmp_path):
         read_sheets(tmp_path, [tmp_path / "key.csv"])
 
 
-def test_correction_undoes_what_errors_do():
+def test_correction_undoes_the_errors_of_the_judge():
     rates, truth = Rates(0.85, 0.95), 0.3
     said = truth * 0.85 + (1 - truth) * 0.05
     assert rates.correct(said) == pytest.approx(truth)
@@ -146,7 +146,7 @@ def test_word_pairs_from_a_file(tmp_path):
         read_pairs(path)
 
 
-def test_the_pairs_that_come_with_the_package_are_those_of_their_words():
+def test_the_shipped_pairs_agree_with_their_words():
     pairs = read_pairs(data_path("prompts", "cohyponyms.csv"))
     assert pairs == tuple(word_pair(pair.first, pair.second) for pair in pairs)
 
@@ -160,9 +160,9 @@ def test_similarity_is_graded(nouns, level):
 
 @pytest.fixture(scope="module")
 def wordnet(tmp_path_factory):
-    """Nouns in WNDB format: entity > animal > (mammal > (cat > Garfield, dog), bird), and entity > (a man, a) cat."""
+    """Nouns in WNDB format: entity > animal > (mammal > (cat > Garfield, dog), bird), and entity > cat (a man)."""
     lines = [
-        "  1 A licence, indented.",
+        "  1 A license, indented.",
         "00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | what is",
         "00001930 03 n 01 animal 0 002 @ 00001740 n 0000 ~ 00002000 n 0000 | an | animal",
         "00002000 05 n 01 mammal 0 001 @ 00001930 n 0000 | a mammal",
@@ -193,7 +193,7 @@ def test_similarity_by_hand(wordnet, first, second, expected):
     assert alike(first, second) == alike(second, first) == pytest.approx(expected)
 
 
-def test_words_that_a_wordnet_lacks_and_files_that_are_none(wordnet, tmp_path):
+def test_missing_words_and_invalid_wordnet_files_are_refused(wordnet, tmp_path):
     with pytest.raises(StudyError, match="lacks 'teapot'"):
         find_similarity(wordnet)("cat", "teapot")
     with pytest.raises(FileError, match=r"data\.noun"):
@@ -247,7 +247,7 @@ def test_other_nouns_need_a_wordnet(emoji_pipe, wordnet):
     (row,) = result.tables["word_pairs"].to_dict("records")
     assert row["similarity"] == pytest.approx(2 * 2 / (2 + 1 + 2 * 2))
     assert "correct" not in result.tables["images"]
-    assert "knows the embedded world only" in result.findings["Pictures that show both nouns"][0]
+    assert "knows only the embedded world" in result.findings["Images that show both nouns"][0]
 
 
 def test_the_command_line(tmp_path, wordnet):
@@ -263,7 +263,7 @@ def test_the_command_line(tmp_path, wordnet):
     filled = tmp_path / "filled.csv"
     sheet = pd.read_csv(tmp_path / "people/sheet.csv")
     sheet.assign(first_shown=1, second_shown=0).to_csv(filled)
-    command += ["--judgements", filled, "--judgements", filled, "--out", "two"]
+    command += ["--judgments", filled, "--judgments", filled, "--out", "two"]
     done = run_here(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "judged by people" in done.stdout

@@ -1,11 +1,11 @@
-"""The study of minimal pairs, end to end with tiny settings, and how prompts are paired."""
+"""The study of minimal pairs end to end with tiny settings, and the pairing of prompts."""
 
 import numpy as np
 import pytest
 
-from daam_syntax.drawing.traced_images import DrawingSettings
 from daam_syntax.errors import PromptError, StudyError
 from daam_syntax.language import PromptSet, parse_many
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.studies import run_study
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.minimal_pairs import pair_up
@@ -19,14 +19,14 @@ def result(emoji_pipe):
 
 
 def test_end_to_end(result, tmp_path):
-    words, pictures = result.tables["words"], result.tables["pictures"]
-    assert set(pictures.groupby(["prompt", "seed"])["condition"].nunique()) == {2}
-    assert list(pictures["exchanged"].unique()) == ["cat / dog", "small / big"]
+    words, images = result.tables["words"], result.tables["pictures"]
+    assert set(images.groupby(["prompt", "seed"])["condition"].nunique()) == {2}
+    assert list(images["exchanged"].unique()) == ["cat / dog", "small / big"]
     assert len(words) == 2 * 2 * (6 + 3)
     assert (words["reason"] == "").all()
     assert words["divergence"].between(0, 1).all()
-    assert (pictures["change"] > 0).all()
-    change = pictures[pictures["condition"] == "other word"].groupby("prompt")["change"].mean()
+    assert (images["change"] > 0).all()
+    change = images[images["condition"] == "other word"].groupby("prompt")["change"].mean()
     assert result.tables["estimates"]["estimate"][0] == pytest.approx(change.mean())
     page = result.write(tmp_path).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(result.figures) == 2
@@ -35,9 +35,9 @@ def test_end_to_end(result, tmp_path):
 def test_the_two_words_are_drawn_from_the_same_noise(emoji_pipe, result):
     setup = Setup(emoji_pipe, (), 2, DrawingSettings(2).for_pipeline(emoji_pipe))
     first, second = (setup.draw(prompt, 1, noise_of=PROMPTS[0]) for prompt in PROMPTS[:2])
-    pictures = result.tables["pictures"].set_index(["prompt", "seed", "condition"])["change"]
+    images = result.tables["pictures"].set_index(["prompt", "seed", "condition"])["change"]
     change = np.abs(second - first).mean()
-    assert pictures[PROMPTS[0], 1, "other word"] == pytest.approx(change)
+    assert images[PROMPTS[0], 1, "other word"] == pytest.approx(change)
 
 
 def test_roles_follow_the_tree():
@@ -66,8 +66,8 @@ def test_pairs_of_a_prompt_set_are_drawn_and_articles_follow_suit(emoji_pipe):
     prompts = PromptSet.from_records({"prompt": text, "pair": pair} for text, pair in rows)
     result = run_study("minimal-pairs", emoji_pipe, prompts=prompts, seeds=1, steps=1)
     assert result.prompts == ("a cat", "an owl", "a big bed", "a tiny bed")
-    pictures = result.tables["pictures"]
-    assert list(pictures["exchanged"].unique()) == ["cat / owl", "big / tiny"]
+    images = result.tables["pictures"]
+    assert list(images["exchanged"].unique()) == ["cat / owl", "big / tiny"]
     broken = PromptSet.from_records([{"prompt": t, "pair": "p"} for t in ("a cat", "the big dog")])
     with pytest.raises(PromptError, match="differ in one word"):
         run_study("minimal-pairs", emoji_pipe, prompts=broken, seeds=1, steps=1)

@@ -1,4 +1,4 @@
-"""The study of modes, end to end with tiny settings, and its measures on made-up outcomes."""
+"""The study of modes end to end with tiny settings, and its measures on made-up outcomes."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from daam_syntax.errors import StudyError
 from daam_syntax.studies import run_study
-from daam_syntax.studies.modes import diversity, picture_distances
+from daam_syntax.studies.modes import diversity, image_distances
 
 PROMPTS = ["a bird", "a red car"]
 
@@ -49,7 +49,7 @@ def test_diversity_by_hand():
     assert diversity(["a", "b"], 2)["evenness"] == 1
 
 
-def test_the_correction_takes_away_most_of_the_bias():
+def test_the_correction_removes_most_of_the_bias():
     rng = np.random.default_rng(0)
     means = np.mean(
         [diversity(rng.integers(4, size=12).tolist(), 16)["entropy"] for _ in range(500)]
@@ -57,13 +57,13 @@ def test_the_correction_takes_away_most_of_the_bias():
     assert means == pytest.approx(2, abs=0.03)
 
 
-def test_distances_of_pictures():
+def test_distances_of_images():
     levels = [0.0, 0.2, 1.0, 1.0]
-    pictures = np.stack([np.full((2, 3, 3), level) for level in levels])
-    found = picture_distances(pictures, ["a", "a", "b", "b"]).set_index("prompt")
+    images = np.stack([np.full((2, 3, 3), level) for level in levels])
+    found = image_distances(images, ["a", "a", "b", "b"]).set_index("prompt")
     assert found["within"].to_list() == pytest.approx([0.2, 0])
     assert found["between"].to_list() == pytest.approx([0.9, 0.9])
     assert found["relative"].to_list() == pytest.approx([0.2 / 0.9, 0])
-    alone = picture_distances(pictures[:2], ["a", "a"])
+    alone = image_distances(images[:2], ["a", "a"])
     assert np.isnan(alone["relative"][0])
     assert "other prompts" in alone["reason"][0]

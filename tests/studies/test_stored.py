@@ -1,4 +1,4 @@
-"""Studies of a stored run: the numbers of the drawn study, without a model."""
+"""Studies of a stored run give the same numbers as drawing, without a model."""
 
 import json
 
@@ -29,21 +29,21 @@ def stored(tmp_path_factory, emoji_pipe):
         ("adjectives", {"words": "effective_area", "maps": "outside_noun"}),
     ],
 )
-def test_a_stored_run_gives_what_drawing_gives(stored, emoji_pipe, name, columns):
+def test_a_stored_run_gives_the_numbers_of_drawing(stored, emoji_pipe, name, columns):
     again = run_study(name, stored).tables
     drawn = run_study(name, emoji_pipe, prompts=PROMPTS, seeds=2, steps=2).tables
     same = ["prompt", "seed"]
     for table, column in columns.items():
         assert again[table][same].values.tolist() == drawn[table][same].values.tolist()
-        # Stored maps have 16 bits, and a batch may change the last ones: a pixel of a mask may fall on the other side.
+        # Stored maps have 16 bits, and batches may change the last bits, which may move a pixel across the threshold.
         pd.testing.assert_series_equal(again[table][column], drawn[table][column], atol=0.02)
 
 
-def test_a_report_of_a_stored_run_says_what_it_rests_on(stored, tmp_path):
+def test_a_report_of_a_stored_run_names_its_source(stored, tmp_path):
     result = run_study("adjectives", stored)
     assert list(result.findings) == [
-        "How broad the maps are",
-        "Where an adjective's attention lies",
+        "Breadth of the maps",
+        "Place of an adjective's attention",
     ]
     page = result.write(tmp_path).read_text(encoding="utf-8")
     assert "2 prompts, 2 seeds each, drawn by the embedded model" in page
@@ -52,7 +52,7 @@ def test_a_report_of_a_stored_run_says_what_it_rests_on(stored, tmp_path):
     assert header["provenance"]["steps"] == 2
     overlap = run_study("cohyponyms", stored)
     assert "correct" not in overlap.tables["images"].columns
-    assert overlap.findings["Pictures that show both nouns"][0].startswith("Not judged")
+    assert overlap.findings["Images that show both nouns"][0].startswith("Not judged")
 
 
 def test_no_model_library_is_loaded(stored):
@@ -71,14 +71,14 @@ def test_the_command_line(stored, tmp_path):
     assert (tmp_path / "out" / "report.html").stat().st_size > 0
 
 
-def test_what_would_have_to_be_drawn_is_refused(stored, tmp_path):
+def test_studies_and_options_that_need_drawing_are_refused(stored, tmp_path):
     with pytest.raises(
-        StudyError, match=r"\(adjectives, cohyponyms, syntax\) .* sanity has to draw"
+        StudyError, match=r"\(adjectives, cohyponyms, syntax\), but sanity has to draw"
     ):
         run_study("sanity", stored)
-    with pytest.raises(StudyError, match="but got seeds, steps, too"):
+    with pytest.raises(StudyError, match="but also got seeds, steps"):
         run_study("syntax", stored, seeds=3, steps=2)
-    with pytest.raises(StudyError, match="draws the sheet's pictures"):
+    with pytest.raises(StudyError, match="draws the images of the sheet"):
         run_study("cohyponyms", stored, sheet=tmp_path)
     with pytest.raises(StudyError, match="draws the word pairs"):
         run_study("cohyponyms", stored, pairs=tmp_path / "pairs.csv")

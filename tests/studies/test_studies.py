@@ -1,4 +1,4 @@
-"""Studies, end to end with tiny settings on the embedded model, and their computations on made-up numbers."""
+"""The studies end to end with tiny settings on the embedded model, and their computations on made-up numbers."""
 
 import html
 import json
@@ -12,9 +12,9 @@ from matplotlib import pyplot as plt
 
 from daam_syntax.analysis import Estimate, attention_shares, estimate_difference, estimate_mean
 from daam_syntax.attention import Edit, intervene, trace
-from daam_syntax.drawing.traced_images import DrawingSettings
-from daam_syntax.errors import StudyError
+from daam_syntax.errors import StudyError, WordError
 from daam_syntax.language import parse, prompts
+from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.studies import (
     STUDIES,
     Finding,
@@ -26,9 +26,9 @@ from daam_syntax.studies.adjectives import study as adjectives
 from daam_syntax.studies.framework import rewriting
 from daam_syntax.studies.framework.common import inside_and_outside
 from daam_syntax.studies.framework.findings import estimates_table, sentences
-from daam_syntax.studies.framework.plots import draw_answers
+from daam_syntax.studies.framework.plots import draw_findings
 from daam_syntax.studies.framework.setup import Setup
-from daam_syntax.studies.framework.special_tokens import without
+from daam_syntax.studies.framework.special_tokens import draw_without_each
 from daam_syntax.studies.retrieval import attention_reader
 from daam_syntax.studies.sanity import randomizing, reliability
 from helpers.commands import run, run_here
@@ -44,7 +44,7 @@ def result(emoji_pipe):
     return run_study("intervention", emoji_pipe, prompts=[CATS, OWLS], shares=(0.25, 0.75), **TINY)
 
 
-def test_every_study_has_what_the_registry_promises():
+def test_every_design_is_complete():
     for name in STUDIES:
         design = load_study(name).DESIGN
         assert design.name == name
@@ -60,7 +60,7 @@ def test_every_study_has_what_the_registry_promises():
         assert len(prompts(design.prompts)) >= 12
 
 
-def test_an_unknown_study_lists_the_known_ones():
+def test_an_unknown_study_lists_the_known_studies():
     with pytest.raises(StudyError, match=r"intervention.*'nothing'"):
         load_study("nothing")
 
@@ -68,7 +68,7 @@ def test_an_unknown_study_lists_the_known_ones():
 @pytest.mark.parametrize("options", [{"pairs": "x.csv"}, {"threshold": "relative:0.4"}])
 def test_an_option_that_a_study_lacks_is_refused(options):
     with pytest.raises(
-        StudyError, match=f"retrieval has \\(none\\), but got {next(iter(options))}"
+        StudyError, match=f"retrieval \\(it has none\\), but got {next(iter(options))}"
     ):
         run_study("retrieval", None, **options)
 
@@ -106,15 +106,15 @@ def test_words_are_scaled_in_a_window_of_steps_layers_and_heads(emoji_pipe):
     (sentence,) = setup.sentences
     word = sentence.index("car")
     edit = Edit(
-        (word,), scale=0.5, renormalise=False, steps=slice(0, 1), layers=["up_blocks"], heads=(0, 2)
+        (word,), scale=0.5, renormalize=False, steps=slice(0, 1), layers=["up_blocks"], heads=(0, 2)
     )
     with intervene(emoji_pipe, replace(edit, images=(1,)), sentences=sentence):
         original, edited = setup.draw(CATS, 0, copies=2)
     assert changes["car", "delete"] == pytest.approx(np.abs(edited - original).mean(), abs=2e-5)
     assert changes["car", "delete"] > 0
-    found = halved.findings["Where the picture changes"]
+    found = halved.findings["Place of the change"]
     assert found[0].startswith("Word times 0.5, inside the word's mask")
-    assert "edited with scale 0.5, steps slice(0, 1, None)" in found[-1]
+    assert "was edited with scale 0.5, steps slice(0, 1, None)" in found[-1]
     assert halved.provenance["edit"]["heads"] == [0, 2]
     same = run_study("intervention", emoji_pipe, prompts=[CATS], shares=(), scale=1.0, **TINY)
     assert (same.tables["changes"]["whole"] == 0).all()
@@ -127,7 +127,7 @@ def test_insertion_is_deletion_read_backwards(result):
     assert means["insertion", least, 0.25] == means["deletion", most, 0.75]
 
 
-def test_a_result_is_written_whole(result, tmp_path):
+def test_a_result_is_written_completely(result, tmp_path):
     report = result.write(tmp_path / "new" / "folder")
     folder = report.parent
     names = {path.name for path in folder.iterdir()}
@@ -220,10 +220,10 @@ def test_adjectives_end_to_end(swaps):
     assert words["role"].tolist() == ["adjective", "noun"] * 4
     assert words["effective_area"].between(0, 1).all()
     swapped = swaps.tables["swaps"]
-    assert "small" not in set(swapped["adjective"])  # no colour
+    assert "small" not in set(swapped["adjective"])  # not a color
     assert set(swapped["condition"]) == {"layout held fixed", "new layout"}
     colours = swaps.tables["colours"]
-    assert len(colours) == 3 * 3 * 2  # swaps x pictures x roles
+    assert len(colours) == 3 * 3 * 2  # swaps x images x roles
     assert (colours["old_colour"].isna() == (colours["reason"] != "")).all()
     counts = [len(found) for found in swaps.findings.values()]
     assert counts == [3, 5, 5, 5]
@@ -246,13 +246,13 @@ def test_swapped(text, adjective, expected):
     assert (swap.prompt if swap else None) == expected
 
 
-def test_no_swap_where_all_others_are_there():
+def test_no_swap_if_the_prompt_contains_all_others():
     sentence = make_sentence("a red owl and a blue car", edges=())
     assert rewriting.swapped(sentence, 1, ("red", "blue")) is None
 
 
-def test_where_an_adjective_lies():
-    """Of 10, 4 lie on the noun's two pixels and 3 on the other noun's one, of eight in all."""
+def test_place_of_the_attention():
+    """Of 10 units of attention, 4 lie on the two pixels of the noun and 3 on the one pixel of the other noun."""
     values = np.array([[2.0, 2, 1, 1], [3, 1, 0, 0]])
     own = np.zeros((2, 4), bool)
     own[0, :2] = True
@@ -285,18 +285,22 @@ def test_retrieval_end_to_end(memory):
     assert heads["slots"].between(1, heads["n_keys"]).all()
     assert (heads["entropy"] <= np.log(heads["slots"]) + 1e-6).all()  # Jensen's inequality
     n_layers = heads["layer"].nunique()
-    assert len(heads) == 2 * 2 * n_layers * 4  # images x steps x layers x heads
+    assert len(heads) == 2 * 2 * n_layers * 4  # images x steps x layers x attention heads
     words = memory.tables["words"]
     cats = words[words["prompt"] == CATS]
     assert cats.groupby("word_index")["word"].first().tolist() == CATS.split()
-    per_head = heads[heads["prompt"] == CATS].groupby(["layer", "head"])[["content", "function"]]
+    per_head = heads[heads["prompt"] == CATS].groupby(["layer", "attention_head"])[
+        ["content", "function"]
+    ]
     np.testing.assert_allclose(
-        cats.groupby(["layer", "head"])["share"].sum(), per_head.mean().sum(axis=1), atol=1e-5
+        cats.groupby(["layer", "attention_head"])["share"].sum(),
+        per_head.mean().sum(axis=1),
+        atol=1e-5,
     )
 
 
 def test_retrieval_reads_what_a_trace_records(memory, emoji_pipe):
-    """A word's share is the mean of its map times its subwords (a share is a sum, a map a mean), here of one layer."""
+    """A share is a sum over subwords and a map is a mean: in one layer, they differ by the number of subwords."""
     setup = Setup(emoji_pipe, (CATS,), 1, DrawingSettings(steps=2).for_pipeline(emoji_pipe))
     with trace(emoji_pipe, layers="mid_block") as recording:
         setup.draw(CATS, 0)
@@ -355,30 +359,27 @@ def test_shares_of_kinds_are_those_of_the_recording(checks, emoji_pipe):
     assert first["on_nouns"].between(0, 1).all()
 
 
-def test_without_words_is_an_edit_of_all_words(emoji_pipe):
+def test_images_without_words_are_edits_of_all_words(emoji_pipe):
     setup = Setup(emoji_pipe, (OWLS,), 1, DrawingSettings(steps=2).for_pipeline(emoji_pipe))
-    with without(emoji_pipe, "text"):
-        deleted = setup.draw(OWLS, 0)
+    (sentence,) = setup.sentences
+    deleted = draw_without_each(setup, sentence, 0, ["text"])["text"]
     with intervene(emoji_pipe, Edit(tuple(range(len(OWLS.split()))))):
-        edited = setup.draw(OWLS, 0)
+        edited = setup.draw(OWLS, 0)[0]
     np.testing.assert_allclose(deleted, edited, atol=1e-4)
-    assert np.abs(deleted - setup.draw(OWLS, 0)).max() > 0.01
-    with (
-        pytest.raises(StudyError, match="start, text, end, padding, but got 'template'"),
-        without(emoji_pipe, "template"),
-    ):
-        setup.draw(OWLS, 0)
+    assert np.abs(deleted - setup.draw(OWLS, 0)[0]).max() > 0.01
+    with pytest.raises(WordError, match=r"start, text, end, padding.*, but got 'template'"):
+        draw_without_each(setup, sentence, 0, ["template"])
 
 
-def test_randomised_weights_are_put_back(emoji_pipe):
+def test_randomized_weights_are_restored(emoji_pipe):
     unet = emoji_pipe.unet
     before = {name: weight.clone() for name, weight in unet.named_parameters()}
-    with randomizing.randomised(emoji_pipe, 0):
+    with randomizing.randomized(emoji_pipe, 0):
         now = {name: weight.clone() for name, weight in unet.named_parameters()}
     changed = [name for name in before if not torch.equal(now[name], before[name])]
     for name in changed:
         assert torch.equal(now[name].flatten().sort().values, before[name].flatten().sort().values)
-    with pytest.raises(KeyError), randomizing.randomised(emoji_pipe, 1):
+    with pytest.raises(KeyError), randomizing.randomized(emoji_pipe, 1):
         raise KeyError
     n_attentions = sum(path.endswith("attn2") for path, _ in unet.named_modules())
     assert len(changed) == 2 * n_attentions
@@ -401,7 +402,7 @@ def test_nonce_words():
 
 
 def test_split_half():
-    """Values of the odd seeds are those of the even ones, or (4, 2, 3) against (1, 2, 3): r = -1/2."""
+    """The even seed has the values (1, 2, 3) and the odd seed (4, 2, 3), or both have the same values."""
     words = pd.DataFrame(
         [
             {"prompt_id": "p", "word_index": word, "seed": seed, "effective_area": value}
@@ -412,7 +413,9 @@ def test_split_half():
     found = reliability.split_half(words)
     assert found["r"] == pytest.approx(-0.5)
     assert found["reliability"] == pytest.approx(-2.0)
-    assert reliability.split_half(words[words["seed"] == 0])["reason"].startswith("needs two seeds")
+    assert reliability.split_half(words[words["seed"] == 0])["reason"].startswith(
+        "needs at least two seeds"
+    )
     same = pd.concat(
         [words.assign(prompt_id=str(i), effective_area=words["word_index"] + i) for i in range(6)]
     )
@@ -424,41 +427,41 @@ def test_split_half():
 ROWS = pd.DataFrame({"prompt_id": list("abcdef"), "image": range(6), "x": [1, 2, 3, 4, 5, 6]})
 
 
-def said(estimate, **options):
-    answer = Finding("title", "unit", (estimate,), **options)
-    return sentences(answer, estimates_table([answer]))
+def reported(estimate, **options):
+    finding = Finding("title", "unit", (estimate,), **options)
+    return sentences(finding, estimates_table([finding]))
 
 
-def test_findings_say_effect_interval_and_n():
-    (sentence,) = said(estimate_mean(ROWS, "x", label="mean x"), digits=1)
+def test_findings_report_effect_interval_and_n():
+    (sentence,) = reported(estimate_mean(ROWS, "x", label="mean x"), digits=1)
     assert sentence.startswith("Mean x: 3.5 (95 % interval ")
     assert sentence.endswith("; n = 6 prompts, 6 images).")
-    assert "3 prompts, and an interval needs" in said(estimate_mean(ROWS[:3], "x"))[0]
-    (sentence,) = said(Estimate("nothing", "x", float("nan"), reason="all are alike"))
+    assert "3 prompts, and an interval needs" in reported(estimate_mean(ROWS[:3], "x"))[0]
+    (sentence,) = reported(Estimate("nothing", "x", float("nan"), reason="all are alike"))
     assert sentence == "Nothing: undefined, all are alike (n = 0 prompts, 0 images)."
-    assert said(Estimate("below", "x", -0.0004), notes=("A note.",))[1] == "A note."
-    assert said(Estimate("below", "x", -0.0004))[0].startswith("Below: 0.000 (")
-    assert said(Estimate("below", "x", -0.4))[0].startswith("Below: \N{MINUS SIGN}0.400 (")
+    assert reported(Estimate("below", "x", -0.0004), notes=("A note.",))[1] == "A note."
+    assert reported(Estimate("below", "x", -0.0004))[0].startswith("Below: 0.000 (")
+    assert reported(Estimate("below", "x", -0.4))[0].startswith("Below: \N{MINUS SIGN}0.400 (")
 
 
-def test_p_values_are_adjusted_over_all_answers():
+def test_p_values_are_adjusted_over_all_findings():
     found = estimate_difference(ROWS, ROWS.assign(x=0), "x")
     assert found.p == pytest.approx(2 / 2**6)
-    answers = [Finding(title, "unit", (found,)) for title in ("one", "other")]
-    table = estimates_table([*answers, Finding("third", "unit", (estimate_mean(ROWS, "x"),))])
+    findings = [Finding(title, "unit", (found,)) for title in ("one", "other")]
+    table = estimates_table([*findings, Finding("third", "unit", (estimate_mean(ROWS, "x"),))])
     np.testing.assert_allclose(table["p_adjusted"], [2 * found.p] * 2 + [np.nan])
-    assert "Holm-adjusted p = 0.062;" in sentences(answers[0], table)[0]
+    assert "Holm-adjusted p = 0.062;" in sentences(findings[0], table)[0]
     assert estimates_table([]).empty
 
 
-def test_every_answer_with_estimates_has_a_panel():
+def test_every_finding_with_estimates_has_a_panel():
     undefined = Estimate("undefined", "x", float("nan"))
-    answers = [
+    findings = [
         Finding("first", "slots", (estimate_mean(ROWS, "x"), undefined)),
         Finding("no estimates", "", notes=("Only a note.",)),
         Finding("second", "shares", (estimate_difference(ROWS, ROWS.assign(x=7), "x"),)),
     ]
-    first, second = draw_answers(answers).axes
+    first, second = draw_findings(findings).axes
     assert (first.get_title("left"), second.get_title("left")) == ("first", "second")
     assert [text.get_text() for text in first.texts] == ["undefined"]
     assert [label.get_text() for label in second.get_yticklabels()] == ["difference (6)"]

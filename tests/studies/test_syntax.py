@@ -1,4 +1,4 @@
-"""The study of dependency relations, end to end with tiny settings, and its slopes on made-up pairs."""
+"""The study of dependency relations end to end with tiny settings, and its slopes on made-up pairs."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def test_every_pair_of_every_image_is_measured(result):
     assert not relations.loc["unrelated", "in_paper"]
 
 
-def test_findings_rest_on_the_tables(result):
+def test_findings_agree_with_the_tables(result):
     pairs, estimates = result.tables["pairs"], result.tables["estimates"]
     joined = pairs[pairs["kind"] == "dependency"]
     by_image = joined.groupby(["prompt_id", "image"])["iou"].mean()
@@ -57,7 +57,7 @@ def test_a_result_is_written(result, tmp_path):
 
 
 def test_words_without_dependencies_are_refused(emoji_pipe):
-    with pytest.raises(StudyError, match="depends on another"):
+    with pytest.raises(StudyError, match="depends on another word"):
         run_study("syntax", emoji_pipe, prompts="cat", seeds=1, steps=1)
 
 
@@ -77,7 +77,7 @@ def test_slopes_hold_linear_distance_constant():
     slopes = dose_slopes(pd.concat([pairs, alone]))
     assert slopes["slope"][0] == pytest.approx(-0.1)
     assert np.isnan(slopes["slope"][1])
-    assert "told apart" in slopes["reason"][1]
+    assert "collinear" in slopes["reason"][1]
 
 
 @pytest.mark.parametrize(

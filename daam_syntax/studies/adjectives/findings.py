@@ -1,4 +1,4 @@
-"""What the study of adjectives answers: its estimates."""
+"""Findings of the study of adjectives."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import pandas as pd
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.studies.framework.common import SHARE
-from daam_syntax.studies.framework.findings import Finding, compared
+from daam_syntax.studies.framework.findings import Finding, means_and_difference
 
 FIXED: Final = "layout held fixed"
 FREE: Final = "new layout"
-"""How a picture with a swapped adjective was drawn: the conditions."""
+"""Conditions in which an image with a swapped adjective is drawn."""
 
-_SOME: Final = 0.1  # of the pixels: less is an edge of an object
+_SOME: Final = 0.1  # share of the pixels; less may be just the edge of an object
 
 
-def answers(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
-    """Return what the tables say: of a stored run breadth and place of maps, else the swaps too."""
-    found = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
+def make_findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    """Return the findings: breadth and place of the maps and, unless a stored run was measured, the swaps."""
+    findings = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
     if "swaps" in tables:
-        found.append(_of_swaps(tables["swaps"]))
+        findings.append(_of_swaps(tables["swaps"]))
     if "colours" in tables:
-        found.append(_of_colours(tables["colours"]))
-    return found
+        findings.append(_of_colors(tables["colours"]))
+    return findings
 
 
 def _of_breadth(words: pd.DataFrame) -> Finding:
     adjectives, nouns = (words[words["role"] == role] for role in ("adjective", "noun"))
     return Finding(
-        "How broad the maps are",
-        "effective area (share of the picture)",
-        compared(
+        "Breadth of the maps",
+        "effective area (share of the image)",
+        means_and_difference(
             adjectives,
             nouns,
             "effective_area",
@@ -51,10 +51,10 @@ def _of_maps(maps: pd.DataFrame) -> Finding:
         "outside the mask, adjective minus noun",
     )
     return Finding(
-        "Where an adjective's attention lies",
+        "Place of an adjective's attention",
         "share of the word's attention",
         (
-            *compared(maps, of_noun, "outside_noun", labels, SHARE),
+            *means_and_difference(maps, of_noun, "outside_noun", labels, SHARE),
             estimate_mean(
                 maps, "excess_on_noun", label="adjective, on its noun, minus the mask's area"
             ),
@@ -70,37 +70,37 @@ def _of_maps(maps: pd.DataFrame) -> Finding:
 def _of_swaps(swaps: pd.DataFrame) -> Finding:
     fixed, free = (swaps[swaps["condition"] == name] for name in (FIXED, FREE))
     return Finding(
-        "What a swapped colour changes in the picture",
-        "change of the picture (0 to 1)",
+        "Effect of swapping the color",
+        "change of the image (0 to 1)",
         (
             estimate_mean(
                 fixed, "inside", label="layout fixed, inside the noun's mask", bounds=SHARE
             ),
             estimate_mean(fixed, "outside", label="layout fixed, outside it", bounds=SHARE),
             estimate_mean(fixed, "difference", label="layout fixed, inside minus outside"),
-            estimate_mean(free, "outside", label="drawn freely, outside the mask", bounds=SHARE),
+            estimate_mean(free, "outside", label="layout free, outside the mask", bounds=SHARE),
             estimate_difference(
-                free, fixed, "outside", label="outside, drawn freely minus fixed", bounds=SHARE
+                free, fixed, "outside", label="outside, layout free minus fixed", bounds=SHARE
             ),
         ),
     )
 
 
-def _of_colours(colours: pd.DataFrame) -> Finding:
+def _of_colors(colours: pd.DataFrame) -> Finding:
     def seen(condition: str, role: str) -> pd.DataFrame:
         return colours[(colours["condition"] == condition) & (colours["role"] == role)]
 
     return Finding(
-        "Which pixels have the colour",
-        "share of the noun's pixels, by the annotator",
+        "Pixels of the color",
+        "share of the noun's pixels, according to the annotator",
         (
             estimate_mean(
-                seen("original", "noun"), "old_colour", label="noun in its own colour", bounds=SHARE
+                seen("original", "noun"), "old_colour", label="noun in its own color", bounds=SHARE
             ),
             estimate_mean(
                 seen("original", "other noun"),
                 "old_colour",
-                label="other noun in the adjective's colour (leakage)",
+                label="other noun in the adjective's color (leakage)",
                 bounds=SHARE,
             ),
             *(
@@ -108,7 +108,7 @@ def _of_colours(colours: pd.DataFrame) -> Finding:
                     seen(FIXED, role),
                     seen("original", role),
                     "new_colour",
-                    label=f"layout fixed: {role} in the new colour, gain",
+                    label=f"layout fixed: gain of the new color, {role}",
                     bounds=SHARE,
                 )
                 for role in ("noun", "other noun")
@@ -119,7 +119,7 @@ def _of_colours(colours: pd.DataFrame) -> Finding:
 
 
 def _leaks(others: pd.DataFrame) -> tuple[str, ...]:
-    """Count the other nouns that took on the new colour: a mean over mostly zeros hides them."""
+    """Count the other nouns that took on the new color; a mean over values that are mostly zero hides them."""
     known = others.dropna(subset=["new_colour"])
     some = known[known["new_colour"] > _SOME]
     which = ", ".join(
@@ -128,5 +128,5 @@ def _leaks(others: pd.DataFrame) -> tuple[str, ...]:
     )
     return (
         f"After {len(some)} of {len(known)} swaps with the layout held fixed, more than {_SOME:.0%} of the other "
-        f"noun's pixels had the new colour" + (f" (most: {which})." if which else "."),
+        f"noun's pixels had the new color" + (f" (the largest shares: {which})." if which else "."),
     )

@@ -1,4 +1,4 @@
-"""Do adjectives stay with their noun? After Tang et al. (2023), section 5.2, with the layout held fixed."""
+"""Do adjectives stay with their noun? After Tang et al. (2023), section 5.2, also with a fixed layout."""
 
 from __future__ import annotations
 
@@ -10,56 +10,59 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from daam_syntax.emoji.model import annotator_for
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
-from daam_syntax.maps.measures.binding import leakage
+from daam_syntax.maps.measures.binding import region_shares
 from daam_syntax.maps.measures.breadth import effective_area
 from daam_syntax.maps.selection import StepSelection
-from daam_syntax.pipelines.loading import is_emoji
-from daam_syntax.studies.adjectives.findings import FIXED, FREE, answers
+from daam_syntax.studies.adjectives.findings import FIXED, FREE, make_findings
 from daam_syntax.studies.framework.common import image_row, inside_and_outside, require_rows
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.rewriting import swapped
 from daam_syntax.studies.framework.stored_setup import StoredSetup
 
 if TYPE_CHECKING:
+    from daam_syntax.emoji.annotator import Annotator
     from daam_syntax.studies.framework.setup import Setup
 
 DESIGN: Final = StudyDesign(
     name="adjectives",
     title="Adjectives and their nouns",
-    question="Does an adjective attend more broadly than its noun, does its attention leak to the other noun, and what "
-    "changes in the picture when only the adjective is swapped: its noun, or everything?",
-    method="Adjectives are the dependents of nouns by the relation amod. A noun's mask is where its map, in the first "
-    "picture, lies above the threshold; the other noun's mask is that of any other noun with an adjective, without the "
-    "pixels of the first. Breadth is the effective area of a map: the share of the picture that a flat map of the same "
-    "entropy would cover. Then each colour is swapped for another one and the prompt drawn again from the same noise, "
-    "once freely (new layout), and once with the first picture's attention re-used in the first steps, so that objects "
-    "stay in their places (layout held fixed). The change of a picture is the mean absolute difference of its values, "
-    "0 to 1. Where the annotator of the embedded model can judge, the pixels of both nouns are counted by colour.",
-    limits="Masks come from the maps that are studied: a map that misses its object makes the change outside its mask "
-    "larger. That attention lies on a noun does not show that the adjective colours it; only the swaps intervene, on "
-    "the word and not on its attention. Colours of pixels are the annotator's judgement.",
+    question="Is the attention to an adjective broader than the attention to its noun, does it leak to the other noun, "
+    "and does swapping only the adjective change just its noun or the whole image?",
+    method="Adjectives are words that depend on a noun by the relation amod. The mask of a noun consists of the pixels "
+    "of the first image where the noun's map is above the threshold. The mask of the other noun covers all other nouns "
+    "that have an adjective, excluding the pixels of the first mask. Breadth is the effective area of a map: the share "
+    "of the image that a flat map with the same entropy would cover. Each color is then swapped for another one, and "
+    "the prompt is drawn again from the same noise: once freely (new layout), and once reusing the attention of the "
+    "first image in the early steps, which keeps objects in place (layout held fixed). The change of an image is the "
+    "mean absolute difference of its values, 0 to 1. If the annotator of the embedded model can judge the images, the "
+    "pixels of both nouns are counted by color.",
+    limits="The masks come from the maps under study: if a map misses its object, the change outside its mask appears "
+    "larger. Attention to an adjective that lies on a noun does not show that the adjective colors the noun; "
+    "only the swaps are interventions, and they change the word, not its attention. The colors of pixels are judged by "
+    "the annotator.",
     prompts="adjectives",
     seeds=1,
     steps=10,
-    of_stored="the maps: breadth, and where attention lies",
+    of_stored="the maps: their breadth and place",
     figures={
-        "example": "The first swap: the picture, the maps of the adjective and of its noun, and the picture with the "
-        "other adjective, with the layout held fixed and drawn freely, from the same noise.",
+        "example": "The first swap: the image, the maps of the adjective and its noun, and two images with the other "
+        "adjective from the same noise, one with the layout held fixed and one drawn freely.",
     },
     tables={
-        "words": "Breadth of the maps of each adjective and its noun.",
-        "maps": "Where the attention of each adjective and its noun lies, beside the areas of the masks: what a flat "
-        "map would give.",
-        "swaps": "Change of the picture inside and outside the noun's mask.",
-        "colours": "Shares of the nouns' pixels that the annotator sees in the old and in the new colour.",
+        "words": "Breadth of the map of each adjective and each noun.",
+        "maps": "Share of the attention to each adjective and its noun in each mask, and the areas of the masks, which "
+        "are the shares for a flat map.",
+        "swaps": "Change of the image inside and outside the noun's mask.",
+        "colours": "Shares of the nouns' pixels that have the old and the new color, according to the annotator.",
     },
 )
 SWAPS: Final = ("red", "blue", "green", "yellow", "purple", "pink", "orange", "black", "white")
-"""Adjectives that are swapped, each for the next one that the prompt does not have."""
+"""Adjectives to swap, each for the next one that the prompt does not contain."""
 
 
 def run(
@@ -70,25 +73,27 @@ def run(
     cross_steps: StepSelection = slice(0, 0.8),
     self_steps: StepSelection = slice(0, 0.4),
 ) -> StudyResult:
-    """Measure the maps of adjectives and nouns, swap adjectives, and measure where the picture changes.
+    """Measure the maps of adjectives and nouns, swap adjectives, and measure where the image changes.
 
     Parameters
     ----------
     setup
-        With a pipeline that has cross-attention (see `reuse_attention`); or a stored run, of which only the maps are
-        measured: nothing is swapped.
+        A setup whose pipeline has cross-attention (see `reuse_attention`). For a stored run, only the maps are
+        measured, and nothing is swapped.
     threshold
-        Rule that makes a mask of a map.
+        Threshold rule for masks.
     swaps
-        The adjectives that are swapped for one another. Others are measured but not swapped.
-    cross_steps, self_steps
-        In which steps the first picture's attention is re-used, see `reuse_attention`.
+        Adjectives that are swapped for one another; other adjectives are measured but not swapped.
+    cross_steps
+        Denoising steps in which the cross-attention of the first image is reused, see `reuse_attention`.
+    self_steps
+        Denoising steps in which the self-attention of the first image is reused.
     """
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colours")}
     example: list[tuple[str, np.ndarray]] = []
     if isinstance(setup, StoredSetup):
-        for drawing in setup.drawings():
-            _measure_maps(drawing.maps, drawing.seed, threshold, rows)
+        for traced in setup.traced_images():
+            _measure_maps(traced.maps, traced.seed, threshold, rows)
     else:
         example = _swap_adjectives(setup, rows, threshold, swaps, cross_steps, self_steps)
     require_rows(rows["maps"], "a noun with an adjective")
@@ -96,9 +101,9 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        answers(tables),
+        make_findings(tables),
         tables,
-        {"example": draw_pictures(example, title=tables["maps"]["prompt"].iloc[0])}
+        {"example": draw_images(example, title=tables["maps"]["prompt"].iloc[0])}
         if example
         else {},
         threshold=threshold,
@@ -110,7 +115,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Pair:
-    """An adjective and its noun in one picture: their columns, and the masks of its noun and of the others."""
+    """An adjective and its noun in one image: their columns, and the masks of this noun and of the other nouns."""
 
     adjective: int
     noun: int
@@ -122,7 +127,7 @@ class _Pair:
 def _measure_maps(
     maps: HeatMaps, seed: int, threshold: str, rows: dict[str, list[dict[str, Any]]]
 ) -> list[_Pair]:
-    """Add breadth and place of the maps of each adjective and its noun to the rows; return these pairs."""
+    """Measure breadth and place of the maps of each adjective and its noun, add them to the rows, return the pairs."""
     pairs = []
     sentence = maps.sentence
     for adjective, noun in modified_nouns(sentence):
@@ -151,7 +156,7 @@ def _swap_adjectives(
     cross_steps: StepSelection,
     self_steps: StepSelection,
 ) -> list[tuple[str, np.ndarray]]:
-    """Draw every prompt, measure its maps, swap its adjectives, and add it all to the rows; return an example."""
+    """Draw every prompt, measure its maps, swap its adjectives, and add the results to the rows; return an example."""
     from daam_syntax.attention import record_attention, reuse_attention
 
     example: list[tuple[str, np.ndarray]] = []
@@ -174,18 +179,18 @@ def _swap_adjectives(
                 sentences=sentence,
             ):
                 fixed = setup.draw(swap.prompt, seed, noise_of=sentence.text)[0]
-            pictures = {FREE: free, FIXED: fixed}
-            for condition, picture in pictures.items():
-                change = np.abs(picture - original).mean(axis=-1)
+            images = {FREE: free, FIXED: fixed}
+            for condition, image in images.items():
+                change = np.abs(image - original).mean(axis=-1)
                 rows["swaps"].append(
                     pair.row
                     | {"swapped_for": swap.adjective, "condition": condition}
                     | inside_and_outside(change, pair.own)
                 )
-            if is_emoji(setup.pipe):
+            if (annotator := annotator_for(setup.pipe)) is not None:
                 others = [sentence[each.noun].text for each in pairs if each.noun != noun]
-                rows["colours"] += _colours(
-                    {"original": original, **pictures}, pair.row, swap.adjective, others
+                rows["colours"] += _color_rows(
+                    annotator, {"original": original, **images}, pair.row, swap.adjective, others
                 )
             example = example or [
                 (f"{sentence[adjective].text} {sentence[noun].text}", original),
@@ -198,7 +203,7 @@ def _swap_adjectives(
 
 
 def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:
-    """Return the indices of each adjective and its noun, in order: dependents by the relation amod."""
+    """Return the indices of each adjective and its noun, in order; an adjective depends on its noun by amod."""
     return sorted(
         (edge.dependent, edge.head)
         for edge in sentence.edges_of("native")
@@ -209,7 +214,7 @@ def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:
 def _masks(
     maps: HeatMaps, pair: tuple[int, int], threshold: str, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mask of a pair's noun, and that of other nouns with adjectives outside it, shape `size`."""
+    """Return the mask of a pair's noun and, excluding it, that of the other nouns with adjectives; *shape* `size`."""
     own = maps[pair[1]].mask(threshold, size)
     others = {
         noun for _, noun in modified_nouns(maps.sentence) if noun != pair[1] and noun in maps.mapped
@@ -231,8 +236,8 @@ def _breadth(
 
 
 def _where_it_lies(values: np.ndarray, own: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """Return the shares of an adjective's attention in both masks, beside what a flat map would give."""
-    on_own, on_other = leakage(values[None], np.stack([own, other]))[0]
+    """Return the shares of a word's attention in both masks, and the areas of the masks, the shares of a flat map."""
+    on_own, on_other = region_shares(values[None], np.stack([own, other]))[0]
     areas = [float(mask.mean()) if mask.any() else float("nan") for mask in (own, other)]
     return {
         "on_noun": float(on_own),
@@ -245,28 +250,32 @@ def _where_it_lies(values: np.ndarray, own: np.ndarray, other: np.ndarray) -> di
     }
 
 
-def _colours(
-    pictures: Mapping[str, np.ndarray], row: Mapping[str, Any], new: str, others: list[str]
+def _color_rows(
+    annotator: Annotator,
+    images: Mapping[str, np.ndarray],
+    row: Mapping[str, Any],
+    new: str,
+    others: list[str],
 ) -> list[dict[str, Any]]:
-    """Return which share of the pixels of the noun and of the other nouns have the old and the new colour."""
-    from daam_syntax.emoji.annotator import COLOUR_CLASSES, MIN_AREA, Annotator
+    """Return the share of the pixels of the noun and of the other nouns that have the old and the new color."""
+    from daam_syntax.emoji.annotator import COLOUR_CLASSES, MIN_AREA
     from daam_syntax.emoji.vocabulary import NOUNS
 
-    annotations = Annotator.load()(
-        [Image.fromarray((picture * 255).round().astype(np.uint8)) for picture in pictures.values()]
+    annotations = annotator(
+        [Image.fromarray((image * 255).round().astype(np.uint8)) for image in images.values()]
     )
     rows = []
-    for condition, seen in zip(pictures, annotations, strict=True):
+    for condition, seen in zip(images, annotations, strict=True):
         for role, nouns in (("noun", [row["noun"]]), ("other noun", others)):
             known = [noun for noun in nouns if noun in NOUNS]
             mask = np.any([seen.mask(noun) for noun in known], axis=0) & (seen.nouns > 0)
             found = mask.sum() >= MIN_AREA
             shares = {
-                name: float((seen.colours[mask] == COLOUR_CLASSES.index(colour)).mean())
-                if found and colour in COLOUR_CLASSES
+                name: float((seen.colours[mask] == COLOUR_CLASSES.index(color)).mean())
+                if found and color in COLOUR_CLASSES
                 else float("nan")
-                for name, colour in (("old_colour", row["adjective"]), ("new_colour", new))
+                for name, color in (("old_colour", row["adjective"]), ("new_colour", new))
             }
-            reason = "" if found else "the annotator does not see it"
+            reason = "" if found else "the annotator does not find it"
             rows.append({**row, "condition": condition, "role": role, **shares, "reason": reason})
     return rows

@@ -1,4 +1,4 @@
-"""The study cohyponyms: overlap of cohyponyms."""
+"""The study of cohyponyms: overlap of cohyponyms."""
 
 from daam_syntax.studies.cohyponyms.study import DESIGN, run
 

@@ -1,4 +1,4 @@
-"""Whether a picture shows the nouns of its prompt: by the annotator, corrected for its errors, or by people."""
+"""Does an image show both nouns? Judged by the annotator, corrected for its errors, or by people on blind sheets."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from daam_syntax.emoji.annotator import Annotator
 
 SHOWN: Final = ("first_shown", "second_shown")
-"""Columns of a sheet that people fill in with 0 or 1."""
+"""Columns of a sheet in which annotators enter 0 or 1."""
 
-_ROUNDING: Final = 1.0  # of 255, mean over the pixels
+_ROUNDING: Final = 1.0  # mean absolute difference of pixel values, of 255
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How often a judge is right on whether both nouns are shown.
+    """How often a judge is right about whether an image shows both nouns.
 
     Attributes
     ----------
     sensitivity
-        Share of the pictures with both nouns that it says have both.
+        Share of correct judgments among images that show both nouns.
     specificity
-        Share of the pictures that lack one that it says lack one.
+        Share of correct judgments among images that lack one or both.
     n_with, n_without
-        Pictures of each sort that this was measured on; 0 where it is taken from elsewhere.
+        Number of images of each kind that the rates were measured on; 0 if they come from elsewhere.
     """
 
     sensitivity: float
@@ -48,39 +48,40 @@ class Rates:
     n_without: int = 0
 
     def correct(self, share: float) -> float:
-        """Return the share of pictures with both nouns, given the share that the judge says have both.
+        """Return the share of images with both nouns, given the share that the judge says show both.
 
-        ``(share + specificity - 1) / (sensitivity + specificity - 1)`` (Rogan and Gladen 1978), not cut off at 0 and
-        1, so that a mean of corrected values is the corrected mean. NaN for a judge no better than chance.
+        The corrected share is ``(share + specificity - 1) / (sensitivity + specificity - 1)`` (Rogan and Gladen 1978).
+        It is not clipped to 0 and 1, so the mean of corrected values is the corrected mean. It is NaN for a judge that
+        is no better than chance.
         """
         informed = self.sensitivity + self.specificity - 1
         return (share + self.specificity - 1) / informed if informed > 0 else float("nan")
 
 
 def shown(annotator: Annotator, images: Sequence[Image], nouns: Sequence[str]) -> list[list[bool]]:
-    """Return, for each picture, which of the nouns the annotator sees in it."""
+    """Return, for each image and noun, whether the annotator finds the noun in the image."""
     return [[noun in seen.present() for noun in nouns] for seen in annotator(images)]
 
 
 def annotator_rates(
     annotator: Annotator, pairs: Iterable[tuple[str, str]], *, n: int = 6, seed: int = 0
 ) -> Rates:
-    """Measure the annotator on drawn scenes of word pairs, whose truth is known.
+    """Measure the error rates of the annotator on rendered scenes of word pairs, for which the truth is known.
 
-    Of the scenes that lack one of the nouns, a third shows the first alone, a third the second alone, and a third the
-    first with another noun of the second's category. The scenes are sharper than pictures of a model, so that its
-    errors on those may be more.
+    Of the scenes that lack a noun, a third show only the first noun, a third only the second, and a third the first
+    noun with another noun from the category of the second. The scenes are sharper than images that a model draws, on
+    which the annotator may make more errors.
 
     Parameters
     ----------
     annotator
         The annotator.
     pairs
-        Pairs of the embedded world's nouns.
+        Pairs of nouns of the embedded world.
     n
-        Scenes of each pair that show both, and as many that do not.
+        Number of scenes per pair that show both nouns, and of scenes that do not.
     seed
-        Of the scenes.
+        Seed of the scenes.
     """
     rng = np.random.default_rng(seed)
     said: dict[bool, list[bool]] = {True: [], False: []}
@@ -105,29 +106,29 @@ def in_embedded_world(nouns: Iterable[str]) -> bool:
 
 
 def write_sheet(
-    pictures: Sequence[tuple[str, Image, str, str]], folder: str | Path, *, seed: int = 0
+    images: Sequence[tuple[str, Image, str, str]], folder: str | Path, *, seed: int = 0
 ) -> Path:
-    """Write pictures and a sheet for people to fill in, in random order and without conditions.
+    """Write images and a blind sheet for annotators, in random order and without the conditions.
 
     Parameters
     ----------
-    pictures
-        Name of the image, picture, first and second noun.
+    images
+        Name of each image, the image, and its first and second noun.
     folder
-        Where ``pictures/``, ``sheet.csv`` and ``key.csv`` go. The key says which picture is which image: annotators
-        do not get it.
+        Folder for ``pictures/``, ``sheet.csv`` and ``key.csv``. The key links the files to the names of the images;
+        annotators must not see it.
     seed
-        Of the order.
+        Seed of the order.
 
     Returns
     -------
     pathlib.Path
-        The sheet, to be copied for each annotator, who fills in 1 or 0 in the columns `SHOWN`.
+        The sheet. Each annotator fills in a copy of it, with 1 or 0 in the columns `SHOWN`.
 
     Raises
     ------
     FileError
-        If something cannot be written, or there is a sheet already, which may be filled in.
+        If a file cannot be written, or if the folder already has a sheet, which may be filled in.
     """
     folder = Path(folder)
     refuse_second_sheet(folder)
@@ -135,50 +136,50 @@ def write_sheet(
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(
-            f"Expected a folder that can be made, but {folder} cannot: {error.strerror}."
+            f"Expected a folder that can be created, but got {folder}: {error.strerror}. Choose another folder."
         ) from error
     sheet, key = [], []
-    for number, place in enumerate(np.random.default_rng(seed).permutation(len(pictures)), start=1):
-        image, picture, first, second = pictures[place]
-        name = f"{number:04d}.png"
-        with whole_file(folder / "pictures" / name) as partial:
-            picture.save(partial, format="PNG")
-        sheet.append({"picture": name, "first": first, "second": second} | dict.fromkeys(SHOWN, ""))
-        key.append({"picture": name, "image": image})
-    for name, rows in (("sheet.csv", sheet), ("key.csv", key)):
-        with whole_file(folder / name) as partial:
+    for number, place in enumerate(np.random.default_rng(seed).permutation(len(images)), start=1):
+        name, image, first, second = images[place]
+        file = f"{number:04d}.png"
+        with whole_file(folder / "pictures" / file) as partial:
+            image.save(partial, format="PNG")
+        sheet.append({"picture": file, "first": first, "second": second} | dict.fromkeys(SHOWN, ""))
+        key.append({"picture": file, "image": name})
+    for file, rows in (("sheet.csv", sheet), ("key.csv", key)):
+        with whole_file(folder / file) as partial:
             pd.DataFrame(rows).to_csv(partial, index=False)
     return folder / "sheet.csv"
 
 
 def refuse_second_sheet(folder: str | Path) -> None:
-    """Check that a folder has no sheet yet.
+    """Check that a folder does not have a sheet yet.
 
     Raises
     ------
     FileError
-        If it has one: it may be filled in, and its key would be replaced.
+        If it has one: the sheet may be filled in, and its key must not be replaced.
     """
     if (Path(folder) / "sheet.csv").exists() or (Path(folder) / "key.csv").exists():
         raise FileError(
-            f"Expected a folder without a sheet, but {folder} has one; give it together with the filled-in sheets, or "
-            "choose another folder."
+            f"Expected a folder without a sheet, but {folder} has one: give the filled-in sheets (judgments) as well, "
+            "or choose another folder."
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Judgements:
-    """What people saw.
+class Judgments:
+    """Judgments of annotators on whether images show both nouns.
 
     Attributes
     ----------
     correct
-        Name of the image to the share of the annotators who saw both nouns.
+        Name of each image to the share of annotators who saw both nouns.
     kappa
-        Agreement on that beyond chance: Cohen's (1960) of two annotators, Fleiss' (1971) of more; NaN of one, or
-        where all judged all pictures alike.
+        Agreement beyond chance: Cohen's kappa (1960) for two annotators, Fleiss' kappa (1971) for more. It is NaN for
+        one annotator, and if all annotators gave all images the same judgment.
     n_annotators
-        How many.
+        Number of annotators.
     """
 
     correct: Mapping[str, float]
@@ -186,22 +187,22 @@ class Judgements:
     n_annotators: int
 
 
-def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgements:
+def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgments:
     """Read filled-in sheets.
 
     Parameters
     ----------
     folder
-        Where `write_sheet` wrote, with its key.
+        Folder that `write_sheet` wrote, with its key.
     sheets
-        One file of each annotator.
+        One file per annotator.
 
     Raises
     ------
     FileError
-        If a file cannot be read or is no sheet.
+        If a file cannot be read or is not a sheet.
     StudyError
-        If there is no sheet, or one is not filled in with 0 and 1 for every picture.
+        If there is no sheet, or if a sheet does not have 0 or 1 for every image.
     """
     if not sheets:
         raise StudyError("Expected at least one filled-in sheet, but got none.")
@@ -213,32 +214,32 @@ def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgements:
         wrong = values.index[~values.isin([0, 1]).all(axis=1)]
         if len(wrong):
             raise StudyError(
-                f"Expected 0 or 1 for both nouns of every picture in {path}, but {wrong[0]} has something else "
-                f"(and {len(wrong) - 1} others); fill it in."
+                f"Expected 0 or 1 for both nouns of every image in {path}, but got something else for {wrong[0]} "
+                f"(and {len(wrong) - 1} others): complete the sheet."
             )
         judged.append(values.all(axis=1).to_numpy(int))
     table = np.column_stack(judged)
     shares = dict(zip(key, table.mean(axis=1).tolist(), strict=True))
-    return Judgements(shares, _kappa(table), table.shape[1])
+    return Judgments(shares, _kappa(table), table.shape[1])
 
 
-def check_pictures(folder: str | Path, drawn: Mapping[str, Image]) -> None:
-    """Check that the pictures that people judged are those that were drawn now.
+def check_images(folder: str | Path, drawn: Mapping[str, Image]) -> None:
+    """Check that the images that annotators judged are the same as those drawn now.
 
     Parameters
     ----------
     folder
-        Where `write_sheet` wrote.
+        Folder that `write_sheet` wrote.
     drawn
-        Name of the image to the picture.
+        Name of each image to the image.
 
     Raises
     ------
     FileError
-        If a picture cannot be read.
+        If an image cannot be read.
     StudyError
-        If they are others: other prompts, seeds, settings or another model. Last bits may differ, as they do between
-        machines.
+        If the images differ, for instance because of other prompts, seeds, settings or another model. Differences in
+        the last bits, as between machines, are allowed.
     """
     key = _read_csv(Path(folder) / "key.csv", ["picture", "image"])
     judged = dict(zip(key["image"], key["picture"], strict=True))
@@ -249,19 +250,19 @@ def check_pictures(folder: str | Path, drawn: Mapping[str, Image]) -> None:
             before = np.asarray(open_image(path).convert("RGB"), dtype=float)
         except OSError as error:
             raise FileError(
-                f"Expected a picture {path}, but it cannot be read: {error}."
+                f"Expected an image at {path}, but it cannot be read: {error}."
             ) from error
         now = np.asarray(drawn[name].convert("RGB"), dtype=float)
         same &= before.shape == now.shape and bool(np.abs(before - now).mean() <= _ROUNDING)
     if not same:
         raise StudyError(
-            f"Expected the pictures that were judged, but those in {folder} are others; use the prompts, seeds, steps "
+            f"Expected the images that were judged, but those in {folder} are different: use the prompts, seeds, steps "
             "and model that the sheet was written with."
         )
 
 
 def _kappa(table: np.ndarray) -> float:
-    """Return the agreement of annotators, the columns, on 0 or 1."""
+    """Return the agreement of annotators, the columns, about 0 or 1."""
     if table.shape[1] < 2 or len(np.unique(table)) < 2:
         return float("nan")
     if table.shape[1] == 2:
@@ -275,11 +276,11 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype={"picture": str})
     except (OSError, ValueError) as error:
         raise FileError(
-            f"Expected a CSV file {path}, but it cannot be read: {error}. Was it saved as CSV in UTF-8?"
+            f"Expected a CSV file at {path}, but it cannot be read: {error}. Save it as CSV in UTF-8."
         ) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise FileError(
-            f"Expected the columns {', '.join(columns)} in {path}, but it has no {', '.join(missing)}."
+            f"Expected the columns {', '.join(columns)} in {path}, but it lacks {', '.join(missing)}."
         )
     return table

@@ -1,4 +1,4 @@
-"""What the study of cohyponyms answers: estimates of overlap and of correct pictures, level by level."""
+"""Findings of the study of cohyponyms: overlap of the maps, and correct images, by level of similarity."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import Estimate, estimate_mean, regress
-from daam_syntax.analysis.inference.estimation import MIN_CLUSTERS
-from daam_syntax.figures.tables.table_columns import measure_label
-from daam_syntax.maps.measures import PAIR_MEASURES
-from daam_syntax.studies.framework.common import SHARE
+from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
+from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.studies.framework.common import SHARE, measure_bounds
 from daam_syntax.studies.framework.findings import Finding
 
 MANY: Final = 4
-"""More levels than this are not compared one by one."""
+"""Maximum number of levels that are compared one by one."""
 
 
-def answers(
+def make_findings(
     images: pd.DataFrame, measure: str, judge: Sequence[Mapping[str, Any]]
 ) -> list[Finding]:
-    """Return what the pictures say.
+    """Return the findings.
 
     Parameters
     ----------
     images
-        Overlap of each picture, and whether it shows both nouns, where that is known.
+        Overlap for each image and, if known, whether it shows both nouns.
     measure
-        The column of the overlap.
+        Column of the overlap.
     judge
-        Who said what a picture shows, and how often that is right.
+        Who judged the images, and how often the judgments are right.
     """
-    bounds = PAIR_MEASURES[measure].low, PAIR_MEASURES[measure].high
-    found = [
+    bounds = measure_bounds(measure)
+    findings = [
         Finding(
             "Overlap of the two nouns' maps",
             measure_label(measure),
@@ -50,32 +49,30 @@ def answers(
     ]
     if "correct" not in images.columns:
         unknown = (
-            "Not judged: the annotator knows the embedded world only, and judges pictures when they are drawn; no "
-            "sheets of people were given."
+            "Not judged: the annotator knows only the embedded world and judges images as they are drawn, and no "
+            "filled-in sheets were given."
         )
-        return [*found, Finding("Pictures that show both nouns", "", notes=(unknown,))]
+        return [*findings, Finding("Images that show both nouns", "", notes=(unknown,))]
     by = "people" if judge[0]["judge"] == "people" else "the annotator"
-    title = f"Pictures that show both nouns, judged by {by}"
-    found.append(of_correctness(images, "correct", title))
+    title = f"Images that show both nouns, judged by {by}"
+    findings.append(of_correctness(images, "correct", title))
     if "correct_adjusted" in images.columns and images["correct"].nunique() > 1:
         title = "The same, corrected for the annotator's errors"
         if np.allclose(images["correct_adjusted"], images["correct"]):
             n = sum(row["n_with"] + row["n_without"] for row in judge)
-            same = (
-                f"The annotator made no error on {n} drawn scenes: the correction changes nothing."
-            )
-            found.append(Finding(title, "", notes=(same,)))
+            same = f"The annotator made no errors on {n} rendered scenes, so the correction changes nothing."
+            findings.append(Finding(title, "", notes=(same,)))
         else:
-            found.append(of_correctness(images, "correct_adjusted", title))
-    return found
+            findings.append(of_correctness(images, "correct_adjusted", title))
+    return findings
 
 
 def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
-    """Estimate shares and their contrasts; where all pictures are judged alike, say so and bound the share."""
+    """Estimate shares and their contrasts; if all images have the same judgment, say so and bound the share."""
     values = images[column]
-    unit = "share of the pictures"
+    unit = "share of the images"
     counts = tuple(
-        f"{level}: {rows[column].sum():g} of {len(rows)} pictures."
+        f"{level}: {rows[column].sum():g} of {len(rows)} images."
         for level, rows in images.groupby("level", sort=False)
         if column == "correct" and images["level"].nunique() <= MANY
     )
@@ -90,22 +87,22 @@ def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
         title,
         unit,
         notes=(
-            f"The outcome does not vary: {values.sum():g} of {len(values)} pictures, of {n} prompts, are judged to "
-            f"show both (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
-            "1934). So its differences between levels, and its correlations with overlap and similarity, are "
+            f"The outcome does not vary: {values.sum():g} of {len(values)} images, of {n} prompts, are judged to show "
+            f"both nouns (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
+            "1934). Its differences between levels, and its correlations with overlap and similarity, are therefore "
             "undefined.",
         ),
     )
 
 
 def _inside(estimate: Estimate) -> Estimate:
-    """Cut a corrected share off at 0 and 1, beyond which no share can lie."""
+    """Clip a corrected share to the range 0 to 1."""
     low, value, high = np.clip([estimate.low, estimate.estimate, estimate.high], 0, 1).tolist()
     return replace(estimate, low=low, estimate=value, high=high)
 
 
 def _levels(images: pd.DataFrame) -> list[str]:
-    """Return the levels from the most to the least alike; none where they are too many to compare."""
+    """Return the levels from the most to the least similar nouns, or none if there are too many to compare."""
     levels = images.drop_duplicates("level").sort_values("similarity", ascending=False)["level"]
     return list(levels) if len(levels) <= MANY else []
 
@@ -138,7 +135,7 @@ def _slopes(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
 
 
 def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Estimate:
-    """Return a regression's slope as an estimate, errors clustered by both nouns where nouns recur."""
+    """Return a regression's slope as an estimate, with errors clustered by both nouns if nouns recur."""
     n_prompts = images["prompt_id"].nunique()
     fewest = min(images["first"].nunique(), images["second"].nunique())
     recur = max(images["first"].nunique(), images["second"].nunique()) < n_prompts

@@ -1,4 +1,4 @@
-"""How alike two nouns are: by a WordNet, read with the library wn or from a folder of WNDB files."""
+"""Similarity of two nouns in a WordNet, read with the library wn or from a folder of WNDB files."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import networkx as nx
 from daam_syntax.errors import FileError, StudyError
 
 Similarity = Callable[[str, str], float]
-"""Of two nouns, 0 to 1."""
+"""Function that returns the similarity of two nouns, 0 to 1."""
 
 _LIBRARY: Final = "wn:"
-_HYPERNYM: Final = ("@", "@i")  # of a class, and of an instance
+_HYPERNYM: Final = ("@", "@i")  # symbols for classes and for instances
 
 
 def find_similarity(source: str | Path) -> Similarity:
-    """Return a function that says how alike two nouns are.
+    """Return a function that computes the similarity of two nouns.
 
-    That is the similarity of Wu and Palmer (1994), ``2 k / (i + j + 2 k)``: k counts the nodes from the root to the
-    deepest common hypernym, i and j the edges from there to both words. Of words with several senses, the most similar
-    ones count.
+    The similarity is that of Wu and Palmer (1994), ``2 k / (i + j + 2 k)``, where k is the number of nodes from the
+    root to the deepest common hypernym, and i and j are the numbers of edges from there to the two words. If words have
+    several senses, the most similar senses count.
 
     Parameters
     ----------
     source
-        ``"wn:"`` and a lexicon that the library wn has, such as ``"wn:oewn:2024"``; or a folder with the file
-        ``data.noun`` of a WordNet (WNDB format, as Debian's package wordnet-base installs it).
+        ``"wn:"`` and a lexicon of the library wn, such as ``"wn:oewn:2024"``; or a folder with the file ``data.noun``
+        of a WordNet (WNDB format, as installed by Debian's package wordnet-base).
 
     Raises
     ------
     StudyError
-        If there is no such lexicon, and from the function, if it lacks a word.
+        If the lexicon does not exist. The function raises it for a word that the WordNet lacks.
     FileError
-        If the folder has no such file, or it cannot be read.
+        If the folder lacks the file, or if the file cannot be read.
     """
     text = str(source)
     return (
@@ -51,21 +51,21 @@ def _of_library(lexicon: str) -> Similarity:
         from wn.similarity import wup
     except ImportError as error:
         raise StudyError(
-            "Expected the library wn, but it is not installed: pip install 'daam-syntax[wordnet]'."
+            "Expected the library wn, but it is not installed: run pip install 'daam-syntax[wordnet]'."
         ) from error
     try:
         wordnet = wn.Wordnet(lexicon)
     except wn.Error as error:
         raise StudyError(
-            f"Expected a lexicon that wn has, but got {lexicon!r} ({error}); `python -m wn download {lexicon}` fetches "
-            "it."
+            f"Expected a lexicon that wn has installed, but got {lexicon!r} ({error}): run `python -m wn download "
+            f"{lexicon}`."
         ) from error
 
     def similarity(first: str, second: str) -> float:
         senses = [
             _known(wordnet.synsets(noun, pos="n"), noun, text=lexicon) for noun in (first, second)
         ]
-        # All nouns of a WordNet have a root in common; where one has not, a root is put above.
+        # In most WordNets all nouns share a root; otherwise one is added above them.
         return max(wup(one, other, simulate_root=True) for one in senses[0] for other in senses[1])
 
     return similarity
@@ -80,7 +80,7 @@ def _of_folder(folder: Path) -> Similarity:
     def of_senses(one: str, other: str) -> float:
         up, across = (nx.single_source_shortest_path_length(graph, s) for s in (one, other))
         common = set(up) & set(across)
-        if not common:  # a root above both roots
+        if not common:  # add a root above both roots
             to_root = [min(steps[n] for n in steps if depth[n] == 0) + 1 for steps in (up, across)]
             return 2 / (sum(to_root) + 2)
         deepest = max(common, key=lambda node: (depth[node], -up[node] - across[node], node))
@@ -104,8 +104,8 @@ def _known(senses: Iterable[Any] | None, noun: str, text: str) -> list[Any]:
     found = list(senses or ())
     if not found:
         raise StudyError(
-            f"Expected nouns that {text} has, but it lacks {noun!r}; give a file with the columns prompt, "
-            "slot.first, slot.second, metadata.similarity."
+            f"Expected nouns of the WordNet {text}, but it lacks {noun!r}: give word pairs in a file with the columns "
+            "prompt, slot.first, slot.second, metadata.similarity instead."
         )
     return found
 
@@ -113,9 +113,9 @@ def _known(senses: Iterable[Any] | None, noun: str, text: str) -> list[Any]:
 def _read_nouns(path: Path) -> tuple[nx.DiGraph[str], dict[str, list[str]]]:
     """Return the graph from synsets to their hypernyms, and the synsets of each noun.
 
-    A line is: offset, file number, type, number of words (hexadecimal), each word with its id, number of pointers, each
-    pointer with symbol, offset, part of speech and places, and a gloss after a bar; lines of the licence are indented
-    (manual page wndb(5) of WordNet 3.0).
+    A line has: offset, file number, type, number of words (hexadecimal), each word with its id, number of pointers,
+    each pointer with symbol, offset, part of speech and places, and a gloss after a bar. Lines of the license are
+    indented (manual page wndb(5) of WordNet 3.0).
     """
     graph: nx.DiGraph[str] = nx.DiGraph()
     synsets: dict[str, list[str]] = {}
@@ -123,7 +123,7 @@ def _read_nouns(path: Path) -> tuple[nx.DiGraph[str], dict[str, list[str]]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(
-            f"Expected a folder of WNDB files with data.noun, but {path} cannot be read: {error}."
+            f"Expected a folder with the WNDB file data.noun, but {path} cannot be read: {error}."
         ) from error
     try:
         for line in lines:

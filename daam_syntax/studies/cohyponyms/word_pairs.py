@@ -1,4 +1,4 @@
-"""Pairs of nouns in a prompt, and how alike they are in the embedded world or by a file."""
+"""Pairs of nouns in a prompt, with their similarity in the embedded world or according to a file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ KINDS: Final = {
     "plant": ("plant",),
     "character": ("character",),
 }
-"""Kind to its categories of the embedded world."""
+"""Kind of noun to the categories of the embedded world that it covers."""
 
 LEVELS: Final = {"cohyponym": 1.0, "same kind": 0.5, "unrelated": 0.0}
-"""Level to its similarity: one category; two categories of one kind; two kinds. The numbers only rank them."""
+"""Level of similarity (same category, same kind, different kinds) to a number; the numbers only rank the levels."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,16 @@ class WordPair:
 
     Attributes
     ----------
-    prompt, first, second
-        The prompt and its two nouns, each a token of it.
+    prompt
+        The prompt.
+    first, second
+        Its two nouns, each a token of the prompt.
     similarity
-        Of the two, on any scale.
-    level, category
-        Name of that similarity, and what the nouns belong to.
+        Similarity of the nouns, on any scale.
+    level
+        Name of the level of similarity.
+    category
+        Category or kind of the nouns.
     """
 
     prompt: str
@@ -54,12 +58,12 @@ def word_pair(first: str, second: str, prompt: str | None = None) -> WordPair:
     Raises
     ------
     StudyError
-        If one is none of them.
+        If a noun is not in the embedded world.
     """
     if not in_embedded_world([first, second]):
         raise StudyError(
-            f"Expected two nouns of the embedded world, but got {first!r} and {second!r}, whose similarity is not "
-            "known; give a file with the columns prompt, slot.first, slot.second, metadata.similarity."
+            f"Expected two nouns of the embedded world, but got {first!r} and {second!r}, whose similarity is unknown: "
+            "give a file with the columns prompt, slot.first, slot.second, metadata.similarity."
         )
     one, other = CATEGORY_OF[first], CATEGORY_OF[second]
     if one == other:
@@ -78,13 +82,13 @@ def read_pairs(path: str | Path) -> tuple[WordPair, ...]:
     Parameters
     ----------
     path
-        With the columns ``prompt``, ``slot.first``, ``slot.second``, ``metadata.similarity``; ``metadata.level`` and
-        ``category`` may be there.
+        File with the columns ``prompt``, ``slot.first``, ``slot.second``, ``metadata.similarity`` and, optionally,
+        ``metadata.level`` and ``category``.
 
     Raises
     ------
     FileError
-        If it cannot be read, or a prompt lacks a word or its similarity; all such are named.
+        If the file cannot be read, or if prompts lack a word or the similarity; the message lists all of them.
     """
     rows = PromptSet.from_file(path).rows
     pairs = [_of_row(row) for row in rows]
@@ -98,7 +102,7 @@ def read_pairs(path: str | Path) -> tuple[WordPair, ...]:
 
 
 def _of_row(row: Prompt) -> WordPair | None:
-    """Return the word pair of a prompt, or None if something is missing."""
+    """Return the word pair of a prompt, or None if a noun or the similarity is missing."""
     first, second = row.slots.get("first"), row.slots.get("second")
     try:
         similarity = float(row.metadata.get("similarity", "nan"))

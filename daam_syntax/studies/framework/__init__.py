@@ -1,4 +1,4 @@
-"""What studies share: design, setup, findings, results, plots, rewritten prompts.
+"""What the studies share: their design, setup, findings, result, plots, and rewritten prompts.
 
-Imports no study.
+It imports no study, and nothing from `daam_syntax.studies` outside this folder.
 """

@@ -1,4 +1,4 @@
-"""What a study asks and how it goes about it: all of it that can be said before anything is drawn."""
+"""The design of a study: everything about it that is fixed before anything is drawn."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ class StudyDesign:
     Attributes
     ----------
     name
-        Of the study, one of `daam_syntax.studies.STUDIES`.
-    title, question
-        What is asked.
+        Name of the study, one of `daam_syntax.studies.STUDIES`.
+    title
+        Title of the report.
+    question
+        Research question; it ends with a question mark.
     method
-        What is measured and how, in sentences that the report prints.
+        What is measured and how, as full sentences for the report.
     limits
-        What the answer cannot say.
+        What the findings cannot show, as full sentences for the report.
     prompts
-        Name of the default prompts, made for the embedded model; see `daam_syntax.prompts`.
+        Name of the default prompt set, made for the embedded model; see `daam_syntax.prompts`.
     seeds
         Default number of images per prompt.
     steps
         Default number of denoising steps for the embedded model.
     in_pairs
-        Whether prompts stand in pairs, the first with the second and so on.
+        Whether the prompts come in pairs: the first with the second, the third with the fourth, and so on.
     of_stored
-        What the study measures of a run that is stored, without drawing; "" if it has to draw.
+        What the study measures on a stored run, without drawing; "" if it has to draw.
     figures, tables
-        What each figure and table shows, by its name.
+        Caption of each figure and table, by its name.
     """
 
     name: str

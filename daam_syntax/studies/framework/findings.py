@@ -1,4 +1,4 @@
-"""Estimates that answer a question together: as sentences, and as a table."""
+"""Findings: estimates that belong together, as a table and as sentences."""
 
 from __future__ import annotations
 
@@ -13,14 +13,26 @@ from daam_syntax.analysis import Estimate, adjust_p, estimate_difference, estima
 from daam_syntax.util.wording import plural
 
 
-def compared(
+def means_and_difference(
     first: pd.DataFrame,
     second: pd.DataFrame,
     measure: str,
     labels: tuple[str, str, str],
     bounds: tuple[float, float],
 ) -> tuple[Estimate, Estimate, Estimate]:
-    """Estimate the mean of a measure in two tables, and the first minus the second, paired within prompts."""
+    """Estimate the mean of a measure in each of two tables, and the difference of the means, paired by prompt.
+
+    Parameters
+    ----------
+    first, second
+        Tables with one row per observation.
+    measure
+        Column to average.
+    labels
+        Labels of the first mean, the second mean, and the first minus the second.
+    bounds
+        Lowest and highest value of the measure.
+    """
     one, other, difference = labels
     return (
         estimate_mean(first, measure, label=one, bounds=bounds),
@@ -31,20 +43,20 @@ def compared(
 
 @dataclass(frozen=True)
 class Finding:
-    """A part of a study's answer: estimates of one unit, which are read and drawn together.
+    """One finding of a study: estimates in the same unit, reported and plotted together.
 
     Attributes
     ----------
     title
-        What they are about.
+        Heading in the report.
     unit
-        What is measured, and in which unit or range.
+        What is measured, with its unit or range.
     estimates
-        Their labels say what each is.
+        The estimates; each has a label.
     notes
-        Further sentences.
+        Additional sentences.
     digits
-        After the point.
+        Number of decimal places.
     """
 
     title: str
@@ -54,19 +66,19 @@ class Finding:
     digits: int = 3
 
 
-def estimates_table(answers: Sequence[Finding]) -> pd.DataFrame:
-    """Return the estimates of a study as a table, one a row.
+def estimates_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return the estimates of a study as a table with one row per estimate.
 
     Returns
     -------
     pandas.DataFrame
-        ``answer`` (title), the fields of `Estimate`, and after ``p`` the column ``p_adjusted``: corrected by Holm
-        (1979) for the number of all tests in the table.
+        ``answer`` (the title of the finding), the fields of `Estimate`, and, after ``p``, ``p_adjusted``: the p-value
+        corrected for all tests in the table by the method of Holm (1979).
     """
     rows = [
-        {"answer": answer.title} | estimate.as_dict()
-        for answer in answers
-        for estimate in answer.estimates
+        {"answer": finding.title} | estimate.as_dict()
+        for finding in findings
+        for estimate in finding.estimates
     ]
     names = ["answer", *Estimate("", "", math.nan).as_dict()]
     table = pd.DataFrame(rows, columns=names)
@@ -75,49 +87,49 @@ def estimates_table(answers: Sequence[Finding]) -> pd.DataFrame:
     return table
 
 
-def sentences(answer: Finding, table: pd.DataFrame) -> tuple[str, ...]:
-    """Say an answer in sentences.
+def sentences(finding: Finding, table: pd.DataFrame) -> tuple[str, ...]:
+    """Report a finding in sentences, one per estimate, followed by its notes.
 
     Parameters
     ----------
-    answer
-        One of those that `table` was made of.
+    finding
+        One of the findings in `table`.
     table
-        See `estimates_table`.
+        The table that `estimates_table` returned.
     """
-    rows = table[table["answer"] == answer.title].to_dict("records")
-    return (*(sentence(row, digits=answer.digits) for row in rows), *answer.notes)
+    rows = table[table["answer"] == finding.title].to_dict("records")
+    return (*(sentence(row, digits=finding.digits) for row in rows), *finding.notes)
 
 
 def sentence(row: Any, *, digits: int = 3) -> str:
-    """Say an estimate in a sentence: effect, interval, adjusted p-value, n.
+    """Report an estimate in a sentence: effect, interval, adjusted p-value, n.
 
     Parameters
     ----------
     row
         A row of `estimates_table`, as a mapping.
     digits
-        After the point.
+        Number of decimal places.
     """
     label, reason = row["label"], row["reason"]
     label = label[:1].upper() + label[1:]
     n = f"{plural(row['n_prompts'], 'prompt')}, {plural(row['n_images'], 'image')}"
     if row["n_unpaired"]:
-        n += f", {plural(row['n_unpaired'], 'prompt')} without both sides left out"
+        n += f", excluding {plural(row['n_unpaired'], 'prompt')} that lack one side"
     if math.isnan(row["estimate"]):
         return f"{label}: undefined, {reason or 'no prompt has a value'} (n = {n})."
     if row["n_clusters"] not in (0, row["n_prompts"]):
         n += f", {row['n_clusters']} independent units"
-    said = f"no interval: {reason}"
+    interval = f"no interval: {reason}"
     if not math.isnan(row["low"]):
         low, high = (_number(row[end], digits) for end in ("low", "high"))
-        said = f"{100 * row['level']:g} % interval {low} to {high}"
+        interval = f"{100 * row['level']:g} % interval {low} to {high}"
     p = row["p_adjusted"]
     if not math.isnan(p):
-        said += "; Holm-adjusted p " + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
-    return f"{label}: {_number(row['estimate'], digits)} ({said}; n = {n})."
+        interval += "; Holm-adjusted p " + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
+    return f"{label}: {_number(row['estimate'], digits)} ({interval}; n = {n})."
 
 
 def _number(value: float, digits: int) -> str:
-    """Return a number with a minus that is none before a value that rounds to 0."""
+    """Format a number with a true minus sign, and without a sign where it rounds to 0."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""Figures that several studies draw."""
+"""Figures that several studies have."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_syntax.analysis import Estimate
-from daam_syntax.figures.styles import CONTROL, PALETTE
+from daam_syntax.figures.shared.styles import CONTROL, PALETTE
 from daam_syntax.studies.framework.findings import Finding
 
-_LABEL: Final = 46  # letters of a label in one line
-_ROW, _FRAME = 0.28, 1.1  # inches: of a line, and of title and axis of a panel
+_LABEL: Final = 46  # characters per line of a label
+_ROW, _FRAME = 0.28, 1.1  # inches: a line of a label; title and axis of a panel
 
 
-def draw_answers(answers: Sequence[Finding]) -> Figure:
-    """Draw the estimates of a study with their intervals, a panel for each answer that has any.
+def draw_findings(findings: Sequence[Finding]) -> Figure:
+    """Plot the estimates of a study with their intervals, one panel for each finding that has estimates.
 
     Parameters
     ----------
-    answers
-        Estimates without an interval are hollow, undefined ones are said to be so.
+    findings
+        Estimates without an interval get a hollow marker; undefined ones are labeled as such.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Panels with axes of their own, one below the other.
+        The panels, one below the other, each with its own scale.
     """
-    drawn = [answer for answer in answers if answer.estimates]
-    heights = [_FRAME + sum(_ROW * _lines(e) for e in answer.estimates) for answer in drawn]
+    drawn = [finding for finding in findings if finding.estimates]
+    heights = [_FRAME + sum(_ROW * _lines(e) for e in finding.estimates) for finding in drawn]
     figure, axes = plt.subplots(
         max(len(drawn), 1),
         1,
@@ -42,8 +42,8 @@ def draw_answers(answers: Sequence[Finding]) -> Figure:
         layout="constrained",
         squeeze=False,
     )
-    for ax, answer in zip(axes[:, 0], drawn, strict=False):
-        _draw_panel(ax, answer)
+    for ax, finding in zip(axes[:, 0], drawn, strict=False):
+        _draw_panel(ax, finding)
     return figure
 
 
@@ -55,9 +55,9 @@ def _label(estimate: Estimate) -> str:
     return textwrap.fill(f"{estimate.label} ({estimate.n_prompts})", _LABEL)
 
 
-def _draw_panel(ax: Axes, answer: Finding) -> None:
-    """Draw estimates from top to bottom, over a line at 0 where a difference is among them."""
-    found = answer.estimates
+def _draw_panel(ax: Axes, finding: Finding) -> None:
+    """Plot estimates from top to bottom, with a line at 0 if one of them is a difference."""
+    found = finding.estimates
     sizes = np.array([_lines(estimate) for estimate in found], dtype=float)
     places = sizes.sum() - (sizes.cumsum() - sizes / 2)
     values = np.array([[e.estimate, e.low, e.high] for e in found], dtype=float)
@@ -80,8 +80,8 @@ def _draw_panel(ax: Axes, answer: Finding) -> None:
         )
     ax.set_yticks(places, [_label(e) for e in found], fontsize="small", parse_math=False)
     ax.set_ylim(-0.1, sizes.sum() + 0.1)
-    ax.set_title(answer.title, fontsize="medium", loc="left", parse_math=False)
-    ax.set_xlabel(f"{answer.unit}\nestimate with interval (n prompts)", fontsize="small")
+    ax.set_title(finding.title, fontsize="medium", loc="left", parse_math=False)
+    ax.set_xlabel(f"{finding.unit}\nestimate with interval (n prompts)", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="0.92", lw=0.6)
@@ -90,18 +90,18 @@ def _draw_panel(ax: Axes, answer: Finding) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], title: str = "") -> Figure:
-    """Draw pictures in a row, each under its name.
+def draw_images(images: Sequence[tuple[str, np.ndarray]], title: str = "") -> Figure:
+    """Show images in a row, each below its name.
 
     Parameters
     ----------
-    pictures
-        Names, and RGB in [0, 1] of shape (y, x, 3) or masks and maps of shape (y, x).
+    images
+        Names and values: RGB in [0, 1], *shape* (y, x, 3), or a mask or map, *shape* (y, x).
     title
-        Above all.
+        Title of the figure.
     """
-    n = len(pictures)
-    height, width = pictures[0][1].shape[:2]
+    n = len(images)
+    height, width = images[0][1].shape[:2]
     figure, axes = plt.subplots(
         1,
         n,
@@ -109,8 +109,8 @@ def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], title: str = "") -
         layout="constrained",
         squeeze=False,
     )
-    for ax, (name, picture) in zip(axes[0], pictures, strict=True):
-        ax.imshow(picture, cmap="viridis", interpolation="nearest")
+    for ax, (name, image) in zip(axes[0], images, strict=True):
+        ax.imshow(image, cmap="viridis", interpolation="nearest")
         lines = [textwrap.fill(line, 22) for line in name.splitlines()]
         ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
         ax.set_axis_off()
@@ -120,7 +120,7 @@ def draw_pictures(pictures: Sequence[tuple[str, np.ndarray]], title: str = "") -
 
 
 def figure_of(ax: Axes) -> Figure:
-    """Return the figure that axes stand in."""
+    """Return the figure that contains the axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure

@@ -1,4 +1,4 @@
-"""What a study found, and writing it down."""
+"""The result of a study, and the files it is written to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from daam_syntax.analysis.export import to_html, write_table
+from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import FileError
-from daam_syntax.pipelines.loading import EMOJI
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, estimates_table, sentences
-from daam_syntax.studies.framework.plots import draw_answers
+from daam_syntax.studies.framework.plots import draw_findings
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _SHOWN_ROWS: Final = 40
 _DPI: Final = 150
 _HIDDEN: Final = ["answer", "level", "standard_error"]
-"""Columns of the estimates that the page says elsewhere."""
+"""Columns of the estimates that the report leaves out: it states them elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class StudyResult:
     Attributes
     ----------
     design
-        What was asked, and how.
+        The design of the study.
     findings
-        The answers in sentences: title to effects, intervals and n.
+        Title of each finding to its sentences, with effects, intervals and n.
     tables
-        Tables by name; "estimates" holds what the findings say.
+        Tables by name; "estimates" has the numbers of the findings.
     figures
-        Figures by name; "estimates" draws what the findings say.
+        Figures by name; "estimates" shows the estimates of the findings.
     prompts
-        The prompts that were used.
+        The prompts of the study.
     provenance
-        Model, settings, seeds, versions; all values can be written as JSON.
+        Model, settings, seeds and versions; all values can be written as JSON.
     """
 
     design: StudyDesign
@@ -66,31 +66,31 @@ class StudyResult:
         cls,
         design: StudyDesign,
         setup: Setup | StoredSetup,
-        answers: Sequence[Finding],
+        findings: Sequence[Finding],
         tables: Mapping[str, pd.DataFrame],
         figures: Mapping[str, Figure],
         **settings: Any,
     ) -> StudyResult:
-        """Make the result of a study: its estimates as sentences, table and figure, and what it drew.
+        """Make the result of a study, with its findings as sentences, as a table and as a figure.
 
         Parameters
         ----------
         design, setup
-            What was asked, and what was drawn.
-        answers
-            What was found.
+            The design of the study, and its setup.
+        findings
+            The findings, in the order of the report.
         tables, figures
-            Beside those of the estimates.
+            Tables and figures other than those of the estimates.
         **settings
             The study's own options, for the provenance.
         """
-        estimates = estimates_table(answers)
-        drawn = {"estimates": draw_answers(answers), **figures}
+        estimates = estimates_table(findings)
+        drawn = {"estimates": draw_findings(findings), **figures}
         for figure in drawn.values():
-            plt.close(figure)  # the result holds it: pyplot would keep it for good
+            plt.close(figure)  # else pyplot would keep it in memory; the result holds it
         return cls(
             design,
-            {answer.title: sentences(answer, estimates) for answer in answers},
+            {finding.title: sentences(finding, estimates) for finding in findings},
             {"estimates": estimates, **tables},
             drawn,
             setup.prompts,
@@ -103,24 +103,24 @@ class StudyResult:
         Parameters
         ----------
         out
-            The folder; made where it is missing. Files of the same names are replaced.
+            The folder; it is created if it is missing. Files with the same names are replaced.
 
         Returns
         -------
         pathlib.Path
-            The report, a page that needs no other file.
+            The report, a page that needs no other files.
 
         Raises
         ------
         FileError
-            If something cannot be written.
+            If a file or the folder cannot be written.
         """
         folder = Path(out)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(
-                f"Expected a folder that can be made, but {folder} cannot: {error.strerror}."
+                f"Expected a folder that can be created, but got {folder}: {error.strerror}. Choose another folder."
             ) from error
         for name, table in self.tables.items():
             for suffix in (".csv", ".tex"):
@@ -146,14 +146,14 @@ class StudyResult:
     def _page(self) -> str:
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("daam_syntax.studies", "templates"),
-            autoescape=True,  # prompts and their words are other people's text
+            autoescape=True,  # prompts may contain markup
             undefined=jinja2.StrictUndefined,
         )
         made = self.provenance
         return environment.get_template("report.html").render(
             study=self.design,
             sample=f"{plural(len(self.prompts), 'prompt')}, {plural(made['seeds'], 'seed')} each",
-            is_embedded=made["model"] == EMOJI,
+            is_embedded=made["model"] == embedded.NAME,
             made=made,
             findings=self.findings,
             tables={
@@ -178,7 +178,7 @@ def _to_page(name: str, table: pd.DataFrame) -> str:
 
 
 def _as_data(figure: Figure) -> str:
-    """Return a figure as a data URL."""
+    """Return a figure as a data URL (PNG)."""
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=_DPI, metadata=_undated("png"))
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Prompts rewritten: an adjective swapped, phrases that change places, a nonce word for a noun."""
+"""Rewrite prompts: swap an adjective, exchange two noun phrases, replace a noun by a nonce word."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from daam_syntax.language.prompt_sets.articles import fit_articles
 
 @dataclass(frozen=True)
 class Swap:
-    """A prompt in which one adjective was swapped for another."""
+    """A prompt with one adjective replaced, and the new adjective."""
 
     prompt: str
     adjective: str
 
 
 def swapped(sentence: Sentence, adjective: int, swaps: tuple[str, ...]) -> Swap | None:
-    """Swap an adjective for the next of a list that the prompt does not have, and fit the article before it.
+    """Replace an adjective by the next one in a list that the prompt lacks, and adapt the article before it.
 
     Parameters
     ----------
@@ -27,23 +27,23 @@ def swapped(sentence: Sentence, adjective: int, swaps: tuple[str, ...]) -> Swap 
     adjective
         Index of the adjective.
     swaps
-        The list; after the last comes the first.
+        The adjectives, in a cycle: the first follows the last.
 
     Returns
     -------
     Swap or None
-        None if the adjective is not in the list, or all others are in the prompt.
+        None if the adjective is not in the list, or if the prompt contains all the others.
     """
     token = sentence[adjective]
     old = token.text.lower()
     if old not in swaps:
         return None
-    there = {word.lower() for word in sentence.words}
+    present = {word.lower() for word in sentence.words}
     place = swaps.index(old)
-    new = next((each for each in swaps[place:] + swaps[:place] if each not in there), None)
+    new = next((each for each in swaps[place:] + swaps[:place] if each not in present), None)
     if new is None:
         return None
-    # The article, if there is one, is the word before; others stay as they are.
+    # Only the word before can be an article; any other word is left unchanged.
     start = sentence[max(adjective - 1, 0)].start
     fitted = fit_articles(sentence.text[start : token.start] + new)
     return Swap(sentence.text[:start] + fitted + sentence.text[token.end :], new)
@@ -52,13 +52,13 @@ def swapped(sentence: Sentence, adjective: int, swaps: tuple[str, ...]) -> Swap 
 def swap_phrases(
     sentence: Sentence, parser: Any = None
 ) -> tuple[Sentence, list[tuple[int, int]]] | None:
-    """Let the first two noun phrases change places.
+    """Exchange the first two noun phrases.
 
     Returns
     -------
     tuple or None
-        The new sentence, and the indices of both nouns, first in the old, then in the new one; None if there are no
-        two noun phrases, or a noun is not a token of its own in the new parse.
+        The new sentence, and for each of the two nouns its index in the old and in the new sentence. None if there are
+        fewer than two noun phrases, or if a noun is not a single token in the new parse.
     """
     if len(sentence.noun_phrases) < 2:
         return None
@@ -88,8 +88,8 @@ def with_nonce(
     Returns
     -------
     tuple or None
-        The new sentence, and the index of the noun in the old one and of the nonce word in the new one; None if there
-        is no noun.
+        The new sentence, the index of the noun in the old sentence, and that of the nonce word in the new one. None if
+        there is no noun, or if the nonce word is not a single token in the new parse.
     """
     nouns = [token for token in sentence.tokens if token.pos == "NOUN"]
     if not nouns:

@@ -1,4 +1,4 @@
-"""What a study of a stored run starts from: nothing is drawn, and no model is loaded."""
+"""The setup of a study of a stored run: nothing is drawn, and no model is loaded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from daam_syntax.runs.stored_run import Run
 
 @dataclass(frozen=True)
 class StoredImage:
-    """The heat maps of one picture that was drawn before.
+    """The heat maps of one image of a stored run.
 
     Attributes
     ----------
     prompt_id, seed
-        Which picture it is.
+        Identify the image.
     maps
         Its heat maps.
     """
@@ -31,12 +31,12 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class StoredSetup:
-    """A stored run: it stands for a `Setup` where a study needs maps only.
+    """A stored run, in place of a `Setup` for studies that need only the maps.
 
     Attributes
     ----------
     run
-        What `daam_syntax.runs.open` gives.
+        The run, as `daam_syntax.runs.open` returns it.
     """
 
     run: Run
@@ -48,17 +48,17 @@ class StoredSetup:
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """The parsed prompts, as the run parsed them."""
+        """The prompts as the run parsed them."""
         return list(self.run.sentences)
 
-    def drawings(self) -> Iterator[StoredImage]:
-        """Yield the maps of every picture that was drawn, prompt by prompt."""
+    def traced_images(self) -> Iterator[StoredImage]:
+        """Yield the maps of every stored image, prompt by prompt."""
         for maps in self.run.maps():
             known = maps.provenance
             yield StoredImage(known["prompt_id"], known["seed"], maps)
 
     def provenance(self) -> dict[str, Any]:
-        """Return model, settings, seeds, parser, and the folder and versions of the run."""
+        """Return model, settings, seeds, parser, and the folder and sessions of the run."""
         return {
             **self.run.settings.model,
             **self.run.settings.drawing.as_dict(),

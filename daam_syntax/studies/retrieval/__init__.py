@@ -1,4 +1,4 @@
-"""The study retrieval: which words a layer reads."""
+"""The study of retrieval: which words a layer reads."""
 
 from daam_syntax.studies.retrieval.study import DESIGN, run
 

@@ -1,4 +1,4 @@
-"""What each head reads in each step: how many slots of the memory its pixels use, and what these hold."""
+"""Measure, for every step and attention head, how many slots of the memory pixels use, and which ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.controller import CallSite
-from daam_syntax.attention.softmax.edited_weights import attention_weights
-from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention import ObservedAttention
 from daam_syntax.language import Sentence
-from daam_syntax.maps.subwords import align
 from daam_syntax.studies.framework.common import CONTENT
-from daam_syntax.studies.framework.special_tokens import keys_by_kind
+from daam_syntax.studies.framework.special_tokens import NAMES
 
 GROUPS: Final = ("start", "content", "function", "end", "template", "padding", "other")
-"""What the keys are: special tokens, words of `CONTENT` and others, padding, and whatever is not text."""
+"""Groups of keys: special tokens, content and function words, padding, and keys that are not text."""
 
 
 def slots(weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,78 +23,71 @@ def slots(weights: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     weights
-        Attention weights that sum to 1. *Shape:* (head, query, key)
+        Attention weights, summing to 1 over keys. *Shape:* (attention head, query, key)
 
     Returns
     -------
     tuple of Tensor
-        *Shape:* (head, query) each.
+        *Shape:* (attention head, query) each.
     """
     entropy = torch.special.entr(weights).sum(-1)
     return entropy, entropy.exp()
 
 
 class Reader:
-    """Reads the attention of one drawing of one image."""
+    """Measures the attention of one image while it is generated; `read` is a callback of `daam_syntax.observe`."""
 
     def __init__(self, sentence: Sentence) -> None:
         self._sentence = sentence
-        self._groups: dict[str, list[int]] = {}  # of text keys
-        self._words: dict[int, list[int]] = {}
-        self._sums: dict[tuple[str, str], list[np.ndarray]] = {}  # (head, word) of each step
-        self._pixels: dict[tuple[int, int], list[np.ndarray]] = {}  # slots of each call, by grid
+        self._sums: dict[tuple[str, str], list[np.ndarray]] = {}  # (attention head, word) per step
+        self._pixels: dict[
+            tuple[int, int], list[np.ndarray]
+        ] = {}  # slots per attention call, by grid
         self.heads: list[dict[str, Any]] = []
 
-    def begin(self, drawing: PipelineCall) -> None:
-        """Find out what the text keys are."""
-        groups = {kind: set(keys) for kind, keys in keys_by_kind(drawing).items() if kind != "text"}
-        groups |= {"content": set(), "function": set()}
-        for block in drawing.blocks:
-            (read,) = block.prompts
-            for word in align(self._sentence, read.subwords, read.truncated_at):
-                keys = {block.start + read.subwords[row].position for row in word.subwords}
-                self._words.setdefault(word.index, []).extend(sorted(keys))
-                is_content = self._sentence[word.index].pos in CONTENT
-                groups["content" if is_content else "function"] |= keys
-        groups["function"] -= groups["content"]  # a subword of two words
-        self._groups = {group: sorted(keys) for group, keys in groups.items() if keys}
-
-    def end(self, drawing: PipelineCall) -> None:
-        """Note nothing more."""
-
-    def read(self, site: CallSite, call: AttentionCall, value: Tensor, output: Tensor) -> Tensor:
-        """Measure a call; its output stays."""
-        split = site.splits[0]
-        weights = attention_weights(call, site.rows.start, split.pixels)
+    def read(self, observed: ObservedAttention) -> None:
+        """Measure one attention call."""
+        weights = observed.probabilities(0, queries=observed.pixels[0])
         entropies, used = slots(weights)
         entropy, n_slots = entropies.mean(-1), used.mean(-1)
-        mean = weights.mean(1).cpu()  # (head, key)
-        text = mean[:, split.text]
-        assert site.grid is not None, "calls with the text have a grid"
-        grid = "x".join(map(str, site.grid))
-        self._pixels.setdefault(site.grid, []).append(used.mean(0).cpu().numpy())
-        shares = {group: text[:, keys].sum(-1) for group, keys in self._groups.items()}
-        if weights.shape[-1] > split.text.stop - split.text.start:
+        mean = weights.mean(1).cpu()  # (attention head, key)
+        text = mean[:, observed.text[0]]
+        assert observed.grid is not None, "attention to text has a grid"
+        grid = "x".join(map(str, observed.grid))
+        self._pixels.setdefault(observed.grid, []).append(used.mean(0).cpu().numpy())
+        words = [observed.word_keys(0, index) for index in range(len(self._sentence))]
+        groups = self._groups(observed, words)
+        shares = {group: mean[:, keys].sum(-1) for group, keys in groups.items()}
+        if weights.shape[-1] > text.shape[-1]:
             shares["other"] = 1 - text.sum(-1)
         for head in range(len(weights)):
             self.heads.append(
                 {
-                    "step": site.step,
-                    "layer": site.path,
+                    "step": observed.step,
+                    "layer": observed.path,
                     "grid": grid,
-                    "head": head,
+                    "attention_head": head,
                     "n_keys": weights.shape[-1],
                     "entropy": float(entropy[head]),
                     "slots": float(n_slots[head]),
                     **{group: float(share[head]) for group, share in shares.items()},
                 }
             )
-        by_word = torch.stack([text[:, keys].sum(-1) for keys in self._words.values()], dim=1)
-        self._sums.setdefault((site.path, grid), []).append(by_word.numpy())
-        return output
+        by_word = torch.stack([mean[:, keys].sum(-1) for keys in words], dim=1)
+        self._sums.setdefault((observed.path, grid), []).append(by_word.numpy())
+
+    def _groups(self, observed: ObservedAttention, words: list[list[int]]) -> dict[str, list[int]]:
+        """Return the keys of each group in `GROUPS` that has any."""
+        groups = {kind: set(observed.kind_keys(0, kind)) for kind in NAMES if kind != "text"}
+        groups |= {"content": set(), "function": set()}
+        for index, keys in enumerate(words):
+            is_content = self._sentence[index].pos in CONTENT
+            groups["content" if is_content else "function"].update(keys)
+        groups["function"] -= groups["content"]  # a subword shared by two words
+        return {group: sorted(keys) for group, keys in groups.items() if keys}
 
     def pixels(self) -> list[tuple[str, np.ndarray]]:
-        """Return the effective number of slots of each pixel, a mean over heads, steps and layers, by grid."""
+        """Return the mean effective number of slots of each pixel, over attention heads, steps and layers, by grid."""
         finest_first = sorted(self._pixels.items(), reverse=True)
         named = [(grid, np.mean(calls, axis=0).reshape(grid)) for grid, calls in finest_first]
         return [
@@ -107,21 +96,20 @@ class Reader:
         ]
 
     def words(self) -> list[dict[str, Any]]:
-        """Return the share of each word in each layer and head, a mean over steps."""
+        """Return the share of each word in each layer and attention head, averaged over steps."""
         rows = []
         for (layer, grid), steps in self._sums.items():
             mean = np.mean(steps, axis=0)
-            for place, index in enumerate(self._words):
-                token = self._sentence[index]
+            for index, token in enumerate(self._sentence.tokens):
                 rows += [
                     {
                         "layer": layer,
                         "grid": grid,
-                        "head": head,
+                        "attention_head": head,
                         "word_index": index,
                         "word": token.text,
                         "pos": token.pos,
-                        "share": float(mean[head, place]),
+                        "share": float(mean[head, index]),
                     }
                     for head in range(len(mean))
                 ]

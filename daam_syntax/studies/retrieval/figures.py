@@ -1,4 +1,4 @@
-"""Figures of the study of retrieval: slots and shares by step, by layer and head, by word class."""
+"""Figures of the study of retrieval: slots and shares by step, by layer and attention head, and by word class."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.styles import PALETTE
+from daam_syntax.figures.shared.styles import PALETTE
 from daam_syntax.studies.retrieval.attention_reader import GROUPS
 
-_ROWS: Final = 48  # heads that a figure names; of more, layers are drawn
+_ROWS: Final = 48  # maximum number of rows for attention heads; above it, rows are layers
 
 
 def draw_steps(by_step: pd.DataFrame) -> Figure:
-    """Draw slots and shares of attention by step."""
+    """Plot slots and shares of attention by step."""
     figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.0), layout="constrained")
     axes[0].plot(by_step["step"], by_step["slots"], "o-", color=PALETTE[0], ms=4)
     axes[0].set_ylabel("effective slots per pixel")
     axes[0].set_ylim(bottom=1)
-    for colour, group in zip((*PALETTE, "0.4"), [g for g in GROUPS if g in by_step], strict=False):
-        axes[1].plot(by_step["step"], by_step[group], "o-", color=colour, ms=4, label=group)
+    for color, group in zip((*PALETTE, "0.4"), [g for g in GROUPS if g in by_step], strict=False):
+        axes[1].plot(by_step["step"], by_step[group], "o-", color=color, ms=4, label=group)
     axes[1].set_ylabel("share of attention")
     axes[1].set_ylim(bottom=0)
     axes[1].legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -36,7 +36,7 @@ def draw_steps(by_step: pd.DataFrame) -> Figure:
 
 
 def draw_heads(by_head: pd.DataFrame) -> Figure:
-    """Draw slots, and the share of content words, by layer and head."""
+    """Plot slots, and the share of content words, by layer and attention head."""
     named = by_head.assign(name=_layer_names(by_head))
     shown: Mapping[str, str] = {
         "slots": "effective slots per pixel",
@@ -47,18 +47,20 @@ def draw_heads(by_head: pd.DataFrame) -> Figure:
         1, 2, figsize=(8.4, 1.2 + 0.3 * n_layers), layout="constrained", sharey=True
     )
     for ax, (measure, label) in zip(axes, shown.items(), strict=True):
-        values = named.pivot_table(index="name", columns="head", values=measure, sort=False)
+        values = named.pivot_table(
+            index="name", columns="attention_head", values=measure, sort=False
+        )
         _draw_matrix(ax, values, label)
-        ax.set_xlabel("head")
+        ax.set_xlabel("attention head")
     axes[1].tick_params(labelleft=False)
     return figure
 
 
 def draw_retrieved(retrieved: pd.DataFrame) -> Figure:
-    """Draw the shares of all heads, or of the layers where heads are too many."""
+    """Plot the shares of all attention heads, or of the layers if there are too many heads."""
     names = _layer_names(retrieved)
-    if len(retrieved[["layer", "grid", "head"]].drop_duplicates()) <= _ROWS:
-        names = names + ", " + retrieved["head"].astype(str)
+    if len(retrieved[["layer", "grid", "attention_head"]].drop_duplicates()) <= _ROWS:
+        names = names + ", " + retrieved["attention_head"].astype(str)
     values = retrieved.assign(name=names).pivot_table(
         index="name", columns="kind", values="share", sort=False
     )
@@ -66,9 +68,9 @@ def draw_retrieved(retrieved: pd.DataFrame) -> Figure:
     order = sorted(set(values.columns) - set(special)) + special
     size = (1.9 + 0.55 * len(order), 1.1 + 0.2 * len(values))
     figure, ax = plt.subplots(figsize=(max(size[0], 5.0), size[1]), layout="constrained")
-    _draw_matrix(ax, values[order], "share of the head's attention")
+    _draw_matrix(ax, values[order], "share of the attention")
     ax.tick_params(axis="x", rotation=45)
-    ax.set_ylabel("layer (grid), head")
+    ax.set_ylabel("layer (grid), attention head")
     return figure
 
 
@@ -86,6 +88,6 @@ def _layer_names(table: pd.DataFrame) -> pd.Series:
 
 
 def short_name(layer: str) -> str:
-    """Leave out of a module's path what all have."""
+    """Return a module's path without the parts that all paths share."""
     kept = [part for part in layer.split(".") if part not in ("attentions", "transformer_blocks")]
     return ".".join(kept).removesuffix(".attn2")

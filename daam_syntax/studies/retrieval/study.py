@@ -1,4 +1,4 @@
-"""Cross-attention read as retrieval: every pixel asks a fixed memory of keys and values."""
+"""Cross-attention as retrieval: every pixel reads from a fixed memory of keys and values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
-from daam_syntax.attention.pipeline_call.controller import AttentionController
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention import observe
 from daam_syntax.studies.framework.common import SHARE, image_row, require_rows
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
-from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.framework.special_tokens import NAMES
@@ -29,70 +28,69 @@ DESIGN: Final = StudyDesign(
     name="retrieval",
     title="Cross-attention as retrieval from a memory",
     question="The keys and values of the prompt are a fixed memory that every pixel reads at every step. How many of "
-    "its slots does a pixel use, when and in which layers, and which words does each head retrieve?",
-    method="With a pixel's attention weights p over all keys, entropy is −Σ p ln p (nats), and the effective number "
-    "of slots is its exponential (Hill 1973): from 1, where the pixel reads one key only, to the number of keys. Both "
-    "are averaged over pixels for every step, layer and head. Keys are the prompt's subwords, the start and end "
-    "tokens, and the padding behind them; content words are nouns, adjectives and verbs. Shares of attention are sums "
-    "over the keys of a kind, means over pixels, so that kinds with many keys have larger ones.",
-    limits="A weight says how much of a key's value is read, not how much that value matters: values differ in size, "
-    "and padding may hold what the text encoder put there about the whole prompt. Heads are described and not tested: "
-    "the head with the largest share of many is large partly by chance.",
+    "its slots does a pixel use, at which steps and in which layers, and which words does each attention head "
+    "retrieve?",
+    method="For the attention weights p of a pixel over all keys, the entropy is −Σ p ln p (nats), and the effective "
+    "number of slots is its exponential (Hill 1973): from 1, if the pixel reads a single key, to the number of keys. "
+    "Both are averaged over pixels for every step, layer and attention head. Keys are the prompt's subwords, the start "
+    "and end tokens, and the padding after them; content words are nouns, adjectives and verbs. Shares of attention "
+    "are summed over the keys of a kind and averaged over pixels, so kinds with many keys have larger shares.",
+    limits="A weight shows how much of a key's value is read, not how much that value matters: values differ in size, "
+    "and the padding may hold information about the whole prompt that the text encoder put there. Attention heads are "
+    "described, not tested: the largest share among many heads is large partly by chance.",
     prompts="scenes",
     seeds=2,
     steps=10,
     figures={
-        "steps": "Effective number of slots, and shares of attention, by denoising step: means over layers, heads and "
-        "prompts.",
-        "heads": "By layer (with the grid of its pixels) and head: how many slots a pixel uses, and how much of the "
-        "attention content words get.",
-        "retrieved": "Which words each head retrieves: share of its attention by part of speech and special token, "
-        "mean over prompts that have such words. Rows are heads from the first layer to the last.",
-        "pixels": "The first picture, and how many slots its pixels use: means over heads and steps, for each grid.",
+        "steps": "Effective number of slots, and shares of attention, by denoising step: means over layers, attention "
+        "heads and prompts.",
+        "heads": "Effective number of slots of a pixel, and share of the attention to content words, by layer (with "
+        "the grid of its pixels) and attention head.",
+        "retrieved": "Share of the attention of each attention head by part of speech and special token: means over "
+        "prompts that have such words. Rows are attention heads from the first layer to the last.",
+        "pixels": "The first image, and the effective number of slots of its pixels: means over attention heads and "
+        "steps for each grid.",
     },
     tables={
         "by_step": "Means over images by step.",
-        "by_head": "Means over images by layer and head.",
-        "retrieved": "Share of attention by layer, head and part of speech or special token.",
-        "words": "Share of each word in each layer and head, over steps.",
-        "heads": "Entropy (nats), slots, number of keys and shares by image, step, layer and head.",
+        "by_head": "Means over images by layer and attention head.",
+        "retrieved": "Share of attention by layer, attention head, and part of speech or special token.",
+        "words": "Share of each word in each layer and attention head, averaged over steps.",
+        "heads": "Entropy (nats), slots, number of keys and shares by image, step, layer and attention head.",
     },
 )
 
 
 def run(setup: Setup) -> StudyResult:
-    """Measure, for every step, layer and head, how many slots pixels use and what they hold.
+    """Measure, for every step, layer and attention head, how many slots pixels use and which keys they read.
 
     Parameters
     ----------
     setup
-        What is drawn. In joint attention, pixels are slots, too.
+        The setup. In joint attention, pixels are slots as well.
     """
     heads: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
     example: list[tuple[str, np.ndarray]] = []
     for sentence, seed in setup.images_of(setup.sentences):
         reader = Reader(sentence)
-        reading = AttentionController(
-            setup.pipe, respond=reader.read, begun=reader.begin, ended=reader.end
-        )
-        with ObserverContext(reading):
-            picture = setup.draw(sentence.text, seed)[0]
+        with observe(setup.pipe, reader.read, sentences=sentence):
+            image = setup.draw(sentence.text, seed)[0]
         row = image_row(sentence, seed)
         heads += [row | each for each in reader.heads]
         words += [row | each for each in reader.words()]
-        example = example or [(sentence.text, picture), *reader.pixels()]
+        example = example or [(sentence.text, image), *reader.pixels()]
     table = require_rows(heads, "a word")
     word_table = require_rows(words, "a word")
     groups = [group for group in GROUPS if group in table]
     measures = ["entropy", "slots", *groups]
     by_step = _means(table, ["step"], measures)
-    by_head = _means(table, ["layer", "grid", "head"], measures)
+    by_head = _means(table, ["layer", "grid", "attention_head"], measures)
     retrieved = _retrieved(word_table, by_head)
     return StudyResult.of(
         DESIGN,
         setup,
-        _answers(table, by_head),
+        _findings(table, by_head),
         {
             "by_step": by_step,
             "by_head": by_head,
@@ -104,7 +102,7 @@ def run(setup: Setup) -> StudyResult:
             "steps": draw_steps(by_step),
             "heads": draw_heads(by_head),
             "retrieved": draw_retrieved(retrieved),
-            "pixels": draw_pictures(example),
+            "pixels": draw_images(example),
         },
     )
 
@@ -117,8 +115,8 @@ def _means(table: pd.DataFrame, by: list[str], measures: list[str]) -> pd.DataFr
 
 
 def _retrieved(words: pd.DataFrame, by_head: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of each head's attention by part of speech of words, and by other kind of key."""
-    keys = ["layer", "grid", "head"]
+    """Return the share of each attention head by part of speech of words, and by other kinds of keys."""
+    keys = ["layer", "grid", "attention_head"]
     image = ["prompt_id", "image"]
     in_image = words.groupby([*image, *keys, "pos"], sort=False)["share"].sum()
     in_prompt = in_image.groupby(level=["prompt_id", *keys, "pos"], sort=False).mean()
@@ -129,46 +127,48 @@ def _retrieved(words: pd.DataFrame, by_head: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(keys, kind="stable", ignore_index=True)
 
 
-def _answers(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Finding]:
+def _findings(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Finding]:
     most = float(table["n_keys"].max())
     bounds = (1.0, most)
     cells = table["grid"].map(lambda grid: int(np.prod([int(n) for n in grid.split("x")])))
     middle = (table["step"] + 0.5) / (table.groupby("image")["step"].transform("max") + 1)
     first, last = table[middle < 1 / 3], table[middle > 2 / 3]
-    found = [estimate_mean(table, "slots", label="all steps, layers and heads", bounds=bounds)]
+    estimates = [
+        estimate_mean(table, "slots", label="all steps, layers and attention heads", bounds=bounds)
+    ]
     if len(first) and len(last):
-        label = "first third of the steps minus last"
-        found.append(estimate_difference(first, last, "slots", label=label, bounds=bounds))
+        label = "first third of the steps minus last third"
+        estimates.append(estimate_difference(first, last, "slots", label=label, bounds=bounds))
     if cells.nunique() > 1:
         fine, coarse = (table[cells == size] for size in (cells.max(), cells.min()))
-        label = "finest grid minus coarsest"
-        found.append(estimate_difference(fine, coarse, "slots", label=label, bounds=bounds))
+        label = "finest grid minus coarsest grid"
+        estimates.append(estimate_difference(fine, coarse, "slots", label=label, bounds=bounds))
     names = {"content": "content words", "function": "function words", "other": "other keys"}
     names |= NAMES
     return [
         Finding(
-            "How many slots a pixel uses",
+            "Slots that a pixel uses",
             f"effective number of slots (1 to {most:g})",
-            tuple(found),
+            tuple(estimates),
         ),
         Finding(
-            "What the attention goes to",
-            "share of attention",
+            "Distribution of the attention",
+            "share of the attention",
             tuple(
                 estimate_mean(table, group, label=names.get(group, group), bounds=SHARE)
                 for group in GROUPS
                 if group in table
             ),
         ),
-        Finding("Which heads read the content words", "", notes=_head_notes(by_head)),
+        Finding("Attention heads that read content words", "", notes=_head_notes(by_head)),
     ]
 
 
 def _head_notes(by_head: pd.DataFrame) -> tuple[str, ...]:
-    """Say which heads read the most and the least of the content words."""
+    """Report which attention heads attend to content words the most and the least."""
     ranked = by_head.sort_values("content", ascending=False).to_dict("records")
     return tuple(
-        f"The {word}: head {row['head']} of {short_name(row['layer'])} ({row['grid']}), with {row['content']:.3f} of "
-        f"its attention (of {len(ranked)} heads; described, not tested)."
+        f"The {word}: attention head {row['attention_head']} of {short_name(row['layer'])} ({row['grid']}), with "
+        f"{row['content']:.3f} of its attention (of {len(ranked)} attention heads; described, not tested)."
         for word, row in (("most", ranked[0]), ("least", ranked[-1]))
     )

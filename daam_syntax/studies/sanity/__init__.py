@@ -1,4 +1,4 @@
-"""The study sanity: sanity checks."""
+"""The study of sanity checks of the maps."""
 
 from daam_syntax.studies.sanity.study import DESIGN, run
 

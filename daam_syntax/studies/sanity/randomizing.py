@@ -1,4 +1,4 @@
-"""A model whose text attention is randomised, after Adebayo et al. (2018)."""
+"""Randomize the text attention of a model, after Adebayo et al. (2018)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from daam_syntax.errors import StudyError
 
 
 @contextmanager
-def randomised(pipe: Any, seed: int) -> Iterator[None]:
-    """Shuffle the entries of each query and key projection of the text attentions; put them back afterwards.
+def randomized(pipe: Any, seed: int) -> Iterator[None]:
+    """Shuffle the entries of each query and key projection of the text attention, and restore them afterwards.
 
     Raises
     ------
     StudyError
-        If the attention has no such projections.
+        If the text attention has no such projections.
     """
     family = family_of(pipe)
     denoiser = family.denoiser_of(pipe)
@@ -32,8 +32,8 @@ def randomised(pipe: Any, seed: int) -> Iterator[None]:
     ]
     if not weights:
         raise StudyError(
-            f"Expected text attentions with projections to_q and to_k, but those of {type(denoiser).__name__} "
-            "have none: it cannot be randomised."
+            f"Expected text attention with projections to_q and to_k, but that of {type(denoiser).__name__} has none: "
+            "it cannot be randomized; choose another model."
         )
     before = [weight.detach().clone() for weight in weights]
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How far words' values agree between seeds."""
+"""Reliability: how well the values of words agree between seeds."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from daam_syntax.studies.framework.common import correlation
 def split_half(
     words: pd.DataFrame, *, measure: str = "effective_area", n_resamples: int = 999, seed: int = 0
 ) -> dict[str, Any]:
-    """Estimate how reliable words' values are, from even and odd seeds (Spearman 1910, Brown 1910).
+    """Estimate the reliability of the values of words from even and odd seeds (Spearman 1910, Brown 1910).
 
-    A word's value is averaged over the even seeds and over the odd seeds; r is the correlation of the two over words,
-    and ``2 r / (1 + r)`` the reliability of the mean over all seeds.
+    The value of each word is averaged over the even and over the odd seeds. r is the correlation of the two means over
+    words, and ``2 r / (1 + r)`` is the reliability of the mean over all seeds.
 
     Parameters
     ----------
     words
-        With the columns ``prompt_id``, ``word_index``, ``seed`` and the measure.
+        Table with the columns ``prompt_id``, ``word_index``, ``seed`` and the measure.
     measure
-        The column.
+        Column of the values.
     n_resamples, seed
-        Of the percentile bootstrap over prompts.
+        Resamples and seed of the percentile bootstrap over prompts.
 
     Returns
     -------
     dict
         ``measure``, ``r``, ``reliability``, ``low`` and ``high`` (95 % interval), ``n_words``, ``n_prompts``, and a
-        ``reason`` where something is NaN.
+        ``reason`` if a value is NaN.
     """
     halves = words.assign(half=words["seed"] % 2).pivot_table(
         index=["prompt_id", "word_index"], columns="half", values=measure
@@ -40,7 +40,7 @@ def split_half(
     nothing = dict.fromkeys(("r", "reliability", "low", "high"), float("nan"))
     n = {"n_words": len(halves), "n_prompts": int(words["prompt_id"].nunique())}
     if halves.shape[1] < 2 or len(halves.dropna()) < 3:
-        return result | nothing | n | {"reason": "needs two seeds and three words"}
+        return result | nothing | n | {"reason": "needs at least two seeds and three words"}
     halves = halves.dropna()
     r = correlation(halves[0].to_numpy(), halves[1].to_numpy())
     found = {"r": r, "reliability": 2 * r / (1 + r)}
@@ -59,14 +59,14 @@ def split_half(
 
 
 def reliability_note(found: dict[str, Any]) -> str:
-    """Say in a sentence what `split_half` found."""
+    """Report the result of `split_half` in a sentence."""
     n = f"n = {found['n_words']} words in {found['n_prompts']} prompts"
-    what = "Reliability of words' effective area between seeds (split halves, Spearman-Brown)"
+    what = "Reliability of the words' effective areas across seeds (split halves, Spearman-Brown)"
     if np.isnan(found["reliability"]):
         return f"{what}: not measured, {found['reason']} ({n})."
     interval = (
         f"no interval: {found['reason']}"
         if found["reason"]
-        else f"95 % interval {found['low']:.3f} to {found['high']:.3f}, percentile bootstrap of prompts"
+        else f"95 % interval {found['low']:.3f} to {found['high']:.3f}, percentile bootstrap over prompts"
     )
     return f"{what}: {found['reliability']:.3f} ({interval}; {n})."

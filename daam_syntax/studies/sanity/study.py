@@ -1,4 +1,4 @@
-"""Do the maps depend on what they should depend on, and on nothing else? Controls of the instrument itself."""
+"""Do the maps depend on what they should depend on, and on nothing else? Checks of the instrument itself."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from daam_syntax.studies.framework.common import (
     require_rows,
 )
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.findings import Finding, compared
-from daam_syntax.studies.framework.plots import draw_pictures
+from daam_syntax.studies.framework.findings import Finding, means_and_difference
+from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.rewriting import swap_phrases, with_nonce
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.framework.special_tokens import (
     NAMES,
     draw_without_each,
-    kind_answers,
+    kind_findings,
     kind_maps,
     kind_rows,
 )
-from daam_syntax.studies.sanity.randomizing import randomised
+from daam_syntax.studies.sanity.randomizing import randomized
 from daam_syntax.studies.sanity.reliability import reliability_note, split_half
 
 NONCE: Final = "blicket"
@@ -39,36 +39,36 @@ NONCE: Final = "blicket"
 DESIGN: Final = StudyDesign(
     name="sanity",
     title="Sanity checks of the maps",
-    question="Do maps fall apart when the attention's weights are randomised, follow words rather than positions when "
-    "noun phrases change places, tell a nonce word from a noun, and agree between seeds? And do the tokens that are no "
-    "words, the padding above all, draw the picture too?",
-    method="All pictures of a prompt and seed start from the same noise, and maps are compared by Pearson's "
-    "correlation over pixels. Each content word's map is compared with its map after the entries of the projections "
-    "to queries and keys of all text attentions were shuffled within each matrix (randomised; after Adebayo et al. "
-    "2018), with its map from another seed, and with the maps of the other content words of its picture. Then the "
-    "first two noun phrases change places, and the nouns' maps are compared with the original ones of the same noun "
-    "and of the noun that stood in that position. Last, the last noun is replaced by a word that means nothing.",
-    limits="Maps that pass depend on weights, words and noise as they should; that does not make them right about "
-    "what a word does (see the study intervention). The randomised model draws another picture, or none, so that its "
-    "maps differ for two reasons. A nonce word has subwords that occur in other words, and a place in a sentence that "
-    "speaks for a noun.",
+    question="Do the maps break down when the attention weights are randomized, follow words rather than positions "
+    "when noun phrases are exchanged, distinguish a nonce word from a noun, and agree between seeds? And do tokens "
+    "that are not words, above all the padding, help to draw the image?",
+    method="All images of a prompt and seed start from the same noise, and maps are compared by Pearson's correlation "
+    "over pixels. The map of each content word is compared with its map after the entries of the query and key "
+    "projections of all text attention layers have been shuffled within each matrix (randomized; after Adebayo et al. "
+    "2018), with its map from another seed, and with the maps of the other content words of the same image. The first "
+    "two noun phrases are then exchanged, and the maps of their nouns are compared with the original maps of the same "
+    "noun and of the noun in the same position. Finally, the last noun is replaced by a word that means nothing, and "
+    "the image is drawn without attention to each kind of token.",
+    limits="Maps that pass these checks depend on weights, words and noise as they should, which does not show that "
+    "they are right about what a word does (see the study intervention). The randomized model draws another image, or "
+    "none, so its maps differ for two reasons. A nonce word has subwords that occur in other words, and its position "
+    "in the sentence suggests a noun.",
     prompts="adjectives",
     seeds=2,
     steps=10,
     figures={
-        "example": "Maps of the last content word of the first prompt: original, with randomised attention, and of the "
-        "nonce word in its stead. Each has a colour scale of its own.",
-        "kinds": "The attention of the first picture's pixels to each kind of token, summed over its tokens; each map "
-        "has a colour scale of its own, and its mean below the name.",
-        "deleted": "The same picture, and drawn without attention to each kind of token.",
+        "example": "Maps of the last content word of the first prompt: the original map, the map with randomized "
+        "attention, and the map of the nonce word in its place. Each has its own color scale.",
+        "kinds": "Attention of the pixels of the first image to each kind of token, summed over its tokens. Each map "
+        "has its own color scale, and its mean is given below the name.",
+        "deleted": "The same image, and the image drawn without attention to each kind of token.",
     },
     tables={
-        "reliability": "Agreement of words' effective areas between even and odd seeds.",
+        "reliability": "Agreement of the words' effective areas between even and odd seeds.",
         "correlations": "Correlations of maps by image, word and comparison.",
-        "areas": "Effective areas of nouns and of the nonce word in their stead.",
+        "areas": "Effective areas of nouns and of the nonce words in their place.",
         "words": "Effective area of each content word in each image.",
-        "kinds": "Share of the attention, where it lies, and the change of the picture when it is deleted, by kind of "
-        "token.",
+        "kinds": "Share of the attention, its place, and the change of the image if it is deleted, by kind of token.",
     },
 )
 
@@ -78,25 +78,25 @@ _SAME_PLACE: Final = "same position, phrases swapped"
 
 
 def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) -> StudyResult:
-    """Compare maps with those of a randomised model, of changed prompts, and of other seeds.
+    """Compare maps with those of a randomized model, of changed prompts, and of other seeds.
 
     Parameters
     ----------
     setup
-        With a pipeline whose attention has projections ``to_q`` and ``to_k``; with one seed, nothing is said about
-        agreement between seeds.
+        A setup whose pipeline has attention with projections ``to_q`` and ``to_k``. Agreement between seeds needs at
+        least two seeds.
     threshold
-        Rule that makes the masks of nouns.
+        Threshold rule for the masks of nouns.
     nonce
-        The nonce word.
+        Nonce word that replaces the last noun.
     """
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in _TABLES}
     examples: dict[str, tuple[list[tuple[str, np.ndarray]], str]] = {}
     earlier: dict[str, HeatMaps] = {}
     for sentence, seed in setup.images_of(setup.sentences):
         row = image_row(sentence, seed)
-        picture, maps = setup.trace(sentence, seed, padding=True)
-        with randomised(setup.pipe, seed):
+        image, maps = setup.trace(sentence, seed, padding=True)
+        with randomized(setup.pipe, seed):
             _, shuffled = setup.trace(sentence, seed)
         words = [word for word in content_words(sentence) if word in maps.mapped]
         others = {"randomised": shuffled}
@@ -125,13 +125,13 @@ def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) ->
                 )
             ]
         deleted = draw_without_each(setup, sentence, seed, list(kind_maps(maps)))
-        rows["kinds"] += [row | each for each in kind_rows(maps, picture, deleted, threshold)]
-        examples = examples or _example_of_kinds(maps, picture, deleted)
+        rows["kinds"] += [row | each for each in kind_rows(maps, image, deleted, threshold)]
+        examples = examples or _example_of_kinds(maps, image, deleted)
         if words and "example" not in examples:
             word = words[-1]
             shown = [
                 (repr(sentence[word].text), maps[word].resize()),
-                ("randomised", shuffled[word].resize()),
+                ("randomized", shuffled[word].resize()),
             ]
             if replaced is not None:
                 shown.append((repr(nonce), unknown[new].resize()))
@@ -142,22 +142,22 @@ def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) ->
     return StudyResult.of(
         DESIGN,
         setup,
-        _answers(tables, reliability),
+        _findings(tables, reliability),
         {"reliability": pd.DataFrame([reliability]), **tables},
-        {name: draw_pictures(*examples[name]) for name in DESIGN.figures if name in examples},
+        {name: draw_images(*examples[name]) for name in DESIGN.figures if name in examples},
         threshold=threshold,
         nonce=nonce,
     )
 
 
 def _example_of_kinds(
-    maps: HeatMaps, picture: np.ndarray, deleted: Mapping[str, np.ndarray]
+    maps: HeatMaps, image: np.ndarray, deleted: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[list[tuple[str, np.ndarray]], str]]:
     shown = [
         (f"{NAMES[kind]}\n{values.mean():.3f}", values) for kind, values in kind_maps(maps).items()
     ]
-    pictures = [(f"without {NAMES[kind]}", drawn) for kind, drawn in deleted.items()]
-    deletions = [("original", picture), *pictures]
+    without = [(f"without {NAMES[kind]}", drawn) for kind, drawn in deleted.items()]
+    deletions = [("original", image), *without]
     return {"kinds": (shown, maps.prompt), "deleted": (deletions, maps.prompt)}
 
 
@@ -168,7 +168,7 @@ def _compare(
     words: list[int],
     row: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Compare a word's map with its other maps, and with those of the other words of its picture."""
+    """Compare the map of a word with its other maps, and with the maps of the other words of the image."""
     pairs = [(name, other[word]) for name, other in others.items()]
     pairs += [("another word", maps[other]) for other in words if other != word]
     return [
@@ -180,7 +180,7 @@ def _compare(
 def _compare_orders(
     maps: HeatMaps, again: HeatMaps, pairs: list[tuple[int, int]], row: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Compare nouns' maps after their phrases changed places with those of the same noun and of the same position."""
+    """Compare the nouns' maps after the exchange with the original maps of the same noun and of the same position."""
     found = []
     (first, _), (second, _) = pairs
     for (old, new), same_position in zip(pairs, (second, first), strict=True):
@@ -194,17 +194,17 @@ def _compare_orders(
     return found
 
 
-def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Finding]:
+def _findings(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Finding]:
     of = dict(iter(tables["correlations"].groupby("comparison")))
     unit = "correlation of maps over pixels (−1 to 1)"
     labels = {
         "another seed": "same word, another seed",
         "another word": "another word of the same image",
-        "randomised": "same word, randomised attention",
+        "randomised": "same word, randomized attention",
     }
-    answers = [
+    findings = [
         Finding(
-            "Do maps depend on word, noise and weights?",
+            "Do the maps depend on word, noise and weights?",
             unit,
             tuple(
                 estimate_mean(of[name], "correlation", label=label, bounds=(-1, 1))
@@ -215,22 +215,22 @@ def _answers(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> li
         )
     ]
     if _SAME_WORD in of:
-        answers.append(
+        findings.append(
             Finding(
-                "Do maps follow words or positions?",
+                "Do the maps follow words or positions?",
                 unit,
                 _of_order(of[_SAME_WORD], of[_SAME_PLACE]),
             )
         )
     if "areas" in tables:
-        answers.append(_of_nonce(tables["areas"]))
-    return answers + kind_answers(tables["kinds"])
+        findings.append(_of_nonce(tables["areas"]))
+    return findings + kind_findings(tables["kinds"])
 
 
 def _of_order(word: pd.DataFrame, place: pd.DataFrame) -> tuple[Estimate, ...]:
-    same = "noun phrases swapped: same"
+    same = "noun phrases exchanged: same"
     labels = (f"{same} word", f"{same} position", f"{same} word minus same position")
-    return compared(word, place, "correlation", labels, (-1, 1))
+    return means_and_difference(word, place, "correlation", labels, (-1, 1))
 
 
 def _of_nonce(areas: pd.DataFrame) -> Finding:
@@ -238,10 +238,10 @@ def _of_nonce(areas: pd.DataFrame) -> Finding:
     measure = "effective_area"
     return Finding(
         "Is the map of a nonce word broader?",
-        "effective area (share of the picture)",
+        "effective area (share of the image)",
         (
             estimate_mean(noun, measure, label="noun", bounds=SHARE),
-            estimate_mean(nonce, measure, label="nonce word in its stead", bounds=SHARE),
+            estimate_mean(nonce, measure, label="nonce word in its place", bounds=SHARE),
             estimate_difference(nonce, noun, measure, label="nonce word minus noun", bounds=SHARE),
         ),
     )
