@@ -1,4 +1,4 @@
-"""Tables in Markdown, HTML, CSV and LaTeX, read back by other means."""
+"""Tables in Markdown, HTML, CSV and LaTeX, read back by independent means."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ SHOWN = [["0.123", "-0.500", "-", "2.000", "0.000"], ["0.123", "< 0.001", "-", "
 
 
 def latex_cells(text):
-    """Read the cells of a LaTeX table back, undoing every escape."""
+    """Read the cells of a LaTeX table, undoing every escape."""
     body = text.split(r"\toprule")[1].split(r"\bottomrule")[0].replace("\\midrule\n", "")
     names = {"textbackslash": "\\", "textasciitilde": "~", "textasciicircum": "^"}
     names |= {"textless": "<", "textgreater": ">", "textbar": "|"}
@@ -129,7 +129,7 @@ def test_markdown_keeps_its_columns(nasty):
     assert read == ["head & word_1", "---", *NASTY]
 
 
-def test_csv_neutralises_formulas_and_keeps_numbers(nasty):
+def test_csv_neutralizes_formulas_and_keeps_numbers(nasty):
     texts = ["=1+1", "+cmd", "-cmd", "@SUM(1)", "-0.5", "\tx"]
     table = pd.DataFrame(
         {"=name": texts, "value": [-0.1, 1 / 3, np.nan, -2, 0, 1], "gap": [None] * 6}
@@ -143,7 +143,7 @@ def test_csv_neutralises_formulas_and_keeps_numbers(nasty):
     assert to_csv(plain) == plain.to_csv(index=False, lineterminator="\n")
 
 
-def test_notes_say_what_a_summary_rests_on(summary):
+def test_notes_describe_sample_intervals_test_and_correction(summary):
     notes = " ".join(table_notes(summary))
     for part in (
         "n = 12 prompts.",
@@ -171,7 +171,7 @@ def test_the_suffix_names_the_format(summary, suffix, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_other_suffixes_are_refused(summary, tmp_path):
+def test_unknown_suffixes_are_refused(summary, tmp_path):
     with pytest.raises(FileError, match=r"\.csv, \.tex, but got 'summary\.xlsx'"):
         write_table(summary, tmp_path / "summary.xlsx")
 

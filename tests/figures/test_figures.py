@@ -31,7 +31,7 @@ def texts(*axes):
     return [t.get_text() for ax in axes for t in [*ax.texts, ax.title] if t.get_text()]
 
 
-def test_an_overlay_lies_on_the_picture_unrotated():
+def test_an_overlay_covers_the_image_unrotated():
     maps = make_maps(image_size=(40, 60))
     ax = figures.overlay(IMAGE, maps["car"])
     drawn = ax.images[-1]
@@ -62,7 +62,7 @@ def test_a_map_of_zeros_can_be_drawn():
     figures.overlay(IMAGE, make_maps()[2])
 
 
-def test_arcs_say_every_relation_and_word():
+def test_arcs_show_every_relation_and_word():
     ax = figures.dependency_arcs(make_sentence())
     found = texts(ax)
     assert sorted(found) == sorted(
@@ -114,7 +114,7 @@ def test_characters_that_no_font_has_are_code_points():
 
 
 def long_maps():
-    """Thirty words, the first three of which the encoder read; every word hangs on the second."""
+    """Maps of thirty words, all dependents of the second; the encoder read only the first three."""
     sentence = make_sentence(
         " ".join(["red", "extraordinarily", *["zebra"] * 28]),
         edges=[Edge(1, i, "compound:prt") for i in range(30) if i != 1],
@@ -133,7 +133,7 @@ RELATIONS = [f"relation:{number}" for number in range(20)]
 
 
 def make_summary(relations=("amod", "nsubj"), **columns):
-    """A summary of one control row and one row per relation, with means 0.5, 0.48, ..."""
+    """Return a summary with one control row and one row per relation, with means 0.5, 0.48, ..."""
     n = len(relations) + 1
     mean = np.r_[0.3, 0.5 - 0.02 * np.arange(n - 1)]
     table = {
@@ -148,7 +148,7 @@ def make_summary(relations=("amod", "nsubj"), **columns):
 
 
 def make_sweep(relations=("amod", "nsubj")):
-    """Overlaps that fall from 0.5 at threshold 0.2 over 0.3 at 0.4 to nothing measured at 0.6."""
+    """Return overlaps of 0.5 at threshold 0.2, 0.3 at 0.4, and none measured at 0.6."""
     rows = [
         (f"relative:{t}", "iou", relation, mean, mean - 0.1, mean + 0.1)
         for relation in ["unrelated", *relations]
@@ -159,7 +159,7 @@ def make_sweep(relations=("amod", "nsubj")):
 
 
 def make_profile():
-    """The same numbers along three layers at one threshold."""
+    """Return the same numbers by layer and step, at one threshold."""
     layers = {"relative:0.4": "up_blocks.1", "relative:0.2": "down_blocks.0", "relative:0.6": "mid"}
     sweep = make_sweep()
     return sweep.assign(
@@ -170,7 +170,7 @@ def make_profile():
 
 
 def make_similarities(n_categories=2):
-    """Overlaps of 0.1 + similarity / 2 and a little, in categories of four pairs; one is missing."""
+    """Return overlaps of 0.1 + similarity / 2 plus noise, in categories of four pairs; one is missing."""
     similarity = np.tile([0.1, 0.2, 0.4, 0.8], n_categories)
     noise = np.resize([0.02, -0.03, 0.01], len(similarity))
     category = np.repeat([f"category {i}" for i in range(n_categories)], 4)
@@ -179,7 +179,7 @@ def make_similarities(n_categories=2):
 
 
 def make_words(n_prompts=6):
-    """Two nouns and a verb in two images of each prompt; commas that have no mask."""
+    """Return two nouns, a verb and a comma without a mask, in two images of each prompt."""
     rows = [
         (f"p{prompt}", image, pos, area + 0.01 * prompt)
         for prompt in range(n_prompts)
@@ -190,7 +190,7 @@ def make_words(n_prompts=6):
 
 
 def make_curves(names=("own mask",)):
-    """Changes that reach 1 at once, and at random in proportion to the share."""
+    """Return curves that reach 1 at once, and a random one in proportion to the share."""
     rows = [
         (name, share, mean, mean - 0.1, mean + 0.1)
         for name in [*names, "random"]
@@ -333,7 +333,7 @@ def test_relations_without_mean_or_interval_keep_their_rows():
     assert note.xy[1] == 0
 
 
-def test_the_forest_of_a_summary_says_its_level_and_keeps_to_its_measure():
+def test_the_forest_of_a_summary_shows_its_level_and_its_measure():
     summary = summarize(measure_pairs(make_maps()), measure="soft_iou", level=0.9)
     ax = figures.forest(summary)
     assert (
@@ -367,7 +367,7 @@ def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
     assert "relative threshold" in ax.get_xlabel()
 
 
-def test_many_lines_differ_and_have_no_bands_but_say_so():
+def test_many_lines_differ_and_the_label_says_that_bands_are_missing():
     ax = figures.threshold_sweep(make_sweep(RELATIONS))
     assert "intervals not drawn" in ax.get_ylabel()
     assert len(ax.collections) == 1
@@ -388,7 +388,7 @@ def test_sweeps_that_cannot_be_lines_are_refused(change, message):
         figures.threshold_sweep(make_sweep().assign(**change))
 
 
-def test_an_overlap_runs_along_steps_to_scale_and_along_layers_in_order():
+def test_steps_are_drawn_to_scale_and_layers_in_order():
     by_step = figures.overlap_profile(make_profile(), along="step")
     assert line_of(by_step, "amod").get_xdata().tolist() == [2, 5, 9]
     by_layer = figures.overlap_profile(make_profile(), along="layer")
@@ -458,7 +458,7 @@ def test_matrices_can_share_a_scale_and_words_without_maps_stay():
 
 def test_maps_of_all_words_of_all_images_share_one_scale():
     maps = [make_maps(image_size=(40, 60)), make_maps(image_size=(40, 60)), one_word()]
-    maps[1] = HeatMaps(maps[1].data * 0.5, maps[1].subwords, maps[1].sentence, (40, 60))
+    maps[1] = maps[1].with_values(maps[1].data * 0.5)
     figure = figures.word_grid([IMAGE] * 3, maps)
     overlays = [ax for ax in figure.axes if len(ax.images) == 2]
     assert len(overlays) == 5 + 5 + 1
@@ -470,7 +470,7 @@ def test_maps_of_all_words_of_all_images_share_one_scale():
     assert plt.get_fignums() == []
 
 
-def test_maps_on_scales_of_their_own_say_so():
+def test_maps_with_their_own_scales_say_so():
     maps = make_maps(image_size=(40, 60))
     figure = figures.word_grid(IMAGE, maps, scale="own")
     zebra = figure.axes[-1]
@@ -496,7 +496,7 @@ def test_long_words_are_broken_and_words_without_maps_stay():
         ([IMAGE] * 2, {"scale": "own", "vmax": 1.0}, "without a vmax"),
     ],
 )
-def test_word_grids_that_make_no_sense_are_refused(images, options, message):
+def test_invalid_word_grids_are_refused(images, options, message):
     with pytest.raises(ValueError, match=message):
         figures.word_grid(images, [make_maps()] * 2, **options)
 
@@ -513,7 +513,7 @@ def test_the_graph_writes_each_word_on_its_line_with_relation_and_weight():
     }
     assert words["car"] == (0, 1)
     assert words["zebra"] == (1, 4)
-    assert words["red"] == (2, 3)  # the second one; it hangs on zebra
+    assert words["red"] == (2, 3)  # the second "red", a dependent of zebra
     notes = [t.get_text() for t in ax.texts if t.get_text() not in maps.sentence.words]
     assert notes == ["amod 0.33", "root", "punct (not measured)", "amod 1.00", "conj 0.00"]
     edge_to = {line.get_ydata()[-1]: line for line in ax.lines}
@@ -527,7 +527,7 @@ def test_further_heads_are_curves():
     sentence = make_sentence("a b c", edges=[Edge(0, 1, "x"), Edge(1, 2, "y"), Edge(0, 2, "z")])
     maps = HeatMaps(make_maps().data[:1], SUBWORDS[:1], sentence, (4, 6))
     ax = figures.dependency_graph(sentence, measure_pairs(maps))
-    # c hangs on a directly, and on its sister b by a curve
+    # c has a straight edge from a and a curve from its sister b
     assert len(ax.lines) == 2
     assert len(ax.patches) == 1
     assert ax.texts[-1].get_text() == "y (not measured), z (not measured)"
@@ -577,12 +577,12 @@ def test_the_fit_is_that_of_least_squares():
     assert line_of(ax, f"slope {slope:.2f} [{low:.2f}, {high:.2f}]")
     line = next(line for line in ax.lines if len(line.get_xdata()) == 50)
     np.testing.assert_allclose(line.get_ydata(), expected.intercept + slope * line.get_xdata())
-    # at the mean similarity the interval is that of a mean with the residuals' variance
+    # at the mean similarity, the band is the interval of a mean with the variance of the residuals
     residuals = known["iou"] - expected.intercept - slope * known["similarity"]
     half = student_t.ppf(0.975, 5) * np.sqrt((residuals**2).sum() / 5 / 7)
     band = ax.collections[0].get_paths()[0].vertices
-    centre = band[np.abs(band[:, 0] - known["similarity"].mean()) < 0.01][:, 1]
-    assert (centre.max() - centre.min()) / 2 == pytest.approx(half, rel=0.03)
+    center = band[np.abs(band[:, 0] - known["similarity"].mean()) < 0.01][:, 1]
+    assert (center.max() - center.min()) / 2 == pytest.approx(half, rel=0.03)
     assert line_of(ax, "category 0 (3)").get_xdata().tolist() == [0.1, 0.2, 0.4]
     assert "7 pairs of words, 1 not measured" in ax.get_xlabel()
 
@@ -629,7 +629,7 @@ def test_few_prompts_have_no_interval():
 # --- deletion
 
 
-def test_curves_have_their_areas_and_references_are_grey():
+def test_curves_have_their_areas_and_references_are_gray():
     ax = figures.deletion_curves(make_curves(), change="|change| (0 to 1)")
     own, random = line_of(ax, "own mask (AUC 0.750)"), line_of(ax, "random (AUC 0.500)")
     assert own.get_xdata().tolist() == [0, 0.5, 1]
@@ -676,13 +676,13 @@ def test_paper_sets_sizes_for_a_while_and_saved_text_stays_text(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["deuteranomaly", "protanomaly", "tritanomaly"])
-def test_colours_of_neighbouring_series_differ_to_colour_blind_readers(kind):
+def test_colors_differ_for_color_blind_readers(kind):
     space = {"name": "sRGB1+CVD", "cvd_type": kind, "severity": 100}
     palette = [to_rgb(c) for c in (*figures.PALETTE, figures.CONTROL)]
     seen = np.clip([colorspacious.cspace_convert(c, space, "sRGB1") for c in palette], 0, 1)
     for i, one in enumerate(seen):
         for other in seen[:i]:
-            # In CAM02-UCS just noticeable is about 1 (Luo et al. 2006).
+            # In CAM02-UCS, a just noticeable difference is about 1 (Luo et al. 2006).
             assert colorspacious.deltaE(one, other, input_space="sRGB1") > 10
 
 
@@ -698,12 +698,12 @@ def test_colours_of_neighbouring_series_differ_to_colour_blind_readers(kind):
         (lambda maps: figures.dependency_graph(maps, None), "Expected Sentence"),
     ],
 )
-def test_arguments_of_another_kind_are_named(draw, message):
+def test_arguments_of_the_wrong_type_are_named(draw, message):
     with pytest.raises(TypeError, match=message):
         draw(make_maps())
 
 
-def test_the_check_of_readability_finds_what_is_wrong():
+def test_the_readability_check_finds_errors():
     for x, y, size, found in (
         (0.9, 0.5, 9, "leaves"),
         (0.1, 0.5, 5, "smaller than 6"),

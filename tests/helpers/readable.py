@@ -1,4 +1,4 @@
-"""Checks that a figure can be read: every text inside it, large enough, and clear of the others."""
+"""Readability of figures: every text is inside, large enough, and does not overlap another."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ SMALLEST = 6  # points
 
 
 def drawn_texts(figure):
-    """All texts that are drawn: ticks outside the limits have labels too, but nobody sees them."""
+    """Return all visible texts; labels of ticks outside the limits exist but are not drawn."""
     found = list(figure.texts) + [figure._suptitle] * (figure._suptitle is not None)
     for ax in figure.findobj(lambda a: hasattr(a, "get_xlabel")):
         found += ax.texts
@@ -32,7 +32,7 @@ def tick_labels(axis):
 
 
 def assert_readable(figure):
-    """Draw a figure and check its texts."""
+    """Draw a figure and check that its texts can be read."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -45,7 +45,7 @@ def assert_readable(figure):
         inside &= box.x1 <= figure.bbox.width + 1 and box.y1 <= figure.bbox.height + 1
         assert inside, f"{text} at {box.extents} leaves {figure.bbox.extents}"
     for one, other in combinations(texts, 2):
-        # Boxes around slanted texts meet where the texts do not.
+        # Bounding boxes of slanted texts can overlap where the texts do not.
         if one.get_rotation() % 90 == other.get_rotation() % 90 == 0:
             shared = boxes[one].intersection(boxes[one], boxes[other])
             apart = shared is None or min(shared.width, shared.height) < 1.5

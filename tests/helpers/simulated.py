@@ -1,11 +1,11 @@
-"""Pair tables made of numbers, for tests and simulations of inference."""
+"""Pair tables made from numbers, for tests of inference."""
 
 import numpy as np
 import pandas as pd
 
 
 def pair_table(values, **columns):
-    """A pair table of one group: values[prompt][image] is the list of IoUs of its pairs."""
+    """Return a pair table of one group, where ``values[prompt][image]`` lists the IoU of each pair."""
     rows, image = [], 0
     for prompt, images in values.items():
         for ious in images:
@@ -21,7 +21,7 @@ def pair_table(values, **columns):
 
 
 def random_pairs(rng, n_prompts=12, n_images=2, n_pairs=3, *, effect=0.0, spread=0.1, lemmas=6):
-    """A relation and its control in every image, with effects of prompts, images and pairs."""
+    """Return pairs of a relation and its control in every image, with effects of prompts, images and pairs."""
     tables = []
     prompts = rng.normal(0.3, spread, n_prompts)
     images = prompts[:, None] + rng.normal(0, spread / 2, (n_prompts, n_images))
@@ -29,9 +29,7 @@ def random_pairs(rng, n_prompts=12, n_images=2, n_pairs=3, *, effect=0.0, spread
         ("dependency", "amod", effect),
         ("unrelated", "unrelated", 0.0),
     ):
-        own = rng.normal(0, spread / 2, n_prompts)[
-            :, None, None
-        ]  # a prompt's own overlap of this kind
+        own = rng.normal(0, spread / 2, (n_prompts, 1, 1))  # effect of the prompt on this kind
         noise = rng.normal(0, spread, (n_prompts, n_images, n_pairs))
         values = np.clip(images[..., None] + own + noise + shift, 0, 1)
         table = pair_table(
@@ -54,5 +52,5 @@ def random_pairs(rng, n_prompts=12, n_images=2, n_pairs=3, *, effect=0.0, spread
 
 
 def sides(pairs, relation="amod"):
-    """The rows of a relation, and those of the control."""
+    """Return the rows of a relation and those of the control."""
     return pairs[pairs["relation"] == relation], pairs[pairs["kind"] == "unrelated"]

@@ -16,7 +16,7 @@ def gallery():
 
     spec = importlib.util.spec_from_file_location("gallery", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["gallery"] = module  # its source is read back
+    sys.modules["gallery"] = module  # inspect reads its source
     spec.loader.exec_module(module)
     yield module
     del sys.modules["gallery"]
@@ -43,3 +43,13 @@ def test_the_gallery_is_made_with_the_embedded_model(gallery, tmp_path):
         assert path.stat().st_size < 60_000
     assert "2 images of 2 prompts" in page
     assert "| word deleted: inside minus outside |" in page
+
+
+def test_the_page_that_is_kept_shows_the_code_of_every_figure(gallery):
+    page = (SCRIPT.parent / "gallery.md").read_text(encoding="utf-8")
+    for function in gallery.DRAW:
+        shown = f"![{gallery.title_of(function)}](gallery/{function.__name__}.png)"
+        before, _, after = "\n".join(gallery.section(function, "SHOWN")).partition("SHOWN")
+        assert before in page, "run python -m tools.check --make gallery"
+        assert after in page, "run python -m tools.check --make gallery"
+        assert ("_table" in function.__name__) != (shown in page)

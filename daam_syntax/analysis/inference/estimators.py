@@ -208,8 +208,8 @@ def _cluster_sums(
     if home["prompt_id"].duplicated().any():
         example = home.loc[home["prompt_id"].duplicated(), "prompt_id"].iloc[0]
         raise ValueError(
-            f"Expected every prompt to have one {cluster}, but {example!r} has several: "
-            f'cluster two ways instead: ("prompt_id", {cluster!r}).'
+            f"Expected every prompt to have one {cluster}, but {example!r} has several: cluster two ways "
+            f'instead, with cluster=("prompt_id", {cluster!r}).'
         )
     groups = values.groupby(home.set_index("prompt_id")[cluster].reindex(values.index))
     return groups.sum().to_numpy(), groups.size().to_numpy(dtype=float)

@@ -22,7 +22,6 @@ from daam_syntax.analysis.inference.sample import (
     sample_sizes,
     too_few,
 )
-from daam_syntax.util.wording import plural
 
 Model = Literal["ols", "gee", "mixed"]
 """Least squares, fractional logit or mixed effects; see `regress`."""
@@ -251,7 +250,7 @@ def _groups_to_leave_out(
         constant = model == "gee" and set(values[measure]) in ({0.0}, {1.0})
         if n < MIN_CLUSTERS and name != reference:
             # The cluster-robust error of a group that occurs in only one cluster is always 0.
-            reasons[str(name)] = f"in {plural(n, 'prompt')} only, and needs {MIN_CLUSTERS}"
+            reasons[str(name)] = f"in only {too_few(n, 'prompt', 'a group')}"
         elif constant and name != reference:
             reasons[str(name)] = f"always {values[measure].iloc[0]:g}: its log odds are infinite"
     return reasons

@@ -1,4 +1,4 @@
-"""Tests and intervals keep their level in simulated studies; the large version is benchmarks/calibration.py."""
+"""Levels of tests and intervals in simulated studies; benchmarks/calibration.py is the large version."""
 
 from dataclasses import replace
 
@@ -20,13 +20,13 @@ UNLIKE = replace(SimulatedStudy(n_prompts=20, n_pairs=(1, 6)), pair=(1.5, 0.6)).
 
 
 def prompts(study, n=N, seed=0):
-    """The prompts' means of relation and control, each of shape (study, prompt)."""
+    """Means of relation and control in each prompt. *Shape:* ``(study, prompt)`` each."""
     overlaps, _ = study.draw(n, np.random.default_rng(seed))
     return tuple(side.mean(axis=(2, 3)) for side in overlaps)
 
 
 def is_rate(hits, promised):
-    """Whether a count of independent studies agrees with a promised rate (by a binomial test)."""
+    """Whether the share of hits among independent studies agrees with a promised rate (binomial test)."""
     return stats.binomtest(int(np.sum(hits)), len(hits), promised).pvalue > 0.001
 
 
@@ -41,7 +41,7 @@ def test_sign_flips_and_studentized_intervals_keep_their_level(study):
     assert 0.935 <= np.mean((low <= 0) & (high >= 0)) <= 0.97
 
 
-def test_intervals_of_skewed_means_hold_where_percentiles_do_not():
+def test_studentized_intervals_cover_skewed_means_and_percentiles_do_not():
     study = SimulatedStudy(n_prompts=10)
     values, truth = prompts(study)[0], study.true_mean(0)
 
@@ -53,7 +53,7 @@ def test_intervals_of_skewed_means_hold_where_percentiles_do_not():
     assert coverage("percentile") < 0.925
 
 
-def test_pairs_taken_for_the_sample_find_too_much():
+def test_pairs_as_the_sample_find_too_much():
     overlaps, _ = SimulatedStudy(n_prompts=10, n_seeds=4).draw(N, np.random.default_rng(0))
     naive = stats.ttest_ind(*(side.reshape(N, -1) for side in overlaps), axis=1, equal_var=False)
     assert np.mean(naive.pvalue <= 0.05) > 0.1
@@ -109,7 +109,7 @@ def test_regressions_keep_their_level(model):
     assert is_rate(np.array(p) <= 0.05, 0.05)
 
 
-def test_simulated_overlaps_have_the_truth_they_say():
+def test_simulated_overlaps_have_their_true_means():
     study = SimulatedStudy(
         mean=(-1.0, -2.0), pair=(1.5, 0.5), lemma=0.5, template=0.3, n_templates=20
     )

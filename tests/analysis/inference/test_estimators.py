@@ -1,4 +1,4 @@
-"""Means and differences over prompts against scipy, statsmodels, enumeration and loops."""
+"""Means and differences over prompts, against scipy, statsmodels, enumeration and loops."""
 
 import tracemalloc
 from itertools import product
@@ -84,7 +84,7 @@ def test_intervals_of_many_data_sets_are_those_of_each(rng, method):
     low, high = interval(many, method=method, n_resamples=2999)
     for i, values in enumerate(many):
         one = interval(values, method=method, n_resamples=2999)
-        # scipy draws samples of its own for each data set
+        # scipy draws separate samples for each data set
         slack = 0.15 if method in ("bca", "percentile") else 1e-9
         np.testing.assert_allclose([low[i], high[i]], one, atol=slack)
         assert low[i] < values.mean() < high[i]
@@ -97,10 +97,10 @@ def test_a_symmetric_studentized_interval_tends_to_that_of_t_for_normal_values()
 
 
 def test_samples_of_equal_values_are_not_taken_for_precise_ones():
-    # one prompt in eight differs: a third of all samples miss it, so no t bounds the mean
+    # one prompt in eight differs: a third of all samples miss it, so t has no finite bound
     low, high = interval([0, 0, 0, 0, 0, 0, 0, 0.9])
     assert np.isinf([low, high]).all()
-    # nor where rounding leaves a trace of a spread
+    # also if rounding leaves a trace of a spread
     assert np.isinf(interval([1.0] * 23 + [0.5])).all()
 
 
@@ -119,7 +119,7 @@ def test_sign_flips_enumerate_all_patterns(rng, n):
 
 
 def test_sign_flips_by_hand():
-    # 1 + 2 + 3 = 6 is reached by +++ and ---; 3 + 2 - 1 = 4 by four patterns more extreme or equal
+    # only +++ and --- reach 1 + 2 + 3 = 6; four patterns reach at least 3 + 2 - 1 = 4
     assert sign_flip_p([1, 2, 3]) == pytest.approx(2 / 8)
     assert sign_flip_p([3, 2, -1]) == pytest.approx(4 / 8)
     assert sign_flip_p([0, 0, 0]) == 1
@@ -146,7 +146,7 @@ def test_drawn_sign_flips_are_near_the_exact_ones(rng):
 
 
 def test_many_clusters_are_resampled_in_parts(rng, monkeypatch):
-    """As a loop over samples drawn one by one, and as sign flips in one piece."""
+    """The results equal those of a loop over samples, and of sign flips in one piece."""
     sums, counts = rng.gamma(1, size=(2, 30)), rng.integers(1, 4, 30).astype(float)
     differences = sums - 0.9
     whole = sign_flip_p(differences, n_resamples=999)
@@ -173,7 +173,7 @@ def test_intervals_of_thousands_of_clusters_need_little_memory(rng):
     p = sign_flip_p(values - 1.02, n_resamples=9999)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 80e6  # a matrix of all draws would have 240 megabytes
+    assert peak < 80e6  # a matrix of all draws would need 240 MB
     expected = stats.t.interval(0.95, 2999, values.mean(), stats.sem(values))
     np.testing.assert_allclose([low, high], expected, atol=0.1 * (high - low))
     assert p == pytest.approx(stats.ttest_1samp(values, 1.02).pvalue, abs=0.03)
@@ -192,7 +192,7 @@ def test_two_way_errors_are_those_of_statsmodels(rng):
 
 
 def test_two_way_errors_never_fall_below_one_way_errors(rng):
-    # values that cancel within either kind of cluster make the difference of variances negative
+    # values that cancel within both kinds of clusters make the difference of variances negative
     first, second = np.repeat([0, 1, 2, 3], 4), np.tile([0, 1, 2, 3], 4)
     values = np.where((first + second) % 2, 1.0, -1.0)
     assert two_way_error(values, first, second) == 0
@@ -235,7 +235,7 @@ def test_intervals_and_p_values_are_those_of_the_prompts_differences(pairs, meth
     assert found.low < found.estimate < found.high
 
 
-def test_more_pairs_and_seeds_of_the_same_prompts_are_no_new_prompts(pairs):
+def test_more_pairs_and_seeds_of_the_same_prompts_are_not_new_prompts(pairs):
     amod, control = sides(pairs)
     once = estimate_difference(amod, control)
     more_pairs = pd.concat([amod, amod])
@@ -249,7 +249,7 @@ def test_more_pairs_and_seeds_of_the_same_prompts_are_no_new_prompts(pairs):
     assert wider.high - wider.low < 0.8 * (once.high - once.low)
 
 
-def test_more_prompts_of_the_same_templates_are_no_new_templates(pairs):
+def test_more_prompts_of_the_same_templates_are_not_new_templates(pairs):
     templates = {f"p{i:03}": f"t{i % 6}" for i in range(12)}
     pairs["template"] = pairs["prompt_id"].map(templates)
     copies = pairs.assign(prompt_id=pairs["prompt_id"] + "b")
@@ -278,7 +278,7 @@ def test_crossed_clusters_widen_the_interval_where_lemmas_have_effects(rng, pair
 
 
 def test_two_ways_that_nest_are_the_coarser_way(pairs):
-    # every prompt a cluster of both kinds: then both ways are prompts
+    # if every prompt is a cluster of both kinds, both ways are prompts
     pairs["copy"] = pairs["prompt_id"]
     amod, control = sides(pairs)
     two_way = estimate_difference(amod, control, cluster=("prompt_id", "copy"))
@@ -327,7 +327,7 @@ def test_tables_without_any_value_give_nan_and_a_reason():
         assert "0 prompts" in found.reason
 
 
-def test_reprs_say_what_one_needs(pairs):
+def test_reprs_have_estimate_interval_test_and_sample(pairs):
     text = repr(estimate_difference(*sides(pairs), label="amod - unrelated"))
     assert text.startswith("Estimate(amod - unrelated: iou 0.0")
     for part in ("95% interval [", "p ", "dz = ", "12 prompts, 24 images, 72 pairs", "sign flips"):
@@ -335,7 +335,7 @@ def test_reprs_say_what_one_needs(pairs):
     assert "&lt;" in estimate_mean(pairs, label="<b>")._repr_html_()
 
 
-def test_arguments_that_make_no_sense_say_what_does(pairs):
+def test_invalid_arguments_are_named(pairs):
     with pytest.raises(TypeError, match="pandas DataFrame, but got Series"):
         estimate_mean(pairs["iou"])
     with pytest.raises(ValueError, match=r"such as 0\.95, but got 0"):
@@ -346,7 +346,7 @@ def test_arguments_that_make_no_sense_say_what_does(pairs):
         estimate_mean(pairs, n_resamples=0)
 
 
-def test_wrong_tables_are_named(pairs):
+def test_invalid_tables_are_named(pairs):
     amod, control = sides(pairs)
     with pytest.raises(ValueError, match="no lift"):
         estimate_mean(amod, "lift")
@@ -369,12 +369,12 @@ def test_effect_sizes_by_hand():
     assert paired_dz([1, 2, 3]) == pytest.approx(2.0)
     assert np.isnan(paired_dz([0.1, 0.1]))
     assert np.isnan(paired_dz([1]))
-    # 3 beats 1 and 2, 2 ties with 2 and beats 1: (4 - 0) / 6 with a 0 on the second side
+    # 3 exceeds 1 and 2 and is below 9; 2 exceeds 1, ties with 2 and is below 9
     assert cliffs_delta([3, 2], [1, 2, 9]) == pytest.approx((2 + 1 - 2) / 6)
     assert np.isnan(cliffs_delta([], [1]))
 
 
-def test_cliffs_delta_is_the_rank_test_s_statistic(rng):
+def test_cliffs_delta_is_the_statistic_of_the_rank_test(rng):
     x, y = rng.normal(size=8), rng.normal(size=11)
     u = stats.mannwhitneyu(x, y).statistic
     assert cliffs_delta(x, y) == pytest.approx(2 * u / 88 - 1)

@@ -1,4 +1,4 @@
-"""Power against the formula for t tests, and variance components against the truth and a mixed model."""
+"""Power against the formula for t tests, and variance components against known values."""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ def test_variance_components_by_hand():
     relation = pair_table({"a": [[0.5], [0.3]], "b": [[0.9], [0.7]]})
     control = pair_table({"a": [[0.1], [0.1]], "b": [[0.1], [0.1]]})
     found = variance_components(relation, control)
-    # within: 0.02 each; means 0.3 and 0.7, variance 0.08, of which 0.02 / 2 is the images'
+    # within: 0.02 each; means 0.3 and 0.7 have variance 0.08, and 0.02 / 2 of it comes from images
     assert found.difference == pytest.approx(0.5)
     assert found.within_prompts == pytest.approx(0.02)
     assert found.between_prompts == pytest.approx(0.07)
@@ -46,7 +46,7 @@ def test_variance_components_of_simulated_pairs():
     rng = np.random.default_rng(0)
     pairs = random_pairs(rng, n_prompts=400, n_images=3, n_pairs=2, effect=0.05, spread=0.04)
     found = variance_components(*sides(pairs))
-    # both sides have a prompt's own overlap of deviation 0.02, and two pairs of deviation 0.04
+    # each side has a prompt effect of deviation 0.02 and two pairs of deviation 0.04
     assert found.between_prompts == pytest.approx(2 * 0.02**2, rel=0.3)
     assert found.within_prompts == pytest.approx(2 * 0.04**2 / 2, rel=0.15)
     assert found.difference == pytest.approx(0.05, abs=0.005)

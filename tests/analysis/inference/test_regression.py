@@ -1,4 +1,4 @@
-"""Regressions against statsmodels' own ways to them, and their failures."""
+"""Regressions against the formula interface of statsmodels, and fits that fail."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ MODELS = ("ols", "gee", "mixed")
 @pytest.fixture
 def pairs():
     table = random_pairs(np.random.default_rng(4), effect=0.1, n_images=3)
-    table.loc[::9, "iou"] = 0.0  # overlaps reach 0, where a logit of each value would be infinite
+    table.loc[::9, "iou"] = 0.0  # overlaps can be 0, whose logit is infinite
     return table
 
 
@@ -75,7 +75,7 @@ def test_mixed_models_are_those_of_a_formula(pairs, prepared):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_models_find_an_effect_and_say_what_they_rest_on(pairs, model):
+def test_models_find_an_effect_and_count_their_sample(pairs, model):
     pairs.loc[:4, "iou"] = np.nan
     regression = regress(pairs, model=model, areas=True)
     amod = regression.terms.set_index("term").loc["relation[amod]"]
@@ -87,14 +87,14 @@ def test_models_find_an_effect_and_say_what_they_rest_on(pairs, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_copies_of_pairs_are_no_new_prompts(pairs, model):
+def test_copies_of_pairs_are_not_new_prompts(pairs, model):
     once, twice = (
         regress(table, model=model)
         for table in (pairs, pd.concat([pairs, pairs], ignore_index=True))
     )
     ratio = (
         found(twice, "standard_error")[:2, 0] / found(once, "standard_error")[:2, 0]
-    )  # the mixed model learns the image's effect better from copies, which it takes for pairs
+    )  # to the mixed model, copies are more pairs that show the effect of the image
     assert (ratio > (0.85 if model == "mixed" else 0.99)).all()
 
 
@@ -102,7 +102,10 @@ def test_relations_of_few_prompts_are_terms_with_a_reason(pairs):
     rare = pairs[pairs["prompt_id"] < "p003"].assign(relation="nmod:of", kind="dependency")
     regression = regress(pd.concat([pairs, rare]))
     last = regression.terms.iloc[-1]
-    assert (last["term"], last["reason"]) == ("relation[nmod:of]", "in 3 prompts only, and needs 5")
+    assert (last["term"], last["reason"]) == (
+        "relation[nmod:of]",
+        "in only 3 prompts, and a group needs at least 5",
+    )
     assert np.isnan(last["estimate"])
     assert found(regression, "estimate")[:4] == pytest.approx(
         found(regress(pairs), "estimate"), abs=0.02
@@ -117,7 +120,7 @@ def test_groups_that_are_always_0_have_no_log_odds(pairs):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_fits_that_cannot_be_had_say_why(pairs, model):
+def test_impossible_fits_have_a_reason(pairs, model):
     same = regress(pairs.assign(head_subwords=1, dependent_subwords=1), model=model)
     few = regress(pairs[pairs["prompt_id"] < "p004"], model=model)
     for regression, reason in ((same, "subwords does not vary"), (few, "4 clusters, and")):
@@ -128,14 +131,14 @@ def test_fits_that_cannot_be_had_say_why(pairs, model):
         assert "NOT FITTED" in repr(regression)
 
 
-def test_a_mixed_model_of_values_without_noise_is_no_number(pairs):
+def test_a_mixed_model_of_values_without_noise_gives_no_number(pairs):
     exact = pairs.assign(iou=np.where(pairs["relation"] == "amod", 0.5, 0.25))
     regression = regress(exact, model="mixed")
     assert not regression.converged
     assert regression.reason
 
 
-def test_wrong_questions_are_named(pairs):
+def test_invalid_arguments_are_named(pairs):
     with pytest.raises(ValueError, match="got 'lasso'"):
         regress(pairs, model="lasso")
     with pytest.raises(ValueError, match="the reference 'none'"):

@@ -1,4 +1,4 @@
-"""Summaries with intervals, differences from the control and corrected p-values."""
+"""Summaries: intervals, differences from the control, and corrected p-values."""
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,7 @@ def pairs():
         for name in ("nsubj", "nmod:of")
     ]
     table = pd.concat([table, *others], ignore_index=True)
-    lost = table.index[table["relation"] == "nsubj"][
-        :7
-    ]  # more than the six pairs of the first prompt
+    lost = table.index[table["relation"] == "nsubj"][:7]  # more than the six pairs of one prompt
     table.loc[lost, "iou"] = np.nan
     return table
 
@@ -67,7 +65,7 @@ def test_intervals_keep_to_the_range_of_their_measure():
     assert row["high"] == 1
 
 
-def test_arguments_that_make_no_sense_say_what_does(pairs):
+def test_invalid_arguments_are_named(pairs):
     with pytest.raises(TypeError, match="pandas DataFrame, but got list"):
         summarize([pairs])
     with pytest.raises(ValueError, match=r"such as 0\.95, but got 95"):
@@ -136,7 +134,7 @@ def test_one_prompt_has_means_without_intervals_and_says_why():
     amod = summary.iloc[1]
     assert amod[["iou", "difference"]].tolist() == pytest.approx([0.3, 0.2])
     assert amod[["low", "high", "difference_low"]].isna().all()
-    assert amod["p"] == 1  # one sign, flipped or not
+    assert amod["p"] == 1  # flipping one sign gives two equal totals
     assert summary["note"].eq("1 prompt, and an interval needs at least 5").all()
 
 
