@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ from daam_syntax.maps.selection import (
     layer_selector,
     step_selector,
 )
-from daam_syntax.maps.subwords import LACKING
+from daam_syntax.maps.subwords import Kind
+
+_KINDS: Final = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,10 @@ class Edit:
             raise ValueError(
                 f"Expected words or tokens, but got both, words={self.words} and tokens={self.tokens}: make two edits."
             )
-        unknown = [kind for kind in self.tokens if kind not in LACKING]
+        unknown = [kind for kind in self.tokens if kind not in _KINDS]
         if unknown:
             raise ValueError(
-                f"Expected kinds of tokens among {', '.join(map(repr, LACKING))}, but got {unknown}: name words "
-                "with words=."
+                f"Expected kinds of tokens among {', '.join(map(repr, _KINDS))}, but got {unknown}: pass words as words=."
             )
 
     def with_equal_mass(self, paid_by: Sequence[int | str] | Literal["others"] = "others") -> Edit:

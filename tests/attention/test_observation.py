@@ -12,6 +12,9 @@ from daam_syntax.attention import Edit, ObservedAttention, intervene, observe, t
 from daam_syntax.errors import TraceError, WordError
 from daam_syntax.language import parse
 from helpers.attention_reference import CallsWithin, Reference, softmax_by_head
+from helpers.family_cases import CASES
+from helpers.family_runs import conditional, denoiser, keys_of, pipeline
+from helpers.family_runs import draw as draw_case
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd3
 from helpers.tracing import CAT, FULL, GRIDS, LONG, OWL, draw
 
@@ -155,6 +158,44 @@ def test_joint_attention(guidance):
     for word, aligned in enumerate(maps.words):
         keys = [24 + maps.subwords[row].position for row in aligned.subwords]
         assert calls[0][0].word_keys(0, word) == keys
+
+
+@pytest.mark.parametrize("guided", [True, False], ids=["guided", "unguided"])
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.name in ("Flux", "Lumina 2", "HunyuanDiT")],
+    ids=lambda case: case.name,
+)
+def test_other_families(case, guided):
+    """One calls the denoiser twice per step, one lays out each row differently, and one has two text encoders."""
+    prompts = [OWL, CAT]
+    watch = CallsWithin(denoiser(case), case.modules)
+    unobserved = watch.during(lambda: draw_case(case, prompts, guided=guided))
+    seen = []
+
+    def keep(observed):
+        numbers = [observed.probabilities(image).mean(0) for image in range(2)]
+        words = [[observed.word_keys(image, index) for index in range(3)] for image in range(2)]
+        seen.append((observed, numbers, words))
+
+    with trace(pipeline(case.name)) as recording, observe(pipeline(case.name), keep):
+        assert torch.equal(draw_case(case, prompts, guided=guided), unobserved)
+    maps = recording.heat_maps()
+    expected = []
+    for index, calls in enumerate(watch.steps):
+        n_rows = len(calls[0].query)
+        rows = conditional(case, index, n_rows, 2) if guided else slice(0, 2)
+        expected += [(rows, call) for call in calls if rows is not None]
+    for (observed, numbers, words), (rows, call) in zip(seen, expected, strict=True):
+        assert observed.rows == tuple(range(rows.start, rows.stop))
+        by_hand = call.shares()[rows]
+        for image, each in enumerate(maps):
+            np.testing.assert_allclose(numbers[image], by_hand[image], atol=1e-6)
+            keys = keys_of(case, each)
+            start = observed.text[image].start
+            assert words[image] == [
+                [start + keys[row] for row in word.subwords] for word in each.words[:3]
+            ]
 
 
 def test_a_sentence_that_is_given_is_used(sd, monkeypatch):

@@ -11,7 +11,7 @@ from daam_syntax.attention import text_limits
 from daam_syntax.attention.text_limits import find_overflow
 from daam_syntax.errors import ModelError
 from daam_syntax.pipelines.loading import load_tokenizers
-from helpers.corpus_runs import SETTINGS
+from helpers.small_runs import SETTINGS
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
 

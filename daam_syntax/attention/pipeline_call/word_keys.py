@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from daam_syntax.attention.pipeline_call.call import PipelineCall, TextBlock
 from daam_syntax.errors import WordError
 from daam_syntax.language import Sentence
-from daam_syntax.maps.subwords import LACKING, align
+from daam_syntax.maps.subwords import MISSING_KIND_REASONS, align
 
 
 def keys_by_word(
@@ -131,7 +131,7 @@ def kind_keys(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]) ->
         if kind not in by_kind:
             raise WordError(
                 f"Expected tokens of a kind that {pipeline_call.prompts[prompt]!r} has ({', '.join(by_kind)}), but "
-                f"got {kind!r}: {LACKING[kind]}."  # type: ignore[index]
+                f"got {kind!r}: {MISSING_KIND_REASONS[kind]}."  # type: ignore[index]
             )
     return sorted({key for kind in kinds for key in by_kind[kind]})
 
