@@ -1,6 +1,5 @@
 """Steps, layers and heads that are kept apart: each slice against a plain softmax, and the mean as without."""
 
-import json
 from itertools import chain, combinations
 
 import numpy as np
@@ -13,7 +12,6 @@ from daam_syntax.attention import Layer, predict_memory, predicted_bytes, trace,
 from daam_syntax.errors import MemoryLimitError, SelectionError, TraceError, WordError
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.kept_maps import AXES
-from daam_syntax.maps.selection import head_selector, step_selector
 from helpers.attention_reference import Reference
 from helpers.examples import SUBWORDS, make_maps, make_sentence
 from helpers.tiny_pipelines import make_sd
@@ -193,41 +191,6 @@ def test_an_axis_that_was_not_kept_cannot_be_selected_from():
     assert make_maps().select().axes == ()
 
 
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (None, range(30)),
-        (4, [4]),
-        ([3, 29, 31], [3, 29]),
-        (slice(0, 1), [0]),
-        (slice(20, None, 4), [20, 24, 28]),
-        (slice(0, 1 / 3), range(10)),
-        (slice(1 / 3, 2 / 3), range(10, 20)),
-        (slice(2 / 3, 1), range(20, 30)),
-        (slice(0.98, None), []),
-        pytest.param(lambda step, timestep: timestep <= 50, range(25, 30), id="function"),
-    ],
-    ids=str,
-)
-def test_selecting_steps(steps, expected):
-    selects = step_selector(steps)
-    assert [n for n in range(30) if selects(n, n / 30, 300 - 10 * n)] == list(expected)
-
-
-@pytest.mark.parametrize(
-    "steps", [-1, [0, -2], 0.5, "late", slice(-3, None), slice(0.5, 2), slice(0.5, 0.2)]
-)
-def test_selections_that_are_none(steps):
-    with pytest.raises(ValueError, match=r"slice\(0, 1/3\)"):
-        step_selector(steps)
-
-
-def test_selecting_heads():
-    assert [head for head in range(8) if head_selector(slice(2, 6, 2))(head)] == [2, 4]
-    with pytest.raises(ValueError, match="heads as numbers"):
-        head_selector("first")
-
-
 @pytest.mark.parametrize(("keep", "said"), [(("step", "time"), "'time'"), (True, "True")])
 def test_there_is_no_such_axis(sd, keep, said):
     with pytest.raises(ValueError, match=rf"among \('step', 'layer', 'head'\).*{said}"):
@@ -243,22 +206,6 @@ def test_save_and_load_keep_the_axes(whole, tmp_path):
         loaded.select(layers="mid", steps=1).data, whole.select(layers="mid", steps=1).data
     )
     assert loaded.nbytes == whole.nbytes
-
-
-def test_version_1_of_the_files_can_still_be_read(tmp_path):
-    maps = make_maps()
-    header = {
-        "format": "daam-syntax heat maps 1",
-        "subwords": [vars(subword) for subword in maps.subwords],
-        "sentence": maps.sentence.to_dict(),
-        "image_size": [4, 6],
-        "truncated_at": None,
-        "provenance": {"seed": 1},
-    }
-    np.savez(tmp_path / "maps.npz", maps=maps.data.values, header=np.array(json.dumps(header)))
-    loaded = HeatMaps.load(tmp_path / "maps.npz")
-    xr.testing.assert_identical(loaded.data, maps.data)
-    assert loaded.provenance["seed"] == 1
 
 
 def test_maps_with_axes_can_be_made_from_one_array():

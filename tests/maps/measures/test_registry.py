@@ -1,0 +1,144 @@
+"""All measures have the properties that they declare."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from daam_syntax.maps import measures
+from daam_syntax.maps.measures import (
+    BINDING_MEASURES,
+    BREADTH_MEASURES,
+    DEFAULT_PAIR_MEASURES,
+    PAIR_MEASURES,
+    PackedMasks,
+    binding,
+    breadth,
+    choose,
+    masks,
+    measure_masks,
+    soft,
+)
+from daam_syntax.maps.thresholds import Threshold
+
+SOFT = [m for m in PAIR_MEASURES.values() if m.kind == "soft"]
+ALL = [*PAIR_MEASURES.values(), *BREADTH_MEASURES.values()]
+RANDOM = np.random.default_rng(0).random((5, 7, 9)) ** 3
+HEAD, DEPENDENT = RANDOM[0], RANDOM[1]
+small_maps = arrays(float, (2, 4, 5), elements=st.integers(0, 20).map(lambda n: n / 20))
+
+
+def call(measure, h, d):
+    if measure.kind == "breadth":
+        return float(measure.function(h))
+    return float(measure.function(h, d))
+
+
+def of_maps(measure, h, d):
+    """A measure of two maps; for one of masks, by a rule that has every invariance."""
+    if measure.kind != "binary":
+        return call(measure, h, d)
+    cuts = zip((0.7, 0.4), (h, d), strict=True)  # areas that differ
+    masks = PackedMasks(np.stack([Threshold("quantile", cut).apply(m) for cut, m in cuts]))
+    return measure_masks(masks, np.array([0]), np.array([1]), [measure])[measure.name][0]
+
+
+@given(small_maps)
+@settings(max_examples=60, deadline=None)
+def test_ranges_symmetry_and_missing_values(two):
+    for measure in [*SOFT, *BREADTH_MEASURES.values()]:
+        value = call(measure, *two)
+        involved = two if measure.kind == "soft" else two[:1]
+        empty = involved.sum(axis=(1, 2)).min() == 0
+        constant = "constant" in measure.undefined and np.ptp(involved, axis=(1, 2)).min() == 0
+        assert np.isnan(value) == (empty or constant), measure.name
+        if not np.isnan(value):
+            assert measure.low - 1e-9 <= value <= measure.high + 1e-9, measure.name
+            if measure.symmetric:
+                assert value == pytest.approx(call(measure, *two[::-1]), abs=1e-9), measure.name
+
+
+@pytest.mark.parametrize("measure", ALL, ids=lambda m: m.name)
+def test_measures_are_invariant_to_exactly_what_they_claim(measure):
+    value = of_maps(measure, HEAD, DEPENDENT)
+    order = np.random.default_rng(1).permutation(63)
+    changed = {
+        "scale": (HEAD * 0.3, DEPENDENT * 5.0),
+        "shift": (HEAD + 0.5, DEPENDENT + 1.0),
+        "pixels": [m.ravel()[order].reshape(7, 9) for m in (HEAD, DEPENDENT)],
+    }
+    if measure.kind == "binary":
+        del changed["scale"], changed["shift"]  # these are the rule's
+    found = {how for how, two in changed.items() if of_maps(measure, *two) == pytest.approx(value)}
+    assert found == measure.invariant
+
+
+@pytest.mark.parametrize("measure", PAIR_MEASURES.values(), ids=lambda m: m.name)
+def test_measures_are_symmetric_exactly_where_they_claim(measure):
+    if measure.kind == "binary":
+        shared, head, dependent = (np.array([n]) for n in (5, 9, 20))
+        there = measure.function(shared, head, dependent, 63)
+        back = measure.function(shared, dependent, head, 63)
+    else:
+        there, back = measure.function(HEAD, DEPENDENT), measure.function(DEPENDENT, HEAD)
+    assert measure.symmetric == (there == pytest.approx(back))
+
+
+@given(arrays(bool, (2, 3, 4)))
+def test_binary_measures_are_bounded_and_missing_where_they_say(two):
+    masks = PackedMasks(two)
+    found = measure_masks(masks, np.array([0]), np.array([1]), PAIR_MEASURES.values())
+    assert list(found) == [m.name for m in PAIR_MEASURES.values() if m.kind == "binary"]
+    for name, (value,) in found.items():
+        measure = PAIR_MEASURES[name]
+        empty = "empty" in measure.undefined and masks.areas.min() == 0
+        full = "everything" in measure.undefined and masks.areas.max() == 12
+        assert np.isnan(value) == (empty or full), name
+        assert np.isnan(value) or measure.low - 1e-12 <= value <= measure.high + 1e-12, name
+
+
+@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+def test_zero_mass_gives_the_declared_value(measure):
+    zeros = np.zeros((2, 4, 6))
+    if measure.kind == "binary":
+        value = measure_masks(PackedMasks(zeros), np.array([0]), np.array([1]), [measure])
+        found = value[measure.name]
+    elif measure.kind == "soft":
+        found = measure.function(*zeros)
+    elif measure.kind == "breadth" or measure.name == "neglect":
+        found = measure.function(zeros)
+    else:
+        found = measure.function(measures.region_shares(zeros[:1], zeros + 1), [0])
+    np.testing.assert_array_equal(found, np.full_like(found, measure.zero_mass))
+
+
+@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+def test_the_docstring_of_a_measure_states_its_declaration(measure):
+    modules = (masks, soft, breadth, binding)
+    (function,) = {vars(m)[measure.name] for m in modules if measure.name in vars(m)}
+    lines = function.__doc__.splitlines()
+    assert lines[0] == f"{measure.meaning}."
+    stated = dict(line.removeprefix("- ").split(" ", 1) for line in lines if line.startswith("- *"))
+    expected = [f"``{measure.formula}``", measure.range, measure.unit, measure.source]
+    assert [stated[f"*{name}:*"] for name in ("Formula", "Range", "Unit", "Source")] == expected
+    notes = function.__doc__.split("Notes\n-----\n")[1]
+    assert f"*Higher values:* {measure.higher}\n" in notes
+    assert f"*NaN where:* {measure.undefined}\n" in notes
+    assert f"*Zero mass gives:* {measure.zero_mass_text}\n" in notes
+
+
+def test_measures_are_chosen_by_name():
+    assert [m.name for m in choose(["iou", "cosine", "iou"], PAIR_MEASURES)] == ["iou", "cosine"]
+    assert [m.name for m in choose("phi", PAIR_MEASURES)] == ["phi"]
+    with pytest.raises(ValueError, match=r"among iou, .*spearman.* but got 'kappa', 'tau'"):
+        choose(["iou", "kappa", "tau"], PAIR_MEASURES)
+    assert set(DEFAULT_PAIR_MEASURES) <= set(PAIR_MEASURES)
+    assert measures.cosine.__doc__.startswith("Cosine")
+
+
+def test_one_axis_is_no_map():
+    with pytest.raises(ValueError, match=r"shape \(\.\.\., y, x\), but got the shape \(5,\)"):
+        measures.cosine(np.ones(5), np.ones(5))
+    with pytest.raises(ValueError, match="but got the shape"):
+        measures.entropy(np.ones(5))

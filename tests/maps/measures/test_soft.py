@@ -1,0 +1,113 @@
+"""Measures of two maps without a threshold, against independent references and by hand."""
+
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+from scipy.spatial import distance
+
+from daam_syntax.maps import measures
+from daam_syntax.maps.measures import PAIR_MEASURES, measure_maps, soft_iou
+from helpers.examples import box
+
+A, B = box(0, 2, 0, 4), box(0, 2, 2, 6)  # 8 pixels each, 4 shared
+SOFT = [m for m in PAIR_MEASURES.values() if m.kind == "soft"]
+RANDOM = np.random.default_rng(0).random((5, 7, 9)) ** 3
+HEAD, DEPENDENT = RANDOM[0], RANDOM[1]
+
+
+def unit(m):
+    return m.ravel() / m.sum()
+
+
+def layer_cake(first, second, base):
+    """Areas of masks at very many relative thresholds, summed: independent of sums of minima."""
+    first, second, base = (m / m.max() for m in (first, second, base))
+    cuts = (np.arange(20_000) + 0.5)[:, None] / 20_000
+    shared = (first.ravel() > cuts) & (second.ravel() > cuts)
+    return shared.sum() / (base.ravel() > cuts).sum()
+
+
+def cells(shape):
+    return np.argwhere(np.ones(shape)) / np.hypot(*shape)
+
+
+PAIR_REFERENCES = {
+    "soft_iou": lambda h, d: sum(map(min, unit(h), unit(d))) / sum(map(max, unit(h), unit(d))),
+    "soft_iod": lambda h, d: layer_cake(h, d, d),
+    "soft_ioh": lambda h, d: layer_cake(h, d, h),
+    "cosine": lambda h, d: 1 - distance.cosine(h.ravel(), d.ravel()),
+    "pearson": lambda h, d: stats.pearsonr(h.ravel(), d.ravel())[0],
+    "spearman": lambda h, d: stats.spearmanr(h.ravel(), d.ravel())[0],
+    "jensen_shannon": lambda h, d: distance.jensenshannon(h.ravel(), d.ravel(), base=2) ** 2,
+    "bhattacharyya": lambda h, d: sum(
+        (x * y) ** 0.5 for x, y in zip(unit(h), unit(d), strict=True)
+    ),
+    "centroid_distance": lambda h, d: (
+        np.linalg.norm(np.subtract(ndimage.center_of_mass(h), ndimage.center_of_mass(d)))
+        / np.hypot(*h.shape)
+    ),
+    "earth_movers": lambda h, d: stats.wasserstein_distance_nd(
+        cells(h.shape), cells(d.shape), h.ravel(), d.ravel()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [m.name for m in SOFT])
+def test_soft_measures_against_independent_references(name):
+    function, reference = PAIR_MEASURES[name].function, PAIR_REFERENCES[name]
+    ties = np.round(RANDOM * 4)
+    for h, d in [(HEAD, DEPENDENT), (A, B), (ties[2], ties[3]), (RANDOM[4], RANDOM[4] ** 2)]:
+        assert function(h, d) == pytest.approx(
+            reference(h, d), abs=2e-4 if "soft_io" in name else 1e-7
+        )
+    # stacks broadcast
+    np.testing.assert_allclose(
+        function(RANDOM, HEAD), [function(m, HEAD) for m in RANDOM], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        function(HEAD, RANDOM[None]), [[function(HEAD, m) for m in RANDOM]], atol=1e-12
+    )
+
+
+def test_soft_overlap_of_hand_made_maps():
+    assert soft_iou(A, B) == pytest.approx(1 / 3)  # equal areas: the same as the IoU
+    assert soft_iou(A, 1 - A) == 0
+    assert soft_iou(A, 7.0 * A) == pytest.approx(1)
+    assert soft_iou(np.stack([A, B]), A).tolist() == pytest.approx([1, 1 / 3])
+    part = box(0, 1, 0, 4, value=0.3)  # half of A, whatever its strength
+    assert measures.soft_iod(A, part) == pytest.approx(1)
+    assert measures.soft_ioh(A, part) == pytest.approx(0.5)
+    # one column is a sixth of the width away, and mass has to travel two
+    assert measures.centroid_distance(A, B) == pytest.approx(2 / np.hypot(4, 6))
+    assert measures.earth_movers(A, B) == pytest.approx(2 / np.hypot(4, 6))
+
+
+def test_many_pairs_are_measured_as_one_is():
+    words = np.random.default_rng(3).random((6, 40, 50)).astype(np.float32)
+    words[4] = 0
+    head, dependent = np.indices((6, 6)).reshape(2, -1)
+    chosen = [m for m in SOFT if m.name != "earth_movers"]
+    found = measure_maps(words, np.tile(head, 20), np.tile(dependent, 20), chosen)
+    for measure in chosen:
+        expected = [
+            float(measure.function(words[i], words[j]))
+            for i, j in zip(head, dependent, strict=True)
+        ]
+        np.testing.assert_allclose(found[measure.name], expected * 20, atol=1e-12)
+    none = np.zeros(0, int)
+    assert measure_maps(words, none, none, chosen)["cosine"].shape == (0,)
+
+
+def test_the_mass_of_a_large_map_is_gathered_where_it_is():
+    wide = np.zeros((40, 100))
+    wide[10:20, 40:60] = 1.0
+    moved = np.roll(wide, 25, axis=1)  # by exactly four of the sixteen cells
+    assert measures.earth_movers(wide, moved) == pytest.approx(4 / np.hypot(16, 16))
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(ImportError, match=r"daam-syntax\[transport\]"):
+        measures.earth_movers(A, B)
