@@ -14,7 +14,7 @@ SHIPPED: Final = {
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
     "emoji-relations": "sentences for the emoji model, six for each of ten dependency relations",
     "minimal-pairs": "pairs that differ in one word",
-    "open": "prompts that leave much open",
+    "open": "captions that leave much open",
     "real-models": "captions for other models, 22 for each of ten dependency relations",
     "scenes": "a few of each kind of scene",
 }
