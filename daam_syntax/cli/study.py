@@ -1,4 +1,4 @@
-"""Run a study: `study`. Each study is a command, whose own options come from the signature of its `run`."""
+"""Run a study: `study`. Each study is a subcommand; its own options come from the signature of its `run`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,18 +16,18 @@ from daam_syntax.cli.study_options import own_options
 from daam_syntax.cli.terminal import fail, one_line_errors, quiet_libraries
 from daam_syntax.errors import StudyError
 
-_UsageError: Final = typer.BadParameter.__bases__[0]
-"""What typer raises if it cannot read a command line; typer does not export the class."""
+_UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
+"""Base of typer's errors about a command line; typer exports only some of its subclasses."""
 
 
 class _StudyCommand(TyperCommand):
-    """The command of one study. A command line that it cannot read is reported in one line."""
+    """Command of one study, which reports an invalid command line in one line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
-            message = error.format_message()  # type: ignore[attr-defined]
+            message = error.format_message()
             names = [f"--{name.replace('_', '-')}" for name in _own_names(str(self.name))]
             own = f"the options {', '.join(names)}" if names else "no options"
             raise StudyError(
@@ -37,7 +37,7 @@ class _StudyCommand(TyperCommand):
 
 
 class _StudyGroup(TyperGroup):
-    """The studies as commands, each made when it is needed: importing a study takes time."""
+    """The studies as subcommands, each created only when needed, since importing a study takes time."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         from daam_syntax.studies import STUDIES
@@ -62,7 +62,7 @@ def list_studies(ctx: typer.Context) -> None:
 
 
 def _command_of(name: str) -> Any:
-    """Return the command of a study, with the options that all studies have and its own."""
+    """Return the command of a study, with the options of all studies and its own."""
     from daam_syntax.studies import load_study
 
     module = load_study(name)
@@ -71,7 +71,7 @@ def _command_of(name: str) -> Any:
 
     def command(**given: Any) -> None:
         chosen = {option: given.pop(option) for option in names}
-        # What was not given is None, or an empty list.
+        # Options that were not given are None or an empty list.
         _run(name, {k: v for k, v in chosen.items() if v not in (None, [], ())}, **given)
 
     _, _, *common = inspect.signature(_run, eval_str=True).parameters.values()
@@ -106,7 +106,7 @@ def _run(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="File of prompts, or one of the package's sets [default: the study's own, for the emoji model]."
+            help="File of prompts, or a shipped prompt set [default: the study's own, for the emoji model]."
         ),
     ] = None,
     format: options.Format = None,
@@ -114,7 +114,7 @@ def _run(
         Path | None,
         typer.Option(
             "--run",
-            help="Folder that `run` wrote: measure its maps instead of drawing; no model is needed.",
+            help="Folder that `run` wrote: measure its maps instead of drawing. Needs no model.",
         ),
     ] = None,
     seeds: Annotated[
@@ -127,10 +127,12 @@ def _run(
         ),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Guidance scale; 1 is none [default: the model's].")
+        float | None,
+        typer.Option(help="Guidance scale; 1 means no guidance [default: the model's]."),
     ] = None,
     parser: options.Parser = None,
 ) -> None:
+    """Run a study, write its report, and print its findings."""
     import matplotlib
 
     from daam_syntax.language.prompt_sets import find_prompts

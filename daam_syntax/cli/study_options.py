@@ -19,18 +19,18 @@ _STEPS: Final = (
 
 
 class _Kind(NamedTuple):
-    """How a parameter is written on the command line: a type that typer knows, or a parser and the form it reads."""
+    """How a parameter is written on the command line: its type for typer, and a parser with the format it reads."""
 
     type: Any
     parser: Callable[[str], Any] | None = None
-    form: str = ""
+    format: str = ""
 
 
 def own_options(run: Callable[..., Any]) -> list[inspect.Parameter]:
     """Return the parameters of a study's `run`, except its setup, as typer options.
 
-    The default is None, which means that `run` chooses. Sequences become options that may be repeated. The help text
-    is the parameter's description in the docstring.
+    The default of each option is None, which leaves the parameter to the default of `run`. Sequences become options
+    that may be repeated. The help text is the description of the parameter in the docstring.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def own_options(run: Callable[..., Any]) -> list[inspect.Parameter]:
     """
     _, *parameters = inspect.signature(run).parameters.values()
     described = parameter_descriptions(inspect.getdoc(run) or "")
-    # Only these are evaluated: the type of the setup is not imported at run time.
+    # The annotation of the setup cannot be evaluated: its type is imported only for type checking.
     annotated = SimpleNamespace(__annotations__={each.name: each.annotation for each in parameters})
     hints = get_type_hints(annotated, run.__globals__)
     return [
@@ -69,7 +69,7 @@ def parse_steps(text: str) -> int | slice | list[int]:
 
 
 def _option(parameter: inspect.Parameter, kind: _Kind, description: str) -> inspect.Parameter:
-    notes = f"; written as {kind.form}" if kind.form else ""
+    notes = f"; written as {kind.format}" if kind.format else ""
     if get_origin(kind.type) is list:
         notes += "; may be given several times"
     if parameter.default not in (None, ()):
@@ -81,13 +81,13 @@ def _option(parameter: inspect.Parameter, kind: _Kind, description: str) -> insp
 
 
 def _kind(hint: Any) -> _Kind:
-    """Return how a type is written, the first of its alternatives that can be."""
+    """Return how a value of a type is written, using the first alternative of a union that can be written."""
     alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if slice in alternatives:
         return _Kind(str, parse_steps, _STEPS)
     for each in alternatives:
         if get_origin(each) in _SEQUENCES and (item := _item(get_args(each)[0])) is not None:
-            return _Kind(list[item.type], item.parser, item.form)  # type: ignore[name-defined]
+            return _Kind(list[item.type], item.parser, item.format)  # type: ignore[name-defined]
     item = _item(Union[tuple(a for a in alternatives if a is not NoneType)])  # noqa: UP007
     if item is None:
         raise TypeError(f"Expected a type that can be written as text, but got {hint}.")
@@ -95,7 +95,7 @@ def _kind(hint: Any) -> _Kind:
 
 
 def _item(hint: Any) -> _Kind | None:
-    """Return how one value is written; None for what cannot be."""
+    """Return how a single value is written; None if it cannot be written."""
     alternatives = set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
     if alternatives == {str, int}:
         return _Kind(str, lambda text: int(text) if text.isdecimal() else text)
@@ -109,7 +109,7 @@ def _item(hint: Any) -> _Kind | None:
 
 
 def _numbers_of(cls: Any) -> Callable[[str], Any]:
-    """Return a parser of the numbers that a dataclass consists of, separated by commas."""
+    """Return a parser for a dataclass of numbers, written with commas between its fields."""
 
     def parse(text: str) -> Any:
         try:
@@ -129,7 +129,7 @@ def _number(text: str) -> int | float:
 
 
 def _written(value: Any) -> str:
-    """Write a default value as it would be given on the command line."""
+    """Format a default value as on the command line."""
     if isinstance(value, slice):
         return f"{value.start}:{value.stop}"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Options of the studies on the command line: every parameter of every study can be set, and errors are one line."""
+"""Options of the studies on the command line: every parameter can be set, and every error is one line."""
 
 import inspect
 import shlex
@@ -53,7 +53,7 @@ GIVEN = {
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
     },
 }
-"""Study and parameter of its `run` to what sets it on the command line, and to the value that `run` then gets."""
+"""Study and parameter to the options that set it on the command line, and to the value that `run` receives."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_every_parameter_of_every_study_can_be_set(name, passed, tmp_path):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_what_is_not_given_is_left_to_the_study(name, passed, tmp_path):
+def test_options_that_are_not_given_are_left_to_the_study(name, passed, tmp_path):
     run_here("study", name, "--out", "out", cwd=tmp_path)
     assert passed.keys() == {"prompts", "seeds", "steps", "guidance", "parser", "progress"}
 

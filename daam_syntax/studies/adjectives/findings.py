@@ -86,9 +86,9 @@ def _of_swaps(swaps: pd.DataFrame) -> Finding:
     )
 
 
-def _of_colors(colours: pd.DataFrame) -> Finding:
+def _of_colors(colors: pd.DataFrame) -> Finding:
     def seen(condition: str, role: str) -> pd.DataFrame:
-        return colours[(colours["condition"] == condition) & (colours["role"] == role)]
+        return colors[(colors["condition"] == condition) & (colors["role"] == role)]
 
     return Finding(
         "Pixels of the color",

@@ -84,19 +84,19 @@ def annotator_rates(
         Seed of the scenes.
     """
     rng = np.random.default_rng(seed)
-    said: dict[bool, list[bool]] = {True: [], False: []}
+    judged: dict[bool, list[bool]] = {True: [], False: []}
     for first, second in pairs:
         others = [noun for noun in CATEGORIES[CATEGORY_OF[second]] if noun not in (first, second)]
         lacking = [(first,), (second,), (first, str(rng.choice(others)))]
         for truth, scenes in ((True, [(first, second)] * n), (False, (lacking * n)[:n])):
             specs = [SceneSpec(tuple(ObjectSpec(noun) for noun in nouns)) for nouns in scenes]
             images = [draw_scene(spec, rng).image for spec in specs]
-            said[truth] += [all(found) for found in shown(annotator, images, (first, second))]
+            judged[truth] += [all(found) for found in shown(annotator, images, (first, second))]
     return Rates(
-        float(np.mean(said[True])),
-        float(1 - np.mean(said[False])),
-        len(said[True]),
-        len(said[False]),
+        float(np.mean(judged[True])),
+        float(1 - np.mean(judged[False])),
+        len(judged[True]),
+        len(judged[False]),
     )
 
 

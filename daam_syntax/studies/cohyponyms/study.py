@@ -159,8 +159,8 @@ def run(
     if annotator is not None:
         of_level = {row["level"]: Rates(row["sensitivity"], row["specificity"]) for row in judge}
         images["correct_adjusted"] = [
-            of_level[level].correct(said)
-            for level, said in zip(images["level"], images["correct"], strict=True)
+            of_level[level].correct(share)
+            for level, share in zip(images["level"], images["correct"], strict=True)
         ]
     means = _pair_means(images, measure)
     return StudyResult.of(
