@@ -14,21 +14,20 @@ from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
 from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
 from daam_syntax.maps import HeatMaps
-from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.analysis_folder import AnalysisFolder
 
 PROMPT = "a red cat chasing a small blue owl in the snow"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, emoji_pipe):
-    out = tmp_path_factory.mktemp("run")
+def stored(tmp_path_factory, emoji_pipe):
+    out = tmp_path_factory.mktemp("analysis")
     prompts = [PROMPT, "a red car and a red house"]
     return out, ds.analyze(prompts, emoji_pipe, seeds=2, steps=4, height=64, width=96, out=out)
 
 
-def test_every_image_pair_and_word_is_there(run):
-    _, analysis = run
+def test_every_image_pair_and_word_has_a_row(stored):
+    _, analysis = stored
     assert [image.size for image in analysis.images] == [(96, 64)] * 4
     assert [m.provenance["seed"] for m in analysis.maps] == [0, 1, 0, 1]
     assert list(analysis.pairs.columns) == list(PAIR_COLUMNS)
@@ -41,7 +40,7 @@ def test_every_image_pair_and_word_is_there(run):
     assert analysis.pairs["iou"].between(0, 1).all()
 
 
-def test_schemes_have_rows_of_their_own(run, emoji_pipe, tmp_path):
+def test_each_scheme_has_its_own_rows(emoji_pipe, tmp_path):
     prompt = "a cat on a bed and a tree"
     schemes = ["enhanced", "native"]
     analysis = ds.analyze(prompt, emoji_pipe, steps=1, schemes=schemes, out=tmp_path)
@@ -54,7 +53,7 @@ def test_schemes_have_rows_of_their_own(run, emoji_pipe, tmp_path):
         ds.analyze(prompt, emoji_pipe, schemes="stanford")
 
 
-def test_a_parser_without_universal_dependencies_is_told_before_drawing(emoji_pipe):
+def test_a_parser_without_universal_dependencies_is_refused_before_drawing(emoji_pipe):
     nlp = spacy.blank("de")
     parser = nlp.add_pipe("parser")
     for label in ("sb", "oa", "ROOT"):
@@ -66,29 +65,29 @@ def test_a_parser_without_universal_dependencies_is_told_before_drawing(emoji_pi
     assert set(analysis.pairs["scheme"]) == {"native"}
 
 
-def test_an_analysis_shows_itself_briefly(run):
-    _, analysis = run
+def test_an_analysis_has_a_short_representation(stored):
+    _, analysis = stored
     assert repr(analysis).startswith("Analysis(2 prompts, 4 images, ")
     assert "unrelated" in analysis._repr_html_()
 
 
-def test_the_two_reds_are_two_words(run):
-    _, analysis = run
+def test_the_two_reds_are_two_words(stored):
+    _, analysis = stored
     maps = analysis.maps[2]
     assert maps.sentence.find("red") == (1, 5)
     assert not np.array_equal(maps[1].values, maps[5].values)
 
 
-def test_maps_are_probabilities_of_all_tokens(run):
-    _, analysis = run
+def test_maps_are_probabilities_over_all_tokens(stored):
+    _, analysis = stored
     for maps in analysis.maps:
         total = maps.data.sum("token")
-        assert float(total.max()) < 1.05  # padding has the rest; resizing may overshoot a little
+        assert float(total.max()) < 1.05  # the rest is padding; resizing can overshoot slightly
         assert float(maps.data.min()) >= 0
 
 
-def test_the_folder_holds_everything(run):
-    out, analysis = run
+def test_the_folder_has_everything(stored):
+    out, analysis = stored
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert manifest["provenance"]["versions"]["torch"]
@@ -106,7 +105,7 @@ def test_the_folder_holds_everything(run):
     assert len(pd.read_csv(out / "summary.csv")) == len(analysis.summary)
 
 
-def test_an_interrupted_run_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
+def test_an_interrupted_analysis_is_resumed(tmp_path, emoji_pipe, monkeypatch):
     drawn = []
     original = type(emoji_pipe).__call__
 
@@ -129,7 +128,7 @@ def test_an_interrupted_run_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
     pd.testing.assert_frame_equal(whole.pairs, alone.pairs)
 
 
-def test_another_run_in_the_folder_is_not_overwritten_unasked(tmp_path, emoji_pipe):
+def test_another_analysis_in_the_folder_is_overwritten_only_on_request(tmp_path, emoji_pipe):
     ds.analyze("a cat", emoji_pipe, steps=2, out=tmp_path)
     with pytest.raises(FileError, match=r"other settings \(names, prompts\).*--overwrite"):
         ds.analyze("a dog", emoji_pipe, steps=2, out=tmp_path)
@@ -138,7 +137,7 @@ def test_another_run_in_the_folder_is_not_overwritten_unasked(tmp_path, emoji_pi
     assert len(list((tmp_path / "maps").iterdir())) == 1
 
 
-def test_a_run_is_not_taken_up_with_another_model(tmp_path, emoji_pipe):
+def test_an_analysis_is_not_resumed_with_another_model(tmp_path, emoji_pipe):
     from diffusers import StableDiffusionPipeline
 
     ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
@@ -165,7 +164,7 @@ def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
     assert holiday.read_bytes() == b"mine"
 
 
-def test_a_failed_start_does_not_cost_the_old_run(tmp_path, emoji_pipe):
+def test_a_failed_start_keeps_the_earlier_analysis(tmp_path, emoji_pipe):
     ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
     with pytest.raises(ModelError):
         ds.analyze("a cat", "no/such-model", out=tmp_path, overwrite=True)
@@ -182,16 +181,16 @@ def test_a_model_from_a_folder(tmp_path, emoji_pipe):
     assert from_folder.maps[0].provenance["model"] == str(tmp_path / "model")
 
 
-def test_an_image_does_not_depend_on_its_neighbours(emoji_pipe):
+def test_an_image_does_not_depend_on_its_neighbors(emoji_pipe):
     both = ds.analyze(["a cat", "a dog"], emoji_pipe, seeds=2, steps=2)
     alone = ds.analyze("a dog", emoji_pipe, seeds=1, steps=2)
     difference = np.asarray(both.images[2], int) - np.asarray(alone.images[0], int)
-    assert np.abs(difference).max() <= 1  # the size of a batch may change the last bits
+    assert np.abs(difference).max() <= 1  # the batch size can change the last bits
     assert generator_seed("a cat", 0) != generator_seed("a dog", 0)
     assert generator_seed("a cat", 0) != generator_seed("a cat", 1)
 
 
-def test_maps_do_not_scale_with_the_steps_or_the_guidance(emoji_pipe):
+def test_maps_do_not_scale_with_steps_or_guidance(emoji_pipe):
     def total(**settings):
         maps = ds.analyze("a red cat", emoji_pipe, **settings).maps[0]
         return float(maps.data.sum("token").mean())
@@ -213,7 +212,7 @@ def test_maps_do_not_scale_with_the_steps_or_the_guidance(emoji_pipe):
     ],
     ids=["too long", "emoji", "mixed scripts", "NFD", "markup", "one word", "white space"],
 )
-def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
+def test_unusual_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
     analysis = ds.analyze(prompt, emoji_pipe, steps=1, out=tmp_path)
     assert len(analysis.words) == len(ds.parse(prompt))
     assert analysis.words["status"].isin(["mapped", "truncated", "unaligned"]).all()
@@ -228,11 +227,11 @@ def test_odd_prompts_give_complete_results(prompt, emoji_pipe, tmp_path):
 
 
 def test_a_long_prompt_that_ends_like_a_file_is_a_prompt():
-    prompt = " ".join(["a red cat and"] * 40) + " prompts.txt"  # too long for the name of a file
+    prompt = " ".join(["a red cat and"] * 40) + " prompts.txt"  # too long for a file name
     assert check_prompts(prompt) == [prompt]
 
 
-def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
+def test_errors_of_input_say_what_to_do(emoji_pipe, tmp_path):
     with pytest.raises(PromptError, match="at least one word"):
         ds.analyze("  ", emoji_pipe)
     for table in (pd.DataFrame({"prompt": ["a cat"]}), None, 3):
@@ -259,7 +258,7 @@ def test_bad_input_says_what_to_do(emoji_pipe, tmp_path):
         ds.analyze("a cat", emoji_pipe, out=tmp_path / "file" / "out")
 
 
-def test_pictures_that_a_safety_checker_blacked_out_are_marked(emoji_pipe, monkeypatch):
+def test_images_that_a_safety_checker_blackened_are_marked(emoji_pipe, monkeypatch):
     original = type(emoji_pipe).__call__
 
     def checked(self, *args, **kwargs):
@@ -272,23 +271,18 @@ def test_pictures_that_a_safety_checker_blacked_out_are_marked(emoji_pipe, monke
     assert [m.provenance["blacked_out"] for m in maps] == [False, True]
 
 
-def test_what_the_pipeline_refuses_is_said(emoji_pipe):
+def test_settings_that_the_pipeline_refuses_are_reported(emoji_pipe):
     with pytest.raises(ModelError, match="refused to draw"):
         ds.analyze("a cat", emoji_pipe, steps=2000)
 
 
-def test_a_model_folder_that_is_damaged(tmp_path):
+def test_a_damaged_model_folder_is_refused(tmp_path):
     (tmp_path / "model_index.json").write_text("{")
     with pytest.raises(ModelError, match="could not be loaded"):
         ds.load_pipeline(tmp_path)
 
 
-def test_the_embedded_model_has_settings_of_its_own(emoji_pipe):
-    assert DrawingSettings().for_pipeline(emoji_pipe) == DrawingSettings(20, 4.0)
-    assert DrawingSettings(7, 1.0).for_pipeline(emoji_pipe) == DrawingSettings(7, 1.0)
-
-
-def test_tables_of_a_run_hold_no_formulas(tmp_path):
+def test_tables_contain_no_formulas(tmp_path):
     folder = AnalysisFolder(tmp_path / "new")
     folder.write_table("words", pd.DataFrame({"word": ["=1+1", "a"], "mean": [-0.5, 1 / 3]}))
     assert (tmp_path / "new" / "words.csv").read_bytes() == (

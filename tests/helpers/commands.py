@@ -1,4 +1,4 @@
-"""The command line: in a process of its own, as a user runs it, or in this one, where all is loaded already."""
+"""Run the command line, in a new process as a user does, or in this process, where the libraries are loaded."""
 
 import contextlib
 import io
@@ -15,22 +15,22 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
 
 
 def command(*arguments):
-    """Return what starts a command in a process of its own."""
+    """Return the arguments that start a command in a new process."""
     return [sys.executable, "-m", "daam_syntax.cli", *map(str, arguments)]
 
 
 def run(*arguments, cwd):
-    """Run a command in a process of its own: what it writes is all that a user sees."""
+    """Run a command in a new process, and return its complete output."""
     options = {"cwd": cwd, "env": ENVIRONMENT, "capture_output": True, "text": True}
     return subprocess.run(command(*arguments), check=False, **options)
 
 
 def run_here(*arguments, cwd):
-    """Run a command in this process, which leaves out what the libraries cost and say when they are loaded."""
+    """Run a command in this process, without the time and the messages of loading the libraries."""
     out, err = io.StringIO(), io.StringIO()
     code = 0
     with (
-        quietly(),  # a command silences the libraries for good
+        quietly(),  # restores the libraries' logging, which a command disables
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

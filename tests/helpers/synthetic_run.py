@@ -1,4 +1,4 @@
-"""A run whose shards are written by the corpus room itself, but whose maps no model drew."""
+"""Runs that the package writes, but with random heat maps instead of a model."""
 
 from unittest import mock
 
@@ -25,14 +25,14 @@ SETTINGS = RunSettings(
 
 
 def sentence_of(text):
-    """A parse in which every word depends on the one before."""
+    """Return a parse in which every word depends on the previous one."""
     n = text.count(" ")
     return make_sentence(text, [Edge(i, i + 1, "dep") for i in range(n)])
 
 
 def made_up(items, pipe, settings):
-    """What `draw_batch` gives, of random numbers."""
-    drawings = []
+    """Return what `draw_batch` returns, with random maps."""
+    traced = []
     for sentence, seed in items:
         name = prompt_id(sentence.text)
         random = np.random.default_rng([int(name, 16), seed])
@@ -45,9 +45,9 @@ def made_up(items, pipe, settings):
             (4, 6),
             provenance={"prompt_id": name, "seed": seed},
         )
-        picture = Image.fromarray((values[0] * 255).astype(np.uint8)).convert("RGB")
-        drawings.append(TracedImage(name, seed, picture, maps))
-    return drawings
+        image = Image.fromarray((values[0] * 255).astype(np.uint8)).convert("RGB")
+        traced.append(TracedImage(name, seed, image, maps))
+    return traced
 
 
 def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS):

@@ -1,4 +1,4 @@
-"""Loading the embedded model."""
+"""Loading the embedded model, and errors of loading."""
 
 import subprocess
 import sys
@@ -18,15 +18,15 @@ assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 """
 
 
-def test_the_embedded_model_loads_without_a_word():
+def test_loading_the_embedded_model_prints_nothing():
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(("dtype", "kept"), [(None, "float32"), ("bfloat16", "bfloat16")])
-def test_weights_have_the_dtype_that_was_asked_for(dtype, kept):
+@pytest.mark.parametrize(("dtype", "expected"), [(None, "float32"), ("bfloat16", "bfloat16")])
+def test_weights_have_the_requested_dtype(dtype, expected):
     pipe = ds.load_pipeline(device="cpu", dtype=dtype)
-    assert str(pipe.dtype) == f"torch.{kept}"
+    assert str(pipe.dtype) == f"torch.{expected}"
     with ds.trace(pipe) as trace:
         pipe("a red cat", num_inference_steps=1, width=96)
     (maps,) = trace.heat_maps()
@@ -35,6 +35,6 @@ def test_weights_have_the_dtype_that_was_asked_for(dtype, kept):
 
 
 @pytest.mark.parametrize("wrong", [{"dtype": "int3"}, {"device": "abacus"}, {"device": "cuda:77"}])
-def test_what_cannot_be_computed_with_is_refused(wrong):
+def test_unknown_dtypes_and_devices_are_refused(wrong):
     with pytest.raises(ModelError, match="Expected"):
         ds.load_pipeline(**wrong)

@@ -1,4 +1,4 @@
-"""Shards drawn by workers of a real Dask cluster on this machine, and the text of a SLURM job."""
+"""Shards drawn by workers of a real Dask cluster on this machine, and the script of a SLURM job."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from daam_syntax.runs.drawing.cluster import (
 )
 from daam_syntax.runs.store.run_folder import RunFolder
 from helpers.commands import run, run_here
-from helpers.corpus_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
+from helpers.small_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
 from helpers.synthetic_run import write_run
 
 SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
@@ -30,7 +30,7 @@ SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Workers inherit the environment; sums in another order would have other last bits."""
+    """Run workers with one thread, because sums in another order differ in their last bits."""
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "PYTHONPATH")}
     root = str(Path(runs.__file__).parents[2])
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
@@ -42,11 +42,11 @@ def one_thread():
             os.environ[name] = value
 
 
-def test_a_worker_is_killed_and_the_tables_are_those_of_one_process(tmp_path, emoji_pipe):
+def test_tables_equal_those_of_one_process_even_if_a_worker_is_killed(tmp_path, emoji_pipe):
     alone = runs.run(PROMPTS, tmp_path / "alone", emoji_pipe, **SMALL)
     out = tmp_path / "spread"
     with open_client("local", workers=2, gpus=["0", "1"]) as client:
-        # Each worker sees a GPU of its own, whatever this machine has.
+        # Each worker sees its own GPU, even if this machine has none.
         pinned = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
         assert sorted(pinned.values()) == ["0", "1"]
         before = set(client.run(os.getpid).values())
@@ -68,7 +68,7 @@ def test_a_worker_is_killed_and_the_tables_are_those_of_one_process(tmp_path, em
         deadline = time.monotonic() + 60
         while len(now := set(client.run(os.getpid).values())) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert len(now) == 2  # it came back
+        assert len(now) == 2  # it was replaced
         assert killed[0] not in now
     assert run.is_complete
     assert not list(out.glob(".work/*"))
@@ -86,12 +86,12 @@ def test_the_command_spreads_a_run_over_local_workers(tmp_path):
     assert_same(runs.open_run(tmp_path / "spread"), runs.open_run(tmp_path / "alone"))
 
 
-def test_a_model_in_memory_cannot_be_spread(tmp_path, emoji_pipe):
+def test_a_model_in_memory_cannot_be_sent_to_workers(tmp_path, emoji_pipe):
     with pytest.raises(ModelError, match="name or folder of a model"):
         runs.run(PROMPTS, tmp_path, emoji_pipe, cluster="local")
 
 
-def test_a_scheduler_that_is_not_there(tmp_path):
+def test_an_unreachable_scheduler(tmp_path):
     with (
         pytest.raises(DaamSyntaxError, match=r"tcp://127\.0\.0\.1:9"),
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
@@ -103,8 +103,8 @@ def wait(*arguments):
     time.sleep(2)
 
 
-def test_a_scheduler_that_is_gone(tmp_path, monkeypatch):
-    """A client that has lost its scheduler finds its tasks cancelled, as they are here."""
+def test_a_scheduler_that_stopped(tmp_path, monkeypatch):
+    """Cancel the tasks, which is what a client sees after it lost its scheduler."""
     folder = RunFolder(write_run(tmp_path, ["a cat"]).path)
     monkeypatch.setattr(cluster, "_draw", wait)
     options = {"processes": False, "n_workers": 1, "dashboard_address": None}
@@ -118,21 +118,23 @@ def test_a_scheduler_that_is_gone(tmp_path, monkeypatch):
             next(draw_on_workers(client, None, folder, 0, print, [0], print))
 
 
-def test_the_gpus_that_are_left_to_this_process(monkeypatch):
+def test_the_gpus_visible_to_this_process(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-8a")
     assert visible_gpus() == ["2", "GPU-8a"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus() == []
 
 
-def test_the_slurm_job_is_one_worker_with_one_thread_and_what_its_file_says(tmp_path):
+def test_the_slurm_job_has_one_worker_with_one_thread_and_the_configured_resources(tmp_path):
     with pytest.raises(DaamSyntaxError, match=r"jobqueue\.yaml"):
         slurm_cluster(1)
-    # The user's own file, as the documentation shows it.
+    # The configuration file shown in the documentation.
     page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
     (tmp_path / "jobqueue.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
-    said = dask.config.collect(paths=[str(tmp_path)], env={})
-    changed = {f"jobqueue.slurm.{name}": value for name, value in said["jobqueue"]["slurm"].items()}
+    configured = dask.config.collect(paths=[str(tmp_path)], env={})
+    changed = {
+        f"jobqueue.slurm.{name}": value for name, value in configured["jobqueue"]["slurm"].items()
+    }
     with dask.config.set(changed), slurm_cluster(0) as jobs:
         script = jobs.job_script()
     for line in ("--gres=gpu:1", "-p gpu", "--cpus-per-task=8", "--mem=30G", "-t 12:00:00"):

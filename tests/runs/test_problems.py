@@ -1,4 +1,4 @@
-"""What fails is recorded, and the rest goes on."""
+"""Failures are recorded, and the rest of a run continues."""
 
 import errno
 import functools
@@ -18,20 +18,20 @@ from daam_syntax.runs import measuring
 from daam_syntax.runs.drawing.shard_drawer import is_fatal, is_out_of_memory
 from daam_syntax.runs.store.run_folder import RunFolder, is_disk_full
 from daam_syntax.util.whole_files import whole_file
-from helpers.corpus_runs import N_IMAGES, PROMPTS, assert_same, draw, in_child
+from helpers.small_runs import N_IMAGES, PROMPTS, assert_same, draw, in_child
 from helpers.synthetic_run import made_up, sentence_of
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, emoji_pipe):
-    return draw(tmp_path_factory.mktemp("undisturbed"), emoji_pipe)
+def uninterrupted(tmp_path_factory, emoji_pipe):
+    return draw(tmp_path_factory.mktemp("uninterrupted"), emoji_pipe)
 
 
 def with_nan_latents(pipe, monkeypatch, seeds):
-    """Let the first latents of some images, known by their generators' seeds, be NaN."""
+    """Set the initial latents of the images with these generator seeds to NaN."""
     original = type(pipe).prepare_latents
 
-    @functools.wraps(original)  # its parameters are read by name
+    @functools.wraps(original)  # the pipeline inspects its parameters
     def prepare(self, *arguments, **named):
         latents = original(self, *arguments, **named)
         generators = next(a for a in (*arguments, *named.values()) if isinstance(a, list))
@@ -44,7 +44,7 @@ def with_nan_latents(pipe, monkeypatch, seeds):
 
 
 def test_a_nan_image_is_a_row_with_a_reason_and_its_neighbours_are_drawn(
-    undisturbed, tmp_path, emoji_pipe, monkeypatch
+    uninterrupted, tmp_path, emoji_pipe, monkeypatch
 ):
     with monkeypatch.context() as overflowing:
         with_nan_latents(emoji_pipe, overflowing, {generator_seed(PROMPTS[0], 2)})
@@ -57,24 +57,24 @@ def test_a_nan_image_is_a_row_with_a_reason_and_its_neighbours_are_drawn(
     assert (problem["problem"], problem["image"], problem["seed"]) == ("no drawing", 2, 2)
     assert problem["prompt"] == PROMPTS[0]
     assert run.pairs()["image"].unique().tolist() == [0, 1, 3, 4, 5]
-    # Image 3 was drawn alone, which may change the last bits.
+    # Image 3 was drawn alone, which can change the last bits.
     for number, maps in run.numbered_maps():
-        reference = dict(undisturbed.numbered_maps())[number]
+        reference = dict(uninterrupted.numbered_maps())[number]
         np.testing.assert_allclose(maps.data, reference.data, atol=2e-3)
     assert "1 of them failed" in repr(run)
     page = (runs.report(run) / "index.html").read_text()
     assert "1 of them failed" in page
     assert "no drawing" in page
     assert draw(tmp_path, emoji_pipe).sessions[-1]["images"] == 0
-    assert_same(draw(tmp_path, emoji_pipe, retry_failed=True), undisturbed)
+    assert_same(draw(tmp_path, emoji_pipe, retry_failed=True), uninterrupted)
 
 
-def test_nan_pixels_are_no_picture(tmp_path, emoji_pipe, monkeypatch):
+def test_nan_pixels_are_a_failed_image(tmp_path, emoji_pipe, monkeypatch):
     decode, calls = emoji_pipe.vae.decode, iter(range(100))
 
     def overflowing(latents, *arguments, **named):
         decoded = decode(latents, *arguments, **named)
-        if next(calls) == 0:  # later ones show that it is not the model
+        if next(calls) == 0:  # later calls succeed, so the model is not the cause
             decoded[0][0, 0, 0, 0] = float("nan")
         return decoded
 
@@ -86,17 +86,15 @@ def test_nan_pixels_are_no_picture(tmp_path, emoji_pipe, monkeypatch):
     assert run.summarize().empty
 
 
-def test_where_a_plain_prompt_fails_too_the_run_stops(tmp_path, emoji_pipe):
+def test_a_run_stops_if_a_plain_prompt_fails_too(tmp_path, emoji_pipe):
     prompts = ["a cat", "a dog"]
     with pytest.raises(ModelError, match=r"'a cat' failed.*so did the plain 'a photo'.*refused to"):
         draw(tmp_path, emoji_pipe, prompts=prompts, steps=2000)
     assert not list(tmp_path.glob("committed/*"))
-    assert draw(tmp_path, emoji_pipe, prompts=prompts).is_complete  # nothing had been finished
+    assert draw(tmp_path, emoji_pipe, prompts=prompts).is_complete  # no shard was finished
 
 
-def test_bad_prompts_at_the_beginning_do_not_keep_a_run_from_going_on(
-    tmp_path, emoji_pipe, monkeypatch
-):
+def test_a_run_continues_after_bad_prompts_at_its_start(tmp_path, emoji_pipe, monkeypatch):
     prompts = ["a cat", "a bed", "a dog", "a cow", "a pig"]
     settings = {"prompts": prompts, "seeds": 1, "steps": 1, "batch_size": 1, "shard_size": 1}
     bad = {generator_seed(prompt, 0) for prompt in prompts[:4]}
@@ -112,7 +110,7 @@ def test_bad_prompts_at_the_beginning_do_not_keep_a_run_from_going_on(
     assert whole.images()["status"].eq("drawn").all()
 
 
-def test_a_model_that_draws_no_more_stops_a_run_that_is_taken_up(tmp_path, emoji_pipe, monkeypatch):
+def test_a_resumed_run_stops_if_its_model_no_longer_draws(tmp_path, emoji_pipe, monkeypatch):
     settings = {"prompts": ["a cat", "a bed"], "seeds": 1, "batch_size": 1, "shard_size": 1}
     draw(tmp_path, emoji_pipe, **settings)
     (tmp_path / "committed" / "part-00001.json").unlink()
@@ -123,7 +121,7 @@ def test_a_model_that_draws_no_more_stops_a_run_that_is_taken_up(tmp_path, emoji
     assert len(runs.open_run(tmp_path).records) == 1
 
 
-def test_out_of_memory_means_smaller_batches_and_is_noted(tmp_path, emoji_pipe, monkeypatch):
+def test_out_of_memory_reduces_the_batches_and_is_recorded(tmp_path, emoji_pipe, monkeypatch):
     forward, batches = emoji_pipe.unet.forward, []
 
     def limited(sample, *arguments, **named):
@@ -142,7 +140,7 @@ def test_out_of_memory_means_smaller_batches_and_is_noted(tmp_path, emoji_pipe, 
     assert {m.provenance["batch_size"] for m in run.maps()} == {1, 2}
 
 
-def test_a_prompt_whose_pairs_would_fill_the_memory_is_left_out(tmp_path, emoji_pipe):
+def test_a_prompt_with_too_many_words_is_left_out(tmp_path, emoji_pipe):
     rows = [{"prompt": "cat " * 2000, "pair": "p"}, {"prompt": "a cat", "pair": "p"}]
     prompts = PromptSet.from_records(rows)
     run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1, steps=1)
@@ -155,7 +153,7 @@ def test_a_prompt_whose_pairs_would_fill_the_memory_is_left_out(tmp_path, emoji_
 
 
 def test_few_pairs_are_in_memory_at_once(monkeypatch):
-    """Images of many words are measured one after the other, others together; the rows are the same."""
+    """Images with many words are measured one at a time, others together; the rows are the same."""
     maps = [d.maps for d in made_up([(sentence_of("x " * n + "y"), 0) for n in (2, 3, 9, 2)], 0, 0)]
     tables = {}
     for limit in (10**9, 12):
@@ -174,7 +172,7 @@ def test_few_pairs_are_in_memory_at_once(monkeypatch):
         pd.testing.assert_frame_equal(whole, parts)
 
 
-def test_what_counts_as_out_of_memory():
+def test_errors_that_mean_out_of_memory():
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 bytes"))
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(ValueError("out of memory"))
@@ -182,51 +180,51 @@ def test_what_counts_as_out_of_memory():
     assert not is_fatal(RuntimeError("device-side assert"))
 
 
-def test_a_full_disk(undisturbed, tmp_path, emoji_pipe):
-    """The system refuses files above a size; a disk without room refuses them at the same place."""
+def test_a_full_disk(uninterrupted, tmp_path, emoji_pipe):
+    """Simulate a full disk with a limit on the size of files."""
     draw(tmp_path, emoji_pipe)
     for record in tmp_path.glob("committed/part-0000[12].json"):
         record.unlink()
 
-    def in_a_narrow_place():
+    def with_small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, resource.RLIM_INFINITY))
         with pytest.raises(FileError, match=r"2 shards in a row .*disk full.*Make room"):
             draw(tmp_path, emoji_pipe)
 
-    assert in_child(in_a_narrow_place) == 0
+    assert in_child(with_small_files_only) == 0
     kept = runs.open_run(tmp_path)
     assert [record.shard for record in kept.records] == [0]
     assert kept.problems()["problem"].tolist() == ["disk full", "disk full"]
     assert not list(tmp_path.glob(".work/*"))
     run = draw(tmp_path, emoji_pipe)
-    assert_same(run, undisturbed)
-    assert run.problems()["shard"].tolist() == [1, 2]  # what happened stays known
+    assert_same(run, uninterrupted)
+    assert run.problems()["shard"].tolist() == [1, 2]  # earlier problems are kept
 
 
-def test_a_disk_that_is_full_for_a_moment(undisturbed, tmp_path, emoji_pipe, monkeypatch):
-    """One shard cannot be moved to its place (the error is made up); the rest goes on."""
+def test_a_disk_that_is_full_temporarily(uninterrupted, tmp_path, emoji_pipe, monkeypatch):
+    """One shard cannot be moved to its final place (a simulated error); the others are kept."""
     commit = RunFolder.commit
 
-    def commit_but_the_first(self, record, work):
+    def commit_all_but_the_first(self, record, work):
         if record.shard == 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         commit(self, record, work)
 
     with monkeypatch.context() as full:
-        full.setattr(RunFolder, "commit", commit_but_the_first)
+        full.setattr(RunFolder, "commit", commit_all_but_the_first)
         run = draw(tmp_path, emoji_pipe)
     assert not run.is_complete
     assert [record.shard for record in run.records] == [1, 2]
     assert run.images()["image"].tolist() == [2, 3, 4, 5]
-    assert_same(draw(tmp_path, emoji_pipe), undisturbed)
+    assert_same(draw(tmp_path, emoji_pipe), uninterrupted)
 
 
-def test_what_a_full_disk_says():
+def test_errors_that_mean_a_full_disk():
     assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
 
 
-def test_a_disk_that_nothing_can_be_written_to_or_deleted_from(tmp_path, monkeypatch):
+def test_a_read_only_disk(tmp_path, monkeypatch):
     def refuse(path, missing_ok=False):
         raise OSError(errno.EROFS, "Read-only file system")
 

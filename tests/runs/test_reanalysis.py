@@ -1,4 +1,4 @@
-"""Stored runs: measured again, planned from, and safe whatever strangers wrote."""
+"""Stored runs: reanalysis, cost estimates, and robustness to untrusted prompts and files."""
 
 import re
 import shutil
@@ -26,23 +26,23 @@ PROMPTS = ["a red cat", "one", "a red red house in the snow"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("corpus") / "run", PROMPTS, seeds=3)
+    return write_run(tmp_path_factory.mktemp("run") / "run", PROMPTS, seeds=3)
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    """A run of prompts of which something was known; one of them stands for those without."""
+def with_metadata(tmp_path_factory):
+    """A run of prompts with metadata, except the last one."""
     rows = [
         {"prompt": "a red cat", "category": "pets", "slot.noun": "cat", "pair": "1", "id": "x"},
         {"prompt": "a red dog", "category": "pets", "slot.noun": "dog", "pair": "1"},
         {"prompt": "a big red house", "category": "=1+1", "relation": "amod"},
         {"prompt": "a house in the snow"},
     ]
-    path = tmp_path_factory.mktemp("known") / "run"
+    path = tmp_path_factory.mktemp("metadata") / "run"
     return write_run(path, PromptSet.from_records(rows), seeds=2)
 
 
-def test_a_run_is_measured_again_without_drawing(run):
+def test_a_run_is_reanalyzed_without_drawing(run):
     again = run.reanalyze(threshold=["relative:0.3", "absolute:0.5"], measures=["iod", "soft_iou"])
     maps = list(run.maps())
     rules = ["relative:0.3", "absolute:0.5"]
@@ -60,18 +60,18 @@ def test_a_run_is_measured_again_without_drawing(run):
     pd.testing.assert_frame_equal(run.pairs(), measure_pairs(maps, schemes="ud"), check_dtype=False)
 
 
-def test_the_same_rules_give_the_same_tables(run):
+def test_reanalysis_with_the_same_rules_gives_the_same_tables(run):
     pd.testing.assert_frame_equal(run.reanalyze().pairs(), run.pairs())
 
 
-def test_another_parse_of_the_same_recording(run):
+def test_reanalysis_with_another_parse(run):
     again = run.reanalyze(parser="en_core_web_sm")
     assert set(run.pairs()["relation"]) == {"dep", "unrelated"}
     assert {"det", "amod"} <= set(again.pairs()["relation"])
     assert again.pairs()["image"].nunique() == 6  # a single word is no pair
 
 
-def test_rules_that_there_are_not(run):
+def test_unknown_rules_are_refused(run):
     with pytest.raises(ThresholdError, match="median"):
         run.reanalyze(threshold="median")
     with pytest.raises(ParserError, match="'mine'"):
@@ -83,31 +83,35 @@ def test_rules_that_there_are_not(run):
 
 
 @pytest.mark.parametrize("by", [["category"], ["slot.noun", "relation", "pair"]])
-def test_groups_of_what_was_known_of_the_prompts(known, by):
-    pairs = known.pairs().merge(known.prompts.to_frame().drop(columns="relation"), on="prompt")
-    for each, measure in ((known, "iou"), (known.reanalyze(measures="iod"), "iod")):
+def test_groups_by_prompt_metadata(with_metadata, by):
+    pairs = with_metadata.pairs().merge(
+        with_metadata.prompts.to_frame().drop(columns="relation"), on="prompt"
+    )
+    for each, measure in ((with_metadata, "iou"), (with_metadata.reanalyze(measures="iod"), "iod")):
         expected = summarize(pairs, by, measure=measure)
         found = each.summarize(by)
         pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False)
-    page = (runs.report(known, by=by) / "index.html").read_text()
+    page = (runs.report(with_metadata, by=by) / "index.html").read_text()
     assert f"Grouped by {', '.join(by)}." in page
 
 
-def test_a_column_that_there_is_not(known):
+def test_an_unknown_column_is_refused(with_metadata):
     with pytest.raises(
         ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got colour"
     ):
-        known.summarize(["category", "colour"])
-    done = run_here("report", ".", "--by", "colour", cwd=known.path)
+        with_metadata.summarize(["category", "colour"])
+    done = run_here("report", ".", "--by", "colour", cwd=with_metadata.path)
     assert done.returncode == 1
     assert "category, slot.noun), but got colour" in done.stderr
-    done = run_here("report", ".", "--by", "category", "--measure", "soft_iou", cwd=known.path)
+    done = run_here(
+        "report", ".", "--by", "category", "--measure", "soft_iou", cwd=with_metadata.path
+    )
     assert done.returncode == 0, done.stderr
     assert "Summary by category" in done.stdout
     assert "soft_iou" in done.stdout
 
 
-def test_measuring_again_needs_no_model(run):
+def test_reanalysis_needs_no_model(run):
     code = (
         f"from daam_syntax import runs; run = runs.open_run({str(run.path)!r}); "
         "runs.report(run, tables=run.reanalyze(threshold='absolute:0.5'))"
@@ -117,19 +121,19 @@ def test_measuring_again_needs_no_model(run):
     assert "absolute:0.5" in page
 
 
-def test_a_plan_is_the_small_run_in_proportion(run):
+def test_the_cost_is_proportional_to_that_of_a_small_run(run):
     small = sum(file.n_bytes for record in run.records for file in record.files.values())
-    plan = runs.plan(3000, 3, run, workers=2)
-    assert plan.n_images == 9000
-    assert sum(plan.n_bytes.values()) == pytest.approx(1000 * small, rel=1e-6)
+    cost = runs.plan(3000, 3, run, workers=2)
+    assert cost.n_images == 9000
+    assert sum(cost.n_bytes.values()) == pytest.approx(1000 * small, rel=1e-6)
     seconds = sum(record.seconds for record in run.records)
-    assert plan.seconds == pytest.approx(1000 * seconds / 2)
+    assert cost.seconds == pytest.approx(1000 * seconds / 2)
     assert runs.plan(3000, 3, run, rate=0.5).seconds == 18_000
     assert "time    05:00:00" in str(runs.plan(3000, 3, run, rate=0.5))
-    assert plan.peak_memory == max(s["peak_memory"] for s in run.sessions)
+    assert cost.peak_memory == max(s["peak_memory"] for s in run.sessions)
 
 
-def test_how_many_images_fit():
+def test_how_many_images_fit_into_memory():
     gb = 10**9
     assert fitting_images(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
     assert fitting_images(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
@@ -138,7 +142,7 @@ def test_how_many_images_fit():
 
 
 class Texts(HTMLParser):
-    """The elements, attributes and texts of a page."""
+    """The elements, attributes and texts of an HTML page."""
 
     def __init__(self, page):
         super().__init__()
@@ -173,10 +177,9 @@ TEXTS = st.lists(WORDS.map(lambda w: "".join(w.split(" ")) or "x"), min_size=1, 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(TEXTS.map(" ".join), min_size=1, max_size=3, unique=True))
-def test_prompts_of_strangers_are_only_text(prompts):
-    usable = PromptSet.from_records(
-        ["a", *prompts], strict=False
-    )  # the command line leaves out the others
+def test_untrusted_prompts_are_only_text(prompts):
+    # As on the command line, unusable prompts are left out.
+    usable = PromptSet.from_records(["a", *prompts], strict=False)
     prompts = list(usable)
     with tempfile.TemporaryDirectory() as place:
         run = write_run(Path(place) / "run", usable)
@@ -190,31 +193,30 @@ def test_prompts_of_strangers_are_only_text(prompts):
         assert not {"script", "iframe", "img", "a", "link"} & inside.tags
         assert not [name for name in inside.attributes if name.startswith("on")]
         files = [p.relative_to(place) for p in Path(place).glob("**/*") if p.is_file()]
-        known = re.compile(
+        expected = re.compile(
             r"run/(\.lock|manifest\.json|(sentences|prompts)\.parquet|report/(index\.html|\w+\.csv)"
             r"|\w+/part-\d{5}\.(parquet|json)|problems/prompts\.parquet)"
         )
-        assert all(known.fullmatch(str(file)) for file in files)
+        assert all(expected.fullmatch(str(file)) for file in files)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=5))
 @example(["\r", "a\r\nb"])
-def test_no_cell_of_a_csv_file_begins_like_a_formula(texts):
+def test_no_cell_of_a_csv_file_starts_like_a_formula(texts):
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "table.csv"
         write_table(pd.DataFrame({"text": texts, "n": -1.5}), path)
         read = pd.read_csv(path, keep_default_na=False, dtype={"text": str}, engine="c")
     assert read["n"].eq(-1.5).all()
-    texts = read["text"][
-        ~read["text"].str.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?")
-    ]  # numbers are none
+    is_number = read["text"].str.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?")
+    texts = read["text"][~is_number]
     assert not texts.str.startswith(("=", "+", "-", "@", "\t", "\r", "\n")).any()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
+def test_an_altered_byte_is_refused_or_makes_no_difference(run, data):
     names = [p for p in sorted(run.path.glob("*")) if p.is_file() and p.name != ".lock"]
     names += sorted(run.path.glob("*/part-00001.*"))
     file = data.draw(st.sampled_from(names))
@@ -228,8 +230,8 @@ def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
         try:
             altered = runs.open_run(copy)
             tables = [altered.pairs(), altered.words(), altered.images(), altered.problems()]
-            known = altered.prompts
-            maps, pictures = list(altered.maps()), list(altered.pil_images())
+            prompts = altered.prompts
+            maps, images = list(altered.maps()), list(altered.pil_images())
         except FileError:
             return  # any other error fails
     expected = [run.pairs(), run.words(), run.images(), run.problems()]
@@ -237,5 +239,5 @@ def test_an_altered_byte_anywhere_is_refused_or_makes_no_difference(run, data):
         pd.testing.assert_frame_equal(table, reference)
     for each, reference in zip(maps, run.maps(), strict=True):
         np.testing.assert_array_equal(each.data, reference.data)
-    assert known == run.prompts
-    assert len(pictures) == 9
+    assert prompts == run.prompts
+    assert len(images) == 9

@@ -1,4 +1,4 @@
-"""Runs of many prompts and seeds: what is kept, and how it is read."""
+"""Runs of many prompts and seeds: what is stored, and how it is read."""
 
 import io
 import json
@@ -26,41 +26,41 @@ from daam_syntax.runs.store.schemas import FORMAT
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.stored_maps import stored_grid
 from helpers.commands import ENVIRONMENT
-from helpers.corpus_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from helpers.imports import MODEL_LIBRARIES, loaded_by
+from helpers.small_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from helpers.synthetic_run import sentence_of, write_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, emoji_pipe):
-    return draw(tmp_path_factory.mktemp("corpus") / "run", emoji_pipe)
+    return draw(tmp_path_factory.mktemp("run") / "run", emoji_pipe)
 
 
 @pytest.fixture(scope="module")
 def analysis(emoji_pipe):
-    """The same images, drawn without the corpus."""
+    """The same images, drawn by `analyze`."""
     same = {k: SETTINGS[k] for k in ("seeds", "steps", "guidance", "height", "width")}
     return ds.analyze(PROMPTS, emoji_pipe, **same)
 
 
-def test_every_image_is_there_once_and_is_that_of_analyze(run, analysis):
+def test_every_image_is_stored_once_and_equals_that_of_analyze(run, analysis):
     images = run.images()
     assert images["image"].tolist() == list(range(N_IMAGES))
     assert images["prompt"].tolist() == [p for p in PROMPTS for _ in range(3)]
     assert images["seed"].tolist() == [0, 1, 2] * 2
     assert set(images["status"]) == {"drawn"}
-    for (number, picture), reference in zip(run.pil_images(), analysis.images, strict=True):
-        assert picture.size == (96, 64)
-        difference = np.asarray(picture, int) - np.asarray(reference, int)
-        assert np.abs(difference).max() <= 1, number  # the size of a batch may change the last bits
+    for (number, image), reference in zip(run.pil_images(), analysis.images, strict=True):
+        assert image.size == (96, 64)
+        difference = np.asarray(image, int) - np.asarray(reference, int)
+        assert np.abs(difference).max() <= 1, number  # the batch size can change the last bits
 
 
-def test_the_folder_of_a_corpus_is_not_taken_for_that_of_analyze(run):
+def test_the_folder_of_a_run_is_refused_by_the_reader_of_analyze(run):
     with pytest.raises(FileError, match="which `daam-syntax report` reads"):
         AnalysisFolder(run.path).manifest()
 
 
-def test_stored_maps_are_means_over_areas_of_the_recording_in_16_bits(run, analysis):
+def test_stored_maps_are_16_bit_means_over_areas_of_the_recording(run, analysis):
     for maps, recorded in zip(run.maps(), analysis.maps, strict=True):
         assert (maps.grid, recorded.grid) == ((8, 12), (16, 24))
         blocks = recorded.data.values.reshape(len(recorded.subwords), 8, 2, 12, 2)
@@ -72,7 +72,7 @@ def test_stored_maps_are_means_over_areas_of_the_recording_in_16_bits(run, analy
         assert maps.provenance["generator_seed"] == recorded.provenance["generator_seed"]
 
 
-def test_tables_are_those_of_the_stored_maps(run):
+def test_tables_are_measured_on_the_stored_maps(run):
     pairs, words = run.pairs(), run.words()
     expected = measure_pairs(list(run.maps()))
     pd.testing.assert_frame_equal(pairs, expected, check_dtype=False)
@@ -87,7 +87,7 @@ def test_maps_of_chosen_images(run):
     assert [m.prompt for m in chosen] == PROMPTS
 
 
-def test_the_streamed_summary_is_that_of_the_whole_table(run):
+def test_the_streamed_summary_equals_that_of_the_whole_table(run):
     by = ["relation", "head_pos"]
     expected = summarize(run.pairs(), by)
     pd.testing.assert_frame_equal(run.summarize(by), expected, check_dtype=False)
@@ -124,14 +124,14 @@ def test_pandas_duckdb_and_datasets_read_each_table_directly(run, tmp_path, tabl
     assert [row[found.columns.index("image")] for row in found.fetchall()] == rows["image"][:]
 
 
-def test_hugging_face_datasets_see_pictures(run, tmp_path):
+def test_hugging_face_datasets_decode_images(run, tmp_path):
     files = [str(path) for path in sorted((run.path / "images").glob("*.parquet"))]
     images = datasets.Dataset.from_parquet(files, cache_dir=str(tmp_path))
     assert images[0]["picture"].size == (96, 64)
     assert images["prompt"][3] == PROMPTS[1]
 
 
-def test_statistics_do_not_touch_maps_or_pictures(run, tmp_path):
+def test_statistics_do_not_read_maps_or_images(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.path, copy)
     for table in ("maps", "images"):
@@ -197,7 +197,7 @@ def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
         ({"settings": {"steps": 2}}, "settings"),
     ],
 )
-def test_what_is_not_known_is_refused(run, tmp_path, change, message):
+def test_unknown_manifests_are_refused(run, tmp_path, change, message):
     manifest = json.loads((run.path / "manifest.json").read_text())
     del manifest["checksum"]
     (tmp_path / "manifest.json").write_text(sealed(manifest | change))
@@ -207,7 +207,7 @@ def test_what_is_not_known_is_refused(run, tmp_path, change, message):
         runs.open_run(tmp_path / "nothing")
 
 
-def test_a_table_in_the_place_of_another_is_refused(run):
+def test_a_table_in_place_of_another_is_refused(run):
     from daam_syntax.runs.store.schemas import read_table
 
     with pytest.raises(FileError, match="'table': 'words'"):
@@ -218,7 +218,7 @@ def test_a_table_in_the_place_of_another_is_refused(run):
         read_table(run.path / "report.parquet", "pairs")
 
 
-def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
+def test_the_report_needs_no_model_and_escapes_untrusted_text(run):
     code = (
         f"from daam_syntax.runs import report; report({str(run.path)!r}, by=['relation', 'head'])"
     )
@@ -234,7 +234,7 @@ def test_the_report_needs_no_model_and_escapes_what_strangers_wrote(run):
     np.testing.assert_allclose(numbers["iou"], run.summarize(["relation", "head"])["iou"])
 
 
-def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
+def test_a_run_stores_the_metadata_of_its_prompts(tmp_path, emoji_pipe):
     rows = [{"prompt": "a cat", "category": "pets", "id": "x"}, {"prompt": "a red bus"}]
     prompts = ds.PromptSet.from_records(rows)
     run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1)
@@ -252,8 +252,8 @@ def test_a_run_keeps_what_was_known_of_its_prompts(tmp_path, emoji_pipe):
     assert draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1).prompts == prompts
 
 
-def test_many_other_prompts_are_shown_at_once(tmp_path):
-    """Comparing line by line would take minutes."""
+def test_many_changed_prompts_are_compared_quickly(tmp_path):
+    """Comparing all pairs of prompts would take minutes."""
     folder, plan = RunFolder(tmp_path), ShardPlan.of(3000, 1, 1, 1)
     before, now = ([f"{which} {n}" for n in range(3000)] for which in "ab")
     folder.start({}, plan, ds.PromptSet.from_records(before), [*map(sentence_of, before)])
@@ -262,7 +262,7 @@ def test_many_other_prompts_are_shown_at_once(tmp_path):
         folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
 
 
-def test_a_damaged_table_of_problems_is_one_of_them(tmp_path):
+def test_a_damaged_table_of_problems_is_itself_a_problem(tmp_path):
     run = write_run(tmp_path, ["a"])
     (tmp_path / "problems" / "session-00000.parquet").write_bytes(b"PAR1")
     (problem,) = run.problems().to_dict("records")
@@ -271,8 +271,8 @@ def test_a_damaged_table_of_problems_is_one_of_them(tmp_path):
     assert (runs.report(run) / "index.html").exists()
 
 
-def test_shards_of_a_plan_that_was_given_up_are_cleared_away(tmp_path):
-    """A killed run had moved some tables of a shard to their places; the next one has fewer shards."""
+def test_shards_of_an_abandoned_plan_are_deleted(tmp_path):
+    """A run was killed after it had moved tables of a shard to their places; the next run has fewer shards."""
     write_run(tmp_path, ["a", "b", "c"], shard_size=2)
     for record in tmp_path.glob("committed/*"):
         record.unlink()
@@ -281,7 +281,7 @@ def test_shards_of_a_plan_that_was_given_up_are_cleared_away(tmp_path):
     assert run.is_complete
 
 
-def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
+def test_bad_input_is_refused_before_anything_is_drawn(tmp_path, emoji_pipe):
     with pytest.raises(ThresholdError):
         draw(tmp_path / "run", emoji_pipe, threshold="median")
     with pytest.raises(PromptError, match="at least one seed"):
@@ -291,23 +291,23 @@ def test_bad_input_is_said_before_anything_is_drawn(tmp_path, emoji_pipe):
 
 
 @pytest.mark.parametrize("numbers", [(5, 3, 4, 8), (1, 1, 1, 1), (7, 2, 32, 5), (3, 1, 2, 1)])
-def test_a_plan_holds_every_image_once_in_order(numbers):
+def test_a_plan_has_every_image_once_in_order(numbers):
     plan = ShardPlan.of(*numbers)
     batches = [batch for shard in range(plan.n_shards) for batch in plan.batches(shard)]
-    slots = [(planned.prompt, planned.seed) for batch in batches for planned in batch]
-    assert slots == [(p, s) for p in range(numbers[0]) for s in range(numbers[1])]
+    images = [(planned.prompt, planned.seed) for batch in batches for planned in batch]
+    assert images == [(p, s) for p in range(numbers[0]) for s in range(numbers[1])]
     assert max(map(len, batches)) <= plan.batch_size
     assert sum(plan.size(shard) for shard in range(plan.n_shards)) == plan.n_images
 
 
-def test_stored_grids_keep_their_proportions():
+def test_stored_grids_keep_their_aspect_ratio():
     assert stored_grid((64, 96), 24) == (16, 24)
     assert stored_grid((64, 96), None) == (64, 96)
     assert stored_grid((8, 8), 24) == (8, 8)
     assert stored_grid((2, 200), 10) == (1, 10)
 
 
-def test_the_memory_of_a_run_is_not_that_of_the_program_that_started_it():
+def test_the_memory_of_a_run_excludes_that_of_the_program_that_started_it():
     child = "from daam_syntax.runs.drawing.sessions import peak_memory; print(peak_memory()['peak_memory'])"
     parent = (
         "import subprocess, sys, numpy; large = numpy.ones(10**8); "
@@ -315,4 +315,4 @@ def test_the_memory_of_a_run_is_not_that_of_the_program_that_started_it():
     )
     command = [sys.executable, "-c", parent]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
-    assert 10**7 < int(done.stdout) < 6 * 10**8  # of 8 * 10**8 bytes there
+    assert 10**7 < int(done.stdout) < 6 * 10**8  # the parent has 8 * 10**8 bytes

@@ -1,4 +1,4 @@
-"""Summaries of pairs that come in parts are those of the whole table."""
+"""Summaries of pairs that come in parts equal those of the whole table."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from helpers.simulated import random_pairs
 
 @pytest.fixture
 def pairs():
-    """Four groups of two thresholds; prompts that lie in several parts, and measures missing in all ways."""
+    """Pairs of two thresholds, with prompts that are spread over several parts, and with missing measures."""
     rng = np.random.default_rng(7)
     table = random_pairs(rng, n_prompts=11, n_images=3, n_pairs=4, effect=0.1)
     table["soft_iou"] = table["iou"] * rng.uniform(0.5, 1, len(table))
@@ -26,7 +26,7 @@ def pairs():
 
 
 def in_parts(pairs, n_images):
-    """Yield the pairs of so many images at a time."""
+    """Return a function that yields the pairs of `n_images` images at a time."""
 
     def parts(columns):
         for _, part in pairs.groupby(pairs["image"] // n_images):
@@ -37,21 +37,21 @@ def in_parts(pairs, n_images):
 
 @pytest.mark.parametrize("n_images", [1, 4, 100])
 @pytest.mark.parametrize("by", ["relation", ["relation", "head_pos"], ["seed"], ["image"]])
-def test_a_streamed_summary_is_that_of_the_whole_table(pairs, by, n_images):
+def test_a_streamed_summary_equals_that_of_the_whole_table(pairs, by, n_images):
     found = summarize_shards(in_parts(pairs, n_images), pairs.columns, by)
     expected = summarize(pairs, by)
     assert found.attrs == expected.attrs
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
 
 
-def test_another_measure_counts(pairs):
+def test_another_measure_can_be_summarized(pairs):
     found = summarize_shards(in_parts(pairs, 5), pairs.columns, measure="soft_iou", level=0.8)
     expected = summarize(pairs, measure="soft_iou", level=0.8)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
     assert found["n_missing"].min() > 0
 
 
-def test_parts_without_pairs_do_not_count(pairs):
+def test_parts_without_pairs_change_nothing(pairs):
     def parts(columns):
         whole = list(in_parts(pairs, 5)(columns))
         yield from [whole[0].slice(0, 0), *whole, whole[0].slice(0, 0)]

@@ -1,4 +1,4 @@
-"""A run survives whatever befalls its process and its files."""
+"""Runs resume after their process is killed or their files are damaged."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ import pytest
 from daam_syntax import runs
 from daam_syntax.errors import FileError
 from daam_syntax.runs.store.run_folder import RunFolder
-from helpers.corpus_runs import N_SHARDS, assert_same, die_at, draw, in_child
+from helpers.small_runs import N_SHARDS, assert_same, die_at, draw, in_child
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, emoji_pipe):
-    return draw(tmp_path_factory.mktemp("undisturbed"), emoji_pipe)
+def uninterrupted(tmp_path_factory, emoji_pipe):
+    return draw(tmp_path_factory.mktemp("uninterrupted"), emoji_pipe)
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def undisturbed(tmp_path_factory, emoji_pipe):
         (pq.ParquetWriter, "write_table", 9, 1),  # in the middle of the second shard
         (os, "replace", 7, 0),  # between two files of the first shard
         (os, "replace", 16, 1),  # before the record of the second shard
-        (os, "replace", 23, 3),  # before the last word in the manifest
+        (os, "replace", 23, 3),  # before the final manifest
     ],
 )
-def test_killed_at_any_moment_it_goes_on(
-    undisturbed, tmp_path, emoji_pipe, owner, name, count, finished
+def test_a_run_that_is_killed_at_any_moment_resumes(
+    uninterrupted, tmp_path, emoji_pipe, owner, name, count, finished
 ):
     def dying():
         die_at(owner, name, count)
@@ -48,14 +48,14 @@ def test_killed_at_any_moment_it_goes_on(
     kept = {path: path.stat().st_mtime_ns for path in committed}
     resumed = draw(tmp_path, emoji_pipe)
     assert resumed.is_complete
-    assert_same(resumed, undisturbed)
+    assert_same(resumed, uninterrupted)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert resumed.sessions[-1]["images"] == 2 * (N_SHARDS - finished)
     assert not list(tmp_path.glob("**/*.partial"))
     assert not list(tmp_path.glob(".work/*"))
 
 
-def cut_off(path):
+def truncate(path):
     path.write_bytes(path.read_bytes()[:-100])
 
 
@@ -70,13 +70,13 @@ def read_all(folder):
     return run.pairs(), list(run.maps())
 
 
-@pytest.mark.parametrize("damage", [cut_off, flip_a_byte, Path.unlink])
+@pytest.mark.parametrize("damage", [truncate, flip_a_byte, Path.unlink])
 @pytest.mark.parametrize("table", ["pairs", "maps", "committed"])
 def test_a_damaged_shard_is_named_and_drawn_again(
-    undisturbed, tmp_path_factory, emoji_pipe, damage, table
+    uninterrupted, tmp_path_factory, emoji_pipe, damage, table
 ):
     copy = tmp_path_factory.mktemp("damaged") / "run"
-    shutil.copytree(undisturbed.path, copy)
+    shutil.copytree(uninterrupted.path, copy)
     file = next((copy / table).glob("part-00001.*"))
     damage(file)
     is_gone = table == "committed" and damage is Path.unlink
@@ -84,7 +84,7 @@ def test_a_damaged_shard_is_named_and_drawn_again(
         with pytest.raises(FileError, match=rf"{table}/part-00001"):
             read_all(copy)
     repaired = draw(copy, emoji_pipe)
-    assert_same(repaired, undisturbed)
+    assert_same(repaired, uninterrupted)
     assert repaired.sessions[-1]["images"] == 2
     problems = repaired.problems()
     assert problems["problem"].tolist() == ([] if is_gone else ["damaged file"])
@@ -92,19 +92,19 @@ def test_a_damaged_shard_is_named_and_drawn_again(
     assert (problems["shard"] == 1).all()
 
 
-def test_two_runs_into_one_folder_exclude_each_other(undisturbed, emoji_pipe):
-    with RunFolder(undisturbed.path).locked():
+def test_a_second_process_cannot_write_to_the_folder_of_a_run(uninterrupted, emoji_pipe):
+    with RunFolder(uninterrupted.path).locked():
 
         def second():
             with pytest.raises(FileError, match="another process is drawing there"):
-                draw(undisturbed.path, emoji_pipe)
+                draw(uninterrupted.path, emoji_pipe)
 
         assert in_child(second) == 0
-    draw(undisturbed.path, emoji_pipe)
+    draw(uninterrupted.path, emoji_pipe)
 
 
-def test_the_command_is_killed_from_outside_and_given_again(tmp_path):
-    """The command as a user gives it, in a process of its own, killed while it draws."""
+def test_a_command_that_is_killed_resumes_when_given_again(tmp_path):
+    """The command runs in a new process, as a user starts it, and is killed while it draws."""
     (tmp_path / "prompts.csv").write_text("id,prompt\n7,a red cat\n8,a red cat on a bed\n9,\n")
     arguments = "prompts.csv --seeds 8 --steps 2 --out run --batch-size 1 --shard-size 1"
     command = [sys.executable, "-m", "daam_syntax.cli", "run", *arguments.split()]
@@ -119,7 +119,7 @@ def test_the_command_is_killed_from_outside_and_given_again(tmp_path):
     first.wait()
     before = runs.open_run(run)
     assert 0 < len(before.records) < 16
-    assert len(before.pairs()) > 0  # what is finished can be read at once
+    assert len(before.pairs()) > 0  # finished shards can be read at once
     done = subprocess.run(command, capture_output=True, check=False, **options)
     assert done.returncode == 0, done.stderr
     assert "16 of 16 images" in done.stdout

@@ -1,4 +1,4 @@
-"""Small runs on the embedded model, and what of them must be equal."""
+"""Small runs of the embedded model, and comparisons between runs."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ def draw(out, pipe, prompts=PROMPTS, **changes):
 
 
 def assert_same(run, other):
-    """All tables, maps and pictures are the same to the bit, each row there once and in order."""
+    """Assert that two runs have bit-identical tables, maps and images, each row once and in order."""
     for table in ("pairs", "words", "images"):
         pd.testing.assert_frame_equal(getattr(run, table)(), getattr(other, table)())
     recorded, expected = list(run.maps()), list(other.maps())
@@ -38,15 +38,15 @@ def assert_same(run, other):
         assert maps.subwords == reference.subwords
         assert maps.sentence == reference.sentence
         assert maps.provenance == reference.provenance
-    for (number, picture), (n, reference) in zip(run.pil_images(), other.pil_images(), strict=True):
+    for (number, image), (n, reference) in zip(run.pil_images(), other.pil_images(), strict=True):
         assert number == n
-        np.testing.assert_array_equal(picture, reference)
+        np.testing.assert_array_equal(image, reference)
     drawn = [number for number, _ in run.numbered_maps()]
     assert drawn == sorted(set(drawn))
 
 
 def in_child(function):
-    """Run a function in a process of its own that shares the loaded model; return its exit code."""
+    """Run a function in a forked process, which shares the loaded model, and return its exit code."""
     child = multiprocessing.get_context("fork").Process(target=function)
     child.start()
     child.join()
@@ -54,7 +54,7 @@ def in_child(function):
 
 
 def die_at(owner, name, count):
-    """Let SIGKILL end this process just before a function is called for the n-th time, from 0."""
+    """Kill this process just before call number `count` of a function, from 0."""
     original = getattr(owner, name)
     calls = iter(range(count + 1))
 
