@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from daam_syntax.errors import DaamSyntaxError, FileError, PromptError, PromptFileError
 from daam_syntax.language import Prompt, PromptSet, prompt_id
 from daam_syntax.language.prompt_sets import COLUMNS, FORMATS
-from daam_syntax.language.prompt_sets.field_checks import LONGEST, check_id
-from daam_syntax.runs.drawing.prompt_reading import read_prompts
+from daam_syntax.language.prompt_sets.field_checks import check_id
 
 ROWS = [
     {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"color": "red"}},
@@ -219,23 +218,6 @@ def test_types_of_parquet_that_no_prompt_has(tmp_path):
     pq.write_table(pa.table(table).drop(["slots"]), path)
     with pytest.raises(PromptFileError, match=r"row 2: .*at least one word"):
         PromptSet.from_file(path)
-
-
-def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
-    table = tmp_path / "prompts.csv"
-    table.write_bytes(
-        b'id,prompt\n1,"a cat, a dog"\n2,\n3,a \xff\n4\n5,"two\nlines"\n6,"a cat, a dog"\n'
-    )
-    prompts = read_prompts(table)
-    assert list(prompts) == ["a cat, a dog", "two\nlines"]
-    assert [problem.row for problem in prompts.problems] == [3, 4, 5, 8]
-    assert prompts.problems[1].text == "a \\udcff"
-    assert "4 rows left out" in repr(prompts)
-    assert "10,000 characters" in read_prompts(["a cat", "a" * (LONGEST + 1)]).problems[0].message
-    table.write_text("prompt,color\na cat,red\n")
-    with pytest.raises(PromptFileError, match=r"'metadata\.color'"):
-        read_prompts(table)
-    assert read_prompts(prompts) is prompts
 
 
 # -- the value -------------------------------------------------------------------------------------------------------
