@@ -307,6 +307,12 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def missing_from(records: Iterable[Record]) -> list[str]:
+    """Return the names of the scenarios that have no results."""
+    finished = {entry["scenario"] for entry in records}
+    return [name for name in scenarios(1) if name not in finished]
+
+
 def main() -> None:
     """Simulate, save the results after every scenario, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -327,9 +333,7 @@ def main() -> None:
         records += simulate(name, np.random.default_rng([0, number]))
         print(f"{name}: {time.process_time() - start:.0f} s", flush=True)
         RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    having = {entry["scenario"] for entry in records}
-    missing = [name for name in scenarios(1) if name not in having]
-    PAGE.write_text(page(records, missing), encoding="utf-8")
+    PAGE.write_text(page(records, missing_from(records)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
-"""Generate the tables in docs/measures.md from the declarations of measures and threshold rules.
+"""Update the tables of docs/measures.md from the code: ``python -m tools.measures_page``.
 
-    python tools/measures_page.py          # report whether the page is up to date
-    python tools/measures_page.py --write  # update the page
-
-The text around the tables is written by hand. Each generated table is the first one below its heading.
+The tables come from the declarations of the measures and the threshold rules; the text around them is written by hand.
+Each generated table is the first one below its heading.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -100,20 +96,10 @@ def _with_table(page: str, heading: str, table: Sequence[str]) -> str:
     return "\n".join([*lines[:first], *table, *lines[last:]])
 
 
-def main() -> int:
-    """Check or update the page, and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--write", action="store_true", help="update the page")
-    write = parser.parse_args().write
-    page = PAGE.read_text(encoding="utf-8")
-    new = updated(page)
-    if write:
-        PAGE.write_text(new, encoding="utf-8")
-    elif new != page:
-        print(f"{PAGE.name} is out of date: run python tools/measures_page.py --write")
-        return 1
-    return 0
+def main() -> None:
+    """Update the page."""
+    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -31,7 +31,7 @@ def invariances(claimed):
 
 def test_the_page_is_up_to_date():
     tool = runpy.run_path(str(ROOT / "tools" / "measures_page.py"))
-    assert tool["updated"](PAGE) == PAGE, "run python tools/measures_page.py --write"
+    assert tool["updated"](PAGE) == PAGE, "run python -m tools.measures_page"
 
 
 def test_every_measure_of_a_pair_is_listed_as_declared():

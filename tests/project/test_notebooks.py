@@ -30,6 +30,7 @@ NOTEBOOKS = runner.notebooks()
 SOLUTIONS = [path for path in NOTEBOOKS if path.parent.name == "solutions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_scratch(path):
     runner.execute(path)

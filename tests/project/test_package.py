@@ -37,18 +37,26 @@ def test_every_public_name_is_there():
         daam_syntax.nothing  # noqa: B018
 
 
+def files_of(folder):
+    """The files of a folder of the checkout, as paths of a wheel."""
+    paths = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    return {path.relative_to(ROOT).as_posix() for path in paths if path.suffix != ".pyc"}
+
+
+@pytest.mark.slow
 def test_the_wheel_works_in_an_empty_environment(tmp_path):
     """Install the built wheel where nothing of the checkout is, and run the main command there."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
-    files = ("emoji-annotator/model.safetensors", "sprites/cat.png", "prompts/scenes.csv")
-    for needed in ("emoji-model/unet/", *files):
-        assert any(needed in name for name in names), needed
+    expected = files_of("daam_syntax") | {f"daam_syntax/{name}" for name in files_of("data")}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    suffixes = {Path(name).suffix for name in expected}
+    assert {".py", ".pyi", ".typed", ".html", ".js", ".css", ".safetensors", ".png"} <= suffixes
     assert wheel.stat().st_size < 60e6
     environment = tmp_path / "env"
-    # Its own site-packages is empty but for the wheel; the dependencies are this environment's.
+    # Only the wheel is in its own site-packages; the dependencies are those of this environment.
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
@@ -56,7 +64,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path):
     site = next((environment / "lib").glob("python*/site-packages"))
     torch_home = Path(__import__("torch").__file__).parent.parent
     (site / "dependencies.pth").write_text(f"{torch_home}\n")
-    # A path that leads to the checkout would hide the wheel.
+    # A path to the checkout would hide the wheel.
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     options = {"cwd": tmp_path, "capture_output": True, "text": True, "env": clean}
     command = [environment / "bin" / "daam-syntax", "analyze", "a red cat", "--steps", "1"]
