@@ -99,7 +99,7 @@ class ShardDrawer:
     def _draw_or_bisect(
         self, batch: Sequence[PlannedImage], shard: int, problems: list[Problem]
     ) -> Iterator[tuple[PlannedImage, TracedImage | str]]:
-        """Yield each planned image with its drawn image, or with the reason why it failed."""
+        """Yield each planned image with its traced image, or with the reason for its failure."""
         if len(batch) > self.largest:
             for start in range(0, len(batch), self.largest):
                 yield from self._draw_or_bisect(
@@ -141,7 +141,7 @@ class ShardDrawer:
         yield from self._draw_or_bisect(batch[half:], shard, problems)
 
     def _check_model(self, planned: PlannedImage, reason: str) -> None:
-        """Raise if not even a plain prompt can be drawn, because then the image failed due to the model."""
+        """Raise if even a plain prompt fails, because then the model is the cause and not the prompt."""
         if self._can_draw:
             return
         try:

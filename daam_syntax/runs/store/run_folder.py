@@ -45,6 +45,7 @@ from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 MANIFEST: Final = "manifest.json"
+_KIND: Final = "daam-syntax corpus"  # as it is in existing runs
 _PROMPTS: Final = "prompts.parquet"
 _SENTENCES: Final = "sentences.parquet"
 _COMMITTED: Final = "committed"
@@ -121,15 +122,16 @@ class RunFolder:
             self._refuse_other_files()
         elif self.has_shards():
             self._refuse_changes(now, plan, prompts, sentences)
-        else:  # a run without a finished shard is replaced, if it is a run
+        else:
+            # A run without finished shards is replaced, but not a damaged or unknown manifest.
             self.manifest()
         if not self.has_shards():
-            for table in TABLES:  # files of a shard that was not yet recorded, under another plan
+            for table in TABLES:  # a killed run with another plan can have left files there
                 shutil.rmtree(self.path / table, ignore_errors=True)
             self.write_manifest(
                 {
                     "format": FORMAT,
-                    "kind": "daam-syntax corpus",
+                    "kind": _KIND,
                     "status": "running",
                     "settings": now,
                     "plan": asdict(plan),
@@ -180,7 +182,7 @@ class RunFolder:
         if manifest["sentences"] != sentences_digest(sentences):
             differences += self._changed_prompts(sentences)
         elif manifest["prompts"] != prompts_digest(prompts):
-            differences += self._changed_columns(prompts)
+            differences += self._changed_metadata(prompts)
         if differences:
             raise FileError(
                 f"Expected the settings and prompts of the run in {self.path}, but they differ: "
@@ -194,7 +196,7 @@ class RunFolder:
             return ["the prompts or their parses"]
         return prompt_changes(before, [sentence.text for sentence in sentences])
 
-    def _changed_columns(self, prompts: PromptSet) -> list[str]:
+    def _changed_metadata(self, prompts: PromptSet) -> list[str]:
         try:
             return metadata_changes(self.prompts(), prompts)
         except FileError:
@@ -221,10 +223,10 @@ class RunFolder:
         path = self.path / MANIFEST
         try:
             manifest = unsealed(path.read_text(encoding="utf-8"))
-            if manifest.get("kind") != "daam-syntax corpus" or manifest.get("format") != FORMAT:
+            if manifest.get("kind") != _KIND or manifest.get("format") != FORMAT:
                 raise ValueError(
                     f"it is {manifest.get('kind')!r}, format {manifest.get('format')!r}, not "
-                    f"'daam-syntax corpus', format {FORMAT}"
+                    f"{_KIND!r}, format {FORMAT}"
                 )
             if set(manifest) != _MANIFEST_KEYS:
                 raise ValueError(
@@ -245,7 +247,7 @@ class RunFolder:
         return ShardPlan(**self.manifest()["plan"])
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest, whole or not at all."""
+        """Write the manifest completely or not at all."""
         with (
             whole_file(self.path / MANIFEST) as partial,
             partial.open("w", encoding="utf-8") as file,
@@ -255,7 +257,7 @@ class RunFolder:
             # Shards can be drawn again after a power failure, but the plan exists only here.
             os.fsync(file.fileno())
 
-    # -- sentences -----------------------------------------------------------------------------------------------
+    # -- prompts and parses --------------------------------------------------------------------------------------
 
     def _write_sentences(self, sentences: Sequence[Sentence]) -> None:
         rows = [
