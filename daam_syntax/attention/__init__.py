@@ -18,6 +18,7 @@ from daam_syntax.attention.intervention import Edit, Intervention, intervene
 from daam_syntax.attention.memory_prediction import predict_memory
 from daam_syntax.attention.observation import Observation, ObservedAttention, observe
 from daam_syntax.attention.pipeline_call.memory import Layer, predicted_bytes
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.prompt_to_prompt import (
     RecordedAttention,
     record_attention,
@@ -39,6 +40,7 @@ __all__ = [
     "ObservedAttention",
     "Overflow",
     "RecordedAttention",
+    "RecordingSpec",
     "TextEncoder",
     "TextLimit",
     "Trace",

@@ -118,7 +118,8 @@ class Edit:
         unknown = [kind for kind in self.tokens if kind not in _KINDS]
         if unknown:
             raise ValueError(
-                f"Expected kinds of tokens among {', '.join(map(repr, _KINDS))}, but got {unknown}: pass words as words=."
+                f"Expected kinds of tokens among {', '.join(map(repr, _KINDS))}, but got {unknown}: for words use "
+                "words=."
             )
 
     def with_equal_mass(self, paid_by: Sequence[int | str] | Literal["others"] = "others") -> Edit:

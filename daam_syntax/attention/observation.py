@@ -48,7 +48,7 @@ class _TextKeys:
 class ObservedAttention:
     """One attention call, in the rows of the batch that belong to the prompts.
 
-    It refers to the call's queries and keys, so keep numbers that you compute from it instead of the value itself.
+    It refers to the call's queries and keys. To save memory, keep the numbers that you compute from it, not the object.
 
     Attributes
     ----------
@@ -71,8 +71,8 @@ class ObservedAttention:
     pixels
         For each image, which queries are pixels, row by row of the grid; empty for attention that is not to text.
     text
-        For each image, which keys are text; empty for attention that is not to text. The keys of a batch's longer
-        prompts are left out where the model masks them.
+        For each image, which keys are text, including padding that the model does not leave out; empty for attention
+        that is not to text.
     """
 
     path: str

@@ -73,7 +73,7 @@ def test_truncation(tokenizer):
     assert statuses == ["mapped"] * 10 + ["truncated"] * 4
 
 
-def test_a_word_that_is_truncated(tokenizer):
+def test_a_word_that_is_truncated_in_the_middle(tokenizer):
     prompt = "the red cat and the blue owl and the strawberry"
     read = tokenize(tokenizer, prompt, TEXT_LENGTH)
     assert read.truncated_at == prompt.index("berry")
