@@ -25,6 +25,8 @@ from helpers.commands import run, run_here
 from helpers.small_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
 from helpers.synthetic_run import write_run
 
+pytestmark = pytest.mark.slow  # starts a Dask cluster
+
 SMALL = SETTINGS | {"shard_size": 1, "batch_size": 1}
 
 

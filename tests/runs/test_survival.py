@@ -17,6 +17,8 @@ from daam_syntax.errors import FileError
 from daam_syntax.runs.store.run_folder import RunFolder
 from helpers.small_runs import N_SHARDS, assert_same, die_at, draw, in_child
 
+pytestmark = pytest.mark.slow  # kills processes
+
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, emoji_pipe):
