@@ -1,4 +1,4 @@
-"""The same overlaps as the released daam 0.2.0, whose numbers ``benchmarks/golden_daam.py`` wrote down."""
+"""Overlaps equal those of the released daam 0.2.0, which ``benchmarks/golden_daam.py`` recorded."""
 
 import json
 from itertools import permutations
@@ -16,13 +16,13 @@ from helpers.examples import make_sentence
 GOLDEN = json.loads((Path(__file__).parent / "golden_daam.json").read_text(encoding="utf-8"))
 SUMMED = np.array(GOLDEN["summed_maps"])
 N = len(SUMMED)
-# Where upscaling undershoots, ours is clamped at 0, so that the least value is another.
+# Words whose upscaled map undershoots: here it is clamped at 0, which changes the minimum.
 CLAMPED = {word for word, least in enumerate(GOLDEN["least upscaled value"]) if least < 0}
 
 
 @pytest.fixture(scope="module")
 def maps():
-    """The same maps as means over steps, of five words that are joined in both directions."""
+    """The same maps as means over steps, for five words that edges join in both directions."""
     edges = [Edge(*pair, "dep") for pair in permutations(range(N), 2)]
     sentence = make_sentence("a b c d e", edges=edges)
     subwords = [Subword(i, t.text, t.start, t.end) for i, t in enumerate(sentence.tokens)]
@@ -47,7 +47,7 @@ def test_overlaps_are_those_of_the_released_package(maps, golden, options, left_
             continue
         got = table.loc[pair]
         if got[["head_area", "dependent_area"]].min() == 0:
-            # No measurement here; there 0, which says that the words do not overlap.
+            # Undefined here, and 0 there, which would mean that the words do not overlap.
             assert [expected[m] for m in ("iou", "iod", "ioh")] == [0, 0, 0]
             assert got[["iou", "iod", "ioh"]].isna().all()
             continue
@@ -57,7 +57,7 @@ def test_overlaps_are_those_of_the_released_package(maps, golden, options, left_
     assert compared == 12
 
 
-def test_the_maps_of_the_comparison_include_the_cases_that_differ(maps):
+def test_the_compared_maps_include_the_cases_that_differ(maps):
     assert {2} == CLAMPED
     areas = measure_pairs(maps, threshold="notebook")["head_area"]
     assert areas.min() == 0

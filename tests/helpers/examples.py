@@ -1,4 +1,4 @@
-"""Small heat maps whose answers can be worked out by hand."""
+"""Small heat maps whose measures can be worked out by hand."""
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,7 @@ from daam_syntax.maps import HeatMaps, Subword
 
 
 def make_sentence(text="red car , red zebra", edges=None, pos=None):
-    """A sentence split at spaces; by default the tree of "red car, red zebra"."""
+    """Return a sentence split at spaces, by default with the tree of "red car, red zebra"."""
     tokens, start = [], 0
     for i, word in enumerate(text.split(" ")):
         p = (pos or {}).get(i, "PUNCT" if word == "," else "NOUN")
@@ -33,14 +33,14 @@ SUBWORDS = [
 
 
 def box(y0, y1, x0, x1, shape=(4, 6), value=1.0):
-    """A map that is `value` in rows y0 to y1 and columns x0 to x1, else 0."""
+    """Return a map that is `value` in rows y0 to y1 and columns x0 to x1, and 0 elsewhere."""
     values = np.zeros(shape, dtype=np.float32)
     values[y0:y1, x0:x1] = value
     return values
 
 
 def make_maps(arrays=None, *, image_size=(4, 6), **options):
-    """Maps of "red car , red zebra" on a grid of 4 x 6 (not square), one array per subword."""
+    """Return maps of "red car , red zebra" on a non-square grid of 4 x 6, one array per subword."""
     if arrays is None:
         arrays = [
             box(0, 4, 0, 6, value=0.1),  # <start>
@@ -58,7 +58,7 @@ def make_maps(arrays=None, *, image_size=(4, 6), **options):
 
 
 def make_other_maps(text="blue car , blue cow", seed=0):
-    """Maps of another prompt, all of which cover the whole image."""
+    """Return maps of another prompt, all of which cover the whole image."""
     sentence = make_sentence(text, pos={0: "ADJ", 3: "ADJ"})
     arrays = [box(0, 4, 0, 6)] * 8
     return make_maps(arrays, sentence=sentence, provenance={"seed": seed})

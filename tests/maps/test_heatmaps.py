@@ -74,7 +74,7 @@ ENCODERS = {"clip": 7, "t5": None}
 
 
 def two_encoders():
-    """Maps of the same words by two text encoders, of which the first stops after "red car"."""
+    """Maps of the same words by two text encoders; the first stops after "red car"."""
     subwords = [
         *(replace(subword, encoder="clip") for subword in SUBWORDS[1:3]),
         *(replace(subword, encoder="t5") for subword in SUBWORDS[1:7]),

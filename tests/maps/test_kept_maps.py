@@ -1,4 +1,4 @@
-"""Steps, layers and heads that are kept apart: each slice against a plain softmax, and the mean as without."""
+"""Recordings by step, layer, and attention head: each slice against a plain softmax, with an unchanged mean."""
 
 from itertools import chain, combinations
 
@@ -22,21 +22,21 @@ SUBSETS = list(chain.from_iterable(combinations(AXES, n) for n in range(4)))
 BATCH = {"num_images_per_prompt": 2, "steps": STEPS}
 
 
-def recorded(pipe, prompt, keep=(), *, n=STEPS, options=None, **asked):
-    with trace(pipe, keep=keep, **asked) as recording:
+def recorded(pipe, prompt, keep=(), *, n=STEPS, options=None, **selection):
+    with trace(pipe, keep=keep, **selection) as recording:
         images = draw(pipe, prompt, steps=n, **(options or {}))
     return images, recording.heat_maps(), recording
 
 
-class Little:
-    """A machine with little memory."""
+class SmallMachine:
+    """A machine with little available memory."""
 
     available = 3000
 
 
 @pytest.fixture(scope="module", params=[5.0, 1.0], ids=["guided", "unguided"])
 def reference(sd, request):
-    """What an untraced drawing of 2 prompts x 2 images attends to, by head; and the images."""
+    """Attention by head in an untraced call with 2 prompts x 2 images, and its images."""
     watched = Reference(sd.unet, GRIDS)
     options = {"guidance": request.param, "num_images_per_prompt": 2}
     images = watched.watch(lambda: draw(sd, [CAT, OWL], steps=STEPS, **options))
@@ -46,7 +46,7 @@ def reference(sd, request):
 
 
 def reference_array(watched, rows, keep):
-    """Return an array (row, token, [step], [layer], [head], y, x) by means of plain softmaxes."""
+    """Return reference values by plain softmaxes. *Shape:* ``(row, token, [step], [layer], [head], y, x)``."""
     layers = []
     for calls in watched.by_head.values():
         values = torch.stack(calls)[:, rows]  # (step, row, head, pixel, token)
@@ -65,7 +65,7 @@ def reference_array(watched, rows, keep):
 
 
 @pytest.mark.parametrize("keep", SUBSETS, ids="+".join)
-def test_each_slice_is_a_plain_softmax_and_the_mean_is_as_without(sd, reference, keep):
+def test_each_slice_is_a_plain_softmax_and_axes_do_not_change_the_mean(sd, reference, keep):
     watched, rows, untraced, plain, options = reference
     images, maps, recording = recorded(sd, [CAT, OWL], keep, options=options)
     assert torch.equal(images, untraced)
@@ -92,7 +92,7 @@ def test_each_slice_is_a_plain_softmax_and_the_mean_is_as_without(sd, reference,
         width=OBLONG[1],
         output_type="latent",
     )
-    if keep:  # as many numbers, but that the shorter prompt has fewer tokens
+    if keep:  # the same number of values, except that the shorter prompt has fewer tokens
         tokens = {each.prompt: len(each.subwords) for each in maps}
         assert sum(each.nbytes for each in maps) == recording.predicted_bytes * (
             sum(tokens.values()) / (2 * max(tokens.values()))
@@ -101,12 +101,12 @@ def test_each_slice_is_a_plain_softmax_and_the_mean_is_as_without(sd, reference,
 
 @pytest.fixture(scope="module")
 def whole(sd):
-    """All axes of one drawing."""
+    """A recording of one image with all axes."""
     return recorded(sd, OWL, AXES)[1][0]
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "selection",
     [
         {"steps": slice(0, 2 / 3)},
         {"steps": [2]},
@@ -123,14 +123,14 @@ def whole(sd):
     ],
     ids=str,
 )
-def test_selecting_afterwards_is_as_recording_only_that(sd, whole, asked):
-    alone = recorded(sd, OWL, **asked)[1][0]
-    selected = whole.select(**asked)
+def test_selecting_afterwards_equals_recording_only_the_selection(sd, whole, selection):
+    alone = recorded(sd, OWL, **selection)[1][0]
+    selected = whole.select(**selection)
     assert selected.grid == alone.grid
     assert selected.axes == AXES
     np.testing.assert_allclose(selected.stack(), alone.stack(), atol=1e-6)
     assert alone.provenance.get("recorded") == selected.provenance["selected"].get("steps")
-    apart = recorded(sd, OWL, AXES, **asked)[1][0]
+    apart = recorded(sd, OWL, AXES, **selection)[1][0]
     xr.testing.assert_allclose(selected.data, apart.data, atol=1e-6)
 
 
@@ -152,7 +152,7 @@ def test_coordinates(whole):
     assert "by 2 steps x 7 layers x 1 heads" in repr(late)
 
 
-def test_a_word_s_maps_by_axis(whole):
+def test_maps_of_a_word_by_axis(whole):
     word = whole.word_array("strawberry")
     assert (word.name, word.dims) == ("strawberry", ("step", "layer", "head", "y", "x"))
     np.testing.assert_allclose(word, whole.data.values[2:4].mean(axis=0), atol=1e-7)
@@ -167,7 +167,7 @@ def test_where_nothing_is_resized_the_mean_of_the_slices_is_the_map(sd):
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("selection", "message"),
     [
         ({"steps": 3}, r"steps=3 to match a step.*steps are 0, 1, 2 \(timesteps 667 to 1\)"),
         ({"heads": [2]}, r"heads=\[2\] to match a head.*heads are 0, 1\."),
@@ -177,22 +177,26 @@ def test_where_nothing_is_resized_the_mean_of_the_slices_is_the_map(sd):
         ),
     ],
 )
-def test_a_selection_that_fits_nothing_says_what_there_is(whole, asked, message):
+def test_a_selection_that_matches_nothing_lists_what_was_recorded(whole, selection, message):
     with pytest.raises(SelectionError, match=message):
-        whole.select(**asked)
+        whole.select(**selection)
 
 
 def test_an_axis_that_was_not_kept_cannot_be_selected_from():
-    for asked, axis in (({"steps": 0}, "step"), ({"layers": 16}, "layer"), ({"heads": 0}, "head")):
+    for selection, axis in (
+        ({"steps": 0}, "step"),
+        ({"layers": 16}, "layer"),
+        ({"heads": 0}, "head"),
+    ):
         with pytest.raises(
             SelectionError, match=rf"keep the {axis}s apart.*they keep none.*keep=\('{axis}"
         ):
-            make_maps().select(**asked)
+            make_maps().select(**selection)
     assert make_maps().select().axes == ()
 
 
 @pytest.mark.parametrize(("keep", "said"), [(("step", "time"), "'time'"), (True, "True")])
-def test_there_is_no_such_axis(sd, keep, said):
+def test_unknown_axes_are_refused(sd, keep, said):
     with pytest.raises(ValueError, match=rf"among \('step', 'layer', 'head'\).*{said}"):
         trace(sd, keep=keep)
 
@@ -241,7 +245,7 @@ class TestMemory:
         assert predicted_bytes(layers, keep=["step"], **sizes) == 4 * 2 * 5 * 36 * 10
         assert predicted_bytes(layers, keep=["head", "layer"], **sizes) == 4 * 2 * 5 * 60 * 8
 
-    def test_too_large_a_recording_is_refused_after_the_first_step(self, sd):
+    def test_a_recording_that_is_too_large_is_refused_after_the_first_step(self, sd):
         calls = []
         handle = sd.unet.register_forward_hook(lambda *_: calls.append(1))
         try:
@@ -260,11 +264,11 @@ class TestMemory:
         assert f"without 'head' {predicted / 2 / 1000:.3g} kB" in message
 
     def test_only_recorded_steps_and_layers_count(self, sd):
-        asked = {"steps": slice(0, 0.5), "layers": NATIVE}
-        _, (maps,), recording = recorded(sd, CAT, ("step",), n=6, max_bytes=100_000, **asked)
+        selection = {"steps": slice(0, 0.5), "layers": NATIVE}
+        _, (maps,), recording = recorded(sd, CAT, ("step",), n=6, max_bytes=100_000, **selection)
         assert recording.predicted_bytes == maps.nbytes == 4 * 5 * 3 * 35
 
-    def test_earlier_drawings_count(self, sd):
+    def test_earlier_calls_count(self, sd):
         with trace(sd, keep="layer", layers=NATIVE, max_bytes=1300) as recording:
             draw(sd, CAT, steps=1)
             with pytest.raises(MemoryLimitError, match="at most 600 bytes"):
@@ -273,7 +277,7 @@ class TestMemory:
 
     def test_half_of_the_available_memory_is_the_default(self, sd, monkeypatch):
         monkeypatch.setattr(
-            "daam_syntax.attention.pipeline_call.memory.psutil.virtual_memory", lambda: Little
+            "daam_syntax.attention.pipeline_call.memory.psutil.virtual_memory", lambda: SmallMachine
         )
         with pytest.raises(MemoryLimitError, match=r"at most 1\.5 kB"):
             recorded(sd, CAT, AXES)
@@ -295,16 +299,16 @@ class TestSteps:
         assert recording.predicted_bytes == maps.nbytes
         np.testing.assert_allclose(maps.stack(), plain.stack(), atol=1e-6)
 
-    def test_a_step_that_is_not_there(self, sd):
+    def test_a_step_beyond_the_last_is_refused(self, sd):
         expected = r"steps= to select a step, but 7 matches none of 0 to 1"
         with trace(sd, steps=7), pytest.raises(TraceError, match=expected):
             draw(sd, CAT)
 
-    def test_in_a_loop_of_one_s_own_the_timesteps_are_told(self, sd):
-        def look(tell, **asked):
-            with trace(sd, layers=NATIVE, **asked) as recording:
+    def test_a_custom_loop_passes_its_timesteps(self, sd):
+        def run(described, **selection):
+            with trace(sd, layers=NATIVE, **selection) as recording:
                 embeddings, _ = sd.encode_prompt(CAT, "cpu", 1, False)
-                if tell:
+                if described:
                     recording.describe_call(seeds=[0], timesteps=[500, 300, 100])
                 for timestep in (500, 300, 100):
                     sd.unet(latents(1), timestep, embeddings)
@@ -312,16 +316,16 @@ class TestSteps:
             return recording
 
         half = {"steps": slice(0, 0.5), "keep": "step"}
-        (maps,) = look(True, **half).heat_maps()
+        (maps,) = run(True, **half).heat_maps()
         np.testing.assert_array_equal(maps.data["timestep"], [500, 300])
         with pytest.raises(TraceError, match="a known number of steps"):
-            look(False, **half)
-        recording = look(False, keep="step")
+            run(False, **half)
+        recording = run(False, keep="step")
         assert recording.predicted_bytes == recording.heat_maps()[0].nbytes == 4 * 5 * 3 * 35
         with pytest.raises(MemoryLimitError, match="2 steps"):
-            look(False, keep="step", max_bytes=4 * 5 * 35)
+            run(False, keep="step", max_bytes=4 * 5 * 35)
 
-    def test_an_interrupted_drawing_says_that_its_steps_are_fewer(self, sd):
+    def test_an_interrupted_call_warns_that_it_made_fewer_steps(self, sd):
         def interrupt(pipe, step, timestep, tensors):
             pipe._interrupt = step == 1
             return {}
@@ -330,12 +334,12 @@ class TestSteps:
             recorded(sd, CAT, steps=slice(0, 0.5), options={"callback_on_step_end": interrupt}, n=4)
 
 
-def test_given_pictures_by_timestep(sd):
-    picture = np.random.default_rng(0).random((*SQUARE, 3))
+def test_given_images_by_timestep(sd):
+    image = np.random.default_rng(0).random((*SQUARE, 3))
     options = {"timesteps": [100, 600], "layers": NATIVE}
-    maps = trace_image(sd, picture, CAT, keep=("step", "head"), **options)
+    maps = trace_image(sd, image, CAT, keep=("step", "head"), **options)
     np.testing.assert_array_equal(maps.data["timestep"], [100, 600])
-    plain = trace_image(sd, picture, CAT, **options)
+    plain = trace_image(sd, image, CAT, **options)
     np.testing.assert_allclose(maps.stack(), plain.stack(), atol=1e-6)
-    alone = trace_image(sd, picture, CAT, timesteps=[100], layers=NATIVE)
+    alone = trace_image(sd, image, CAT, timesteps=[100], layers=NATIVE)
     np.testing.assert_allclose(maps.select(steps=0).stack(), alone.stack(), atol=1e-6)

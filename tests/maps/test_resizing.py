@@ -6,7 +6,7 @@ from daam_syntax.maps import bicubic
 
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 96), (5, 7), (3, 4), (9, 2)])
-def test_the_same_as_torch_clamped_at_zero(size):
+def test_bicubic_is_that_of_torch_clamped_at_zero(size):
     maps = np.random.default_rng(0).random((3, 5, 7))
     maps[0, :, 3:] = 0  # a sharp edge, where the kernel undershoots
     expected = torch.nn.functional.interpolate(

@@ -21,7 +21,7 @@ def test_threshold_rules():
     relative = parse_threshold("relative:0.4")
     np.testing.assert_array_equal(relative.apply(maps), relative.apply(maps * 0.01))
     assert not parse_threshold("relative:0").apply(np.zeros((4, 6))).any()
-    # exactly at the cut is not above it
+    # A value at the cut is not above it.
     assert not parse_threshold("absolute:0.5").apply(np.full((2, 3), 0.5)).any()
 
 
@@ -45,12 +45,12 @@ def test_threshold_text_round_trips():
         ("paper:0.3", "but got 'paper'"),
     ],
 )
-def test_threshold_errors_say_what_is_possible(rule, message):
+def test_threshold_errors_list_the_valid_rules(rule, message):
     with pytest.raises(ThresholdError, match=message):
         parse_threshold(rule)
 
 
-def test_close_thresholds_have_texts_of_their_own():
+def test_close_thresholds_have_different_texts():
     texts = ("relative:0.3333333333", "relative:0.33333331", "absolute:0.00001", "relative:0")
     assert [str(parse_threshold(text)) for text in texts] == list(texts)
 
@@ -74,8 +74,8 @@ def test_quantiles_give_equal_areas():
         assert areas.tolist() == [40 - int(np.ceil(value * 40))] * 3
 
 
-def otsu_by_trying(values):
-    """The mask whose two classes have the least variance within, over all cuts."""
+def otsu_by_brute_force(values):
+    """The mask with the least variance within its two classes, over all cuts."""
     best, kept = np.inf, np.zeros(len(values), bool)
     for cut in np.unique(values)[:-1]:
         above = values > cut
@@ -86,10 +86,10 @@ def otsu_by_trying(values):
 
 
 @given(arrays(float, (2, 3, 4), elements=st.integers(0, 9).map(lambda n: n / 10)))
-def test_otsu_against_trying_every_cut(maps):
+def test_otsu_against_all_cuts(maps):
     masks = parse_threshold("otsu").apply(maps)
     for values, mask in zip(maps.reshape(2, -1), masks.reshape(2, -1), strict=True):
-        _, best = otsu_by_trying(values)
+        _, best = otsu_by_brute_force(values)
         if mask.any():
             within = mask.sum() * values[mask].var() + (~mask).sum() * values[~mask].var()
             assert within == pytest.approx(best, abs=1e-9)
@@ -99,7 +99,7 @@ def test_otsu_against_trying_every_cut(maps):
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_rules_are_invariant_to_what_they_claim(text):
+def test_rules_are_invariant_exactly_as_declared(text):
     rule = parse_threshold(text)
     claimed = RULES[rule.rule]
     masks = rule.apply(MAPS)
@@ -110,27 +110,27 @@ def test_rules_are_invariant_to_what_they_claim(text):
     np.testing.assert_array_equal(
         rule.apply(shuffled), masks.reshape(3, 40)[:, order].reshape(3, 5, 8)
     )
-    np.testing.assert_array_equal(rule.apply(MAPS[1]), masks[1])  # alone as in a stack
+    np.testing.assert_array_equal(rule.apply(MAPS[1]), masks[1])  # the same alone and in a stack
     np.testing.assert_array_equal(rule.apply(MAPS[None]), masks[None])
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_a_map_of_zeros_and_a_map_without_a_pattern(text):
+def test_maps_of_zeros_and_constant_maps(text):
     rule = parse_threshold(text)
     assert not rule.apply(np.zeros((2, 4, 6))).any()
     flat = np.full((4, 6), 0.3, np.float32)
-    flat[1, 2] += 2e-8  # as rounding leaves it
+    flat[1, 2] += 2e-8  # a rounding error
     assert rule.apply(flat).any() != RULES[rule.rule].shift
     assert rule.apply(np.ones((1, 1, 1))).any() != RULES[rule.rule].shift
 
 
-def test_presets_are_rules():
+def test_conventions_are_rules():
     assert str(parse_threshold("paper")) == "relative:0.4"
     assert str(parse_threshold("notebook")) == "absolute:0.005"
     assert str(parse_threshold("notebook:50")) == "absolute:0.003"
 
 
-def test_the_notebook_cuts_sums_over_steps():
+def test_the_notebook_rule_cuts_sums_over_steps():
     steps = np.random.default_rng(2).random((30, 4, 6, 8)) * 0.01  # 30 steps of four words
     rule = parse_threshold("notebook")
     np.testing.assert_array_equal(rule.apply(steps.mean(axis=0)), steps.sum(axis=0) > 0.15)

@@ -1,4 +1,4 @@
-"""Weights of steps, layers and heads: against loops, learned where the answer is known, and on exact masks."""
+"""Weights of steps, layers, and heads: against loops, where the solution is known, and on exact masks."""
 
 from itertools import product
 
@@ -20,7 +20,7 @@ AXES = ("step", "layer", "head")
 
 @pytest.fixture
 def kept():
-    """Maps of "red car , red zebra" in two layers with grids of their own, neither of them square."""
+    """Maps of "red car , red zebra" in two layers, each with its own non-square grid."""
     rng = np.random.default_rng(0)
     dims = ("token", "step", "head", "y", "x")
     parts = [
@@ -50,7 +50,7 @@ def weights_of(axes, values=None):
 @pytest.mark.parametrize(
     "axes", [("layer",), ("head",), ("step", "head"), ("layer", "head"), AXES], ids="-".join
 )
-def test_weighted_maps_are_those_of_a_loop(maps, kept, axes):
+def test_weighted_maps_against_a_loop(maps, kept, axes):
     weights = weights_of(axes)
     weighted = maps.weighted(weights)
     expected = np.zeros((len(SUBWORDS), 4, 6))
@@ -59,7 +59,7 @@ def test_weighted_maps_are_those_of_a_loop(maps, kept, axes):
         for step, head in product(range(STEPS), range(HEADS)):
             labels = {"step": step, "layer": part.layers[0], "head": head}
             share = float(weights.values.sel({axis: labels[axis] for axis in axes}))
-            # What is not told apart is averaged over.
+            # Maps are averaged over the axes that the weights do not distinguish.
             for axis, n in zip(AXES, (STEPS, len(GRIDS), HEADS), strict=True):
                 share /= 1 if axis in axes else n
             own += share * part.values.sel(step=step, head=head).values
@@ -76,8 +76,8 @@ def test_equal_weights_give_plain_maps(maps):
     np.testing.assert_allclose(maps.weighted(equal).mean, maps.mean, atol=1e-6)
 
 
-def test_weights_that_made_a_mask_are_found_again(maps):
-    """A mask that is a sum of a word's slices, unlike those of any other word, gives its summands back."""
+def test_learning_recovers_the_weights_that_made_a_mask(maps):
+    """A mask that is a weighted sum of a word's slices determines the weights."""
     true = np.zeros((STEPS, len(GRIDS), HEADS))
     true[0, 0, 1], true[1, 0, 2], true[1, 1, 0] = 0.5, 0.2, 0.3
     axes = xr.DataArray(true, dims=AXES, coords=weights_of(AXES).values.coords)
@@ -88,7 +88,7 @@ def test_weights_that_made_a_mask_are_found_again(maps):
     assert learned.notes == {"maps": 1, "words": 4}
 
 
-def test_layers_without_weight_need_not_be_recorded(maps, kept):
+def test_layers_with_zero_weight_need_not_be_recorded(maps, kept):
     values = np.zeros((len(GRIDS), HEADS))
     values[0] = 1, 2, 1
     weights = weights_of(("layer", "head"), values)
@@ -112,13 +112,13 @@ def test_weights_survive_a_file(tmp_path):
     ["", "[]", '{"format": 2}', '{"format": 1, "labels": {"head": [0]}, "weights": [-1]}'],
     ids=["empty", "a list", "another format", "negative"],
 )
-def test_a_file_with_something_else_is_refused(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "w.json").write_text(text)
     with pytest.raises(FileError, match=r"Expected weights of maps in .*w\.json"):
         MapWeights.load(tmp_path / "w.json")
 
 
-def test_what_does_not_fit_is_refused(maps, kept):
+def test_mismatched_weights_maps_and_masks_are_refused(maps, kept):
     strange = weights_of(("layer",)).values.assign_coords(layer=["fine", "other"])
     with pytest.raises(SelectionError, match="every layer that counts, but other is missing"):
         maps.weighted(MapWeights(strange))
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused(maps, kept):
         MapWeights(xr.DataArray(np.ones(2), dims="head"))
 
 
-def test_shipped_weights_lie_better_on_exact_masks_than_plain_maps(emoji_pipe):
+def test_shipped_weights_match_exact_masks_better_than_plain_maps(emoji_pipe):
     weights = MapWeights.load()
     scores = []
     for seed in range(990_000, 990_006):
@@ -163,7 +163,7 @@ def test_shipped_weights_lie_better_on_exact_masks_than_plain_maps(emoji_pipe):
     assert weighted > plain + 0.05
 
 
-def test_shipped_weights_fit_drawings_of_any_shape(emoji_pipe):
+def test_shipped_weights_fit_images_of_any_shape(emoji_pipe):
     weights = MapWeights.load()
     with trace(emoji_pipe, keep=weights.axes, layers=weights.counting("layer")) as recording:
         emoji_pipe(

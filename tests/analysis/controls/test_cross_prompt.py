@@ -16,7 +16,7 @@ def test_cross_prompt_pairs_take_a_word_of_another_prompt():
     assert mine["prompt_id"].unique().tolist() == measure_pairs(red)["prompt_id"].unique().tolist()
     amod = mine[mine["relation"] == "amod"]
     assert amod["dependent"].tolist() == ["blue", "blue"]
-    # the other prompt's maps cover everything: the overlap is the head's own area
+    # The maps of the other prompt cover everything, so the overlap is the head's own area.
     assert amod["iou"].tolist() == pytest.approx(amod["head_area"].tolist())
     assert amod["dependent_area"].tolist() == [1, 1]
     conj = mine[mine["relation"] == "conj"]

@@ -1,4 +1,4 @@
-"""What holds for every control that measures other maps."""
+"""Properties of every control that measures other maps."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def test_words_without_maps_stay_rows_with_a_reason(control):
 
 
 @pytest.mark.parametrize("control", [shifted_pairs, cross_prompt_pairs, permuted_pairs])
-def test_controls_pass_options_on_and_depend_on_the_seed_alone(control):
+def test_controls_pass_on_options_and_depend_only_on_the_seed(control):
     maps = [make_maps(provenance={"seed": 0}), make_other_maps()]
     options = {"threshold": ["relative:0.4", "absolute:0.15"], "size": "grid"}
     table = control(maps, **options)
@@ -41,5 +41,5 @@ def test_controls_of_images_without_edges_are_empty_tables(control):
     assert control([alone]).empty
 
 
-def test_every_kind_says_what_it_removes():
+def test_every_kind_states_what_it_rules_out():
     assert set(CONTROLS) == {"unrelated", "matched", "cross-prompt", "shifted", "permuted"}

@@ -35,7 +35,7 @@ def test_matches_have_the_parts_of_speech_and_the_distance_of_their_pair():
 
 
 def described(pairs):
-    """The parts of speech in order, and the distance, of every row."""
+    """The parts of speech in the order of the words, and the distance, of every row."""
     swap = pairs["linear_distance"] < 0
     first = np.where(swap, pairs["dependent_pos"], pairs["head_pos"])
     second = np.where(swap, pairs["head_pos"], pairs["dependent_pos"])
@@ -105,7 +105,7 @@ def test_every_pair_has_one_match_per_image_within_the_caliper(many_pairs, calip
         ).all()
 
 
-def test_matching_leaves_no_pair_out_that_has_a_match(many_pairs):
+def test_every_pair_with_a_possible_match_is_matched(many_pairs):
     rates = match_pairs(many_pairs).rates
     one = many_pairs[many_pairs["image"] == 0]
     unrelated = one[one["kind"] == "unrelated"]
@@ -122,13 +122,13 @@ def test_matching_leaves_no_pair_out_that_has_a_match(many_pairs):
     assert 0 < sum(having) < len(having)
 
 
-def test_matching_depends_on_the_seed_alone(many_pairs):
+def test_matching_depends_only_on_the_seed(many_pairs):
     first, again = (match_pairs(many_pairs).pairs for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert not first.equals(match_pairs(many_pairs, seed=1).pairs)
 
 
-def test_matched_controls_are_summed_up_relation_by_relation(many_pairs):
+def test_matched_controls_are_summarized_by_relation(many_pairs):
     matching = match_pairs(many_pairs)
     summary = summarize(matching.pairs, control="matched").set_index(["kind", "relation"])
     for relation in ("amod", "conj"):

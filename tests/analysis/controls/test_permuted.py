@@ -25,7 +25,7 @@ def test_permuted_pairs_are_rows_of_the_measured_table():
     assert (table[table["relation"] == "punct"]["dependent_index"] == 2).all()
 
 
-def test_permuted_pairs_of_a_sentence_whose_other_schemes_have_roots_of_their_own():
+def test_permuted_pairs_work_where_another_scheme_has_its_own_root():
     sentence = replace(make_sentence(), edges={"ud": (Edge(1, 0, "amod"),), "enhanced": ()})
     sentence = replace(sentence, root_indices={"enhanced": (1,)})
     assert len(permuted_pairs(make_maps(sentence=sentence), n=2)) == 2

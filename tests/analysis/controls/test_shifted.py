@@ -11,7 +11,7 @@ def dependencies(table):
     return table[table["kind"] == "dependency"].reset_index(drop=True)
 
 
-def test_shifts_keep_areas_and_lose_the_place():
+def test_shifts_keep_areas_and_change_positions():
     maps = [make_maps(provenance={"seed": s}) for s in (0, 1)]
     original = dependencies(measure_pairs(maps, size="grid"))
     table = shifted_pairs(maps, n=3, size="grid")
@@ -26,12 +26,12 @@ def test_shifts_keep_areas_and_lose_the_place():
         )
         for area in ("head_area", "dependent_area"):
             np.testing.assert_allclose(part[area], original[area])
-        # the cut of the zebra's map is at 0.4 of its maximum wherever it is
+        # The cut of the zebra's map is at 0.4 of its maximum, regardless of its position.
         assert part["reason"].tolist() == original["reason"].tolist()
     assert table["iou"].nunique() > 2
 
 
-def test_shifted_overlaps_are_those_of_some_shift_of_the_torus():
+def test_shifted_overlaps_are_those_of_a_shift_around_the_torus():
     head, dependent = box(0, 2, 2, 6) > 0, box(0, 2, 0, 4) > 0
     shifts = [
         np.roll(dependent, (y, x), (0, 1)) for y in range(4) for x in range(6) if (y, x) != (0, 0)

@@ -9,17 +9,17 @@ from daam_syntax.errors import ThresholdError
 from daam_syntax.language import Edge
 from helpers.examples import SUBWORDS, box, make_maps, make_sentence
 
-COLOURS = {0: "ADJ", 2: "PUNCT", 3: "ADJ"}
+COLORS = {0: "ADJ", 2: "PUNCT", 3: "ADJ"}
 MEASURES = ["head_area", "own_share", "other_share", "binding_margin", "neglect"]
 
 
 def test_repeated_modifiers_and_a_noun_of_two_subwords_by_hand():
-    table = binding_table(make_maps(sentence=make_sentence(pos=COLOURS)))
+    table = binding_table(make_maps(sentence=make_sentence(pos=COLORS)))
     assert list(table.columns) == list(BINDING_COLUMNS)
     assert table["dependent_index"].tolist() == [0, 3]
     assert table["other"].tolist() == ["zebra", "car"]
     assert table["other_index"].tolist() == [4, 1]
-    # Half of the first red lies on the car; the zebra is 0.6 on four pixels, and 0.2, below the cut, on four more.
+    # Half of the first red lies on the car. The zebra is 0.6 on four pixels, and 0.2, below the cut, on four more.
     np.testing.assert_allclose(
         table[MEASURES], [[8 / 24, 0.5, 0, 0.5, 0], [4 / 24, 1, 0, 1, 0.4]], atol=1e-6
     )
@@ -29,12 +29,12 @@ def test_repeated_modifiers_and_a_noun_of_two_subwords_by_hand():
 def test_attention_on_the_other_noun_makes_the_margin_negative():
     arrays = [make_maps().mean[row] for row in range(len(SUBWORDS))]
     arrays[1] = box(2, 4, 0, 3, value=0.01)  # the first red, four of six pixels on the zebra
-    table = binding_table(make_maps(arrays, sentence=make_sentence(pos=COLOURS)))
+    table = binding_table(make_maps(arrays, sentence=make_sentence(pos=COLORS)))
     found = table.loc[0, ["own_share", "other_share", "binding_margin"]].tolist()
     assert found == pytest.approx([0, 4 / 6, -4 / 6])
 
 
-def test_parts_of_longer_names_are_no_other_nouns():
+def test_parts_of_longer_names_do_not_count_as_other_nouns():
     edges = (Edge(1, 0, "amod"), Edge(4, 3, "compound"), Edge(1, 4, "conj"), Edge(3, 2, "amod"))
     sentence = make_sentence(edges=edges, pos={0: "ADJ"})
     table = binding_table(make_maps(sentence=sentence))
@@ -47,9 +47,9 @@ def test_parts_of_longer_names_are_no_other_nouns():
     assert only["dependent"].tolist() == ["red"]
 
 
-def test_what_is_missing_has_a_reason():
+def test_missing_measures_have_a_reason():
     arrays = [make_maps().mean[row] for row in range(4)]
-    maps = make_maps(arrays, sentence=make_sentence(pos=COLOURS), truncated_at=9)
+    maps = make_maps(arrays, sentence=make_sentence(pos=COLORS), truncated_at=9)
     table = binding_table(maps)
     assert len(table) == 2
     assert table.loc[0, "own_share"] == 0.5
@@ -59,7 +59,7 @@ def test_what_is_missing_has_a_reason():
     assert table.loc[1, "reason"].startswith("head is truncated")
     assert "dependent is truncated" in table.loc[1, "reason"]
     empty = [np.zeros_like(array) for array in arrays]
-    nothing = binding_table(make_maps(empty, sentence=make_sentence(pos=COLOURS), truncated_at=9))
+    nothing = binding_table(make_maps(empty, sentence=make_sentence(pos=COLORS), truncated_at=9))
     assert nothing.loc[0, "reason"] == (
         "head's mask is empty; no other noun has a region; dependent's map has no mass"
     )
@@ -68,7 +68,7 @@ def test_what_is_missing_has_a_reason():
 
 def test_a_summary_of_the_table_averages_its_measures():
     maps = [
-        make_maps(sentence=make_sentence(pos=COLOURS), provenance={"prompt_id": f"p{n}"})
+        make_maps(sentence=make_sentence(pos=COLORS), provenance={"prompt_id": f"p{n}"})
         for n in range(6)
     ]
     summary = ds.summarize(ds.binding_table(maps), measure="binding_margin")
@@ -78,7 +78,7 @@ def test_a_summary_of_the_table_averages_its_measures():
     )
 
 
-def test_rules_and_schemes_that_there_are_not():
+def test_unknown_rules_and_schemes_are_refused():
     with pytest.raises(ThresholdError):
         binding_table(make_maps(), threshold="median")
     with pytest.raises(ValueError, match="schemes"):

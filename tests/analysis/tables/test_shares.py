@@ -14,7 +14,7 @@ def test_normalized_maps_sum_to_one_over_the_words():
     covered = maps.data.values[1:7].sum(axis=0) > 0
     np.testing.assert_allclose(total[covered], 1, rtol=1e-6)
     assert (total[~covered] == 0).all()
-    # at (0, 0) red is alone; at (0, 2) red and car share; at (2, 0) red, ze 0.8 and bra 0.4
+    # At (0, 0) red is alone; at (0, 2) red and car share; at (2, 0) there are red, ze (0.8), and bra (0.4).
     values = normalized.data.values
     assert values[1, 0, 0] == 1
     assert values[1:3, 0, 2].tolist() == [0.5, 0.5]

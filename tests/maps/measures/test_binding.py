@@ -1,4 +1,4 @@
-"""Shares of attention, binding and neglect, worked out by hand on boxes."""
+"""Shares of attention, binding, and neglect, worked out by hand on boxes."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ A, B = box(0, 2, 0, 4), box(0, 2, 2, 6)  # 8 pixels each, 4 shared
 EMPTY = np.zeros((4, 6))
 
 
-def test_leakage_and_margin_by_hand():
+def test_shares_and_margin_by_hand():
     maps = np.stack([A, box(0, 2, 0, 4) + box(2, 4, 0, 4, value=3.0), EMPTY])
     regions = np.stack([A > 0, box(2, 4, 0, 6) > 0, EMPTY > 0])
     shares = measures.region_shares(maps, regions)
@@ -27,8 +27,8 @@ def test_leakage_and_margin_by_hand():
     assert measures.binding_margin(np.zeros((0, 2)), []).shape == (0,)
 
 
-def test_neglect_looks_at_the_strongest_blurred_place():
-    # a 3 x 3 Gaussian of sigma 0.5 keeps (1 / (1 + 2 exp(-2)))^2 of a point
+def test_neglect_depends_on_the_strongest_blurred_pixel():
+    # A 3 x 3 Gaussian of sigma 0.5 keeps (1 / (1 + 2 exp(-2)))^2 of a point.
     kept = 1 / (1 + 2 * np.exp(-2)) ** 2
     assert measures.neglect(box(1, 2, 2, 3)) == pytest.approx(1 - kept, abs=1e-6)
     assert measures.neglect(np.stack([EMPTY, np.full((4, 6), 0.3)])).tolist() == pytest.approx(

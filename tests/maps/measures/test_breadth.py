@@ -41,7 +41,7 @@ def spread_by_loop(m):
 BREADTH_REFERENCES = {
     "entropy": lambda m: stats.entropy(m.ravel(), base=m.size),
     "effective_area": lambda m: np.exp(stats.entropy(m.ravel())) / m.size,
-    # half of the mean difference between pixels, relative to the mean
+    # Half of the mean difference between pixels, relative to the mean.
     "gini": lambda m: np.abs(m.ravel()[:, None] - m.ravel()).mean() / m.mean() / 2,
     "area_90": area_90_by_loop,
     "spread": spread_by_loop,
@@ -72,6 +72,6 @@ def test_breadth_of_hand_made_maps():
     assert measures.spread(corners) == pytest.approx(np.hypot(1.5, 2.5) / np.hypot(4, 6))
     checkerboard = np.indices((4, 6)).sum(axis=0) % 2
     assert measures.moran(checkerboard) == pytest.approx(-1)
-    # entropy does not see where pixels are, the spread does
+    # Entropy does not depend on the positions of pixels; the spread does.
     assert measures.entropy(corners) == pytest.approx(float(measures.entropy(box(0, 1, 0, 2))))
     assert measures.spread(corners) > 3 * measures.spread(box(0, 1, 0, 2))

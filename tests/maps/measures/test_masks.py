@@ -45,7 +45,7 @@ def test_disjoint_and_identical():
     assert measures.lift(*both(A, A), 24) == 3
 
 
-def test_an_empty_mask_is_no_measurement():
+def test_measures_of_an_empty_mask_are_undefined():
     shared, head, dependent = both(A, EMPTY)
     for measure in (measures.iou, measures.iod, measures.ioh):
         assert np.isnan(measure(shared, head, dependent))
@@ -57,7 +57,7 @@ def test_an_empty_mask_is_no_measurement():
     assert np.isnan(measures.log_area_ratio(dependent, head))
 
 
-def test_mask_iou_of_anybodys_masks():
+def test_mask_iou_of_masks_from_any_source():
     assert mask_iou(A, B) == pytest.approx(1 / 3)
     assert mask_iou(A, EMPTY) == 0
     assert np.isnan(mask_iou(EMPTY, EMPTY))
@@ -65,7 +65,7 @@ def test_mask_iou_of_anybodys_masks():
     with pytest.raises(ValueError, match=r"\(4, 6\) and \(6, 4\)"):
         mask_iou(A, A.T)
     with pytest.raises(ValueError, match=r"values from 0 to 0\.3; make a mask"):
-        mask_iou(0.3 * A, B)  # a map, of which every pixel that is not 0 would count
+        mask_iou(0.3 * A, B)  # a map, each of whose nonzero pixels would count
     assert mask_iou(1.0 * A, B) == pytest.approx(1 / 3)
 
 
@@ -104,7 +104,7 @@ def test_phi_and_dice_against_numpy_and_scipy(three):
 
 
 @given(arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 5), st.integers(1, 30))))
-def test_packed_masks_count_as_unpacked_ones_do(masks):
+def test_packed_masks_have_the_counts_of_unpacked_masks(masks):
     packed = PackedMasks(masks)
     assert packed.areas.tolist() == masks.sum(axis=(1, 2)).tolist()
     first, second = np.indices((len(masks), len(masks))).reshape(2, -1)

@@ -36,17 +36,17 @@ def call(measure, h, d):
 
 
 def of_maps(measure, h, d):
-    """A measure of two maps; for one of masks, by a rule that has every invariance."""
+    """Apply a measure to two maps; masks are made by a rule that has every invariance."""
     if measure.kind != "binary":
         return call(measure, h, d)
-    cuts = zip((0.7, 0.4), (h, d), strict=True)  # areas that differ
+    cuts = zip((0.7, 0.4), (h, d), strict=True)  # different areas
     masks = PackedMasks(np.stack([Threshold("quantile", cut).apply(m) for cut, m in cuts]))
     return measure_masks(masks, np.array([0]), np.array([1]), [measure])[measure.name][0]
 
 
 @given(small_maps)
 @settings(max_examples=60, deadline=None)
-def test_ranges_symmetry_and_missing_values(two):
+def test_ranges_symmetry_and_undefined_values_are_as_declared(two):
     for measure in [*SOFT, *BREADTH_MEASURES.values()]:
         value = call(measure, *two)
         involved = two if measure.kind == "soft" else two[:1]
@@ -60,7 +60,7 @@ def test_ranges_symmetry_and_missing_values(two):
 
 
 @pytest.mark.parametrize("measure", ALL, ids=lambda m: m.name)
-def test_measures_are_invariant_to_exactly_what_they_claim(measure):
+def test_measures_are_invariant_exactly_as_declared(measure):
     value = of_maps(measure, HEAD, DEPENDENT)
     order = np.random.default_rng(1).permutation(63)
     changed = {
@@ -69,13 +69,13 @@ def test_measures_are_invariant_to_exactly_what_they_claim(measure):
         "pixels": [m.ravel()[order].reshape(7, 9) for m in (HEAD, DEPENDENT)],
     }
     if measure.kind == "binary":
-        del changed["scale"], changed["shift"]  # these are the rule's
+        del changed["scale"], changed["shift"]  # these depend on the rule
     found = {how for how, two in changed.items() if of_maps(measure, *two) == pytest.approx(value)}
     assert found == measure.invariant
 
 
 @pytest.mark.parametrize("measure", PAIR_MEASURES.values(), ids=lambda m: m.name)
-def test_measures_are_symmetric_exactly_where_they_claim(measure):
+def test_measures_are_symmetric_exactly_as_declared(measure):
     if measure.kind == "binary":
         shared, head, dependent = (np.array([n]) for n in (5, 9, 20))
         there = measure.function(shared, head, dependent, 63)
@@ -86,7 +86,7 @@ def test_measures_are_symmetric_exactly_where_they_claim(measure):
 
 
 @given(arrays(bool, (2, 3, 4)))
-def test_binary_measures_are_bounded_and_missing_where_they_say(two):
+def test_binary_measures_are_bounded_and_undefined_as_declared(two):
     masks = PackedMasks(two)
     found = measure_masks(masks, np.array([0]), np.array([1]), PAIR_MEASURES.values())
     assert list(found) == [m.name for m in PAIR_MEASURES.values() if m.kind == "binary"]
@@ -137,7 +137,7 @@ def test_measures_are_chosen_by_name():
     assert measures.cosine.__doc__.startswith("Cosine")
 
 
-def test_one_axis_is_no_map():
+def test_an_array_with_one_axis_is_not_a_map():
     with pytest.raises(ValueError, match=r"shape \(\.\.\., y, x\), but got the shape \(5,\)"):
         measures.cosine(np.ones(5), np.ones(5))
     with pytest.raises(ValueError, match="but got the shape"):

@@ -22,7 +22,7 @@ def unit(m):
 
 
 def layer_cake(first, second, base):
-    """Areas of masks at very many relative thresholds, summed: independent of sums of minima."""
+    """Sum the areas of masks at very many relative thresholds, without sums of minima."""
     first, second, base = (m / m.max() for m in (first, second, base))
     cuts = (np.arange(20_000) + 0.5)[:, None] / 20_000
     shared = (first.ravel() > cuts) & (second.ravel() > cuts)
@@ -62,7 +62,7 @@ def test_soft_measures_against_independent_references(name):
         assert function(h, d) == pytest.approx(
             reference(h, d), abs=2e-4 if "soft_io" in name else 1e-7
         )
-    # stacks broadcast
+    # Stacks broadcast.
     np.testing.assert_allclose(
         function(RANDOM, HEAD), [function(m, HEAD) for m in RANDOM], atol=1e-12
     )
@@ -76,15 +76,15 @@ def test_soft_overlap_of_hand_made_maps():
     assert soft_iou(A, 1 - A) == 0
     assert soft_iou(A, 7.0 * A) == pytest.approx(1)
     assert soft_iou(np.stack([A, B]), A).tolist() == pytest.approx([1, 1 / 3])
-    part = box(0, 1, 0, 4, value=0.3)  # half of A, whatever its strength
+    part = box(0, 1, 0, 4, value=0.3)  # half of A, regardless of its strength
     assert measures.soft_iod(A, part) == pytest.approx(1)
     assert measures.soft_ioh(A, part) == pytest.approx(0.5)
-    # one column is a sixth of the width away, and mass has to travel two
+    # Mass must travel two columns.
     assert measures.centroid_distance(A, B) == pytest.approx(2 / np.hypot(4, 6))
     assert measures.earth_movers(A, B) == pytest.approx(2 / np.hypot(4, 6))
 
 
-def test_many_pairs_are_measured_as_one_is():
+def test_many_pairs_have_the_values_of_single_pairs():
     words = np.random.default_rng(3).random((6, 40, 50)).astype(np.float32)
     words[4] = 0
     head, dependent = np.indices((6, 6)).reshape(2, -1)
@@ -100,7 +100,7 @@ def test_many_pairs_are_measured_as_one_is():
     assert measure_maps(words, none, none, chosen)["cosine"].shape == (0,)
 
 
-def test_the_mass_of_a_large_map_is_gathered_where_it_is():
+def test_the_mass_of_a_large_map_is_gathered_in_place():
     wide = np.zeros((40, 100))
     wide[10:20, 40:60] = 1.0
     moved = np.roll(wide, 25, axis=1)  # by exactly four of the sixteen cells
