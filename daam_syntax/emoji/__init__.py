@@ -1,4 +1,9 @@
-"""The embedded world: emoji scenes with exact masks, and the annotator of its model's pictures."""
+"""The embedded world: emoji scenes with captions, trees, and exact masks, and the model trained on them.
+
+`vocabulary` defines the words; `grammar` writes captions and trees; `scenes` composes images from `sprites` and
+`backgrounds`; `model` knows the shipped weights and their defaults; `annotator` finds objects in images of the model.
+`training` made the weights, and nothing outside it imports it. May import ``language``, ``util``, and ``errors``.
+"""
 
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec, write_caption
 from daam_syntax.emoji.scenes import Scene, draw_scene, scene

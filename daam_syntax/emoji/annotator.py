@@ -1,7 +1,7 @@
-"""The annotator: a small segmentation network that says which objects a picture holds, and where.
+"""The annotator: a small segmentation network that finds the objects in an image.
 
-It stands in for the human annotators of Tang et al. (2023), for pictures of the embedded model only: it has
-seen nothing but emoji scenes. How often it errs is measured in the model card; correct for it.
+It replaces the human annotators of Tang et al. (2023), but only for images of the embedded model: it was trained on
+nothing except emoji scenes. The model card reports its error rates; correct for them.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from daam_syntax.errors import FileError
 from daam_syntax.util.data_files import data_path
 
 NOUN_CLASSES: Final = ("", *NOUNS)
-"""Class names by number; class 0 is the background."""
+"""Names of the noun classes by number; class 0 is the background."""
 
 COLOUR_CLASSES: Final = ("", "own colour", *COLOURS)
-"""Class names by number; "own colour" is that of an untinted sprite."""
+"""Names of the color classes by number; "own colour" is the class of untinted sprites."""
 
 MIN_AREA: Final = 20
-"""Pixels that a noun must cover to count as present: half of what the smallest sprite covers."""
+"""Number of pixels that a noun must cover to count as present: half the area of the smallest sprite."""
 
 
 class SegmentationNet(nn.Module):
-    """A U-Net on half of the resolution with one head for nouns and one for colours.
+    """A U-Net at half resolution that classifies each pixel by noun and by color.
 
     Parameters
     ----------
     widths
-        Channels at 1/2, 1/4 and 1/8 of the picture's side.
+        Channels at 1/2, 1/4, and 1/8 of the side of the image.
     """
 
     def __init__(self, widths: Sequence[int] = (48, 96, 160)) -> None:
@@ -64,12 +64,12 @@ class SegmentationNet(nn.Module):
         Parameters
         ----------
         images
-            In [-1, 1], *Shape:* (image, 3, y, x); sides divisible by 8.
+            Pixels in [-1, 1]; the sides are divisible by 8. *Shape:* ``(image, 3, y, x)``.
 
         Returns
         -------
         nouns, colours
-            Logits, *Shape:* (image, class, y, x).
+            Logits. *Shape:* ``(image, class, y, x)``.
         """
         x = self.encoders[0](self.stem(nn.functional.pixel_unshuffle(images, 2)))
         skips = []
@@ -104,33 +104,33 @@ class _Residual(nn.Module):
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the annotator sees in one picture.
+    """The annotation of one image.
 
     Attributes
     ----------
     nouns
-        Noun class of every pixel (see `NOUN_CLASSES`), uint8, shape (y, x).
+        Noun class of every pixel (see `NOUN_CLASSES`), uint8. *Shape:* ``(y, x)``.
     colours
-        Colour class of every pixel (see `COLOUR_CLASSES`), uint8, shape (y, x).
+        Color class of every pixel (see `COLOUR_CLASSES`), uint8. *Shape:* ``(y, x)``.
     """
 
     nouns: np.ndarray
     colours: np.ndarray
 
     def mask(self, noun: str) -> np.ndarray:
-        """Where the picture shows this noun, bool, shape (y, x)."""
+        """Return the mask of a noun, bool. *Shape:* ``(y, x)``."""
         if noun not in NOUNS:
             raise ValueError(f"Expected one of the embedded world's nouns, but got {noun!r}.")
         return np.asarray(self.nouns == NOUN_CLASSES.index(noun))
 
     def present(self, min_area: int = MIN_AREA) -> dict[str, int]:
-        """Nouns that cover at least `min_area` pixels, with their areas, largest first."""
+        """Return the nouns that cover at least `min_area` pixels, with their areas, largest first."""
         areas = np.bincount(self.nouns.ravel(), minlength=len(NOUN_CLASSES))
         order = np.argsort(-areas, kind="stable")
         return {NOUN_CLASSES[c]: int(areas[c]) for c in order if c and areas[c] >= min_area}
 
     def colour(self, noun: str) -> str | None:
-        """Return the colour most of a noun's pixels have; None where the noun is absent."""
+        """Return the most frequent color of a noun's pixels, or None if the noun is absent."""
         pixels = self.colours[self.mask(noun)]
         pixels = pixels[pixels > 0]
         if not len(pixels):
@@ -139,7 +139,7 @@ class Annotation:
 
 
 class Annotator:
-    """Segments pictures of the embedded model.
+    """Segment images of the embedded model.
 
     Parameters
     ----------
@@ -152,11 +152,11 @@ class Annotator:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Annotator:
-        """Load the shipped annotator, or one that was trained into `folder`."""
+        """Load the shipped annotator, or the one in `folder`."""
         return _load(folder or data_path("emoji-annotator"))
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Annotation]:
-        """Annotate pictures; each is brought to 64 x 64 pixels first if it has another size."""
+        """Annotate images; those of another size are resized to 64 x 64 pixels first."""
         side = (IMAGE_SIZE, IMAGE_SIZE)
         annotations: list[Annotation] = []
         for start in range(0, len(images), 32):

@@ -1,4 +1,4 @@
-"""The places that scenes stand in, drawn with a few shapes each."""
+"""Backgrounds of scenes, drawn from a few shapes each."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-_Colour = tuple[int, int, int]
+_Color = tuple[int, int, int]
 
-# Place: colour of the sky above, of the sky at the horizon, and of the ground.
-_PLACES: Final[dict[str, tuple[_Colour, _Colour, _Colour]]] = {
+# Place: colors of the upper sky, the sky at the horizon, and the ground.
+_PLACES: Final[dict[str, tuple[_Color, _Color, _Color]]] = {
     "beach": ((120, 200, 250), (190, 230, 255), (240, 215, 150)),
     "field": ((130, 200, 250), (210, 235, 255), (110, 190, 70)),
     "snow": ((170, 190, 215), (215, 225, 240), (245, 248, 255)),
@@ -23,11 +23,11 @@ _PLACES: Final[dict[str, tuple[_Colour, _Colour, _Colour]]] = {
 
 
 def draw_background(place: str | None, side: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a background of `side` x `side` pixels; a plain light one where `place` is None."""
+    """Draw a background of `side` x `side` pixels; if `place` is None, a plain light one."""
     if place is None:
         grey = int(rng.integers(226, 250))
         return Image.new("RGB", (side, side), (grey, grey, grey))
-    above, horizon, ground = (np.array(colour, dtype=np.float32) for colour in _PLACES[place])
+    above, horizon, ground = (np.array(color, dtype=np.float32) for color in _PLACES[place])
     line = int(side * rng.uniform(0.5, 0.65))
     fade = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
     pixels = np.broadcast_to(above * (1 - fade) + horizon * fade, (side, side, 3)).copy()
@@ -39,7 +39,7 @@ def draw_background(place: str | None, side: int, rng: np.random.Generator) -> I
 
 
 def _furnish(image: Image.Image, place: str, line: int, rng: np.random.Generator) -> None:
-    """Draw what makes the place: sea, stars, houses, trees, a window, a sun."""
+    """Draw the details of a place: sea, stars, houses, trees, a window, a sun."""
     draw = ImageDraw.Draw(image)
     side = image.width
     unit = side / 128

@@ -1,7 +1,7 @@
-"""From the meaning of a scene to its caption and the tree the caption was written from.
+"""Captions of scenes, with their dependency trees.
 
-The tree is basic Universal Dependencies (https://universaldependencies.org/u/dep/), so that an error
-of a parser can be told from an effect of attention. Each meaning can be said in several patterns.
+The trees follow basic Universal Dependencies (https://universaldependencies.org/u/dep/). Because they are known and not
+parsed, parse errors can be distinguished from effects of attention. Each meaning can be expressed in several patterns.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ SCENE_NAMES: Final = ("beach", "snow", "night", "city", "forest", "desert")
 """Backgrounds that can name a scene ("a beach scene with ...")."""
 
 BACKGROUND: Final = -1
-"""What a background word refers to, where an object's word refers to the object's index."""
+"""Referent of words for the background; words for an object refer to its index."""
 
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One object: its noun, and what the caption says of it.
+    """One object: its noun, and how the caption describes it.
 
     Attributes
     ----------
     noun
-        What is drawn, one of `vocabulary.NOUNS`.
+        One of `vocabulary.NOUNS`.
     colour, size
-        What tints and scales it and is said of it; None for its own colour and ordinary size.
+        Its color and size in the image and in the caption; None for its own color and ordinary size.
     by_category
-        Whether the caption names it by its category ("a bird") instead of its noun.
+        Whether the caption uses its category ("a bird") instead of its noun.
     """
 
     noun: str
@@ -47,19 +47,19 @@ class ObjectSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """The meaning of a scene and the pattern in which it is said.
+    """The meaning of a scene, and the pattern of its caption.
 
     Attributes
     ----------
     objects
         One to three objects.
     relation
-        Between the first two objects: "and", a preposition of `vocabulary.PREPOSITIONS`, or a verb's
-        lemma (`vocabulary.VERB_FORMS`). A third object is coordinated after "and", else "next to" the second.
+        Relation between the first two objects: "and", one of `vocabulary.PREPOSITIONS`, or the lemma of a verb
+        (`vocabulary.VERB_FORMS`). A third object is coordinated after "and"; otherwise it is "next to" the second.
     background
         One of `vocabulary.BACKGROUNDS`, or None for a plain one.
     pattern
-        How it is said; a pattern that cannot say this meaning falls back to a plain noun phrase.
+        Pattern of the caption; one that cannot express this meaning falls back to a plain noun phrase.
     """
 
     objects: tuple[ObjectSpec, ...]
@@ -70,7 +70,7 @@ class SceneSpec:
 
 @dataclass
 class _Node:
-    """A word with its dependents before and after it; `refers` says which thing it is about."""
+    """A word with the dependents before and after it; `refers` is the index of its referent."""
 
     form: str
     pos: str
@@ -88,14 +88,14 @@ class _Node:
             yield from node
 
     def as_(self, relation: str, *before: _Node) -> _Node:
-        """Give this subtree its relation to its head, with more dependents in front."""
+        """Set the relation of this subtree to its head, and put more dependents in front."""
         self.relation = relation
         self.before[:0] = before
         return self
 
 
 def _case(phrase: str) -> _Node:
-    """Give the preposition of a phrase: "next to" is one word in two parts (`fixed`)."""
+    """Build the preposition of a phrase; the parts of "next to" are joined by `fixed`."""
     first, *rest = phrase.split()
     return _Node(
         first, "ADP", "case", after=[_Node(word, "ADP", "fixed", lemma=word) for word in rest]
@@ -103,10 +103,10 @@ def _case(phrase: str) -> _Node:
 
 
 def _noun_phrase(
-    spec: ObjectSpec, refers: int, definite: bool = False, say_colour: bool = True
+    spec: ObjectSpec, refers: int, definite: bool = False, with_color: bool = True
 ) -> _Node:
     *modifiers, head = (CATEGORY_OF[spec.noun] if spec.by_category else spec.noun).split()
-    adjectives = [word for word in (spec.size, spec.colour if say_colour else None) if word]
+    adjectives = [word for word in (spec.size, spec.colour if with_color else None) if word]
     before = [_Node(word, "ADJ", "amod", refers=refers) for word in adjectives]
     for word in modifiers:
         wild = word == "wild"
@@ -124,7 +124,7 @@ def _article(next_word: str) -> str:
 
 
 def _location(background: str) -> _Node:
-    """Say where: "in the snow", "at night"."""
+    """Build a phrase of place: "in the snow", "at night"."""
     preposition, article = BACKGROUNDS[background]
     before = [_case(preposition)]
     if article:
@@ -133,7 +133,7 @@ def _location(background: str) -> _Node:
 
 
 def _spatial(preposition: str, landmark: _Node) -> _Node:
-    """Say "on a bed", "next to a bed", or, with a noun between, "to the left of a bed"."""
+    """Build "on a bed", "next to a bed", or, with a noun in between, "to the left of a bed"."""
     if preposition.startswith("to the "):
         side = preposition.split()[2]
         return _Node(
@@ -150,7 +150,7 @@ def _is(relation: str) -> _Node:
 
 
 def _verb_clause(spec: SceneSpec, subject: _Node, obj: _Node) -> _Node:
-    """Build a clause whose root is the verb (or, for a relative clause, the subject)."""
+    """Build a clause whose root is the verb, or the subject if the verb modifies it."""
     finite, participle = VERB_FORMS[spec.relation]
     if spec.pattern in ("finite", "scene"):
         verb = _Node(finite, "VERB", lemma=spec.relation)
@@ -170,7 +170,7 @@ def _verb_clause(spec: SceneSpec, subject: _Node, obj: _Node) -> _Node:
 
 
 def _noun_phrases_joined(spec: SceneSpec, first: _Node) -> _Node:
-    """Join all objects into one noun phrase: a coordination, or a noun with a place or an action."""
+    """Join all objects into one noun phrase: a coordination, or a noun with a modifying place or action."""
     others = [_noun_phrase(obj, i) for i, obj in enumerate(spec.objects) if i > 0]
     if not others:
         return first
@@ -199,7 +199,7 @@ def _root(spec: SceneSpec) -> _Node:
     if one and spec.pattern == "progressive" and first_spec.colour:
         # "the cat is red": the adjective is the predicate.
         root = _Node(first_spec.colour, "ADJ", refers=0)
-        subject = _noun_phrase(first_spec, 0, definite=True, say_colour=False)
+        subject = _noun_phrase(first_spec, 0, definite=True, with_color=False)
         root.before += [subject.as_("nsubj"), _is("cop")]
     elif len(spec.objects) == 2 and spec.pattern == "progressive" and not verbal:
         # "a cat is on a bed": the landmark is the predicate, "is" only its copula.
@@ -240,7 +240,7 @@ def _root(spec: SceneSpec) -> _Node:
         elif root.pos in ("VERB", "ADJ") or any(n.relation == "cop" for n in root.before):
             root.after.append(place.as_("obl"))
         else:
-            # The place of a picture's content belongs to the content, not to the picture.
+            # In "a picture of a cat in a room", the place modifies the cat.
             content = root.after[0] if root.form == "picture" else root
             content.after.append(place.as_("nmod"))
     return root
@@ -251,20 +251,20 @@ def _with_pattern(spec: SceneSpec, pattern: Pattern) -> SceneSpec:
 
 
 def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
-    """Write the caption of a scene, with its tree and what its words refer to.
+    """Write the caption of a scene, with its tree and the referents of its words.
 
     Parameters
     ----------
     spec
-        The scene's meaning and pattern.
+        Meaning and pattern of the scene.
 
     Returns
     -------
     sentence
-        The caption with its basic UD tree (scheme ``"ud"``) and that tree's enhanced graph (``"enhanced"``).
+        The caption with its basic UD tree (scheme ``"ud"``) and the enhanced graph of that tree (``"enhanced"``).
     refers
-        Token index to the index of the object it is about (its noun, or an adjective or modifier of the
-        noun), or to `BACKGROUND`. Words that refer to nothing visible are left out.
+        Token index to the index of its object, for the noun and its adjectives and modifiers, or to `BACKGROUND`.
+        Words that refer to nothing visible are left out.
     """
     root = _root(spec)
     nodes = list(root)

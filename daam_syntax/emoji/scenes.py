@@ -1,4 +1,4 @@
-"""Captioned scenes composed from emoji, with the exact mask of every word that names something visible."""
+"""Captioned scenes of emoji, with the exact mask of every word that refers to something visible."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from daam_syntax.emoji.vocabulary import (
 from daam_syntax.language.sentence import Sentence
 
 IMAGE_SIZE: Final = 64
-"""Pixels along each side of a scene, and of the embedded model's pictures."""
+"""Pixels along each side of a scene, and of images of the embedded model."""
 
-_CANVAS: Final = 128  # scenes are drawn at twice the size and averaged down, for smooth edges
-# An ordinary sprite's longer side, by the number of objects; the largest size still fits.
+_CANVAS: Final = 128  # scenes are composed at twice the size and averaged down, for smooth edges
+# Longer side of a sprite of ordinary size, by the number of objects; the largest size still fits.
 _SIDES: Final = {1: 80.0, 2: 62.0, 3: 44.0}
 _LARGEST: Final = 112.0
 
@@ -59,16 +59,16 @@ Split = Literal["train", "reserved", "any"]
 
 @dataclass(frozen=True)
 class DrawnObject:
-    """One object of a scene.
+    """One object of a scene, as drawn.
 
     Attributes
     ----------
     spec
-        What it is and what the caption says of it.
+        Its noun, and how the caption describes it.
     word
-        Index of the token that names it (the head of its noun phrase).
+        Index of its noun in the caption (the head of the noun phrase).
     mask
-        Where it is visible, bool, shape (y, x), occlusion subtracted.
+        Its visible pixels, without those that other objects cover, bool. *Shape:* ``(y, x)``.
     """
 
     spec: ObjectSpec
@@ -78,21 +78,21 @@ class DrawnObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, its caption, the tree the caption was written from, and exact masks.
+    """An image, its caption with the tree it was written from, and exact masks.
 
     Attributes
     ----------
     image
-        RGB picture, 64 x 64 pixels.
+        RGB image of 64 x 64 pixels.
     sentence
         The caption with its basic UD tree (scheme ``"ud"``).
     spec
-        The meaning it was made from.
+        The meaning and the pattern of the caption.
     objects
-        The drawn objects, in the order of ``spec.objects``.
+        The objects, in the order of ``spec.objects``.
     masks
-        Token index to mask, bool, shape (y, x): a noun's object; for an adjective or a noun modifier
-        the object of its noun; for a background noun everything that is no object.
+        Token index to mask, bool. The mask of a noun and its modifiers is that of their object; the mask of a
+        background noun is everything except the objects. *Shape:* ``(y, x)``.
     """
 
     image: Image.Image
@@ -103,27 +103,27 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The caption's text."""
+        """Text of the caption."""
         return self.sentence.text
 
 
 def scene(seed: int, *, split: Split = "any", n_objects: int | None = None) -> Scene:
-    """Make the scene with this seed.
+    """Compose the scene of a seed.
 
     Parameters
     ----------
     seed
         Any non-negative integer; the same seed gives the same scene.
     split
-        "train" never uses a noun pair or colour-noun pair that is reserved for evaluation, "reserved" always uses
-        one at least, "any" does not care.
+        "train" uses no noun pair or color-noun pair that is reserved for evaluation; "reserved" uses at least one;
+        "any" may use some.
     n_objects
-        1, 2 or 3; drawn at random where None.
+        1, 2, or 3; random if None.
 
     Returns
     -------
     Scene
-        The picture with its caption, tree and masks.
+        The image with its caption, tree, and masks.
     """
     if split not in get_args(Split):
         raise ValueError(f"split must be one of {', '.join(get_args(Split))}, but got {split!r}.")
@@ -137,7 +137,7 @@ def scene(seed: int, *, split: Split = "any", n_objects: int | None = None) -> S
 
 
 def is_reserved(spec: SceneSpec) -> bool:
-    """Whether a scene uses a noun pair or a colour-noun pair that training never shows."""
+    """Whether a scene has a noun pair or a color-noun pair that is withheld from training."""
     objects = spec.objects
     return any(obj.colour and is_reserved_colour(obj.colour, obj.noun) for obj in objects) or any(
         is_reserved_pair(a.noun, b.noun) for i, a in enumerate(objects) for b in objects[:i]
@@ -145,7 +145,7 @@ def is_reserved(spec: SceneSpec) -> bool:
 
 
 def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> SceneSpec:
-    """Draw the meaning and the pattern of a scene."""
+    """Sample the meaning and the pattern of a scene."""
     n = n_objects or int(rng.choice([1, 2, 3], p=[0.40, 0.50, 0.10]))
     relation = _choose(rng, _RELATIONS) if n > 1 else "and"
     nouns: list[str] = []
@@ -173,7 +173,7 @@ def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> Scene
 
 
 def _has_free_size(index: int, n_objects: int, relation: str) -> bool:
-    """Whether an object's size is its own: what is worn, held or stands beside a pair has a fixed one."""
+    """Whether an object can have any size; objects that are worn, held, or beside a pair cannot."""
     fitted = index == 1 and relation in ("wear", "hold")
     beside_pair = index == 2 and relation != "and"
     return not (fitted or beside_pair)
@@ -185,7 +185,7 @@ def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
 
 
 def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
-    """Draw a scene of a given meaning; `rng` decides places and backgrounds."""
+    """Compose a scene of a given meaning; `rng` decides positions and backgrounds."""
     sides = [
         min(_LARGEST, _SIDES[len(spec.objects)] * SIZES.get(obj.size or "", 1.0))
         * rng.uniform(0.93, 1.07)
@@ -196,11 +196,11 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     masks: dict[int, np.ndarray] = {}
     for i in _drawing_order(spec):
         obj = spec.objects[i]
-        picture = draw_sprite(obj.noun, sides[i], obj.colour)
+        tinted = draw_sprite(obj.noun, sides[i], obj.colour)
         layer = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
         layer.paste(
-            picture,
-            (int(centres[i][0] - picture.width / 2), int(centres[i][1] - picture.height / 2)),
+            tinted,
+            (int(centres[i][0] - tinted.width / 2), int(centres[i][1] - tinted.height / 2)),
         )
         canvas = Image.alpha_composite(canvas, layer)
         coverage = _average_down(np.asarray(layer)[..., 3] / 255.0)
@@ -224,14 +224,14 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
 
 
 def _average_down(pixels: np.ndarray) -> np.ndarray:
-    """Average 2 x 2 canvas pixels into each image pixel; shape (2y, 2x, ...) to (y, x, ...)."""
+    """Average 2 x 2 canvas pixels into each image pixel: ``(2y, 2x, ...)`` to ``(y, x, ...)``."""
     factor = _CANVAS // IMAGE_SIZE
     shape = (IMAGE_SIZE, factor, IMAGE_SIZE, factor, *pixels.shape[2:])
     return np.asarray(pixels).reshape(shape).mean(axis=(1, 3))
 
 
 def _drawing_order(spec: SceneSpec) -> list[int]:
-    """Order from back to front: who rides or stands on something is drawn over it."""
+    """Return the order from back to front: an object on another one covers it."""
     order = list(range(len(spec.objects)))
     if len(order) > 1 and spec.relation in ("on", "ride"):
         order[:2] = [1, 0]
@@ -241,7 +241,7 @@ def _drawing_order(spec: SceneSpec) -> list[int]:
 def _lay_out(
     spec: SceneSpec, sides: list[float], rng: np.random.Generator
 ) -> tuple[list[float], list[tuple[float, float]]]:
-    """Place the objects on the canvas by their relation; returns sides and centres (x, y)."""
+    """Place the objects on the canvas by their relation; return their sides and centers (x, y)."""
 
     def jitter(amount: float) -> float:
         return float(rng.uniform(-amount, amount))
@@ -262,7 +262,7 @@ def _lay_out(
     elif relation == "to the left of":
         centres = [(left, level), (right, level + jitter(4))]
     elif relation in ("to the right of", "chase"):
-        # The artwork looks to the left, so who chases comes from the right.
+        # The artwork faces left, so the one that chases is on the right.
         centres = [(right, level), (left, level + jitter(4))]
     elif relation == "above":
         centres = [(column, 32 + jitter(3)), (column + jitter(8), 96 + jitter(3))]
@@ -288,7 +288,7 @@ def _lay_out(
 def _lay_out_three(
     spec: SceneSpec, sides: list[float], rng: np.random.Generator
 ) -> tuple[list[float], list[tuple[float, float]]]:
-    """Place three objects: a pair laid out on two thirds of the canvas, the third beside it."""
+    """Place three objects: a pair on two thirds of the canvas, and the third beside it."""
 
     def jitter(amount: float) -> float:
         return float(rng.uniform(-amount, amount))

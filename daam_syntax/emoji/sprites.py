@@ -1,4 +1,4 @@
-"""The pictures of the nouns: shipped sprites, scaled and tinted."""
+"""Sprites of the nouns, scaled and tinted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from daam_syntax.emoji.vocabulary import COLOURS
 from daam_syntax.util.data_files import data_path
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601
-_OWN_COLOUR: Final = 0.12  # how much of a sprite's own colour shows through its tint
+_OWN_COLOR: Final = 0.12  # share of a sprite's own color that shows through its tint
 
 
 @cache
 def sprite(noun: str) -> Image.Image:
-    """Return the RGBA sprite of a noun, cropped to its content, at most 128 pixels wide and high."""
+    """Return the RGBA sprite of a noun, cropped to its content; its sides are at most 128 pixels."""
     return Image.open(data_path("sprites", f"{noun}.png")).convert("RGBA")
 
 
 def draw_sprite(noun: str, side: float, colour: str | None = None) -> Image.Image:
-    """Scale a sprite so that its longer side is `side` pixels, and tint it.
+    """Scale a sprite to `side` pixels along its longer side, and tint it.
 
-    A tint multiplies the colour with the sprite's luminance, so that the drawing stays visible.
+    A tint multiplies the color by the luminance of the sprite, which keeps the artwork visible.
     """
     image = sprite(noun)
     scale = side / max(image.size)
@@ -41,8 +41,8 @@ def _tint(image: Image.Image, colour: str) -> Image.Image:
     if visible.any():
         low, high = shade[visible].min(), shade[visible].max()
         shade = np.clip((shade - low) / (high - low + 1e-6), 0, 1)
-    # Black needs a wider range of shades than the others, or its drawing is lost.
+    # Black needs a wider range of shades than other colors for the artwork to stay visible.
     shade = 0.4 + 1.5 * shade if colour == "black" else 0.35 + 0.75 * shade
     tinted = np.clip(np.array(COLOURS[colour], dtype=np.float32) * shade[..., None], 0, 255)
-    mixed = (1 - _OWN_COLOUR) * tinted + _OWN_COLOUR * rgb
+    mixed = (1 - _OWN_COLOR) * tinted + _OWN_COLOR * rgb
     return Image.fromarray(np.concatenate([mixed, alpha], axis=-1).astype(np.uint8), "RGBA")

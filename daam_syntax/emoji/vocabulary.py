@@ -1,7 +1,7 @@
-"""The words of the embedded world, and which combinations are kept from training.
+"""The words of the embedded world, and the combinations that are withheld from training.
 
-Fifty-six nouns stand in fourteen categories of four cohyponyms each. Nouns, colours, sizes and backgrounds
-are the only content words that a scene's caption may use.
+Fifty-six nouns form fourteen categories of four cohyponyms each. Captions contain no content words except nouns and
+their categories, colors, sizes, backgrounds, relations, and the words of the caption patterns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CATEGORIES: Final = MappingProxyType(
 """Category phrase (the hypernym, as captions write it) to its four nouns (cohyponyms)."""
 
 NOUNS: Final = tuple(noun for nouns in CATEGORIES.values() for noun in nouns)
-"""All nouns; the annotator's class of ``NOUNS[i]`` is ``i + 1``, since 0 is the background."""
+"""All nouns; the annotator's class of ``NOUNS[i]`` is ``i + 1``, because 0 is the background."""
 
 CATEGORY_OF: Final = MappingProxyType(
     {noun: category for category, nouns in CATEGORIES.items() for noun in nouns}
@@ -50,12 +50,12 @@ COLOURS: Final = MappingProxyType(
         "white": (245, 245, 245),
     }
 )
-"""Colour word to the RGB triple (0-255) that tints a sprite."""
+"""Color word to the RGB triple (0 to 255) of its tint."""
 
 SIZES: Final = MappingProxyType(
     {"tiny": 0.55, "small": 0.72, "big": 1.22, "large": 1.22, "huge": 1.4}
 )
-"""Size word to the factor on a sprite's ordinary size."""
+"""Size word to its factor on the ordinary size of a sprite."""
 
 BACKGROUNDS: Final = MappingProxyType(
     {
@@ -69,14 +69,14 @@ BACKGROUNDS: Final = MappingProxyType(
         "desert": ("in", "the"),
     }
 )
-"""Background noun to its preposition and article ("" for none)."""
+"""Background noun to its preposition and article ("" if it has none)."""
 
 ANIMATE: Final = frozenset(
     noun
     for category in ("pet", "farm animal", "wild animal", "bird", "sea animal", "character")
     for noun in CATEGORIES[category]
 )
-"""Nouns that may ride, chase, wear or hold something."""
+"""Nouns that can ride, chase, wear, or hold something."""
 
 
 def _nouns(*categories: str) -> frozenset[str]:
@@ -91,7 +91,7 @@ VERB_OBJECTS: Final = MappingProxyType(
         "hold": _nouns("fruit", "snack", "instrument") | {"tulip", "sunflower"},
     }
 )
-"""Verb (lemma) to the nouns that may be its object; its subject is always animate."""
+"""Lemma of a verb to its possible objects; the subject is always animate."""
 
 VERB_FORMS: Final = MappingProxyType(
     {
@@ -101,21 +101,21 @@ VERB_FORMS: Final = MappingProxyType(
         "hold": ("holds", "holding"),
     }
 )
-"""Verb (lemma) to its third person singular and its present participle."""
+"""Lemma of a verb to its third person singular and its present participle."""
 
 PREPOSITIONS: Final = ("on", "above", "below", "next to", "to the left of", "to the right of")
 """Spatial relations between two nouns, as captions write them."""
 
 RESERVED_SHARE: Final = 8
-"""One in this many noun pairs, and one in this many colour-noun pairs, is kept from training."""
+"""One in this many noun pairs, and one in this many color-noun pairs, is withheld from training."""
 
 
 def is_reserved_pair(first: str, second: str) -> bool:
-    """Whether two nouns never stand in one training scene (symmetric; decided by a checksum)."""
+    """Whether two nouns never occur in one training scene (symmetric; decided by a checksum)."""
     key = "|".join(sorted((first, second)))
     return zlib.crc32(key.encode()) % RESERVED_SHARE == 0
 
 
 def is_reserved_colour(colour: str, noun: str) -> bool:
-    """Whether `noun` is never drawn in `colour` in a training scene (decided by a checksum)."""
+    """Whether `noun` never has `colour` in a training scene (decided by a checksum)."""
     return zlib.crc32(f"{colour} {noun}".encode()) % RESERVED_SHARE == 0

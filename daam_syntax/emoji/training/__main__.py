@@ -1,4 +1,4 @@
-"""``python -m daam_syntax.emoji.training STAGE``: the stages, in order, with the shipped settings."""
+"""Train the embedded model and the annotator, stage by stage, with the shipped settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-Runs = Annotated[Path, typer.Option(help="Folder of datasets and checkpoints.")]
-Threads = Annotated[int, typer.Option(help="Threads that torch may use.")]
+Runs = Annotated[Path, typer.Option(help="Folder for the dataset and the checkpoints.")]
+Threads = Annotated[int, typer.Option(help="Number of threads for torch.")]
 
 
 @app.command()
 def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) -> None:
-    """Draw the training scenes."""
+    """Compose the training scenes."""
     from daam_syntax.emoji.training.dataset import write_dataset
 
     write_dataset(runs / "dataset", scenes, workers)
@@ -26,7 +26,7 @@ def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) 
 def autoencoder(
     runs: Runs = Path("runs"), steps: int = 2_600, threads: Threads = 2, decoder_only: bool = False
 ) -> None:
-    """Train the autoencoder, or its decoder alone."""
+    """Train the autoencoder, or only its decoder."""
     from daam_syntax.emoji.training.autoencoder import train
 
     torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def denoiser(
     threads: Threads = 2,
     start_from: Annotated[
         Path | None,
-        typer.Option(help="Pipeline whose weights to begin with, e.g. data/emoji-model."),
+        typer.Option(help="Pipeline with the initial weights, e.g. data/emoji-model."),
     ] = None,
 ) -> None:
     """Train the text encoder and the UNet."""
@@ -61,7 +61,7 @@ def annotator(runs: Runs = Path("runs"), steps: int = 1_500, threads: Threads = 
 
 @app.command()
 def ship(runs: Runs = Path("runs")) -> None:
-    """Put the trained weights into data/."""
+    """Copy the trained weights into data/."""
     from daam_syntax.emoji.training.shipping import ship
 
     ship(runs)

@@ -1,4 +1,4 @@
-"""Train the annotator on the same scenes, degraded so that it also reads generated pictures."""
+"""Train the annotator on degraded scenes, so that it also works on generated images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDTHS: Final = (48, 96, 160)
 
 
 def _degrade(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Blur and add noise to half of the batches: generated pictures are softer than scenes."""
+    """Blur half of the batches and add noise to them: generated images are softer than scenes."""
     if rng.random() < 0.5:
         soft = nn.functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         images = torch.lerp(images, soft, float(rng.uniform(0, 1)))
@@ -31,7 +31,7 @@ def _degrade(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def train(dataset: Path, folder: Path, steps: int, threads: int) -> None:
-    """Train, or go on training; writes ``config.json`` and ``model.safetensors`` into `folder`."""
+    """Train, or resume; write ``config.json`` and ``model.safetensors`` to `folder`."""
     data = read_dataset(dataset)
     torch.manual_seed(0)
     network = SegmentationNet(WIDTHS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Train the autoencoder: 64 x 64 pixels to 16 x 16 cells of six channels and back."""
+"""Train the autoencoder, which maps 64 x 64 pixels to 16 x 16 cells of six channels and back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build() -> AutoencoderKL:
 
 
 def as_input(images: np.ndarray) -> torch.Tensor:
-    """Scale uint8 images, shape (image, y, x, 3), to (image, 3, y, x) in [-1, 1]."""
+    """Convert uint8 images ``(image, y, x, 3)`` to floats in [-1, 1], ``(image, 3, y, x)``."""
     scaled = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     return scaled.contiguous(memory_format=torch.channels_last)
 
@@ -43,7 +43,7 @@ def _edges(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[str, torch.Tensor]:
-    """L1 and squared error, and the L1 error of the image gradient, which keeps thin shapes."""
+    """Compute the L1 and squared errors, and the L1 error of the image gradient, which preserves thin shapes."""
     edge = sum((a - b).abs().mean() for a, b in zip(_edges(target), _edges(output), strict=True))
     return {
         "l1": (output - target).abs().mean(),
@@ -55,9 +55,9 @@ def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[st
 def train(
     dataset: Path, folder: Path, steps: int, threads: int, decoder_only: bool = False
 ) -> None:
-    """Train, or go on training, the autoencoder; writes ``vae/`` into `folder`.
+    """Train the autoencoder, or resume; write ``vae/`` to `folder`.
 
-    With `decoder_only`, the encoder stays as it is, so that latents made by it stay valid.
+    With `decoder_only`, the encoder is frozen, so existing latents stay valid.
     """
     images = read_dataset(dataset).images
     torch.manual_seed(0)
@@ -76,8 +76,8 @@ def train(
         target = as_input(images[np.sort(rng.integers(0, len(images), BATCH))])
         posterior = model.encode(target.bfloat16()).latent_dist
         latents = posterior.sample()
-        # Averaging latents must average pictures: it makes the latent space smooth, which the
-        # denoiser then learns faster (scale equivariance, Kouzelis et al. 2025, arXiv 2502.09509).
+        # Averaged latents must decode to averaged images. This makes the latent space smooth, and
+        # the denoiser learns faster (scale equivariance, Kouzelis et al. 2025, arXiv 2502.09509).
         if not decoder_only and rng.random() < 0.2:
             latents = torch.nn.functional.avg_pool2d(latents, 2)
             target = torch.nn.functional.avg_pool2d(target, 2)

@@ -1,6 +1,6 @@
-"""Many training scenes as arrays on disk: ``python -m daam_syntax.emoji.training dataset``.
+"""Training scenes as arrays on disk: ``python -m daam_syntax.emoji.training dataset``.
 
-Scenes cost milliseconds each; drawing them once lets three trainings read the same ones.
+A scene takes milliseconds; composing all of them once lets three trainings share them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from daam_syntax.emoji.scenes import IMAGE_SIZE, Scene, scene
 from daam_syntax.emoji.vocabulary import COLOURS, NOUNS
 
 OWN_COLOUR: Final = 1
-"""Colour class of an object in its own colour; 0 is the background, ``2 + i`` the i-th of `COLOURS`."""
+"""Color class of an object in its own color; 0 is the background, and ``2 + i`` the i-th of `COLOURS`."""
 
 FIRST_TRAINING_SEED: Final = 1_000_000
-"""Training scenes have seeds from here on; smaller seeds are free for tests and evaluation."""
+"""First seed of the training scenes; smaller seeds are reserved for tests and evaluation."""
 
 _SHARD: Final = 500
 
@@ -33,9 +33,9 @@ class Dataset:
     Attributes
     ----------
     images
-        uint8, shape (scene, y, x, 3).
+        RGB images, uint8. *Shape:* ``(scene, y, x, 3)``.
     nouns, colours
-        Per-pixel classes, uint8, shape (scene, y, x): 0 is the background; see `label_maps`.
+        Class of every pixel, uint8; 0 is the background (see `label_maps`). *Shape:* ``(scene, y, x)``.
     captions
         One per scene.
     """
@@ -47,7 +47,7 @@ class Dataset:
 
 
 def label_maps(drawn: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noun class and the colour class of every pixel of a scene, uint8, shape (y, x)."""
+    """Return the noun class and the color class of every pixel of a scene, uint8, ``(y, x)``."""
     nouns = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     colours = np.zeros_like(nouns)
     for obj in drawn.objects:
@@ -69,12 +69,12 @@ def _draw_shard(first_seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, li
 
 
 def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
-    """Draw `n_scenes` training scenes (rounded up to whole shards) into `folder`."""
+    """Write `n_scenes` training scenes to `folder`, rounded up to whole shards."""
     folder.mkdir(parents=True, exist_ok=True)
     starts = [FIRST_TRAINING_SEED + i for i in range(0, n_scenes, _SHARD)]
     with ProcessPoolExecutor(workers) as pool:
         shards = list(
-            track(pool.map(_draw_shard, starts), total=len(starts), description="Drawing scenes")
+            track(pool.map(_draw_shard, starts), total=len(starts), description="Composing scenes")
         )
     for i, name in enumerate(("images", "nouns", "colours")):
         np.save(folder / f"{name}.npy", np.concatenate([shard[i] for shard in shards]))
@@ -83,7 +83,7 @@ def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Open a dataset that `write_dataset` wrote; the arrays stay on disk until they are used."""
+    """Open the dataset that `write_dataset` wrote; arrays are memory-mapped."""
     arrays = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
         for name in ("images", "nouns", "colours")

@@ -21,12 +21,12 @@ from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
 from daam_syntax.util.whole_files import whole_file
 
 BATCH: Final = 32
-CAPTION_DROP: Final = 0.1  # share of captions emptied, for classifier-free guidance
+CAPTION_DROP: Final = 0.1  # share of captions replaced by "", for classifier-free guidance
 TEXT_WIDTH: Final = 128
 
 
 def build_unet(latent_channels: int, latent_size: int) -> UNet2DConditionModel:
-    """Build the untrained UNet: cross-attention on grids of 16 x 16 and 8 x 8."""
+    """Build the untrained UNet, with cross-attention on grids of 16 x 16 and 8 x 8."""
     return UNet2DConditionModel(
         sample_size=latent_size,
         in_channels=latent_channels,
@@ -36,13 +36,13 @@ def build_unet(latent_channels: int, latent_size: int) -> UNet2DConditionModel:
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=4,  # heads, in spite of its name
+        attention_head_dim=4,  # the number of attention heads, despite its name
         norm_num_groups=16,
     )
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Build the untrained text encoder: three layers."""
+    """Build the untrained text encoder, with three layers."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -61,7 +61,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Build the noise schedule: it ends in pure noise (Lin et al. 2024, arXiv 2305.08891)."""
+    """Build the noise schedule, which ends in pure noise (Lin et al. 2024, arXiv 2305.08891)."""
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -75,7 +75,7 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def _sample_timesteps(n_timesteps: int) -> torch.Tensor:
-    """Draw timesteps mostly where shapes are decided, in the middle (logit-normal), a quarter anywhere."""
+    """Sample timesteps: three quarters from the middle, where shapes are decided (logit-normal), the rest uniformly."""
     middle = torch.sigmoid(torch.randn(BATCH) - 0.4)
     anywhere = torch.rand(BATCH)
     share = torch.where(torch.rand(BATCH) < 0.25, anywhere, middle)
@@ -84,7 +84,7 @@ def _sample_timesteps(n_timesteps: int) -> torch.Tensor:
 
 @torch.no_grad()
 def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
-    """Write the latent mean of every scene, float16, shape (scene, channel, y, x), to `path`."""
+    """Write the latent mean of every scene to `path`, float16, ``(scene, channel, y, x)``."""
     images = read_dataset(dataset).images
     vae = vae.to(torch.bfloat16).to(memory_format=torch.channels_last)
     starts = range(0, len(images), 64)
@@ -104,11 +104,11 @@ def train(
     threads: int,
     start_from: Path | None = None,
 ) -> None:
-    """Train, or go on training; writes a whole ``StableDiffusionPipeline`` into ``folder/pipeline``.
+    """Train, or resume; write a complete ``StableDiffusionPipeline`` to ``folder/pipeline``.
 
-    Training goes on from the checkpoint in `folder`; without one it begins at the weights of the pipeline in the
-    folder `start_from`, or, where that is None, at random ones. A pipeline that training goes on from keeps its
-    tokenizer and autoencoder, whatever the dataset is.
+    Training resumes from the checkpoint in `folder`. Without one, it starts from the weights of the pipeline in the
+    folder `start_from`, or from random weights if that is None. A pipeline that training starts or resumes from keeps
+    its tokenizer and its autoencoder, regardless of the dataset.
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
@@ -144,7 +144,7 @@ def train(
     text_encoder = build_text_encoder(tokenizer) if base is None else base.text_encoder.train()
     unet = build_unet(latents.shape[1], latents.shape[2]) if base is None else base.unet.train()
     unet.to(memory_format=torch.channels_last)
-    # The explicit processor's backward pass is a third faster on CPUs than the fused one's.
+    # On CPUs, the backward pass of the explicit processor is a third faster than that of the fused one.
     unet.set_attn_processor(AttnProcessor())
     scheduler = build_scheduler()
     trainer = Trainer(
@@ -170,9 +170,9 @@ def train(
         noisy = noisy.bfloat16().contiguous(memory_format=torch.channels_last)
         output = unet(noisy, timesteps, hidden).sample.float()
         error = (output - target).square().mean(dim=(1, 2, 3))
-        # Nearly clean pictures teach little, and what pure noise hides cannot be learned (min-SNR,
-        # Hang et al. 2023, arXiv 2303.09556). But it is under strong noise, where that weight is small, that
-        # most pictures of two objects go wrong, so it does not fall below 0.4.
+        # Little can be learned from nearly clean images or from pure noise (min-SNR, Hang et al. 2023,
+        # arXiv 2303.09556). But most images of two objects go wrong under strong noise, where that weight
+        # is small, so it is at least 0.4.
         snr = alphas[timesteps] / (1 - alphas[timesteps])
         weight = torch.clamp(torch.clamp(snr, max=5.0) / (snr + 1.0), min=0.4)
         return {"loss": (weight * error).mean(), "error": error.mean()}

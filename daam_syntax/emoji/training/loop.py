@@ -1,7 +1,7 @@
-"""What the three trainings share: mixed precision, a schedule, checkpoints, a logged curve.
+"""The training loop: mixed precision, a learning-rate schedule, checkpoints, and a logged curve.
 
-The model itself computes in bfloat16, which CPUs with the instructions for it run about twice as fast; the optimiser
-keeps 32-bit weights, and an exponential moving average of them is what ships.
+Models compute in bfloat16, which is about twice as fast on CPUs that support it. The optimizer keeps 32-bit weights,
+and their exponential moving average is shipped.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from daam_syntax.util.whole_files import whole_file
 
 
 class Trainer:
-    """Optimise some modules for a number of steps, resuming from the last checkpoint.
+    """Optimize modules for a number of steps, resuming from the last checkpoint.
 
     Parameters
     ----------
     modules
-        Name to module; all their parameters that require a gradient are trained.
+        Name to module; all parameters that require a gradient are trained.
     folder
-        Where the checkpoint (``checkpoint.pt``) and the curve (``curve.csv``) are kept.
+        Folder of the checkpoint (``checkpoint.pt``) and the curve (``curve.csv``).
     steps
-        Steps in all, over all sessions.
+        Total number of steps over all sessions.
     learning_rate
-        Its peak, reached after `warm_up` steps; it falls to 2 % along a cosine from `decay_from` (a share of
-        the steps) on.
+        Peak learning rate, reached after `warm_up` steps. From `decay_from` (a share of the steps) on, it decays to
+        2 % of the peak along a cosine.
     ema
         Decay of the moving average of the weights.
     """
@@ -94,13 +94,13 @@ class Trainer:
         Parameters
         ----------
         losses
-            Computes one batch's losses; ``"loss"`` is minimised, the others are only logged.
+            Computes the losses of one batch; ``"loss"`` is minimized, and the others are only logged.
         threads
-            At most so many threads; one whenever another program computes.
+            Maximum number of threads; one is used while other programs compute.
         log_every, save_every
-            Steps between rows of the curve, and between checkpoints.
+            Steps between rows of the curve and between checkpoints.
         on_save
-            Called after each checkpoint, while the modules hold their averaged weights.
+            Called after each checkpoint, while the modules hold the averaged weights.
         """
         sums: dict[str, float] = {}
         started = time.perf_counter()
@@ -163,7 +163,7 @@ class Trainer:
             writer.writerow([self.step, f"{self.seconds:.0f}", f"{self._rate():.2e}", *values])
 
     def save(self) -> None:
-        """Write the checkpoint; an interrupted write leaves the last one whole."""
+        """Write the checkpoint; an interrupted write leaves the previous one intact."""
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -200,13 +200,13 @@ class Trainer:
 
 
 def _share_processors(threads: int) -> None:
-    """Use `threads` threads while the machine is idle, one while others compute.
+    """Use `threads` threads while the machine is idle, and one while other programs compute.
 
-    Threads that wait for one that was put aside make a training several times slower than one thread
-    alone. Linux tells how many are running; elsewhere nothing is changed.
+    If one of several threads is descheduled, the others wait for it, and training is several times slower than
+    with one thread. The number of running threads is known on Linux only; elsewhere, nothing changes.
     """
     load = Path("/proc/loadavg")
     if threads > 1 and load.exists():
-        time.sleep(0.005)  # until our own threads have stopped waiting for work
+        time.sleep(0.005)  # until our own threads stop spinning
         running = int(load.read_text(encoding="ascii").split()[3].partition("/")[0])
         torch.set_num_threads(threads if running <= 1 else 1)

@@ -1,4 +1,4 @@
-"""Put the trained weights, at half precision, where the package finds them."""
+"""Copy the trained weights, in half precision, into the data folder of the package."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from daam_syntax.util.data_files import data_path
 def ship(runs: Path) -> None:
     """Write ``data/emoji-model`` and ``data/emoji-annotator`` from the folders of the trainings.
 
-    The decoder that was trained on alone replaces the one trained with the encoder, where it is there; the
-    latents stay as they are.
+    If a decoder was trained further by itself, it replaces the one trained with the encoder. Latents are
+    not affected.
     """
     pipeline = StableDiffusionPipeline.from_pretrained(
         runs / "denoiser" / "pipeline", safety_checker=None

@@ -1,7 +1,7 @@
 """Render the sprites from the Noto Emoji artwork: ``python -m daam_syntax.emoji.training.sprites icons.json``.
 
-``icons.json`` is the icon set of the npm package ``@iconify-json/noto`` (Apache-2.0); the sprites ship with the
-project, so only a change of vocabulary needs this. Needs the extra ``train``.
+``icons.json`` is the icon set of the npm package ``@iconify-json/noto`` (Apache-2.0). The sprites are shipped, so
+this is needed only when the vocabulary changes. Requires the extra ``train``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ICONS: Final = {
     "shirt": "t-shirt",
     "shoe": "running-shoe",
 }
-"""Noun to the name of its icon, where they differ."""
+"""Noun to the name of its icon, if they differ."""
 
 
 def main(icons: Path) -> None:

@@ -1,4 +1,4 @@
-"""A byte-pair tokenizer in CLIP's form, learned from the captions."""
+"""A byte-pair tokenizer of CLIP's class, learned from the captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import CLIPTokenizer
 
 MAX_TOKENS: Final = 32
-"""Length of the encoder's input, with its start and end token."""
+"""Length of the input of the text encoder, including the start and end tokens."""
 
 _MERGES: Final = 268
 _END: Final = "</w>"
@@ -19,9 +19,9 @@ _CLIP_WORDS: Final = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 
 
 def learn_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
-    """Learn a tokenizer whose merges cover frequent words whole and rarer ones in pieces.
+    """Learn a tokenizer that keeps frequent words whole and splits rarer ones.
 
-    Every byte is in the vocabulary, inside a word and at its end, so any text can be spelt.
+    Every byte is in the vocabulary, both inside a word and at its end, so any text can be tokenized.
     """
     specials = ["<|startoftext|>", "<|endoftext|>"]
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
