@@ -38,7 +38,7 @@ def explore(
         str, typer.Option(help="Dependency scheme shown first: ud, enhanced or native.")
     ] = "ud",
 ) -> None:
-    """Make an interactive page of stored images with their words, arcs, maps and overlap. Needs no model."""
+    """Make an interactive page of stored images. It shows words, arcs, maps and overlap, and needs no model."""
     from daam_syntax.explorer import explore as make_page
     from daam_syntax.language import check_schemes, prompt_id
     from daam_syntax.maps import parse_threshold

@@ -40,7 +40,7 @@ def analyze(
         bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
     ] = False,
 ) -> None:
-    """Draw prompts, and compare the maps of heads with those of their dependents."""
+    """Draw prompts and measure the overlap of heads and dependents."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.workflow import analyze as run
 
@@ -86,7 +86,7 @@ def measure(
     threshold: options.Threshold = "relative:0.4",
     scheme: options.Schemes = None,
 ) -> None:
-    """Compute the tables of a run again from its stored maps, without drawing."""
+    """Compute the tables of a run again from its stored maps."""
     from daam_syntax.language import check_schemes
     from daam_syntax.runs.analysis_folder import AnalysisFolder
     from daam_syntax.workflow import tables, write_tables

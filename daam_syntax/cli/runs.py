@@ -64,7 +64,7 @@ def run(
         typer.Option(min=1, help="Workers of the cluster [default: one per GPU, or one job]."),
     ] = None,
 ) -> None:
-    """Draw many prompts with several seeds into a folder; repeating the command resumes the run."""
+    """Draw many prompts with several seeds into a folder. Repeating the command resumes the run."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import run as draw
 
@@ -124,7 +124,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Summarize a run in tables and a page; with other rules, measure its stored maps again. Needs no model."""
+    """Summarize a run in tables and a page. Other rules are applied to its stored maps; no model is needed."""
     from daam_syntax.runs import open_run
     from daam_syntax.runs.reporting import write_report
 
@@ -158,7 +158,7 @@ def plan(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
 ) -> None:
-    """Estimate the time, disk space and memory of a run from a small run."""
+    """Estimate the time, disk space and memory of a run. The estimate comes from a small run."""
     from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import plan as calculate
 

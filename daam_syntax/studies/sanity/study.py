@@ -47,8 +47,8 @@ DESIGN: Final = StudyDesign(
     "projections of all text attention layers have been shuffled within each matrix (randomized; after Adebayo et al. "
     "2018), with its map from another seed, and with the maps of the other content words of the same image. The first "
     "two noun phrases are then exchanged, and the maps of their nouns are compared with the original maps of the same "
-    "noun and of the noun in the same position. Finally, the last noun is replaced by a word that means nothing, and "
-    "the image is drawn without attention to each kind of token.",
+    "noun and of the noun in the same position. The last noun is replaced by a word that means nothing. Finally, each "
+    "image is drawn again without the attention to each kind of token.",
     limits="Maps that pass these checks depend on weights, words and noise as they should, which does not show that "
     "they are right about what a word does (see the study intervention). The randomized model draws another image, or "
     "none, so its maps differ for two reasons. A nonce word has subwords that occur in other words, and its position "
