@@ -22,7 +22,7 @@ from daam_syntax.maps.map_weights import MapWeights, weighted_mean
 from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import (
-    LACKING,
+    MISSING_KIND_REASONS,
     Kind,
     SpecialKind,
     Subword,
@@ -383,7 +383,7 @@ class HeatMaps:
         --------
         >>> maps.special("padding", total=True)  # doctest: +SKIP
         """
-        kinds = tuple(each for each in LACKING if each != "text")
+        kinds = tuple(each for each in MISSING_KIND_REASONS if each != "text")
         if kind not in kinds:
             raise ValueError(f"Expected a kind among {kinds}, but got {kind!r}.")
         rows = [row for row, subword in enumerate(self.subwords) if subword.kind == kind]
@@ -403,7 +403,7 @@ class HeatMaps:
             return ""
         if kind == "padding" and not self.provenance.get("padding"):
             return "padding was not recorded: trace with padding=True"
-        return LACKING[kind]
+        return MISSING_KIND_REASONS[kind]
 
     def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
         """Return the map of several words, the mean over the maps of the words that have one.

@@ -48,7 +48,7 @@ def check_axes(keep: Iterable[str] | str) -> tuple[Axis, ...]:
 
 
 def check_kept(axis: Axis, kept: Iterable[Hashable], purpose: str) -> None:
-    """Check that heat maps keep an axis.
+    """Check that heat maps keep an axis, for a purpose such as "select steps".
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_kept(axis: Axis, kept: Iterable[Hashable], purpose: str) -> None:
     if axis not in axes:
         having = f"only {', '.join(axes)}" if axes else "none"
         raise SelectionError(
-            f"Expected maps that keep the {axis}s apart, to {purpose}, but they keep {having} of the axes "
+            f"Expected maps that keep the {axis} axis, to {purpose}, but they keep {having} of the axes "
             f"{', '.join(AXES)}: trace with keep=({axis!r}, ...)."
         )
 
@@ -228,7 +228,7 @@ class KeptMaps:
         """Return the maps of some steps, layers, and heads; see `HeatMaps.select`."""
         parts = self.parts
         if layers is not None:
-            check_kept("layer", self.axes, "choose layers from")
+            check_kept("layer", self.axes, "select layers")
             chooses = layer_selector(layers)
             parts = tuple(part for part in parts if chooses(part.layers[0], part.grid))
             if not parts:
@@ -239,10 +239,10 @@ class KeptMaps:
                     f"Expected layers={layers!r} to match a layer, but the layers are: {present}."
                 )
         if steps is not None:
-            check_kept("step", self.axes, "choose steps from")
+            check_kept("step", self.axes, "select steps")
             parts = _select(parts, "step", _step_chooser(steps), f"steps={steps!r}")
         if heads is not None:
-            check_kept("head", self.axes, "choose heads from")
+            check_kept("head", self.axes, "select heads")
             parts = _select(parts, "head", _head_chooser(heads), f"heads={heads!r}")
         return KeptMaps(parts, keeps_layers="layer" in self.axes)
 

@@ -118,7 +118,7 @@ def weighted_mean(kept: KeptMaps, weights: MapWeights) -> np.ndarray:
         If the maps do not keep an axis of the weights, or lack a step, layer, or head with a nonzero weight.
     """
     for axis in weights.axes:
-        check_kept(axis, kept.axes, "weight them")
+        check_kept(axis, kept.axes, f"weight {axis}s")
         present = kept.labels(f"{axis}s")
         if missing := [label for label in weights.counting(axis) if label not in present]:
             raise SelectionError(

@@ -12,7 +12,7 @@ Status = Literal["mapped", "truncated", "unaligned"]
 Kind = Literal["text", "start", "end", "template", "padding"]
 SpecialKind = Literal["start", "end", "template", "padding"]
 
-LACKING: Final[Mapping[Kind, str]] = {
+MISSING_KIND_REASONS: Final[Mapping[Kind, str]] = {
     "text": "no token covers any text of the prompt",
     "start": "the text encoder is given no start token",
     "end": "the text encoder is given no end token, or stopped before it",

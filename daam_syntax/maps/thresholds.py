@@ -87,7 +87,7 @@ RULES: Final = {
         _minmax, "minmax:0.4", "min h + t (max h - min h)", True, True, "daam 0.2.0, `expand_as`"
     ),
     "quantile": _Rule(
-        _quantile, "quantile:0.8", "the t-quantile of h, so that areas are equal", True, True, "-"
+        _quantile, "quantile:0.8", "the t-quantile of h, which makes areas equal", True, True, "-"
     ),
     "otsu": _Rule(
         _otsu, "otsu", "argmax of the variance between the classes", True, True, "Otsu 1979"

@@ -61,7 +61,7 @@ def learn_weights(
     WordError
         If a word has no map.
     """
-    apart = check_axes(axes)
+    chosen = check_axes(axes)
     labels: dict[str, list[Any]] = {}
     moments = _Moments()
     n_maps = 0
@@ -72,20 +72,20 @@ def learn_weights(
         n_maps += 1
         for word, mask in wanted.items():
             slices = recorded.word_array(word)
-            for axis in apart:
-                check_kept(axis, slices.dims, "learn weights from")
+            for axis in chosen:
+                check_kept(axis, slices.dims, f"learn weights of {axis}s")
             slices = slices.mean(
-                [axis for axis in AXES if axis in slices.dims and axis not in apart]
+                [axis for axis in AXES if axis in slices.dims and axis not in chosen]
             )
-            found: dict[str, list[Any]] = {axis: slices[axis].values.tolist() for axis in apart}
+            found: dict[str, list[Any]] = {axis: slices[axis].values.tolist() for axis in chosen}
             labels = labels or found
             if found != labels:
                 raise SelectionError(
-                    f"Expected the same {'s and '.join(apart)}s in all maps, but those of {recorded.prompt!r} differ."
+                    f"Expected the same {'s and '.join(chosen)}s in all maps, but those of {recorded.prompt!r} differ."
                 )
             moments.add(slices.values, averaged(np.asarray(mask, np.float32), recorded.grid))
-    weights = moments.solve(shrinkage).reshape([len(labels[axis]) for axis in apart])
-    values = xr.DataArray(weights, dims=apart, coords=labels)
+    weights = moments.solve(shrinkage).reshape([len(labels[axis]) for axis in chosen])
+    values = xr.DataArray(weights, dims=chosen, coords=labels)
     return MapWeights(values, {"maps": n_maps, "words": moments.n_words})
 
 

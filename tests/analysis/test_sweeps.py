@@ -20,7 +20,7 @@ VALUES = (0.1, 0.3, 0.7, 0.9)
 
 
 def images(n):
-    """Images of `n` prompts, on a grid that is not square."""
+    """Images of `n` prompts on a non-square grid."""
     generator = np.random.default_rng(0)
     return [
         make_maps(list(generator.random((8, 4, 6)) ** 2), provenance={"prompt_id": f"p{i}"})

@@ -79,8 +79,8 @@ def test_each_slice_is_a_plain_softmax_and_axes_do_not_change_the_mean(sd, refer
             each.phrase([0, 2]).values, without.phrase([0, 2]).values, atol=1e-6
         )
         np.testing.assert_allclose(each.subword(0).values, without.subword(0).values, atol=1e-6)
-    (drawing,) = recording._recorder.finished
-    assert drawing.sums.nbytes == recording.predicted_bytes
+    (call,) = recording._recorder.finished
+    assert call.sums.nbytes == recording.predicted_bytes
     assert recording.predicted_bytes == predict_memory(
         sd,
         [CAT, OWL],
@@ -189,7 +189,7 @@ def test_an_axis_that_was_not_kept_cannot_be_selected_from():
         ({"heads": 0}, "head"),
     ):
         with pytest.raises(
-            SelectionError, match=rf"keep the {axis}s apart.*they keep none.*keep=\('{axis}"
+            SelectionError, match=rf"keep the {axis} axis.*they keep none.*keep=\('{axis}"
         ):
             make_maps().select(**selection)
     assert make_maps().select().axes == ()

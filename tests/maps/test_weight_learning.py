@@ -128,7 +128,7 @@ def test_mismatched_weights_maps_and_masks_are_refused(maps, kept):
     with pytest.raises(SelectionError, match=r"trace with keep=\('head', ...\)"):
         plain.weighted(weights_of(("head",)))
     mask = {0: np.eye(4, 6)}
-    with pytest.raises(SelectionError, match="to learn weights from"):
+    with pytest.raises(SelectionError, match="to learn weights of layers"):
         learn_weights([plain], [mask])
     with pytest.raises(ValueError, match="masks with an edge"):
         learn_weights([maps], [{0: np.ones((4, 6))}])
@@ -152,10 +152,10 @@ def test_shipped_weights_match_exact_masks_better_than_plain_maps(emoji_pipe):
     weights = MapWeights.load()
     scores = []
     for seed in range(990_000, 990_006):
-        drawn = scene(seed)
-        options = {"sentence": drawn.sentence, "keep": weights.axes}
-        maps = trace_image(emoji_pipe, drawn.image, drawn.caption, **options)
-        for obj in drawn.objects:
+        example = scene(seed)
+        options = {"sentence": example.sentence, "keep": weights.axes}
+        maps = trace_image(emoji_pipe, example.image, example.caption, **options)
+        for obj in example.objects:
             each = (maps, maps.weighted(weights))
             found = [m[obj.word].mask("relative:0.4", obj.mask.shape) for m in each]
             scores.append([float(mask_iou(mask, obj.mask)) for mask in found])

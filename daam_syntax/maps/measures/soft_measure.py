@@ -1,4 +1,4 @@
-"""Comparison of two maps in two stages, so that each map is prepared only once."""
+"""Comparison of two maps in two stages; each map is prepared only once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SoftMeasure:
     Attributes
     ----------
     prepare
-        Converts maps of *shape* ``(..., y, x)`` to what is compared: features of *shape* ``(..., feature)``, or maps
-        on a coarser grid.
+        Converts maps of *shape* ``(..., y, x)`` to features of *shape* ``(..., feature)``, or to maps on a coarser
+        grid.
     compare
         Compares the prepared maps of heads with those of dependents and returns values of *shape* ``(...)``.
     """

@@ -33,8 +33,8 @@ def area_90_by_loop(m):
 
 
 def spread_by_loop(m):
-    centre = np.array(ndimage.center_of_mass(m))
-    total = sum(m[p] * ((np.array(p) - centre) ** 2).sum() for p in np.ndindex(m.shape))
+    center = np.array(ndimage.center_of_mass(m))
+    total = sum(m[p] * ((np.array(p) - center) ** 2).sum() for p in np.ndindex(m.shape))
     return (total / m.sum()) ** 0.5 / np.hypot(*m.shape)
 
 
