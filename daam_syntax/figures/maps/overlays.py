@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.styles import color_map
+from daam_syntax.figures.shared.styles import HEAT, color_map
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, HeatMaps
 
@@ -50,7 +50,7 @@ def overlay(
         Mean attention probability at the top of the color scale; the map's own maximum if None. Pass the same value
         to several overlays to make them comparable.
     cmap
-        Color map; seaborn's "rocket" if None.
+        Color map, or the name of one of matplotlib or seaborn; "rocket" if None.
     title
         Title; the map's label if None, no title if empty.
 
@@ -74,7 +74,7 @@ def overlay(
     opacity = _STRONGEST * np.sqrt(np.clip(norm(values), 0.0, 1.0))
     ax.imshow(
         values,
-        cmap=cmap or color_map(),
+        cmap=cmap if isinstance(cmap, Colormap) else color_map(cmap or HEAT),
         norm=norm,
         alpha=opacity,
         extent=extent,

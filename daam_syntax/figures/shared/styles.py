@@ -34,7 +34,7 @@ _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def color_map(name: str = HEAT) -> Colormap:
-    """Return one of seaborn's color maps by name; with the suffix "_r", reversed."""
+    """Return a color map of seaborn or matplotlib by name; the suffix "_r" reverses it."""
     import seaborn as sns  # takes a second to import, so only when a figure needs it
 
     return sns.color_palette(name, as_cmap=True)

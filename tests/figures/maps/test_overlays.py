@@ -1,0 +1,44 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from daam_syntax import figures
+from helpers.examples import make_maps
+from helpers.figure_data import IMAGE
+
+
+def test_an_overlay_covers_the_image_unrotated():
+    maps = make_maps(image_size=(40, 60))
+    ax = figures.overlay(IMAGE, maps["car"])
+    drawn = ax.images[-1]
+    assert drawn.get_array().shape == (40, 60)
+    np.testing.assert_allclose(drawn.get_array(), maps["car"].resize())
+    assert list(drawn.get_extent()) == list(ax.images[0].get_extent()) == [-0.5, 59.5, 39.5, -0.5]
+    assert ax.get_title() == "car"
+    assert drawn.norm.vmax == pytest.approx(maps["car"].resize().max())
+
+
+def test_opacity_follows_the_map():
+    maps = make_maps(image_size=(40, 60))
+    alpha = figures.overlay(IMAGE, maps["car"]).images[-1].get_alpha()
+    assert alpha[5, 45] > 0.75
+    assert alpha[35, 5] == pytest.approx(0, abs=0.05)
+
+
+def test_overlays_draw_on_the_given_axes_with_the_given_scale():
+    _, axes = plt.subplots(1, 2)
+    ax = figures.overlay(IMAGE, make_maps()[0], ax=axes[1], vmax=0.5, title="")
+    assert ax is axes[1]
+    assert ax.images[-1].norm.vmax == 0.5
+    assert ax.get_title() == ""
+    assert not axes[0].images
+
+
+def test_color_maps_can_be_named():
+    for name in ("mako", "viridis_r"):
+        drawn = figures.overlay(IMAGE, make_maps()[0], cmap=name).images[-1]
+        assert drawn.get_cmap().name == name
+
+
+def test_a_map_of_zeros_can_be_drawn():
+    figures.overlay(IMAGE, make_maps()[2])

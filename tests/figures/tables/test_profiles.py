@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from daam_syntax import figures
+from helpers.figure_data import RELATIONS, line_of, make_profile, make_sweep
+
+
+def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
+    ax = figures.threshold_sweep(make_sweep())
+    line = line_of(ax, "amod")
+    np.testing.assert_allclose(line.get_xdata(), [0.2, 0.4, 0.6])
+    np.testing.assert_allclose(line.get_ydata(), [0.5, 0.3, np.nan])
+    assert len(ax.collections) == 3  # two relations and the control
+    assert line_of(ax, "unrelated").get_linestyle() == "--"
+    assert "mean with interval" in ax.get_ylabel()
+    assert "relative threshold" in ax.get_xlabel()
+
+
+def test_many_lines_differ_and_the_label_says_that_bands_are_missing():
+    ax = figures.threshold_sweep(make_sweep(RELATIONS))
+    assert "intervals not drawn" in ax.get_ylabel()
+    assert len(ax.collections) == 1
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 21
+    assert len(ax.get_legend().get_texts()) == 21
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"measure": "iod"}, "one of its measures .iod., but got 'iou'"),
+        ({"threshold": ["relative:0.2", "absolute:0.2"] * 2 + ["relative:0.6"] * 5}, "of one rule"),
+        ({"threshold": "relative:0.2"}, "one row per relation"),
+    ],
+)
+def test_sweeps_that_cannot_be_lines_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        figures.threshold_sweep(make_sweep().assign(**change))
+
+
+def test_steps_are_drawn_to_scale_and_layers_in_order():
+    by_step = figures.overlap_profile(make_profile(), along="step")
+    assert line_of(by_step, "amod").get_xdata().tolist() == [2, 5, 9]
+    by_layer = figures.overlap_profile(make_profile(), along="layer")
+    names = [t.get_text() for t in by_layer.get_xticklabels()]
+    assert names == ["up_blocks.1", "down_blocks.0", "mid"]
+    np.testing.assert_allclose(line_of(by_layer, "amod").get_ydata(), [0.3, 0.5, np.nan])
+    assert by_layer.get_xlabel() == "layer"

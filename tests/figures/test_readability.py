@@ -1,0 +1,100 @@
+"""Every figure can be read, at the width of a column and of a page, short and long."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from daam_syntax import figures
+from daam_syntax.analysis import measure_pairs
+from daam_syntax.language import Edge
+from helpers.examples import make_maps, make_sentence
+from helpers.figure_data import (
+    IMAGE,
+    RELATIONS,
+    long_maps,
+    make_curves,
+    make_profile,
+    make_similarities,
+    make_summary,
+    make_sweep,
+    make_words,
+    one_word,
+)
+from helpers.readable import assert_readable
+
+COLUMN, PAGE = 3.3, 6.6  # inches
+
+
+widths = pytest.mark.parametrize("width", [COLUMN, PAGE])
+
+
+def draw_graph(maps):
+    return figures.dependency_graph(maps.sentence, measure_pairs(maps))
+
+
+FLAT = [Edge(1, dependent, "dep") for dependent in (0, 2, 3, 4)]
+
+
+CASES = {
+    "forest": lambda: figures.forest(make_summary()),
+    "forest of one": lambda: figures.forest(make_summary(["amod"])),
+    "forest of many": lambda: figures.forest(make_summary(RELATIONS)),
+    "sweep": lambda: figures.threshold_sweep(make_sweep()),
+    "sweep of many": lambda: figures.threshold_sweep(make_sweep(RELATIONS)),
+    "containment": lambda: figures.containment(measure_pairs(make_maps())),
+    "matrix": lambda: figures.word_matrix(make_maps()),
+    "long matrix": lambda: figures.word_matrix(long_maps()),
+    "matrix of one word": lambda: figures.word_matrix(one_word()),
+    "arcs with overlays": lambda: figures.arcs_with_overlays(IMAGE, make_maps(image_size=(40, 60))),
+    "long arcs with overlays": lambda: figures.arcs_with_overlays(IMAGE, long_maps()),
+    "profile": lambda: figures.overlap_profile(make_profile(), along="layer"),
+    "similarity": lambda: figures.similarity_scatter(make_similarities()),
+    "similarity of many": lambda: figures.similarity_scatter(make_similarities(20), fit="category"),
+    "breadth": lambda: figures.breadth_by_pos(make_words()),
+    "breadth of one": lambda: figures.breadth_by_pos(make_words().query("pos == 'NOUN'")),
+    "deletion": lambda: figures.deletion_curves(make_curves()),
+    "deletion of many": lambda: figures.deletion_curves(make_curves(RELATIONS)),
+    "graph": lambda: draw_graph(make_maps()),
+    "flat graph": lambda: draw_graph(make_maps(sentence=make_sentence(edges=FLAT))),
+    "long graph": lambda: draw_graph(long_maps()),
+}
+
+
+@widths
+@pytest.mark.parametrize("case", CASES)
+def test_figures_of_tables_and_trees_can_be_read(case, width):
+    with figures.paper(width):
+        assert_readable(CASES[case]().figure)
+
+
+@widths
+@pytest.mark.parametrize(
+    "maps",
+    [make_maps(image_size=(40, 60)), make_maps(image_size=(20, 60)), long_maps(), one_word()],
+)
+@pytest.mark.parametrize("scale", ["shared", "own"])
+def test_word_grids_can_be_read(maps, width, scale):
+    with figures.paper(width):
+        figure = figures.word_grid(IMAGE, maps, width=width, scale=scale)
+    assert_readable(figure)
+    assert figure.get_figwidth() <= width
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_restyled(case):
+    before = dict(plt.rcParams)
+    ax = CASES[case]()
+    assert dict(plt.rcParams) == before
+    assert plt.get_fignums() == [ax.figure.number]
+
+
+def test_the_readability_check_finds_errors():
+    for x, y, size, found in (
+        (0.9, 0.5, 9, "leaves"),
+        (0.1, 0.5, 5, "smaller than 6"),
+        (0.1, 0.1, 9, "covers"),
+    ):
+        figure = plt.figure()
+        figure.text(0.1, 0.12, "another text")
+        figure.text(x, y, "a text, rather long", fontsize=size)
+        with pytest.raises(AssertionError, match=found):
+            assert_readable(figure)
