@@ -1,4 +1,4 @@
-"""The documentation as a website: ``python -m sphinx docs docs/_build/html``."""
+"""Configuration of the website: ``python -m sphinx docs docs/_build/html``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 project = "daam-syntax"
 author = "The daam-syntax developers"
-copyright = "The daam-syntax developers, MIT licence"
+copyright = "The daam-syntax developers, MIT license"
 version = release = daam_syntax.__version__
 
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
@@ -20,13 +20,13 @@ exclude_patterns = ["_build", "gallery.py"]
 html_theme = "furo"
 html_title = project
 
-# Notebooks stand executed in the repository; the site shows them as they are.
+# Notebooks are committed with their outputs, and the website shows them unchanged.
 nb_execution_mode = "off"
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
-autodoc_typehints = "none"  # the docstrings give types in words
+autodoc_typehints = "none"  # docstrings describe the types
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -34,7 +34,7 @@ numpydoc_xref_param_type = False
 
 
 def _copy_notebooks() -> None:
-    """Put the notebooks, which live at the top of the repository, where Sphinx looks for pages."""
+    """Copy the notebooks to where Sphinx looks for pages."""
     target = HERE / "notebooks"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -43,7 +43,7 @@ def _copy_notebooks() -> None:
 
 
 def _write_reference() -> None:
-    """Write a page for each room, with what every module of it documents."""
+    """Write a page for each room, with the documentation of its modules."""
     target = HERE / "reference"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -56,7 +56,7 @@ def _write_reference() -> None:
     for room, modules in rooms.items():
         lines = [f"# `{room}`" if room != "the package" else "# The package itself"]
         for name, is_package in modules:
-            # What a package offers is documented where it is defined.
+            # Names that a package re-exports are documented where they are defined.
             option = ["   :no-members:"] if is_package else []
             directive = ["```{eval-rst}", f".. automodule:: {name}", *option, "```"]
             lines += ["", f"## {name}", "", *directive]

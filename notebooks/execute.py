@@ -1,7 +1,7 @@
-"""Execute notebooks from scratch, in place: ``python notebooks/execute.py [NOTEBOOK ...]``, all if none is named.
+"""Execute notebooks from scratch, in place: ``python notebooks/execute.py [NOTEBOOK ...]``; all by default.
 
-What is kept in the repository are executed documents; this makes them anew after a change of the code or of the
-embedded model.
+The notebooks are committed with their outputs. After a change of the code or of the embedded model, ``python -m
+tools.check --make notebooks`` runs this script and records what they were made from.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ FOLDER = Path(__file__).parent
 
 
 def notebooks() -> list[Path]:
-    """Return every notebook that runs as it stands: lessons and solutions, not the students' versions."""
+    """Return every complete notebook: lessons and solutions, but not the students' versions."""
     return sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("assignments/solutions/*.ipynb")])
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """Return a notebook executed in a fresh kernel, in its own folder, a solution in that of its assignment.
+    """Execute a notebook in a fresh kernel; solutions run in the folder of their assignment.
 
     Raises
     ------
     nbclient.exceptions.CellExecutionError
-        If a cell fails that is not marked ``raises-exception``.
+        If a cell without the tag ``raises-exception`` fails.
     """
     notebook = nbformat.read(path, as_version=4)
     folder = path.parent.parent if path.parent.name == "solutions" else path.parent
@@ -36,12 +36,12 @@ def execute(path: Path) -> nbformat.NotebookNode:
     )
     client.execute()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # times of day, different in every run
+        cell.metadata.pop("execution", None)  # times of day differ in every run
     return notebook
 
 
 def main() -> None:
-    """Execute and write back."""
+    """Execute the notebooks and write them back."""
     for path in [Path(name) for name in sys.argv[1:]] or notebooks():
         started = time.perf_counter()
         nbformat.write(execute(path), path)

@@ -1,8 +1,8 @@
-"""Settings and fixtures that all tests share."""
+"""Settings and fixtures of all tests."""
 
 import os
 
-# Read when torch is loaded, here and in the processes that tests start.
+# Read when torch is imported, here and in processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import matplotlib
@@ -11,18 +11,18 @@ import pytest
 from hypothesis import settings
 
 matplotlib.use("Agg")
-# The same cases in every run: what a search finds by chance is no reason for a red gate. To search
-# for new ones: python -m pytest --hypothesis-profile=default
+# The same cases in every run, so that chance does not decide whether the gate passes. To search for
+# new ones: python -m pytest --hypothesis-profile=default
 settings.register_profile("same cases", derandomize=True)
 settings.load_profile("same cases")
 
-# Bytes: torch, a parser and the embedded model, and a process that a test starts.
+# Bytes: torch, a parser, the embedded model, and one process that a test starts.
 WORKER_MEMORY = 2 * 2**30
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config):
-    """Share all tests out among the cores, as far as memory goes; run chosen ones in this process."""
+    """Spread all tests over the cores, as far as memory allows; run named files in this process."""
     if config.args_source != pytest.Config.ArgsSource.TESTPATHS:
         return 0
     fitting = psutil.virtual_memory().available // WORKER_MEMORY
@@ -32,7 +32,7 @@ def pytest_xdist_auto_num_workers(config):
 
 @pytest.fixture(scope="session")
 def emoji_pipe():
-    """The embedded model."""
+    """Return the embedded model."""
     from daam_syntax import load_pipeline
 
     pipe = load_pipeline()
@@ -42,7 +42,7 @@ def emoji_pipe():
 
 @pytest.fixture(scope="module")
 def sd():
-    """A tiny Stable Diffusion 1."""
+    """Return a tiny Stable Diffusion 1."""
     from helpers.tiny_pipelines import make_sd
 
     return make_sd()
@@ -50,7 +50,7 @@ def sd():
 
 @pytest.fixture(scope="module")
 def sdxl():
-    """A tiny SDXL."""
+    """Return a tiny SDXL."""
     from helpers.tiny_pipelines import make_sdxl
 
     return make_sdxl()
@@ -58,5 +58,5 @@ def sdxl():
 
 @pytest.fixture(scope="module", params=["sd", "sdxl"])
 def pipe(request):
-    """Both of them."""
+    """Return a tiny Stable Diffusion 1, then a tiny SDXL."""
     return request.getfixturevalue(request.param)

@@ -128,7 +128,12 @@ RECORDED = (
     Recorded(
         "notebooks",
         ("notebooks/execute.py",),
-        ("notebooks/*.ipynb", "notebooks/assignments/solutions/*.ipynb", *WEIGHTS),
+        (
+            "notebooks/*.ipynb",
+            "notebooks/assignments/checks.py",
+            "notebooks/assignments/solutions/*.ipynb",
+            *WEIGHTS,
+        ),
     ),
     Recorded("gallery", ("docs/gallery.py",), ("docs/gallery.py", *WEIGHTS)),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),

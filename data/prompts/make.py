@@ -65,7 +65,7 @@ def _list(text: str) -> list[str]:
 
 
 def adjectives() -> PromptSet:
-    """Return two nouns, each with a colour."""
+    """Return prompts with two nouns, each with a color."""
     rows = []
     for scene in _list(ADJECTIVES):
         words = scene.replace(",", "").split()
@@ -79,9 +79,9 @@ def adjectives() -> PromptSet:
 
 
 def cohyponyms() -> PromptSet:
-    """Return 24 pairs of each level, in which each of 48 nouns stands once per level, always in the same place.
+    """Return 24 pairs per level; each of 48 nouns occurs once per level, always in the same position.
 
-    So levels differ in how nouns are combined, in no noun and no order.
+    Levels therefore differ only in which nouns are combined.
     """
     categories = [[CATEGORIES[name] for name in kind] for kind in KINDS.values() if len(kind) > 1]
     alike = [(nouns[i], nouns[i + 1]) for kind in categories for nouns in kind for i in (0, 2)]
@@ -92,7 +92,7 @@ def cohyponyms() -> PromptSet:
         for i in (0, 2)
     ]
     firsts, seconds = zip(*alike, strict=True)
-    # No kind has more than 20 of the 48 nouns, so that ten places on every noun meets one of another kind.
+    # No kind has more than 20 of the 48 nouns, so a shift by ten pairs every noun with one of another kind.
     unlike = list(zip(firsts, seconds[10:] + seconds[:10], strict=True))
     rows = []
     for pair in (word_pair(*nouns) for nouns in (*alike, *of_kind, *unlike)):
@@ -108,7 +108,7 @@ def cohyponyms() -> PromptSet:
 
 
 def minimal_pairs() -> PromptSet:
-    """Return pairs that differ in one word; its class is the category."""
+    """Return pairs that differ in one word; the category is its class."""
     kinds: dict[str, Any] = {"colour": COLOURS, "size": SIZES, "place": BACKGROUNDS, "noun": NOUNS}
     rows = []
     for number, frame in enumerate(_list(MINIMAL_PAIRS), 1):
@@ -123,7 +123,7 @@ def minimal_pairs() -> PromptSet:
 
 
 def emoji_relations() -> PromptSet:
-    """Return captions whose parse is right, balanced over the relations that Tang et al. (2023) report on."""
+    """Return correctly parsed captions, balanced over the relations that Tang et al. (2023) report."""
     captions = list(_captions(np.random.default_rng(2023), 500))
     parses = parse_many([caption.text for caption in captions])
     right = [
@@ -153,7 +153,7 @@ def _captions(rng: np.random.Generator, n: int) -> Iterator[Sentence]:
 
 
 def _scene(rng: np.random.Generator) -> SceneSpec:
-    """Return a scene of one to three nouns, of different categories, that can be said in some pattern."""
+    """Sample a scene of one to three nouns of different categories."""
     relation = str(rng.choice(["and", *PREPOSITIONS, *VERB_OBJECTS]))
     verb = relation in VERB_OBJECTS
     n = 2 if verb else int(rng.choice([1, 2, 2, 3])) if relation == "and" else 2
@@ -168,7 +168,7 @@ def _scene(rng: np.random.Generator) -> SceneSpec:
 
 
 def _described(spec: ObjectSpec, rng: np.random.Generator) -> ObjectSpec:
-    """Say a colour, a size, the category, or nothing of an object."""
+    """Describe an object by its color, its size, its category, or not at all."""
     what = rng.integers(5)
     if what == 0:
         return replace(spec, colour=str(rng.choice(list(COLOURS))))
@@ -188,7 +188,7 @@ SETS: Final = {
 
 
 def main(folder: Path) -> None:
-    """Write all sets into a folder."""
+    """Write all sets to a folder."""
     for name, make in SETS.items():
         make().to_file(folder / f"{name}.csv")
 

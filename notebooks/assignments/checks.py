@@ -1,7 +1,6 @@
-"""Checks for the assignments: each says what is right, or what to look at again.
+"""Checks for the assignments: each confirms an answer, or says what to reconsider.
 
-They compare with small cases whose answers can be worked out by hand, so that they tell nothing about the answer on
-real pictures.
+They use small cases that can be solved by hand, so they reveal nothing about the answer on real images.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def _missing(got: float, message: str) -> None:
 
 
 def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
-    """Check the mean of IoD - IoH: pairs within images, images within prompts, then prompts."""
+    """Check the mean of IoD - IoH: over pairs in an image, images of a prompt, then prompts."""
     table = pd.DataFrame(
         {
             "kind": ["dependency"] * 5 + ["unrelated"],
@@ -65,13 +64,15 @@ def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
     _close(
         dominance(missing),
         ((0.2 + 0.4) / 2 - 0.6) / 2,
-        "A pair with an empty mask has NaN: it is no measurement, so leave it out instead of counting 0.",
+        "A pair with an empty mask has NaN: its overlap is undefined, so leave it out instead of counting 0.",
     )
-    print("Right: prompts weigh alike, the control and punctuation are left out, NaN is no zero.")
+    print(
+        "Right: prompts have equal weight, the control and punctuation are left out, and NaN does not count as 0."
+    )
 
 
 def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
-    """Check the largest difference of log(IoD / IoH) from the log area ratio."""
+    """Check the largest difference between log(IoD / IoH) and the log area ratio."""
     table = pd.DataFrame(
         {
             "iod": [0.5, 0.8, 0.0, np.nan],
@@ -98,17 +99,19 @@ def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
     )
     _missing(
         mass_on(np.zeros((2, 2)), mask),
-        "A map without any mass has no share: return NaN, not a made-up number.",
+        "In a map without any mass the share is undefined: return NaN.",
     )
     print("Right.")
 
 
 def check_leakage(leakage: Callable[[float, float], float]) -> None:
-    """Check leakage: the other object's part of what lies on either object."""
+    """Check leakage: the share of the other object in the attention to both objects."""
     _close(leakage(0.3, 0.1), 0.25, "It is other / (own + other).")
-    nothing = "With nothing on either object there is nothing to compare: return NaN."
+    nothing = "With no attention to either object, leakage is undefined: return NaN."
     try:
         _missing(leakage(0.0, 0.0), nothing)
     except ZeroDivisionError:
         _fail(nothing)
-    print("Right: 0 is perfect binding, 0.5 is none, more than 0.5 is the wrong object.")
+    print(
+        "Right: 0 is perfect binding, 0.5 is no binding, and more than 0.5 is binding to the wrong object."
+    )

@@ -1,7 +1,7 @@
 """Make the students' notebooks from the solutions: ``python notebooks/assignments/make.py``.
 
-What stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` in a code cell is left for the student, a Markdown
-cell tagged "answer" becomes an empty one, and outputs go, so that the two versions never drift apart.
+In code cells, the lines between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` become a gap; Markdown cells tagged
+"answer" become empty answers; outputs are removed. The two versions cannot diverge, because a test compares them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _GAP = r'\1# Your code here.\n\1raise NotImplementedError("fill the gap above th
 
 
 def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Return a solution with its answers taken out."""
+    """Return a solution without its answers."""
     notebook = nbformat.from_dict(solution)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -29,7 +29,7 @@ def student_version(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def main() -> None:
-    """Write one student version beside each solution's folder."""
+    """Write the student version of every solution."""
     for path in sorted(FOLDER.glob("solutions/*.ipynb")):
         solution = nbformat.read(path, as_version=4)
         nbformat.write(student_version(solution), FOLDER / path.name)

@@ -1,1 +1,1 @@
-"""What the tests share: tiny models, references written out by hand, and small examples."""
+"""Shared parts of the tests: tiny models, independent references, and small examples."""
