@@ -38,3 +38,9 @@ def test_weights_have_the_requested_dtype(dtype, expected):
 def test_unknown_dtypes_and_devices_are_refused(wrong):
     with pytest.raises(ModelError, match="Expected"):
         ds.load_pipeline(**wrong)
+
+
+def test_a_damaged_model_folder_is_refused(tmp_path):
+    (tmp_path / "model_index.json").write_text("{")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        ds.load_pipeline(tmp_path)

@@ -16,7 +16,6 @@ from daam_syntax import runs
 from daam_syntax.analysis import measure_pairs, summarize, word_table, write_table
 from daam_syntax.errors import FileError, ParserError, ThresholdError
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.drawing.batch_size import fitting_images
 from helpers.commands import run_here
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.synthetic_run import write_run
@@ -119,26 +118,6 @@ def test_reanalysis_needs_no_model(run):
     assert loaded_by(code, MODEL_LIBRARIES) == "[]"
     page = next(run.path.glob("analyses/*/report/index.html")).read_text()
     assert "absolute:0.5" in page
-
-
-def test_the_cost_is_proportional_to_that_of_a_small_run(run):
-    small = sum(file.n_bytes for record in run.records for file in record.files.values())
-    cost = runs.plan(3000, 3, run, workers=2)
-    assert cost.n_images == 9000
-    assert sum(cost.n_bytes.values()) == pytest.approx(1000 * small, rel=1e-6)
-    seconds = sum(record.seconds for record in run.records)
-    assert cost.seconds == pytest.approx(1000 * seconds / 2)
-    assert runs.plan(3000, 3, run, rate=0.5).seconds == 18_000
-    assert "time    05:00:00" in str(runs.plan(3000, 3, run, rate=0.5))
-    assert cost.peak_memory == max(s["peak_memory"] for s in run.sessions)
-
-
-def test_how_many_images_fit_into_memory():
-    gb = 10**9
-    assert fitting_images(free=10 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 8
-    assert fitting_images(free=10 * gb, at_rest=4 * gb, one=8 * gb, two=9 * gb) == 5
-    assert fitting_images(free=gb, at_rest=4 * gb, one=6 * gb, two=8 * gb) == 1
-    assert fitting_images(free=1000 * gb, at_rest=4 * gb, one=5 * gb, two=6 * gb) == 32
 
 
 class Texts(HTMLParser):

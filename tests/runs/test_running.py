@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
@@ -21,14 +19,10 @@ from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summ
 from daam_syntax.errors import FileError, PromptError, ThresholdError
 from daam_syntax.runs.analysis_folder import AnalysisFolder
 from daam_syntax.runs.store.checksums import sealed
-from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.store.schemas import FORMAT
-from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.stored_maps import stored_grid
-from helpers.commands import ENVIRONMENT
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.small_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
-from helpers.synthetic_run import sentence_of, write_run
+from helpers.synthetic_run import write_run
 
 
 @pytest.fixture(scope="module")
@@ -252,16 +246,6 @@ def test_a_run_stores_the_metadata_of_its_prompts(tmp_path, emoji_pipe):
     assert draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1).prompts == prompts
 
 
-def test_many_changed_prompts_are_compared_quickly(tmp_path):
-    """Comparing all pairs of prompts would take minutes."""
-    folder, plan = RunFolder(tmp_path), ShardPlan.of(3000, 1, 1, 1)
-    before, now = ([f"{which} {n}" for n in range(3000)] for which in "ab")
-    folder.start({}, plan, ds.PromptSet.from_records(before), [*map(sentence_of, before)])
-    (tmp_path / "committed" / "part-00000.json").touch()
-    with pytest.raises(FileError, match="'a 1'; and 2,998 more; prompt added: 'b 0'"):
-        folder.start({}, plan, ds.PromptSet.from_records(now), [*map(sentence_of, now)])
-
-
 def test_a_damaged_table_of_problems_is_itself_a_problem(tmp_path):
     run = write_run(tmp_path, ["a"])
     (tmp_path / "problems" / "session-00000.parquet").write_bytes(b"PAR1")
@@ -271,16 +255,6 @@ def test_a_damaged_table_of_problems_is_itself_a_problem(tmp_path):
     assert (runs.report(run) / "index.html").exists()
 
 
-def test_shards_of_an_abandoned_plan_are_deleted(tmp_path):
-    """A run was killed after it had moved tables of a shard to their places; the next run has fewer shards."""
-    write_run(tmp_path, ["a", "b", "c"], shard_size=2)
-    for record in tmp_path.glob("committed/*"):
-        record.unlink()
-    run = write_run(tmp_path, ["a"], shard_size=2)
-    assert [path.name for path in (tmp_path / "pairs").iterdir()] == ["part-00000.parquet"]
-    assert run.is_complete
-
-
 def test_bad_input_is_refused_before_anything_is_drawn(tmp_path, emoji_pipe):
     with pytest.raises(ThresholdError):
         draw(tmp_path / "run", emoji_pipe, threshold="median")
@@ -288,31 +262,3 @@ def test_bad_input_is_refused_before_anything_is_drawn(tmp_path, emoji_pipe):
         draw(tmp_path / "run", emoji_pipe, seeds=0)
     with pytest.raises(ValueError, match="schemes"):
         draw(tmp_path / "run", emoji_pipe, schemes="mine")
-
-
-@pytest.mark.parametrize("numbers", [(5, 3, 4, 8), (1, 1, 1, 1), (7, 2, 32, 5), (3, 1, 2, 1)])
-def test_a_plan_has_every_image_once_in_order(numbers):
-    plan = ShardPlan.of(*numbers)
-    batches = [batch for shard in range(plan.n_shards) for batch in plan.batches(shard)]
-    images = [(planned.prompt, planned.seed) for batch in batches for planned in batch]
-    assert images == [(p, s) for p in range(numbers[0]) for s in range(numbers[1])]
-    assert max(map(len, batches)) <= plan.batch_size
-    assert sum(plan.size(shard) for shard in range(plan.n_shards)) == plan.n_images
-
-
-def test_stored_grids_keep_their_aspect_ratio():
-    assert stored_grid((64, 96), 24) == (16, 24)
-    assert stored_grid((64, 96), None) == (64, 96)
-    assert stored_grid((8, 8), 24) == (8, 8)
-    assert stored_grid((2, 200), 10) == (1, 10)
-
-
-def test_the_memory_of_a_run_excludes_that_of_the_program_that_started_it():
-    child = "from daam_syntax.runs.drawing.sessions import peak_memory; print(peak_memory()['peak_memory'])"
-    parent = (
-        "import subprocess, sys, numpy; large = numpy.ones(10**8); "
-        f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
-    )
-    command = [sys.executable, "-c", parent]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
-    assert 10**7 < int(done.stdout) < 6 * 10**8  # the parent has 8 * 10**8 bytes

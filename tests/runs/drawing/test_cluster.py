@@ -131,7 +131,7 @@ def test_the_slurm_job_has_one_worker_with_one_thread_and_the_configured_resourc
     with pytest.raises(DaamSyntaxError, match=r"jobqueue\.yaml"):
         slurm_cluster(1)
     # The configuration file shown in the documentation.
-    page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "corpus.md").read_text(encoding="utf-8")
     (tmp_path / "jobqueue.yaml").write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
     configured = dask.config.collect(paths=[str(tmp_path)], env={})
     changed = {
