@@ -19,12 +19,12 @@ from daam_syntax.attention.memory_prediction import predict_memory
 from daam_syntax.attention.observation import Observation, ObservedAttention, observe
 from daam_syntax.attention.pipeline_call.memory import Layer, predicted_bytes
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.prompt_overflow import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.prompt_to_prompt import (
     RecordedAttention,
     record_attention,
     reuse_attention,
 )
-from daam_syntax.attention.text_limits import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.tracing import Trace, trace
 from daam_syntax.maps.selection import LayerSelection
 

@@ -18,7 +18,7 @@ from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
-from daam_syntax.attention.pipeline_call.word_keys import kind_keys, word_keys
+from daam_syntax.attention.pipeline_call.word_keys import keys_of_kinds, keys_of_words
 from daam_syntax.attention.softmax.edited_weights import replace_weights, scaled_columns
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
@@ -304,10 +304,10 @@ class _AppliedEdit:
 
             def of_words(words: Iterable[int | str], prompt: int = prompt) -> list[int]:
                 sentence = sentences[pipeline_call.prompts[prompt]]
-                return word_keys(pipeline_call, prompt, sentence, words)
+                return keys_of_words(pipeline_call, prompt, sentence, words)
 
             self.keys[image] = (
-                kind_keys(pipeline_call, prompt, edit.tokens)
+                keys_of_kinds(pipeline_call, prompt, edit.tokens)
                 if edit.tokens
                 else of_words(edit.words)
             )

@@ -12,7 +12,7 @@ import xarray as xr
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.recorder import Recorder
-from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.softmax.refinement import refine as refine_maps
 from daam_syntax.errors import TraceError
@@ -115,11 +115,11 @@ def trace(
         steps=steps,
         keep=check_axes(keep),
         max_bytes=max_bytes,
-        also=_texts(also),
+        also=as_texts(also),
         refine=refine,
         padding=padding,
         negative=negative,
-        prompts=_texts(prompts),
+        prompts=as_texts(prompts),
     )
     return Trace(pipe, spec, parser=parser)
 
@@ -299,10 +299,6 @@ class Trace(ObserverContext):
             f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
             f"{plural(len(calls), 'pipeline call')} with {plural(images, 'image')}{unfinished}>"
         )
-
-
-def _texts(given: Iterable[str] | str) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _recorded_text(pipeline_call: PipelineCall, of: str | None) -> EncodedText:

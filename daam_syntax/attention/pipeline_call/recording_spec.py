@@ -94,8 +94,11 @@ class RecordingSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", check_axes(self.keep))
-        object.__setattr__(self, "prompts", tuple(check_prompt(text) for text in self.prompts))
-        also = (check_prompt(text) for text in self.also)
+        prompts, also = (
+            tuple(check_prompt(text) for text in as_texts(given))
+            for given in (self.prompts, self.also)
+        )
+        object.__setattr__(self, "prompts", prompts)
         object.__setattr__(self, "also", tuple(dict.fromkeys(also)))
         step_selector(self.steps)  # raises a ValueError if it is not a selection
 
@@ -165,3 +168,8 @@ class RecordingSpec:
                 "steps by number."
             )
         return None
+
+
+def as_texts(given: Iterable[str] | str) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)

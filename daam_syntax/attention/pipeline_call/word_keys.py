@@ -65,7 +65,7 @@ def keys_by_kind(blocks: Iterable[TextBlock], prompt: int) -> dict[str, list[int
     return {kind: sorted(positions) for kind, positions in keys.items() if positions}
 
 
-def word_keys(
+def keys_of_words(
     pipeline_call: PipelineCall, prompt: int, sentence: Sentence, words: Iterable[int | str]
 ) -> list[int]:
     """Return the text keys of words: their subwords, of all text encoders.
@@ -104,7 +104,7 @@ def word_keys(
     return sorted(keys)
 
 
-def kind_keys(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]) -> list[int]:
+def keys_of_kinds(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]) -> list[int]:
     """Return the text keys of kinds of tokens, of all text encoders.
 
     Parameters

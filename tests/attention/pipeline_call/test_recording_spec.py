@@ -28,6 +28,7 @@ def test_values_are_normalized(sd):
     spec = RecordingSpec(keep=("layer", "step", "layer"), also=("a dog", "a cat", "a dog"))
     assert spec.keep == ("step", "layer")
     assert spec.also == ("a dog", "a cat")
+    assert RecordingSpec(also="a dog") == RecordingSpec(also=("a dog",))
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.refine = True
     assert Trace(sd).spec == RecordingSpec()

@@ -7,8 +7,8 @@ from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.pipeline_call.word_keys import (
     keys_by_kind,
     keys_by_word,
-    kind_keys,
-    word_keys,
+    keys_of_kinds,
+    keys_of_words,
 )
 from daam_syntax.errors import WordError
 from daam_syntax.language import parse
@@ -65,15 +65,15 @@ def test_kinds_of_tokens_include_padding_that_is_not_recorded():
 
 
 def test_several_words_and_kinds(pipeline_call):
-    assert word_keys(pipeline_call, 0, parse(PROMPT), ["strawberry", 0]) == [1, 3, 4, 5, 7]
-    assert kind_keys(pipeline_call, 0, ["padding", "start"]) == [0, 10, 11]
+    assert keys_of_words(pipeline_call, 0, parse(PROMPT), ["strawberry", 0]) == [1, 3, 4, 5, 7]
+    assert keys_of_kinds(pipeline_call, 0, ["padding", "start"]) == [0, 10, 11]
 
 
 def test_words_and_kinds_without_keys_are_refused(pipeline_call):
     with pytest.raises(WordError, match="template"):
-        kind_keys(pipeline_call, 0, ["start", "template"])
+        keys_of_kinds(pipeline_call, 0, ["start", "template"])
     with pytest.raises(WordError):
-        word_keys(pipeline_call, 0, parse(PROMPT), ["the"])
+        keys_of_words(pipeline_call, 0, parse(PROMPT), ["the"])
     pipeline_call.blocks = BLOCKS[:1]
     with pytest.raises(WordError, match=r"'the' \(index 3\) of .* is truncated: "):
-        word_keys(pipeline_call, 0, parse(PROMPT), [3])
+        keys_of_words(pipeline_call, 0, parse(PROMPT), [3])
