@@ -44,7 +44,7 @@ def load_study(name: str) -> ModuleType:
     return importlib.import_module(f"daam_syntax.studies.{name.replace('-', '_')}")
 
 
-def check_options(name: str, options: Iterable[str]) -> None:
+def _check_options(name: str, options: Iterable[str]) -> None:
     """Check that a study has options with these names.
 
     Raises
@@ -110,7 +110,7 @@ def run_study(
     StudyError
         If the study or an option does not exist, or if the prompts do not suit the study.
     """
-    check_options(name, options)
+    _check_options(name, options)
     study = load_study(name)
     design: StudyDesign = study.DESIGN
     if isinstance(pipe, Run):
