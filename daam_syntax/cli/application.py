@@ -8,7 +8,7 @@ import typer
 
 from daam_syntax.cli.explorer import explore
 from daam_syntax.cli.images import analyze, measure
-from daam_syntax.cli.prompts import prompts
+from daam_syntax.cli.prompt_sets import prompts
 from daam_syntax.cli.runs import plan, report, run
 from daam_syntax.cli.study import study
 from daam_syntax.cli.terminal import cell, fail

@@ -13,7 +13,7 @@ from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.wording import duration, human_size
 
 if TYPE_CHECKING:
-    from daam_syntax.attention.text_limits import Overflow
+    from daam_syntax.attention.prompt_overflow import Overflow
 
 _SHOWN: Final = 10
 
@@ -131,7 +131,7 @@ def plan(
 
 def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None:
     """Compare prompts with the limits of a run's text encoders; None if its tokenizers cannot be loaded."""
-    from daam_syntax.attention.text_limits import TextLimit, find_overflow
+    from daam_syntax.attention.prompt_overflow import TextLimit, find_overflow
     from daam_syntax.pipelines.loading import load_tokenizers
 
     limits = [TextLimit(**limit) for limit in pilot.sessions[-1].get("text_limits", ())]

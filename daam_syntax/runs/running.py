@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daam_syntax.attention.text_limits import Overflow
+from daam_syntax.attention.prompt_overflow import Overflow
 from daam_syntax.errors import ModelError, PromptError
 from daam_syntax.language import PromptSet, check_schemes, parse_many
 from daam_syntax.maps import parse_threshold

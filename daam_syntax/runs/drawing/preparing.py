@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from daam_syntax.attention.text_limits import Overflow, TextLimit, find_overflow, text_limits
+from daam_syntax.attention.prompt_overflow import Overflow, TextLimit, find_overflow, text_limits
 from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.pipelines.identity import identify_on_device
 from daam_syntax.pipelines.settings import DrawingSettings

@@ -26,7 +26,7 @@ from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import whole_file
 
 if TYPE_CHECKING:
-    from daam_syntax.attention.text_limits import TextLimit
+    from daam_syntax.attention.prompt_overflow import TextLimit
 
 _MOST_UNWRITTEN: Final = 2
 """Consecutive shards that cannot be written before the session ends, since further shards would be lost too."""
