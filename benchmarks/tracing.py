@@ -81,7 +81,7 @@ def block_ways(block: Block, given: argparse.Namespace) -> Ways:
 @contextmanager
 def own_time() -> Iterator[list[float]]:
     """Yield a list that collects the processor seconds spent on each recorded attention call."""
-    from daam_syntax.attention.pipeline_call.recorder import Recorder
+    from daam_syntax.attention.recording.recorder import Recorder
 
     taken: list[float] = []
     record = Recorder.attention_ran

@@ -1,8 +1,8 @@
 """The attention from pixels to words in text-to-image pipelines: tracing it, observing it, and intervening on it.
 
-The modules here are what a user calls; `pipeline_call` follows a pipeline, `families` describes models, `hooks`
-intercepts attention calls, and `softmax` computes with them. This package may import `language`, `maps`, `pipelines`
-and `util`; within it, imports run from these modules down to `pipeline_call`, to `families` and `hooks`, to `softmax`.
+The modules here are what a user calls; `recording` makes heat maps of a pipeline call, `pipeline_call` follows it,
+`families` describes models, `hooks` intercepts attention calls, and `softmax` computes with them. This package may
+import `language`, `maps`, `pipelines` and `util`; within it, imports run in this order.
 """
 
 from daam_syntax.attention.families import (

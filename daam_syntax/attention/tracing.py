@@ -11,9 +11,9 @@ import xarray as xr
 
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
-from daam_syntax.attention.pipeline_call.recorder import Recorder
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
+from daam_syntax.attention.recording.recorder import Recorder
 from daam_syntax.attention.softmax.refinement import refine as refine_maps
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps

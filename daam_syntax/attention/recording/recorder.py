@@ -12,14 +12,14 @@ from torch import nn
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.memory import Layer
-from daam_syntax.attention.pipeline_call.memory_limit import MemoryLimit
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
     other_text_probabilities,
     refuse_family,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.pipeline_call.self_attention import (
+from daam_syntax.attention.recording.memory_limit import MemoryLimit
+from daam_syntax.attention.recording.self_attention import (
     pixel_probabilities,
     self_attention_call,
     self_attentions,

@@ -18,9 +18,7 @@ def test_text_attention_without_self_attention_is_refused(monkeypatch):
         with pytest.raises(TraceError, match="UNet family has 6 for 7: trace it without refine"):
             trace(pipe, refine=True)
     # Without a self-attention of a known name, the text attention would have to attend to pixels.
-    monkeypatch.setattr(
-        "daam_syntax.attention.pipeline_call.recorder.self_attentions", lambda *_: {}
-    )
+    monkeypatch.setattr("daam_syntax.attention.recording.recorder.self_attentions", lambda *_: {})
     with pytest.raises(TraceError, match="attends to text alone"), trace(pipe, refine=True):
         draw(pipe, CAT)
 
