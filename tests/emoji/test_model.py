@@ -1,4 +1,4 @@
-"""The shipped model and annotator, and the trainings that make them."""
+"""The shipped model and annotator, and the training code."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_the_tokenizer_splits_rarer_words_and_spells_any_text(emoji_pipe):
     assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True).strip() == text
 
 
-def test_the_autoencoder_keeps_pictures(emoji_pipe):
+def test_the_autoencoder_keeps_images(emoji_pipe):
     pixels = np.stack([np.asarray(scene(s).image) for s in range(800_000, 800_016)])
     target = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_the_autoencoder_keeps_pictures(emoji_pipe):
     assert error < 0.03 < flat
 
 
-def test_the_annotator_finds_what_scenes_hold(annotator):
+def test_the_annotator_finds_the_objects_of_scenes(annotator):
     drawn = [scene(s, n_objects=1) for s in range(810_000, 810_040)]
     seen = annotator([s.image for s in drawn])
     found = [s.objects[0].spec.noun in a.present() for s, a in zip(drawn, seen, strict=True)]
@@ -75,7 +75,7 @@ def test_the_annotator_finds_what_scenes_hold(annotator):
     assert np.mean(overlaps) > 0.6
 
 
-def test_the_annotator_sees_colours_and_other_sizes(annotator):
+def test_the_annotator_sees_colors_and_other_sizes(annotator):
     drawn = draw_scene(SceneSpec((ObjectSpec("car", "blue"),)), np.random.default_rng(0))
     small, large = annotator([drawn.image, drawn.image.resize((128, 128))])
     assert small.colour("car") == "blue"
@@ -99,12 +99,12 @@ def test_annotations_count_pixels():
     assert seen.colour("cat") == "red"
 
 
-def test_an_annotator_that_is_not_there(tmp_path):
+def test_an_annotator_that_is_missing(tmp_path):
     with pytest.raises(FileError, match="Reinstall"):
         Annotator.load(tmp_path)
 
 
-def test_datasets_hold_what_scenes_are(tmp_path):
+def test_datasets_agree_with_their_scenes(tmp_path):
     write_dataset(tmp_path, 1, workers=1)  # rounded up to a shard
     data = read_dataset(tmp_path)
     assert len(data.images) == len(data.captions) == 500
@@ -119,7 +119,7 @@ def test_datasets_hold_what_scenes_are(tmp_path):
 
 
 def train(folder, steps, stop=None):
-    """Train a line, up to step `stop` if given; returns its averaged weights."""
+    """Train a line, up to step `stop` if given, and return its averaged weights."""
     torch.manual_seed(0)
     line = nn.Linear(3, 1)
     trainer = Trainer({"line": line}, folder, steps=steps, learning_rate=0.05, warm_up=2)
@@ -144,7 +144,7 @@ def test_training_resumes_where_it_stopped(tmp_path):
     torch.testing.assert_close(train(tmp_path / "parts", 8), whole)
 
 
-def test_the_curve_forgets_what_was_lost(tmp_path):
+def test_steps_lost_in_an_interruption_leave_the_curve(tmp_path):
     train(tmp_path, 4)
     with (tmp_path / "curve.csv").open("a") as file:
         file.write("6,9,1e-3,0.5\n")  # logged after the last checkpoint, then interrupted

@@ -1,3 +1,5 @@
+"""Captions, trees, masks, and images of scenes."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +37,7 @@ def test_the_vocabulary_is_as_large_as_promised():
     assert (len(COLOURS), len(SIZES), len(BACKGROUNDS)) == (9, 5, 8)
 
 
-# Pattern and relation: the caption, its root, and edges that it must have.
+# A meaning in a pattern; its caption, the root, and edges that the tree must have.
 CASES = [
     (
         SceneSpec((CAT, OWL), "chase", "snow"),
@@ -194,10 +196,10 @@ def test_the_same_seed_is_the_same_scene_and_another_is_not():
     )
 
 
-def test_masks_are_where_the_picture_changes():
+def test_masks_are_where_the_image_changes():
     one = draw_scene(SceneSpec((CAT,)), np.random.default_rng(3))
     pixels = np.asarray(one.image).astype(int)
-    plain = pixels[0, 0]  # a scene without a place has a plain background
+    plain = pixels[0, 0]  # without a place, the background is plain
     changed = np.abs(pixels - plain).max(axis=-1) > 12
     mask = one.objects[0].mask
     assert (changed & mask).sum() / (changed | mask).sum() > 0.85
@@ -214,7 +216,7 @@ def test_masks_are_where_the_picture_changes():
         ("below", lambda a, b: a[0] > b[0]),
         ("on", lambda a, b: a[0] < b[0]),
         ("ride", lambda a, b: a[0] < b[0]),
-        ("chase", lambda a, b: a[1] > b[1]),  # the artwork looks to the left
+        ("chase", lambda a, b: a[1] > b[1]),  # the artwork faces left
         ("next to", lambda a, b: abs(a[1] - b[1]) > abs(a[0] - b[0])),
         ("hold", lambda a, b: a[1] < b[1]),
     ],
@@ -240,7 +242,9 @@ def test_sizes_are_drawn_as_said(relation, index):
     sides = [side(size) for size in ("tiny", "small", None, "big", "huge")]
     assert sides[0] < sides[1] < sides[2] < sides[3] <= sides[4]
     if relation is None:
-        assert sides[3] < sides[4]  # of two, a huge one may be hidden in part by the picture's edge
+        assert (
+            sides[3] < sides[4]
+        )  # of two objects, the edge of the image may hide part of a huge one
 
 
 def test_no_caption_states_a_size_that_is_not_drawn():
