@@ -607,7 +607,7 @@ def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
         If the argument, or an item of it, is not `HeatMaps`.
     """
     several = [maps] if isinstance(maps, HeatMaps) else maps
-    wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` gives"
+    wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` returns"
     if not isinstance(several, Iterable):
         raise TypeError(f"{wanted}, but got {type(several).__name__}.")
     for image in several:

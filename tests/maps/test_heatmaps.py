@@ -192,7 +192,7 @@ def test_a_text_of_several_words_raises_with_a_hint_to_phrase():
 
 def test_an_argument_that_is_not_heat_maps_is_named():
     for wrong in (make_maps()[0], "a cat", None):
-        with pytest.raises(TypeError, match=r"such as `trace\.heat_maps\(\)` gives, but got"):
+        with pytest.raises(TypeError, match=r"such as `trace\.heat_maps\(\)` returns, but got"):
             list(each_image(wrong))
 
 

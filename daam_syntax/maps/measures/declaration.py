@@ -55,7 +55,8 @@ class Measure:
     invariant
         Changes that leave the measure unchanged. For masks, scale and shift depend on the threshold rule.
     undefined
-        Where the measure is NaN.
+        Where the measure is NaN. For a measure of a pair, the pair table finds the reason of a missing value by the
+        phrases "mask is empty", "mask covers everything", "map has no mass", and "map is constant" in this text.
     zero_mass
         Value where a map is zero everywhere, or its mask is empty.
     use
