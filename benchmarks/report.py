@@ -251,7 +251,7 @@ there, on average, than on every other object.
 ## Are weighted or refined maps better?
 
 `python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
-layers and heads count as was learned on other scenes (`maps.weighted(MapWeights.load())`); and those carried along
+layers and heads count as was learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`); and those carried along
 self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
 
 {refined()}

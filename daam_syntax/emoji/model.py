@@ -12,6 +12,7 @@ from daam_syntax.util.data_files import data_path
 
 if TYPE_CHECKING:
     from daam_syntax.emoji.annotator import Annotator
+    from daam_syntax.maps import MapWeights
 
 NAME: Final = "emoji"
 """The name by which `load_pipeline` knows the embedded model."""
@@ -35,6 +36,16 @@ def is_emoji(pipe: Any) -> bool:
     """Whether a pipeline was loaded from the weights of the embedded model."""
     name = getattr(pipe, "name_or_path", None)
     return name is not None and Path(name).resolve() == model_folder().resolve()
+
+
+def learned_weights() -> MapWeights:
+    """Return the map weights of the layers and attention heads of the embedded model.
+
+    They were learned from exact masks of scenes that no benchmark scores.
+    """
+    from daam_syntax.maps import MapWeights
+
+    return MapWeights.load(data_path("emoji-model", "map_weights.json"))
 
 
 def annotator_for(pipe: Any) -> Annotator | None:

@@ -331,8 +331,8 @@ class HeatMaps:
         Parameters
         ----------
         weights
-            Weights of axes that were kept. ``MapWeights.load()`` returns those of the embedded model's layers and
-            heads, and `learn_weights` learns others.
+            Weights of axes that were kept. `daam_syntax.emoji.learned_weights` returns those of the embedded model,
+            and `learn_weights` learns others.
 
         Returns
         -------

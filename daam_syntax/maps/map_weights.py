@@ -14,11 +14,9 @@ import xarray as xr
 from daam_syntax.errors import FileError, SelectionError
 from daam_syntax.maps.kept_maps import AXES, Axis, KeptMaps, check_kept, finest_grid
 from daam_syntax.maps.resizing import bicubic
-from daam_syntax.util.data_files import data_path
 from daam_syntax.util.whole_files import whole_file
 
 _FORMAT: Final = 1
-_EMOJI: Final = ("emoji-model", "map_weights.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +69,20 @@ class MapWeights:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> MapWeights:
+    def load(cls, path: str | Path) -> MapWeights:
         """Read weights that `save` wrote.
 
         Parameters
         ----------
         path
-            The file. Defaults to the weights of the layers and heads of the embedded model.
+            The file.
 
         Raises
         ------
         FileError
             If the file cannot be read or holds something else.
         """
-        file = data_path(*_EMOJI) if path is None else Path(path)
+        file = Path(path)
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content["format"] != _FORMAT:

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from daam_syntax import trace, trace_image
-from daam_syntax.emoji.scenes import scene
+from daam_syntax.emoji import learned_weights, scene
 from daam_syntax.errors import FileError, SelectionError, WordError
 from daam_syntax.maps import HeatMaps, KeptMaps, LayerMaps, MapWeights, bicubic, learn_weights
 from daam_syntax.maps.measures import mask_iou
@@ -149,7 +149,7 @@ def test_mismatched_weights_maps_and_masks_are_refused(maps, kept):
 
 
 def test_shipped_weights_match_exact_masks_better_than_plain_maps(emoji_pipe):
-    weights = MapWeights.load()
+    weights = learned_weights()
     scores = []
     for seed in range(990_000, 990_006):
         example = scene(seed)
@@ -164,7 +164,7 @@ def test_shipped_weights_match_exact_masks_better_than_plain_maps(emoji_pipe):
 
 
 def test_shipped_weights_fit_images_of_any_shape(emoji_pipe):
-    weights = MapWeights.load()
+    weights = learned_weights()
     with trace(emoji_pipe, keep=weights.axes, layers=weights.counting("layer")) as recording:
         emoji_pipe(
             "a red cat and a red car",
