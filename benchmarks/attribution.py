@@ -42,18 +42,18 @@ class Target:
     others: tuple[np.ndarray, ...]
 
 
-def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], colour: bool) -> list[Target]:
-    """Pair the map of every noun (or, with `colour`, of every color word) with its exact mask."""
+def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], color: bool) -> list[Target]:
+    """Pair the map of every noun (or, with `color`, of every color word) with its exact mask."""
     targets = []
     for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True)):
         visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
         for obj in visible:
             word = obj.word
-            if colour:
+            if color:
                 words = [
                     w
                     for w, mask in drawn.masks.items()
-                    if mask is obj.mask and drawn.sentence[w].text == obj.spec.colour
+                    if mask is obj.mask and drawn.sentence[w].text == obj.spec.color
                 ]
                 if not words:
                     continue
@@ -179,7 +179,7 @@ def main() -> None:
     choosing = [scene(FIRST_CHOOSING + i) for i in range(given.scenes // 2)]
     choices: dict[str, dict[str, float]] = {}
     for name, layers in LAYERS.items():
-        found = scene_targets(choosing, read(pipe, choosing, layers), colour=False)
+        found = scene_targets(choosing, read(pipe, choosing, layers), color=False)
         choices[name] = {f"{tau}": over_scenes(found, miou(found, tau))["mean"] for tau in TAUS}
     best_layers, best_tau = max(
         ((name, tau) for name in LAYERS for tau in TAUS), key=lambda c: choices[c[0]][str(c[1])]
@@ -187,11 +187,11 @@ def main() -> None:
 
     scenes = [scene(FIRST_SCORED + i) for i in range(given.scenes)]
     maps = read(pipe, scenes, None)
-    nouns = scene_targets(scenes, maps, colour=False)
+    nouns = scene_targets(scenes, maps, color=False)
     chosen = (
         nouns
         if LAYERS[best_layers] is None
-        else scene_targets(scenes, read(pipe, scenes, LAYERS[best_layers]), colour=False)
+        else scene_targets(scenes, read(pipe, scenes, LAYERS[best_layers]), color=False)
     )
     drawn, n_nouns = drawn_targets(pipe, Annotator.load(given.annotator), scenes[: given.drawn])
     results: dict[str, Any] = {
@@ -199,7 +199,7 @@ def main() -> None:
             **score(nouns),
             "mask on the grid": over_scenes(nouns, ceiling(nouns, maps[0].grid)),
         },
-        "exact masks, colour words": score(scene_targets(scenes, maps, colour=True)),
+        "exact masks, color words": score(scene_targets(scenes, maps, color=True)),
         "chosen on other scenes": {
             "layers": best_layers,
             "tau": best_tau,

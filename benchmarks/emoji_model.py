@@ -27,10 +27,10 @@ from daam_syntax.emoji.training.dataset import label_maps
 from daam_syntax.emoji.vocabulary import (
     BACKGROUNDS,
     CATEGORY_OF,
-    COLOURS,
+    COLORS,
     NOUNS,
     PREPOSITIONS,
-    is_reserved_colour,
+    is_reserved_color,
     is_reserved_pair,
 )
 from daam_syntax.pipelines.loading import load_pipeline
@@ -69,13 +69,13 @@ def annotator_scores(annotator: Annotator, scenes: list[Scene]) -> dict[str, flo
     annotations = annotator([s.image for s in scenes])
     n = len(NOUNS) + 1
     confusion = np.zeros((n, n))
-    colour_right = colour_all = 0
+    color_right = color_all = 0
     for drawn, seen in zip(scenes, annotations, strict=True):
-        truth, colours = label_maps(drawn)
+        truth, colors = label_maps(drawn)
         np.add.at(confusion, (truth.ravel(), seen.nouns.ravel()), 1)
         visible = truth > 0
-        colour_right += int((colours == seen.colours)[visible].sum())
-        colour_all += int(visible.sum())
+        color_right += int((colors == seen.colors)[visible].sum())
+        color_all += int(visible.sum())
     union = confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
     category = np.array(["", *(CATEGORY_OF[noun] for noun in NOUNS)])
     same = (category[:, None] == category[None, :])[1:, 1:] & ~np.eye(n - 1, dtype=bool)
@@ -87,7 +87,7 @@ def annotator_scores(annotator: Annotator, scenes: list[Scene]) -> dict[str, flo
         "pixels_called_cohyponym": float(wrong[same].sum() / confusion[1:].sum()),
         "pixels_called_other_category": float(wrong[~same].sum() / confusion[1:].sum()),
         "pixels_called_background": float(confusion[1:, 0].sum() / confusion[1:].sum()),
-        "colour_pixel_accuracy": colour_right / colour_all,
+        "color_pixel_accuracy": color_right / color_all,
     }
 
 
@@ -97,20 +97,20 @@ def held_out_specs(kind: str, n: int, rng: np.random.Generator) -> list[SceneSpe
     while len(specs) < n:
         count = 1 if kind.startswith("one") else 2
         nouns = [str(noun) for noun in rng.choice(NOUNS, size=count, replace=False)]
-        colours: list[str | None] = [None] * count
-        if "coloured" in kind:
-            colours = [str(c) for c in rng.choice(list(COLOURS), size=count, replace=False)]
+        colors: list[str | None] = [None] * count
+        if "colored" in kind:
+            colors = [str(c) for c in rng.choice(list(COLORS), size=count, replace=False)]
         pair = count == 2 and is_reserved_pair(*nouns)
-        tinted = any(c and is_reserved_colour(c, x) for c, x in zip(colours, nouns, strict=True))
+        tinted = any(c and is_reserved_color(c, x) for c, x in zip(colors, nouns, strict=True))
         if kind.endswith("(reserved nouns)"):
             keep = pair
-        elif kind.endswith("(reserved colours)"):
+        elif kind.endswith("(reserved colors)"):
             keep = tinted and not pair
         else:
             keep = not pair and not tinted
         if not keep:
             continue
-        objects = tuple(ObjectSpec(x, c) for x, c in zip(nouns, colours, strict=True))
+        objects = tuple(ObjectSpec(x, c) for x, c in zip(nouns, colors, strict=True))
         relation = str(rng.choice(["and", *PREPOSITIONS])) if count == 2 else "and"
         background = str(rng.choice(list(BACKGROUNDS))) if rng.random() < 0.6 else None
         spec = SceneSpec(objects, relation, background)
@@ -140,25 +140,25 @@ def share(hits: list[bool]) -> dict[str, float]:
 
 def fidelity(annotations: list[Annotation], specs: list[SceneSpec]) -> dict[str, Any]:
     """Return the share of images with every noun present, and with every noun in its color as well."""
-    nouns, colours = [], []
+    nouns, colors = [], []
     for seen, spec in zip(annotations, specs, strict=True):
         present = seen.present()
         nouns.append(all(obj.noun in present for obj in spec.objects))
-        colours.append(
-            nouns[-1] and all(seen.colour(o.noun) == o.colour for o in spec.objects if o.colour)
+        colors.append(
+            nouns[-1] and all(seen.color(o.noun) == o.color for o in spec.objects if o.color)
         )
     result: dict[str, Any] = {"n": len(specs), "every_noun": share(nouns)}
-    if any(obj.colour for spec in specs for obj in spec.objects):
-        result["every_noun_and_colour"] = share(colours)
+    if any(obj.color for spec in specs for obj in spec.objects):
+        result["every_noun_and_color"] = share(colors)
     return result
 
 
 KINDS = (
     "one object",
     "two objects",
-    "two coloured objects",
+    "two colored objects",
     "two objects (reserved nouns)",
-    "two coloured objects (reserved colours)",
+    "two colored objects (reserved colors)",
 )
 
 SHEET = """a cat|a red car|a blue house in the snow|a big yellow duck on a beach|a green apple|a purple robot at night|a zebra in a field|a pink guitar
@@ -254,7 +254,7 @@ def model_card(results: dict[str, Any]) -> str:
 
     rows = "\n".join(
         f"| {kind} | {row['n']} | {percent(row['every_noun'])} | "
-        + (percent(row["every_noun_and_colour"]) if "every_noun_and_colour" in row else "")
+        + (percent(row["every_noun_and_color"]) if "every_noun_and_color" in row else "")
         + " |"
         for kind, row in results["fidelity"].items()
     )
@@ -266,7 +266,7 @@ A latent diffusion model of emoji scenes, 64 x 64 pixels, in the ordinary diffus
 with `AutoencoderKL`, `CLIPTextModel`, `CLIPTokenizer`, `UNet2DConditionModel` and `DDIMScheduler` ({parameters}; weights
 in half precision). It is an instrument for teaching and testing: what it shows about itself is not a claim about larger models.
 
-It knows 56 nouns in 14 categories, nine colours, five sizes, eight backgrounds and eleven relations
+It knows 56 nouns in 14 categories, nine colors, five sizes, eight backgrounds and eleven relations
 (`daam_syntax/emoji/vocabulary.py`). Other words can be spelt, but mean nothing to it.
 
 Everything below is made by `python -m benchmarks.emoji_model` ({results["settings"]["steps"]} steps, guidance
@@ -276,9 +276,9 @@ Everything below is made by `python -m benchmarks.emoji_model` ({results["settin
 
 The judge is the annotator, which errs too (below). Seeds are new everywhere. Prompts of one object are mostly such as
 training captions hold too (there are only 56 nouns and 8 places); prompts of two objects are mostly new; "reserved" prompts
-combine nouns, or a colour and a noun, that no training scene combines.
+combine nouns, or a color and a noun, that no training scene combines.
 
-| Prompts | n | every noun present | every noun present in its colour |
+| Prompts | n | every noun present | every noun present in its color |
 |---|---|---|---|
 {rows}
 
@@ -292,7 +292,7 @@ PSNR {recon["psnr_db"]:.1f} dB; objects keep {recon["object_saturation_kept"]:.1
 On {judge["n_scenes"]} fresh scenes: mIoU over the 56 nouns {judge["noun_miou"]:.3f}, background IoU
 {judge["background_iou"]:.3f}. Of the pixels of objects, {judge["pixels_called_cohyponym"]:.1%} are called a cohyponym,
 {judge["pixels_called_other_category"]:.1%} a noun of another category, {judge["pixels_called_background"]:.1%} background; the
-colour is right on {judge["colour_pixel_accuracy"]:.1%}.
+color is right on {judge["color_pixel_accuracy"]:.1%}.
 
 ## Training
 

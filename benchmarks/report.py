@@ -25,7 +25,7 @@ def attribution() -> str:
     results = load("attribution")
     columns = (
         "exact masks, nouns",
-        "exact masks, colour words",
+        "exact masks, color words",
         "drawn pictures, annotator's masks",
     )
     rows = list(results[columns[0]])

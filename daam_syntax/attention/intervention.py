@@ -162,13 +162,13 @@ class Edit:
         return {
             **edited,
             "scale": self.scale,
-            "renormalise": self.renormalize,
+            "renormalize": self.renormalize,
             "paid_by": list(self.paid_by) if isinstance(self.paid_by, tuple) else self.paid_by,
             "steps": None if self.steps is None else str(self.steps),
             "layers": None if self.layers is None else str(self.layers),
             "heads": None if self.heads is None else list(self.heads),
             "images": None if self.images is None else list(self.images),
-            "where": None if self.where is None else f"{self.where.mean():.3f} of the picture",
+            "where": None if self.where is None else f"{self.where.mean():.3f} of the image",
         }
 
 

@@ -21,15 +21,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from daam_syntax.emoji.scenes import IMAGE_SIZE
-from daam_syntax.emoji.vocabulary import COLOURS, NOUNS
+from daam_syntax.emoji.vocabulary import COLORS, NOUNS
 from daam_syntax.errors import FileError
 from daam_syntax.util.data_files import data_path
 
 NOUN_CLASSES: Final = ("", *NOUNS)
 """Names of the noun classes by number; class 0 is the background."""
 
-COLOUR_CLASSES: Final = ("", "own colour", *COLOURS)
-"""Names of the color classes by number; "own colour" is the class of untinted sprites."""
+COLOR_CLASSES: Final = ("", "own color", *COLORS)
+"""Names of the color classes by number; "own color" is the class of untinted sprites."""
 
 MIN_AREA: Final = 20
 """Number of pixels that a noun must cover to count as present: half the area of the smallest sprite."""
@@ -55,7 +55,7 @@ class SegmentationNet(nn.Module):
         self.encoders = nn.ModuleList(_Residual(width) for width in widths)
         self.middle = nn.Sequential(*(_Residual(widths[-1]) for _ in range(2)))
         self.decoders = nn.ModuleList(_Residual(width) for width in widths[:-1])
-        classes = len(NOUN_CLASSES) + len(COLOUR_CLASSES)
+        classes = len(NOUN_CLASSES) + len(COLOR_CLASSES)
         self.head = nn.Conv2d(widths[0], classes * 4, 1)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,7 +68,7 @@ class SegmentationNet(nn.Module):
 
         Returns
         -------
-        nouns, colours
+        nouns, colors
             Logits. *Shape:* ``(image, class, y, x)``.
         """
         x = self.encoders[0](self.stem(nn.functional.pixel_unshuffle(images, 2)))
@@ -110,12 +110,12 @@ class Annotation:
     ----------
     nouns
         Noun class of every pixel (see `NOUN_CLASSES`), uint8. *Shape:* ``(y, x)``.
-    colours
-        Color class of every pixel (see `COLOUR_CLASSES`), uint8. *Shape:* ``(y, x)``.
+    colors
+        Color class of every pixel (see `COLOR_CLASSES`), uint8. *Shape:* ``(y, x)``.
     """
 
     nouns: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
 
     def mask(self, noun: str) -> np.ndarray:
         """Return the mask of a noun, bool. *Shape:* ``(y, x)``."""
@@ -129,13 +129,13 @@ class Annotation:
         order = np.argsort(-areas, kind="stable")
         return {NOUN_CLASSES[c]: int(areas[c]) for c in order if c and areas[c] >= min_area}
 
-    def colour(self, noun: str) -> str | None:
+    def color(self, noun: str) -> str | None:
         """Return the most frequent color of a noun's pixels, or None if the noun is absent."""
-        pixels = self.colours[self.mask(noun)]
+        pixels = self.colors[self.mask(noun)]
         pixels = pixels[pixels > 0]
         if not len(pixels):
             return None
-        return COLOUR_CLASSES[int(np.bincount(pixels).argmax())]
+        return COLOR_CLASSES[int(np.bincount(pixels).argmax())]
 
 
 class Annotator:
@@ -167,10 +167,10 @@ class Annotator:
             ]
             pixels = torch.from_numpy(np.stack([np.asarray(image) for image in batch]))
             with torch.no_grad():
-                nouns, colours = self._network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
-            for noun, colour in zip(nouns.argmax(1), colours.argmax(1), strict=True):
+                nouns, colors = self._network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            for noun, color in zip(nouns.argmax(1), colors.argmax(1), strict=True):
                 annotations.append(
-                    Annotation(noun.numpy().astype(np.uint8), colour.numpy().astype(np.uint8))
+                    Annotation(noun.numpy().astype(np.uint8), color.numpy().astype(np.uint8))
                 )
         return annotations
 

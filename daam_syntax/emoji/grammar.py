@@ -33,14 +33,14 @@ class ObjectSpec:
     ----------
     noun
         One of `vocabulary.NOUNS`.
-    colour, size
+    color, size
         Its color and size in the image and in the caption; None for its own color and ordinary size.
     by_category
         Whether the caption uses its category ("a bird") instead of its noun.
     """
 
     noun: str
-    colour: str | None = None
+    color: str | None = None
     size: str | None = None
     by_category: bool = False
 
@@ -106,7 +106,7 @@ def _noun_phrase(
     spec: ObjectSpec, refers: int, definite: bool = False, with_color: bool = True
 ) -> _Node:
     *modifiers, head = (CATEGORY_OF[spec.noun] if spec.by_category else spec.noun).split()
-    adjectives = [word for word in (spec.size, spec.colour if with_color else None) if word]
+    adjectives = [word for word in (spec.size, spec.color if with_color else None) if word]
     before = [_Node(word, "ADJ", "amod", refers=refers) for word in adjectives]
     for word in modifiers:
         wild = word == "wild"
@@ -196,9 +196,9 @@ def _root(spec: SceneSpec) -> _Node:
     verbal = spec.relation in VERB_FORMS and not one
     first_spec = spec.objects[0]
 
-    if one and spec.pattern == "progressive" and first_spec.colour:
+    if one and spec.pattern == "progressive" and first_spec.color:
         # "the cat is red": the adjective is the predicate.
-        root = _Node(first_spec.colour, "ADJ", refers=0)
+        root = _Node(first_spec.color, "ADJ", refers=0)
         subject = _noun_phrase(first_spec, 0, definite=True, with_color=False)
         root.before += [subject.as_("nsubj"), _is("cop")]
     elif len(spec.objects) == 2 and spec.pattern == "progressive" and not verbal:

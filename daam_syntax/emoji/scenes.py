@@ -14,11 +14,11 @@ from daam_syntax.emoji.sprites import draw_sprite
 from daam_syntax.emoji.vocabulary import (
     ANIMATE,
     BACKGROUNDS,
-    COLOURS,
+    COLORS,
     NOUNS,
     SIZES,
     VERB_OBJECTS,
-    is_reserved_colour,
+    is_reserved_color,
     is_reserved_pair,
 )
 from daam_syntax.language.sentence import Sentence
@@ -139,7 +139,7 @@ def scene(seed: int, *, split: Split = "any", n_objects: int | None = None) -> S
 def is_reserved(spec: SceneSpec) -> bool:
     """Whether a scene has a noun pair or a color-noun pair that is withheld from training."""
     objects = spec.objects
-    return any(obj.colour and is_reserved_colour(obj.colour, obj.noun) for obj in objects) or any(
+    return any(obj.color and is_reserved_color(obj.color, obj.noun) for obj in objects) or any(
         is_reserved_pair(a.noun, b.noun) for i, a in enumerate(objects) for b in objects[:i]
     )
 
@@ -157,7 +157,7 @@ def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> Scene
     objects = tuple(
         ObjectSpec(
             noun,
-            colour=str(rng.choice(list(COLOURS))) if rng.random() < 0.5 else None,
+            color=str(rng.choice(list(COLORS))) if rng.random() < 0.5 else None,
             size=(
                 str(rng.choice(list(SIZES)))
                 if rng.random() < 0.18 and _has_free_size(i, n, relation)
@@ -196,7 +196,7 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     masks: dict[int, np.ndarray] = {}
     for i in _drawing_order(spec):
         obj = spec.objects[i]
-        tinted = draw_sprite(obj.noun, sides[i], obj.colour)
+        tinted = draw_sprite(obj.noun, sides[i], obj.color)
         layer = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
         layer.paste(
             tinted,

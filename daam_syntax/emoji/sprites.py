@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from daam_syntax.emoji.vocabulary import COLOURS
+from daam_syntax.emoji.vocabulary import COLORS
 from daam_syntax.util.data_files import data_path
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601
@@ -21,7 +21,7 @@ def sprite(noun: str) -> Image.Image:
     return Image.open(data_path("sprites", f"{noun}.png")).convert("RGBA")
 
 
-def draw_sprite(noun: str, side: float, colour: str | None = None) -> Image.Image:
+def draw_sprite(noun: str, side: float, color: str | None = None) -> Image.Image:
     """Scale a sprite to `side` pixels along its longer side, and tint it.
 
     A tint multiplies the color by the luminance of the sprite, which keeps the artwork visible.
@@ -30,10 +30,10 @@ def draw_sprite(noun: str, side: float, colour: str | None = None) -> Image.Imag
     scale = side / max(image.size)
     width, height = (max(2, round(n * scale)) for n in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return _tint(image, colour) if colour else image
+    return _tint(image, color) if color else image
 
 
-def _tint(image: Image.Image, colour: str) -> Image.Image:
+def _tint(image: Image.Image, color: str) -> Image.Image:
     pixels = np.asarray(image).astype(np.float32)
     rgb, alpha = pixels[..., :3], pixels[..., 3:]
     shade = rgb @ _LUMINANCE / 255
@@ -42,7 +42,7 @@ def _tint(image: Image.Image, colour: str) -> Image.Image:
         low, high = shade[visible].min(), shade[visible].max()
         shade = np.clip((shade - low) / (high - low + 1e-6), 0, 1)
     # Black needs a wider range of shades than other colors for the artwork to stay visible.
-    shade = 0.4 + 1.5 * shade if colour == "black" else 0.35 + 0.75 * shade
-    tinted = np.clip(np.array(COLOURS[colour], dtype=np.float32) * shade[..., None], 0, 255)
+    shade = 0.4 + 1.5 * shade if color == "black" else 0.35 + 0.75 * shade
+    tinted = np.clip(np.array(COLORS[color], dtype=np.float32) * shade[..., None], 0, 255)
     mixed = (1 - _OWN_COLOR) * tinted + _OWN_COLOR * rgb
     return Image.fromarray(np.concatenate([mixed, alpha], axis=-1).astype(np.uint8), "RGBA")

@@ -37,7 +37,7 @@ CATEGORY_OF: Final = MappingProxyType(
     {noun: category for category, nouns in CATEGORIES.items() for noun in nouns}
 )
 
-COLOURS: Final = MappingProxyType(
+COLORS: Final = MappingProxyType(
     {
         "red": (220, 30, 30),
         "blue": (40, 80, 230),
@@ -116,6 +116,6 @@ def is_reserved_pair(first: str, second: str) -> bool:
     return zlib.crc32(key.encode()) % RESERVED_SHARE == 0
 
 
-def is_reserved_colour(colour: str, noun: str) -> bool:
-    """Whether `noun` never has `colour` in a training scene (decided by a checksum)."""
-    return zlib.crc32(f"{colour} {noun}".encode()) % RESERVED_SHARE == 0
+def is_reserved_color(color: str, noun: str) -> bool:
+    """Whether `noun` never has `color` in a training scene (decided by a checksum)."""
+    return zlib.crc32(f"{color} {noun}".encode()) % RESERVED_SHARE == 0

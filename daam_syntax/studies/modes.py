@@ -15,7 +15,7 @@ from scipy.stats import entropy
 
 from daam_syntax.analysis import estimate_mean
 from daam_syntax.drawing.traced_images import TracedImage
-from daam_syntax.emoji.annotator import COLOUR_CLASSES, NOUN_CLASSES, Annotation
+from daam_syntax.emoji.annotator import COLOR_CLASSES, NOUN_CLASSES, Annotation
 from daam_syntax.emoji.model import annotator_for
 from daam_syntax.errors import StudyError
 from daam_syntax.studies.framework.common import SHARE, content_words, image_row
@@ -59,7 +59,7 @@ DESIGN: Final = StudyDesign(
 
 _OUTCOMES: Final = {
     "noun": len(NOUN_CLASSES),  # all nouns, and none
-    "colour": len(COLOUR_CLASSES),  # all colors, including a sprite's own, and none
+    "color": len(COLOR_CLASSES),  # all colors, including a sprite's own, and none
     "place": GRID**2,
 }
 
@@ -206,8 +206,8 @@ def _place(traced: TracedImage) -> str | None:
 
 def _largest(annotation: Annotation) -> dict[str, str]:
     noun = next(iter(annotation.present()), "none")
-    color = "none" if noun == "none" else annotation.colour(noun) or "none"
-    return {"noun": noun, "colour": color}
+    color = "none" if noun == "none" else annotation.color(noun) or "none"
+    return {"noun": noun, "color": color}
 
 
 def _diversity_table(images: pd.DataFrame, aspects: Sequence[str]) -> pd.DataFrame:

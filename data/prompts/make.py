@@ -18,7 +18,7 @@ from daam_syntax.emoji.vocabulary import (
     ANIMATE,
     BACKGROUNDS,
     CATEGORIES,
-    COLOURS,
+    COLORS,
     NOUNS,
     PREPOSITIONS,
     SIZES,
@@ -109,7 +109,7 @@ def cohyponyms() -> PromptSet:
 
 def minimal_pairs() -> PromptSet:
     """Return pairs that differ in one word; the category is its class."""
-    kinds: dict[str, Any] = {"colour": COLOURS, "size": SIZES, "place": BACKGROUNDS, "noun": NOUNS}
+    kinds: dict[str, Any] = {"color": COLORS, "size": SIZES, "place": BACKGROUNDS, "noun": NOUNS}
     rows = []
     for number, frame in enumerate(_list(MINIMAL_PAIRS), 1):
         before, words, after = frame.replace("{", "}").split("}")
@@ -171,7 +171,7 @@ def _described(spec: ObjectSpec, rng: np.random.Generator) -> ObjectSpec:
     """Describe an object by its color, its size, its category, or not at all."""
     what = rng.integers(5)
     if what == 0:
-        return replace(spec, colour=str(rng.choice(list(COLOURS))))
+        return replace(spec, color=str(rng.choice(list(COLORS))))
     if what == 1:
         return replace(spec, size=str(rng.choice(list(SIZES))))
     return replace(spec, by_category=bool(what == 2))

@@ -78,10 +78,10 @@ def test_the_annotator_finds_the_objects_of_scenes(annotator):
 def test_the_annotator_sees_colors_and_other_sizes(annotator):
     drawn = draw_scene(SceneSpec((ObjectSpec("car", "blue"),)), np.random.default_rng(0))
     small, large = annotator([drawn.image, drawn.image.resize((128, 128))])
-    assert small.colour("car") == "blue"
+    assert small.color("car") == "blue"
     assert large.nouns.shape == (64, 64)
-    assert large.colour("car") == "blue"
-    assert small.colour("owl") is None
+    assert large.color("car") == "blue"
+    assert small.color("owl") is None
     with pytest.raises(ValueError, match="nouns, but got 'unicorn'"):
         small.mask("unicorn")
 
@@ -90,13 +90,13 @@ def test_annotations_count_pixels():
     nouns = np.zeros((8, 8), np.uint8)
     nouns[:5, :5] = NOUNS.index("cat") + 1
     nouns[6:, 6:] = NOUNS.index("dog") + 1
-    colours = np.zeros_like(nouns)
-    colours[:3, :5], colours[3:5, :5] = 2, 3
-    seen = Annotation(nouns, colours)
+    colors = np.zeros_like(nouns)
+    colors[:3, :5], colors[3:5, :5] = 2, 3
+    seen = Annotation(nouns, colors)
     assert seen.present() == {"cat": 25}
     assert seen.present(min_area=1) == {"cat": 25, "dog": 4}
     assert seen.mask("cat").sum() == 25
-    assert seen.colour("cat") == "red"
+    assert seen.color("cat") == "red"
 
 
 def test_an_annotator_that_is_missing(tmp_path):
@@ -111,9 +111,9 @@ def test_datasets_agree_with_their_scenes(tmp_path):
     drawn = scene(1_000_003, split="train")
     np.testing.assert_array_equal(data.images[3], np.asarray(drawn.image))
     assert data.captions[3] == drawn.caption
-    nouns, colours = label_maps(drawn)
+    nouns, colors = label_maps(drawn)
     np.testing.assert_array_equal(data.nouns[3], nouns)
-    np.testing.assert_array_equal(data.colours[3], colours)
+    np.testing.assert_array_equal(data.colors[3], colors)
     for obj in drawn.objects:
         assert set(np.unique(nouns[obj.mask])) == {NOUNS.index(obj.spec.noun) + 1}
 

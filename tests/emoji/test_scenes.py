@@ -11,10 +11,10 @@ from daam_syntax.emoji.vocabulary import (
     BACKGROUNDS,
     CATEGORIES,
     CATEGORY_OF,
-    COLOURS,
+    COLORS,
     NOUNS,
     SIZES,
-    is_reserved_colour,
+    is_reserved_color,
     is_reserved_pair,
 )
 
@@ -34,7 +34,7 @@ def test_the_vocabulary_is_as_large_as_promised():
     assert len(NOUNS) == len(set(NOUNS)) == 56
     assert len(CATEGORIES) == 14
     assert all(len(nouns) == 4 for nouns in CATEGORIES.values())
-    assert (len(COLOURS), len(SIZES), len(BACKGROUNDS)) == (9, 5, 8)
+    assert (len(COLORS), len(SIZES), len(BACKGROUNDS)) == (9, 5, 8)
 
 
 # A meaning in a pattern; its caption, the root, and edges that the tree must have.
@@ -263,7 +263,7 @@ def test_training_never_shows_what_is_reserved():
     pairs = [(a, b) for i, a in enumerate(NOUNS) for b in NOUNS[:i]]
     assert 0.08 < np.mean([is_reserved_pair(a, b) for a, b in pairs]) < 0.18
     assert all(is_reserved_pair(a, b) == is_reserved_pair(b, a) for a, b in pairs)
-    tinted = [is_reserved_colour(c, n) for c in COLOURS for n in NOUNS]
+    tinted = [is_reserved_color(c, n) for c in COLORS for n in NOUNS]
     assert 0.08 < np.mean(tinted) < 0.18
     cohyponyms = [p for p in pairs if CATEGORY_OF[p[0]] == CATEGORY_OF[p[1]]]
     assert any(is_reserved_pair(*p) for p in cohyponyms)

@@ -48,7 +48,7 @@ def test_every_study_is_replicated():
     studies = {given["study"] for name, given in map(parsed, COMMANDS) if name == "study"}
     assert studies == set(STUDIES)
     with pytest.raises(Exception, match="No such option"):
-        parsed("daam-syntax run x.csv --out y --colour red")
+        parsed("daam-syntax run x.csv --out y --color red")
     with pytest.raises(StudyError, match="No such option"):
         parsed("daam-syntax study modes --out y --threshold otsu")
 

@@ -75,8 +75,8 @@ def test_unknown_rules_are_refused(run):
         run.reanalyze(threshold="median")
     with pytest.raises(ParserError, match="'mine'"):
         run.reanalyze(schemes="mine")
-    with pytest.raises(ValueError, match="colour"):
-        run.reanalyze(measures="colour")
+    with pytest.raises(ValueError, match="color"):
+        run.reanalyze(measures="color")
     with pytest.raises(ValueError, match="Expected prompts as clusters"):
         run.summarize(cluster="seed")
 
@@ -96,12 +96,12 @@ def test_groups_by_prompt_metadata(with_metadata, by):
 
 def test_an_unknown_column_is_refused(with_metadata):
     with pytest.raises(
-        ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got colour"
+        ValueError, match=r"of its prompts \(.*category, slot\.noun\), but got color"
     ):
-        with_metadata.summarize(["category", "colour"])
-    done = run_here("report", ".", "--by", "colour", cwd=with_metadata.path)
+        with_metadata.summarize(["category", "color"])
+    done = run_here("report", ".", "--by", "color", cwd=with_metadata.path)
     assert done.returncode == 1
-    assert "category, slot.noun), but got colour" in done.stderr
+    assert "category, slot.noun), but got color" in done.stderr
     done = run_here(
         "report", ".", "--by", "category", "--measure", "soft_iou", cwd=with_metadata.path
     )

@@ -87,7 +87,7 @@ def test_the_streamed_summary_equals_that_of_the_whole_table(run):
     pd.testing.assert_frame_equal(run.summarize(by), expected, check_dtype=False)
     assert expected["n_pairs"].sum() > N_IMAGES * 10
     with pytest.raises(ValueError, match="Expected columns of this pair table"):
-        run.summarize("colour")
+        run.summarize("color")
 
 
 def test_other_programs_read_the_files(run):

@@ -19,7 +19,7 @@ def result(emoji_pipe):
 
 def test_end_to_end(result, tmp_path):
     table = result.tables["diversity"]
-    assert list(table["aspect"]) == ["noun", "colour", "place"] * 2
+    assert list(table["aspect"]) == ["noun", "color", "place"] * 2
     assert (table["n"] == 3).all()
     assert table["evenness"].between(0, 1).all()
     occurrences = result.tables["occurrences"]

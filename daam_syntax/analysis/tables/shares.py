@@ -76,4 +76,4 @@ def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:
     shares = np.divide(values, total, out=np.zeros(values.shape), where=total > 0)
     shares[~text] = 0
     normalized = maps.data.copy(data=shares.astype(np.float32))
-    return maps.with_values(normalized, normalised="over the text's tokens")
+    return maps.with_values(normalized, normalized="over the text's tokens")

@@ -41,11 +41,11 @@ def train(dataset: Path, folder: Path, steps: int, threads: int) -> None:
     def losses() -> dict[str, torch.Tensor]:
         chosen = np.sort(rng.integers(0, len(data.images), BATCH))
         images = _degrade(as_input(data.images[chosen]), rng)
-        nouns, colours = network(images.bfloat16())
-        targets = [torch.from_numpy(labels[chosen]).long() for labels in (data.nouns, data.colours)]
+        nouns, colors = network(images.bfloat16())
+        targets = [torch.from_numpy(labels[chosen]).long() for labels in (data.nouns, data.colors)]
         noun = nn.functional.cross_entropy(nouns.float(), targets[0])
-        colour = nn.functional.cross_entropy(colours.float(), targets[1])
-        return {"loss": noun + 0.5 * colour, "noun": noun, "colour": colour}
+        color = nn.functional.cross_entropy(colors.float(), targets[1])
+        return {"loss": noun + 0.5 * color, "noun": noun, "color": color}
 
     def save() -> None:
         weights = {name: w.half().contiguous() for name, w in network.state_dict().items()}

@@ -15,10 +15,10 @@ import numpy as np
 from rich.progress import track
 
 from daam_syntax.emoji.scenes import IMAGE_SIZE, Scene, scene
-from daam_syntax.emoji.vocabulary import COLOURS, NOUNS
+from daam_syntax.emoji.vocabulary import COLORS, NOUNS
 
-OWN_COLOUR: Final = 1
-"""Color class of an object in its own color; 0 is the background, and ``2 + i`` the i-th of `COLOURS`."""
+OWN_COLOR: Final = 1
+"""Color class of an object in its own color; 0 is the background, and ``2 + i`` the i-th of `COLORS`."""
 
 FIRST_TRAINING_SEED: Final = 1_000_000
 """First seed of the training scenes; smaller seeds are reserved for tests and evaluation."""
@@ -34,7 +34,7 @@ class Dataset:
     ----------
     images
         RGB images, uint8. *Shape:* ``(scene, y, x, 3)``.
-    nouns, colours
+    nouns, colors
         Class of every pixel, uint8; 0 is the background (see `label_maps`). *Shape:* ``(scene, y, x)``.
     captions
         One per scene.
@@ -42,19 +42,19 @@ class Dataset:
 
     images: np.ndarray
     nouns: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     captions: list[str]
 
 
 def label_maps(drawn: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Return the noun class and the color class of every pixel of a scene, uint8, ``(y, x)``."""
     nouns = np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-    colours = np.zeros_like(nouns)
+    colors = np.zeros_like(nouns)
     for obj in drawn.objects:
         nouns[obj.mask] = NOUNS.index(obj.spec.noun) + 1
-        colour = obj.spec.colour
-        colours[obj.mask] = 2 + list(COLOURS).index(colour) if colour else OWN_COLOUR
-    return nouns, colours
+        color = obj.spec.color
+        colors[obj.mask] = 2 + list(COLORS).index(color) if color else OWN_COLOR
+    return nouns, colors
 
 
 def _draw_shard(first_seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
@@ -63,7 +63,7 @@ def _draw_shard(first_seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, li
     return (
         np.stack([np.asarray(s.image) for s in drawn]),
         np.stack([nouns for nouns, _ in labels]),
-        np.stack([colours for _, colours in labels]),
+        np.stack([colors for _, colors in labels]),
         [s.caption for s in drawn],
     )
 
@@ -76,7 +76,7 @@ def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
         shards = list(
             track(pool.map(_draw_shard, starts), total=len(starts), description="Composing scenes")
         )
-    for i, name in enumerate(("images", "nouns", "colours")):
+    for i, name in enumerate(("images", "nouns", "colors")):
         np.save(folder / f"{name}.npy", np.concatenate([shard[i] for shard in shards]))
     captions = [caption for shard in shards for caption in shard[3]]
     (folder / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
@@ -86,7 +86,7 @@ def read_dataset(folder: Path) -> Dataset:
     """Open the dataset that `write_dataset` wrote; arrays are memory-mapped."""
     arrays = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("images", "nouns", "colours")
+        for name in ("images", "nouns", "colors")
     }
     captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
-    return Dataset(arrays["images"], arrays["nouns"], arrays["colours"], captions)
+    return Dataset(arrays["images"], arrays["nouns"], arrays["colors"], captions)

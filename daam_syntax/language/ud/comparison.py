@@ -10,7 +10,7 @@ import pandas as pd
 from daam_syntax.language.sentence import Edge, Sentence
 
 COMPARISON_COLUMNS: Final = {
-    "change": '"added", "removed", "relabelled" (another relation) or "re-attached" (another head)',
+    "change": '"added", "removed", "relabeled" (another relation) or "re-attached" (another head)',
     "dependent": "Text of the dependent",
     "head_a": "Text of its head in the first parse; missing if the edge is added",
     "relation_a": "Relation in the first parse",
@@ -111,4 +111,4 @@ def _name(old: _Found | None, new: _Found | None) -> str:
         return "added"
     if new is None:
         return "removed"
-    return "relabelled" if old[0] == new[0] else "re-attached"
+    return "relabeled" if old[0] == new[0] else "re-attached"

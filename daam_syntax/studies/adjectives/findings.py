@@ -23,8 +23,8 @@ def make_findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
     findings = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
     if "swaps" in tables:
         findings.append(_of_swaps(tables["swaps"]))
-    if "colours" in tables:
-        findings.append(_of_colors(tables["colours"]))
+    if "colors" in tables:
+        findings.append(_of_colors(tables["colors"]))
     return findings
 
 
@@ -95,11 +95,11 @@ def _of_colors(colors: pd.DataFrame) -> Finding:
         "share of the noun's pixels, according to the annotator",
         (
             estimate_mean(
-                seen("original", "noun"), "old_colour", label="noun in its own color", bounds=SHARE
+                seen("original", "noun"), "old_color", label="noun in its own color", bounds=SHARE
             ),
             estimate_mean(
                 seen("original", "other noun"),
-                "old_colour",
+                "old_color",
                 label="other noun in the adjective's color (leakage)",
                 bounds=SHARE,
             ),
@@ -107,7 +107,7 @@ def _of_colors(colors: pd.DataFrame) -> Finding:
                 estimate_difference(
                     seen(FIXED, role),
                     seen("original", role),
-                    "new_colour",
+                    "new_color",
                     label=f"layout fixed: gain of the new color, {role}",
                     bounds=SHARE,
                 )
@@ -120,11 +120,11 @@ def _of_colors(colors: pd.DataFrame) -> Finding:
 
 def _leaks(others: pd.DataFrame) -> tuple[str, ...]:
     """Count the other nouns that took on the new color; a mean over values that are mostly zero hides them."""
-    known = others.dropna(subset=["new_colour"])
-    some = known[known["new_colour"] > _SOME]
+    known = others.dropna(subset=["new_color"])
+    some = known[known["new_color"] > _SOME]
     which = ", ".join(
-        f"{row.new_colour:.0%} in {row.prompt!r} with {row.adjective!r} swapped"
-        for row in some.sort_values("new_colour", ascending=False).head(3).itertuples()
+        f"{row.new_color:.0%} in {row.prompt!r} with {row.adjective!r} swapped"
+        for row in some.sort_values("new_color", ascending=False).head(3).itertuples()
     )
     return (
         f"After {len(some)} of {len(known)} swaps with the layout held fixed, more than {_SOME:.0%} of the other "

@@ -58,7 +58,7 @@ DESIGN: Final = StudyDesign(
         "maps": "Share of the attention to each adjective and its noun in each mask, and the areas of the masks, which "
         "are the shares for a flat map.",
         "swaps": "Change of the image inside and outside the noun's mask.",
-        "colours": "Shares of the nouns' pixels that have the old and the new color, according to the annotator.",
+        "colors": "Shares of the nouns' pixels that have the old and the new color, according to the annotator.",
     },
 )
 SWAPS: Final = ("red", "blue", "green", "yellow", "purple", "pink", "orange", "black", "white")
@@ -89,7 +89,7 @@ def run(
     self_steps
         Denoising steps in which the self-attention of the first image is reused.
     """
-    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colours")}
+    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colors")}
     example: list[tuple[str, np.ndarray]] = []
     if isinstance(setup, StoredSetup):
         for traced in setup.traced_images():
@@ -189,7 +189,7 @@ def _swap_adjectives(
                 )
             if (annotator := annotator_for(setup.pipe)) is not None:
                 others = [sentence[each.noun].text for each in pairs if each.noun != noun]
-                rows["colours"] += _color_rows(
+                rows["colors"] += _color_rows(
                     annotator, {"original": original, **images}, pair.row, swap.adjective, others
                 )
             example = example or [
@@ -258,7 +258,7 @@ def _color_rows(
     others: list[str],
 ) -> list[dict[str, Any]]:
     """Return the share of the pixels of the noun and of the other nouns that have the old and the new color."""
-    from daam_syntax.emoji.annotator import COLOUR_CLASSES, MIN_AREA
+    from daam_syntax.emoji.annotator import COLOR_CLASSES, MIN_AREA
     from daam_syntax.emoji.vocabulary import NOUNS
 
     annotations = annotator(
@@ -271,10 +271,10 @@ def _color_rows(
             mask = np.any([seen.mask(noun) for noun in known], axis=0) & (seen.nouns > 0)
             found = mask.sum() >= MIN_AREA
             shares = {
-                name: float((seen.colours[mask] == COLOUR_CLASSES.index(color)).mean())
-                if found and color in COLOUR_CLASSES
+                name: float((seen.colors[mask] == COLOR_CLASSES.index(color)).mean())
+                if found and color in COLOR_CLASSES
                 else float("nan")
-                for name, color in (("old_colour", row["adjective"]), ("new_colour", new))
+                for name, color in (("old_color", row["adjective"]), ("new_color", new))
             }
             reason = "" if found else "the annotator does not find it"
             rows.append({**row, "condition": condition, "role": role, **shares, "reason": reason})

@@ -99,7 +99,7 @@ def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) ->
         with randomized(setup.pipe, seed):
             _, shuffled = setup.trace(sentence, seed)
         words = [word for word in content_words(sentence) if word in maps.mapped]
-        others = {"randomised": shuffled}
+        others = {"randomized": shuffled}
         if sentence.text in earlier:
             others["another seed"] = earlier[sentence.text]
         earlier[sentence.text] = maps
@@ -200,7 +200,7 @@ def _findings(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> l
     labels = {
         "another seed": "same word, another seed",
         "another word": "another word of the same image",
-        "randomised": "same word, randomized attention",
+        "randomized": "same word, randomized attention",
     }
     findings = [
         Finding(

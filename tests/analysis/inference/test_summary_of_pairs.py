@@ -64,8 +64,8 @@ def test_the_control_comes_first_then_the_largest_groups(pairs):
 def test_summaries_by_other_columns(pairs):
     by_pos = summarize(pairs, by=["relation", "dependent_pos"])
     assert {"relation", "dependent_pos"} <= set(by_pos.columns)
-    with pytest.raises(ValueError, match="columns colour"):
-        summarize(pairs, by="colour")
+    with pytest.raises(ValueError, match="columns color"):
+        summarize(pairs, by="color")
 
 
 def test_missing_group_values_form_a_group(pairs):

@@ -20,7 +20,7 @@ def test_normalized_maps_sum_to_one_over_the_words():
     assert values[1:3, 0, 2].tolist() == [0.5, 0.5]
     assert values[4:7, 2, 0].tolist() == pytest.approx([1 / 2.2, 0.8 / 2.2, 0.4 / 2.2])
     assert (values[[0, 7]] == 0).all()
-    assert normalized.provenance["normalised"] == "over the text's tokens"
+    assert normalized.provenance["normalized"] == "over the text's tokens"
     assert len(measure_pairs(normalized)) == len(measure_pairs(maps))
 
 

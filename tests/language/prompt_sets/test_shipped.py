@@ -43,7 +43,7 @@ def test_the_embedded_model_knows_every_word():
     known |= {word for phrase in phrases for word in phrase.split()}
     known |= {form for forms in vocabulary.VERB_FORMS.values() for form in forms}
     known |= {where for where, _ in vocabulary.BACKGROUNDS.values()}
-    known |= {*vocabulary.NOUNS, *vocabulary.COLOURS, *vocabulary.SIZES}
+    known |= {*vocabulary.NOUNS, *vocabulary.COLORS, *vocabulary.SIZES}
     for name in set(SHIPPED) - {"real-models"}:
         words = {word for text in ds.prompts(name) for word in re.findall(r"\w+|,", text)}
         assert words <= known, name
@@ -68,7 +68,7 @@ def test_minimal_pairs_differ_in_one_word():
     assert len(pairs) == 16
     assert {pair.first.category for pair in pairs} == {
         "noun",
-        "colour",
+        "color",
         "size",
         "place",
         "preposition",
@@ -90,5 +90,5 @@ def test_nouns_of_cohyponyms_stand_once_in_each_level_in_the_same_place():
 
 def test_adjectives_fill_their_template():
     for row in ds.prompts("adjectives").rows:
-        values = {"adjective": vocabulary.COLOURS, "noun": vocabulary.NOUNS}
+        values = {"adjective": vocabulary.COLORS, "noun": vocabulary.NOUNS}
         assert Template(row.template, values).fill(row.slots) == row.text

@@ -20,7 +20,7 @@ def test_every_kind_of_change():
     a = tree((1, 0, "amod"), (1, 2, "punct"), (1, 4, "conj"), (4, 3, "amod"))
     b = tree((1, 0, "compound"), (4, 2, "punct"), (4, 3, "amod"), (4, 1, "dep"))
     assert changes(a, b) == [
-        ("relabelled", "red", "car", "amod", "car", "compound"),
+        ("relabeled", "red", "car", "amod", "car", "compound"),
         ("added", "car", None, None, "zebra", "dep"),
         ("re-attached", ",", "car", "punct", "zebra", "punct"),
         ("removed", "zebra", "car", "conj", None, None),
@@ -40,7 +40,7 @@ def test_several_heads_of_a_word():
     a = tree((1, 0, "amod"), (4, 0, "amod"), (4, 0, "dep"))
     b = tree((4, 0, "dep"), (4, 0, "nmod"), (3, 0, "amod"), (1, 4, "conj"))
     assert changes(a, b) == [
-        ("relabelled", "red", "zebra", "amod", "zebra", "nmod"),
+        ("relabeled", "red", "zebra", "amod", "zebra", "nmod"),
         ("re-attached", "red", "car", "amod", "red", "amod"),
         ("added", "zebra", None, None, "car", "conj"),
     ]

@@ -29,9 +29,9 @@ def test_adjectives_end_to_end(swaps):
     swapped = swaps.tables["swaps"]
     assert "small" not in set(swapped["adjective"])  # not a color
     assert set(swapped["condition"]) == {"layout held fixed", "new layout"}
-    colours = swaps.tables["colours"]
-    assert len(colours) == 3 * 3 * 2  # swaps x images x roles
-    assert (colours["old_colour"].isna() == (colours["reason"] != "")).all()
+    colors = swaps.tables["colors"]
+    assert len(colors) == 3 * 3 * 2  # swaps x images x roles
+    assert (colors["old_color"].isna() == (colors["reason"] != "")).all()
     counts = [len(found) for found in swaps.findings.values()]
     assert counts == [3, 5, 5, 5]
     assert len(swaps.tables["estimates"]) == sum(counts) - 1  # the last is a note

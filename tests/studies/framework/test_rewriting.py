@@ -18,8 +18,8 @@ from helpers.examples import make_sentence
     ],
 )
 def test_swapped(text, adjective, expected):
-    colours = ("orange", "red") if "blue" not in text else ("red", "blue", "green")
-    swap = rewriting.swapped(make_sentence(text, edges=()), adjective, colours)
+    colors = ("orange", "red") if "blue" not in text else ("red", "blue", "green")
+    swap = rewriting.swapped(make_sentence(text, edges=()), adjective, colors)
     assert (swap.prompt if swap else None) == expected
 
 

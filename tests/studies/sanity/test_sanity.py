@@ -29,7 +29,7 @@ def test_sanity_end_to_end(checks, emoji_pipe):
     assert counts == {
         "another seed": 4,  # content words, of one pair of seeds
         "another word": 2 * 4 * 3,
-        "randomised": 2 * 4,
+        "randomized": 2 * 4,
         "same word, phrases swapped": 2 * 2,
         "same position, phrases swapped": 2 * 2,
     }
