@@ -97,7 +97,8 @@ def analyze(
     revision, device, dtype
         See `load_pipeline`; ignored if `pipe` is a pipeline.
     seeds
-        Images per prompt. Every prompt has its own seeds.
+        Number of images per prompt: a count, not seed numbers. The same seed index gives different noise for different
+        prompts.
     steps, guidance, height, width
         Settings of the pipeline calls. None leaves a setting to the pipeline (the embedded model: 20 steps, guidance
         4).

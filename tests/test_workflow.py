@@ -153,7 +153,7 @@ def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
     holiday = tmp_path / "images" / "holiday.png"
     holiday.parent.mkdir()
     holiday.write_bytes(b"mine")
-    with pytest.raises(FileError, match=r"another origin, for instance .*holiday\.png"):
+    with pytest.raises(FileError, match=r"daam-syntax did not write, for instance .*holiday\.png"):
         ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path, overwrite=True)
     assert holiday.read_bytes() == b"mine"
     holiday.unlink()

@@ -20,7 +20,7 @@ SWEEP_VALUES: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """0.05 to 0.95, for rules whose parameter is a share."""
 
 CURVE_COLUMNS: Final = {
-    "scheme": "Scheme of the edges",
+    "scheme": "Dependency scheme of the edges",
     "kind": '"dependency" or "unrelated" (the control)',
     "rule": "Kind of the threshold rule, such as relative",
     "value": "Parameter of the rule",

@@ -17,7 +17,7 @@ from daam_syntax.attention.given_images import trace_image, trace_images
 from daam_syntax.attention.intervention import Edit, Intervention, intervene
 from daam_syntax.attention.memory_prediction import predict_memory
 from daam_syntax.attention.observation import Observation, ObservedAttention, observe
-from daam_syntax.attention.pipeline_call.memory import Layer, predicted_bytes
+from daam_syntax.attention.pipeline_call.memory import Layer, predict_bytes
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.prompt_overflow import Overflow, TextLimit, overflow, text_limits
 from daam_syntax.attention.prompt_to_prompt import (
@@ -48,8 +48,8 @@ __all__ = [
     "intervene",
     "observe",
     "overflow",
+    "predict_bytes",
     "predict_memory",
-    "predicted_bytes",
     "record_attention",
     "register_family",
     "reuse_attention",

@@ -77,7 +77,7 @@ def trace_image(
     Returns
     -------
     HeatMaps
-        The same as if the model had generated the image.
+        In the same form as for a generated image.
 
     Raises
     ------

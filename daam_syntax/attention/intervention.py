@@ -56,7 +56,7 @@ class Edit:
     paid_by
         For an equal-mass control: the edited keys keep their weights, and the mass that scaling would take from them
         is taken from the keys of these words instead, or from all other keys ("others"), in proportion to their
-        weights and as far as they have it (see `daam_syntax.attention.softmax.edited_weights.scaled_columns`).
+        weights and up to the mass they have (see `daam_syntax.attention.softmax.edited_weights.scaled_columns`).
     steps
         In which steps, see `daam_syntax.maps.selection.StepSelection`; None for all.
     layers
@@ -195,7 +195,7 @@ def intervene(
     Returns
     -------
     Intervention
-        To be used in a ``with`` statement.
+        A context manager.
 
     Raises
     ------

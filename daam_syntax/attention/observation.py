@@ -213,7 +213,7 @@ def observe(
     Returns
     -------
     Observation
-        To be used in a ``with`` statement. Images are bit-identical to those without it.
+        A context manager. Images are bit-identical to those without it.
 
     Raises
     ------

@@ -80,7 +80,7 @@ def record_attention(pipe: Any, *, steps: StepSelection = None) -> AttentionReco
     Returns
     -------
     AttentionRecording
-        To be used in a ``with`` statement, which gives a `RecordedAttention`.
+        A context manager; its ``with`` statement gives a `RecordedAttention`.
     """
     return AttentionRecording(pipe, steps=steps)
 

@@ -64,13 +64,13 @@ def trace(
     max_bytes
         The largest size of this trace's recordings in memory; None for half of the memory that is available when a
         pipeline call begins (heat maps need the same amount again). It is checked after the first step of each call,
-        when grids, attention heads and the number of steps are known; see `predicted_bytes`.
+        when grids, attention heads and the number of steps are known; see `predict_bytes`.
     also
-        Texts outside the prompts to map, too, such as a hypernym or a foil. The queries of every image attend to
-        their keys, each text in a softmax of its own (see `daam_syntax.attention.pipeline_call.other_texts`); the
-        image does not change. Get their maps with ``heat_maps(of=text)``. Supported for UNets, PixArt and Sana; in
-        joint attention the text changes with the image. Each text takes as much memory as a prompt of its length,
-        and the time of one more softmax for each step and layer.
+        Additional texts to map, such as a hypernym or a foil. The queries of every image attend to their keys, each
+        text in a softmax of its own (see `daam_syntax.attention.pipeline_call.other_texts`); the image does not
+        change. Get their maps with ``heat_maps(of=text)``. Supported for UNets, PixArt and Sana; in joint attention
+        the text changes with the image. Each text takes as much memory as a prompt of its length, and the time of one
+        more softmax for each step and layer.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
         ``heat_maps(refined=True)``. Not supported for models with linear self-attention (Sana). It takes 4 bytes for
@@ -90,7 +90,7 @@ def trace(
     Returns
     -------
     Trace
-        To be used in a ``with`` statement.
+        A context manager.
 
     Raises
     ------
@@ -177,7 +177,7 @@ class Trace(ObserverContext):
         Parameters
         ----------
         seeds
-            Seed of each image; None where there is none.
+            Seed number of the generator of each image; None where there is none.
         settings
             Further provenance of all images of this call, by name.
         timesteps

@@ -49,7 +49,7 @@ Dtype = Annotated[
     ),
 ]
 
-Seeds = Annotated[int, typer.Option(min=1, help="Images per prompt.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Number of images per prompt.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps.")]
 Guidance = Annotated[float | None, typer.Option(help="Guidance scale; 1 means no guidance.")]
 Height = Annotated[int | None, typer.Option(min=1, help="Image height in pixels.")]

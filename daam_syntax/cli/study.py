@@ -106,7 +106,7 @@ def _run(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="File of prompts, or a shipped prompt set [default: the study's own, for the emoji model]."
+            help="File of prompts, or a shipped prompt set [default: the study's own, for the embedded model]."
         ),
     ] = None,
     format: options.Format = None,
@@ -118,12 +118,13 @@ def _run(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Images per prompt [default: the study's own number].")
+        int | None,
+        typer.Option(min=1, help="Number of images per prompt [default: the study's own number]."),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Denoising steps [default: the study's own number, for the emoji model]."
+            min=1, help="Denoising steps [default: the study's own number, for the embedded model]."
         ),
     ] = None,
     guidance: Annotated[

@@ -8,7 +8,7 @@ from daam_syntax.language import prompt_id
 
 
 def generator_seed(prompt: str, seed: int) -> int:
-    """Return the seed for the generator of one image, derived from the prompt and the number of the seed.
+    """Return the seed for the generator of one image, derived from the prompt and the seed index.
 
     An image therefore depends neither on its neighbors in a batch nor on the other prompts of a study, and seeds are
     nested in prompts: seed 0 of one prompt shares no noise with seed 0 of another.
@@ -18,7 +18,7 @@ def generator_seed(prompt: str, seed: int) -> int:
     prompt
         The prompt's text.
     seed
-        Number of the seed, from 0.
+        Seed index, from 0.
     """
     digest = hashlib.sha256(f"{prompt_id(prompt)}/{seed}".encode()).digest()
     return int.from_bytes(digest[:4], "big")

@@ -31,7 +31,7 @@ class TracedImage:
     prompt_id
         Short name of the prompt, see `daam_syntax.language.prompt_id`.
     seed
-        Number of the seed, from 0.
+        Seed index, from 0.
     image
         The image.
     maps
@@ -61,7 +61,7 @@ def draw(
     pipe
         A diffusers text-to-image pipeline.
     seeds
-        Numbers of the seeds, see `generator_seed`.
+        Seed indices, see `generator_seed`; each gives one image per prompt.
     settings
         Settings of the pipeline calls, see `DrawingSettings.for_pipeline`.
     batch_size
@@ -157,7 +157,7 @@ def _to_image(pixels: np.ndarray) -> Image:
 
     if not np.isfinite(pixels).all():
         raise ModelError(
-            "Expected an image, but the pipeline drew NaN: the model overflowed its number format. "
+            "Expected an image, but the pipeline produced NaN: the model overflowed its number format. "
             "Draw in another one, e.g. pipe.to(torch.float32) or torch.bfloat16."
         )
     return PillowImage.fromarray((pixels * 255).round().astype(np.uint8))

@@ -263,8 +263,8 @@ def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
     sentence
         The caption with its basic UD tree (scheme ``"ud"``) and the enhanced graph of that tree (``"enhanced"``).
     refers
-        Token index to the index of its object, for the noun and its adjectives and modifiers, or to `BACKGROUND`.
-        Words that refer to nothing visible are left out.
+        Maps each token index to the index of its object, for the noun and its adjectives and modifiers, or to
+        `BACKGROUND`. Words that refer to nothing visible are left out.
     """
     root = _root(spec)
     nodes = list(root)

@@ -28,7 +28,7 @@ CATEGORIES: Final = MappingProxyType(
         "garment": ("hat", "shirt", "shoe", "dress"),
     }
 )
-"""Category phrase (the hypernym, as captions write it) to its four nouns (cohyponyms)."""
+"""Maps each category phrase (the hypernym, as captions write it) to its four nouns (cohyponyms)."""
 
 NOUNS: Final = tuple(noun for nouns in CATEGORIES.values() for noun in nouns)
 """All nouns; the annotator's class of ``NOUNS[i]`` is ``i + 1``, because 0 is the background."""
@@ -50,12 +50,12 @@ COLORS: Final = MappingProxyType(
         "white": (245, 245, 245),
     }
 )
-"""Color word to the RGB triple (0 to 255) of its tint."""
+"""Maps each color word to the RGB triple (0 to 255) of its tint."""
 
 SIZES: Final = MappingProxyType(
     {"tiny": 0.55, "small": 0.72, "big": 1.22, "large": 1.22, "huge": 1.4}
 )
-"""Size word to its factor on the ordinary size of a sprite."""
+"""Maps each size word to its factor on the ordinary size of a sprite."""
 
 BACKGROUNDS: Final = MappingProxyType(
     {
@@ -69,7 +69,7 @@ BACKGROUNDS: Final = MappingProxyType(
         "desert": ("in", "the"),
     }
 )
-"""Background noun to its preposition and article ("" if it has none)."""
+"""Maps each background noun to its preposition and article ("" if it has none)."""
 
 ANIMATE: Final = frozenset(
     noun
@@ -91,7 +91,7 @@ VERB_OBJECTS: Final = MappingProxyType(
         "hold": _nouns("fruit", "snack", "instrument") | {"tulip", "sunflower"},
     }
 )
-"""Lemma of a verb to its possible objects; the subject is always animate."""
+"""Maps each verb's lemma to its possible objects; the subject is always animate."""
 
 VERB_FORMS: Final = MappingProxyType(
     {
@@ -101,7 +101,7 @@ VERB_FORMS: Final = MappingProxyType(
         "hold": ("holds", "holding"),
     }
 )
-"""Lemma of a verb to its third person singular and its present participle."""
+"""Maps each verb's lemma to its third person singular and its present participle."""
 
 PREPOSITIONS: Final = ("on", "above", "below", "next to", "to the left of", "to the right of")
 """Spatial relations between two nouns, as captions write them."""

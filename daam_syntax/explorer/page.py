@@ -75,8 +75,8 @@ def explore(
     """Make a page to explore heat maps by clicking on words and arcs.
 
     Clicking a word shows its map. Clicking an arc, or a row of the table, shows the maps of head and dependent, their
-    masks and their overlap. Pointing at the image shows how much attention that point pays to each word. The image, the
-    scheme and the threshold are chosen on the page, and its address keeps the choice. The numbers equal those of
+    masks and their overlap. Hovering over the image shows how much attention that point pays to each word. The image,
+    the scheme and the threshold are chosen on the page, and its address keeps the choice. The numbers equal those of
     `measure_pairs` at the size of the image, except for pixels within rounding error of the threshold.
 
     Parameters
@@ -88,7 +88,7 @@ def explore(
     threshold
         Threshold rule of the masks when the page opens, see `parse_threshold`.
     scheme
-        Annotation scheme when the page opens; the page offers all schemes of the sentence.
+        Dependency scheme when the page opens; the page offers all schemes of the sentence.
 
     Returns
     -------

@@ -11,9 +11,9 @@ from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.comparison import COMPARISON_COLUMNS, compare_parses
 from daam_syntax.language.ud.conversion import (
     SCHEMES,
-    Annotation,
+    LabelSet,
     check_schemes,
-    detect_annotation,
+    detect_labels,
     universal_sentence,
 )
 
@@ -21,8 +21,8 @@ __all__ = [
     "COMPARISON_COLUMNS",
     "DEFAULT_PARSER",
     "SCHEMES",
-    "Annotation",
     "Edge",
+    "LabelSet",
     "Prompt",
     "PromptSet",
     "Sentence",
@@ -33,7 +33,7 @@ __all__ = [
     "check_schemes",
     "compare_parses",
     "conllu",
-    "detect_annotation",
+    "detect_labels",
     "from_doc",
     "load_parser",
     "parse",

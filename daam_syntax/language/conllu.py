@@ -21,7 +21,7 @@ import conllu
 
 from daam_syntax.errors import FileError
 from daam_syntax.language.sentence import Edge, Sentence, Token
-from daam_syntax.language.ud.conversion import Annotation, detect_annotation, universal_sentence
+from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
 from daam_syntax.util.whole_files import whole_file
 
 PARSER_NAME: Final = "CoNLL-U"
@@ -181,8 +181,8 @@ def _read_sentence(lines: _Lines, rows: list[dict[str, Any]]) -> tuple[Sentence 
     parser = metadata.get("parser", PARSER_NAME)
     try:
         labels = {edge.relation for edge in edges}
-        annotation: Annotation | None = "ud" if detect_annotation(labels) == "ud" else None
-        sentence = universal_sentence(text, tokens, edges, annotation, parser=parser)
+        label_set: LabelSet | None = "ud" if detect_labels(labels) == "ud" else None
+        sentence = universal_sentence(text, tokens, edges, label_set, parser=parser)
     except ValueError as error:
         return None, [f"the sentence from line {first}: {error}"]
     if any(row["deps"] for row in rows):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from daam_syntax.errors import ParserError
 from daam_syntax.language.prompt_text import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
-from daam_syntax.language.ud.conversion import Annotation, detect_annotation, universal_sentence
+from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -111,8 +111,8 @@ def parse_many(
     """Parse prompts into sentences with the schemes ``native``, ``ud`` and ``enhanced``.
 
     ``native`` has the parser's own labels. ClearNLP labels, which spaCy's English models use, are converted to
-    Universal Dependencies. If the labels are already universal, ``ud`` is the same tree. For other annotations (spaCy's
-    German and Chinese models) there is only ``native``. `detect_annotation` distinguishes them.
+    Universal Dependencies. If the labels are already universal, ``ud`` is the same tree. For other label sets (spaCy's
+    German and Chinese models) there is only ``native``. `detect_labels` distinguishes them.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def parse_many(
     parsed: Iterator[Sentence] = iter(())
     if texts:
         nlp = load_parser(parser)
-        annotation = detect_annotation(_labels(nlp))
-        parsed = (_sentence(doc, annotation, _name(nlp)) for doc in nlp.pipe(texts))
+        label_set = detect_labels(_labels(nlp))
+        parsed = (_sentence(doc, label_set, _name(nlp)) for doc in nlp.pipe(texts))
     return [from_doc(p) if _is_doc(p) else next(parsed) for p in given]
 
 
@@ -151,7 +151,7 @@ def _labels(nlp: Language) -> frozenset[str]:
 
 
 def from_doc(
-    doc: Doc, annotation: Annotation | Literal["other"] | None = None, parser: str = "spaCy Doc"
+    doc: Doc, label_set: LabelSet | Literal["other"] | None = None, parser: str = "spaCy Doc"
 ) -> Sentence:
     """Convert a parsed spaCy Doc to a `Sentence`.
 
@@ -159,9 +159,9 @@ def from_doc(
     ----------
     doc
         A Doc with dependencies, from any pipeline or made by hand.
-    annotation
-        The annotation of its labels: ``"clearnlp"``, ``"ud"``, or ``"other"`` for no conversion; None to infer it from
-        the labels (see `detect_annotation`).
+    label_set
+        The label set of its edges: ``"clearnlp"``, ``"ud"``, or ``"other"`` for no conversion; None to infer it from
+        the labels (see `detect_labels`).
     parser
         Name and version of the parser, for the record.
 
@@ -174,16 +174,16 @@ def from_doc(
         raise ParserError(
             "Expected a Doc with dependencies, but it has none; parse it with a pipeline that has a parser."
         )
-    if annotation is None:
-        return _sentence(doc, detect_annotation({t.dep_ for t in doc}, _edges(doc)), parser)
-    return _sentence(doc, None if annotation == "other" else annotation, parser)
+    if label_set is None:
+        return _sentence(doc, detect_labels({t.dep_ for t in doc}, _edges(doc)), parser)
+    return _sentence(doc, None if label_set == "other" else label_set, parser)
 
 
 def _edges(doc: Doc) -> tuple[Edge, ...]:
     return tuple(Edge(t.head.i, t.i, t.dep_) for t in doc if t.head.i != t.i)
 
 
-def _sentence(doc: Doc, annotation: Annotation | None, parser: str) -> Sentence:
+def _sentence(doc: Doc, label_set: LabelSet | None, parser: str) -> Sentence:
     tokens = tuple(
         Token(t.i, t.text, t.lemma_, t.pos_, t.tag_, t.idx, t.idx + len(t.text)) for t in doc
     )
@@ -191,4 +191,4 @@ def _sentence(doc: Doc, annotation: Annotation | None, parser: str) -> Sentence:
         phrases = tuple(Span(s.start, s.end, s.root.i) for s in doc.noun_chunks)
     except NotImplementedError:  # spaCy has no noun phrase rules for this language
         phrases = ()
-    return universal_sentence(doc.text, tokens, _edges(doc), annotation, phrases, parser)
+    return universal_sentence(doc.text, tokens, _edges(doc), label_set, phrases, parser)

@@ -77,8 +77,8 @@ class Sentence:
     parser
         Name and version of the parser.
     root_indices
-        Scheme to the indices of its roots, for schemes in which a root may also have a head. In other schemes the
-        roots are the words without a head.
+        Maps a dependency scheme to the indices of its roots, for schemes in which a root may also have a head. In other
+        schemes the roots are the words without a head.
 
     Raises
     ------
@@ -224,7 +224,7 @@ class Sentence:
         index
             Index of the token.
         scheme
-            A scheme in `edges`.
+            A dependency scheme in `edges`.
 
         Raises
         ------
@@ -246,7 +246,7 @@ class Sentence:
         first, second
             Indices of the tokens.
         scheme
-            A scheme in `edges`.
+            A dependency scheme in `edges`.
 
         Raises
         ------

@@ -24,9 +24,9 @@ class Tree:
     tokens
         All tokens, including white space.
     heads
-        Token index to the index of its head, None for a root. White space has no entry.
+        Maps each token index to the index of its head, None for a root. White space has no entry.
     relations
-        Token index to the label of its incoming edge, "root" for a root.
+        Maps each token index to the label of its incoming edge, "root" for a root.
 
     Raises
     ------

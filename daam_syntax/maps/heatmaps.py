@@ -346,7 +346,7 @@ class HeatMaps:
 
         Examples
         --------
-        >>> trace(pipe, keep=weights.axes, layers=weights.counting("layer"))  # doctest: +SKIP
+        >>> trace(pipe, keep=weights.axes, layers=weights.nonzero("layer"))  # doctest: +SKIP
         """
         return self.with_values(
             weighted_mean(self._maps, weights),
@@ -458,7 +458,7 @@ class HeatMaps:
         word
             Index of the word in the parse, or its text if that is unambiguous.
         scheme
-            Scheme of the edges: "ud", "enhanced", or "native".
+            Dependency scheme of the edges: "ud", "enhanced", or "native".
 
         Raises
         ------
@@ -560,7 +560,7 @@ class HeatMaps:
         Raises
         ------
         FileError
-            If the file cannot be read, is damaged, or holds something else.
+            If the file cannot be read, is damaged, or is not a heat-map file.
         """
         with storage.opened_maps(Path(path)) as (maps, header):
             return cls(

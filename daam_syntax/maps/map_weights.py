@@ -52,7 +52,7 @@ class MapWeights:
         """The axes that the weights distinguish, which `trace` must keep."""
         return tuple(axis for axis in AXES if axis in self.values.dims)
 
-    def counting(self, axis: Axis) -> list[Any]:
+    def nonzero(self, axis: Axis) -> list[Any]:
         """Return the steps, layers, or heads with a nonzero weight; ``trace(layers=)`` accepts those of layers."""
         along = self.values.sum([other for other in self.axes if other != axis])
         return along[axis].values[along.values > 0].tolist()
@@ -96,8 +96,8 @@ class MapWeights:
             raise FileError(f"Expected weights of maps in {file}, but got {error!r}.") from error
 
     def __repr__(self) -> str:
-        counting = int((self.values > 0).sum())
-        return f"MapWeights({counting} of {self.values.size} {' x '.join(self.axes)} count)"
+        n_nonzero = int((self.values > 0).sum())
+        return f"MapWeights({n_nonzero} of {self.values.size} {' x '.join(self.axes)} nonzero)"
 
 
 def weighted_mean(kept: KeptMaps, weights: MapWeights) -> np.ndarray:
@@ -118,18 +118,18 @@ def weighted_mean(kept: KeptMaps, weights: MapWeights) -> np.ndarray:
     for axis in weights.axes:
         check_kept(axis, kept.axes, f"weight {axis}s")
         present = kept.labels(f"{axis}s")
-        if missing := [label for label in weights.counting(axis) if label not in present]:
+        if missing := [label for label in weights.nonzero(axis) if label not in present]:
             raise SelectionError(
-                f"Expected maps of every {axis} that counts, but {', '.join(map(str, missing))} is missing; the maps "
-                f"have {', '.join(map(str, present))}. Use weights that were learned from the same model and number "
-                "of steps."
+                f"Expected maps of every {axis} with a nonzero weight, but {', '.join(map(str, missing))} is missing; "
+                f"the maps have {', '.join(map(str, present))}. Use weights that were learned from the same model and "
+                "number of steps."
             )
     n_layers = sum(part.n_layers for part in kept.parts)
     means = []
     for part in kept.parts:
         if "layer" not in weights.axes:
             share = weights.values * (part.n_layers / n_layers)
-        elif part.layers[0] in weights.counting("layer"):
+        elif part.layers[0] in weights.nonzero("layer"):
             share = weights.values.sel(layer=part.layers[0], drop=True)
         else:
             continue

@@ -72,7 +72,7 @@ def opened_maps(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
         if "pickle" in reason:  # NumPy takes any other file for a pickle and suggests loading it
             reason = "it is not an archive of arrays"
         raise FileError(
-            f"Expected saved heat maps in {path}, but the file is damaged or something else: {reason}. "
+            f"Expected saved heat maps in {path}, but the file is damaged or not a heat-map file: {reason}. "
             "Generate the image again."
         ) from error
 

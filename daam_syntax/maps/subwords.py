@@ -19,7 +19,7 @@ MISSING_KIND_REASONS: Final[Mapping[Kind, str]] = {
     "template": "the pipeline writes nothing around the prompt",
     "padding": "the prompt leaves no padding that reaches the denoiser",
 }
-"""Kind of token to the reason why a recording lacks it."""
+"""Maps each kind of token to the reason why a recording lacks it."""
 
 
 @dataclass(frozen=True)

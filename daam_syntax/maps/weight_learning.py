@@ -57,7 +57,8 @@ def learn_weights(
     SelectionError
         If a recording does not keep an axis, or has other steps, layers, or heads than the first.
     ValueError
-        If there are not as many masks as maps, if no mask has an edge, or if no map is stronger inside the masks.
+        If there are not as many masks as maps, if every mask is empty or full, or if no map is stronger inside the
+        masks.
     WordError
         If a word has no map.
     """
@@ -109,8 +110,8 @@ class _Moments:
         """Return the non-negative coefficients of all slices."""
         if not np.any(np.asarray(self._both) > 0):
             raise ValueError(
-                "Expected masks with an edge, and a map that is stronger inside than outside, but got none in "
-                f"{self.n_words} words."
+                "Expected masks that are neither empty nor full, and a map that is stronger inside than outside, "
+                f"but got none in {self.n_words} words."
             )
         gram = np.asarray(self._maps)
         ridge = shrinkage * np.trace(gram) / len(gram) + np.finfo(float).tiny

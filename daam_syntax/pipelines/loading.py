@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 DEFAULT_MODEL: Final = embedded.NAME
-"""The model that is used where none is named: the embedded one."""
+"""The default model."""
 
 DTYPES: Final = ("float32", "float16", "bfloat16")
 """Number formats in which weights can be loaded."""

@@ -73,7 +73,8 @@ class AnalysisFolder:
         Raises
         ------
         FileError
-            If the folder cannot be written, or holds an analysis with other settings, or files of another origin.
+            If the folder cannot be written, or holds an analysis with other settings, or files that daam-syntax did not
+            write.
         """
         with file_errors(self.path):
             is_analysis = (self.path / MANIFEST).exists()
@@ -82,8 +83,8 @@ class AnalysisFolder:
             ]
         if other_files:
             raise FileError(
-                f"Expected a new folder or that of an analysis, but {self.path} has files of another origin, "
-                f"for instance {other_files[0]}; choose another folder."
+                f"Expected a new folder or that of an analysis, but {self.path} has files that daam-syntax did not "
+                f"write, for instance {other_files[0]}; choose another folder."
             )
         if is_analysis:
             before = self.manifest()["settings"]

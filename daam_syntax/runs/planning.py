@@ -61,7 +61,7 @@ class RunCost:
             lines.append("prompts not checked: the prompts or the model's tokenizers are missing")
         else:
             n_long = len({found.prompt for found in self.overflow})
-            lines.append(f"prompts {n_long:,} are longer than the text encoder reads")
+            lines.append(f"prompts {n_long:,} exceed the text encoder's limit")
             lines += [f"        {found.prompt[:60]!r}: {found}" for found in self.overflow[:_SHOWN]]
         return "\n".join(lines)
 
@@ -84,7 +84,7 @@ def plan(
     prompts
         The prompts, or their number.
     seeds
-        Number of seeds per prompt.
+        Number of seeds (images) per prompt.
     pilot
         The small run, or its folder, drawn on the machine that will be used.
     rate

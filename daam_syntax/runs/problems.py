@@ -19,7 +19,7 @@ PROBLEM_COLUMNS: Final = {
     "image": "Number of the image; missing if it does not concern an image",
     "prompt_id": 'Short name of the prompt; "" if it does not concern a prompt',
     "prompt": 'The prompt, or the row as it was read; "" if it does not concern a prompt',
-    "seed": "Number of the seed; missing if it does not concern an image",
+    "seed": "Seed index; missing if it does not concern an image",
     "row": "Line of the file of prompts, or row of the table; missing if it does not concern a row",
 }
 """Columns of the table of problems and their meanings."""

@@ -75,7 +75,8 @@ def run(
     revision, device, dtype
         See `load_pipeline`.
     seeds
-        Images per prompt. Every prompt has its own seeds.
+        Number of images per prompt: a count, not seed numbers. The same seed index gives different noise for different
+        prompts.
     steps, guidance, height, width
         Settings of the pipeline calls; None leaves a setting to the pipeline.
     threshold
@@ -169,8 +170,8 @@ def _warn_of_overflow(overflow: Sequence[Overflow]) -> None:
     n = len({found.prompt for found in overflow})
     first = overflow[0]
     print(
-        f"{n:,} of the prompts are longer than the text encoder reads; the remaining words have no map. "
-        f"The first, {first.prompt[:60]!r}, has {first}",
+        f"{n:,} {'prompt exceeds' if n == 1 else 'prompts exceed'} the text encoder's limit; words past it have no "
+        f"map. The first, {first.prompt[:60]!r}, has {first}",
         file=sys.stderr,
     )
 

@@ -80,14 +80,14 @@ def run_study(
     name
         One of `STUDIES`.
     pipe
-        A diffusers text-to-image pipeline that can be traced, or a stored run (`daam_syntax.runs.open`). The studies
-        syntax, cohyponyms and adjectives can measure the maps of a stored run without a model; its prompts and
-        settings are fixed, so none of the next five parameters can be given.
+        A diffusers text-to-image pipeline that can be traced, or a stored run (`daam_syntax.runs.open_run`). The
+        studies syntax, cohyponyms and adjectives can measure the maps of a stored run without a model; its prompts
+        and settings are fixed, so none of the next five parameters can be given.
     prompts
         Prompts; None for the study's own, which are made for the embedded model. From a `PromptSet` with pairs, a
         study of pairs takes those pairs.
     seeds
-        Images per prompt; None for the study's own number.
+        Number of images per prompt; None for the study's own number.
     steps
         Denoising steps; None for the study's own number with the embedded model, and for the pipeline's default with
         any other model.
@@ -147,8 +147,8 @@ def _check_stored(design: StudyDesign, given: Sequence[str]) -> None:
     if not design.of_stored:
         able = [name for name in STUDIES if load_study(name).DESIGN.of_stored]
         raise StudyError(
-            f"Expected a study that works on a stored run ({', '.join(able)}), but {design.name} has to draw: give it "
-            "a model instead."
+            f"Expected a study that works on a stored run ({', '.join(able)}), but {design.name} must generate images; "
+            "pass a model."
         )
     if given:
         raise StudyError(

@@ -1,4 +1,4 @@
-"""Progress of a long task: a bar in a terminal, lines in a log file. The only progress bar of the package."""
+"""Progress of a long task: a bar in a terminal, lines in a log file. The progress display of the package."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_axes_steps_and_memory(pipe):
     (mean,) = recording.heat_maps(negative=True)
     np.testing.assert_allclose(kept.stack(), mean.stack(), atol=1e-6)
     (pipeline_call,) = recording._recorder.finished
-    assert recording.predicted_bytes == pipeline_call.nbytes
+    assert recording.predicted_bytes == pipeline_call.n_bytes
     assert pipeline_call.n_tokens == len(mean.subwords) + 5
 
 

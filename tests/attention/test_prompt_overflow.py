@@ -73,7 +73,7 @@ def test_a_run_warns_before_it_starts(tmp_path, emoji_pipe, capsys):
     options = SETTINGS | {"seeds": 1, "progress": True}
     run = runs.run(prompts, tmp_path, emoji_pipe, **options)
     said = capsys.readouterr().err
-    assert "1 of the prompts are longer than the text encoder reads" in said
+    assert "1 prompt exceeds the text encoder's limit" in said
     (problem,) = run.problems().to_dict("records")
     assert (problem["problem"], problem["prompt"]) == ("too long", LONG)
     words = run.words()
@@ -84,7 +84,7 @@ def test_a_run_warns_before_it_starts(tmp_path, emoji_pipe, capsys):
     plan = runs.plan(["a dog", LONG, LONG[2:]], 2, run)
     assert plan.n_images == 6
     assert [found.prompt for found in plan.overflow] == [LONG, LONG[2:]]
-    assert "2 are longer than the text encoder reads" in str(plan)
+    assert "2 exceed the text encoder's limit" in str(plan)
     assert runs.plan(3, 2, run).overflow is None
     assert "not checked" in str(runs.plan(3, 2, run))
 

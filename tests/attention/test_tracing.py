@@ -113,7 +113,7 @@ def test_memory_does_not_grow_with_the_steps(sd):
         with trace(sd) as recording:
             draw(sd, [CAT, OWL], steps=steps)
         (pipeline_call,) = recording._recorder.finished
-        stored.append(pipeline_call.sums.nbytes)
+        stored.append(pipeline_call.sums.n_bytes)
         # 7 layers: 3 of 9 x 13, 3 of 5 x 7, 1 of 3 x 4; images x tokens of the longer prompt
         assert stored[-1] == 4 * (3 * 117 + 3 * 35 + 12) * 2 * 8
     assert stored[0] == stored[1]

@@ -53,7 +53,7 @@ GIVEN = {
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
     },
 }
-"""Study and parameter to the options that set it on the command line, and to the value that `run` receives."""
+"""Maps each study and parameter to the options that set it on the command line, and the value that `run` receives."""
 
 
 @pytest.fixture

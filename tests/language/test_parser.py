@@ -87,7 +87,7 @@ def test_a_hand_made_doc_in_a_language_without_noun_chunks():
     sentence = from_doc(doc)
     assert [(e.head, e.dependent, e.relation) for e in sentence.edges["ud"]] == [(1, 0, "amod")]
     assert sentence.noun_phrases == ()
-    assert list(from_doc(doc, annotation="other").edges) == ["native"]
+    assert list(from_doc(doc, label_set="other").edges) == ["native"]
 
 
 def test_docs_and_prompts_are_taken_together_in_order():

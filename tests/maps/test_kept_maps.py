@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from diffusers import HeunDiscreteScheduler
 
-from daam_syntax.attention import Layer, predict_memory, predicted_bytes, trace, trace_image
+from daam_syntax.attention import Layer, predict_bytes, predict_memory, trace, trace_image
 from daam_syntax.errors import MemoryLimitError, SelectionError, TraceError, WordError
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.kept_maps import AXES
@@ -80,7 +80,7 @@ def test_each_slice_is_a_plain_softmax_and_axes_do_not_change_the_mean(sd, refer
         )
         np.testing.assert_allclose(each.subword(0).values, without.subword(0).values, atol=1e-6)
     (call,) = recording._recorder.finished
-    assert call.sums.nbytes == recording.predicted_bytes
+    assert call.sums.n_bytes == recording.predicted_bytes
     assert recording.predicted_bytes == predict_memory(
         sd,
         [CAT, OWL],
@@ -241,9 +241,9 @@ class TestMemory:
     def test_prediction_by_hand(self):
         layers = [Layer((4, 6), 8), Layer((2, 3), 8), Layer((2, 3), 8), Layer((4, 6), 8)]
         sizes = {"n_images": 2, "n_tokens": 5, "n_steps": 10}
-        assert predicted_bytes(layers, **sizes) == 4 * 2 * 5 * 60
-        assert predicted_bytes(layers, keep=["step"], **sizes) == 4 * 2 * 5 * 36 * 10
-        assert predicted_bytes(layers, keep=["head", "layer"], **sizes) == 4 * 2 * 5 * 60 * 8
+        assert predict_bytes(layers, **sizes) == 4 * 2 * 5 * 60
+        assert predict_bytes(layers, keep=["step"], **sizes) == 4 * 2 * 5 * 36 * 10
+        assert predict_bytes(layers, keep=["head", "layer"], **sizes) == 4 * 2 * 5 * 60 * 8
 
     def test_a_recording_that_is_too_large_is_refused_after_the_first_step(self, sd):
         calls = []

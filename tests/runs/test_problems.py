@@ -81,7 +81,7 @@ def test_nan_pixels_are_a_failed_image(tmp_path, emoji_pipe, monkeypatch):
     monkeypatch.setattr(emoji_pipe.vae, "decode", overflowing)
     run = draw(tmp_path, emoji_pipe, prompts=["a cat"], seeds=1)
     assert run.images()["status"].tolist() == ["failed"]
-    assert run.problems()["message"].str.contains("drew NaN").all()
+    assert run.problems()["message"].str.contains("produced NaN").all()
     assert len(run.pairs()) == len(run.words()) == 0
     assert run.summarize().empty
 
@@ -188,7 +188,7 @@ def test_a_full_disk(uninterrupted, tmp_path, emoji_pipe):
 
     def with_small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, resource.RLIM_INFINITY))
-        with pytest.raises(FileError, match=r"2 shards in a row .*disk full.*Make room"):
+        with pytest.raises(FileError, match=r"2 consecutive shards .*disk full.*Make room"):
             draw(tmp_path, emoji_pipe)
 
     assert in_child(with_small_files_only) == 0

@@ -177,7 +177,7 @@ def test_another_model_is_refused(run, emoji_pipe):
 
 def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
     (tmp_path / "maps").mkdir()
-    with pytest.raises(FileError, match="another origin"):
+    with pytest.raises(FileError, match="daam-syntax did not write"):
         draw(tmp_path, emoji_pipe)
 
 

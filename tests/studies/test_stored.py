@@ -73,7 +73,7 @@ def test_the_command_line(stored, tmp_path):
 
 def test_studies_and_options_that_need_drawing_are_refused(stored, tmp_path):
     with pytest.raises(
-        StudyError, match=r"\(adjectives, cohyponyms, syntax\), but sanity has to draw"
+        StudyError, match=r"\(adjectives, cohyponyms, syntax\), but sanity must generate"
     ):
         run_study("sanity", stored)
     with pytest.raises(StudyError, match="but also got seeds, steps"):

@@ -65,7 +65,7 @@ def measure_borrowed(
     images
         The heat maps of the images.
     scheme
-        Scheme of the edges.
+        Dependency scheme of the edges.
     options
         Further arguments of `measure_pairs`.
 

@@ -23,8 +23,8 @@ def cross_prompt_pairs(
     """Measure heads with a word from the image of another prompt, which overlaps only because of its position.
 
     A random word replaces the dependent. It has the dependent's part of speech, and its lemma differs from those of
-    the head and the dependent. It comes from an image of another prompt with the same seed number, or from any image
-    if no image knows its seed.
+    the head and the dependent. It comes from an image of another prompt with the same seed index, or from any image
+    if the seeds are unknown.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ CONTROLS: Final[Mapping[str, str]] = {
     "shifted": "that maps overlap because they are large or smooth: a shifted map keeps area and autocorrelation",
     "permuted": "that the words of a prompt overlap regardless of which words the edges join",
 }
-"""Kind of control to the explanation that it rules out.
+"""Maps each kind of control to the explanation that it rules out.
 
 The functions of `daam_syntax.analysis.controls` return rows of the pair table with a ``kind`` of their own and the
 relation that they stand for, so ``summarize(pd.concat([pairs, control]), control="shifted")`` compares relation by

@@ -45,7 +45,7 @@ def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matc
     pairs
         A pair table with unrelated pairs; see `measure_pairs`.
     caliper
-        Number of tokens by which distances can differ. The nearest pair is chosen, at random among equals.
+        Number of tokens by which distances can differ. The nearest pair is chosen, with ties broken at random.
     seed
         Seed of the random choices.
 

@@ -34,7 +34,7 @@ def shifted_pairs(
     maps
         Heat maps of one image, or of several.
     scheme
-        Scheme of the edges.
+        Dependency scheme of the edges.
     n
         Number of shifts per image, each with rows of its own. The shift that changes nothing is never drawn.
     seed

@@ -76,8 +76,8 @@ def estimate_mean(
         Name of the estimate.
     bounds
         Smallest and largest possible value of the measure; if None, those of the measures of this package. An interval
-        over few prompts can extend beyond them, where no mean can lie. It is cut there, which does not reduce its
-        coverage.
+        over few prompts can extend beyond them, where no mean can lie. The interval is truncated at these bounds, which
+        does not reduce its coverage.
 
     Returns
     -------
@@ -131,7 +131,8 @@ def estimate_difference(
     measure, cluster, level, method, n_resamples, seed, label
         See `estimate_mean`.
     bounds
-        Smallest and largest possible value of the measure, see `estimate_mean`; a difference is at most their distance.
+        Smallest and largest possible value of the measure, see `estimate_mean`; a difference cannot exceed high minus
+        low.
 
     Returns
     -------

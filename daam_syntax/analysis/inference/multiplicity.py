@@ -20,7 +20,8 @@ def adjust_p(p: ArrayLike, correction: Correction = "holm") -> np.ndarray:
     Parameters
     ----------
     p
-        One p-value per test. *Shape:* ``(test,)``. NaN means no test: it stays NaN and does not count.
+        One p-value per test. *Shape:* ``(test,)``. NaN marks a missing test; it is returned as NaN and not
+        counted.
     correction
         "holm" controls the probability of any false finding, "bh" the expected share of false findings among all
         findings; "none" changes nothing.

@@ -27,7 +27,7 @@ SUMMARY_COLUMNS: Final = {
     "effect_size": "Difference divided by its standard deviation between prompts (d_z)",
     "p": "p-value of no difference",
     "p_adjusted": "p, corrected for the number of groups within the scheme and threshold",
-    "n_paired": "Prompts behind the difference; missing for the control",
+    "n_paired": "Number of prompts in the paired difference; missing for the control",
     "note": "Why there is no interval or no difference",
 }
 """Columns of a summary in addition to its groups and the means of the measures."""
@@ -50,7 +50,8 @@ def summarize(
 
     Means are taken over the pairs of an image, then over the images of a prompt, then over prompts, so a prompt with
     many pairs or seeds counts once. Intervals and tests use prompts as the sample, see `estimate_mean` and
-    `estimate_difference`.
+    `estimate_difference`. The p-values come from flipping the signs of the differences of prompts, or of the clusters
+    of another single column; with two-way clusters they come from a t-test.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def summarize(
     correction
         Correction for the number of groups within a scheme and threshold: "holm", "bh" or "none".
     seed
-        Seed of bootstraps and permutations.
+        Seed of bootstraps and sign flips.
 
     Returns
     -------

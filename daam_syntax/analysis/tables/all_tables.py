@@ -25,7 +25,7 @@ def measure_tables(
     maps
         Heat maps of one image, or of several.
     schemes
-        Scheme or schemes of the edges; see `measure_pairs`.
+        Dependency scheme or schemes of the edges; see `measure_pairs`.
     threshold
         Rule that converts maps to masks.
 

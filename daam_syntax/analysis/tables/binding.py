@@ -31,9 +31,9 @@ BINDING_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
     "image": "Number of the image in the measured list, from 0",
-    "seed": "Seed number; missing if unknown",
+    "seed": "Seed of the image (in a run, the seed index); missing if unknown",
     "kind": '"dependency", as in the pair table',
-    "scheme": "Scheme of the edge",
+    "scheme": "Dependency scheme of the edge",
     "relation": "Relation of the modifier to its noun",
     "head_index": "Index of the noun",
     "dependent_index": "Index of the modifier",
@@ -69,7 +69,7 @@ def binding_table(
     relations
         Relation or relations of modifiers to their nouns. Only edges whose head is a noun count.
     scheme
-        Scheme of the edges.
+        Dependency scheme of the edges.
     threshold
         Rule that converts maps to regions. See `parse_threshold`.
 

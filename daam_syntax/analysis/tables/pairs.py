@@ -32,9 +32,10 @@ PAIR_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
     "image": "Number of the image in the measured list, from 0",
-    "seed": "Seed number; missing if unknown",
+    "seed": "Seed of the image (in a run, the seed index); missing if unknown",
     "kind": '"dependency", "unrelated" (the control), or another kind of `daam_syntax.analysis.CONTROLS`',
-    "scheme": "Scheme of the edges: ud (Universal Dependencies), enhanced (their graph), native (the parser's own)",
+    "scheme": "Dependency scheme of the edges: ud (Universal Dependencies), enhanced (their graph), native "
+    "(the parser's own)",
     "relation": 'Label of the edge; "unrelated" for the control',
     "head_index": "Index of the head in the parse (in an unrelated pair: the earlier word)",
     "dependent_index": "Index of the dependent (in an unrelated pair: the later word)",
@@ -83,7 +84,7 @@ def measure_pairs(
     maps
         Heat maps of one image, or of several.
     schemes
-        Scheme or schemes of the edges: "ud", "enhanced", or "native". Each scheme has rows of its own. If several
+        Dependency scheme or schemes of the edges: "ud", "enhanced", or "native". Each has rows of its own. If several
         edges of an enhanced graph join two words, each edge has a row.
     threshold
         Rule or rules that convert maps to masks. Each rule has rows of its own. See `parse_threshold`.

@@ -20,7 +20,7 @@ WORD_COLUMNS: Final = {
     "prompt_id": "Short name of the prompt, the same in every run",
     "prompt": "The prompt's text",
     "image": "Number of the image in the measured list, from 0",
-    "seed": "Seed number; missing if unknown",
+    "seed": "Seed of the image (in a run, the seed index); missing if unknown",
     "index": "Index of the token in the parse",
     "word": "Text of the token",
     "lemma": "Lemma of the token",

@@ -1,6 +1,7 @@
 """Descriptions of model families: which modules attend to text, how their tokens are laid out, how guidance is done.
 
-A new family is a new `Family`; no code outside this folder distinguishes families. Imports only ``errors``.
+A new family is a new `Family`; no code outside this folder distinguishes families. Imports ``errors``, and the type of
+a grid from ``maps``.
 """
 
 from daam_syntax.attention.families.description import Family, TextEncoder

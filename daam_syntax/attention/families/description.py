@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from daam_syntax.attention.families.grids import Size
 from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
 from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.maps.selection import Grid
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
 """How to identify the conditional rows, those generated from the prompts.
@@ -109,8 +109,8 @@ class Family:
     is_text_attention: Callable[[str, nn.Module], bool]
     layout: Layout
     guidance: Guidance
-    grid: Callable[[Any, Mapping[str, Any], int], Size | None]
-    image_size: Callable[[Any, Mapping[str, Any]], Size]
+    grid: Callable[[Any, Mapping[str, Any], int], Grid | None]
+    image_size: Callable[[Any, Mapping[str, Any]], Grid]
     denoiser: str = "transformer"
     timestep: str = "timestep"
     text: str = "encoder_hidden_states"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-Size: TypeAlias = "tuple[int, int]"
-"""Height and width."""
+from daam_syntax.maps.selection import Grid
 
 
-def halved_grid(size: Size, n_queries: int) -> Size | None:
+def halved_grid(size: Grid, n_queries: int) -> Grid | None:
     """Halve a grid, rounding up, until it has one cell per query.
 
     The strided convolutions between the levels of a UNet do the same to the latents.
@@ -32,66 +31,66 @@ def halved_grid(size: Size, n_queries: int) -> Size | None:
     return (height, width) if height * width == n_queries else None
 
 
-def latent_size(inputs: Mapping[str, Any]) -> Size:
+def latent_size(inputs: Mapping[str, Any]) -> Grid:
     """Return the size of unpacked latents, *shape* ``(row, channel, y, x)``."""
     latents = inputs["sample"] if "sample" in inputs else inputs["hidden_states"]
     height, width = latents.shape[-2:]
     return int(height), int(width)
 
 
-def halvings(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+def halvings(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     """Return the grid of a model that halves its latents, or divides them into patches of 2, 4, ... pixels."""
     return halved_grid(latent_size(inputs), n_pixels)
 
 
-def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     """Return the grid of a transformer that divides its latents into square patches."""
     side = int(pipe.transformer.config.patch_size)
     height, width = latent_size(inputs)
     return _if_it_fits((height // side, width // side), n_pixels)
 
 
-def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
     """Return the size of the image that the VAE decodes; without a VAE, the size of the latents."""
     factor = getattr(pipe, "vae_scale_factor", 1)
     height, width = latent_size(inputs)
     return height * factor, width * factor
 
 
-def image_ids(inputs: Mapping[str, Any]) -> Size:
+def image_ids(inputs: Mapping[str, Any]) -> Grid:
     """Return the grid of packed latents from their position ids, ``(t, y, x, ...)`` along the last axis."""
     height, width = inputs["img_ids"].reshape(-1, inputs["img_ids"].shape[-1])[:, 1:3].amax(0) + 1
     return int(height), int(width)
 
 
-def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     """Return the grid of packed latents from their ids; None if it does not fit the queries."""
     return _if_it_fits(image_ids(inputs), n_pixels)
 
 
-def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
     """Return the size of the image, from one id for 2 x 2 latents."""
     height, width = image_ids(inputs)
     return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
 
 
-def image_shape(inputs: Mapping[str, Any]) -> Size:
+def image_shape(inputs: Mapping[str, Any]) -> Grid:
     """Return the grid of packed latents from their shapes ``(frames, y, x)``."""
     shape = inputs["img_shapes"][0]
     _, height, width = shape[0] if isinstance(shape, list) else shape
     return int(height), int(width)
 
 
-def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Size | None:
+def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     """Return the grid of packed latents from their shapes; None if it does not fit the queries."""
     return _if_it_fits(image_shape(inputs), n_pixels)
 
 
-def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Size:
+def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
     """Return the size of the image, from one cell for 2 x 2 latents."""
     height, width = image_shape(inputs)
     return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
 
 
-def _if_it_fits(grid: Size, n_pixels: int) -> Size | None:
+def _if_it_fits(grid: Grid, n_pixels: int) -> Grid | None:
     return grid if grid[0] * grid[1] == n_pixels else None

@@ -10,6 +10,7 @@ from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.image_latents import PACKED, PACKED_FRAME, PACKED_PATCHES
 from daam_syntax.attention.families.layouts import CallSizes, TokenLayout, image_first, text_first
+from daam_syntax.maps.selection import Grid
 
 SD3: Final = Family(
     name="Stable Diffusion 3",
@@ -145,7 +146,7 @@ def _unmasked(mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]) -> S
     return [position for position, is_read in enumerate(mask) if is_read]
 
 
-def _z_grid(inputs: Mapping[str, Any]) -> grids.Size:
+def _z_grid(inputs: Mapping[str, Any]) -> Grid:
     height, width = inputs["x"][0].shape[-2:]
     return height // _Z_PATCH, width // _Z_PATCH
 

@@ -89,7 +89,7 @@ class PipelineCall(EncodedText):
     asked_guidance
         Whether the pipeline requested an unconditional embedding; None if unknown.
     seeds
-        Seed of each image; None where unknown.
+        Seed number of the generator of each image; None where unknown.
     other_embeddings
         All other embeddings that the pipeline made, such as those of negative prompts.
     negative
@@ -141,9 +141,9 @@ class PipelineCall(EncodedText):
         return [self, *([self.negative] if self.negative else []), *self.also]
 
     @property
-    def nbytes(self) -> int:
+    def n_bytes(self) -> int:
         """Size of the whole recording in memory."""
-        return sum(text.sums.nbytes for text in self.texts) + self.self_attention.nbytes
+        return sum(text.sums.n_bytes for text in self.texts) + self.self_attention.n_bytes
 
     @property
     def n_tokens(self) -> int:

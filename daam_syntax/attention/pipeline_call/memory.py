@@ -25,7 +25,7 @@ class Layer:
     n_heads: int
 
 
-def predicted_bytes(
+def predict_bytes(
     layers: Iterable[Layer],
     *,
     keep: Iterable[str] = (),
@@ -98,7 +98,7 @@ def refuse_size(
         f"without {axis!r} {human_size(size)}"
         for axis in keep
         if (
-            size := predicted_bytes(
+            size := predict_bytes(
                 layers.values(),
                 keep=[other for other in keep if other != axis],
                 refine=refine,
@@ -109,7 +109,7 @@ def refuse_size(
     ]
     drop = f"keep fewer axes ({', '.join(without)}), " if without else ""
     if refine:
-        unrefined = predicted_bytes(layers.values(), keep=keep, **sizes)
+        unrefined = predict_bytes(layers.values(), keep=keep, **sizes)
         drop += f"do not refine ({human_size(unrefined)}), "
     heads = f" of up to {max(layer.n_heads for layer in layers.values())} heads"
     return MemoryLimitError(

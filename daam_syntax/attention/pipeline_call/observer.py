@@ -18,7 +18,7 @@ from daam_syntax.attention.hooks.attention_hooks import AttentionHooks, OutputOv
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.prompt_encoding import PromptEncoding
-from daam_syntax.attention.pipeline_call.provenance import fresh_seed, provenance_of
+from daam_syntax.attention.pipeline_call.provenance import provenance_of, reproducible_seed
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, coming_timesteps
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_compiled,
@@ -330,10 +330,10 @@ def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
     if isinstance(generator, list) or n_images == 1:
         generators = generator if isinstance(generator, list) else [generator]
         if len(generators) == n_images:  # otherwise the pipeline itself refuses them
-            pipeline_call.seeds = [fresh_seed(each) for each in generators]
+            pipeline_call.seeds = [reproducible_seed(each) for each in generators]
     else:
         # One generator for several images: its seed alone reproduces no single image.
-        pipeline_call.settings["batch_seed"] = fresh_seed(generator)
+        pipeline_call.settings["batch_seed"] = reproducible_seed(generator)
 
 
 class ObserverContext:

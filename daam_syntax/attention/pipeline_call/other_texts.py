@@ -87,8 +87,9 @@ def refuse_family(family: Family, denoiser: nn.Module) -> None:
     raise TraceError(
         f"Expected a model of the families {', '.join(known)}, to map text outside the prompt (also=), but got "
         f"{type(denoiser).__name__} of the {family.name} family. In joint attention the text changes with the "
-        "image, so another text has no keys that leave the image unchanged; and for some models it is not known "
-        "what they make of the text. Use the text as a prompt of its own, or read the image with trace_image."
+        "image, so another text has no keys that leave the image unchanged; and some models transform the text "
+        "in ways that daam-syntax does not know. Use the text as a prompt of its own, or read the image with "
+        "trace_image."
     )
 
 

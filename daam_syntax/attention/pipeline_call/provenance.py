@@ -27,7 +27,7 @@ def provenance_of(pipe: Any, family: Family) -> dict[str, Any]:
     }
 
 
-def fresh_seed(generator: torch.Generator | None) -> int | None:
+def reproducible_seed(generator: torch.Generator | None) -> int | None:
     """Return the seed of a generator, or None if random numbers were already drawn from it.
 
     A seed reproduces an image only if its generator was fresh.

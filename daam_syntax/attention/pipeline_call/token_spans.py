@@ -17,7 +17,8 @@ import torch
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import Subword
 
-Span = tuple[int, int]
+CharSpan = tuple[int, int]
+"""Start and end of a piece of text, in characters."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Reading:
     ids: tuple[int, ...]
     mask: tuple[int, ...]
     special: tuple[bool, ...]
-    spans: tuple[Span, ...] | None
+    spans: tuple[CharSpan, ...] | None
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def find_prompts(
     return None
 
 
-def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[Span], Span | None] | None:
+def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[CharSpan], CharSpan | None] | None:
     """Find a prompt in the text that a tokenizer received.
 
     The text may be the prompt itself or a template around it. The pipeline may have converted the prompt to
@@ -177,8 +178,8 @@ def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[Span], Span | No
             continue
 
         def to_prompt(
-            span: Span, start: int = start, origin: Sequence[int] = origin
-        ) -> Span | None:
+            span: CharSpan, start: int = start, origin: Sequence[int] = origin
+        ) -> CharSpan | None:
             first, last = max(span[0] - start, 0), min(span[1] - start, len(origin)) - 1
             return (origin[first], origin[last] + 1) if first <= last else None
 
@@ -288,7 +289,7 @@ def read_prompt(
 def _truncated_at(
     tokenizer: Any,
     reading: Reading,
-    to_prompt: Callable[[Span], Span | None],
+    to_prompt: Callable[[CharSpan], CharSpan | None],
     subwords: Sequence[Subword],
 ) -> int | None:
     """Return the offset of the first token of the prompt that was cut off; None if none was."""
@@ -300,7 +301,7 @@ def _truncated_at(
     return left_out[0][0] if len(spans) > n_read and left_out else None
 
 
-def all_spans(tokenizer: Any, text: str) -> list[Span]:
+def all_spans(tokenizer: Any, text: str) -> list[CharSpan]:
     """Return the offsets of all tokens of a text, including those that an encoder would cut off.
 
     Raises
@@ -319,7 +320,7 @@ def all_spans(tokenizer: Any, text: str) -> list[Span]:
     return list(_decoded_spans(tokenizer, Reading(text, tuple(ids), (1,) * n, (False,) * n, None)))
 
 
-def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:
+def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[CharSpan, ...]:
     """Find the offsets of tokens by decoding one more token at a time.
 
     The offsets are exact: a text is refused unless its tokens decode to it, or to its beginning if it was
@@ -340,8 +341,8 @@ def _decoded_spans(tokenizer: Any, reading: Reading) -> tuple[Span, ...]:
     if not reading.text[lead:].startswith(decoded[-1]):
         raise TraceError(
             "Expected a tokenizer that provides character offsets, or whose tokens decode to the text, but "
-            f"{type(tokenizer).__name__} makes {decoded[-1]!r} of {reading.text!r}, so its tokens cannot be "
-            "aligned with words: load the pipeline with the fast version of the tokenizer, if there is one."
+            f"{type(tokenizer).__name__} decodes the tokens of {reading.text!r} to {decoded[-1]!r}, so they "
+            "cannot be aligned with words: load the pipeline with the fast version of the tokenizer, if there is one."
         )
     start = 0
     for n, place in enumerate(places, start=1):

@@ -13,7 +13,7 @@ from daam_syntax.maps.subwords import MISSING_KIND_REASONS, align
 def keys_by_word(
     blocks: Iterable[TextBlock], prompt: int, sentence: Sentence
 ) -> dict[int, list[int]]:
-    """Return the text keys of each word of a prompt.
+    """Return the text keys of every word of a prompt, separately for each word.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def keys_by_word(
 
 
 def keys_by_kind(blocks: Iterable[TextBlock], prompt: int) -> dict[str, list[int]]:
-    """Return the text keys of each kind of token of a prompt, including padding that is not recorded.
+    """Return all text keys of a prompt by kind of token, including padding that is not recorded.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def keys_by_kind(blocks: Iterable[TextBlock], prompt: int) -> dict[str, list[int
 def keys_of_words(
     pipeline_call: PipelineCall, prompt: int, sentence: Sentence, words: Iterable[int | str]
 ) -> list[int]:
-    """Return the text keys of words: their subwords, of all text encoders.
+    """Return the text keys of the chosen words in one list, over all text encoders.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def keys_of_words(
 
 
 def keys_of_kinds(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]) -> list[int]:
-    """Return the text keys of kinds of tokens, of all text encoders.
+    """Return the text keys of the chosen kinds of tokens in one list, over all text encoders.
 
     Parameters
     ----------

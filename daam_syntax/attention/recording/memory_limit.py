@@ -8,7 +8,7 @@ from typing import Any
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import (
     default_max_bytes,
-    predicted_bytes,
+    predict_bytes,
     refuse_size,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
@@ -58,7 +58,7 @@ class MemoryLimit:
         elif pipeline_call.expected is not None:
             return
         sizes = self._sizes(pipeline_call)
-        self.predicted_bytes = predicted_bytes(
+        self.predicted_bytes = predict_bytes(
             pipeline_call.layers.values(), keep=self._spec.keep, **sizes
         )
         if n_bytes_before + self.predicted_bytes > self._limit:

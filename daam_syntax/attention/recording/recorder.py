@@ -213,7 +213,7 @@ class Recorder(PipelineObserver):
         pipeline_call = self._pipeline_call()
         for text in pipeline_call.texts:
             text.sums.join_layers()
-        self.memory.check(pipeline_call, sum(each.nbytes for each in self.finished))
+        self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
 
 
 def prompt_probabilities(

@@ -46,7 +46,7 @@ class LayerSums:
 
     @property
     def grids(self) -> dict[str, Grid]:
-        """Module path of each recorded layer to its grid ``(y, x)``."""
+        """Maps the module path of each recorded layer to its grid ``(y, x)``."""
         return dict(self._grids)
 
     @property
@@ -55,7 +55,7 @@ class LayerSums:
         return sorted(self._sums)
 
     @property
-    def nbytes(self) -> int:
+    def n_bytes(self) -> int:
         """Size in bytes."""
         return sum(total.nbytes for sums in self._sums.values() for total in sums.values())
 

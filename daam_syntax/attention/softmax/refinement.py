@@ -44,7 +44,7 @@ class SelfAttention:
         self._n_calls = 0
 
     @property
-    def nbytes(self) -> int:
+    def n_bytes(self) -> int:
         """Size in bytes."""
         return 0 if self._sum is None else self._sum.nbytes
 

@@ -34,7 +34,7 @@ ICONS: Final = {
     "shirt": "t-shirt",
     "shoe": "running-shoe",
 }
-"""Noun to the name of its icon, if they differ."""
+"""Maps each noun to the name of its icon, if they differ."""
 
 
 def main(icons: Path) -> None:

@@ -46,7 +46,7 @@ def arcs_with_overlays(
     maps
         The heat maps of the image.
     scheme
-        Annotation scheme of the edges.
+        Dependency scheme of the edges.
     vmax
         Mean attention probability at the top of the color scale; the largest value of any word if None.
     colorbar

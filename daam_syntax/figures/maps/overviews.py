@@ -39,7 +39,7 @@ def overview(
     maps
         The heat maps of the image.
     scheme
-        Annotation scheme of the edges drawn as arcs.
+        Dependency scheme of the edges drawn as arcs.
     vmax
         Mean attention probability at the top of the color scale; the largest value of any word if None.
 

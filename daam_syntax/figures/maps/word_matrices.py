@@ -58,7 +58,7 @@ def word_matrix(
     threshold
         Threshold rule of the masks.
     scheme
-        Annotation scheme whose edges get dots; no dots if None.
+        Dependency scheme whose edges get dots; no dots if None.
     vmax
         Top of the color scale; the largest absolute value off the diagonal if None. The scale starts at 0, or at
         ``-vmax`` for measures that can be negative. Pass the same value to several matrices to make them comparable.

@@ -29,7 +29,7 @@ def dependency_arcs(
     sentence
         The parsed prompt. Word *i* is at x = *i*.
     scheme
-        Annotation scheme of the edges.
+        Dependency scheme of the edges.
     ax
         Axes to draw on; new ones if None.
     show_words

@@ -50,7 +50,7 @@ def dependency_graph(
     measure
         Column of the table that gives the weight of the edges.
     scheme
-        Annotation scheme of the edges.
+        Dependency scheme of the edges.
     vmax
         Top of the scale of widths and colors; the largest mean if None.
     colorbar

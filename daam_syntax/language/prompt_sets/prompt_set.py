@@ -180,7 +180,7 @@ class PromptSet:
         template
             A text with slots: ``"a {color} {noun} on {place}"``.
         values
-            Name of a list to its values.
+            Maps each list's name to its values.
         n
             Number of prompts, or pairs, to sample without replacement; None for all prompts.
         exchange
@@ -320,7 +320,7 @@ class PromptSet:
         seed
             Seed of the sample.
         parser, scheme
-            The parser, and the scheme of the relations.
+            The parser, and the dependency scheme of the relations.
 
         Raises
         ------
@@ -369,9 +369,9 @@ class Sample:
     prompts
         The sample, in the order of the original set.
     counts
-        Group to the number of prompts chosen for it.
+        Maps each group to the number of its prompts in the sample.
     missing
-        Group to the number of prompts that it lacks, for groups that lack any.
+        Maps each group with too few prompts to the number that it lacks.
     """
 
     prompts: PromptSet

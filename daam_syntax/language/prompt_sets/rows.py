@@ -30,7 +30,7 @@ COLUMNS: Final = {
 
 TEXT_COLUMNS: Final = tuple(name for name in COLUMNS if not name.endswith(".NAME"))
 GROUPS: Final = {"slot": "slots", "metadata": "metadata"}
-"""Prefix of a column to the attribute of `Prompt` that holds its values."""
+"""Maps each column prefix to the attribute of `Prompt` that holds the values."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 

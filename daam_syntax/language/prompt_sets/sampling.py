@@ -26,7 +26,7 @@ def groups_of(
         A column. If it is "relation" and no prompt has that column, the prompts are parsed, and each can represent
         every relation in its parse.
     parser, scheme
-        The parser, and the scheme of the relations.
+        The parser, and the dependency scheme of the relations.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def choose(
     Returns
     -------
     chosen : dict
-        Index of a prompt to the group that it represents.
+        Maps the index of each chosen prompt to the group that it represents.
     missing : dict
-        Group to the number of its empty places, for groups with any.
+        Maps each group with empty places to their number.
 
     Raises
     ------

@@ -12,13 +12,13 @@ from daam_syntax.util.data_files import data_path
 SHIPPED: Final = {
     "adjectives": "two nouns, each with a color",
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
-    "emoji-relations": "sentences for the emoji model, six for each of ten dependency relations",
+    "emoji-relations": "sentences for the embedded model, six for each of ten dependency relations",
     "minimal-pairs": "pairs that differ in one word",
     "open": "captions that leave much open",
     "real-models": "captions for other models, 22 for each of ten dependency relations",
     "scenes": "a few of each kind of scene",
 }
-"""Name of a set to its contents. All except ``real-models`` use only words that the embedded model knows."""
+"""Maps each set's name to its contents. All except ``real-models`` use only words that the embedded model knows."""
 
 
 def prompts(name: str) -> PromptSet:

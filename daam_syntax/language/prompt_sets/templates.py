@@ -34,7 +34,7 @@ class Template:
     text
         The text with its slots.
     values
-        Name of a list to its values.
+        Maps each list's name to its values.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Template:
 
     @cached_property
     def slots(self) -> dict[str, str]:
-        """Slot to the name of its list, in the order of the text."""
+        """Maps each slot to the name of its list, in the order of the text."""
         found: dict[str, str] = {}
         for _, slot, name, conversion in self._parts:
             if slot is None:

@@ -38,7 +38,7 @@ def compare_parses(a: Sentence, b: Sentence, *, scheme: str = "ud") -> pd.DataFr
     a, b
         The parses, for instance from two parsers, or a gold tree and a parsed one.
     scheme
-        The scheme of the edges.
+        The dependency scheme of the edges.
 
     Returns
     -------

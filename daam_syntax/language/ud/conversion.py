@@ -1,4 +1,4 @@
-"""Recognize the annotation of a parse, and convert it to Universal Dependencies."""
+"""Recognize the label set of a parse, and convert it to Universal Dependencies."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _RELATIONS: Final = (
 RELATIONS: Final = frozenset(_RELATIONS.split())
 """The 37 universal relations (https://universaldependencies.org/u/dep/), without subtypes."""
 
-Annotation = Literal["clearnlp", "ud"]
-"""Annotations that can be converted: that of spaCy's English models, and Universal Dependencies."""
+LabelSet = Literal["clearnlp", "ud"]
+"""Label sets that can be converted: ClearNLP, which spaCy's English models use, and Universal Dependencies."""
 
 
 def check_schemes(
@@ -54,8 +54,8 @@ def check_schemes(
     return wanted
 
 
-def detect_annotation(labels: Collection[str], edges: Iterable[Edge] = ()) -> Annotation | None:
-    """Infer the annotation from a set of labels.
+def detect_labels(labels: Collection[str], edges: Iterable[Edge] = ()) -> LabelSet | None:
+    """Infer the label set of a parser or a parse from its labels.
 
     It is Universal Dependencies if every label is one of the 37 relations, with or without a subtype, and ClearNLP if
     every label is ClearNLP's and at least one is not universal. The labels of a single parse may all belong to both
@@ -72,7 +72,7 @@ def detect_annotation(labels: Collection[str], edges: Iterable[Edge] = ()) -> An
     Returns
     -------
     str or None
-        None for any other annotation, such as that of spaCy's German and Chinese models.
+        None for any other label set, such as that of spaCy's German and Chinese models.
     """
     used = {label for label in labels if label and label.lower() != "root"}
     if all(label.split(":")[0] in RELATIONS for label in used):
@@ -85,7 +85,7 @@ def universal_sentence(
     text: str,
     tokens: Sequence[Token],
     native: Iterable[Edge],
-    annotation: Annotation | None,
+    label_set: LabelSet | None,
     noun_phrases: Iterable[Span] = (),
     parser: str = "",
 ) -> Sentence:
@@ -97,16 +97,16 @@ def universal_sentence(
         See `Sentence`.
     native
         The parser's own edges.
-    annotation
-        Annotation of these edges; None if it cannot be converted, which leaves ``native`` as the only scheme.
+    label_set
+        Label set of these edges; None if it cannot be converted, which leaves ``native`` as the only scheme.
     """
     tokens, native = tuple(tokens), tuple(native)
     edges: dict[str, tuple[Edge, ...]] = {"native": native}
     roots: Mapping[str, tuple[int, ...]] = {}
-    if annotation is not None:
+    if label_set is not None:
         edges["ud"] = (
             clearnlp_rules.to_ud(tokens, native)
-            if annotation == "clearnlp"
+            if label_set == "clearnlp"
             else _words_only(tokens, native)
         )
         edges["enhanced"], enhanced_roots = to_enhanced(tokens, edges["ud"])

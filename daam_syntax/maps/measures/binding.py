@@ -151,7 +151,7 @@ def neglect(maps: ArrayLike) -> np.ndarray:
     G is a Gaussian blur of 3 x 3 pixels (sigma 0.5), so a single pixel does not count as attention. This is the loss of
     Attend-and-Excite for one subject; their loss for an image is the largest over its subjects. They renormalize
     without the start token, whereas these are probabilities among all tokens. Therefore only comparisons within one
-    model are meaningful. The measure is not invariant to scale, on purpose.
+    model are meaningful. The measure is deliberately not scale-invariant.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _Decorated = TypeVar("_Decorated", bound=Function)
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure and what its users must know.
+    """A measure and the properties needed to interpret it.
 
     Attributes
     ----------

@@ -71,7 +71,7 @@ def measure_masks(
     Returns
     -------
     dict
-        Name of a measure to its values. *Shape:* ``(pair,)``.
+        Maps each measure's name to its values. *Shape:* ``(pair,)``.
     """
     chosen = [m for m in measures if m.kind == "binary"]
     if not chosen:
@@ -98,7 +98,7 @@ def measure_maps(
     Returns
     -------
     dict
-        Name of a measure to its values. *Shape:* ``(pair,)``.
+        Maps each measure's name to its values. *Shape:* ``(pair,)``.
     """
     chosen = [m for m in measures if m.kind == "soft"]
     if not chosen:

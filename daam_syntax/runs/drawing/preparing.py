@@ -47,7 +47,7 @@ class PreparedModel:
     def problems(self) -> list[Problem]:
         """Return the problems with the prompts that are known before anything is drawn."""
         if self.unchecked:
-            message = f"Whether prompts are too long is unknown: {self.unchecked}"
+            message = f"Prompt lengths could not be checked: {self.unchecked}"
             consequence = "The table of words has a status for each word."
             return [Problem("prompts", "length not checked", message, consequence)]
         return [

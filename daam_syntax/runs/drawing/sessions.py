@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from daam_syntax.attention.prompt_overflow import TextLimit
 
 _MOST_UNWRITTEN: Final = 2
-"""Consecutive shards that cannot be written before the session ends, since further shards would be lost too."""
+"""Number of consecutive write failures after which the session stops."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Session:
             if n_unwritten >= _MOST_UNWRITTEN:
                 last = self._problems[-1]
                 raise FileError(
-                    f"Expected to write to {self._folder.path}, but {n_unwritten} shards in a row could not be "
+                    f"Expected to write to {self._folder.path}, but {n_unwritten} consecutive shards could not be "
                     f"written: {last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again "
                     "to resume the run."
                 )

@@ -1,4 +1,8 @@
-"""Checksums of files, of prompts, and of JSON files that contain their own."""
+"""Checksums of files, of prompts, and of JSON files that contain their own.
+
+`records` makes the record of each file of a shard, with its checksum. `run_folder` writes and verifies manifests and
+records, and compares prompts, parses and files with them; `run_reader` has each file verified when it is first read.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ShardRecord:
     shard
         Number of the shard.
     files
-        Name of a table to the record of its file.
+        Maps each table's name to the record of its file.
     n_images, n_failed
         Number of images of the shard, and how many of them could not be drawn.
     seconds

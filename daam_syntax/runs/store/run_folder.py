@@ -164,7 +164,7 @@ class RunFolder:
             found = [self.path / name for name in names if (self.path / name).exists()]
         if found:
             raise FileError(
-                f"Expected a new folder or that of a run, but {self.path} has files of another origin "
+                f"Expected a new folder or that of a run, but {self.path} has files that daam-syntax did not write "
                 f"({found[0].name}) and no {MANIFEST}; choose another folder."
             )
 

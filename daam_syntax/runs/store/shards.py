@@ -17,7 +17,7 @@ class PlannedImage:
     prompt
         Number of its prompt, from 0.
     seed
-        Number of its seed, from 0.
+        Seed index, from 0.
     """
 
     number: int

@@ -16,7 +16,7 @@ from daam_syntax.runs.store.schemas import to_frame
 _RULE: Final = ["scheme", "threshold"]
 _PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
 _COUNTS: Final = {**_PAIRS, "_images": "n_images"}
-"""Columns of the statistics to the columns of the summary that are their sums."""
+"""Maps each column of the statistics to the column of the summary that is its sum."""
 
 
 def summarize_shards(
@@ -116,7 +116,7 @@ def _aggregated(
     Parameters
     ----------
     wanted
-        Column of the result to a column of the table and the name of the aggregation.
+        Maps each column of the result to a column of the table and the name of an aggregation.
     """
     found = table.group_by(keys, use_threads=False).aggregate(list(wanted.values()))
     # By name, because the order of keys and aggregates differs between versions of Arrow.

@@ -174,7 +174,7 @@ class Judgments:
     Attributes
     ----------
     correct
-        Name of each image to the share of annotators who saw both nouns.
+        Maps each image's name to the share of annotators who saw both nouns.
     kappa
         Agreement beyond chance: Cohen's kappa (1960) for two annotators, Fleiss' kappa (1971) for more. It is NaN for
         one annotator, and if all annotators gave all images the same judgment.
@@ -214,8 +214,8 @@ def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgments:
         wrong = values.index[~values.isin([0, 1]).all(axis=1)]
         if len(wrong):
             raise StudyError(
-                f"Expected 0 or 1 for both nouns of every image in {path}, but got something else for {wrong[0]} "
-                f"(and {len(wrong) - 1} others): complete the sheet."
+                f"Expected 0 or 1 for both nouns of every image in {path}, but got something else for {wrong[0]}"
+                f"{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''}: complete the sheet."
             )
         judged.append(values.all(axis=1).to_numpy(int))
     table = np.column_stack(judged)
@@ -231,7 +231,7 @@ def check_images(folder: str | Path, drawn: Mapping[str, Image]) -> None:
     folder
         Folder that `write_sheet` wrote.
     drawn
-        Name of each image to the image.
+        Maps each image's name to the image.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def run(
     sheet
         Folder for images and a blind sheet for annotators to fill in.
     judgments
-        Filled-in sheets of that folder, one per annotator; they replace the judgments of the built-in annotator.
+        Filled-in sheets of that folder, one per annotator; they replace the judgments of the shipped annotator.
 
     Raises
     ------

@@ -20,7 +20,7 @@ KINDS: Final = {
     "plant": ("plant",),
     "character": ("character",),
 }
-"""Kind of noun to the categories of the embedded world that it covers."""
+"""Maps each kind of noun to the categories of the embedded world that it covers."""
 
 LEVELS: Final = {"cohyponym": 1.0, "same kind": 0.5, "unrelated": 0.0}
 """Level of similarity (same category, same kind, different kinds) to a number; the numbers only rank the levels."""

@@ -87,7 +87,7 @@ def require_rows(rows: Sequence[Mapping[str, Any]], what: str) -> pd.DataFrame:
 
 
 def best_scheme(sentences: Sequence[Sentence]) -> str:
-    """Return "enhanced", the scheme of Tang et al. (2023), if all parses have it, else "native"."""
+    """Return "enhanced", the dependency scheme of Tang et al. (2023), if all parses have it, else "native"."""
     enhanced = all("enhanced" in sentence.edges for sentence in sentences)
     return "enhanced" if enhanced else "native"
 

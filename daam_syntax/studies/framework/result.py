@@ -43,7 +43,7 @@ class StudyResult:
     design
         The design of the study.
     findings
-        Title of each finding to its sentences, with effects, intervals and n.
+        Maps the title of each finding to its sentences, with effects, intervals and n.
     tables
         Tables by name; "estimates" has the numbers of the findings.
     figures

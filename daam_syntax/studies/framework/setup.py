@@ -36,7 +36,7 @@ class Setup:
     prompts
         Prompts, at least one and all different.
     seeds
-        Images per prompt.
+        Number of images per prompt.
     settings
         Drawing settings.
     parser
@@ -75,7 +75,7 @@ class Setup:
         prompt
             The prompt.
         seed
-            Number of the seed, see `generator_seed`.
+            Seed index, see `generator_seed`.
         copies
             Number of images.
         noise_of

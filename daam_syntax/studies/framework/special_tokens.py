@@ -25,7 +25,7 @@ NAMES: Final = {
     "template": "template tokens",
     "padding": "padding",
 }
-"""Kind of token (see `daam_syntax.maps.Subword`) to its name in figures and findings."""
+"""Maps each kind of token (see `daam_syntax.maps.Subword`) to its name in figures and findings."""
 
 
 def kind_maps(maps: HeatMaps) -> dict[str, np.ndarray]:
@@ -129,6 +129,8 @@ def kind_findings(table: pd.DataFrame) -> list[Finding]:
             ),
         ),
         Finding(
-            "Do all kinds of tokens draw the image?", "change of the image (0 to 1)", tuple(change)
+            "Does attention to each kind of token affect the image?",
+            "change of the image (0 to 1)",
+            tuple(change),
         ),
     ]

@@ -36,7 +36,7 @@ class StoredSetup:
     Attributes
     ----------
     run
-        The run, as `daam_syntax.runs.open` returns it.
+        The run, as `daam_syntax.runs.open_run` returns it.
     """
 
     run: Run

@@ -1,4 +1,4 @@
-"""Do the maps depend on what they should depend on, and on nothing else? Checks of the instrument itself."""
+"""Sanity checks: do the maps depend on weights, words, and noise, and only on those? See `DESIGN`."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ DESIGN: Final = StudyDesign(
     name="sanity",
     title="Sanity checks of the maps",
     question="Do the maps break down when the attention weights are randomized, follow words rather than positions "
-    "when noun phrases are exchanged, distinguish a nonce word from a noun, and agree between seeds? And do tokens "
-    "that are not words, above all the padding, help to draw the image?",
+    "when noun phrases are exchanged, distinguish a nonce word from a noun, and agree between seeds? Do non-word "
+    "tokens, especially padding, contribute to the image?",
     method="All images of a prompt and seed start from the same noise, and maps are compared by Pearson's correlation "
     "over pixels. The map of each content word is compared with its map after the entries of the query and key "
     "projections of all text attention layers have been shuffled within each matrix (randomized; after Adebayo et al. "
     "2018), with its map from another seed, and with the maps of the other content words of the same image. The first "
     "two noun phrases are then exchanged, and the maps of their nouns are compared with the original maps of the same "
-    "noun and of the noun in the same position. The last noun is replaced by a word that means nothing. Finally, each "
+    "noun and of the noun in the same position. The last noun is replaced by a nonce word. Finally, each "
     "image is drawn again without the attention to each kind of token.",
     limits="Maps that pass these checks depend on weights, words and noise as they should, which does not show that "
     "they are right about what a word does (see the study intervention). The randomized model draws another image, or "

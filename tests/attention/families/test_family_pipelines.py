@@ -287,7 +287,7 @@ def test_steps_layers_and_heads_can_be_kept(case):
         # All layers have the same grid, so nothing is resized.
         np.testing.assert_allclose(each.data.mean(each.axes), without.data, atol=1e-6)
     (call,) = recording._recorder.finished
-    assert call.sums.nbytes == recording.predicted_bytes
+    assert call.sums.n_bytes == recording.predicted_bytes
 
 
 def test_the_page_of_supported_models_is_up_to_date():

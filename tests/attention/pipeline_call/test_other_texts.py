@@ -74,8 +74,8 @@ def test_kept_axes_and_memory():
     (maps,) = recording.heat_maps(of=FOIL)
     assert maps.axes == ("step", "head")
     (pipeline_call,) = recording._recorder.finished
-    assert recording.predicted_bytes == pipeline_call.nbytes
-    assert pipeline_call.nbytes == maps.nbytes + recording.heat_maps()[0].nbytes
+    assert recording.predicted_bytes == pipeline_call.n_bytes
+    assert pipeline_call.n_bytes == maps.nbytes + recording.heat_maps()[0].nbytes
     with trace(pipe, also=[FOIL]) as plain:
         draw(pipe, CAT)
     np.testing.assert_allclose(maps.stack(), plain.heat_maps(of=FOIL)[0].stack(), atol=1e-6)

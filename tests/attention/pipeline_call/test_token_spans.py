@@ -233,5 +233,7 @@ class TestTokenizersWithoutOffsets:
             def decode(self, *args, **kwargs):
                 return super().decode(*args, **kwargs).upper()
 
-        with pytest.raises(TraceError, match=r"Shouting makes 'A CAT' of 'a cat'.*fast version"):
+        with pytest.raises(
+            TraceError, match=r"Shouting decodes the tokens of 'a cat' to 'A CAT'.*fast version"
+        ):
             tokenize(Shouting(), "a cat", 20)

@@ -37,7 +37,7 @@ def test_memory_does_not_grow_and_inputs_are_unchanged():
     first = torch.ones(1, 6, 2)
     for _ in range(5):
         sums.add("a", (2, 3), first)
-        assert sums.nbytes == 4 * 12
+        assert sums.n_bytes == 4 * 12
     assert (first == 1).all()
     np.testing.assert_allclose(sums.mean_maps(), np.ones((1, 2, 2, 3)))
 
@@ -68,7 +68,7 @@ class TestAxes:
 
     def test_layers_of_the_finest_grid_share_a_sum_in_any_order(self):
         sums, calls = self.run(["step"])
-        assert sums.nbytes == 4 * (2 + 4 + 2) * 3 * 2 * 3
+        assert sums.n_bytes == 4 * (2 + 4 + 2) * 3 * 2 * 3
         maps = sums.kept_maps(1, [0, 2], [30.0, 20.0, 10.0])
         assert [part.layers for part in maps.parts] == [
             ("coarse a",),

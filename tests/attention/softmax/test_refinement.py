@@ -181,7 +181,7 @@ def test_memory_is_known_before(sd, keep):
         draw(sd, CAT, num_images_per_prompt=2)
     (call,) = recording._recorder.finished
     predicted = predict_memory(sd, CAT, keep=keep, refine=True, **options)
-    assert predicted == recording.predicted_bytes == call.nbytes
+    assert predicted == recording.predicted_bytes == call.n_bytes
     assert predicted - predict_memory(sd, CAT, keep=keep, **options) == 4 * 2 * 117**2
     with (
         pytest.raises(MemoryLimitError, match=r"with self-attention takes .*: .*do not refine \("),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from daam_syntax.language import Edge, Token, parse
 from daam_syntax.language.tree import Tree
 from daam_syntax.language.ud.clearnlp_rules import LABELS, to_ud
-from daam_syntax.language.ud.conversion import RELATIONS, detect_annotation, universal_sentence
+from daam_syntax.language.ud.conversion import RELATIONS, detect_labels, universal_sentence
 from daam_syntax.language.ud.enhanced import to_enhanced
 
 SAME = "the enhanced graph is the tree"
@@ -374,7 +374,7 @@ def test_white_space_is_not_part_of_a_tree():
 
 
 @pytest.mark.parametrize(
-    ("labels", "annotation"),
+    ("labels", "label_set"),
     [
         (LABELS, "clearnlp"),
         ({"nsubj", "obj", "obl:arg", "ROOT"}, "ud"),
@@ -384,14 +384,14 @@ def test_white_space_is_not_part_of_a_tree():
         (set(), "ud"),
     ],
 )
-def test_annotations_are_inferred_from_their_labels(labels, annotation):
-    assert detect_annotation(labels) == annotation
+def test_label_sets_are_inferred_from_their_labels(labels, label_set):
+    assert detect_labels(labels) == label_set
 
 
-@pytest.mark.parametrize(("head", "annotation"), [(0, "clearnlp"), (2, "ud")])
-def test_the_position_of_the_conjunction_decides_for_labels_of_both_annotations(head, annotation):
+@pytest.mark.parametrize(("head", "label_set"), [(0, "clearnlp"), (2, "ud")])
+def test_the_position_of_the_conjunction_decides_for_labels_of_both_label_sets(head, label_set):
     edges = [Edge(head, 1, "cc"), Edge(0, 2, "conj")]  # cats and dogs
-    assert detect_annotation({"cc", "conj"}, edges) == annotation
+    assert detect_labels({"cc", "conj"}, edges) == label_set
 
 
 def test_a_universal_tree_passes_through_and_another_annotation_stays_native():
