@@ -169,7 +169,7 @@ def reuse_attention(
     Returns
     -------
     AttentionReuse
-        To be used in a ``with`` statement.
+        A context manager.
 
     Raises
     ------
