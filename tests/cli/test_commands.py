@@ -109,6 +109,7 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, tmp_path):
     check_refused(run_here(*arguments, cwd=tmp_path), message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -136,6 +137,7 @@ def test_a_file_where_a_prompt_is_expected_is_not_drawn(tmp_path):
     assert "--prompts prompts.txt" in done.stderr
 
 
+@pytest.mark.slow
 def test_shipped_prompt_sets_are_accepted_like_files(tmp_path):
     done = run_here("analyze", "--prompts", "open", "--steps", 1, "--out", "open", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -163,6 +165,7 @@ def test_a_prompt_that_looks_like_markup(folder):
     assert "a[/b]cat" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_interrupt_explains_how_to_resume(folder):
     process = subprocess.Popen(
         command("analyze", "a cat", "--seeds", 500, "--out", "i"),

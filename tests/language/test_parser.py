@@ -100,6 +100,7 @@ def test_docs_and_prompts_are_taken_together_in_order():
         parse(["a cat"])
 
 
+@pytest.mark.slow
 def test_a_model_with_universal_labels_passes_through():
     nlp = spacy.blank("fr")
     parser = nlp.add_pipe("parser")

@@ -18,6 +18,7 @@ assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 """
 
 
+@pytest.mark.slow
 def test_loading_the_embedded_model_prints_nothing():
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -28,6 +28,7 @@ def test_every_figure_is_in_the_gallery(gallery):
     assert [name for name in sorted(drawing) if f"figures.{name}(" not in code] == []
 
 
+@pytest.mark.slow
 def test_the_gallery_is_made_with_the_embedded_model(gallery, tmp_path):
     gallery.write_gallery(tmp_path, gallery.SMALL)
     page = (tmp_path / "gallery.md").read_text(encoding="utf-8")

@@ -48,6 +48,7 @@ def test_intervention_end_to_end(result):
     assert result.provenance["steps"] == 2
 
 
+@pytest.mark.slow
 def test_words_are_scaled_in_a_window_of_steps_layers_and_heads(emoji_pipe):
     where = {"in_steps": slice(0, 1), "in_layers": ["up_blocks"], "in_heads": (0, 2)}
     halved = run_study(

@@ -39,6 +39,7 @@ def test_an_option_that_a_study_lacks_is_refused(options):
         run_study("retrieval", None, **options)
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path):
     (tmp_path / "prompts.txt").write_text(OWLS + "\n", encoding="utf-8")
     unknown = run_here("study", "nothing", "--out", "x", cwd=tmp_path)

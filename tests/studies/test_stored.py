@@ -21,6 +21,7 @@ def stored(tmp_path_factory, emoji_pipe):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
@@ -55,6 +56,7 @@ def test_a_report_of_a_stored_run_names_its_source(stored, tmp_path):
     assert overlap.findings["Images that show both nouns"][0].startswith("Not judged")
 
 
+@pytest.mark.slow
 def test_no_model_library_is_loaded(stored):
     code = (
         "from daam_syntax import runs; from daam_syntax.studies import run_study; "
@@ -64,6 +66,7 @@ def test_no_model_library_is_loaded(stored):
     assert loaded_by(code, MODEL_LIBRARIES) == "[]"
 
 
+@pytest.mark.slow
 def test_the_command_line(stored, tmp_path):
     done = run_here("study", "syntax", "--run", stored.path, "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

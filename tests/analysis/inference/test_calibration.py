@@ -68,6 +68,7 @@ def test_templates_are_the_sample_where_they_have_effects():
     assert np.mean(sign_flip_p(by_prompt, n_resamples=999) <= 0.05) > 0.1
 
 
+@pytest.mark.slow
 def test_two_way_errors_keep_their_level_where_prompts_alone_do_not():
     study = SimulatedStudy(n_prompts=15, n_seeds=1, n_lemmas=12, lemma=0.8)
     rates = {}
@@ -102,6 +103,7 @@ def test_tables_and_arrays_have_the_same_two_way_errors():
     assert found.standard_error == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["ols", "gee"])
 def test_regressions_keep_their_level(model):
     tables = SimulatedStudy(n_prompts=15, n_seeds=1).tables(200, np.random.default_rng(2))
