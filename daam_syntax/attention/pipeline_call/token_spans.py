@@ -17,8 +17,7 @@ import torch
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import Subword
 
-CharSpan = tuple[int, int]
-"""Start and end of a piece of text, in characters."""
+CharSpan = tuple[int, int]  # start and end of a piece of text, in characters
 
 
 @dataclass(frozen=True)
