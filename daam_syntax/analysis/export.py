@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from tabulate import tabulate
 
 from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.formatting import cluster_noun, format_p
@@ -97,12 +98,9 @@ def to_markdown(
     caption
         Sentence above the table.
     """
-    header = [_markdown(str(column)) for column in table.columns]
-    rules = ["---:" if right else "---" for right in _numeric(table)]
-    rows = [[_markdown(cell) for cell in row] for row in _cells(table, digits)]
-    lines = ["| " + " | ".join(row) + " |" for row in (header, rules, *rows)]
+    text = _tabulated(table, digits, "pipe", _markdown)
     below = [_markdown(note) for note in _notes(table, notes)]
-    parts = [_markdown(caption), "\n".join(lines), " ".join(below)]
+    parts = [_markdown(caption), text, " ".join(below)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -111,23 +109,15 @@ def to_html(
 ) -> str:
     """Return a table as an HTML ``<table>`` with all text escaped; see `to_markdown` for the parameters.
 
-    Cells are aligned by a style of their own: unlike the style sheets of pandas' ``Styler``, it survives wherever the
-    table is pasted.
+    Cells with numbers are aligned by styles of their own: unlike the style sheets of pandas' ``Styler``, these survive
+    wherever the table is pasted.
     """
-    alignment = ["right" if right else "left" for right in _numeric(table)]
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        inner = "".join(
-            f'<{tag} style="text-align: {side}">{html.escape(cell)}</{tag}>'
-            for cell, side in zip(cells, alignment, strict=True)
-        )
-        return f"<tr>{inner}</tr>"
-
-    body = "\n".join(row(cells, "td") for cells in _cells(table, digits))
-    head = row([str(column) for column in table.columns], "th")
-    title = f"<caption>{html.escape(caption)}</caption>\n" if caption else ""
+    # tabulate has no captions or notes. Its headers of text columns have no style; browsers would center them.
+    title = f"\n<caption>{html.escape(caption)}</caption>" if caption else ""
+    start = f'<table style="text-align: left">{title}'
+    text = _tabulated(table, digits, "html").replace("<table>", start, 1)
     below = "".join(f"<p><small>{html.escape(note)}</small></p>\n" for note in _notes(table, notes))
-    return f"<table>\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{below}"
+    return f"{text}\n{below}"
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -242,6 +232,23 @@ def _cells(table: pd.DataFrame, digits: int) -> list[list[str]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
+def _tabulated(
+    table: pd.DataFrame, digits: int, style: str, escape: Callable[[str], str] = str
+) -> str:
+    """Return a table in a format of tabulate, with numbers on the right."""
+    rows = [[escape(cell) for cell in row] for row in _cells(table, digits)]
+    sides = ["right" if right else "left" for right in _numeric(table)]
+    return str(
+        tabulate(
+            rows,
+            headers=[escape(str(column)) for column in table.columns],
+            tablefmt=style,
+            colalign=sides if rows else None,  # tabulate 0.9 cannot align columns without rows
+            disable_numparse=True,  # cells are formatted already
+        )
+    )
+
+
 def _cell(value: Any, name: str, digits: int) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "-"
@@ -251,6 +258,7 @@ def _cell(value: Any, name: str, digits: int) -> str:
 
 
 def _markdown(text: str) -> str:
+    """Return text that Markdown shows as it is; tabulate escapes nothing in pipe tables."""
     flat = " ".join(text.split())
     return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", flat)
 
