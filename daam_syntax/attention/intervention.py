@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,12 @@ from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
-from daam_syntax.attention.pipeline_call.word_keys import keys_of_kinds, keys_of_words
+from daam_syntax.attention.pipeline_call.word_keys import (
+    KINDS,
+    columns_of,
+    keys_of_kinds,
+    keys_of_words,
+)
 from daam_syntax.attention.softmax.edited_weights import replace_weights, scaled_columns
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
@@ -28,9 +33,6 @@ from daam_syntax.maps.selection import (
     layer_selector,
     step_selector,
 )
-from daam_syntax.maps.subwords import Kind
-
-_KINDS: Final = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,10 @@ class Edit:
             raise ValueError(
                 f"Expected words or tokens, but got both, words={self.words} and tokens={self.tokens}: make two edits."
             )
-        unknown = [kind for kind in self.tokens if kind not in _KINDS]
+        unknown = [kind for kind in self.tokens if kind not in KINDS]
         if unknown:
             raise ValueError(
-                f"Expected kinds of tokens among {', '.join(map(repr, _KINDS))}, but got {unknown}: for words use "
+                f"Expected kinds of tokens among {', '.join(map(repr, KINDS))}, but got {unknown}: for words use "
                 "words=."
             )
 
@@ -329,11 +331,11 @@ class _AppliedEdit:
     def change(self, weights: Tensor, image: int, site: CallSite, part: slice) -> Tensor:
         """Apply the edit to the weights of some queries, *shape* ``(head, query, key)``."""
         text, edit = site.layouts[image].text, self.edit
-        columns = _columns(self.keys[image], text)
+        columns = columns_of(self.keys[image], text)
         payers = self._payers[image]
         paid_by: list[int] | None = None
         if payers is not None:
-            paid_by = [column for column in _columns(payers, text) if column not in columns]
+            paid_by = [column for column in columns_of(payers, text) if column not in columns]
         elif edit.paid_by == "others":
             paid_by = [column for column in range(weights.shape[-1]) if column not in columns]
         heads = list(range(weights.shape[0])) if edit.heads is None else self._heads(len(weights))
@@ -357,8 +359,3 @@ class _AppliedEdit:
 
     def _heads(self, n_heads: int) -> list[int]:
         return [head for head in self.edit.heads or () if 0 <= head < n_heads]
-
-
-def _columns(keys: Iterable[int], text: slice) -> list[int]:
-    """Return the columns of text keys among all keys of a call; padding may be masked and left out of it."""
-    return [text.start + key for key in keys if text.start + key < text.stop]

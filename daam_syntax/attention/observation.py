@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, get_args
+from typing import Any
 
 from torch import Tensor
 
@@ -13,15 +13,17 @@ from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
-from daam_syntax.attention.pipeline_call.word_keys import keys_by_kind, keys_by_word
+from daam_syntax.attention.pipeline_call.word_keys import (
+    KINDS,
+    columns_of,
+    keys_by_kind,
+    keys_by_word,
+)
 from daam_syntax.attention.softmax.edited_weights import attention_weights
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import Grid
-from daam_syntax.maps.subwords import Kind
-
-_KINDS: Final = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,9 @@ class ObservedAttention:
         TraceError
             If the attention is not to text.
         """
-        if kind not in _KINDS:
+        if kind not in KINDS:
             raise ValueError(
-                f"Expected a kind of token among {', '.join(map(repr, _KINDS))}, but got {kind!r}."
+                f"Expected a kind of token among {', '.join(map(repr, KINDS))}, but got {kind!r}."
             )
         return self._in_call(image, self._keys.kinds(self.prompt_index(image)).get(kind, []))
 
@@ -181,8 +183,7 @@ class ObservedAttention:
                 f"Expected attention to text, to find its keys, but {self.path} does not attend to the text: check "
                 "that `grid` is not None."
             )
-        text = self.text[image]
-        return [text.start + key for key in keys if text.start + key < text.stop]
+        return columns_of(keys, self.text[image])
 
 
 def observe(

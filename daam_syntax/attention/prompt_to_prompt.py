@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -29,9 +29,10 @@ from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
+from daam_syntax.maps.subwords import SpecialKind
 from daam_syntax.util.wording import human_size, plural
 
-_SPECIAL: Final = ("start", "template", "padding", "end")
+_SPECIAL: Final = get_args(SpecialKind)
 
 
 @dataclass

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, get_args
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall, TextBlock
 from daam_syntax.errors import WordError
 from daam_syntax.language import Sentence
-from daam_syntax.maps.subwords import MISSING_KIND_REASONS, align
+from daam_syntax.maps.subwords import MISSING_KIND_REASONS, Kind, align
+
+KINDS: Final = get_args(Kind)
+"""Kinds of tokens, see `daam_syntax.maps.Subword`."""
 
 
 def keys_by_word(
@@ -134,6 +138,19 @@ def keys_of_kinds(pipeline_call: PipelineCall, prompt: int, kinds: Iterable[str]
                 f"got {kind!r}: {MISSING_KIND_REASONS[kind]}."  # type: ignore[index]
             )
     return sorted({key for kind in kinds for key in by_kind[kind]})
+
+
+def columns_of(keys: Iterable[int], text: slice) -> list[int]:
+    """Return text keys as indices among all keys of a call, without those that it leaves out, such as masked padding.
+
+    Parameters
+    ----------
+    keys
+        Positions among the text keys.
+    text
+        Which keys of the call are text.
+    """
+    return [text.start + key for key in keys if text.start + key < text.stop]
 
 
 def _why_unmapped(pipeline_call: PipelineCall, prompt: int, sentence: Sentence, index: int) -> str:
