@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["line", "row"]
-Kind = Literal["row", "file", "repeat", "pair"]
+RowUnit = Literal["line", "row"]
+ProblemKind = Literal["row", "file", "repeat", "pair"]
 
 
 class DaamSyntaxError(Exception):
@@ -46,8 +46,8 @@ class RowProblem:
     row: int
     message: str
     text: str = ""
-    unit: Unit = "line"
-    kind: Kind = "row"
+    unit: RowUnit = "line"
+    kind: ProblemKind = "row"
 
     def __str__(self) -> str:
         return f"{self.unit} {self.row}: {self.message}"

@@ -225,7 +225,7 @@ class AttentionReuse(ObserverContext):
         self._in_cross = step_selector(cross_steps)
         self._in_self = step_selector(self_steps)
         self._sentences = PromptSentences(sentences, parser)
-        # Of each image: pairs of a text key of the first and of the second prompt.
+        # For each image, pairs of text keys: one of the first prompt and one of the second.
         self._pairs: list[list[tuple[int, int]]] = []
         self._is_used = False
         reused = {

@@ -70,7 +70,7 @@ class Sentence:
     tokens
         All tokens, including white space, to account for every character.
     edges
-        Scheme to dependency edges. ``"native"``: the parser's own labels. ``"ud"``: basic Universal Dependencies, a
+        Dependency edges by scheme. ``"native"``: the parser's own labels. ``"ud"``: basic Universal Dependencies, a
         tree. ``"enhanced"``: the enhanced graph, in which a word may have several heads, and two words several edges.
     noun_phrases
         Base noun phrases, in order.

@@ -51,7 +51,7 @@ class AttentionHooks:
     denoiser
         The model.
     attentions
-        Path to attention module.
+        The attention modules, by module path.
     callbacks
         Receives the calls.
     override

@@ -86,7 +86,7 @@ class PipelineCall(EncodedText):
     ----------
     images_per_prompt
         Number of images per prompt: image ``i`` belongs to prompt ``i // images_per_prompt``.
-    asked_guidance
+    requested_guidance
         Whether the pipeline requested an unconditional embedding; None if unknown.
     seeds
         Seed number of the generator of each image; None where unknown.
@@ -119,7 +119,7 @@ class PipelineCall(EncodedText):
     """
 
     images_per_prompt: int
-    asked_guidance: bool | None
+    requested_guidance: bool | None
     seeds: list[int | None]
     other_embeddings: list[Any] = field(default_factory=list)
     negative: EncodedText | None = None

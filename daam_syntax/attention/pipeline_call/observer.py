@@ -98,7 +98,7 @@ class PipelineObserver(ABC):
         self._encoding = PromptEncoding(pipe, self.family, spec)
         self._inputs: Mapping[str, Any] = {}
         self._rows = NO_ROWS
-        self._asked_size: tuple[int, int] | None = None
+        self._requested_size: tuple[int, int] | None = None
         self._in_pipeline = False
         self._timestep = 0.0
         self.current: PipelineCall | None = None
@@ -148,20 +148,20 @@ class PipelineObserver(ABC):
         try:
             return call()
         except BaseException:
-            self._asked_size = None  # the size belongs to the pipeline call that just failed
+            self._requested_size = None  # the size belongs to the pipeline call that just failed
             raise
 
     def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Refuse a size with another aspect ratio than requested, because the image would be cropped."""
         height, width = call()
-        asked = arguments["height"], arguments["width"]
-        if height * asked[1] != width * asked[0]:
+        requested = arguments["height"], arguments["width"]
+        if height * requested[1] != width * requested[0]:
             raise TraceError(
-                f"Expected an image of {asked[0]}x{asked[1]} (height x width), but {type(self._pipe).__name__} would "
-                f"generate one of {height}x{width} and crop it, so its maps would not match its pixels: request that "
-                "size, or pass use_resolution_binning=False."
+                f"Expected an image of {requested[0]}x{requested[1]} (height x width), but "
+                f"{type(self._pipe).__name__} would generate one of {height}x{width} and crop it, so its maps would "
+                "not match its pixels: request that size, or pass use_resolution_binning=False."
             )
-        self._asked_size = asked
+        self._requested_size = requested
         return height, width
 
     def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
@@ -169,13 +169,13 @@ class PipelineObserver(ABC):
         if self.current is not None and self._encoding.is_more_of(self.current):
             return self._encoding.add(self.current, call, arguments)
         self.discard_current()
-        asked_size, self._asked_size = self._asked_size, None
+        requested_size, self._requested_size = self._requested_size, None
         # Looked up again, because the pipeline's denoiser may have been exchanged.
         refuse_compiled(
             self.family.denoiser_of(self._pipe), getattr(self._pipe, self.family.denoiser)
         )
         result, pipeline_call = self._encoding.begin(call, arguments)
-        pipeline_call.image_size = asked_size
+        pipeline_call.image_size = requested_size
         self.current = pipeline_call
         return result
 

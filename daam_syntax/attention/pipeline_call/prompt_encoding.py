@@ -87,7 +87,7 @@ class PromptEncoding:
         pipeline_call = PipelineCall(
             prompts=prompts,
             images_per_prompt=n_images,
-            asked_guidance=arguments.get("do_classifier_free_guidance"),
+            requested_guidance=arguments.get("do_classifier_free_guidance"),
             seeds=[None] * len(result[0]),
             embedded=result[0],
             sums=LayerSums(self._spec.keep),

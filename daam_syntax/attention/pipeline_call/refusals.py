@@ -106,8 +106,8 @@ def refuse_compiled(denoiser: nn.Module, held: Any) -> None:
     )
     if (held is not denoiser or in_place) and _is_compiling():
         raise TraceError(
-            "Expected a denoiser whose every attention call can be observed, but this "
-            f"{type(denoiser).__name__} was passed to torch.compile, which bypasses hooks: trace before compiling, "
+            f"Expected to observe every attention call, but this {type(denoiser).__name__} was passed to "
+            "torch.compile, which bypasses hooks: trace before compiling, "
             'or call the pipeline inside `with torch.compiler.set_stance("force_eager"):`.'
         )
 

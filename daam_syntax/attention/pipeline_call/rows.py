@@ -68,7 +68,7 @@ def rows_of(family: Family, pipeline_call: PipelineCall, inputs: Mapping[str, An
         return _by_text(family, pipeline_call, text)
     rows = family.conditional_rows(len(text), pipeline_call.n_images)
     is_guided = len(text) > pipeline_call.n_images
-    if rows is None or (is_guided and pipeline_call.asked_guidance is False):
+    if rows is None or (is_guided and pipeline_call.requested_guidance is False):
         refuse_rows(family, pipeline_call, len(text))
     return Rows(len(text), rows, _other_half(rows, len(text)), is_guided)
 
@@ -106,7 +106,7 @@ def refuse_rows(family: Family, pipeline_call: PipelineCall, n_rows: int) -> NoR
     """Raise a `TraceError` for a batch that matches neither the prompts alone nor ordinary guidance."""
     n_images = pipeline_call.n_images
     with_guidance = (
-        "" if pipeline_call.asked_guidance is False else f", or {2 * n_images} with guidance"
+        "" if pipeline_call.requested_guidance is False else f", or {2 * n_images} with guidance"
     )
     raise TraceError(
         f"Expected a batch of {n_images} rows{with_guidance}, one per image, but the {family.denoiser} got "

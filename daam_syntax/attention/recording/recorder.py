@@ -59,7 +59,7 @@ class Recorder(PipelineObserver):
         super().__init__(pipe, spec)
         if spec.also:
             refuse_family(self.family, self.denoiser)
-        # Of each self-attention: the text attention beside it.
+        # The text attention beside each self-attention, by the path of the self-attention.
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
         )

@@ -30,8 +30,8 @@ def self_attentions(
     Returns
     -------
     dict
-        Module path of the self-attention to that of its text attention; empty for models whose text attentions
-        may attend to pixels themselves.
+        Maps the module path of each self-attention to that of its text attention. Empty for models whose text
+        attentions may attend to pixels themselves.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class LayerSums:
         self._sums: dict[int, dict[str, Tensor]] = {}  # step, layer: (row, [head], query, token)
         self._calls: Counter[tuple[int, str]] = Counter()
         self._grids: dict[str, Grid] = {}
-        self._leader: dict[str, str] = {}  # layer to the layer that holds its sum
+        self._leader: dict[str, str] = {}  # the layer that holds each layer's sum
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -136,7 +136,7 @@ class LayerSums:
         """
         finest = finest_grid(self._grids.values())
         parts = []
-        for leader, layers in self._led().items():
+        for leader, layers in self._layers_by_leader().items():
             if self._grids[leader] != finest:
                 continue
             by_step = [_finite(leader, self._sums[step][leader]) for step in self.steps]
@@ -175,7 +175,7 @@ class LayerSums:
         inner = [axis for axis in ("step", "head") if axis in self.keep]
         dims = [*inner, "y", "x", "token"]
         parts = []
-        for leader, layers in self._led().items():
+        for leader, layers in self._layers_by_leader().items():
             n_calls = sum(self._calls[self.steps[0], layer] for layer in layers)
             by_step = [_finite(leader, self._sums[step][leader][row]) for step in self.steps]
             summed = torch.stack(by_step)[..., list(tokens)]
@@ -184,13 +184,13 @@ class LayerSums:
             parts.append(LayerMaps(layers, frozen(values.assign_coords(coordinates))))
         return KeptMaps(parts, keeps_layers="layer" in self.keep)
 
-    def _led(self) -> dict[str, tuple[str, ...]]:
-        """Return the first of the layers that share a sum to all of them."""
-        led: dict[str, tuple[str, ...]] = {}
+    def _layers_by_leader(self) -> dict[str, tuple[str, ...]]:
+        """Group the layers that share a sum, by the layer that holds it."""
+        by_leader: dict[str, tuple[str, ...]] = {}
         for layer in self._grids:
             leader = self._leader.get(layer, layer)
-            led[leader] = (*led.get(leader, ()), layer)
-        return led
+            by_leader[leader] = (*by_leader.get(leader, ()), layer)
+        return by_leader
 
     def _check_even(self) -> None:
         """Raise if some layers ran more often than others, which would bias the mean over an axis."""

@@ -52,7 +52,7 @@ class AttentionCall:
     def from_arguments(
         cls, args: Sequence[Any], kwargs: Mapping[str, Any], logsumexp: Tensor | None = None
     ) -> AttentionCall:
-        """Take over the arguments of a call of `scaled_dot_product_attention`."""
+        """Read the arguments of a call of `scaled_dot_product_attention`."""
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
         given = dict(zip(names, args, strict=False)) | dict(kwargs)
         return cls(

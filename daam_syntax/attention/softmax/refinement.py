@@ -48,7 +48,7 @@ class SelfAttention:
         """Size in bytes."""
         return 0 if self._sum is None else self._sum.nbytes
 
-    def add(self, layer: str, grid: Grid, shares: Tensor) -> None:
+    def add(self, layer: str, grid: Grid, probabilities: Tensor) -> None:
         """Add one call of a layer. A layer with a finer grid discards the previous ones.
 
         Parameters
@@ -57,12 +57,12 @@ class SelfAttention:
             Path of the module.
         grid
             Rows and columns of its pixel grid.
-        shares
+        probabilities
             Attention from each pixel to each pixel. *Shape:* ``(row, pixel, pixel)``
         """
         if grid != self.grid:
             self.grid, self.layers, self._sum, self._n_calls = grid, [], None, 0
-        self._sum = shares if self._sum is None else self._sum.add_(shares)
+        self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
         self._n_calls += 1
         if layer not in self.layers:
             self.layers.append(layer)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_syntax.errors import FileError, Kind, PromptError, RowProblem
+from daam_syntax.errors import FileError, ProblemKind, PromptError, RowProblem
 from daam_syntax.language.prompt_sets.files.collecting import collect, without_broken_pairs
 from daam_syntax.language.prompt_sets.files.formats import find_format
 from daam_syntax.language.prompt_sets.files.records import (
@@ -103,7 +103,7 @@ class PromptSet:
         """
         path = Path(path)
         chosen = find_format(path, format)
-        tolerated: tuple[Kind, ...] = ("repeat", "pair") if chosen.is_published else ()
+        tolerated: tuple[ProblemKind, ...] = ("repeat", "pair") if chosen.is_published else ()
         return cls._collected(chosen.read(path, columns), str(path), strict, tolerated)
 
     @classmethod
@@ -202,7 +202,7 @@ class PromptSet:
 
     @classmethod
     def _collected(
-        cls, rows: Rows, source: str, strict: bool, tolerated: Sequence[Kind] = ()
+        cls, rows: Rows, source: str, strict: bool, tolerated: Sequence[ProblemKind] = ()
     ) -> PromptSet:
         found = collect(rows)
         refused = [

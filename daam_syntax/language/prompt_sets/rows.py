@@ -46,7 +46,7 @@ class Prompt:
     id, template, pair, role, category, relation, source
         The columns with these names.
     slots, metadata
-        Name to value, from the columns ``slot.NAME`` and ``metadata.NAME``.
+        Values by name, from the columns ``slot.NAME`` and ``metadata.NAME``.
     """
 
     text: str
@@ -66,7 +66,7 @@ class Prompt:
         object.__setattr__(self, "id", self.id or prompt_id(self.text))
 
     def values(self) -> dict[str, str]:
-        """Return column to value, without empty columns."""
+        """Return the values by column, without empty columns."""
         row = {name: getattr(self, "text" if name == "prompt" else name) for name in TEXT_COLUMNS}
         for prefix, attribute in GROUPS.items():
             row |= {f"{prefix}.{name}": text for name, text in getattr(self, attribute).items()}
@@ -100,7 +100,7 @@ def read_row(values: Mapping[str, Any]) -> tuple[Prompt | None, list[str]]:
     Parameters
     ----------
     values
-        Column to value, None where missing. Slots and metadata may be columns such as ``slot.NAME``, or two mappings
+        Values by column, None where missing. Slots and metadata may be columns such as ``slot.NAME``, or two mappings
         ``slots`` and ``metadata``.
 
     Returns
@@ -142,7 +142,7 @@ def prompt_of(fields: Mapping[str, str]) -> Prompt:
 
 
 def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return column to value, with the mappings ``slots`` and ``metadata`` as columns; and messages."""
+    """Return the values by column, with ``slots`` and ``metadata`` spread over columns of their own, and messages."""
     flat: dict[str, Any] = {}
     messages = []
     for name, value in values.items():

@@ -99,7 +99,7 @@ class Template:
         return math.prod(max(0, n) for n in self._choices)
 
     def filling(self, number: int) -> dict[str, str]:
-        """Return slot to value for one of the `n_fillings` ways, numbered from 0."""
+        """Return the value of each slot for one of the `n_fillings` ways, numbered from 0."""
         places: list[int] = []
         for n in reversed(self._choices):
             number, place = divmod(number, n)

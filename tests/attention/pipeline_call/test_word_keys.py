@@ -45,7 +45,7 @@ BLOCKS = [TextBlock("clip", 0, (FIRST,)), TextBlock("t5", 5, (SECOND,))]
 @pytest.fixture
 def pipeline_call():
     return PipelineCall(
-        prompts=(PROMPT,), images_per_prompt=1, asked_guidance=None, seeds=[None], blocks=BLOCKS
+        prompts=(PROMPT,), images_per_prompt=1, requested_guidance=None, seeds=[None], blocks=BLOCKS
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daam_syntax.errors import Kind, RowProblem
+from daam_syntax.errors import ProblemKind, RowProblem
 from daam_syntax.language.prompt_sets.files.records import Record
 from daam_syntax.language.prompt_sets.problems import excerpt
 from daam_syntax.language.prompt_sets.rows import Prompt, read_row
@@ -36,7 +36,7 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
         if "prompt" not in record.values and any(p.kind == "file" for p in found.problems):
             continue  # reported once, for the header
         prompt, messages = read_row(record.values)
-        kind: Kind = "row"
+        kind: ProblemKind = "row"
         if prompt is not None:
             name = prompt.id.casefold()  # some file systems ignore case
             if prompt.text in texts:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from daam_syntax.errors import RowProblem, Unit
+from daam_syntax.errors import RowProblem, RowUnit
 from daam_syntax.language.prompt_sets.rows import GROUPS, unknown_columns
 
 
@@ -18,12 +18,12 @@ class Record:
 
     row: int
     values: Mapping[str, Any]
-    unit: Unit = "line"
+    unit: RowUnit = "line"
 
 
 Rows = Iterator[Record | RowProblem]
 Renames = Mapping[str, str]
-"""Column of a file to column of the set; other columns are skipped."""
+"""Maps columns of a file to columns of the set; other columns are skipped."""
 
 
 def set_columns(
