@@ -28,6 +28,7 @@ from daam_syntax.maps.subwords import (
     Subword,
     WordAlignment,
     align,
+    mean_by_encoder,
 )
 
 
@@ -237,14 +238,10 @@ class HeatMaps:
             return np.zeros((0, *self.grid), dtype=np.float32)
         values = self.mean
         words = [self.words[index].subwords for index in chosen]
-        return np.stack([self._mean_of_subwords(values[list(rows)], rows) for rows in words])
+        return np.stack([self._mean_of_rows(values[list(rows)], rows) for rows in words])
 
-    def _mean_of_subwords(self, values: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        """Average the maps of a word's subwords encoder by encoder. *Shape:* ``(subword, ...)``."""
-        by_encoder: dict[str, list[int]] = {}
-        for place, row in enumerate(rows):
-            by_encoder.setdefault(self.subwords[row].encoder, []).append(place)
-        return np.mean([values[own].mean(axis=0) for own in by_encoder.values()], axis=0)
+    def _mean_of_rows(self, values: np.ndarray, rows: Iterable[int]) -> np.ndarray:
+        return mean_by_encoder(values, [self.subwords[row].encoder for row in rows])
 
     def _check_mapped(self, index: int) -> None:
         word = self.words[index]
@@ -278,7 +275,7 @@ class HeatMaps:
         self._check_mapped(index)
         rows = self.words[index].subwords
         array = self._maps.array(rows)
-        mean = array[0].copy(data=self._mean_of_subwords(array.values, rows))
+        mean = array[0].copy(data=self._mean_of_rows(array.values, rows))
         return mean.rename(self.sentence[index].text)
 
     def select(
@@ -395,7 +392,7 @@ class HeatMaps:
         if total:
             label = f"{kind} ({len(rows)} token{'s' if len(rows) > 1 else ''})"
             return HeatMap(values.sum(axis=0), label, (), self.image_size)
-        return HeatMap(self._mean_of_subwords(values, rows), kind, (), self.image_size)
+        return HeatMap(self._mean_of_rows(values, rows), kind, (), self.image_size)
 
     def lacks(self, kind: Kind) -> str:
         """Return why the recording has no token of a kind (see `Subword`); "" if it has one."""
@@ -522,19 +519,18 @@ class HeatMaps:
         return self._with(provenance={**self.provenance, **provenance})
 
     def _with(self, **changes: Any) -> HeatMaps:
-        parts: dict[str, Any] = {
+        return HeatMaps(**{**self._parts(), **changes})
+
+    def _parts(self) -> dict[str, Any]:
+        """Return the arguments that make these maps."""
+        return {
             "data": self._maps,
             "subwords": self.subwords,
             "sentence": self.sentence,
             "image_size": self.image_size,
-            "truncated_at": self._limits(),
+            "truncated_at": dict(self.truncated_by) if self.encoders else self.truncated_at,
             "provenance": self.provenance,
         }
-        return HeatMaps(**{**parts, **changes})
-
-    def _limits(self) -> int | dict[str, int | None] | None:
-        """Return `truncated_at` as the constructor takes it."""
-        return dict(self.truncated_by) if self.encoders else self.truncated_at
 
     def save(self, path: str | Path) -> None:
         """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
@@ -544,14 +540,7 @@ class HeatMaps:
         FileError
             If the file cannot be written.
         """
-        header = {
-            "subwords": [_as_dict(s) for s in self.subwords],
-            "sentence": self.sentence.to_dict(),
-            "image_size": self.image_size,
-            "truncated_at": self._limits(),
-            "provenance": dict(self.provenance),
-        }
-        storage.write_maps(Path(path), self._maps, header)
+        storage.write_maps(Path(path), **self._parts())
 
     @classmethod
     def load(cls, path: str | Path) -> HeatMaps:
@@ -562,15 +551,8 @@ class HeatMaps:
         FileError
             If the file cannot be read, is damaged, or is not a heat-map file.
         """
-        with storage.opened_maps(Path(path)) as (maps, header):
-            return cls(
-                maps,
-                [Subword(**subword) for subword in header["subwords"]],
-                Sentence.from_dict(header["sentence"]),
-                tuple(header["image_size"]),
-                truncated_at=header["truncated_at"],
-                provenance=header["provenance"],
-            )
+        with storage.opened_maps(Path(path)) as parts:
+            return cls(**parts)
 
     def __repr__(self) -> str:
         height, width = self.grid
@@ -590,12 +572,6 @@ class HeatMaps:
         ]
         top = max((float(m.max()) for m in mapped.values()), default=1.0)
         return html_view.strip(cells, top)
-
-
-def _as_dict(subword: Subword) -> dict[str, Any]:
-    """Return a subword's fields for a file, with the encoder only if there are several."""
-    fields = vars(subword)
-    return fields if subword.encoder else {k: v for k, v in fields.items() if k != "encoder"}
 
 
 def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:

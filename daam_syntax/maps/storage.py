@@ -2,7 +2,7 @@
 
 Version 2 holds arrays ``maps_0``, ``maps_1``, and so on. Each has the maps of one layer, or of all layers of the finest
 grid together, on its own grid, with dims ``(token, [step], [head], y, x)``. The header names the layers, steps, and
-heads. Version 1 holds one array ``maps`` with dims ``(token, y, x)``.
+heads, and holds the other parts of `HeatMaps`. Version 1 holds one array ``maps`` with dims ``(token, y, x)``.
 
 The format is a zip archive because its checksums reveal damage.
 """
@@ -10,7 +10,7 @@ The format is a zip archive because its checksums reveal damage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,30 +19,48 @@ import numpy as np
 import xarray as xr
 
 from daam_syntax.errors import FileError
+from daam_syntax.language.sentence import Sentence
 from daam_syntax.maps.kept_maps import KeptMaps, LayerMaps, frozen
+from daam_syntax.maps.subwords import Subword
 from daam_syntax.util.whole_files import whole_file
 
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
 
 
-def write_maps(path: Path, maps: KeptMaps, header: Mapping[str, Any]) -> None:
-    """Write heat maps and their header; an error leaves no partial file."""
-    first = maps.parts[0].values
-    described = {
-        "layers": [part.layers for part in maps.parts],
-        "keeps_layers": "layer" in maps.axes,
-        "dims": first.dims,
-        "coordinates": {name: c.values.tolist() for name, c in first.coords.items()},
+def write_maps(
+    path: Path,
+    data: KeptMaps,
+    subwords: Iterable[Subword],
+    sentence: Sentence,
+    image_size: tuple[int, int],
+    truncated_at: int | Mapping[str, int | None] | None,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the parts of heat maps (see `HeatMaps`); an error leaves no partial file."""
+    first = data.parts[0].values
+    header = {
+        "format": _FORMATS[-1],
+        "maps": {
+            "layers": [part.layers for part in data.parts],
+            "keeps_layers": "layer" in data.axes,
+            "dims": first.dims,
+            "coordinates": {name: c.values.tolist() for name, c in first.coords.items()},
+        },
+        "subwords": [_as_dict(subword) for subword in subwords],
+        "sentence": sentence.to_dict(),
+        "image_size": image_size,
+        "truncated_at": truncated_at,
+        "provenance": dict(provenance),
     }
-    text = json.dumps({"format": _FORMATS[-1], "maps": described, **header}, ensure_ascii=False)
-    arrays: dict[str, Any] = {f"maps_{i}": part.values.values for i, part in enumerate(maps.parts)}
+    text = json.dumps(header, ensure_ascii=False)
+    arrays: dict[str, Any] = {f"maps_{i}": part.values.values for i, part in enumerate(data.parts)}
     with whole_file(path) as partial, partial.open("xb") as file:
         np.savez_compressed(file, **arrays, header=np.array(text))
 
 
 @contextmanager
-def opened_maps(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
-    """Yield the heat maps and the header of a file.
+def opened_maps(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the parts of the heat maps in a file, by the parameters of `HeatMaps`.
 
     Raises
     ------
@@ -59,7 +77,14 @@ def opened_maps(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
             maps = (
                 _version_1(archive) if header["format"] == _FORMATS[0] else _maps(archive, header)
             )
-        yield maps, header
+        yield {
+            "data": maps,
+            "subwords": [Subword(**subword) for subword in header["subwords"]],
+            "sentence": Sentence.from_dict(header["sentence"]),
+            "image_size": tuple(header["image_size"]),
+            "truncated_at": header["truncated_at"],
+            "provenance": header["provenance"],
+        }
     except FileNotFoundError:
         raise FileError(f"Expected saved heat maps at {path}, but there is no such file.") from None
     except OSError as error:
@@ -75,6 +100,12 @@ def opened_maps(path: Path) -> Iterator[tuple[KeptMaps, dict[str, Any]]]:
             f"Expected saved heat maps in {path}, but the file is damaged or not a heat-map file: {reason}. "
             "Generate the image again."
         ) from error
+
+
+def _as_dict(subword: Subword) -> dict[str, Any]:
+    """Return a subword's fields for a file, with the encoder only if there are several."""
+    fields = vars(subword)
+    return fields if subword.encoder else {k: v for k, v in fields.items() if k != "encoder"}
 
 
 def _version_1(archive: Mapping[str, np.ndarray]) -> KeptMaps:

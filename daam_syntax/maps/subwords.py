@@ -1,10 +1,12 @@
-"""Alignment of words with the subwords of a text encoder, by character offsets and never by text."""
+"""Subwords of a text encoder, and their alignment with words: by character offsets, never by text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+
+import numpy as np
 
 from daam_syntax.language.sentence import Sentence
 
@@ -127,3 +129,24 @@ def align(
                 WordAlignment(token.index, (), "unaligned", "no subword covers its characters")
             )
     return tuple(alignments)
+
+
+def mean_by_encoder(values: np.ndarray, encoders: Sequence[str]) -> np.ndarray:
+    """Average the maps of subwords over each text encoder's subwords, then over the encoders.
+
+    Parameters
+    ----------
+    values
+        Maps of the subwords. *Shape:* ``(subword, ...)``.
+    encoders
+        Name of the text encoder of each subword. *Shape:* ``(subword,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        *Shape:* ``(...)``.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, encoder in enumerate(encoders):
+        rows.setdefault(encoder, []).append(row)
+    return np.asarray(np.mean([values[own].mean(axis=0) for own in rows.values()], axis=0))
