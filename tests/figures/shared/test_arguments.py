@@ -58,7 +58,7 @@ def test_thresholds_are_not_mixed(draw):
         (lambda maps: figures.overview(maps, IMAGE), "Expected HeatMaps, .*but got ndarray"),
         (lambda maps: figures.arcs_with_overlays(maps, IMAGE), "Expected HeatMaps"),
         (lambda maps: figures.word_matrix([maps]), "Expected HeatMaps, .*but got list"),
-        (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "Expected HeatMaps.*but got ndarray"),
+        (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "list of them, .*but got ndarray"),
         (lambda maps: figures.dependency_arcs("a cat"), r"parse\('a red cat'\)`, but got str"),
         (lambda maps: figures.dependency_graph(maps, None), "Expected Sentence"),
     ],
