@@ -11,6 +11,7 @@ import typer
 from daam_syntax.cli import options
 from daam_syntax.cli.terminal import quiet_libraries, resumable, show_tables
 from daam_syntax.errors import PromptError
+from daam_syntax.pipelines.loading import DEFAULT_MODEL
 
 
 def analyze(
@@ -25,7 +26,7 @@ def analyze(
     format: options.Format = None,
     out: Annotated[Path, typer.Option(help="Folder for images, maps and tables.")] = Path("out"),
     seeds: options.Seeds = 1,
-    model: options.Model = "emoji",
+    model: options.Model = DEFAULT_MODEL,
     revision: options.Revision = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -37,7 +38,7 @@ def analyze(
     scheme: options.Schemes = None,
     parser: options.Parser = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
+        bool, typer.Option("--overwrite", help="Replace an earlier analysis in the folder.")
     ] = False,
 ) -> None:
     """Draw prompts and measure the overlap of heads and dependents."""
@@ -86,7 +87,7 @@ def measure(
     threshold: options.Threshold = "relative:0.4",
     scheme: options.Schemes = None,
 ) -> None:
-    """Compute the tables of a run again from its stored maps."""
+    """Compute the tables of an analysis again from its stored maps."""
     from daam_syntax.language import check_schemes
     from daam_syntax.runs.analysis_folder import AnalysisFolder
     from daam_syntax.workflow import tables, write_tables

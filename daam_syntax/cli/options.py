@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from daam_syntax.pipelines.loading import DEFAULT_MODEL
+
 Threshold = Annotated[
     str,
     typer.Option(
@@ -36,7 +38,7 @@ Format = Annotated[
 ]
 
 Model = Annotated[
-    str, typer.Option(help="Model: emoji, a Hub id, or a folder in diffusers format.")
+    str, typer.Option(help=f"Model: {DEFAULT_MODEL}, a Hub id, or a folder in diffusers format.")
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
 Device = Annotated[

@@ -16,6 +16,7 @@ from daam_syntax.cli.terminal import (
     show_problems,
     show_summary,
 )
+from daam_syntax.pipelines.loading import DEFAULT_MODEL
 
 
 def run(
@@ -27,7 +28,7 @@ def run(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     format: options.Format = None,
-    model: options.Model = "emoji",
+    model: options.Model = DEFAULT_MODEL,
     revision: options.Revision = None,
     device: options.Device = None,
     dtype: options.Dtype = None,

@@ -15,6 +15,7 @@ from daam_syntax.cli import options
 from daam_syntax.cli.study_options import own_options
 from daam_syntax.cli.terminal import fail, one_line_errors, quiet_libraries
 from daam_syntax.errors import StudyError
+from daam_syntax.pipelines.loading import DEFAULT_MODEL
 
 _UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 """Base of typer's errors about a command line; typer exports only some of its subclasses."""
@@ -99,7 +100,7 @@ def _run(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the report, tables and figures.")
     ] = None,
-    model: options.Model = "emoji",
+    model: options.Model = DEFAULT_MODEL,
     revision: options.Revision = None,
     device: options.Device = None,
     dtype: options.Dtype = None,

@@ -2,20 +2,10 @@
 
 `vocabulary` defines the words; `grammar` writes captions and trees; `scenes` composes images from `sprites` and
 `backgrounds`; `model` knows the shipped weights and their defaults; `annotator` finds objects in images of the model.
-`training` made the weights, and nothing outside it imports it. May import ``maps``, ``language``,
-``util``, and ``errors``.
+`training` made the weights, and nothing outside it imports it. May import ``maps``, ``language``, ``util``, and
+``errors``. Public names are listed in ``__init__.pyi`` and loaded on first use.
 """
 
-from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec, write_caption
-from daam_syntax.emoji.model import learned_weights
-from daam_syntax.emoji.scenes import Scene, draw_scene, scene
+import lazy_loader
 
-__all__ = [
-    "ObjectSpec",
-    "Scene",
-    "SceneSpec",
-    "draw_scene",
-    "learned_weights",
-    "scene",
-    "write_caption",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
