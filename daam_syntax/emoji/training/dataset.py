@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from rich.progress import track
 
 from daam_syntax.emoji.scenes import IMAGE_SIZE, Scene, scene
 from daam_syntax.emoji.vocabulary import COLORS, NOUNS
+from daam_syntax.util.progress import show_progress
 
 OWN_COLOR: Final = 1
 """Color class of an object in its own color; 0 is the background, and ``2 + i`` the i-th of `COLORS`."""
@@ -72,10 +72,15 @@ def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
     """Write `n_scenes` training scenes to `folder`, rounded up to whole shards."""
     folder.mkdir(parents=True, exist_ok=True)
     starts = [FIRST_TRAINING_SEED + i for i in range(0, n_scenes, _SHARD)]
-    with ProcessPoolExecutor(workers) as pool:
-        shards = list(
-            track(pool.map(_draw_shard, starts), total=len(starts), description="Composing scenes")
-        )
+    total = len(starts) * _SHARD
+    shards = []
+    with (
+        ProcessPoolExecutor(workers) as pool,
+        show_progress(True, total, label="Composing", unit="scenes") as bar,
+    ):
+        for shard in pool.map(_draw_shard, starts):
+            shards.append(shard)
+            bar.advance(_SHARD)
     for i, name in enumerate(("images", "nouns", "colors")):
         np.save(folder / f"{name}.npy", np.concatenate([shard[i] for shard in shards]))
     captions = [caption for shard in shards for caption in shard[3]]

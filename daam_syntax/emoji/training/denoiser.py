@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from daam_syntax.emoji.training.autoencoder import as_input
 from daam_syntax.emoji.training.dataset import read_dataset
 from daam_syntax.emoji.training.loop import Trainer
 from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
+from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import whole_file
 
 BATCH: Final = 32
@@ -87,11 +87,12 @@ def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
     """Write the latent mean of every scene to `path`, float16, ``(scene, channel, y, x)``."""
     images = read_dataset(dataset).images
     vae = vae.to(torch.bfloat16).to(memory_format=torch.channels_last)
-    starts = range(0, len(images), 64)
-    chunks = [
-        vae.encode(as_input(images[i : i + 64]).bfloat16()).latent_dist.mean.half()
-        for i in track(starts, description="Encoding scenes")
-    ]
+    chunks = []
+    with show_progress(True, len(images), label="Encoding", unit="scenes") as bar:
+        for start in range(0, len(images), 64):
+            batch = images[start : start + 64]
+            chunks.append(vae.encode(as_input(batch).bfloat16()).latent_dist.mean.half())
+            bar.advance(len(batch))
     with whole_file(path) as partial, partial.open("xb") as file:
         np.save(file, torch.cat(chunks).numpy())
 
