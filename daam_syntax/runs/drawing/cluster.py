@@ -223,7 +223,7 @@ def _scheduler_errors() -> Iterator[None]:
     except CancelledError as error:
         raise DaamSyntaxError(
             f"Expected the Dask scheduler to keep running, but it stopped: {' '.join(str(error).split())} Finished "
-            "shards are kept; start a scheduler, and give the same command again."
+            "shards are kept; start a scheduler, and run the same command again."
         ) from error
 
 
@@ -264,7 +264,7 @@ def draw_on_workers(
                         "draw",
                         "workers died",
                         " ".join(str(error).split()),
-                        "The shard is missing; the same command draws it again.",
+                        "The shard is missing; run the same command again to draw it.",
                         shard,
                     )
                 )

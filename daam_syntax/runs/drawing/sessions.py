@@ -124,7 +124,7 @@ class Session:
                 last = self._problems[-1]
                 raise FileError(
                     f"Expected to write to {self._folder.path}, but {n_unwritten} consecutive shards could not be "
-                    f"written: {last.problem}, {last.message.rstrip('.')}. Make room, and give the same command again "
+                    f"written: {last.problem}, {last.message.rstrip('.')}. Make room, and run the same command again "
                     "to resume the run."
                 )
 
@@ -141,7 +141,7 @@ class Session:
                     "write",
                     "disk full" if is_disk_full(error) else "not written",
                     str(error),
-                    "The shard was not kept; the same command draws it again.",
+                    "The shard was not kept; run the same command again to draw it.",
                     shard.shard,
                 )
             )

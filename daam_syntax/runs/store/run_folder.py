@@ -186,7 +186,7 @@ class RunFolder:
         if differences:
             raise FileError(
                 f"Expected the settings and prompts of the run in {self.path}, but they differ: "
-                f"{'; '.join(differences)}. Give the same command again, or choose another folder."
+                f"{'; '.join(differences)}. Use those that it started with, or choose another folder."
             )
 
     def _changed_prompts(self, sentences: Sequence[Sentence]) -> list[str]:
@@ -303,7 +303,7 @@ class RunFolder:
                 raise ValueError("they differ from those with which the run started")
         except (FileError, PromptError, ValueError) as error:
             raise FileError(
-                f"Expected the prompts of the run in {path}, but {error}. Give the same `daam-syntax run` command "
+                f"Expected the prompts of the run in {path}, but {error}. Run the same `daam-syntax run` command "
                 "again to restore them."
             ) from error
         return found
@@ -419,7 +419,7 @@ class RunFolder:
         except OSError as error:
             problem = error.strerror or str(error)
         raise FileError(
-            f"Expected the file of a finished shard at {path}, but {problem}; give the same `daam-syntax run` "
+            f"Expected the file of a finished shard at {path}, but {problem}; run the same `daam-syntax run` "
             "command again to draw this shard again."
         )
 
