@@ -18,19 +18,15 @@ from daam_syntax.figures import deletion_curves
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import StepSelection
-from daam_syntax.studies.framework.common import (
-    SHARE,
-    batched,
-    content_words,
-    image_row,
-    inside_and_outside,
-    require_rows,
-)
+from daam_syntax.studies.framework.bounds import SHARE
+from daam_syntax.studies.framework.comparisons import inside_and_outside
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
+from daam_syntax.studies.framework.table_rows import image_row, require_rows
+from daam_syntax.studies.framework.word_classes import content_words
 
 DESIGN: Final = StudyDesign(
     name="intervention",
@@ -219,7 +215,10 @@ def _draw_edited(
 ) -> dict[tuple[str, float], _Drawn]:
     """Draw the image of each edit, always in one batch with the original that it is compared with."""
     drawn = {}
-    for some in batched(edits.items(), max(1, batch_size - 1)):
+    items = list(edits.items())
+    n = max(1, batch_size - 1)
+    for start in range(0, len(items), n):
+        some = items[start : start + n]
         chosen = [replace(edit, images=(i,)) for i, (_, edit) in enumerate(some, start=1)]
         with intervene(setup.pipe, chosen, sentences=sentence):
             original, *others = setup.draw(sentence.text, seed, copies=1 + len(chosen))

@@ -14,12 +14,13 @@ from daam_syntax.errors import StudyError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.maps.measures import jensen_shannon, mask_iou
-from daam_syntax.studies.framework.common import SHARE, image_row
+from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, means_and_difference
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
+from daam_syntax.studies.framework.table_rows import image_row
 
 DESIGN: Final = StudyDesign(
     name="minimal-pairs",

@@ -18,12 +18,14 @@ from daam_syntax.drawing.traced_images import TracedImage
 from daam_syntax.emoji.annotator import COLOR_CLASSES, NOUN_CLASSES, Annotation
 from daam_syntax.emoji.model import annotator_for
 from daam_syntax.errors import StudyError
-from daam_syntax.studies.framework.common import SHARE, content_words, image_row
+from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
+from daam_syntax.studies.framework.table_rows import image_row
+from daam_syntax.studies.framework.word_classes import content_words
 
 GRID: Final = 3
 """Number of rows and of columns of the grid that distinguishes places in an image."""

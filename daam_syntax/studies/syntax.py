@@ -26,14 +26,15 @@ from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.errors import StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.language import check_schemes
+from daam_syntax.figures.shared.styles import figure_of
+from daam_syntax.language import Sentence, check_schemes
 from daam_syntax.maps import parse_threshold
 from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES
-from daam_syntax.studies.framework.common import CONTENT, best_scheme, measure_bounds
+from daam_syntax.studies.framework.bounds import measure_bounds
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, means_and_difference
-from daam_syntax.studies.framework.plots import figure_of
 from daam_syntax.studies.framework.result import StudyResult
+from daam_syntax.studies.framework.word_classes import CONTENT
 
 if TYPE_CHECKING:
     from daam_syntax.studies.framework.setup import Setup
@@ -129,7 +130,7 @@ def run(
         If no word of the prompts depends on another word.
     """
     bounds = measure_bounds(measure)
-    (scheme,) = check_schemes([scheme or best_scheme(setup.sentences)])
+    (scheme,) = check_schemes([scheme or _best_scheme(setup.sentences)])
     rule = str(parse_threshold(threshold))
     maps = [each.maps for each in setup.traced_images()]
     pairs = measure_pairs(maps, schemes=scheme, threshold=rule, measures=_measures(measure))
@@ -210,6 +211,12 @@ def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=["prompt_id", "image", "slope", "reason"])
+
+
+def _best_scheme(sentences: Sequence[Sentence]) -> str:
+    """Return "enhanced", the dependency scheme of Tang et al. (2023), if all parses have it, else "native"."""
+    enhanced = all("enhanced" in sentence.edges for sentence in sentences)
+    return "enhanced" if enhanced else "native"
 
 
 def _measures(measure: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
-from daam_syntax.studies.framework.common import SHARE
+from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.findings import Finding, means_and_difference
 
 FIXED: Final = "layout held fixed"
@@ -69,6 +69,12 @@ def _of_maps(maps: pd.DataFrame) -> Finding:
 
 def _of_swaps(swaps: pd.DataFrame) -> Finding:
     fixed, free = (swaps[swaps["condition"] == name] for name in (FIXED, FREE))
+    labels = (
+        "layout free, outside the mask",
+        "layout fixed, outside it",
+        "outside, layout free minus fixed",
+    )
+    of_free, of_fixed, difference = means_and_difference(free, fixed, "outside", labels, SHARE)
     return Finding(
         "Effect of swapping the color",
         "change of the image (0 to 1)",
@@ -76,12 +82,10 @@ def _of_swaps(swaps: pd.DataFrame) -> Finding:
             estimate_mean(
                 fixed, "inside", label="layout fixed, inside the noun's mask", bounds=SHARE
             ),
-            estimate_mean(fixed, "outside", label="layout fixed, outside it", bounds=SHARE),
+            of_fixed,
             estimate_mean(fixed, "difference", label="layout fixed, inside minus outside"),
-            estimate_mean(free, "outside", label="layout free, outside the mask", bounds=SHARE),
-            estimate_difference(
-                free, fixed, "outside", label="outside, layout free minus fixed", bounds=SHARE
-            ),
+            of_free,
+            difference,
         ),
     )
 

@@ -17,12 +17,13 @@ from daam_syntax.maps.measures.binding import region_shares
 from daam_syntax.maps.measures.breadth import effective_area
 from daam_syntax.maps.selection import StepSelection
 from daam_syntax.studies.adjectives.findings import FIXED, FREE, make_findings
-from daam_syntax.studies.framework.common import image_row, inside_and_outside, require_rows
+from daam_syntax.studies.framework.comparisons import inside_and_outside
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.rewriting import swapped
 from daam_syntax.studies.framework.stored_setup import StoredSetup
+from daam_syntax.studies.framework.table_rows import image_row, require_rows
 
 if TYPE_CHECKING:
     from daam_syntax.emoji.annotator import Annotator

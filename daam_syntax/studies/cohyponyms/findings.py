@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from daam_syntax.analysis import Estimate, estimate_mean, regress
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.studies.framework.common import SHARE, measure_bounds
+from daam_syntax.studies.framework.bounds import SHARE, measure_bounds
 from daam_syntax.studies.framework.findings import Finding
 
 MANY: Final = 4

@@ -33,7 +33,7 @@ from daam_syntax.studies.cohyponyms.correctness import (
 from daam_syntax.studies.cohyponyms.findings import MANY, make_findings
 from daam_syntax.studies.cohyponyms.similarity import Similarity, find_similarity
 from daam_syntax.studies.cohyponyms.word_pairs import WordPair, read_pairs, word_pair
-from daam_syntax.studies.framework.common import measure_bounds
+from daam_syntax.studies.framework.bounds import measure_bounds
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.stored_setup import StoredImage, StoredSetup

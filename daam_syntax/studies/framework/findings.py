@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from daam_syntax.analysis import Estimate, adjust_p, estimate_difference, estimate_mean
+from daam_syntax.analysis.formatting import format_p
 from daam_syntax.util.wording import plural
 
 
@@ -126,7 +127,7 @@ def sentence(row: Any, *, digits: int = 3) -> str:
         interval = f"{100 * row['level']:g} % interval {low} to {high}"
     p = row["p_adjusted"]
     if not math.isnan(p):
-        interval += "; Holm-adjusted p " + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
+        interval += f"; Holm-adjusted p {format_p(p, equals=True)}"
     return f"{label}: {_number(row['estimate'], digits)} ({interval}; n = {n})."
 
 

@@ -117,10 +117,3 @@ def draw_images(images: Sequence[tuple[str, np.ndarray]], title: str = "") -> Fi
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)
     return figure
-
-
-def figure_of(ax: Axes) -> Figure:
-    """Return the figure that contains the axes."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure

@@ -14,9 +14,11 @@ from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, bicubic
 from daam_syntax.maps.measures.binding import region_shares
 from daam_syntax.maps.measures.breadth import effective_area
-from daam_syntax.studies.framework.common import SHARE, content_words, inside_and_outside
+from daam_syntax.studies.framework.bounds import SHARE
+from daam_syntax.studies.framework.comparisons import inside_and_outside
 from daam_syntax.studies.framework.findings import Finding
 from daam_syntax.studies.framework.setup import Setup
+from daam_syntax.studies.framework.word_classes import content_words
 
 NAMES: Final = {
     "start": "start token",

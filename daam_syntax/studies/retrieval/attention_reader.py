@@ -10,8 +10,8 @@ from torch import Tensor
 
 from daam_syntax.attention import ObservedAttention
 from daam_syntax.language import Sentence
-from daam_syntax.studies.framework.common import CONTENT
 from daam_syntax.studies.framework.special_tokens import NAMES
+from daam_syntax.studies.framework.word_classes import CONTENT
 
 GROUPS: Final = ("start", "content", "function", "end", "template", "padding", "other")
 """Groups of keys: special tokens, content and function words, padding, and keys that are not text."""

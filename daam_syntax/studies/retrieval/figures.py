@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.shared.styles import PALETTE
+from daam_syntax.figures.shared.styles import PALETTE, figure_of
 from daam_syntax.studies.retrieval.attention_reader import GROUPS
 
 _ROWS: Final = 48  # maximum number of rows for attention heads; above it, rows are layers
@@ -78,9 +78,7 @@ def _draw_matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
     drawn = ax.imshow(values, cmap="viridis", aspect="auto")
     ax.set_yticks(range(len(values)), values.index, fontsize="small", parse_math=False)
     ax.set_xticks(range(values.shape[1]), values.columns, fontsize="small")
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.colorbar(drawn, ax=ax, label=label)
+    figure_of(ax).colorbar(drawn, ax=ax, label=label)
 
 
 def _layer_names(table: pd.DataFrame) -> pd.Series:

@@ -9,13 +9,14 @@ import pandas as pd
 
 from daam_syntax.analysis import estimate_difference, estimate_mean
 from daam_syntax.attention import observe
-from daam_syntax.studies.framework.common import SHARE, image_row, require_rows
+from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.framework.special_tokens import NAMES
+from daam_syntax.studies.framework.table_rows import image_row, require_rows
 from daam_syntax.studies.retrieval.attention_reader import GROUPS, Reader
 from daam_syntax.studies.retrieval.figures import (
     draw_heads,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daam_syntax.studies.framework.common import correlation
+from daam_syntax.studies.framework.comparisons import correlation
 
 
 def split_half(

@@ -8,16 +8,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
+from daam_syntax.analysis import Estimate, estimate_mean
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures.breadth import effective_area
-from daam_syntax.studies.framework.common import (
-    SHARE,
-    content_words,
-    correlation,
-    image_row,
-    require_rows,
-)
+from daam_syntax.studies.framework.bounds import SHARE
+from daam_syntax.studies.framework.comparisons import correlation
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, means_and_difference
 from daam_syntax.studies.framework.plots import draw_images
@@ -31,6 +26,8 @@ from daam_syntax.studies.framework.special_tokens import (
     kind_maps,
     kind_rows,
 )
+from daam_syntax.studies.framework.table_rows import image_row, require_rows
+from daam_syntax.studies.framework.word_classes import content_words
 from daam_syntax.studies.sanity.randomizing import randomized
 from daam_syntax.studies.sanity.reliability import reliability_note, split_half
 
@@ -235,13 +232,12 @@ def _of_order(word: pd.DataFrame, place: pd.DataFrame) -> tuple[Estimate, ...]:
 
 def _of_nonce(areas: pd.DataFrame) -> Finding:
     nonce, noun = (areas[areas["role"] == role] for role in ("nonce word", "noun"))
-    measure = "effective_area"
+    labels = ("nonce word in its place", "noun", "nonce word minus noun")
+    of_nonce, of_noun, difference = means_and_difference(
+        nonce, noun, "effective_area", labels, SHARE
+    )
     return Finding(
         "Is the map of a nonce word broader?",
         "effective area (share of the image)",
-        (
-            estimate_mean(noun, measure, label="noun", bounds=SHARE),
-            estimate_mean(nonce, measure, label="nonce word in its place", bounds=SHARE),
-            estimate_difference(nonce, noun, measure, label="nonce word minus noun", bounds=SHARE),
-        ),
+        (of_noun, of_nonce, difference),
     )
