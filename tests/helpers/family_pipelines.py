@@ -223,11 +223,7 @@ def make_qwen_image() -> Any:
     tokenizer = make_qwen_tokenizer()
     config = transformers.Qwen2_5_VLConfig(
         text_config={
-            "hidden_size": 16,
-            "intermediate_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
+            **DECODER,
             "vocab_size": len(tokenizer),
             "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
         },
@@ -341,54 +337,38 @@ def _qwen3(tokenizer: Any, cls: Any, layers: int = 2) -> Any:
     return cls(config)
 
 
-def _flux_2() -> Any:
-    return diffusers.Flux2Transformer2DModel(
-        patch_size=1,
-        in_channels=16,
-        num_layers=1,
-        num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=48,
-        timestep_guidance_channels=256,
-        axes_dims_rope=[4, 4, 4, 4],
-    )
-
-
-def _flux_2_vae() -> Any:
-    return diffusers.AutoencoderKLFlux2(
-        block_out_channels=(4, 4, 4, 4),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=2,
-        sample_size=64,
+def make_flux_2(cls: Any = diffusers.Flux2Pipeline, layers: int = 31) -> Any:
+    """Make a Flux 2 pipeline: [dev], with Qwen's tokenizer and text model instead of Mistral's, or [klein]."""
+    tokenizer = make_qwen_tokenizer()
+    return _ready(
+        cls,
+        scheduler=FLOW(),
+        vae=diffusers.AutoencoderKLFlux2(
+            block_out_channels=(4, 4, 4, 4),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            norm_num_groups=2,
+            sample_size=64,
+        ),
+        text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, layers),
+        tokenizer=tokenizer,
+        transformer=diffusers.Flux2Transformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=48,
+            timestep_guidance_channels=256,
+            axes_dims_rope=[4, 4, 4, 4],
+        ),
     )
 
 
 def make_flux_2_klein() -> Any:
-    tokenizer = make_qwen_tokenizer()
-    return _ready(
-        diffusers.Flux2KleinPipeline,
-        scheduler=FLOW(),
-        vae=_flux_2_vae(),
-        text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 28),
-        tokenizer=tokenizer,
-        transformer=_flux_2(),
-    )
-
-
-def make_flux_2() -> Any:
-    """Make a Flux 2 [dev] pipeline with Qwen's tokenizer and text model instead of Mistral's."""
-    tokenizer = make_qwen_tokenizer()
-    return _ready(
-        diffusers.Flux2Pipeline,
-        scheduler=FLOW(),
-        vae=_flux_2_vae(),
-        text_encoder=_qwen3(tokenizer, transformers.Qwen3ForCausalLM, 31),
-        tokenizer=tokenizer,
-        transformer=_flux_2(),
-    )
+    return make_flux_2(diffusers.Flux2KleinPipeline, layers=28)
 
 
 def make_z_image() -> Any:

@@ -67,7 +67,7 @@ def test_images_are_the_same_to_the_bit_and_maps_are_right(case, guided, batch, 
 
 
 @each_family
-def test_padding_is_recorded_if_asked_for(case):
+def test_padding_is_recorded_if_requested(case):
     prompts = [CAT, OWL][: case.images]
     watch = CallsWithin(denoiser(case), case.modules)
     untraced = watch.during(lambda: draw(case, prompts))
