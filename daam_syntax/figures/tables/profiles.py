@@ -136,7 +136,7 @@ def _draw(rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | Non
         style = {**series_style(number), "markersize": 3.5, "linewidth": 1.2, "label": name}
         _draw_line(ax, rows[rows["relation"] == name], x, style, banded)
     if control in set(rows["relation"]):
-        style = {"color": CONTROL, "linestyle": "--", "linewidth": 1.6, "label": "unrelated"}
+        style = {"color": CONTROL, "linestyle": "--", "linewidth": 1.6, "label": control}
         _draw_line(ax, rows[rows["relation"] == control], x, style, True)
     shown = "mean with interval" if banded else "mean, intervals not drawn"
     ax.set_ylabel(f"{measure_label(measure)}\n{shown}")

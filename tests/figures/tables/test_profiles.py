@@ -16,6 +16,12 @@ def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
     assert "relative threshold" in ax.get_xlabel()
 
 
+def test_another_control_keeps_its_name():
+    curves = make_sweep().replace({"relation": {"unrelated": "shifted"}})
+    ax = figures.threshold_sweep(curves, control="shifted")
+    assert line_of(ax, "shifted").get_linestyle() == "--"
+
+
 def test_many_lines_differ_and_the_label_says_that_bands_are_missing():
     ax = figures.threshold_sweep(make_sweep(RELATIONS))
     assert "intervals not drawn" in ax.get_ylabel()
