@@ -82,7 +82,7 @@ def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
     """
     parts = list(parts)
     finest = finest_grid((values.shape[-2], values.shape[-1]) for values, _ in parts)
-    whole = sum(_resized(values, finest) * np.float32(n_layers) for values, n_layers in parts)
+    whole = sum(resized(values, finest) * np.float32(n_layers) for values, n_layers in parts)
     return np.asarray(whole / sum(n_layers for _, n_layers in parts), dtype=np.float32)
 
 
@@ -91,7 +91,8 @@ def finest_grid(grids: Iterable[Grid]) -> Grid:
     return max(grids, key=lambda grid: grid[0] * grid[1])
 
 
-def _resized(values: np.ndarray, grid: Grid) -> np.ndarray:
+def resized(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return maps of *shape* ``(..., y, x)`` on a grid, unchanged if it is their own."""
     return values if values.shape[-2:] == grid else bicubic(values, grid)
 
 
@@ -201,7 +202,7 @@ class KeptMaps:
             coordinates: dict[str, Any] = {}
         else:
             place = [dim for dim in DIMS if dim in values[0].dims or dim == "layer"].index("layer")
-            whole = np.stack([_resized(each.values, self.grid) for each in values], axis=place)
+            whole = np.stack([resized(each.values, self.grid) for each in values], axis=place)
             coordinates = {
                 "layer": [part.layers[0] for part in self.parts],
                 "grid": ("layer", [grid_name(part.grid) for part in self.parts]),

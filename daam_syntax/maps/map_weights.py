@@ -12,8 +12,14 @@ import numpy as np
 import xarray as xr
 
 from daam_syntax.errors import FileError, SelectionError
-from daam_syntax.maps.kept_maps import AXES, Axis, KeptMaps, check_kept, finest_grid
-from daam_syntax.maps.resizing import bicubic
+from daam_syntax.maps.kept_maps import (
+    AXES,
+    Axis,
+    KeptMaps,
+    check_kept,
+    finest_grid,
+    resized,
+)
 from daam_syntax.util.whole_files import whole_file
 
 _FORMAT: Final = 1
@@ -136,5 +142,5 @@ def weighted_mean(kept: KeptMaps, weights: MapWeights) -> np.ndarray:
         rest = [axis for axis in AXES if axis in part.values.dims and axis not in share.dims]
         means.append((part.values.mean(rest) * share).sum(share.dims).values)
     grid = finest_grid((mean.shape[-2], mean.shape[-1]) for mean in means)
-    resized = [mean if mean.shape[-2:] == grid else bicubic(mean, grid) for mean in means]
-    return np.asarray(np.sum(resized, axis=0), dtype=np.float32)
+    whole = np.sum([resized(mean, grid) for mean in means], axis=0)
+    return np.asarray(whole, dtype=np.float32)

@@ -71,9 +71,8 @@ def _otsu(maps: np.ndarray, _: float) -> np.ndarray:
     lower = sums[..., :-1] / below
     upper = (sums[..., -1:] - sums[..., :-1]) / (n - below)
     between = below * (n - below) * (upper - lower) ** 2
-    between = np.where(
-        values[..., 1:] > values[..., :-1], between, -1.0
-    )  # never split equal values
+    # Never split equal values.
+    between = np.where(values[..., 1:] > values[..., :-1], between, -1.0)
     # With one pixel, or with equal values, the cut is that value, and nothing lies above it.
     place = between.argmax(axis=-1) if n > 1 else np.zeros(values.shape[:-1], int)
     cut = np.take_along_axis(values, place[..., None], axis=-1)

@@ -49,9 +49,8 @@ def test_special_tokens_have_maps_but_belong_to_no_word():
 
 
 def test_a_word_without_a_map_raises_with_the_reason():
-    maps = make_maps(
-        [np.ones((4, 6), np.float32)] * 3, truncated_at=7
-    )  # the encoder read "red car" only
+    # The encoder read "red car" only.
+    maps = make_maps([np.ones((4, 6), np.float32)] * 3, truncated_at=7)
     assert [w.status for w in maps.words] == ["mapped", "mapped"] + ["truncated"] * 3
     assert maps.mapped == (0, 1)
     with pytest.raises(WordError, match=r"zebra.*truncated.*first 7 characters"):

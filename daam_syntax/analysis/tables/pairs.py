@@ -283,9 +283,7 @@ def _faults(
     batch: Batch, rule: Threshold, measures: Sequence[Measure]
 ) -> list[tuple[str, np.ndarray]]:
     """Return the conditions that make one of the measures NaN, and which words of a batch meet them."""
-    undefined = " ".join(
-        measure.undefined for measure in measures
-    )  # the phrases of the declarations
+    undefined = " ".join(measure.undefined for measure in measures)  # phrases of declarations
     tests = {
         "mask is empty": lambda: batch.masks(rule).areas == 0,
         "map has no mass": lambda: ~batch.words.any(axis=(-2, -1)),

@@ -124,13 +124,11 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     width
         Width of the figure in inches.
     """
-    letter = (
-        0.52 * points("small") / 72
-    )  # approximate, inches; a column also needs room for its mark
+    # Approximate width of a letter in inches; a column also needs room for its mark.
+    letter = 0.52 * points("small") / 72
     for number in range(len(labels), 1, -1):
-        columns = np.array_split(
-            list(map(len, labels)), number
-        )  # the order in which matplotlib fills them
+        # The order in which matplotlib fills columns.
+        columns = np.array_split(list(map(len, labels)), number)
         if letter * sum(8 + int(column.max()) for column in columns) < width - 0.75:
             return number
     return 1

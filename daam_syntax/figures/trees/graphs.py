@@ -78,11 +78,7 @@ def dependency_graph(
     top = vmax if vmax is not None else max(found, default=1.0)
     norm = Normalize(0.0, top or 1.0)
     heat = color_map(f"{HEAT}_r")
-    colors = [
-        heat(0.2),
-        heat(0.55),
-        heat(0.95),
-    ]  # without the ends, which are too light and too dark
+    colors = [heat(0.2), heat(0.55), heat(0.95)]  # the ends are too light and too dark
     scale = ScalarMappable(norm, LinearSegmentedColormap.from_list("edges", colors))
     for edge, weight in weights.items():
         _draw_edge(ax, edge, weight, depth, scale)

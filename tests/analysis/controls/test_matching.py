@@ -25,11 +25,8 @@ def test_matches_have_the_parts_of_speech_and_the_distance_of_their_pair():
     matched = dependencies(matching.pairs)
     assert matched[["head_index", "dependent_index"]].drop_duplicates().values.tolist() == [[1, 0]]
     rates = matching.rates.droplevel("scheme")
-    assert rates.loc["amod"].tolist() == [
-        2,
-        1,
-        0.5,
-    ]  # amod(car, second red) runs from noun to adjective
+    # amod(car, second red) runs from noun to adjective.
+    assert rates.loc["amod"].tolist() == [2, 1, 0.5]
     assert rates.loc["conj", "rate"] == 0
     assert "1 of 3 dependency pairs" in repr(matching)
 

@@ -92,9 +92,8 @@ def test_copies_of_pairs_are_not_new_prompts(pairs, model):
         regress(table, model=model)
         for table in (pairs, pd.concat([pairs, pairs], ignore_index=True))
     )
-    ratio = (
-        found(twice, "standard_error")[:2, 0] / found(once, "standard_error")[:2, 0]
-    )  # to the mixed model, copies are more pairs that show the effect of the image
+    # To the mixed model, copies are more pairs that show the effect of the image.
+    ratio = found(twice, "standard_error")[:2, 0] / found(once, "standard_error")[:2, 0]
     assert (ratio > (0.85 if model == "mixed" else 0.99)).all()
 
 

@@ -17,9 +17,7 @@ def test_the_word_table_has_a_row_per_token():
     assert zebra["max"] == pytest.approx(0.6)
     assert zebra["mean"] == pytest.approx((4 * 0.6 + 4 * 0.2) / 24)
     assert zebra["area"] == pytest.approx(4 / 24)
-    assert zebra["peak_y"] == pytest.approx(
-        2.5 / 4
-    )  # not exchanged with x, since the grid is 4 x 6
+    assert zebra["peak_y"] == pytest.approx(2.5 / 4)  # not swapped with x: the grid is 4 x 6
     assert zebra["peak_x"] == pytest.approx(0.5 / 6)
     car = table.iloc[1]
     assert car["peak_x"] == pytest.approx(2.5 / 6)
