@@ -28,8 +28,10 @@ class _StudyCommand(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
+            from daam_syntax.studies.running import option_names
+
             message = error.format_message()
-            names = [f"--{name.replace('_', '-')}" for name in _own_names(str(self.name))]
+            names = [f"--{name.replace('_', '-')}" for name in option_names(str(self.name))]
             own = f"the options {', '.join(names)}" if names else "no options"
             raise StudyError(
                 f"{message.removesuffix('.')}. The study {self.name} has {own} of its own; "
@@ -84,13 +86,6 @@ def _command_of(name: str) -> Any:
     text = f"{module.DESIGN.title}.\n\n{module.DESIGN.question}"
     single.command(name, cls=_StudyCommand, help=text)(command)
     return typer.main.get_command(single)
-
-
-def _own_names(name: str) -> list[str]:
-    from daam_syntax.studies import load_study
-
-    _, *names = inspect.signature(load_study(name).run).parameters
-    return names
 
 
 def _run(

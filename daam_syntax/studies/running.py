@@ -44,6 +44,18 @@ def load_study(name: str) -> ModuleType:
     return importlib.import_module(f"daam_syntax.studies.{name.replace('-', '_')}")
 
 
+def option_names(name: str) -> list[str]:
+    """Return the names of a study's own options: the parameters of its ``run`` except the setup.
+
+    Raises
+    ------
+    StudyError
+        If no study has this name.
+    """
+    _, *own = inspect.signature(load_study(name).run).parameters
+    return own
+
+
 def _check_options(name: str, options: Iterable[str]) -> None:
     """Check that a study has options with these names.
 
@@ -52,7 +64,7 @@ def _check_options(name: str, options: Iterable[str]) -> None:
     StudyError
         If it lacks one; the message lists the options that it has.
     """
-    _, *own = inspect.signature(load_study(name).run).parameters
+    own = option_names(name)
     unknown = [option for option in options if option not in own]
     if unknown:
         raise StudyError(
