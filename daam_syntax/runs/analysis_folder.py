@@ -186,7 +186,9 @@ class AnalysisFolder:
 
         names = self.names()
         if not names:
-            raise FileError(f"Expected saved maps in {self.path / 'maps'}, but there are none.")
+            raise FileError(
+                f"Expected saved maps in {self.path / 'maps'}, but there are none: run `daam-syntax analyze` again."
+            )
         return [HeatMaps.load(self.path / "maps" / f"{name}.npz") for name in names]
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:

@@ -284,7 +284,8 @@ class RunFolder:
                 raise ValueError("they differ from those with which the run started")
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(
-                f"Expected the parsed prompts of the run in {path}, but {error}."
+                f"Expected the parsed prompts of the run in {path}, but {error}. Run the same `daam-syntax run` "
+                "command again to restore them."
             ) from error
         return found
 
@@ -395,7 +396,8 @@ class RunFolder:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(
-                f"Expected the record of a shard in {path}, but it is damaged: {error}"
+                f"Expected the record of a shard in {path}, but it is damaged ({error}); run the same `daam-syntax "
+                "run` command again to draw this shard again."
             ) from error
 
     def check(self, record: ShardRecord, table: str) -> Path:
