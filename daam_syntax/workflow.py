@@ -44,7 +44,7 @@ class Analysis:
     pairs
         One row per image and pair, see `daam_syntax.analysis.PAIR_COLUMNS`.
     words
-        One row per image and token of the parse, whatever its status.
+        One row per image and token of the parse, including words without a map.
     summary
         One row per relation, the control first.
     """

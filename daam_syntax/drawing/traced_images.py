@@ -91,7 +91,7 @@ def draw_batch(
     Parameters
     ----------
     batch
-        A parsed prompt and the number of a seed for each image.
+        A parsed prompt and a seed index for each image.
     pipe
         A diffusers text-to-image pipeline.
     settings

@@ -25,8 +25,8 @@ _PLACES: Final[dict[str, tuple[_Color, _Color, _Color]]] = {
 def draw_background(place: str | None, side: int, rng: np.random.Generator) -> Image.Image:
     """Draw a background of `side` x `side` pixels; if `place` is None, a plain light one."""
     if place is None:
-        grey = int(rng.integers(226, 250))
-        return Image.new("RGB", (side, side), (grey, grey, grey))
+        gray = int(rng.integers(226, 250))
+        return Image.new("RGB", (side, side), (gray, gray, gray))
     above, horizon, ground = (np.array(color, dtype=np.float32) for color in _PLACES[place])
     line = int(side * rng.uniform(0.5, 0.65))
     fade = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
@@ -56,8 +56,8 @@ def _furnish(image: Image.Image, place: str, line: int, rng: np.random.Generator
     elif place == "city":
         x = 0
         while x < 128:
-            width, top, grey = rng.integers(14, 26), rng.integers(8, 50), rng.integers(110, 160)
-            wall = (int(grey), int(grey), int(grey) + 12)
+            width, top, gray = rng.integers(14, 26), rng.integers(8, 50), rng.integers(110, 160)
+            wall = (int(gray), int(gray), int(gray) + 12)
             draw.rectangle((x * unit, top * unit, (x + width - 2) * unit, line), fill=wall)
             for window_y in range(int(top) + 4, int(line / unit) - 4, 7):
                 for window_x in range(x + 3, x + int(width) - 5, 6):

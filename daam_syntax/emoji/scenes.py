@@ -191,7 +191,7 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
         * rng.uniform(0.93, 1.07)
         for obj in spec.objects
     ]
-    sides, centres = _lay_out(spec, sides, rng)
+    sides, centers = _lay_out(spec, sides, rng)
     canvas = draw_background(spec.background, _CANVAS, rng).convert("RGBA")
     masks: dict[int, np.ndarray] = {}
     for i in _drawing_order(spec):
@@ -200,7 +200,7 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
         layer = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
         layer.paste(
             tinted,
-            (int(centres[i][0] - tinted.width / 2), int(centres[i][1] - tinted.height / 2)),
+            (int(centers[i][0] - tinted.width / 2), int(centers[i][1] - tinted.height / 2)),
         )
         canvas = Image.alpha_composite(canvas, layer)
         coverage = _average_down(np.asarray(layer)[..., 3] / 255.0)
@@ -256,33 +256,33 @@ def _lay_out(
     left, right, level = 33 + jitter(4), 95 + jitter(4), 76 + jitter(10)
     column = 64 + jitter(18)
     if relation in ("and", "next to"):
-        centres = [(left, level), (right, level + jitter(4))]
+        centers = [(left, level), (right, level + jitter(4))]
         if rng.random() < 0.5:
-            centres.reverse()
+            centers.reverse()
     elif relation == "to the left of":
-        centres = [(left, level), (right, level + jitter(4))]
+        centers = [(left, level), (right, level + jitter(4))]
     elif relation in ("to the right of", "chase"):
         # The artwork faces left, so the one that chases is on the right.
-        centres = [(right, level), (left, level + jitter(4))]
+        centers = [(right, level), (left, level + jitter(4))]
     elif relation == "above":
-        centres = [(column, 32 + jitter(3)), (column + jitter(8), 96 + jitter(3))]
+        centers = [(column, 32 + jitter(3)), (column + jitter(8), 96 + jitter(3))]
     elif relation == "below":
-        centres = [(column, 96 + jitter(3)), (column + jitter(8), 32 + jitter(3))]
+        centers = [(column, 96 + jitter(3)), (column + jitter(8), 32 + jitter(3))]
     elif relation in ("on", "ride"):
         overlap = 0.40 if relation == "on" else 0.30
         base = 94 + jitter(4)
         top = max(sides[0] / 2, base - (sides[0] + sides[1]) * overlap)
-        centres = [(column + jitter(4), top), (column, base)]
+        centers = [(column + jitter(4), top), (column, base)]
     elif relation == "wear":
         sides = [sides[0] * 1.25, sides[0] * 0.7]
         x, y = column, 80 + jitter(4)
         height = -0.48 if spec.objects[1].noun == "hat" else 0.30
-        centres = [(x, y), (x + jitter(2), y + height * sides[0])]
+        centers = [(x, y), (x + jitter(2), y + height * sides[0])]
     else:  # hold
         sides = [sides[0] * 1.2, min(sides[1], sides[0]) * 0.75]
         x, y = 54 + jitter(12), 70 + jitter(8)
-        centres = [(x, y), (x + 0.5 * sides[0], y + 0.18 * sides[0])]
-    return sides, centres
+        centers = [(x, y), (x + 0.5 * sides[0], y + 0.18 * sides[0])]
+    return sides, centers
 
 
 def _lay_out_three(
@@ -303,9 +303,9 @@ def _lay_out_three(
     shrink = 0.70
     at_left = bool(rng.random() < 0.5)
     offset = (1 - shrink) * _CANVAS if at_left else 0.0
-    centres = [(x * shrink + offset, y * shrink + 24) for x, y in pair]
+    centers = [(x * shrink + offset, y * shrink + 24) for x, y in pair]
     third = (18 + jitter(2) if at_left else 110 + jitter(2), level + jitter(4))
-    return [*(s * shrink for s in pair_sides), min(sides[2], 40.0)], [*centres, third]
+    return [*(s * shrink for s in pair_sides), min(sides[2], 40.0)], [*centers, third]
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The table of problems of a run: nothing is dropped silently."""
+"""The table of problems of a run: it names every prompt and image that a run leaves out."""
 
 from __future__ import annotations
 
