@@ -11,10 +11,8 @@ from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd
-from helpers.tracing import make_image
+from helpers.tracing import CAT, OWL, make_image
 
-CAT = "a red cat"
-OWL = "the strawberry and the owl"
 GRIDS = {117: (9, 13), 35: (5, 7), 12: (3, 4)}
 
 

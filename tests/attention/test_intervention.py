@@ -13,11 +13,9 @@ from daam_syntax.errors import TraceError, WordError
 from helpers.family_pipelines import make_flux
 from helpers.intervention_reference import ByHand
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd3
+from helpers.tracing import CAT, OBLONG, OWL, SQUARE
 
-CAT = "a red cat"
-OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
 STRAWBERRY, SECOND_THE = [2, 3], [5]  # text keys of words 1 and 3 of OWL
-SQUARE, OBLONG = (64, 64), (72, 104)
 
 
 def draw(pipe, prompt=OWL, *, size=OBLONG, guidance=5.0, steps=2, n=1, **options):

@@ -1,7 +1,5 @@
 """Prompts that are longer than the text encoder reads, compared with what a trace reports."""
 
-import functools
-
 import pytest
 import torch
 
@@ -12,11 +10,10 @@ from daam_syntax.attention.prompt_overflow import find_overflow
 from daam_syntax.errors import ModelError
 from daam_syntax.pipelines.loading import load_tokenizers
 from helpers.family_cases import CASES
-from helpers.family_pipelines import make
+from helpers.family_runs import pipeline
 from helpers.small_runs import SETTINGS
 
 LONG = "A strawberry and " * 9 + "a mother-in-law's red Cat"
-pipeline = functools.cache(make)
 
 
 def test_words_that_the_encoder_does_not_read(emoji_pipe):
@@ -48,9 +45,8 @@ def place_of(overflow):
 def test_limits_of_every_family(case):
     """At the limit nothing is cut off; beyond it, a trace reports the same offset."""
     pipe = pipeline(case.name)
-    asked = dict(case.arguments)
-    options = {**asked, "height": 64, "width": 64, **case.unguided}
-    limits = text_limits(pipe, **asked)
+    options = {**case.arguments, "height": 64, "width": 64, **case.unguided}
+    limits = text_limits(pipe, **case.arguments)
     assert len(limits) == len(case.encoders)
     assert all(limit.n_tokens for limit in limits)
     tokenizers = {limit: getattr(pipe, limit.tokenizer) for limit in limits}

@@ -18,9 +18,8 @@ from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin, Reference
 from helpers.family_pipelines import make
 from helpers.tiny_pipelines import make_sd, make_sd3, make_sdxl
+from helpers.tracing import CAT, OWL
 
-CAT = "a red cat"
-OWL = "the strawberry and the owl"
 HEIGHT, WIDTH = 64, 96  # latents of 8 x 12
 GRIDS = {96: (8, 12), 24: (4, 6), 6: (2, 3)}
 

@@ -10,10 +10,6 @@ import torch
 from daam_syntax.attention import trace
 from helpers.family_pipelines import make
 
-CAT = "a red cat"
-OWL = "the strawberry and the owl"  # a word of two subwords, and a repeated word
-SQUARE = (64, 64)
-
 pipeline = functools.cache(make)
 
 

@@ -1,4 +1,4 @@
-"""Prompts, sizes and calls of tiny Stable Diffusion pipelines, shared by the tests of tracing."""
+"""Prompts and sizes that the tests of attention share, and calls of tiny Stable Diffusion pipelines."""
 
 import numpy as np
 import torch

@@ -39,7 +39,7 @@ def groups_of(
     if by == "relation":
         return relations_of([row.text for row in rows], parser, scheme)
     raise PromptError(
-        f"Expected a column that some prompt has, of {', '.join(COLUMNS)}, but got {by!r}."
+        f"Expected one of the columns {', '.join(COLUMNS)} that some prompt has, but got {by!r}."
     )
 
 

@@ -18,9 +18,6 @@ from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin
 from helpers.family_cases import CASES
 from helpers.family_runs import (
-    CAT,
-    OWL,
-    SQUARE,
     denoiser,
     draw,
     keys_of,
@@ -29,6 +26,7 @@ from helpers.family_runs import (
     traced,
     unconditional,
 )
+from helpers.tracing import CAT, OWL, SQUARE
 from tools import models_page
 
 each_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -144,9 +142,9 @@ def test_refined_maps(case):
     for row, (maps, known) in enumerate(zip(refined, plain, strict=True)):
         flat = text[row][:, keys_of(case, known)]  # (pixel, token)
         np.testing.assert_allclose(known.data, flat.T.reshape(-1, *grid), atol=1e-6)
-        carried = (shares[row] / shares[row].sum(axis=1, keepdims=True)) @ flat
-        carried -= carried.min(axis=0)
-        np.testing.assert_allclose(maps.data, carried.T.reshape(-1, *grid), atol=1e-6)
+        propagated = (shares[row] / shares[row].sum(axis=1, keepdims=True)) @ flat
+        propagated -= propagated.min(axis=0)
+        np.testing.assert_allclose(maps.data, propagated.T.reshape(-1, *grid), atol=1e-6)
         assert maps.provenance["refined"]["grid"] == list(grid)
 
 

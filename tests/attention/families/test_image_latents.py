@@ -1,7 +1,5 @@
 """Given images in every family of models, against images encoded and noised by hand."""
 
-import functools
-
 import numpy as np
 import pytest
 import torch
@@ -9,16 +7,13 @@ import torch
 from daam_syntax.attention import trace_image, trace_images
 from daam_syntax.errors import TraceError
 from helpers.family_cases import CASES
-from helpers.family_pipelines import make
-
-CAT = "a red cat"
-OWL = "the strawberry and the owl"
+from helpers.family_runs import pipeline
+from helpers.tracing import CAT, OWL
 
 PIXEL_MODEL = "DeepFloyd IF"
 each_family = pytest.mark.parametrize(
     "case", [case for case in CASES if case.name != PIXEL_MODEL], ids=lambda case: case.name
 )
-pipeline = functools.cache(make)
 
 
 def random_image(height=64, width=96, seed=0):
