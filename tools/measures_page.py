@@ -35,8 +35,7 @@ def updated(page: str) -> str:
 
 def measure_table(measures: Mapping[str, Measure]) -> list[str]:
     """Return the lines of a table with one row per measure."""
-    paired = any(measure.symmetric is not None for measure in measures.values())
-    titles = ["Column", "Formula", "Range", "Unit", "Higher means", "Symmetric"]
+    titles = ["Column", "Formula", "Range", "Unit", "Higher means", "By chance", "Roles exchanged"]
     titles += ["Invariant to", "NaN where", "Zero mass", "Use", "Source"]
     rows = [
         [
@@ -45,7 +44,8 @@ def measure_table(measures: Mapping[str, Measure]) -> list[str]:
             measure.range,
             measure.unit,
             measure.higher,
-            "yes" if measure.symmetric else "no",
+            measure.chance_text,
+            measure.mirror_text,
             _invariances(measure.invariant),
             measure.undefined,
             measure.zero_mass_text,
@@ -54,9 +54,11 @@ def measure_table(measures: Mapping[str, Measure]) -> list[str]:
         ]
         for measure in measures.values()
     ]
-    if not paired:
-        place = titles.index("Symmetric")
-        titles, *rows = [row[:place] + row[place + 1 :] for row in (titles, *rows)]
+    compared = [measure for measure in measures.values() if measure.mirror is not None]
+    chance = [measure for measure in measures.values() if measure.area_free]
+    unused = {"By chance": not chance, "Roles exchanged": not compared}
+    kept = [place for place, title in enumerate(titles) if not unused.get(title, False)]
+    titles, *rows = [[row[place] for place in kept] for row in (titles, *rows)]
     return _lines(titles, rows)
 
 

@@ -35,7 +35,6 @@ def test_the_page_is_up_to_date():
 
 
 def test_every_measure_of_a_pair_is_listed_as_declared():
-    symmetric = {True: "yes", False: "no"}
     assert rows_of("Measures of a pair") == [
         [
             f"`{m.name}`",
@@ -43,7 +42,8 @@ def test_every_measure_of_a_pair_is_listed_as_declared():
             m.range,
             m.unit,
             m.higher,
-            symmetric[m.symmetric],
+            m.chance_text,
+            m.mirror_text,
             invariances(m.invariant),
             m.undefined,
             m.zero_mass_text,
@@ -53,6 +53,10 @@ def test_every_measure_of_a_pair_is_listed_as_declared():
         for m in PAIR_MEASURES.values()
     ]
     assert ", ".join(f"`{name}`" for name in DEFAULT_PAIR_MEASURES) in PAGE
+    by_name = {row[0].strip("`"): row for row in rows_of("Measures of a pair")}
+    assert by_name["phi"][5:7] == ["0", "the same"]
+    assert by_name["iod"][5:7] == ["depends on the areas", "`ioh`"]
+    assert by_name["offset_x"][5:7] == ["0", "-`offset_x`"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ PAIR_COLUMNS: Final = {
 }
 """Columns of the pair table and their meanings. Other measures take the place of those of `MEASURES`."""
 
+_NO_OVERLAP: Final = "masks share no pixel"
 
 Columns: TypeAlias = "dict[str, list[Any]]"
 """Rows of a table, stored by column."""
@@ -266,6 +267,8 @@ def _reasons(
     if not missing.any():
         return [""] * len(missing)
     faults = _faults(batch, rule, measures)
+    # If neither word has a fault, the missing measure is one that needs some overlap.
+    needs_overlap = any(_NO_OVERLAP in measure.undefined for measure in measures)
     columns = ("_head_row", "_head_status", "_dependent_row", "_dependent_status")
     reasons = []
     for lacks, *sides in zip(missing, *(pairs[c] for c in columns), strict=True):
@@ -275,7 +278,9 @@ def _reasons(
                 problems.append(f"{role} is {status}")
             else:
                 problems += [f"{role}'s {fault}" for fault, where in faults if where[row]][:1]
-        reasons.append("; ".join(problems) if lacks else "")
+        reasons.append(
+            ("; ".join(problems) or (_NO_OVERLAP if needs_overlap else "")) if lacks else ""
+        )
     return reasons
 
 

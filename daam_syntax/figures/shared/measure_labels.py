@@ -11,6 +11,7 @@ MEASURE_LABELS: Final = {
     "iod": "overlap / dependent's area (IoD, 0 to 1)",
     "ioh": "overlap / head's area (IoH, 0 to 1)",
     "soft_iou": "attention overlap (soft IoU, 0 to 1)",
+    "phi": "attention overlap (phi, 0 = chance)",
     "lift": "attention overlap (lift, 1 = chance)",
     "log_area_ratio": "ln (head's area / dependent's area)",
     "head_area": "head's mask (share of the image)",

@@ -20,6 +20,7 @@ from .masks import ioh as ioh
 from .masks import iou as iou
 from .masks import lift as lift
 from .masks import log_area_ratio as log_area_ratio
+from .masks import log_lift as log_lift
 from .masks import phi as phi
 from .registry import BINDING_MEASURES as BINDING_MEASURES
 from .registry import BREADTH_MEASURES as BREADTH_MEASURES
@@ -28,11 +29,14 @@ from .registry import PAIR_MEASURES as PAIR_MEASURES
 from .registry import choose as choose
 from .registry import measure_maps as measure_maps
 from .registry import measure_masks as measure_masks
+from .registry import swapped as swapped
 from .soft import bhattacharyya as bhattacharyya
 from .soft import centroid_distance as centroid_distance
 from .soft import cosine as cosine
 from .soft import earth_movers as earth_movers
 from .soft import jensen_shannon as jensen_shannon
+from .soft import offset_x as offset_x
+from .soft import offset_y as offset_y
 from .soft import pearson as pearson
 from .soft import soft_iod as soft_iod
 from .soft import soft_ioh as soft_ioh

@@ -50,13 +50,19 @@ class Measure:
         Unit of the values, such as "share" or "bits".
     higher
         What a higher value means.
-    symmetric
-        Whether head and dependent can be exchanged; None for measures that do not compare head and dependent.
+    mirror, mirror_sign
+        Where head and dependent exchange roles, the measure becomes `mirror_sign` times the measure called `mirror`:
+        "ioh" for "iod", and -1 times itself for "log_area_ratio". A measure without a direction is its own mirror.
+        `mirror` is None for measures that do not compare head and dependent. See `swapped`.
+    chance
+        Mean over random, independent places of both masks or maps, if it is the same for all areas; None if it depends
+        on the areas, or if nothing is compared. Words that share a place, such as the center, are not independent.
     invariant
         Changes that leave the measure unchanged. For masks, scale and shift depend on the threshold rule.
     undefined
         Where the measure is NaN. For a measure of a pair, the pair table finds the reason of a missing value by the
-        phrases "mask is empty", "mask covers everything", "map has no mass", and "map is constant" in this text.
+        phrases "mask is empty", "mask covers everything", "masks share no pixel", "map has no mass", and "map is
+        constant" in this text.
     zero_mass
         Value where a map is zero everywhere, or its mask is empty.
     use
@@ -76,13 +82,39 @@ class Measure:
     high: float
     unit: str
     higher: str
-    symmetric: bool | None
+    mirror: str | None
+    mirror_sign: int
+    chance: float | None
     invariant: frozenset[Invariance]
     undefined: str
     zero_mass: float
     use: str
     source: str
     function: Function
+
+    @property
+    def directional(self) -> bool:
+        """Whether the measure changes when head and dependent exchange roles."""
+        return self.mirror is not None and (self.mirror, self.mirror_sign) != (self.name, 1)
+
+    @property
+    def area_free(self) -> bool:
+        """Whether areas alone cannot move the measure: its mean over random places is the same for all areas."""
+        return self.chance is not None
+
+    @property
+    def chance_text(self) -> str:
+        """The value by chance as text."""
+        return "depends on the areas" if self.chance is None else f"{self.chance:g}"
+
+    @property
+    def mirror_text(self) -> str:
+        """The mirror image as text."""
+        if self.mirror is None:
+            return "-"
+        if not self.directional:
+            return "the same"
+        return f"`{self.mirror}`" if self.mirror_sign == 1 else f"-`{self.mirror}`"
 
     @property
     def range(self) -> str:
@@ -105,11 +137,14 @@ class Measure:
 
     def notes(self) -> str:
         """Return the section of the docstring that the declaration generates."""
+        compares = self.mirror is not None or self.chance is not None
         lines = [
             f"*Formula:* ``{self.formula}``",
             f"*Range:* {self.range}",
             f"*Unit:* {self.unit}",
             f"*Higher values:* {self.higher}",
+            *([f"*By chance:* {self.chance_text}"] if compares else []),
+            *([f"*Roles exchanged:* {self.mirror_text}"] if self.mirror else []),
             f"*NaN where:* {self.undefined}",
             f"*Zero mass gives:* {self.zero_mass_text}",
             f"*Source:* {self.source}",
@@ -125,7 +160,9 @@ class Properties(TypedDict, total=False):
     high: float
     unit: str
     higher: str
-    symmetric: bool | None
+    mirror: str | None
+    mirror_sign: int
+    chance: float | None
     invariant: tuple[Invariance, ...]
     undefined: str
     zero_mass: float
@@ -152,9 +189,7 @@ def of_masks(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decora
     The function takes some of ``shared``, ``head_area``, ``dependent_area``, and ``n_pixels``, by these names: the
     number of pixels that the masks share, the pixels of each, and those of the grid.
     """
-    defaults = Properties(
-        symmetric=True, invariant=("pixels",), undefined="a mask is empty", zero_mass=np.nan
-    )
+    defaults = Properties(invariant=("pixels",), undefined="a mask is empty", zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
         return _declare("binary", function, _of_counts(function), {**defaults, **properties})
@@ -166,7 +201,7 @@ def of_maps(
     prepare: Callable[[np.ndarray], np.ndarray], **properties: Unpack[Properties]
 ) -> Callable[[Callable[[np.ndarray, np.ndarray], np.ndarray]], SoftMeasure]:
     """Declare a measure of two maps that compares what `prepare` returns for each; see `SoftMeasure`."""
-    defaults = Properties(symmetric=True, undefined="a map has no mass", zero_mass=np.nan)
+    defaults = Properties(undefined="a map has no mass", zero_mass=np.nan)
 
     def declare(compare: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> SoftMeasure:
         measure = SoftMeasure(prepare, compare)
@@ -177,7 +212,7 @@ def of_maps(
 
 def of_one_map(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
     """Declare a measure of the breadth of one map, a function of maps of *shape* ``(..., y, x)``."""
-    defaults = Properties(symmetric=None, undefined="the map has no mass", zero_mass=np.nan)
+    defaults = Properties(undefined="the map has no mass", zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
         return _declare("breadth", function, function, {**defaults, **properties})
@@ -187,7 +222,7 @@ def of_one_map(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Deco
 
 def of_binding(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
     """Declare a measure of the binding of modifiers to nouns."""
-    defaults = Properties(symmetric=None, zero_mass=np.nan)
+    defaults = Properties(zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
         return _declare("binding", function, function, {**defaults, **properties})
@@ -216,12 +251,19 @@ def _declare(
 ) -> _Decorated:
     """Record a measure, and add its properties to the docstring of the decorated function."""
     doc = inspect.cleandoc(decorated.__doc__ or "")
+    name = decorated.__name__
+    of_a_pair = kind in ("binary", "soft")
+    defaults = Properties(mirror=name if of_a_pair else None, mirror_sign=1, chance=None)
     measure = Measure(
-        name=decorated.__name__,
+        name=name,
         kind=kind,
         meaning=doc.split("\n", 1)[0].rstrip("."),
         function=function,
-        **{**properties, "invariant": frozenset(properties.get("invariant", ()))},
+        **{
+            **defaults,
+            **properties,
+            "invariant": frozenset(properties.get("invariant", ())),
+        },
     )
     decorated.__doc__ = f"{doc}\n\n{measure.notes()}\n"
     _DECLARED[kind][measure.name] = measure

@@ -116,7 +116,7 @@ def iou(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> n
     high=1,
     unit="share",
     higher="the head covers more of the dependent",
-    symmetric=False,
+    mirror="ioh",
     use="how far the head covers the dependent; rises with the head's area",
     source="Tang et al. 2023",
 )
@@ -134,7 +134,7 @@ def iod(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> n
     high=1,
     unit="share",
     higher="the dependent covers more of the head",
-    symmetric=False,
+    mirror="iod",
     use="how far the dependent covers the head; rises with the dependent's area",
     source="Tang et al. 2023",
 )
@@ -152,7 +152,7 @@ def ioh(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> n
     high=1,
     unit="share",
     higher="a larger mask",
-    symmetric=False,
+    mirror="dependent_area",
     undefined="never",
     zero_mass=0,
     use="beside every overlap",
@@ -169,7 +169,7 @@ def head_area(head_area: ArrayLike, n_pixels: ArrayLike) -> np.ndarray:
     high=1,
     unit="share",
     higher="a larger mask",
-    symmetric=False,
+    mirror="head_area",
     undefined="never",
     zero_mass=0,
     use="beside every overlap",
@@ -186,7 +186,7 @@ def dependent_area(dependent_area: ArrayLike, n_pixels: ArrayLike) -> np.ndarray
     high=np.inf,
     unit="natural log of a ratio",
     higher="a larger head, relative to the dependent",
-    symmetric=False,
+    mirror_sign=-1,
     use="beside IoD and IoH, whose ratio it is",
     source="-",
 )
@@ -204,7 +204,8 @@ def log_area_ratio(head_area: ArrayLike, dependent_area: ArrayLike) -> np.ndarra
     low=0,
     high=np.inf,
     unit="ratio to chance",
-    higher="more overlap; 1 is chance",
+    higher="more overlap",
+    chance=1,
     use="overlap beyond what the areas alone give; noisy for small masks",
     source="Brin et al. 1997",
 )
@@ -213,11 +214,34 @@ def lift(
 ) -> np.ndarray:
     """Intersection relative to that of independent masks (1 is chance).
 
-    It is at most ``N / max(|H|, |D|)``. The measure is known from association
-    rules.
+    It is at most ``N / max(|H|, |D|)``, so its reach depends on the areas although its chance value does not. The
+    measure is known from association rules.
     """
     product = np.asarray(head_area, float) * np.asarray(dependent_area, float)
     return ratio(np.asarray(shared, float) * n_pixels, product)
+
+
+@of_masks(
+    formula="log2(N |H ∩ D| / (|H| |D|))",
+    low=-np.inf,
+    high=np.inf,
+    unit="bits",
+    higher="more overlap; 0 where lift is 1",
+    undefined="a mask is empty, or the masks share no pixel",
+    use="lift on a symmetric scale; leaves out pairs without overlap, mostly small masks, so its mean is not area-free",
+    source="Church and Hanks 1990",
+)
+def log_lift(
+    shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike, n_pixels: ArrayLike
+) -> np.ndarray:
+    """Base-2 logarithm of lift (0 where overlap is as expected from the areas).
+
+    This is the pointwise mutual information of the masks. Masks that share no pixel have no logarithm. Since small
+    masks often share none by chance, the mean over the other pairs rises as masks get smaller. Use `phi` or `lift` for
+    means.
+    """
+    value = lift(shared, head_area, dependent_area, n_pixels)
+    return np.log2(value, out=np.full(value.shape, np.nan), where=value > 0)
 
 
 @of_masks(
@@ -243,9 +267,10 @@ def dice(shared: ArrayLike, head_area: ArrayLike, dependent_area: ArrayLike) -> 
     low=-1,
     high=1,
     unit="correlation",
-    higher="more overlap; 0 is chance",
+    higher="more overlap",
+    chance=0,
     undefined="a mask is empty, or a mask covers everything",
-    use="association corrected for chance, bounded and symmetric",
+    use="the measure to lead with, beside IoU: areas alone cannot move it",
     source="Yule 1912",
 )
 def phi(
@@ -253,7 +278,10 @@ def phi(
 ) -> np.ndarray:
     """Correlation of the masks (0 is chance).
 
-    It is Pearson's correlation of the masks as zeros and ones.
+    It is Pearson's correlation of the masks as zeros and ones. Its mean over random places is 0 for masks of any area.
+    Its reach depends on the areas: where the smaller mask lies within the larger one, it is
+    ``√(a (1 - b) / (b (1 - a)))``, with a and b the smaller and the larger share of the image, and only masks of equal
+    area reach 1.
     """
     shared, head, dependent, n = (
         np.asarray(a, float) for a in (shared, head_area, dependent_area, n_pixels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ DEFAULT_PAIR_MEASURES: Final = (
     "head_area",
     "dependent_area",
     "log_area_ratio",
+    "phi",
     "lift",
     "soft_iou",
 )
@@ -35,6 +36,12 @@ BREADTH_MEASURES: Final[Mapping[str, Measure]] = declared("breadth")
 
 BINDING_MEASURES: Final[Mapping[str, Measure]] = declared("binding")
 """Measures of the binding of modifiers to nouns, by name; see `daam_syntax.analysis.binding_table`."""
+
+
+class _Columns(Protocol):
+    """Values by name: a dictionary or a data frame."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]: ...
 
 
 def choose(names: str | Iterable[str], registry: Mapping[str, Measure]) -> list[Measure]:
@@ -52,6 +59,46 @@ def choose(names: str | Iterable[str], registry: Mapping[str, Measure]) -> list[
             f"Expected measures among {', '.join(registry)}, but got {', '.join(map(repr, unknown))}."
         )
     return [registry[name] for name in wanted]
+
+
+def swapped(columns: _Columns) -> dict[str, Any]:
+    """Return the measures of pairs whose head and dependent exchange roles.
+
+    Parameters
+    ----------
+    columns
+        Values of measures by name, or a table with a column for each. Each value can be a number, an array, or a
+        column; other columns are ignored.
+
+    Returns
+    -------
+    dict
+        Maps each measure's name to its values after the exchange, in the given order: IoH for ``"iod"``, the negative
+        value for ``"log_area_ratio"``, and the same value for a measure without a direction.
+
+    Raises
+    ------
+    ValueError
+        If a measure is among the columns without its mirror image, such as ``"iod"`` without ``"ioh"``.
+
+    Examples
+    --------
+    >>> swapped({"iod": 0.5, "ioh": 0.25, "log_area_ratio": -0.7})
+    {'iod': 0.25, 'ioh': 0.5, 'log_area_ratio': 0.7}
+    >>> table = table.assign(**swapped(table))  # doctest: +SKIP
+    """
+    values = dict(columns.items())
+    present = [PAIR_MEASURES[name] for name in values if name in PAIR_MEASURES]
+    lacking = [m for m in present if m.mirror not in values]
+    if lacking:
+        pairs = ", ".join(f"{m.mirror} beside {m.name}" for m in lacking)
+        raise ValueError(
+            f"Expected the mirror image of each measure, but {pairs} is not there; measure both."
+        )
+    return {
+        m.name: values[str(m.mirror)] if m.mirror_sign == 1 else -values[str(m.mirror)]
+        for m in present
+    }
 
 
 def measure_masks(

@@ -51,12 +51,22 @@ def _standardized_ranks(maps: np.ndarray) -> np.ndarray:
 
 
 def _centroid(maps: np.ndarray) -> np.ndarray:
-    """Return centers of mass in units of the grid's diagonal. *Shape:* ``(..., 2)``."""
+    """Return centers of mass, y and x, in units of the grid's diagonal. *Shape:* ``(..., 2)``."""
+    return _center_of_mass(maps) / np.hypot(*over_pixels(maps))
+
+
+def _relative_centroid(maps: np.ndarray) -> np.ndarray:
+    """Return centers of mass, y in units of the height and x in units of the width. *Shape:* ``(..., 2)``."""
+    return _center_of_mass(maps) / over_pixels(maps)
+
+
+def _center_of_mass(maps: np.ndarray) -> np.ndarray:
+    """Return centers of mass, y and x, in pixels. *Shape:* ``(..., 2)``."""
     height, width = over_pixels(maps)
     mass = unit_mass(maps)
     y = mass.sum(axis=-1) @ np.arange(height)
     x = mass.sum(axis=-2) @ np.arange(width)
-    return np.stack([y, x], axis=-1) / np.hypot(height, width)
+    return np.stack([y, x], axis=-1)
 
 
 def _coarse_mass(maps: np.ndarray) -> np.ndarray:
@@ -105,7 +115,7 @@ def soft_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     high=1,
     unit="share",
     higher="the head covers more of the dependent",
-    symmetric=False,
+    mirror="soft_ioh",
     invariant=("scale", "pixels"),
     use="IoD over all relative thresholds at once; rises with the head's breadth",
     source="Kosko 1986",
@@ -126,7 +136,7 @@ def soft_iod(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     high=1,
     unit="share",
     higher="the dependent covers more of the head",
-    symmetric=False,
+    mirror="soft_iod",
     invariant=("scale", "pixels"),
     use="IoH over all relative thresholds at once; rises with the dependent's breadth",
     source="Kosko 1986",
@@ -165,6 +175,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     high=1,
     unit="correlation",
     higher="more alike",
+    chance=0,
     undefined="a map is constant",
     invariant=("scale", "shift", "pixels"),
     use="where maps lie on an even floor, which it ignores",
@@ -185,6 +196,7 @@ def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     high=1,
     unit="correlation",
     higher="more alike",
+    chance=0,
     undefined="a map is constant",
     invariant=("scale", "shift", "pixels"),
     use="where a few strong pixels should not decide; the background counts fully",
@@ -241,7 +253,7 @@ def bhattacharyya(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     unit="diagonals of the grid",
     higher="farther apart",
     invariant=("scale",),
-    use="layout (left of, above); the center of two far spots lies between them",
+    use="layout; the center of two far spots lies between them; broad maps have nearer centers",
     source="-",
 )
 def centroid_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -250,6 +262,50 @@ def centroid_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     It is below 1. A distance of 0 means the same center, not the same place.
     """
     return np.asarray(np.linalg.norm(first - second, axis=-1))
+
+
+@of_maps(
+    _relative_centroid,
+    formula="x(d) - x(h), of the centers of mass",
+    low=-1,
+    high=1,
+    unit="widths of the image",
+    higher="the dependent is farther to the right of the head",
+    mirror_sign=-1,
+    chance=0,
+    invariant=("scale",),
+    use="left of, right of; broad maps have centers near the middle, so their offsets are small",
+    source="-",
+)
+def offset_x(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Horizontal offset from the head's center of mass to the dependent's (positive: to the right).
+
+    It is the x of the second map minus the x of the first, in widths of the image. Negative values mean that the
+    dependent is to the left of the head. Exchanging the maps changes the sign.
+    """
+    return np.asarray(second[..., 1] - first[..., 1])
+
+
+@of_maps(
+    _relative_centroid,
+    formula="y(d) - y(h), of the centers of mass",
+    low=-1,
+    high=1,
+    unit="heights of the image",
+    higher="the dependent is farther below the head",
+    mirror_sign=-1,
+    chance=0,
+    invariant=("scale",),
+    use="above, below; broad maps have centers near the middle, so their offsets are small",
+    source="-",
+)
+def offset_y(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Vertical offset from the head's center of mass to the dependent's (positive: below).
+
+    It is the y of the second map minus the y of the first, in heights of the image, with y counted from the top.
+    Negative values mean that the dependent is above the head. Exchanging the maps changes the sign.
+    """
+    return np.asarray(second[..., 0] - first[..., 0])
 
 
 @of_maps(

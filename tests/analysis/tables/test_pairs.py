@@ -39,6 +39,7 @@ def test_measures_of_hand_made_boxes(pairs):
     assert red_car[["iod", "ioh"]].tolist() == [0.5, 0.5]
     assert red_car["head_area"] == pytest.approx(8 / 24)
     assert red_car["lift"] == pytest.approx(1.5)
+    assert red_car["phi"] == pytest.approx((24 * 4 - 64) / (8 * 16))
     assert red_car["soft_iou"] == pytest.approx(1 / 3)
     assert red_car["linear_distance"] == -1
     assert red_car["reason"] == ""
@@ -63,6 +64,18 @@ def test_an_empty_mask_is_a_row_with_a_reason(pairs):
     assert comma["reason"] == "dependent's mask is empty"
     assert comma[["iou", "iod", "ioh", "lift", "soft_iou"]].isna().all()
     assert comma["dependent_area"] == 0
+
+
+def test_a_pair_without_overlap_has_no_log_lift():
+    table = measure_pairs(make_maps(), measures=("lift", "log_lift"))
+    apart = row(table, 1, 4)
+    assert apart["lift"] == 0
+    assert np.isnan(apart["log_lift"])
+    assert apart["reason"] == "masks share no pixel"
+    assert row(table, 1, 2)["reason"] == "dependent's mask is empty"
+    together = row(table, 1, 0)
+    assert together[["log_lift", "reason"]].tolist() == [pytest.approx(np.log2(1.5)), ""]
+    assert row(measure_pairs(make_maps()), 1, 4)["reason"] == ""
 
 
 def test_a_truncated_word_is_a_row_with_a_reason():

@@ -90,6 +90,21 @@ def test_against_a_brute_force_loop(three):
                 assert np.isnan(lift[i, j])
 
 
+def test_log_lift_is_the_mutual_information_of_a_pixel():
+    assert measures.log_lift(4, 8, 8, 24) == pytest.approx(np.log2(1.5))
+    assert measures.log_lift(6, 12, 12, 24) == 0  # as expected from the areas
+    assert measures.log_lift([1, 0, 0], [1, 3, 0], [8, 8, 8], 24).tolist() == pytest.approx(
+        [np.log2(3), np.nan, np.nan], nan_ok=True
+    )
+
+
+def test_the_largest_phi_of_nested_masks():
+    a, b = 6 / 24, 18 / 24
+    assert measures.phi(6, 6, 18, 24) == pytest.approx(np.sqrt(a * (1 - b) / (b * (1 - a))))
+    assert measures.phi(6, 6, 6, 24) == 1
+    assert measures.phi(0, 12, 12, 24) == -1
+
+
 @given(masks)
 def test_phi_and_dice_against_numpy_and_scipy(three):
     a, b = three[0].ravel(), three[1].ravel()

@@ -1,6 +1,7 @@
 """All measures have the properties that they declare."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +18,13 @@ from daam_syntax.maps.measures import (
     breadth,
     choose,
     masks,
+    measure_maps,
     measure_masks,
     soft,
+    swapped,
 )
 from daam_syntax.maps.thresholds import Threshold
+from helpers.examples import box
 
 SOFT = [m for m in PAIR_MEASURES.values() if m.kind == "soft"]
 ALL = [*PAIR_MEASURES.values(), *BREADTH_MEASURES.values()]
@@ -46,7 +50,7 @@ def of_maps(measure, h, d):
 
 @given(small_maps)
 @settings(max_examples=60, deadline=None)
-def test_ranges_symmetry_and_undefined_values_are_as_declared(two):
+def test_ranges_mirrors_and_undefined_values_are_as_declared(two):
     for measure in [*SOFT, *BREADTH_MEASURES.values()]:
         value = call(measure, *two)
         involved = two if measure.kind == "soft" else two[:1]
@@ -55,8 +59,9 @@ def test_ranges_symmetry_and_undefined_values_are_as_declared(two):
         assert np.isnan(value) == (empty or constant), measure.name
         if not np.isnan(value):
             assert measure.low - 1e-9 <= value <= measure.high + 1e-9, measure.name
-            if measure.symmetric:
-                assert value == pytest.approx(call(measure, *two[::-1]), abs=1e-9), measure.name
+            if measure.kind == "soft":
+                mirror = measure.mirror_sign * call(PAIR_MEASURES[measure.mirror], *two[::-1])
+                assert value == pytest.approx(mirror, abs=1e-9), measure.name
 
 
 @pytest.mark.parametrize("measure", ALL, ids=lambda m: m.name)
@@ -74,15 +79,76 @@ def test_measures_are_invariant_exactly_as_declared(measure):
     assert found == measure.invariant
 
 
-@pytest.mark.parametrize("measure", PAIR_MEASURES.values(), ids=lambda m: m.name)
-def test_measures_are_symmetric_exactly_as_declared(measure):
+def exchange(measure):
+    """A measure of two random words, and of the same words with exchanged roles."""
     if measure.kind == "binary":
         shared, head, dependent = (np.array([n]) for n in (5, 9, 20))
         there = measure.function(shared, head, dependent, 63)
-        back = measure.function(shared, dependent, head, 63)
-    else:
-        there, back = measure.function(HEAD, DEPENDENT), measure.function(DEPENDENT, HEAD)
-    assert measure.symmetric == (there == pytest.approx(back))
+        return float(there[0]), float(measure.function(shared, dependent, head, 63)[0])
+    return call(measure, HEAD, DEPENDENT), call(measure, DEPENDENT, HEAD)
+
+
+@pytest.mark.parametrize("measure", PAIR_MEASURES.values(), ids=lambda m: m.name)
+def test_exchanging_roles_gives_the_declared_mirror_image(measure):
+    there, back = exchange(measure)
+    assert measure.directional == (there != pytest.approx(back))
+    mirror = PAIR_MEASURES[measure.mirror]
+    assert back == pytest.approx(measure.mirror_sign * exchange(mirror)[0])
+    assert (mirror.mirror, mirror.mirror_sign) == (measure.name, measure.mirror_sign)
+
+
+def test_the_row_of_a_pair_becomes_that_of_the_pair_with_exchanged_roles():
+    there, back = ({m.name: exchange(m)[i] for m in PAIR_MEASURES.values()} for i in (0, 1))
+    assert swapped(there) == pytest.approx(back)
+    assert list(swapped(there)) == list(there)
+    assert swapped(swapped(there)) == there
+
+
+def test_the_measures_of_a_table_are_exchanged_and_other_columns_ignored():
+    table = pd.DataFrame({"head": ["cat"], "iod": [0.5], "ioh": [0.25], "log_area_ratio": [-0.7]})
+    found = table.assign(**swapped(table))
+    assert found.iloc[0].to_dict() == {
+        "head": "cat",
+        "iod": 0.25,
+        "ioh": 0.5,
+        "log_area_ratio": 0.7,
+    }
+    with pytest.raises(ValueError, match="but ioh beside iod, dependent_area beside head_area is"):
+        swapped({"iou": 0.1, "iod": 0.5, "head_area": 0.2})
+
+
+PLACES = [(y, x) for y in range(4) for x in range(6)]
+NARROW, MIDDLE, BROAD = (
+    np.stack([np.roll(shape, place, (0, 1)) for place in PLACES])
+    for shape in (
+        box(0, 1, 0, 2) + box(0, 1, 0, 1),
+        box(0, 2, 0, 3) + box(1, 2, 1, 3),
+        box(0, 3, 0, 5) + box(1, 3, 1, 4),
+    )
+)
+
+
+@pytest.mark.parametrize("measure", PAIR_MEASURES.values(), ids=lambda m: m.name)
+def test_areas_alone_move_a_measure_exactly_as_declared(measure):
+    """All places of one map with all places of another: nothing but areas differs."""
+    means = []
+    for first, second in ((NARROW, NARROW), (NARROW, MIDDLE), (MIDDLE, BROAD), (BROAD, BROAD)):
+        i, j = np.indices((24, 24)).reshape(2, -1)
+        if measure.kind == "soft":
+            values = measure_maps(np.concatenate([first, second]), i, j + 24, [measure])
+        else:
+            masks = PackedMasks(np.concatenate([first > 0, second > 0]))
+            values = measure_masks(masks, i, j + 24, [measure])
+        means.append(np.nanmean(values[measure.name]))
+    assert measure.area_free == (np.ptp(means) < 1e-9)
+    if measure.area_free:
+        np.testing.assert_allclose(means, measure.chance, atol=1e-9)
+
+
+def test_measures_of_one_map_have_no_direction():
+    for measure in [*BREADTH_MEASURES.values(), *BINDING_MEASURES.values()]:
+        assert measure.mirror is None
+        assert not measure.directional
 
 
 @given(arrays(bool, (2, 3, 4)))
@@ -94,7 +160,8 @@ def test_binary_measures_are_bounded_and_undefined_as_declared(two):
         measure = PAIR_MEASURES[name]
         empty = "empty" in measure.undefined and masks.areas.min() == 0
         full = "everything" in measure.undefined and masks.areas.max() == 12
-        assert np.isnan(value) == (empty or full), name
+        apart = "share no pixel" in measure.undefined and not (two[0] & two[1]).any()
+        assert np.isnan(value) == (empty or full or apart), name
         assert np.isnan(value) or measure.low - 1e-12 <= value <= measure.high + 1e-12, name
 
 

@@ -29,6 +29,10 @@ def layer_cake(first, second, base):
     return shared.sum() / (base.ravel() > cuts).sum()
 
 
+def center(m):
+    return np.divide(ndimage.center_of_mass(m), m.shape)
+
+
 def cells(shape):
     return np.argwhere(np.ones(shape)) / np.hypot(*shape)
 
@@ -48,6 +52,8 @@ PAIR_REFERENCES = {
         np.linalg.norm(np.subtract(ndimage.center_of_mass(h), ndimage.center_of_mass(d)))
         / np.hypot(*h.shape)
     ),
+    "offset_x": lambda h, d: center(d)[1] - center(h)[1],
+    "offset_y": lambda h, d: center(d)[0] - center(h)[0],
     "earth_movers": lambda h, d: stats.wasserstein_distance_nd(
         cells(h.shape), cells(d.shape), h.ravel(), d.ravel()
     ),
@@ -82,6 +88,19 @@ def test_soft_overlap_of_hand_made_maps():
     # Mass must travel two columns.
     assert measures.centroid_distance(A, B) == pytest.approx(2 / np.hypot(4, 6))
     assert measures.earth_movers(A, B) == pytest.approx(2 / np.hypot(4, 6))
+
+
+def test_offsets_point_from_the_head_to_the_dependent():
+    left, right, below = box(0, 2, 0, 2), box(0, 2, 3, 5), box(2, 4, 0, 2)
+    assert measures.offset_x(left, right) == pytest.approx(3 / 6)  # widths of the image
+    assert measures.offset_x(right, left) == pytest.approx(-3 / 6)
+    assert measures.offset_y(left, right) == 0
+    assert measures.offset_y(left, below) == pytest.approx(2 / 4)  # heights, from the top
+    assert measures.offset_x(left, below) == 0
+    # The same image on a finer grid.
+    finer = [np.kron(m, np.ones((3, 3))) for m in (left, right)]
+    assert measures.offset_x(*finer) == pytest.approx(3 / 6)
+    assert np.isnan(measures.offset_x(left, 0 * right))
 
 
 def test_many_pairs_have_the_values_of_single_pairs():
