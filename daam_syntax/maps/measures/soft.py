@@ -88,29 +88,29 @@ def _product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @of_maps(
-    _unit_mass,
-    formula="Σ min(p, q) / Σ max(p, q)",
+    _unit_peak,
+    formula="Σ min(h, d) / Σ max(h, d), both with maximum 1",
     low=0,
     high=1,
     unit="share",
     higher="more overlap",
     invariant=("scale", "pixels"),
-    use="the overlap to report first, since it needs no threshold; high for any two flat maps",
+    use="IoU over all relative thresholds at once; high for any two broad maps",
     source="Ruzicka 1958",
 )
 def soft_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Ruzicka similarity of the maps at unit mass, without a threshold.
+    """Intersection over union of the maps, with both maps scaled to maximum 1.
 
-    It is 1 for maps that are equal up to a factor, and 0 for maps that share no pixel. With total variation t it is
-    ``(1 - t) / (1 + t)``.
+    Both sums are integrals over all relative thresholds, of |H ∩ D| and of |H ∪ D|, so this is `iou` without the
+    choice of a threshold. With `soft_iod` and `soft_ioh`, ``1 / IoU = 1 / IoD + 1 / IoH - 1``, as for masks.
     """
     shared = np.minimum(first, second).sum(axis=-1)
-    return np.asarray(shared / (2.0 - shared))
+    return ratio(shared, np.maximum(first, second).sum(axis=-1))
 
 
 @of_maps(
     _unit_peak,
-    formula="Σ min(h, d) / Σ d, maximum 1",
+    formula="Σ min(h, d) / Σ d, both with maximum 1",
     low=0,
     high=1,
     unit="share",
@@ -131,7 +131,7 @@ def soft_iod(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @of_maps(
     _unit_peak,
-    formula="Σ min(h, d) / Σ h, maximum 1",
+    formula="Σ min(h, d) / Σ h, both with maximum 1",
     low=0,
     high=1,
     unit="share",
@@ -237,7 +237,7 @@ def jensen_shannon(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     unit="share",
     higher="more overlap",
     invariant=("scale", "pixels"),
-    use="like soft_iou, but faint overlap counts more",
+    use="overlap of maps at unit mass; faint overlap counts much",
     source="Bhattacharyya 1943",
 )
 def bhattacharyya(first: np.ndarray, second: np.ndarray) -> np.ndarray:

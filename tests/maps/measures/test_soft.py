@@ -4,6 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import ndimage, stats
 from scipy.spatial import distance
 
@@ -21,12 +24,12 @@ def unit(m):
     return m.ravel() / m.sum()
 
 
-def layer_cake(first, second, base):
-    """Sum the areas of masks at very many relative thresholds, without sums of minima."""
-    first, second, base = (m / m.max() for m in (first, second, base))
+def layer_cake(first, second, base=None):
+    """Sum the areas of masks at very many relative thresholds, without minima and maxima of maps."""
     cuts = (np.arange(20_000) + 0.5)[:, None] / 20_000
-    shared = (first.ravel() > cuts) & (second.ravel() > cuts)
-    return shared.sum() / (base.ravel() > cuts).sum()
+    a, b = (m.ravel() / m.max() > cuts for m in (first, second))
+    whole = a | b if base is None else base.ravel() / base.max() > cuts
+    return (a & b).sum() / whole.sum()
 
 
 def center(m):
@@ -38,9 +41,9 @@ def cells(shape):
 
 
 PAIR_REFERENCES = {
-    "soft_iou": lambda h, d: sum(map(min, unit(h), unit(d))) / sum(map(max, unit(h), unit(d))),
-    "soft_iod": lambda h, d: layer_cake(h, d, d),
-    "soft_ioh": lambda h, d: layer_cake(h, d, h),
+    "soft_iou": lambda h, d: layer_cake(h, d),
+    "soft_iod": lambda h, d: layer_cake(h, d, base=d),
+    "soft_ioh": lambda h, d: layer_cake(h, d, base=h),
     "cosine": lambda h, d: 1 - distance.cosine(h.ravel(), d.ravel()),
     "pearson": lambda h, d: stats.pearsonr(h.ravel(), d.ravel())[0],
     "spearman": lambda h, d: stats.spearmanr(h.ravel(), d.ravel())[0],
@@ -83,11 +86,30 @@ def test_soft_overlap_of_hand_made_maps():
     assert soft_iou(A, 7.0 * A) == pytest.approx(1)
     assert soft_iou(np.stack([A, B]), A).tolist() == pytest.approx([1, 1 / 3])
     part = box(0, 1, 0, 4, value=0.3)  # half of A, regardless of its strength
+    assert soft_iou(A, part) == pytest.approx(0.5)
+    faint = A + box(2, 4, 0, 4, value=0.25)  # two more rows at a quarter of the peak: 8 + 2
+    assert soft_iou(A, faint) == pytest.approx(8 / 10)
     assert measures.soft_iod(A, part) == pytest.approx(1)
     assert measures.soft_ioh(A, part) == pytest.approx(0.5)
     # Mass must travel two columns.
     assert measures.centroid_distance(A, B) == pytest.approx(2 / np.hypot(4, 6))
     assert measures.earth_movers(A, B) == pytest.approx(2 / np.hypot(4, 6))
+
+
+@given(arrays(float, (2, 3, 4), elements=st.integers(0, 20).map(lambda n: n / 20)))
+def test_soft_overlaps_have_the_identity_of_masks(two):
+    iou, iod, ioh = (float(f(*two)) for f in (soft_iou, measures.soft_iod, measures.soft_ioh))
+    if two.sum(axis=(1, 2)).min() == 0:
+        assert np.isnan([iou, iod, ioh]).all()
+    elif iou == 0:
+        assert iod == ioh == 0
+    else:
+        assert 1 / iou == pytest.approx(1 / iod + 1 / ioh - 1)
+        assert iou <= min(iod, ioh) + 1e-12
+    # Maps of zeros and ones are masks.
+    a, b = two > 0.5
+    if a.any() and b.any():
+        assert soft_iou(a, b) == pytest.approx((a & b).sum() / (a | b).sum())
 
 
 def test_offsets_point_from_the_head_to_the_dependent():
