@@ -20,6 +20,39 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     )
 
 
+def as_maps(values: ArrayLike, argument: str, of: str) -> np.ndarray:
+    """Return maps as float64 after checking that they can be heat maps.
+
+    Parameters
+    ----------
+    values
+        Maps. *Shape:* ``(..., y, x)``.
+    argument, of
+        Name of the argument and of its function, for the message.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two axes, or if a value is negative or not finite.
+    """
+    over_pixels(values)
+    maps = np.asarray(values, dtype=np.float64)
+    if maps.size:
+        low, high = maps.min(), maps.max()
+        if not (low >= 0 and high < np.inf):  # NaN is neither
+            raise ValueError(
+                f"Expected non-negative, finite maps as `{argument}` of {of}, but got {_fault(maps)}; pass maps as "
+                "they were recorded, or set such pixels to 0 first."
+            )
+    return maps
+
+
+def _fault(maps: np.ndarray) -> str:
+    if bad := int((~np.isfinite(maps)).sum()):
+        return f"{bad} values that are NaN or infinite"
+    return f"values from {maps.min():.3g} to {maps.max():.3g}"
+
+
 def over_pixels(values: ArrayLike) -> tuple[int, int]:
     """Return the height and width of maps. *Shape:* ``(..., y, x)``.
 

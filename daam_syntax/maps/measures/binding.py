@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
-from daam_syntax.maps.measures.arrays import over_pixels, ratio
+from daam_syntax.maps.measures.arrays import as_maps, ratio
 from daam_syntax.maps.measures.declaration import of_binding
 
 
@@ -34,8 +34,7 @@ def region_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
         Shares from 0 to 1, the same for a map times a factor; NaN where a map has no mass or a region is empty.
         *Shape:* ``(word, region)``.
     """
-    over_pixels(maps)
-    values, regions = np.asarray(maps, dtype=np.float64), np.asarray(masks, dtype=bool)
+    values, regions = as_maps(maps, "maps", "region_shares"), np.asarray(masks, dtype=bool)
     inside = np.einsum("wyx,ryx->wr", values, regions.astype(np.float64))
     share = ratio(inside, values.sum(axis=(-2, -1))[:, None])
     return np.where(regions.any(axis=(-2, -1)), share, np.nan)
@@ -163,7 +162,6 @@ def neglect(maps: ArrayLike) -> np.ndarray:
     numpy.ndarray
         *Shape:* ``(...)``.
     """
-    over_pixels(maps)
-    values = np.asarray(maps, dtype=np.float64)
+    values = as_maps(maps, "maps", "neglect")
     smooth = gaussian_filter(values, sigma=0.5, radius=1, axes=(-2, -1), mode="reflect")
     return np.asarray(1.0 - smooth.max(axis=(-2, -1)))

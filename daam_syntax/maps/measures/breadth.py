@@ -7,17 +7,15 @@ mass, and N its number of pixels.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import entr
 
 from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
 from daam_syntax.maps.measures.declaration import of_one_map
 
 
-def _mass(maps: ArrayLike) -> np.ndarray:
+def _mass(maps: np.ndarray) -> np.ndarray:
     """Return maps at unit mass with their pixels on one axis."""
-    over_pixels(maps)
-    return flat(unit_mass(np.asarray(maps, dtype=np.float64)))
+    return flat(unit_mass(maps))
 
 
 @of_one_map(
@@ -30,7 +28,7 @@ def _mass(maps: ArrayLike) -> np.ndarray:
     use="how diffuse a map is; the scale is compressed near 1",
     source="Shannon 1948",
 )
-def entropy(maps: ArrayLike) -> np.ndarray:
+def entropy(maps: np.ndarray) -> np.ndarray:
     """Entropy of the map over that of a flat map.
 
     It is 1 for a flat map, 0 for a single pixel, and NaN on a grid of one pixel.
@@ -49,7 +47,7 @@ def entropy(maps: ArrayLike) -> np.ndarray:
     use="how much of the image a word attends to, without a threshold",
     source="Hill 1973",
 )
-def effective_area(maps: ArrayLike) -> np.ndarray:
+def effective_area(maps: np.ndarray) -> np.ndarray:
     """Share of the image that a flat map of the same entropy would cover.
 
     This is the perplexity of the map over its number of pixels (Hill's number of order 1). It is at least 1 / N.
@@ -68,7 +66,7 @@ def effective_area(maps: ArrayLike) -> np.ndarray:
     use="concentration, on a scale that other fields know",
     source="Gini 1912",
 )
-def gini(maps: ArrayLike) -> np.ndarray:
+def gini(maps: np.ndarray) -> np.ndarray:
     """Gini coefficient of the pixels (0 for a flat map).
 
     It is 1 - 1 / N for a single pixel.
@@ -88,7 +86,7 @@ def gini(maps: ArrayLike) -> np.ndarray:
     use="easy to imagine; a faint floor counts much",
     source="Hyndman 1996",
 )
-def area_90(maps: ArrayLike) -> np.ndarray:
+def area_90(maps: np.ndarray) -> np.ndarray:
     """Share of the image that holds 90 % of the map's mass, strongest pixels first.
 
     This is a region of highest density. It covers at least 1 / N.
@@ -110,13 +108,13 @@ def area_90(maps: ArrayLike) -> np.ndarray:
     use="scatter in space: two far spots are broad here, not in entropy",
     source="Hu 1962",
 )
-def spread(maps: ArrayLike) -> np.ndarray:
+def spread(maps: np.ndarray) -> np.ndarray:
     """Root mean square distance of the mass from its center, over the grid's diagonal.
 
     This is the root of the second central moment. Unlike entropy, it distinguishes two far spots from one.
     """
     height, width = over_pixels(maps)
-    mass = unit_mass(np.asarray(maps, dtype=np.float64))
+    mass = unit_mass(maps)
     variances = (
         _variance(mass.sum(axis=-1), np.arange(height)),
         _variance(mass.sum(axis=-2), np.arange(width)),
@@ -140,19 +138,16 @@ def _variance(mass: np.ndarray, places: np.ndarray) -> np.ndarray:
     use="whether a map has structure at all; its effective sample size is far below N",
     source="Moran 1950",
 )
-def moran(maps: ArrayLike) -> np.ndarray:
+def moran(maps: np.ndarray) -> np.ndarray:
     """Moran's I of the map (near 1 for smooth maps, near 0 for noise).
 
     It is the correlation of pixels with the pixels above, below, left, and right of them: z are the deviations from
     the mean, and w is 1 for neighbors. The value is about -1 / (N - 1) for noise and near -1 for checkerboards. On
-    small grids it can slightly exceed 1. A map counts as
-    constant if it is constant to six digits.
+    small grids it can slightly exceed 1. A map counts as constant if it is constant to six digits.
     """
-    over_pixels(maps)
-    values = np.asarray(maps, dtype=np.float64)
-    height, width = values.shape[-2:]
-    constant = is_constant(values)
-    z = values - values.mean(axis=(-2, -1), keepdims=True)
+    height, width = over_pixels(maps)
+    constant = is_constant(maps)
+    z = maps - maps.mean(axis=(-2, -1), keepdims=True)
     down = (z[..., 1:, :] * z[..., :-1, :]).sum(axis=(-2, -1))
     right = (z[..., :, 1:] * z[..., :, :-1]).sum(axis=(-2, -1))
     joins = (height - 1) * width + height * (width - 1)

@@ -7,13 +7,16 @@ of the docstring, the registries in `registry`, and the tables in ``docs/measure
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from daam_syntax.maps.measures.arrays import as_maps
 from daam_syntax.maps.measures.soft_measure import SoftMeasure
 
 Kind = Literal["binary", "soft", "breadth", "binding"]
@@ -210,12 +213,23 @@ def of_maps(
     return declare
 
 
-def of_one_map(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
-    """Declare a measure of the breadth of one map, a function of maps of *shape* ``(..., y, x)``."""
+def of_one_map(
+    **properties: Unpack[Properties],
+) -> Callable[[Callable[[np.ndarray], np.ndarray]], Callable[[ArrayLike], np.ndarray]]:
+    """Declare a measure of the breadth of one map, a function of maps of *shape* ``(..., y, x)``.
+
+    The function gets float64 maps that have been checked with `as_maps`.
+    """
     defaults = Properties(undefined="the map has no mass", zero_mass=np.nan)
 
-    def declare(function: _Decorated) -> _Decorated:
-        return _declare("breadth", function, function, {**defaults, **properties})
+    def declare(
+        function: Callable[[np.ndarray], np.ndarray],
+    ) -> Callable[[ArrayLike], np.ndarray]:
+        @functools.wraps(function)
+        def measure(maps: ArrayLike) -> np.ndarray:
+            return function(as_maps(maps, "maps", function.__name__))
+
+        return _declare("breadth", measure, measure, {**defaults, **properties})
 
     return declare
 

@@ -11,6 +11,7 @@ import numpy as np
 import daam_syntax.maps.measures.binding
 import daam_syntax.maps.measures.breadth
 import daam_syntax.maps.measures.soft  # noqa: F401
+from daam_syntax.maps.measures.arrays import as_maps
 from daam_syntax.maps.measures.declaration import Measure, declared
 from daam_syntax.maps.measures.masks import PackedMasks
 from daam_syntax.maps.measures.soft_measure import SoftMeasure
@@ -146,11 +147,16 @@ def measure_maps(
     -------
     dict
         Maps each measure's name to its values. *Shape:* ``(pair,)``.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or not finite.
     """
     chosen = [m for m in measures if m.kind == "soft"]
     if not chosen:
         return {}
-    maps = np.asarray(words, dtype=np.float64)
+    maps = as_maps(words, "words", "measure_maps")
     return {m.name: _compare(cast(SoftMeasure, m.function), maps, head, dependent) for m in chosen}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daam_syntax.maps.measures.arrays import over_pixels
+from daam_syntax.maps.measures.arrays import as_maps
 
 
 class SoftMeasure:
@@ -35,8 +35,13 @@ class SoftMeasure:
         functools.update_wrapper(self, compare)  # its name and docstring
 
     def __call__(self, first: ArrayLike, second: ArrayLike) -> np.ndarray:
-        """Compare maps whose *shapes* ``(..., y, x)`` broadcast, and return values of *shape* ``(...)``."""
-        over_pixels(first)
-        over_pixels(second)
-        maps = (np.asarray(m, dtype=np.float64) for m in (first, second))
-        return np.asarray(self.compare(*(self.prepare(m) for m in maps)))
+        """Compare maps whose *shapes* ``(..., y, x)`` broadcast, and return values of *shape* ``(...)``.
+
+        Raises
+        ------
+        ValueError
+            If a map has fewer than two axes, or a value that is negative or not finite.
+        """
+        head = as_maps(first, "first", self.__name__)
+        dependent = as_maps(second, "second", self.__name__)
+        return np.asarray(self.compare(self.prepare(head), self.prepare(dependent)))

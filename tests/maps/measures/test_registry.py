@@ -209,3 +209,33 @@ def test_an_array_with_one_axis_is_not_a_map():
         measures.cosine(np.ones(5), np.ones(5))
     with pytest.raises(ValueError, match="but got the shape"):
         measures.entropy(np.ones(5))
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [*SOFT, *BREADTH_MEASURES.values(), BINDING_MEASURES["neglect"]],
+    ids=lambda m: m.name,
+)
+def test_negative_and_infinite_maps_are_refused_by_name(measure):
+    negative, endless = HEAD - 0.5, np.where(HEAD > 0.9, np.inf, HEAD)
+    lacking = np.where(HEAD > 0.9, np.nan, HEAD)
+    n = int((HEAD > 0.9).sum())
+    if measure.kind == "soft":
+        with pytest.raises(ValueError, match=f"`first` of {measure.name}, but got values from -0"):
+            measure.function(negative, DEPENDENT)
+        for second in (endless, lacking):
+            with pytest.raises(ValueError, match=f"`second` of {measure.name}, but got {n} values"):
+                measure.function(HEAD, second)
+        return
+    with pytest.raises(ValueError, match=f"`maps` of {measure.name}, but got values from -0"):
+        measure.function(negative)
+    for maps in (endless, lacking):
+        with pytest.raises(ValueError, match=f"`maps` of {measure.name}, but got {n} values that"):
+            measure.function(maps)
+
+
+def test_functions_of_many_maps_refuse_negative_maps():
+    with pytest.raises(ValueError, match="`words` of measure_maps, but got values from -0"):
+        measure_maps(RANDOM - 0.5, np.array([0]), np.array([1]), SOFT)
+    with pytest.raises(ValueError, match="`maps` of region_shares, but got values from -0"):
+        measures.region_shares(RANDOM - 0.5, RANDOM > 0.5)
