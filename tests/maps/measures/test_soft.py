@@ -141,11 +141,40 @@ def test_many_pairs_have_the_values_of_single_pairs():
     assert measure_maps(words, none, none, chosen)["cosine"].shape == (0,)
 
 
-def test_the_mass_of_a_large_map_is_gathered_in_place():
-    wide = np.zeros((40, 100))
-    wide[10:20, 40:60] = 1.0
-    moved = np.roll(wide, 25, axis=1)  # by exactly four of the sixteen cells
-    assert measures.earth_movers(wide, moved) == pytest.approx(4 / np.hypot(16, 16))
+def blob(shape, rng):
+    y, x = np.indices(shape)
+    (center_y, center_x), width = rng.uniform(0, 1, 2) * shape, rng.uniform(0.05, 0.3) * min(shape)
+    return np.exp(-((y - center_y) ** 2 + (x - center_x) ** 2) / (2 * width**2))
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (24, 24), (17, 33), (96, 64), (3, 300), (300, 1)])
+def test_mass_travels_at_least_as_far_as_its_center(shape):
+    rng = np.random.default_rng(5)
+    height, width = shape
+    for _ in range(4):
+        first, second = blob(shape, rng), blob(shape, rng) + 0.01 * rng.random(shape)
+        travelled = measures.earth_movers(first, second)
+        assert travelled >= measures.centroid_distance(first, second) - 1e-12
+        assert measures.earth_movers(second, first) == pytest.approx(float(travelled))
+        assert measures.earth_movers(first, 3 * first) == pytest.approx(0, abs=1e-9)
+    # A box that moves as a whole travels the way of its center, on any grid.
+    wide = np.zeros(shape)
+    wide[: max(1, height // 3), : max(1, width // 3)] = 1.0
+    moved = np.roll(wide, (height // 5, width // 4), axis=(0, 1))
+    way = np.hypot(height // 5, width // 4) / np.hypot(*shape)
+    assert measures.centroid_distance(wide, moved) == pytest.approx(way)
+    assert measures.earth_movers(wide, moved) == pytest.approx(way, abs=0.01)
+
+
+def test_earth_movers_of_a_large_grid_is_near_the_exact_distance():
+    ot = pytest.importorskip("ot")
+    rng = np.random.default_rng(6)
+    places = cells((20, 34))
+    cost = distance.cdist(places, places)
+    for _ in range(3):
+        first, second = blob((20, 34), rng), blob((20, 34), rng)
+        exact = ot.emd2(unit(first), unit(second), cost, numItermax=10**6)
+        assert measures.earth_movers(first, second) == pytest.approx(exact, abs=0.003)
 
 
 def test_a_missing_library_is_named(monkeypatch):
