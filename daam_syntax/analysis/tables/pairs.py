@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,6 +24,7 @@ from daam_syntax.maps.measures import (
     is_constant,
     measure_maps,
     measure_masks,
+    swapped,
 )
 
 MEASURES: Final = DEFAULT_PAIR_MEASURES
@@ -113,6 +115,58 @@ def measure_pairs(
     """
     wanted = PairOptions(schemes, threshold, measures, unrelated)
     return join_rows((pair_rows(batch, wanted) for batch in batches(maps, size)), wanted.columns)
+
+
+def exchange_roles(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return a pair table in which the head of every row is the dependent, and the dependent the head.
+
+    The words with everything about them, the signed distance, the measures (`daam_syntax.maps.measures.swapped`), and
+    the reasons exchange their roles. The other columns stay the same.
+
+    Parameters
+    ----------
+    pairs
+        Rows of a pair table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same rows and columns. Exchanging the roles twice gives the same table.
+
+    Raises
+    ------
+    ValueError
+        If a measure is among the columns without its mirror image, such as IoD without IoH.
+    """
+    changed: dict[str, Any] = swapped(pairs)
+    for column in pairs.columns:
+        other = _other_role(column)
+        if column not in changed and other in pairs.columns:
+            changed[column] = pairs[other]
+    if "linear_distance" in pairs:
+        changed["linear_distance"] = -pairs["linear_distance"]
+    if "reason" in pairs:
+        changed["reason"] = pairs["reason"].map(_exchange_reasons)
+    return pairs.assign(**changed)
+
+
+def _other_role(column: str) -> str:
+    """Return the name of the same column of the other word; the name itself for a column of both."""
+    for role, other in (("head", "dependent"), ("dependent", "head")):
+        if column == role or column.startswith(f"{role}_"):
+            return other + column.removeprefix(role)
+    return column
+
+
+def _exchange_reasons(reason: str) -> str:
+    """Exchange the roles in "head is truncated: ...; dependent's mask is empty", the head's faults first."""
+    other = {"head": "dependent", "dependent": "head"}
+    faults = re.split(r"; (?=(?:head|dependent)(?: is |'s ))", reason)
+    exchanged = [
+        re.sub(r"^(head|dependent)(?= is |'s )", lambda role: other[role[1]], fault)
+        for fault in faults
+    ]
+    return "; ".join(sorted(exchanged, key=lambda fault: fault.startswith("dependent")))
 
 
 class PairOptions:

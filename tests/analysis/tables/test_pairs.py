@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from daam_syntax.analysis import MEASURES, PAIR_COLUMNS, measure_pairs, summarize
+from daam_syntax.analysis.tables.pairs import exchange_roles
 from daam_syntax.errors import ThresholdError
 from daam_syntax.language import Edge
 from daam_syntax.maps import PAIR_MEASURES, bicubic
@@ -188,3 +189,29 @@ def test_reasons_name_what_is_undefined():
     assert reason("phi", 0) == "head's mask covers everything"
     last = measure_pairs(maps, measures="cosine").iloc[-1]  # car and the second red
     assert last["reason"] == "dependent's map has no mass"
+
+
+def test_exchanged_roles_give_the_table_of_the_reversed_edges():
+    edges = (Edge(1, 0, "amod"), Edge(1, 2, "punct"), Edge(1, 4, "conj"), Edge(4, 3, "amod"))
+    reverse = [Edge(edge.dependent, edge.head, edge.relation) for edge in edges]
+    options = {"measures": CHEAP, "unrelated": False}
+    table = measure_pairs(make_maps(), **options)
+    found = exchange_roles(table)
+    expected = measure_pairs(make_maps(sentence=make_sentence(edges=reverse)), **options)
+    keys = ["head_index", "dependent_index"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(keys, ignore_index=True), expected.sort_values(keys, ignore_index=True)
+    )
+    pd.testing.assert_frame_equal(exchange_roles(found), table)
+    with pytest.raises(ValueError, match="ioh beside iod"):
+        exchange_roles(table.drop(columns="ioh"))
+
+
+def test_exchanged_roles_of_words_without_a_map():
+    maps = make_maps([np.ones((4, 6), np.float32)] * 2 + [np.zeros((4, 6))], truncated_at=9)
+    table = exchange_roles(measure_pairs(maps, unrelated=False))
+    reasons = table.set_index(["head_index", "dependent_index"])["reason"]
+    assert reasons[0, 1] == "head's mask covers everything; dependent's mask is empty"
+    assert reasons[2, 1].startswith("head is unaligned: ")
+    assert reasons[2, 1].endswith("; dependent's mask is empty")
+    assert reasons[3, 4].startswith("head is truncated: the encoder read only the first 9")
