@@ -15,6 +15,7 @@ from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import (
     BINDING_MEASURES,
     binding_margin,
+    excess_shares,
     neglect,
     other_share,
     own_share,
@@ -43,6 +44,10 @@ BINDING_COLUMNS: Final = {
     "other": "Text of that noun",
     "threshold": "Rule of the regions",
     "head_area": "Share of the image that the noun's region covers, which is the own share of a flat map",
+    "other_area": "Share of the image that the region of the noun in `other` covers",
+    "mean_other_area": "Mean share of the image that the region of another noun covers",
+    "background_area": "Share of the image outside the regions of all nouns",
+    "n_others": "Number of other nouns with a region",
     **{name: measure.description for name, measure in BINDING_MEASURES.items()},
     "reason": 'Why measures are missing; "" if none is',
 }
@@ -61,6 +66,9 @@ def binding_table(
     The region of a noun is the mask of its map at the size of the image. Attention in overlapping regions counts in
     each of them. Every noun has a region, except parts of longer names that do not denote an object of their own
     ("fire" in "fire truck").
+
+    A binding margin above 0 on average, over prompts, says that modifiers attend more to their own noun than to other
+    nouns. The margin of one modifier is also above or below 0 by chance.
 
     Parameters
     ----------
@@ -90,7 +98,7 @@ def binding_table(
     wanted = {relations} if isinstance(relations, str) else set(relations)
     rows = [row for batch in batches(maps) for row in _rows(batch, rule, scheme, wanted)]
     table = pd.DataFrame(rows, columns=list(BINDING_COLUMNS))
-    return table.astype({"other_index": "Int64"})
+    return table.astype({"other_index": "Int64", "n_others": "Int64"})
 
 
 def _rows(
@@ -148,21 +156,45 @@ def _measures(
         for index, region in regions.items()
         if index not in (edge.head, edge.dependent) and region.any()
     }
+    own = regions.get(edge.head, np.zeros(maps.image_size, dtype=bool))
+    columns = np.stack([own, *others.values()])
+    found |= _areas(columns)
     if not others:
         reasons.append("no other noun has a region")
+    if not found["background_area"]:
+        reasons.append("the regions leave no background")
     if modifier is not None and not modifier.any():
         reasons.append("dependent's map has no mass")
     elif modifier is not None:
-        empty = np.zeros_like(modifier, dtype=bool)
-        columns = [regions.get(edge.head, empty), *others.values()]
-        shares = region_shares(modifier[None], np.stack(columns))
-        found |= {
-            "own_share": float(own_share(shares, [0])[0]),
-            "binding_margin": float(binding_margin(shares, [0])[0]),
-        }
+        found |= _shares(modifier, columns)
         if others:
-            place = int(shares[0, 1:].argmax())
+            place = int(region_shares(modifier[None], columns)[0, 1:].argmax())
             index = list(others)[place]
-            found |= {"other_index": index, "other": maps.sentence[index].text}
-            found["other_share"] = float(other_share(shares, [0])[0])
+            found |= {
+                "other_index": index,
+                "other": maps.sentence[index].text,
+                "other_area": float(columns[1 + place].mean()),
+            }
     return found | {"reason": "; ".join(reasons)}
+
+
+def _areas(regions: np.ndarray) -> dict[str, Any]:
+    """Return the columns about the areas of regions, the own one first. *Shape:* ``(region, y, x)``."""
+    areas = regions.mean(axis=(-2, -1))
+    return {
+        "n_others": len(areas) - 1,
+        "mean_other_area": float(areas[1:].mean()) if len(areas) > 1 else np.nan,
+        "background_area": float((~regions.any(axis=0)).mean()),
+    }
+
+
+def _shares(modifier: np.ndarray, regions: np.ndarray) -> dict[str, float]:
+    """Return the measures of a modifier's attention. *Shapes:* ``(y, x)`` and, own first, ``(region, y, x)``."""
+    shares, excess = (
+        shares_of(modifier[None], regions) for shares_of in (region_shares, excess_shares)
+    )
+    return {
+        "own_share": float(own_share(shares, [0])[0]),
+        "other_share": float(other_share(shares, [0])[0]),
+        "binding_margin": float(binding_margin(excess, [0])[0]),
+    }

@@ -1,6 +1,7 @@
 from .against_masks import mask_iou as mask_iou
 from .arrays import is_constant as is_constant
 from .binding import binding_margin as binding_margin
+from .binding import excess_shares as excess_shares
 from .binding import neglect as neglect
 from .binding import other_share as other_share
 from .binding import own_share as own_share

@@ -1,7 +1,7 @@
 """Binding of modifiers to their nouns, and neglect of nouns.
 
 Measures take arrays: the maps of the words of one image and the masks of its nouns, or the shares of attention that
-`region_shares` derives from them.
+`region_shares` and `excess_shares` derive from them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,37 @@ def region_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
     inside = np.einsum("wyx,ryx->wr", values, regions.astype(np.float64))
     share = ratio(inside, values.sum(axis=(-2, -1))[:, None])
     return np.where(regions.any(axis=(-2, -1)), share, np.nan)
+
+
+def excess_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
+    """Return the share of each map's mass within each region beyond what the background's level puts there.
+
+    The background is the part of the image outside all regions. Its mean is what a region would have if the word were
+    not attended to there more than elsewhere. With s the shares of `region_shares`, a the regions' shares of the image,
+    and s₀ and a₀ those of the background, the excess is ``s - a s₀ / a₀``.
+
+    It is 0 for a flat map, and 0 on average for a map at a random place, for regions of any size. It is the plain share
+    for a map without mass in the background.
+
+    Parameters
+    ----------
+    maps
+        Non-negative values. *Shape:* ``(word, y, x)``.
+    masks
+        Boolean masks of the regions. *Shape:* ``(region, y, x)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Differences of shares, at most 1, the same for a map times a factor; NaN where a map has no mass, a region is
+        empty, or the regions leave no background. *Shape:* ``(word, region)``.
+    """
+    regions = np.asarray(masks, dtype=bool)
+    background = np.asarray(~regions.any(axis=0))
+    share = region_shares(maps, regions)
+    of_background = region_shares(maps, background[None])  # NaN where it is empty
+    areas = regions.mean(axis=(-2, -1))
+    return share - areas * of_background / max(background.mean(), np.finfo(float).tiny)
 
 
 @of_binding(
@@ -78,7 +109,7 @@ def own_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
     higher="more attention on another noun",
     invariant=("scale", "pixels"),
     undefined="the modifier's map has no mass, or no other noun has a region",
-    use="leakage to the noun that gets most; large regions get more",
+    use="leakage to the noun that gets most; a maximum, so by chance above own_share; large regions get more",
     source="-",
 )
 def other_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
@@ -103,25 +134,30 @@ def other_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
 
 
 @of_binding(
-    formula="own_share - other_share",
-    low=-1,
-    high=1,
+    formula="e(own) - mean of e(R) over other nouns, e(R) = s(R) - a(R) s₀ / a₀",
+    low=-np.inf,
+    high=np.inf,
     unit="difference of shares",
-    higher="attention is more on its own noun; above 0, more than on any other",
+    higher="attention is more on its own noun than on the average other noun",
+    chance=0,
     invariant=("scale", "pixels"),
-    undefined="either share is",
-    use="whether a modifier is bound to the right noun",
+    undefined="the modifier's map has no mass, the noun's mask is empty, no other noun has a region, or the regions "
+    "leave no background",
+    use="whether modifiers are bound to the right noun; on average, not case by case",
     source="after Rassin et al. 2023",
 )
-def binding_margin(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
-    """Own share minus the largest other share (above 0, attention is more on its own noun).
+def binding_margin(excess: ArrayLike, own: ArrayLike) -> np.ndarray:
+    """Attention on its own noun minus the mean attention on other nouns, beyond the background's level (0 is chance).
 
-    SynGen trains for this contrast (Rassin et al. 2023). Here it is measured on shares instead of distances.
+    SynGen trains for this contrast (Rassin et al. 2023). Here it is measured on shares instead of distances. The margin
+    is 0 on average for a modifier that is bound to any of the nouns at random, for one that lies at a random place, and
+    for a flat map, whatever the areas of the nouns. It is at most 1, except where the regions leave hardly any
+    background.
 
     Parameters
     ----------
-    shares
-        Result of `region_shares`. *Shape:* ``(word, region)``.
+    excess
+        Result of `excess_shares`. *Shape:* ``(word, region)``.
     own
         Column of each word's own region. *Shape:* ``(word,)``.
 
@@ -130,7 +166,11 @@ def binding_margin(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
     numpy.ndarray
         *Shape:* ``(word,)``.
     """
-    return own_share(shares, own) - other_share(shares, own)
+    values, columns = np.array(excess, dtype=float), np.asarray(own, dtype=int)
+    of_own = own_share(values, columns)
+    values[np.arange(len(values)), columns] = np.nan
+    present = ~np.isnan(values)
+    return of_own - ratio(np.where(present, values, 0.0).sum(axis=1), present.sum(axis=1))
 
 
 @of_binding(
