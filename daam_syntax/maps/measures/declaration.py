@@ -107,8 +107,8 @@ class Measure:
 
     @property
     def chance_text(self) -> str:
-        """The value by chance as text."""
-        return "depends on the areas" if self.chance is None else f"{self.chance:g}"
+        """The value by chance as text; "-" if it depends on the areas, or if nothing is compared."""
+        return "-" if self.chance is None else f"{self.chance:g}"
 
     @property
     def mirror_text(self) -> str:
@@ -140,13 +140,12 @@ class Measure:
 
     def notes(self) -> str:
         """Return the section of the docstring that the declaration generates."""
-        compares = self.mirror is not None or self.chance is not None
         lines = [
             f"*Formula:* ``{self.formula}``",
             f"*Range:* {self.range}",
             f"*Unit:* {self.unit}",
             f"*Higher values:* {self.higher}",
-            *([f"*By chance:* {self.chance_text}"] if compares else []),
+            *([f"*By chance:* {self.chance_text}, for all areas"] if self.area_free else []),
             *([f"*Roles exchanged:* {self.mirror_text}"] if self.mirror else []),
             f"*NaN where:* {self.undefined}",
             f"*Zero mass gives:* {self.zero_mass_text}",
