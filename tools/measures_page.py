@@ -12,6 +12,7 @@ from pathlib import Path
 from daam_syntax.maps.measures import (
     BINDING_MEASURES,
     BREADTH_MEASURES,
+    MASK_MEASURES,
     PAIR_MEASURES,
     Measure,
 )
@@ -27,6 +28,7 @@ def updated(page: str) -> str:
         "Measures of a pair": measure_table(PAIR_MEASURES),
         "Measures of one map": measure_table(BREADTH_MEASURES),
         "Binding of modifiers": measure_table(BINDING_MEASURES),
+        "Maps against masks": measure_table(MASK_MEASURES),
     }
     for heading, table in tables.items():
         page = _with_table(page, heading, table)

@@ -10,6 +10,7 @@ from daam_syntax.maps.measures import (
     BINDING_MEASURES,
     BREADTH_MEASURES,
     DEFAULT_PAIR_MEASURES,
+    MASK_MEASURES,
     PAIR_MEASURES,
 )
 from daam_syntax.maps.thresholds import RULES, parse_threshold
@@ -61,7 +62,11 @@ def test_every_measure_of_a_pair_is_listed_as_declared():
 
 @pytest.mark.parametrize(
     ("title", "registry"),
-    [("Measures of one map", BREADTH_MEASURES), ("Binding of modifiers", BINDING_MEASURES)],
+    [
+        ("Measures of one map", BREADTH_MEASURES),
+        ("Binding of modifiers", BINDING_MEASURES),
+        ("Maps against masks", MASK_MEASURES),
+    ],
 )
 def test_every_other_measure_is_listed_as_declared(title, registry):
     area_free = any(m.area_free for m in registry.values())

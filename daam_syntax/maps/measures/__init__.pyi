@@ -1,4 +1,10 @@
+from .against_masks import auroc as auroc
+from .against_masks import average_precision as average_precision
+from .against_masks import best_iou as best_iou
+from .against_masks import best_threshold as best_threshold
 from .against_masks import mask_iou as mask_iou
+from .against_masks import pointing_game as pointing_game
+from .against_masks import threshold_miou as threshold_miou
 from .arrays import is_constant as is_constant
 from .binding import binding_margin as binding_margin
 from .binding import excess_shares as excess_shares
@@ -26,6 +32,7 @@ from .masks import phi as phi
 from .registry import BINDING_MEASURES as BINDING_MEASURES
 from .registry import BREADTH_MEASURES as BREADTH_MEASURES
 from .registry import DEFAULT_PAIR_MEASURES as DEFAULT_PAIR_MEASURES
+from .registry import MASK_MEASURES as MASK_MEASURES
 from .registry import PAIR_MEASURES as PAIR_MEASURES
 from .registry import choose as choose
 from .registry import measure_maps as measure_maps

@@ -47,6 +47,24 @@ def as_maps(values: ArrayLike, argument: str, of: str) -> np.ndarray:
     return maps
 
 
+def as_masks(values: ArrayLike) -> np.ndarray:
+    """Return masks as bool; refuse a heat map, since each of its nonzero pixels would count as true.
+
+    Raises
+    ------
+    ValueError
+        If a value is neither 0 nor 1.
+    """
+    array = np.asarray(values)
+    masks = array.astype(bool)
+    if not (array == masks).all():
+        raise ValueError(
+            f"Expected a mask of True and False, or of 1 and 0, but got values from {array.min():.3g} to "
+            f"{array.max():.3g}; make a mask of a map first, with `HeatMap.mask`."
+        )
+    return masks
+
+
 def _fault(maps: np.ndarray) -> str:
     if bad := int((~np.isfinite(maps)).sum()):
         return f"{bad} values that are NaN or infinite"

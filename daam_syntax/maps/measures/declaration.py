@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daam_syntax.maps.measures.arrays import as_maps
+from daam_syntax.maps.measures.arrays import as_maps, as_masks, flat
 from daam_syntax.maps.measures.soft_measure import SoftMeasure
 
-Kind = Literal["binary", "soft", "breadth", "binding"]
+Kind = Literal["binary", "soft", "breadth", "binding", "against_mask"]
 Function = Callable[..., np.ndarray]
 Invariance = Literal["scale", "shift", "pixels"]
 """Changes that can leave a measure unchanged.
@@ -40,8 +40,8 @@ class Measure:
     name
         Name of the function and of the column.
     kind
-        "binary" (of two masks), "soft" (of two maps), "breadth" (of one map), or "binding" (of a modifier's map and
-        the regions of nouns).
+        "binary" (of two masks), "soft" (of two maps), "breadth" (of one map), "binding" (of a modifier's map and the
+        regions of nouns), or "against_mask" (of a map or mask and a mask from another source).
     meaning
         What the measure is, in one line.
     formula
@@ -177,6 +177,7 @@ _DECLARED: Final[dict[Kind, dict[str, Measure]]] = {
     "soft": {},
     "breadth": {},
     "binding": {},
+    "against_mask": {},
 }
 
 
@@ -241,6 +242,56 @@ def of_binding(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Deco
         return _declare("binding", function, function, {**defaults, **properties})
 
     return declare
+
+
+def of_two_masks(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decorated]:
+    """Declare a measure of a mask against a mask from another source."""
+    defaults = Properties(invariant=("pixels",), zero_mass=np.nan)
+
+    def declare(function: _Decorated) -> _Decorated:
+        return _declare("against_mask", function, function, {**defaults, **properties})
+
+    return declare
+
+
+def of_maps_and_masks(
+    **properties: Unpack[Properties],
+) -> Callable[
+    [Callable[[np.ndarray, np.ndarray], np.ndarray]], Callable[[ArrayLike, ArrayLike], np.ndarray]
+]:
+    """Declare a measure of maps against masks, *shapes* ``(..., y, x)``, which broadcast.
+
+    The function gets checked maps and masks of one shape with their pixels on one axis, and none without mass.
+    """
+    defaults = Properties(undefined="a map has no mass, or a mask is empty", zero_mass=np.nan)
+
+    def declare(
+        function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> Callable[[ArrayLike, ArrayLike], np.ndarray]:
+        @functools.wraps(function)
+        def measure(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
+            return _against(function, as_maps(maps, "maps", function.__name__), as_masks(masks))
+
+        return _declare("against_mask", measure, measure, {**defaults, **properties})
+
+    return declare
+
+
+def _against(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], maps: np.ndarray, masks: np.ndarray
+) -> np.ndarray:
+    """Compare maps that have mass with masks that are not empty; the rest is NaN."""
+    if masks.shape[-2:] != maps.shape[-2:]:
+        raise ValueError(
+            f"Expected maps and masks of one size (..., y, x), but got {maps.shape} and {masks.shape}; resize one of "
+            "them first."
+        )
+    values, targets = np.broadcast_arrays(flat(maps), flat(masks))
+    defined = values.any(axis=-1) & targets.any(axis=-1)
+    found = np.full(defined.shape, np.nan)
+    if defined.any():
+        found[defined] = function(values[defined], targets[defined])
+    return found
 
 
 def _of_counts(function: Function) -> Function:

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 
 # Importing these modules declares their measures.
+import daam_syntax.maps.measures.against_masks
 import daam_syntax.maps.measures.binding
 import daam_syntax.maps.measures.breadth
 import daam_syntax.maps.measures.soft  # noqa: F401
@@ -37,6 +38,9 @@ BREADTH_MEASURES: Final[Mapping[str, Measure]] = declared("breadth")
 
 BINDING_MEASURES: Final[Mapping[str, Measure]] = declared("binding")
 """Measures of the binding of modifiers to nouns, by name; see `daam_syntax.analysis.binding_table`."""
+
+MASK_MEASURES: Final[Mapping[str, Measure]] = declared("against_mask")
+"""Measures of maps against masks from other sources, such as segmentations, by name."""
 
 
 class _Columns(Protocol):

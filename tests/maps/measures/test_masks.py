@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial import distance
 
 from daam_syntax.maps import measures
-from daam_syntax.maps.measures import PackedMasks, mask_iou
+from daam_syntax.maps.measures import PackedMasks
 from helpers.examples import box
 
 # Two boxes of 8 pixels on a 4 x 6 grid that share 4: union 12.
@@ -55,18 +55,6 @@ def test_measures_of_an_empty_mask_are_undefined():
     assert np.isnan(measures.phi(shared, head, dependent, 24))
     assert np.isnan(measures.log_area_ratio(head, dependent))
     assert np.isnan(measures.log_area_ratio(dependent, head))
-
-
-def test_mask_iou_of_masks_from_any_source():
-    assert mask_iou(A, B) == pytest.approx(1 / 3)
-    assert mask_iou(A, EMPTY) == 0
-    assert np.isnan(mask_iou(EMPTY, EMPTY))
-    np.testing.assert_allclose(mask_iou([A, A], [B, A]), [1 / 3, 1])
-    with pytest.raises(ValueError, match=r"\(4, 6\) and \(6, 4\)"):
-        mask_iou(A, A.T)
-    with pytest.raises(ValueError, match=r"values from 0 to 0\.3; make a mask"):
-        mask_iou(0.3 * A, B)  # a map, each of whose nonzero pixels would count
-    assert mask_iou(1.0 * A, B) == pytest.approx(1 / 3)
 
 
 masks = arrays(bool, (3, 4, 6))

@@ -12,8 +12,10 @@ from daam_syntax.maps.measures import (
     BINDING_MEASURES,
     BREADTH_MEASURES,
     DEFAULT_PAIR_MEASURES,
+    MASK_MEASURES,
     PAIR_MEASURES,
     PackedMasks,
+    against_masks,
     binding,
     breadth,
     choose,
@@ -165,7 +167,11 @@ def test_binary_measures_are_bounded_and_undefined_as_declared(two):
         assert np.isnan(value) or measure.low - 1e-12 <= value <= measure.high + 1e-12, name
 
 
-@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "measure",
+    [*ALL, *BINDING_MEASURES.values(), *MASK_MEASURES.values()],
+    ids=lambda m: m.name,
+)
 def test_zero_mass_gives_the_declared_value(measure):
     zeros = np.zeros((2, 4, 6))
     if measure.kind == "binary":
@@ -173,6 +179,8 @@ def test_zero_mass_gives_the_declared_value(measure):
         found = value[measure.name]
     elif measure.kind == "soft":
         found = measure.function(*zeros)
+    elif measure.kind == "against_mask":
+        found = measure.function(zeros, zeros[0] == 0 if measure.name != "mask_iou" else zeros == 0)
     elif measure.kind == "breadth" or measure.name == "neglect":
         found = measure.function(zeros)
     else:
@@ -182,9 +190,13 @@ def test_zero_mass_gives_the_declared_value(measure):
     np.testing.assert_array_equal(found, np.full_like(found, measure.zero_mass))
 
 
-@pytest.mark.parametrize("measure", [*ALL, *BINDING_MEASURES.values()], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "measure",
+    [*ALL, *BINDING_MEASURES.values(), *MASK_MEASURES.values()],
+    ids=lambda m: m.name,
+)
 def test_the_docstring_of_a_measure_states_its_declaration(measure):
-    modules = (masks, soft, breadth, binding)
+    modules = (masks, soft, breadth, binding, against_masks)
     (function,) = {vars(m)[measure.name] for m in modules if measure.name in vars(m)}
     lines = function.__doc__.splitlines()
     assert lines[0] == f"{measure.meaning}."
