@@ -1,4 +1,4 @@
-"""How the tokens of the text encoder share the attention of the pixels."""
+"""How tokens share the attention of the pixels, and maps without what words share: by pixel, or as a mean map."""
 
 from __future__ import annotations
 
@@ -77,3 +77,56 @@ def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:
     shares[~text] = 0
     normalized = maps.data.copy(data=shares.astype(np.float32))
     return maps.with_values(normalized, normalized="over the text's tokens")
+
+
+def remove_mean_map(maps: HeatMaps) -> HeatMaps:
+    """Return maps of words without what the words of the image share.
+
+    Many maps are high at the same place, for example in the center or on the only object. Words that share such a place
+    overlap, whether they are related or not, and no measure of overlap corrects for that. Here every word's map is
+    divided by its mean over the image; then the mean of these maps over all words except punctuation is subtracted, and
+    negative values become 0. What remains is where a word gets more attention than the words of this image do on
+    average, in multiples of its own mean.
+
+    This removes a map that is added to every word's own map, and most of a tendency of all words to lie at one place.
+    It does not make words independent. Before negative values become 0, the differences of n words add up to 0, so even
+    independent maps become negatively correlated, by about ``-1 / (n - 1)``. With few words, a word's own map is a
+    large part of the mean. So compare related words with unrelated words of the same image, and report the overlap of
+    the maps as recorded, too.
+
+    Parameters
+    ----------
+    maps
+        Heat maps of one image. Steps, layers, and attention heads are averaged over.
+
+    Returns
+    -------
+    HeatMaps
+        One map for each word, which all its subwords have; a subword of several words has the mean of theirs. Special
+        tokens and words without mass have maps of 0. Use a relative threshold rule. The provenance records the removal.
+
+    Raises
+    ------
+    ValueError
+        If the mean map has been removed before.
+    """
+    if "mean_map" in maps.provenance:
+        raise ValueError(
+            "Expected maps as recorded, but the mean map was removed from these already; pass the maps from before."
+        )
+    words = maps.stack().astype(np.float64)
+    means = words.mean(axis=(-2, -1), keepdims=True)
+    relative = np.divide(words, means, out=np.zeros_like(words), where=means > 0)
+    counted = [
+        maps.sentence[index].pos != "PUNCT" and bool(mean > 0)
+        for index, mean in zip(maps.mapped, means.ravel(), strict=True)
+    ]
+    shared = relative[counted].sum(axis=0) / max(1, sum(counted))
+    own = np.where(means > 0, np.clip(relative - shared, 0, None), 0)
+    values = np.zeros((len(maps.subwords), *maps.grid))
+    times = np.zeros((len(maps.subwords), 1, 1))
+    for index, word in zip(maps.mapped, own, strict=True):
+        rows = list(maps.words[index].subwords)
+        values[rows] += word
+        times[rows] += 1
+    return maps.with_values((values / np.maximum(times, 1)).astype(np.float32), mean_map="removed")
