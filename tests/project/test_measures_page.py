@@ -4,6 +4,7 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daam_syntax.maps.measures import (
@@ -103,14 +104,31 @@ def test_every_rule_is_listed_as_declared():
         assert f"`{parse_threshold(preset.strip('`'))}`" in cut
 
 
-def test_the_dominance_example_gives_the_printed_numbers():
+@pytest.fixture(scope="module")
+def examples():
+    """What the page's examples compute, run in order."""
     scope = {}
-    exec(
-        compile(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1], "measures.md", "exec"), scope
-    )
+    for source in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(source, "measures.md", "exec"), scope)
+    return scope
+
+
+def test_the_dominance_example_gives_the_printed_numbers(examples):
     printed = {
         rule.strip("`"): float(value)
         for rule, value, _ in rows_of("The threshold decides who dominates")
     }
-    assert printed == pytest.approx(scope["dominance"], abs=0.005)
+    assert printed == pytest.approx(examples["dominance"], abs=0.005)
     assert min(printed.values()) < 1 < max(printed.values())  # the rule decides the direction
+
+
+def test_the_numbers_of_words_that_share_a_place(examples):
+    section = PAGE.split("## Words that share a place\n")[1].split("\n## ")[0]
+    rows = re.findall(r"\| (\d+) and (\d+) \| ([\d.]+) \| ([\d.]+) \|", section)
+    printed = {(int(a), int(b)): (float(phi), float(lift)) for a, b, phi, lift in rows}
+    assert list(printed) == [(120, 120), (120, 600), (600, 600)]
+    for areas, found in examples["shared_place"].items():
+        assert printed[areas] == pytest.approx(found, abs=0.0051)
+    # An independent check found these.
+    found = np.array(list(printed.values()))
+    np.testing.assert_allclose(found, [[0.11, 1.81], [0.17, 1.39], [0.29, 1.20]], atol=0.04)
