@@ -125,14 +125,17 @@ function countShared(first, second) {
 /** Count the pixels of a mask. */
 const area = (mask) => countShared(mask, mask);
 
-/** Return the overlap of two masks; NaN if either is empty. Known areas can be passed. */
+/** Return the overlap of two masks; NaN if either is empty (phi, also if either covers everything). Areas can be passed. */
 function overlap(head, dependent, headArea = area(head), dependentArea = area(dependent)) {
   const shared = countShared(head, dependent);
-  if (headArea === 0 || dependentArea === 0) return { iou: NaN, iod: NaN, ioh: NaN, lift: NaN };
+  if (headArea === 0 || dependentArea === 0) return { iou: NaN, iod: NaN, ioh: NaN, phi: NaN, lift: NaN };
+  const n = head.length;
+  const spread = Math.sqrt(headArea * (n - headArea)) * Math.sqrt(dependentArea * (n - dependentArea));
   return {
     iou: shared / (headArea + dependentArea - shared),
     iod: shared / dependentArea,
     ioh: shared / headArea,
-    lift: (shared * head.length) / (headArea * dependentArea),
+    phi: spread > 0 ? (n * shared - headArea * dependentArea) / spread : NaN,
+    lift: (shared * n) / (headArea * dependentArea),
   };
 }

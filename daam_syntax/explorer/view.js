@@ -83,22 +83,25 @@ function pairOverlap(head, dependent) {
   return { reason: `empty mask: ${empty.map((word) => sentence().words[word].text).join(", ")}` };
 }
 
-/** Return the mean overlap of all pairs of words that no edge joins. */
+const MEASURES = ["iou", "iod", "ioh", "phi", "lift"];
+
+/** Return the mean overlap of all pairs of words that no edge joins; phi, of those that have one. */
 function unrelatedOverlap() {
   const joined = new Set(edges().flatMap(({ head, dependent }) => [`${head} ${dependent}`, `${dependent} ${head}`]));
   const words = currentImage().mapped.filter((word) => sentence().words[word].pos !== "PUNCT");
-  const sums = { iou: 0, iod: 0, ioh: 0, lift: 0 };
-  let n = 0;
+  const all = [];
   words.forEach((first, place) => {
     for (const second of words.slice(place + 1)) {
       if (joined.has(`${first} ${second}`)) continue;
       const found = pairOverlap(first, second);
-      if (found.reason) continue;
-      for (const name of Object.keys(sums)) sums[name] += found[name];
-      n += 1;
+      if (!found.reason) all.push(found);
     }
   });
-  return { n, ...Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / n])) };
+  const means = MEASURES.map((name) => {
+    const values = all.map((found) => found[name]).filter((value) => !Number.isNaN(value));
+    return [name, values.reduce((sum, value) => sum + value, 0) / values.length];
+  });
+  return { n: all.length, ...Object.fromEntries(means) };
 }
 
 function thresholdText() {
@@ -194,8 +197,8 @@ async function showPanels() {
 
 function showPairs() {
   const cells = (found) => found.reason
-    ? [element("td", { className: "reason", colSpan: 4, text: found.reason })]
-    : ["iou", "iod", "ioh", "lift"].map((name) => element("td", { text: found[name].toFixed(3) }));
+    ? [element("td", { className: "reason", colSpan: MEASURES.length, text: found.reason })]
+    : MEASURES.map((name) => element("td", { text: Number.isNaN(found[name]) ? "–" : found[name].toFixed(3) }));
   const rows = edges().map((edge) => {
     const names = [edge.relation, sentence().words[edge.head].text, sentence().words[edge.dependent].text];
     const found = pairOverlap(edge.head, edge.dependent);

@@ -30,7 +30,7 @@ from helpers.commands import run_here
 from helpers.examples import SUBWORDS, make_maps, make_sentence
 from helpers.synthetic_run import write_run
 
-MEASURES = ("iou", "iod", "ioh", "lift")
+MEASURES = ("iou", "iod", "ioh", "phi", "lift")
 IMAGE = np.zeros((40, 60, 3), np.uint8)  # not square
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
