@@ -125,7 +125,7 @@ function countShared(first, second) {
 /** Count the pixels of a mask. */
 const area = (mask) => countShared(mask, mask);
 
-/** Return the overlap of two masks; NaN if either is empty (phi, also if either covers everything). Areas can be passed. */
+/** Return the overlap of two masks; NaN if either is empty (phi, also if either is full). Known areas can be passed. */
 function overlap(head, dependent, headArea = area(head), dependentArea = area(dependent)) {
   const shared = countShared(head, dependent);
   if (headArea === 0 || dependentArea === 0) return { iou: NaN, iod: NaN, ioh: NaN, phi: NaN, lift: NaN };
