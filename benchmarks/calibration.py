@@ -20,7 +20,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import adjust_p, regress
-from daam_syntax.analysis.inference.resampling import interval, sign_flip_p, two_way_error
+from daam_syntax.analysis.inference.resampling import interval, two_way_error
+from daam_syntax.analysis.inference.sign_flips import sign_flip_p
 from daam_syntax.analysis.inference.simulation import SimulatedStudy
 
 ROOT = Path(__file__).parent

@@ -1,6 +1,7 @@
 """Tidy tables of pairs and words, controls, and inference with prompts as the sample.
 
-Inside, ``tables`` measures heat maps and ``inference`` estimates from tables; ``controls`` and ``sweeps`` use both.
+Inside, ``tables`` measures heat maps, ``exchange`` compares the pairs of a table with exchanged partners, and
+``inference`` estimates from tables; ``controls`` and ``sweeps`` use them.
 ``export`` writes any table. May import ``maps`` and everything below it, but no model library. Public names are listed
 in ``__init__.pyi`` and loaded on first use.
 """

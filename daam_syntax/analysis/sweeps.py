@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.inference.estimators import estimate_mean
+from daam_syntax.analysis.inference.means import estimate_mean
 from daam_syntax.analysis.tables.image_batches import Size
 from daam_syntax.analysis.tables.pairs import measure_pairs
 from daam_syntax.errors import ThresholdError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def plural(n: int, noun: str) -> str:
     """Return a count with its noun: "1 prompt", "2 prompts", "2 categories"."""
@@ -11,6 +13,12 @@ def plural(n: int, noun: str) -> str:
 def many(noun: str) -> str:
     """Return the plural of a regular noun: "prompts", "categories"."""
     return noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names as in a sentence, such as "area, place and distance"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def human_size(n_bytes: float) -> str:

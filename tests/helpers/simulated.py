@@ -1,5 +1,8 @@
 """Pair tables made from numbers, for tests of inference."""
 
+from itertools import combinations
+
+import networkx as nx
 import numpy as np
 import pandas as pd
 
@@ -54,3 +57,55 @@ def random_pairs(rng, n_prompts=12, n_images=2, n_pairs=3, *, effect=0.0, spread
 def sides(pairs, relation="amod"):
     """Return the rows of a relation and those of the control."""
     return pairs[pairs["relation"] == relation], pairs[pairs["kind"] == "unrelated"]
+
+
+PHRASES = ("DET", "ADJ", "NOUN")
+"""Parts of speech of "a red cat"."""
+
+
+def sentence_rows(pos, edges, *, prompt="p000", image=0):
+    """Return the rows of one image: the edges (head, dependent, relation), and all other pairs as unrelated."""
+    graph = nx.Graph([(head, dependent) for head, dependent, _ in edges])
+    graph.add_nodes_from(range(len(pos)))
+    related = {frozenset(edge[:2]) for edge in edges}
+    others = [
+        (i, j, "unrelated")
+        for i, j in combinations(range(len(pos)), 2)
+        if frozenset((i, j)) not in related and "PUNCT" not in (pos[i], pos[j])
+    ]
+    rows = [
+        {
+            "prompt_id": prompt,
+            "image": image,
+            "kind": "unrelated" if relation == "unrelated" else "dependency",
+            "scheme": "ud",
+            "threshold": "relative:0.4",
+            "relation": relation,
+            "head_index": head,
+            "dependent_index": dependent,
+            "head_pos": pos[head],
+            "dependent_pos": pos[dependent],
+            "head_subwords": 1,
+            "dependent_subwords": 1,
+            "linear_distance": dependent - head,
+            "tree_distance": nx.shortest_path_length(graph, head, dependent),
+        }
+        for head, dependent, relation in [*edges, *others]
+    ]
+    return pd.DataFrame(rows)
+
+
+def phrase_pairs(n_prompts=12, n_images=2, n_phrases=3):
+    """Return the pairs of prompts such as "a red cat, a blue car, a big dog", without values."""
+    pos, edges = [], []
+    for k in range(n_phrases):
+        noun = 3 * k + 2
+        pos += PHRASES
+        edges += [(noun, noun - 2, "det"), (noun, noun - 1, "amod")]
+        edges += [(2, noun, "conj")] if k else []
+    tables = [
+        sentence_rows(pos, edges, prompt=f"p{p:03}", image=p * n_images + i)
+        for p in range(n_prompts)
+        for i in range(n_images)
+    ]
+    return pd.concat(tables, ignore_index=True)

@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.tables.pairs import exchange_roles
+
 _WORDS: Final = ["prompt_id", "scheme", "head_index", "dependent_index"]
 
 
@@ -36,9 +38,10 @@ class Matching:
 def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matching:
     """Match every dependency pair with an unrelated pair of its prompt by parts of speech and linear distance.
 
-    Parts of speech are compared in the order of the words, regardless of which word is the head. Tree distance is never
-    matched, since it is 1 for dependencies and larger for all other pairs (see `dose_table`). A match is drawn once per
-    prompt and applies to all its images and thresholds. One unrelated pair can match several dependencies.
+    A match has the roles of the dependency: its head has the part of speech of the head, its dependent that of the
+    dependent. Tree distance is never matched, since it is 1 for dependencies and larger for all other pairs (see
+    `dose_table`). A match is drawn once per prompt and applies to all its images and thresholds. One unrelated pair can
+    match several dependencies.
 
     Parameters
     ----------
@@ -53,9 +56,16 @@ def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matc
     -------
     Matching
         Pairs with their matches. Pairs without a match count only in its rates.
+
+    Raises
+    ------
+    ValueError
+        If the table has a measure with a direction without its mirror image, such as IoD without IoH.
     """
     pairs = pairs.reset_index(drop=True)
     dependencies, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
+    # The table names the earlier word of an unrelated pair its head, but either word can stand for a head.
+    unrelated = pd.concat([unrelated, exchange_roles(unrelated)], ignore_index=True)
     links = _links(dependencies, unrelated, caliper, np.random.default_rng(seed))
     rates = links.groupby(["scheme", "relation"]).agg(
         n_pairs=("matched", "size"), n_matched=("matched", "sum"), rate=("matched", "mean")
@@ -92,9 +102,7 @@ def _links(
 
 
 def _described(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return distinct pairs with their absolute distance and the parts of speech of the earlier and the later word."""
+    """Return distinct pairs with their absolute distance and the parts of speech of head and dependent."""
     pairs = pairs.drop_duplicates(["relation", *_WORDS]).sort_values(_WORDS, kind="stable")
-    forward = pairs["linear_distance"] > 0
-    first = pairs["head_pos"].where(forward, pairs["dependent_pos"])
-    second = pairs["dependent_pos"].where(forward, pairs["head_pos"])
-    return pairs.assign(types=first + " " + second, distance=pairs["linear_distance"].abs())
+    types = pairs["head_pos"] + " " + pairs["dependent_pos"]
+    return pairs.assign(types=types, distance=pairs["linear_distance"].abs())

@@ -22,10 +22,11 @@ def permuted_pairs(
     seed: int = 0,
     **options: Any,
 ) -> pd.DataFrame:
-    """Measure the dependency tree of every image with its words randomly permuted.
+    """Measure the dependency tree of every image with words of the same part of speech randomly permuted.
 
-    Every permutation keeps the shape of the tree and the labels of its edges; which words the edges join is random.
-    Punctuation and words without a map stay in place. A random permutation can join a head with its own dependent.
+    Every permutation keeps the shape of the tree, the labels of its edges, and the parts of speech of heads and
+    dependents; which words of these parts of speech the edges join is random. Punctuation and words without a map stay
+    in place. A random permutation can join a head with its own dependent.
 
     Parameters
     ----------
@@ -43,8 +44,15 @@ def permuted_pairs(
 
     def permuted(image: HeatMaps) -> HeatMaps:
         sentence = image.sentence
-        movable = [i for i in image.mapped if sentence[i].pos != "PUNCT"]
-        to = dict(zip(movable, rng.permutation(movable).tolist(), strict=True))
+        movable: dict[str, list[int]] = {}
+        for i in image.mapped:
+            if sentence[i].pos != "PUNCT":
+                movable.setdefault(sentence[i].pos, []).append(i)
+        to = {
+            old: int(new)
+            for words in movable.values()
+            for old, new in zip(words, rng.permutation(words), strict=True)
+        }
         edges = tuple(
             Edge(to.get(e.head, e.head), to.get(e.dependent, e.dependent), e.relation)
             for e in sentence.edges_of(scheme)

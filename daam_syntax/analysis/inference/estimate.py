@@ -27,6 +27,12 @@ class Estimate:
         Ends of the interval; NaN if there is none, see `reason`.
     p
         Two-sided p-value of no difference. NaN for a mean, which has no natural null hypothesis, and without a test.
+    least_p
+        Smallest p-value that the test could have given with this number of clusters. If it is above 0.05, the test
+        could not have found anything.
+    p_equivalent
+        p-value of the hypothesis that the difference is at least as large as the margin, if one was given. A small
+        value supports "no difference that matters".
     level
         Confidence level of the interval, such as 0.95.
     effect_size
@@ -43,6 +49,10 @@ class Estimate:
         How the interval and the p-value were computed.
     reason
         Why there is no interval; "" if there is one.
+    imbalances
+        Properties in which the sides of a difference differ, see `daam_syntax.analysis.balance`.
+    untested
+        Why there is no p-value although there is a difference; "" if there is one.
     """
 
     label: str
@@ -51,6 +61,8 @@ class Estimate:
     low: float = nan
     high: float = nan
     p: float = nan
+    least_p: float = nan
+    p_equivalent: float = nan
     level: float = 0.95
     effect_size: float = nan
     standard_error: float = nan
@@ -61,6 +73,8 @@ class Estimate:
     n_unpaired: int = 0
     method: str = ""
     reason: str = ""
+    imbalances: tuple[str, ...] = ()
+    untested: str = ""
 
     @property
     def interval(self) -> str:
@@ -77,6 +91,10 @@ class Estimate:
         parts = [f"{self.measure} {self.estimate:.3g}", self.interval]
         if not isnan(self.p):
             parts.append(f"p {format_p(self.p, equals=True)}")
+        if self.untested:
+            parts.append(f"not tested: {self.untested}")
+        if not isnan(self.p_equivalent):
+            parts.append(f"equivalence p {format_p(self.p_equivalent, equals=True)}")
         if not isnan(self.effect_size):
             parts.append(f"dz = {self.effect_size:.2f}")
         n = format_sample(self.n_prompts, self.n_images, self.n_pairs)

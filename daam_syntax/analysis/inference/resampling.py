@@ -1,4 +1,4 @@
-"""Intervals and tests for means of clusters, as pure functions of arrays.
+"""Intervals for means of clusters, as pure functions of arrays.
 
 Every function takes the sum of each cluster and, where needed, its number of prompts (by default 1). The estimate is
 the total of the sums divided by the total of the numbers, which is the mean over prompts. Leading axes are separate
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import product
 from typing import Final, Literal
 
 import numpy as np
@@ -191,71 +190,6 @@ def _scipy_interval(
     ).confidence_interval
     low, high = (np.asarray(end) for end in found)
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-
-
-def sign_flip_p(sums: ArrayLike, *, n_resamples: int = 9999, seed: int = 0) -> np.ndarray:
-    """Test a mean of 0 by flipping the signs of clusters, and return the two-sided p-value.
-
-    If the two sides of a difference are exchangeable within a cluster (the null hypothesis), both signs are equally
-    likely (Fisher 1935; Winkler et al. 2014). All ``2 ** cluster`` sign patterns are enumerated if there are at most
-    `n_resamples`. Otherwise `n_resamples` patterns are drawn and the observed one is added, so p is never 0
-    (Phipson and Smyth 2010).
-
-    Parameters
-    ----------
-    sums
-        Sum of the prompts' differences in each cluster. *Shape:* ``(..., cluster)``.
-    n_resamples
-        Largest number of sign patterns.
-    seed
-        Seed of the patterns.
-
-    Returns
-    -------
-    numpy.ndarray
-        P-values. *Shape:* ``(...)``.
-    """
-    sums = np.asarray(sums, dtype=float)
-    n = sums.shape[-1]
-    exact = 2**n <= n_resamples
-    observed = np.abs(sums.sum(axis=-1))
-    flips = sums @ _all_signs(n) if exact else _sums_of_flips(sums, n_resamples, seed)
-    flipped = np.abs(flips)
-    # Patterns that tie with the observed one, up to rounding error, count as extreme.
-    slack = _TINY * np.abs(sums).sum(axis=-1)
-    extreme = (flipped >= (observed - slack)[..., None]).sum(axis=-1)
-    n_patterns = flipped.shape[-1]
-    return np.asarray(extreme / n_patterns if exact else (extreme + 1) / (n_patterns + 1))
-
-
-@lru_cache(maxsize=4)
-def _all_signs(n: int) -> np.ndarray:
-    """Return all patterns of signs. *Shape:* ``(cluster, pattern)``."""
-    return np.array(list(product((1.0, -1.0), repeat=n))).T.reshape(n, 2**n)
-
-
-def _sums_of_flips(sums: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Return sums over clusters with random signs. *Shape:* ``(..., resample)``."""
-    n = sums.shape[-1]
-    if n * n_resamples <= _KEPT:
-        return np.asarray(sums @ _drawn_signs(n, n_resamples, seed))
-    random = np.random.default_rng(seed)
-    found = np.zeros((*sums.shape[:-1], n_resamples))
-    at_once = max(1, _AT_ONCE // n_resamples)
-    for start in range(0, n, at_once):
-        some = sums[..., start : start + at_once]
-        found += some @ _signs(random, some.shape[-1], n_resamples)
-    return found
-
-
-@lru_cache(maxsize=4)
-def _drawn_signs(n: int, n_resamples: int, seed: int) -> np.ndarray:
-    return _signs(np.random.default_rng(seed), n, n_resamples)
-
-
-def _signs(random: np.random.Generator, n: int, n_resamples: int) -> np.ndarray:
-    """Draw patterns of signs. *Shape:* ``(cluster, pattern)``."""
-    return 2.0 * random.integers(0, 2, size=(n, n_resamples)) - 1
 
 
 def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_level, check_table
+from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
+from daam_syntax.analysis.inference.balance import OF_AREAS
+from daam_syntax.analysis.inference.contributions import codes_of
+from daam_syntax.analysis.inference.differences import check_accepted, estimate_difference
 from daam_syntax.analysis.inference.estimate import Estimate
-from daam_syntax.analysis.inference.estimators import estimate_difference, estimate_mean
+from daam_syntax.analysis.inference.means import estimate_mean
 from daam_syntax.analysis.inference.multiplicity import Correction, adjust_p
+from daam_syntax.analysis.inference.relatedness import ExchangeArrays, relatedness
 from daam_syntax.analysis.inference.sample import Clusters
 from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
+
+DESCRIPTIVE_CONTROLS: Final = {
+    "shifted": "two words of an image can exceed shifted maps without being related",
+    "cross-prompt": "two words of an image can exceed words of other images without being related",
+}
+"""Controls that are no test of relatedness, with the reason."""
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
@@ -21,16 +34,32 @@ SUMMARY_COLUMNS: Final = {
     "n_missing": "Pairs that could not be measured; the pair table gives the reasons",
     "low": "Low end of the interval of the mean of the chosen measure",
     "high": "High end of that interval",
-    "difference": "Mean minus the mean of the control, over prompts that have both",
+    "difference": "What the pairs have more than their control, over prompts that have both",
     "difference_low": "Low end of the interval of the difference",
     "difference_high": "High end of that interval",
-    "effect_size": "Difference divided by its standard deviation between prompts (d_z)",
-    "p": "p-value of no difference",
-    "p_adjusted": "p, corrected for the number of groups within the scheme and threshold",
-    "n_paired": "Number of prompts in the paired difference; missing for the control",
-    "note": "Why there is no interval or no difference",
+    "effect": 'What the difference is due to: "relation", or for instance "relation plus distance" if the control does '
+    "not have the same distances",
+    "effect_size": "Mean of the prompts' differences divided by their standard deviation (d_z)",
+    "p": "p-value of no difference; missing if the sides differ in anything but the relation, see the note",
+    "p_adjusted": "p, corrected for the number of groups within the scheme and threshold that could have succeeded",
+    "least_p": "Smallest p-value that this number of prompts could have given",
+    "n_paired": "Number of prompts in the difference; missing for the control",
+    "tier": "Kind of the exchange of partners: two-sided or one-sided",
+    "matched": "Share of the pairs that have exchanged pairs of this kind",
+    "corrected": "The difference by a measure that areas alone cannot move, see the attribute of that name",
+    "corrected_low": "Low end of its interval",
+    "corrected_high": "High end of that interval",
+    "corrected_p": "p-value of no difference by that measure",
+    "corrected_p_adjusted": "That p-value, corrected like p",
+    "note": "Whether the two measures disagree; why there is no interval, no difference or no test",
 }
 """Columns of a summary in addition to its groups and the means of the measures."""
+
+EXCHANGED: Final = "exchanged"
+"""Name of the default control: the same words with exchanged partners, see `exchange_partners`."""
+
+CORRECTED: Final = "phi"
+"""The measure beside one that areas move: 0 for independent masks of any areas."""
 
 _RULE: Final = ["scheme", "threshold"]
 
@@ -40,18 +69,22 @@ def summarize(
     by: str | Sequence[str] = "relation",
     *,
     measure: str = "iou",
-    control: str = "unrelated",
+    control: str = EXCHANGED,
+    tier: str | None = None,
+    accept: str | Sequence[str] = (),
+    corrected: str | None = CORRECTED,
     cluster: Clusters = "prompt_id",
     level: float = 0.95,
     correction: Correction = "holm",
+    symmetric: Sequence[str] = (),
+    n_resamples: int = 9999,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Average the measures of each group of pairs, and compare each group with its control.
 
     Means are taken over the pairs of an image, then over the images of a prompt, then over prompts, so a prompt with
     many pairs or seeds counts once. Intervals and tests use prompts as the sample, see `estimate_mean` and
-    `estimate_difference`. The p-values come from flipping the signs of the differences of prompts, or of the clusters
-    of another single column; with two-way clusters they come from a t-test.
+    `estimate_difference`.
 
     Parameters
     ----------
@@ -62,15 +95,30 @@ def summarize(
     measure
         Measure of the counts, intervals and tests.
     control
-        Kind of the control pairs. Each group is compared with the control pairs of the same scheme, threshold and
-        values of `by` other than the relation. If the control's rows name the relations that they were made for, the
-        relation must match too.
+        "exchanged": the words of each pair with exchanged partners in the same image, see `exchange_partners`; needs
+        the unrelated pairs of the table. Or a kind of the table's rows, such as "unrelated" or "matched"; then each
+        group is compared with the control rows of the same scheme, threshold and values of `by` other than the
+        relation. If the control's rows name the relations that they were made for, the relation must match too.
+    tier
+        Kind of the exchange, "two-sided" or "one-sided". None chooses for each group the strictest one that matches at
+        least 20% of its pairs.
+    accept
+        Properties in which pairs and control may differ, such as "distance", or "all". The column ``effect`` then names
+        them as part of the effect. Without it, such a difference is not tested. See `estimate_difference`.
+    corrected
+        Measure that areas alone cannot move, in columns of its own beside one that they can; None for none. A note
+        says where the two disagree.
     cluster
         The independent units, see `estimate_mean`.
     level
         Confidence level of the intervals.
     correction
-        Correction for the number of groups within a scheme and threshold: "holm", "bh" or "none".
+        Correction for the number of groups within a scheme and threshold: "holm", "bh" or "none", see `adjust_p`.
+    symmetric
+        Columns other than the measures of this package that do not depend on which word is the head, see
+        `exchange_partners`.
+    n_resamples
+        Number of bootstrap samples, and largest number of patterns of sign flips.
     seed
         Seed of bootstraps and sign flips.
 
@@ -84,10 +132,13 @@ def summarize(
     Raises
     ------
     ValueError
-        If the table lacks a column.
+        If the table lacks a column, or an argument is unknown.
     """
     check_table(pairs)
     check_level(level)
+    accepted = check_accepted(accept)
+    if tier is not None and tier not in TIERS:
+        raise ValueError(f"Expected the tier {' or '.join(map(repr, TIERS))}, but got {tier!r}.")
     if not isinstance(measure, str):
         raise TypeError(
             f"Expected the name of one measure, but got {measure!r}: choose the one for intervals and tests; "
@@ -103,31 +154,176 @@ def summarize(
             f"{', '.join(pairs.columns)}."
         )
     pairs = pairs.reset_index(drop=True)  # concatenated tables can repeat labels
-    options: dict[str, Any] = {"cluster": cluster, "level": level, "seed": seed}
     table = _means(pairs, groups, means, measure)
-    inferred = [
-        _inference(rows, reference, measure, options)
-        for rows, reference in _groups(pairs, groups, wanted, control)
-    ]
-    added = [name for name in SUMMARY_COLUMNS if name not in table.columns and name != "p_adjusted"]
-    table = pd.concat(
-        [table, pd.DataFrame(inferred, columns=added, index=table.index)], axis="columns"
-    )
-    adjusted = table.groupby(_RULE, dropna=False)["p"].transform(lambda p: adjust_p(p, correction))
-    table.insert(list(table.columns).index("p") + 1, "p_adjusted", adjusted.astype(float))
+    options: dict[str, Any] = {
+        "cluster": cluster,
+        "level": level,
+        "n_resamples": n_resamples,
+        "seed": seed,
+    }
+    comparison = _Comparison(pairs, groups, wanted, control, tier, accepted, symmetric, options)
+    beside = corrected if _needs_correction(pairs, measure, corrected) else None
+    inferred = [name for name in SUMMARY_COLUMNS if name not in table.columns]
+    found = pd.DataFrame(comparison.rows(measure), table.index).reindex(columns=inferred)
+    if beside is not None:
+        other = pd.DataFrame(comparison.rows(beside), table.index).reindex(columns=inferred)
+        shown = {"difference": "", "difference_low": "_low", "difference_high": "_high", "p": "_p"}
+        for name, suffix in shown.items():
+            found[f"corrected{suffix}"] = other[name]
+        found["_least"] = other["least_p"]
+    table = table.join(found.reindex(columns=[*inferred, "_least"]))
+    for name, least in (("p", "least_p"), ("corrected_p", "_least")):
+        table[f"{name}_adjusted"] = _adjusted(table, name, least, correction)
+    table["note"] = _notes(table, measure, beside, 1 - level)
     table["n_paired"] = table["n_paired"].astype("Int64")
-    table["_control"] = table["kind"] == control
+    table["_control"] = table["kind"] == ("unrelated" if control == EXCHANGED else control)
     order = [*_RULE, "_control", "n_pairs"]
     table = table.sort_values(order, ascending=[True, True, False, False], kind="stable")
-    table = table.drop(columns="_control").reset_index(drop=True)
+    table = table.drop(columns=["_control", "_least"]).reset_index(drop=True)
     table.attrs = {
         "measure": measure,
         "control": control,
+        "corrected": beside or "",
         "cluster": cluster if isinstance(cluster, str) else list(cluster),
         "level": level,
         "correction": correction,
     }
     return table
+
+
+def _needs_correction(pairs: pd.DataFrame, measure: str, corrected: str | None) -> bool:
+    """Return whether the corrected measure is shown beside the chosen one."""
+    if corrected is None or corrected == measure or corrected not in pairs.columns:
+        return False
+    known = PAIR_MEASURES.get(measure)
+    return known is not None and not known.area_free and measure not in OF_AREAS
+
+
+def _adjusted(table: pd.DataFrame, name: str, least: str, correction: Correction) -> pd.Series:
+    adjusted = pd.Series(np.nan, index=table.index)
+    for _, rows in table.groupby(_RULE, dropna=False):
+        values = adjust_p(rows[name].to_numpy(float), correction, least=rows[least].to_numpy(float))
+        adjusted.loc[rows.index] = values
+    return adjusted
+
+
+def _notes(table: pd.DataFrame, measure: str, corrected: str | None, alpha: float) -> list[str]:
+    """Return the notes, with a disagreement of the two measures first."""
+    notes = []
+    for row in table.to_dict("records"):
+        parts = []
+        if corrected is not None:
+            found = row["p_adjusted"] <= alpha
+            other = row["corrected_p_adjusted"] <= alpha
+            if row["difference"] * row["corrected"] < 0 and (found or other):
+                parts.append(f"{measure} and {corrected} differ in sign")
+            elif found != other:
+                only = measure if found else corrected
+                parts.append(f"found by {only} only")
+        notes.append("; ".join([*parts, *filter(None, [row["note"]])]))
+    return notes
+
+
+class _Comparison:
+    """Compares the groups of a table with their control, by one measure at a time."""
+
+    def __init__(
+        self,
+        pairs: pd.DataFrame,
+        groups: list[str],
+        by: list[str],
+        control: str,
+        tier: str | None,
+        accept: Sequence[str],
+        symmetric: Sequence[str],
+        options: dict[str, Any],
+    ) -> None:
+        self.pairs, self.by, self.control = pairs, by, control
+        self.tier, self.accept, self.symmetric = tier, accept, symmetric
+        self.options = options
+        self.groups = [rows for _, rows in pairs.groupby(groups, dropna=False)]
+
+    def rows(self, measure: str) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group, in the order of `_means`."""
+        if self.control == EXCHANGED:
+            return self._against_exchanged(measure)
+        return [
+            self._against(rows, reference, measure)
+            for rows, reference in zip(self.groups, self._references(), strict=True)
+        ]
+
+    def _mean(self, rows: pd.DataFrame, measure: str) -> dict[str, Any]:
+        mean = estimate_mean(rows, measure, **self.options)
+        return {"low": mean.low, "high": mean.high, "note": mean.reason}
+
+    def _against_exchanged(self, measure: str) -> list[dict[str, Any]]:
+        found = [self._mean(rows, measure) for rows in self.groups]
+        if not self._can_exchange():
+            reason = "no unrelated pairs to exchange partners with"
+            return [row | {"note": "; ".join(filter(None, [row["note"], reason]))} for row in found]
+        number = pd.Series(-1, index=self.pairs.index)
+        for place, rows in enumerate(self.groups):
+            number.loc[rows.index] = place
+        exchange = exchange_partners(
+            self.pairs.assign(_group=number), measure, symmetric=self.symmetric
+        )
+        table = exchange.table
+        arrays = ExchangeArrays.of(exchange, self.options["cluster"])
+        rule, group = codes_of(table, _RULE), table["_group"].to_numpy()
+        for place, rows in enumerate(self.groups):
+            chosen = arrays.related & (group == place)
+            if (rows["kind"] != "dependency").all():
+                continue
+            unrelated = ~arrays.related & np.isin(rule, rule[chosen])
+            result = relatedness(
+                arrays,
+                chosen,
+                unrelated,
+                int(rows[measure].notna().sum()),
+                accept=self.accept,
+                tier=self.tier,
+                **self.options,
+            )
+            found[place] |= _difference(result.estimate, found[place]["note"]) | {
+                "tier": result.tier,
+                "matched": result.matched,
+                "effect": result.effect,
+            }
+        return found
+
+    def _can_exchange(self) -> bool:
+        needed = {"relation", "head_index", "dependent_index", "head_pos", "head_subwords"}
+        return needed <= set(self.pairs.columns) and bool(self.pairs["kind"].eq("unrelated").any())
+
+    def _references(self) -> Iterator[pd.DataFrame | None]:
+        """Yield the control rows of each group; None for a control."""
+        controls = self.pairs[self.pairs["kind"] == self.control]
+        named = "relation" in self.by and not controls["relation"].eq(self.control).all()
+        shared = [*_RULE, *(c for c in self.by if c not in (*_RULE, "kind", "relation"))]
+        shared += ["relation"] if named else []
+        shared = list(dict.fromkeys(shared))
+        # Compare codes: missing values, such as unknown seeds, match as codes but not with ==.
+        codes = self.pairs.groupby(shared, dropna=False).ngroup()
+        for rows in self.groups:
+            if (rows["kind"] == self.control).all():
+                yield None
+            else:
+                yield controls[codes[controls.index] == codes[rows.index[0]]]
+
+    def _against(
+        self, rows: pd.DataFrame, control: pd.DataFrame | None, measure: str
+    ) -> dict[str, Any]:
+        found = self._mean(rows, measure)
+        if control is None:
+            return found
+        if control[measure].notna().sum() == 0:
+            note = "; ".join(filter(None, [found["note"], "no control to compare with"]))
+            return found | {"note": note}
+        estimate = estimate_difference(rows, control, measure, accept=self.accept, **self.options)
+        if self.control in DESCRIPTIVE_CONTROLS and not self.accept:
+            estimate = replace(estimate, p=np.nan, untested=DESCRIPTIVE_CONTROLS[self.control])
+        effect = " plus ".join(["relation", *estimate.imbalances])
+        return found | _difference(estimate, found["note"]) | {"effect": effect}
 
 
 def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: str) -> pd.DataFrame:
@@ -150,49 +346,19 @@ def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: st
     return table.join(averages).reset_index()
 
 
-def _groups(
-    pairs: pd.DataFrame, groups: list[str], by: list[str], control: str
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
-    """Yield the rows of each group with those of its control (None for a control), in the order of `_means`."""
-    controls = pairs[pairs["kind"] == control]
-    named = "relation" in by and not controls["relation"].eq(control).all()
-    shared = [*_RULE, *(c for c in by if c not in (*_RULE, "kind", "relation"))]
-    shared += ["relation"] if named else []
-    shared = list(dict.fromkeys(shared))
-    # Compare codes: missing values, such as unknown seeds, match as codes but not with ==.
-    codes = pairs.groupby(shared, dropna=False).ngroup()
-    for _, rows in pairs.groupby(groups, dropna=False):
-        if (rows["kind"] == control).all():
-            yield rows, None
-        else:
-            yield rows, controls[codes[controls.index] == codes[rows.index[0]]]
-
-
-def _inference(
-    rows: pd.DataFrame, control: pd.DataFrame | None, measure: str, options: dict[str, Any]
-) -> dict[str, Any]:
-    mean = estimate_mean(rows, measure, **options)
-    found: dict[str, Any] = {"low": mean.low, "high": mean.high, "note": mean.reason}
-    if control is None:
-        return found
-    if control[measure].notna().sum() == 0:
-        return found | {
-            "note": "; ".join(filter(None, [mean.reason, "no control to compare with"]))
-        }
-    difference = estimate_difference(rows, control, measure, **options)
-    return found | _difference(difference, mean.reason)
-
-
 def _difference(difference: Estimate, reason: str) -> dict[str, Any]:
     notes = [reason]
     if difference.reason != reason:
         notes.append(difference.reason and f"difference: {difference.reason}")
+    if difference.untested:
+        notes.append(f"not tested: {difference.untested}")
     return {
         "difference": difference.estimate,
         "difference_low": difference.low,
         "difference_high": difference.high,
         "effect_size": difference.effect_size,
         "p": difference.p,
+        "least_p": difference.least_p,
         "n_paired": difference.n_prompts,
         "note": "; ".join(filter(None, notes)),
     }

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from daam_syntax.analysis import match_pairs, measure_pairs, summarize
+from daam_syntax.analysis.tables.pairs import exchange_roles
 from daam_syntax.language import Edge
 from helpers.examples import make_maps, make_sentence
 
@@ -21,24 +22,27 @@ def test_matches_have_the_parts_of_speech_and_the_distance_of_their_pair():
     matching = match_pairs(measure_pairs([maps, maps]))
     controls = matching.pairs[matching.pairs["kind"] == "matched"]
     assert controls["relation"].tolist() == ["amod", "amod"]  # of two images
-    assert controls[["head_index", "dependent_index"]].drop_duplicates().values.tolist() == [[3, 4]]
+    assert controls[["head_index", "dependent_index"]].drop_duplicates().values.tolist() == [[4, 3]]
     matched = dependencies(matching.pairs)
     assert matched[["head_index", "dependent_index"]].drop_duplicates().values.tolist() == [[1, 0]]
     rates = matching.rates.droplevel("scheme")
-    # amod(car, second red) runs from noun to adjective.
+    # No unrelated noun and adjective are as far apart as car and the second red.
     assert rates.loc["amod"].tolist() == [2, 1, 0.5]
     assert rates.loc["conj", "rate"] == 0
     assert "1 of 3 dependency pairs" in repr(matching)
 
 
 def described(pairs):
-    """The parts of speech in the order of the words, and the distance, of every row."""
-    swap = pairs["linear_distance"] < 0
-    first = np.where(swap, pairs["dependent_pos"], pairs["head_pos"])
-    second = np.where(swap, pairs["head_pos"], pairs["dependent_pos"])
-    return pd.DataFrame(
-        {"first": first, "second": second, "distance": pairs["linear_distance"].abs()}
+    """The parts of speech of head and dependent, and the distance, of every row."""
+    columns = {"head_pos": "first", "dependent_pos": "second", "linear_distance": "distance"}
+    return (
+        pairs[list(columns)].rename(columns=columns).assign(distance=lambda t: t["distance"].abs())
     )
+
+
+def in_both_orders(unrelated):
+    """Unrelated pairs with either word as the head."""
+    return pd.concat([unrelated, exchange_roles(unrelated)], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_every_pair_has_one_match_per_image_within_the_caliper(many_pairs, calip
     counts = pairs.groupby(place).size()
     assert counts.equals(controls.groupby(place).size())
     key = ["prompt_id", "scheme", "image", "head_index", "dependent_index"]
-    unrelated = many_pairs[many_pairs["kind"] == "unrelated"]
+    unrelated = in_both_orders(many_pairs[many_pairs["kind"] == "unrelated"])
     values = controls.merge(unrelated, on=key, suffixes=("", "_source"))
     assert (values["iou"] == values["iou_source"]).all()
     assert len(values) == len(controls)
@@ -105,7 +109,7 @@ def test_every_pair_has_one_match_per_image_within_the_caliper(many_pairs, calip
 def test_every_pair_with_a_possible_match_is_matched(many_pairs):
     rates = match_pairs(many_pairs).rates
     one = many_pairs[many_pairs["image"] == 0]
-    unrelated = one[one["kind"] == "unrelated"]
+    unrelated = in_both_orders(one[one["kind"] == "unrelated"])
     pool = set(
         zip(unrelated["prompt_id"], *described(unrelated).to_numpy().T.tolist(), strict=True)
     )
@@ -117,6 +121,19 @@ def test_every_pair_with_a_possible_match_is_matched(many_pairs):
     assert rates["n_matched"].sum() == sum(having)
     assert rates["n_pairs"].sum() == len(pairs)
     assert 0 < sum(having) < len(having)
+
+
+def test_matches_have_the_roles_of_their_pair(many_pairs):
+    """A measure with a direction is that of the matched pair's roles, not of the order of its words."""
+    directed = many_pairs.assign(iod=many_pairs["iou"] / 2, ioh=many_pairs["iou"] / 3)
+    matched = match_pairs(directed).pairs
+    matched = matched[matched["kind"] == "matched"]
+    backward = matched["head_index"] > matched["dependent_index"]
+    np.testing.assert_allclose(matched["iod"], matched["iou"] / np.where(backward, 3, 2))
+    assert 0 < backward.mean() < 1
+    assert (np.sign(matched["linear_distance"]) == np.where(backward, -1, 1)).all()
+    with pytest.raises(ValueError, match="ioh beside iod"):
+        match_pairs(directed.drop(columns="ioh"))
 
 
 def test_matching_depends_only_on_the_seed(many_pairs):

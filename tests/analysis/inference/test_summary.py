@@ -10,9 +10,14 @@ from daam_syntax.analysis import (
     adjust_p,
     estimate_difference,
     estimate_mean,
-    summarize,
 )
+from daam_syntax.analysis import summarize as summarize_against
 from helpers.simulated import pair_table, random_pairs, sides
+
+
+def summarize(pairs, *arguments, control="unrelated", **options):
+    """Summarize against unrelated pairs; the tables of these tests have no words to exchange."""
+    return summarize_against(pairs, *arguments, control=control, **options)
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_a_summary_holds_the_estimates_of_its_groups(pairs):
 
 
 def test_intervals_keep_to_the_range_of_their_measure():
-    near = pair_table({f"p{i}": [[v]] for i, v in enumerate([0.9, 1, 0.5, 0.9, 1])})
+    near = pair_table({f"p{i}": [[v]] for i, v in enumerate([0.9, 1, 0.5, 0.8, 1, 0.7])})
     assert estimate_mean(near, bounds=(-np.inf, np.inf)).high > 1
     assert estimate_mean(near).high == 1
     (row,) = summarize(near).to_dict("records")
@@ -88,7 +93,8 @@ def test_p_values_are_corrected_within_a_threshold(pairs, correction):
     other = pairs.assign(threshold="absolute:0.15")
     summary = summarize(pd.concat([pairs, other]), correction=correction)
     for _, rows in summary.groupby("threshold"):
-        np.testing.assert_allclose(rows["p_adjusted"], adjust_p(rows["p"], correction))
+        expected = adjust_p(rows["p"], correction, least=rows["least_p"])
+        np.testing.assert_allclose(rows["p_adjusted"], expected)
     assert summary.attrs["correction"] == correction
 
 
@@ -135,7 +141,10 @@ def test_one_prompt_has_means_without_intervals_and_says_why():
     assert amod[["iou", "difference"]].tolist() == pytest.approx([0.3, 0.2])
     assert amod[["low", "high", "difference_low"]].isna().all()
     assert amod["p"] == 1  # flipping one sign gives two equal totals
-    assert summary["note"].eq("1 prompt, and an interval needs at least 5").all()
+    reason = "1 prompt, and an interval needs at least 5"
+    assert summary.loc[0, "note"] == reason
+    flips = "difference: 1 prompt, and an interval of sign flips needs at least 6"
+    assert summary.loc[1, "note"] == f"{reason}; {flips}"
 
 
 def test_without_a_control_there_is_no_difference_and_a_note(pairs):
@@ -146,7 +155,7 @@ def test_without_a_control_there_is_no_difference_and_a_note(pairs):
     assert summary.loc[1, "note"] == "no control to compare with"
     apart = control.assign(prompt_id="elsewhere")
     note = summarize(pd.concat([amod, apart])).loc[1, "note"]
-    assert note == "difference: 0 prompts, and an interval needs at least 5"
+    assert note == "difference: no prompt has both sides"
 
 
 def test_means_of_measures_are_plain_averages_over_prompts(pairs):

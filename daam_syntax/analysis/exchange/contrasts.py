@@ -1,0 +1,167 @@
+"""Every pair of a table compared with its exchanged pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.checks import check_table
+from daam_syntax.analysis.exchange.quadruples import exchange
+from daam_syntax.analysis.exchange.word_matrices import (
+    IMAGE,
+    covariates_of,
+    pair_arrays,
+    word_matrices,
+)
+
+TIERS: Final = {
+    "two-sided": "words of either part of speech trade places: effects of the words themselves cancel",
+    "one-sided": "only one word is exchanged: effects of that word's own area and place do not cancel",
+}
+"""Kinds of an exchange, the stricter first."""
+
+LEAST_SHARE: Final = 0.2
+"""A tier that matches fewer of a relation's pairs does not stand for the relation."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Exchange:
+    """Pairs compared with their exchanged pairs.
+
+    Attributes
+    ----------
+    table
+        One row per pair, image, and tier. It has the columns of the pair table that identify the pair; ``tier``;
+        ``value`` (the measure of the pair), ``contrast`` (what it has more than its exchanged pairs), and ``exchanged``
+        (their difference); and of each covariate what the pair has more. Rows of the kind "dependency"
+        are related pairs. Rows of the kind "unrelated" are treated in the same way: they show what distance in the
+        sentence does without a relation.
+    rates
+        Per scheme, threshold, and relation: ``n_pairs`` (measured), the share that each tier matches, and ``tier``, the
+        strictest one that matches at least `LEAST_SHARE`.
+    measure
+        The measure.
+    spread
+        Standard deviation of each covariate over all pairs.
+    """
+
+    table: pd.DataFrame
+    rates: pd.DataFrame
+    measure: str
+    spread: pd.Series
+
+    def __repr__(self) -> str:
+        return f"Exchange of partners by {self.measure}\n{self.rates.to_string(index=False)}"
+
+
+def exchange_partners(
+    pairs: pd.DataFrame,
+    measure: str = "iou",
+    *,
+    symmetric: Sequence[str] = (),
+    covariates: Sequence[str] = (),
+) -> Exchange:
+    """Compare every dependency with unrelated pairs in which its words trade partners with like words.
+
+    Take "a red cat and a blue car". If attention to *red* overlaps with attention to *cat* because they are related,
+    then o(cat, red) + o(car, blue) exceeds o(cat, blue) + o(car, red). The area of each word's map, its place, and
+    its part of speech cancel, because every word is on both sides once in the same role.
+
+    Parameters
+    ----------
+    pairs
+        A pair table with unrelated pairs, see `measure_pairs`.
+    measure
+        Column of the measure. A measure with a direction needs its mirror image in the table, such as IoH for IoD.
+    symmetric
+        Further columns whose value does not depend on which word is the head.
+    covariates
+        Further numeric columns to compare in the same way, such as ``tree_distance``. They must not depend on which
+        word is the head, and must have a value in every row.
+
+    Returns
+    -------
+    Exchange
+        Two-sided: heads h' and dependents d' of the same parts of speech as h and d, neither of them related to the
+        other pair. If h' and d' are joined by the same relation, the contrast is [o(h, d) + o(h', d') - o(h', d) -
+        o(h, d')] / 2, otherwise without the division. One-sided: o(h, d) minus the mean of o(h', d), or of o(h, d'), or
+        the mean of both. Several choices of words are averaged.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column, or a measure with a direction lacks its mirror image.
+
+    Notes
+    -----
+    Distance in the sentence does not cancel: words that are related are usually nearer to each other than exchanged
+    words. `summarize` and `regress` adjust for it with the unrelated pairs of the table.
+    """
+    check_table(pairs)
+    needed = [*IMAGE, "kind", "relation", "head_index", "dependent_index", "head_pos"]
+    needed += ["dependent_pos", "head_subwords", "dependent_subwords", measure, *covariates]
+    missing = [name for name in needed if name not in pairs.columns]
+    if missing:
+        raise ValueError(
+            f"Expected a pair table with the columns {', '.join(needed)}, but it has no {', '.join(missing)}."
+        )
+    pairs = pairs[pairs["kind"].isin(["dependency", "unrelated"])].reset_index(drop=True)
+    names = [*covariates_of(pairs), *covariates]
+    parts: list[dict[str, Any]] = []
+    columns = pair_arrays(pairs, measure, symmetric, covariates)
+    for sentence in word_matrices(columns):
+        i, j = sentence.places
+        for relation, targets in [*sentence.relations.items(), ("unrelated", sentence.unrelated)]:
+            found = exchange(sentence.values, targets, sentence.unrelated, sentence.alike)
+            named = sentence.names == relation
+            for tier, contrast in zip(TIERS, (found.two_sided, found.one_sided), strict=True):
+                values = contrast[..., i, j]  # (channel, image, row)
+                kept = named & ~np.isnan(values[0, 0])
+                parts.append(
+                    {
+                        "row": sentence.rows[:, kept].ravel(),
+                        "tier": tier,
+                        "values": values[..., kept].reshape(len(values), -1),
+                    }
+                )
+    table = _table(pairs, parts, measure, names)
+    deviations = pd.Series(columns["values"][1:].std(axis=1) if len(pairs) else 0.0, index=names)
+    return Exchange(table, _rates(pairs, table, measure), measure, deviations)
+
+
+def _table(
+    pairs: pd.DataFrame, parts: list[dict[str, Any]], measure: str, names: list[str]
+) -> pd.DataFrame:
+    rows = np.concatenate([part["row"] for part in parts]) if parts else np.zeros(0, int)
+    values = np.concatenate([part["values"] for part in parts], axis=1) if parts else None
+    table = pairs.drop(columns=[*names, "reason"], errors="ignore").iloc[rows]
+    table = table.reset_index(drop=True)
+    tiers = [np.full(len(part["row"]), part["tier"]) for part in parts]
+    table["tier"] = np.concatenate(tiers) if tiers else ""
+    table["value"] = pairs[measure].to_numpy(float)[rows]
+    channels = np.zeros((1 + len(names), 0)) if values is None else values
+    table["contrast"] = channels[0]
+    table["exchanged"] = table["value"] - table["contrast"]
+    for name, channel in zip(names, channels[1:], strict=True):
+        table[name] = channel
+    return table
+
+
+def _rates(pairs: pd.DataFrame, table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return what share of each relation's measured pairs each tier matches."""
+    keys = ["scheme", "threshold", "relation"]
+    measured = pairs[(pairs["kind"] == "dependency") & pairs[measure].notna()]
+    rates = measured.groupby(keys, dropna=False).size().rename("n_pairs").to_frame()
+    related = table[table["kind"] == "dependency"]
+    for tier in TIERS:
+        matched = related[related["tier"] == tier].groupby(keys, dropna=False).size()
+        rates[tier] = (matched / rates["n_pairs"]).fillna(0.0)
+    rates["tier"] = [
+        next((tier for tier in TIERS if row[tier] >= LEAST_SHARE), "")
+        for row in rates.to_dict("records")
+    ]
+    return rates.sort_values("n_pairs", ascending=False).reset_index()

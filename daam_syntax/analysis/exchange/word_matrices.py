@@ -1,0 +1,219 @@
+"""Rows of a pair table as matrices over the words of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.maps.measures import PAIR_MEASURES
+
+IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
+"""Columns that identify the rows of one image, measured in one way."""
+
+COVARIATES: Final = {
+    "distance": "Logarithm to base 2 of the number of tokens from one word to the other",
+    "adjacency": "1 for adjacent words, 0 for others",
+    "head_place": "Place of the head in the sentence, from 0 (first word) to 1 (last)",
+    "dependent_place": "Place of the dependent",
+    "head_subwords": "Number of subwords of the head",
+    "dependent_subwords": "Number of subwords of the dependent",
+    "head_area": "Area of the head's mask as a share of the image",
+    "dependent_area": "Area of the dependent's mask",
+}
+"""What related and exchanged pairs may differ by. Areas are used if the table has them."""
+
+
+@dataclass(frozen=True)
+class WordMatrices:
+    """The pairs of words of a sentence, in images in which the same pairs were measured.
+
+    Attributes
+    ----------
+    rows
+        Positions of the rows in the table. *Shape:* ``(image, row)``.
+    values
+        The measure, then the covariates. *Shape:* ``(channel, image, head, dependent)``.
+    unrelated
+        Unrelated pairs with a value, in both orders. *Shape:* ``(head, dependent)``, boolean.
+    alike
+        Different words of one part of speech. *Shape:* ``(word, word)``, boolean.
+    relations
+        Of each relation: its pairs with a value. *Shape:* ``(head, dependent)`` each, boolean.
+    places
+        Head and dependent of each row as rows and columns of the matrices. *Shape:* ``(row,)`` each.
+    names
+        Relation of each row. *Shape:* ``(row,)``.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    unrelated: np.ndarray
+    alike: np.ndarray
+    relations: dict[str, np.ndarray]
+    places: tuple[np.ndarray, np.ndarray]
+    names: np.ndarray
+
+
+def covariates_of(pairs: pd.DataFrame) -> list[str]:
+    """Return the covariates of `COVARIATES` that a table has."""
+    return [name for name in COVARIATES if not name.endswith("_area") or name in pairs.columns]
+
+
+def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
+    """Yield the matrices of each sentence of a pair table.
+
+    The table names the earlier word of an unrelated pair its head. Here each unrelated pair has both orders, so it can
+    stand in for pairs of either order. A measure with a direction is taken from its mirror image, such as IoH for IoD.
+
+    Parameters
+    ----------
+    columns
+        Arrays of the table, see `pair_arrays`.
+    """
+    images = columns["image"]
+    by_image = np.argsort(images, kind="stable")
+    starts = np.flatnonzero(np.diff(images[by_image])) + 1
+    alike: dict[bytes, list[np.ndarray]] = {}
+    for rows in np.split(by_image, starts) if len(by_image) else []:
+        measured = ~np.isnan(columns["values"][0, rows])
+        key = columns["structure"][rows].tobytes() + measured.tobytes()
+        alike.setdefault(key, []).append(rows)
+    for parts in alike.values():
+        yield _matrices(np.stack(parts), columns)
+
+
+def _mirror_of(pairs: pd.DataFrame, measure: str, symmetric: Sequence[str]) -> tuple[str, int]:
+    if measure not in PAIR_MEASURES:
+        if measure in symmetric:
+            return measure, 1
+        raise ValueError(
+            f"Expected a measure of this package, because the exchange of partners must know whether the order of the "
+            f"words matters, but got {measure!r}: if it does not, pass symmetric=[{measure!r}]."
+        )
+    mirror, sign = str(PAIR_MEASURES[measure].mirror), PAIR_MEASURES[measure].mirror_sign
+    if mirror not in pairs.columns:
+        raise ValueError(
+            f"Expected the column {mirror} beside {measure}, because exchanged pairs are unrelated pairs in the order "
+            f'of the dependency: measure both, measure_pairs(maps, measures=["{measure}", "{mirror}"]).'
+        )
+    return mirror, sign
+
+
+def pair_arrays(
+    pairs: pd.DataFrame,
+    measure: str,
+    symmetric: Sequence[str] = (),
+    covariates: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return arrays of a pair table.
+
+    Parameters
+    ----------
+    pairs
+        Dependency rows and unrelated rows.
+    measure
+        Column of the measure.
+    symmetric
+        Columns other than those of `PAIR_MEASURES` whose value does not depend on which word is the head.
+    covariates
+        Further covariates, which do not depend on it either.
+
+    Returns
+    -------
+    dict
+        Among others "values" and "swapped": the measure, then the covariates, of each pair and of the pair with its
+        roles exchanged. *Shape:* ``(channel, row)``.
+
+    Raises
+    ------
+    ValueError
+        If the value of an unrelated pair in its other order is not known.
+    """
+    mirror, sign = _mirror_of(pairs, measure, symmetric)
+    head, dependent = (pairs[name].to_numpy(int) for name in ("head_index", "dependent_index"))
+    distance = np.abs(dependent - head).astype(float)
+    names = covariates_of(pairs)
+    channels = {"distance": np.log2(np.maximum(distance, 1)), "adjacency": distance == 1}
+    channels |= {
+        name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
+    }
+    other = {name: _other_role(name) for name in names}
+    last = pairs.groupby("prompt_id", sort=False)[["head_index", "dependent_index"]].transform(
+        "max"
+    )
+    length = np.maximum(last.max(axis=1).to_numpy(float), 1)
+    channels |= {"head_place": head / length, "dependent_place": dependent / length}
+    names += covariates
+    channels |= {name: pairs[name].to_numpy(float) for name in covariates}
+    other |= {name: name for name in covariates}
+    values = np.stack([pairs[measure].to_numpy(float), *(channels[name] for name in names)])
+    swapped = np.stack(
+        [sign * pairs[mirror].to_numpy(float), *(channels[other[name]] for name in names)]
+    )
+    kinds = pairs["kind"].to_numpy()
+    # Images whose rows agree in these columns have the same pairs of words.
+    structure = [
+        "prompt_id",
+        "scheme",
+        "threshold",
+        "kind",
+        "relation",
+        "head_pos",
+        "dependent_pos",
+    ]
+    codes = [pd.factorize(pairs[name])[0] for name in structure]
+    return {
+        "image": pairs.groupby(list(IMAGE), sort=False, dropna=False).ngroup().to_numpy(),
+        "structure": np.stack([head, dependent, *codes], axis=1),
+        "head": head,
+        "dependent": dependent,
+        "values": values,
+        "swapped": swapped,
+        "unrelated": kinds == "unrelated",
+        "related": kinds == "dependency",
+        "relation": pairs["relation"].to_numpy(),
+        "head_pos": pairs["head_pos"].to_numpy(),
+        "dependent_pos": pairs["dependent_pos"].to_numpy(),
+    }
+
+
+def _other_role(name: str) -> str:
+    role, _, what = name.partition("_")
+    return {"head": "dependent_", "dependent": "head_"}.get(role, "") + what if what else name
+
+
+def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
+    first = rows[0]
+    words, places = np.unique(
+        np.concatenate([columns["head"][first], columns["dependent"][first]]), return_inverse=True
+    )
+    i, j = np.split(places, 2)
+    n = len(words)
+    pos = np.empty(n, dtype=object)
+    pos[i], pos[j] = columns["head_pos"][first], columns["dependent_pos"][first]
+    alike = (pos[:, None] == pos) & ~np.eye(n, dtype=bool)
+    values = columns["values"][:, rows]
+    measured = ~np.isnan(values[0, 0])
+    matrix = np.zeros((*values.shape[:2], n, n))
+    unrelated = np.zeros((n, n), dtype=bool)
+    apart = columns["unrelated"][first] & measured
+    a, b = i[apart], j[apart]
+    matrix[..., b, a] = columns["swapped"][:, rows[:, apart]]
+    matrix[..., a, b] = values[..., apart]
+    unrelated[a, b] = unrelated[b, a] = True
+    related = columns["related"][first]
+    # Words that an edge joins, measured or not, are never an unrelated pair.
+    unrelated[i[related], j[related]] = unrelated[j[related], i[related]] = False
+    related = related & measured
+    matrix[..., i[related], j[related]] = values[..., related]
+    names = columns["relation"][first]
+    relations = {}
+    for name in dict.fromkeys(names[related]):
+        joined = np.zeros((n, n), dtype=bool)
+        joined[i[related & (names == name)], j[related & (names == name)]] = True
+        relations[str(name)] = joined
+    return WordMatrices(rows, matrix, unrelated, alike, relations, (i, j), names)
