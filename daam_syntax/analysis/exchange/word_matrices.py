@@ -131,11 +131,18 @@ def pair_arrays(
     Raises
     ------
     ValueError
-        If the value of an unrelated pair in its other order is not known.
+        If the value of an unrelated pair in its other order is not known, or a covariate is missing in a row.
     """
     mirror, sign = _mirror_of(pairs, measure, symmetric)
     head, dependent = (pairs[name].to_numpy(int) for name in ("head_index", "dependent_index"))
     distance = np.abs(dependent - head).astype(float)
+    for name in covariates:
+        n_missing = int(pairs[name].isna().sum())
+        if n_missing:
+            raise ValueError(
+                f"Expected a value of the covariate {name} in every row, but {n_missing} of {len(pairs)} rows have "
+                "none: drop these rows."
+            )
     names = covariates_of(pairs)
     channels = {"distance": np.log2(np.maximum(distance, 1)), "adjacency": distance == 1}
     channels |= {

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import comb
 
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, too_few
-from daam_syntax.util.wording import many
+from daam_syntax.util.wording import many, plural
 
 _AT_ONCE: Final = 2**22
 
@@ -43,7 +43,8 @@ def permutation_fields(
         return fields | {"estimate": float("nan"), "reason": too_few(min(sizes), noun)}
     fields["estimate"] = estimate = float(first.mean() - second.mean())
     if min(sizes) < MIN_CLUSTERS:
-        return fields | {"reason": too_few(min(sizes), f"{noun} in one group")}
+        reason = f"{plural(min(sizes), noun)} in one group, and an interval needs at least {MIN_CLUSTERS}"
+        return fields | {"reason": reason}
     error = _errors(first[None], second[None])[0]
     if error <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()):
         return fields | {"reason": "the values do not vary", "standard_error": 0.0}
