@@ -1,0 +1,180 @@
+"""Errors, coverage, and power of recipes over simulated studies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks.null_worlds.recipes import POOLED, Claim
+from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, Study, World, draw
+from daam_syntax.analysis import adjust_p
+from daam_syntax.analysis.inference.sign_flips import least_p, sign_flip_p
+
+ALPHA: Final = 0.05
+MEASURES: Final = ("iou", "phi", "iod", "log_area_ratio")
+
+Counts = dict[str, Any]
+
+_TRUTH_STUDIES: Final = 60
+
+
+def prompt_effects(study: Study, measure: str) -> dict[str, np.ndarray]:
+    """Return what each prompt's pairs have more than their twins, by relation and pooled. *Shape:* ``(prompt,)``."""
+    pairs = study.pairs
+    twins = np.mean([twin[measure] for twin in study.twins], axis=0)
+    table = pd.DataFrame(
+        {
+            "relation": pairs["relation"],
+            "prompt": pairs["prompt_id"],
+            "image": pairs["image"],
+            "effect": pairs[measure].to_numpy(float) - twins,
+        }
+    )[study.layout.related].dropna()
+    images = table.groupby(["relation", "prompt", "image"])["effect"].mean()
+    prompts = images.groupby(level=["relation", "prompt"]).mean()
+    found = {str(name): values.to_numpy() for name, values in prompts.groupby(level="relation")}
+    images = table.groupby(["prompt", "image"])["effect"].mean()
+    return found | {POOLED: images.groupby(level="prompt").mean().to_numpy()}
+
+
+def oracle(study: Study, measures: Iterable[str] = ("iou", "phi")) -> Iterable[tuple[str, Claim]]:
+    """Yield the claims of someone who knows what else overlap depends on: sign flips of the effects of prompts."""
+    for measure in measures:
+        effects = prompt_effects(study, measure)
+        pooled = effects.pop(POOLED)
+        names = list(effects)
+        p = np.array([float(sign_flip_p(effects[name], n_resamples=999)) for name in names])
+        adjusted = adjust_p(p, least=[least_p(len(effects[name])) for name in names])
+        for name, value, q in zip(names, p, adjusted, strict=True):
+            nan = float("nan")
+            yield "oracle", Claim(measure, name, float(effects[name].mean()), nan, nan, value, q)
+        value = float(sign_flip_p(pooled, n_resamples=999))
+        yield (
+            "oracle, by kind",
+            Claim(measure, POOLED, float(pooled.mean()), nan, nan, value, value),
+        )
+
+
+@lru_cache(maxsize=8)
+def truth(world_name: str) -> dict[str, dict[str, float]]:
+    """Return the true difference of each relation by measure, the mean over many simulated studies."""
+    world = WORLDS[world_name]
+    if not world.effect:
+        return {}
+    parts: dict[str, dict[str, list[float]]] = {name: {} for name in MEASURES}
+    for number in range(_TRUTH_STUDIES):
+        study = draw(world, 10**6 + number, N_TWINS)
+        for measure, rows in parts.items():
+            for row, values in prompt_effects(study, measure).items():
+                rows.setdefault(row, []).extend(values)
+    return {
+        measure: {row: float(np.mean(values)) for row, values in rows.items()}
+        for measure, rows in parts.items()
+    }
+
+
+def is_affected(world: World, row: str) -> bool:
+    """Return whether the row of a table has a true effect."""
+    if not world.effect or row == "nothing":
+        return False
+    return row == POOLED or world.relations is None or row in world.relations
+
+
+def score(world: World, claims: Iterable[Claim], *, scaled: bool = True) -> dict[str, Counts]:
+    """Count what the claims of one study are, by measure.
+
+    Parameters
+    ----------
+    world
+        The world of the study.
+    claims
+        Claims of one recipe.
+    scaled
+        Whether the estimates are differences of the measure, so that intervals can be compared with the truth.
+    """
+    true = truth(world.name)
+    families: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.row.split(":")[0] not in world.exempt:
+            families.setdefault(claim.measure, []).append(claim)
+    found: dict[str, Counts] = {}
+    for measure, rows in families.items():
+        counts: Counts = dict.fromkeys(
+            ("rows", "tests", "withheld", "intervals", "covered", "true_rows", "true_found"), 0
+        )
+        wrong: dict[str, int] = {}
+        for claim in rows:
+            tested = not np.isnan(claim.p_adjusted)
+            claimed = tested and claim.p_adjusted <= ALPHA
+            counts["rows"] += 1
+            counts["tests"] += tested
+            counts["withheld"] += claim.withheld
+            affected = is_affected(world, claim.row)
+            value = true.get(measure, {}).get(claim.row, np.nan) if affected else 0.0
+            if affected and not np.isnan(value):
+                counts["true_rows"] += 1
+                counts["true_found"] += claimed and claim.estimate * value > 0
+            if claimed and (not affected or claim.estimate * value < 0):
+                wrong[claim.row] = 1
+            if tested and scaled and np.isfinite(claim.low) and not np.isnan(value):
+                counts["intervals"] += 1
+                counts["covered"] += claim.low <= value <= claim.high
+        counts |= {
+            "studies": 1,
+            "studies_tested": int(counts["tests"] > 0),
+            "studies_warned": int(counts["withheld"] > 0),
+            "errors": int(bool(wrong)),
+            "wrong": wrong,
+            "squares": [
+                counts["intervals"] ** 2,
+                counts["covered"] ** 2,
+                counts["intervals"] * counts["covered"],
+            ],
+        }
+        found[measure] = {
+            name: int(v) if isinstance(v, int | np.integer | bool | np.bool_) else v
+            for name, v in counts.items()
+        }
+    return found
+
+
+def add(total: Counts, more: Counts) -> Counts:
+    """Return the sum of two counts."""
+    found = dict(total)
+    for name, value in more.items():
+        if isinstance(value, dict):
+            old = found.get(name, {})
+            found[name] = {k: old.get(k, 0) + value.get(k, 0) for k in {**old, **value}}
+        elif isinstance(value, list):
+            found[name] = [
+                a + b for a, b in zip(found.get(name, [0] * len(value)), value, strict=True)
+            ]
+        else:
+            found[name] = found.get(name, 0) + value
+    return found
+
+
+def limits(hits: float, n: float, n_cells: int = 1) -> tuple[float, float]:
+    """Return the exact 95 % limits of a rate (Clopper and Pearson 1934), corrected for a number of cells."""
+    if n <= 0:
+        return 0.0, 1.0
+    low, high = proportion_confint(hits, n, alpha=0.05 / n_cells, method="beta")
+    return float(np.nan_to_num(low)), float(high)
+
+
+def coverage(counts: Counts, n_cells: int = 1) -> tuple[float, float, float]:
+    """Return the coverage of the intervals with its limits: the intervals of one study are one cluster."""
+    m, c, n = counts["intervals"], counts["covered"], counts["studies"]
+    if not m:
+        return float("nan"), 0.0, 1.0
+    rate = c / m
+    mm, cc, mc = counts["squares"]
+    variance = (cc - 2 * rate * mc + rate**2 * mm) / m**2
+    independent = rate * (1 - rate) / m
+    effective = m * min(1.0, independent / variance) if variance > 0 and independent > 0 else n
+    return (rate, *limits(rate * effective, effective, n_cells))
