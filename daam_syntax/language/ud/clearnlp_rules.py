@@ -3,7 +3,7 @@
 The two differ in the heads of phrases. In ClearNLP, function words are heads: a preposition heads its object, a copula
 its predicate. In Universal Dependencies content words are heads, and function words depend on them
 (https://universaldependencies.org/u/overview/syntax.html). The rules in `RULES` convert one construction at a time, in
-order. They do not repair parser errors.
+order. `parser_repairs` and `names_and_numbers` change the ClearNLP tree first.
 
 ClearNLP's labels: https://github.com/clir/clearnlp-guidelines/blob/master/md/specifications/dependency_labels.md
 """
@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from daam_syntax.language.sentence import Edge, Token
+from daam_syntax.language.sentence import Edge, Span, Token
 from daam_syntax.language.tree import Tree
+from daam_syntax.language.ud import parser_repairs
+from daam_syntax.language.ud.names_and_numbers import attach_numbers_after_nouns, flatten_names
 
 _LABELS: Final = (
     "acl acomp advcl advmod agent amod appos attr aux auxpass case cc ccomp compound conj csubj csubjpass dative dep "
@@ -65,6 +67,24 @@ RENAMED: Final = MappingProxyType(
 )
 """Labels that are only renamed, after the tree has its final shape."""
 
+_SHORT_BE: Final = frozenset({"\u2019s", "\u2019re", "\u2019m"})  # without a lemma of their own
+_TOLD: Final = frozenset(
+    {"ask", "convince", "inform", "instruct", "notify", "remind", "teach", "tell", "trust"}
+)
+_CASE_BEFORE_ADVERBS: Final = frozenset(
+    {
+        ("at", "all"),
+        ("at", "best"),
+        ("at", "least"),
+        ("at", "most"),
+        ("as", "such"),
+        ("as", "yet"),
+        ("in", "here"),
+        ("in", "there"),
+        ("inside", "there"),
+        ("up", "there"),
+    }
+)
 _PREPOSITIONAL: Final = ("prep", "agent", "dative")
 _OF_FUNCTION_WORDS: Final = ("advmod", "amod", "mark", "prt")  # "next to a dog", "up in a tree"
 _SUBJECTS: Final = ("nsubj", "nsubjpass", "csubj", "csubjpass")
@@ -72,7 +92,9 @@ _FINITE_TAGS: Final = frozenset({"MD", "VBZ", "VBP", "VBD"})
 _CLAUSE: Final = "prep+clause"  # a clause after a preposition, before its head is labeled
 
 
-def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
+def to_ud(
+    tokens: Sequence[Token], edges: Iterable[Edge], names: Iterable[Span] = ()
+) -> tuple[Edge, ...]:
     """Convert a ClearNLP tree to basic Universal Dependencies.
 
     Parameters
@@ -81,6 +103,8 @@ def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
         All tokens of the sentence, with lemmas, parts of speech and Penn tags.
     edges
         Its ClearNLP edges, at most one to each token.
+    names
+        Names of people, whose words become `flat`. Their roots are not read.
 
     Returns
     -------
@@ -93,9 +117,78 @@ def to_ud(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:
         If the edges do not form a tree.
     """
     tree = Tree(tokens, edges)
+    flatten_names(tree, names)
     for rule in RULES:
         rule(tree)
     return tree.edges()
+
+
+def turn_clausal_predicates(tree: Tree) -> None:
+    """Make a finite clause the predicate of "be": "the problem is that it rains"."""
+    for word in tree.bottom_up():
+        if not _is_be(tree, word) or tree.children(word, "acomp", "attr", "oprd", "expl"):
+            continue
+        subjects = [i for i in tree.children(word, *_SUBJECTS) if i < word]
+        clauses = [i for i in tree.children(word, "ccomp") if i > word]
+        if not subjects or not clauses or tree.relations[word] in ("aux", "auxpass"):
+            continue
+        tree.promote(clauses[0], over=word, relation="cop")
+        for child in tree.children(word):
+            outer = f"{tree.relations[child]}:outer" if child in subjects else None
+            tree.attach(child, clauses[0], outer or tree.relations[child])
+
+
+def turn_expletives(tree: Tree) -> None:
+    """Make the clause the subject of its predicate in "it is good that you came"; "it" becomes an expletive.
+
+    https://universaldependencies.org/en/dep/expl.html
+    """
+    for word in tree:
+        token, predicate = tree.tokens[word], tree.heads[word]
+        if token.text.lower() != "it" or predicate is None or tree.relations[word] != "nsubj":
+            continue
+        if tree.tokens[predicate].pos != "ADJ" or not tree.children(predicate, "cop"):
+            continue
+        clauses = [
+            i
+            for i in tree.children(predicate, "xcomp", "ccomp", "advcl")
+            if i > predicate
+            and any(tree.tokens[m].text.lower() in ("to", "that") for m in tree.children(i, "mark"))
+        ]
+        if clauses:
+            tree.relations[word] = "expl"
+            tree.relations[clauses[0]] = "csubj"
+
+
+def mark_prepositions_of_adverbs(tree: Tree) -> None:
+    """Make prepositions before adverbs `case` ("at least", "in there")."""
+    for word in tree:
+        head = tree.heads[word]
+        if head == word + 1 and tree.relations[word] == "advmod":
+            words = (tree.tokens[word].text.lower(), tree.tokens[head].text.lower())
+            if words in _CASE_BEFORE_ADVERBS:
+                tree.relations[word] = "case"
+
+
+def label_addressees(tree: Tree) -> None:
+    """Make the person who is told something an indirect object, even if the object is a clause or missing."""
+    for word in tree.heads:
+        verb = tree.heads[word]
+        if verb is None or tree.relations[word] not in ("dobj", "dative"):
+            continue
+        if tree.tokens[verb].lemma not in _TOLD or len(tree.children(verb, "dobj", "dative")) > 1:
+            continue
+        is_person = tree.tokens[word].tag == "PRP" and tree.tokens[word].text.lower() != "it"
+        if is_person or tree.children(verb, "ccomp", "xcomp"):
+            tree.relations[word] = "iobj"
+
+
+def join_hyphenated_words(tree: Tree) -> None:
+    """Make a noun before a hyphen a compound: "a snow-covered house"."""
+    for word in tree:
+        hyphenated = tree.heads[word] == word + 2 and tree.tokens[word + 1].text == "-"
+        if tree.relations[word] == "npadvmod" and hyphenated:
+            tree.relations[word] = "compound"
 
 
 def mark_infinitives(tree: Tree) -> None:
@@ -258,9 +351,7 @@ def turn_copulas(tree: Tree) -> None:
     https://universaldependencies.org/u/dep/cop.html and https://universaldependencies.org/en/dep/expl.html
     """
     for word in tree.bottom_up():
-        token = tree.tokens[word]
-        is_be = token.lemma == "be" and token.pos in ("AUX", "VERB")
-        if not is_be or tree.relations[word] in ("aux", "auxpass"):
+        if not _is_be(tree, word) or tree.relations[word] in ("aux", "auxpass"):
             continue
         if tree.children(word, "expl"):
             for there_is in tree.children(word, "attr", "dobj")[:1]:
@@ -271,6 +362,11 @@ def turn_copulas(tree: Tree) -> None:
             tree.promote(predicate, over=word, relation="cop")
             for child in tree.children(word):
                 tree.attach(child, predicate, tree.relations[child])
+
+
+def _is_be(tree: Tree, word: int) -> bool:
+    token = tree.tokens[word]
+    return token.pos in ("AUX", "VERB") and (token.lemma == "be" or token.lemma in _SHORT_BE)
 
 
 def _predicate_of(tree: Tree, be: int) -> int | None:
@@ -340,12 +436,19 @@ def _premodifier(tree: Tree, word: int, head: int) -> str:
 
 
 RULES: Final[tuple[Callable[[Tree], None], ...]] = (
+    *parser_repairs.REPAIRS,
+    attach_numbers_after_nouns,
+    join_hyphenated_words,
+    label_addressees,
+    mark_prepositions_of_adverbs,
     mark_infinitives,
     join_fixed_expressions,
     turn_prepositions,
     label_prepositional_phrases,
     raise_subjects_of_small_clauses,
+    turn_clausal_predicates,
     turn_copulas,
+    turn_expletives,
     flatten_coordinations,
     rename,
 )

@@ -88,6 +88,7 @@ def universal_sentence(
     label_set: LabelSet | None,
     noun_phrases: Iterable[Span] = (),
     parser: str = "",
+    names: Iterable[Span] = (),
 ) -> Sentence:
     """Build a sentence with the schemes ``native``, ``ud`` and ``enhanced``.
 
@@ -99,19 +100,30 @@ def universal_sentence(
         The parser's own edges.
     label_set
         Label set of these edges; None if it cannot be converted, which leaves ``native`` as the only scheme.
+    names
+        Names of people, which are `flat` in Universal Dependencies. They are read only if the edges have ClearNLP
+        labels. The root of a noun phrase that ends in a name is then the first word of the name.
     """
     tokens, native = tuple(tokens), tuple(native)
     edges: dict[str, tuple[Edge, ...]] = {"native": native}
     roots: Mapping[str, tuple[int, ...]] = {}
     if label_set is not None:
         edges["ud"] = (
-            clearnlp_rules.to_ud(tokens, native)
+            clearnlp_rules.to_ud(tokens, native, names)
             if label_set == "clearnlp"
             else _words_only(tokens, native)
         )
         edges["enhanced"], enhanced_roots = to_enhanced(tokens, edges["ud"])
         roots = {"enhanced": enhanced_roots}
-    return Sentence(text, tokens, edges, tuple(noun_phrases), parser, roots)
+    first_words = {e.dependent: e.head for e in edges.get("ud", ()) if e.relation == "flat"}
+    phrases = tuple(_with_root(span, first_words) for span in noun_phrases)
+    return Sentence(text, tokens, edges, phrases, parser, roots)
+
+
+def _with_root(phrase: Span, first_words: Mapping[int, int]) -> Span:
+    """Move the root of a noun phrase from the last word of a name to the first."""
+    root = first_words.get(phrase.root, phrase.root)
+    return Span(phrase.start, phrase.end, root) if phrase.start <= root else phrase
 
 
 def _words_only(tokens: Sequence[Token], edges: Iterable[Edge]) -> tuple[Edge, ...]:

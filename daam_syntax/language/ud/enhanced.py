@@ -5,7 +5,8 @@ of ellipsis. Each is applied where the basic tree determines it:
 
 - Labels include the marker of a dependent: `nmod:of`, `obl:next_to`, `advcl:while`, `acl:to`, `conj:and`.
 - A conjunct also gets the head of the first conjunct, and the dependents of the whole coordination.
-- In a relative clause the antecedent takes the place of its pronoun, which becomes its `ref`.
+- In a relative clause the antecedent takes the place of its pronoun, which becomes its `ref`. Without a pronoun ("the
+  thing we like") it takes the place that is free.
 - The controlled or raised subject of an open complement becomes its `nsubj:xsubj`.
 
 The result is a graph: a word may have several heads, two words may have several edges, and there may be cycles.
@@ -48,6 +49,9 @@ _OF_A_WHOLE_COORDINATION: Final = frozenset(
     }
 )
 _RELATIVE_PRONOUNS: Final = frozenset({"that", "which", "who", "whom", "whose"})
+_ADJUNCT_NOUNS: Final = frozenset(
+    {"time", "day", "year", "month", "week", "night", "moment", "minute", "way", "place", "reason"}
+)
 _RELATIVE_ADVERBS: Final = frozenset({"where", "when", "why"})
 _SUBJECT_CONTROL: Final = frozenset({"promise"})
 
@@ -130,18 +134,26 @@ class _Graph:
     def _markers(self, relation: str, word: int) -> list[str]:
         wanted = ("mark", "case") if relation in ("acl", "advcl") else ("case",)
         heads = self.tree.children(word, *wanted)
+        if relation == "advcl" and not heads:  # "when it rains"
+            heads = [i for i in self.tree.children(word, "advmod") if self._is_when(i)]
         lemmas = [lemma for head in heads if (lemma := self._lemma(head))]
         if not lemmas:
             return []
         conjoined = [self._lemma(i) for head in heads for i in self.tree.children(head, "conj")]
         return ["_".join(lemmas), *filter(None, conjoined)]
 
+    def _is_when(self, word: int) -> bool:
+        return self.tree.tokens[word].text.lower() == "when"
+
     def _lemma(self, word: int) -> str:
         """Return the lemma of a function word or fixed expression; "" for a symbol."""
         parts = [word, *self.tree.children(word, "fixed")]
         tokens = [self.tree.tokens[i] for i in parts]
         if len(tokens) == 1:
-            lemma = "and" if tokens[0].text == "&" else (tokens[0].lemma or tokens[0].text)
+            token = tokens[0]
+            participle = token.text.lower().endswith("ing")  # "including", not "include"
+            lemma = token.text if participle else (token.lemma or token.text)
+            lemma = "and" if token.text == "&" else lemma
         else:
             lemma = "_".join(token.text for token in tokens)  # "according to", not "accord to"
         return lemma.lower() if lemma.replace("_", "").isalpha() else ""
@@ -160,7 +172,7 @@ class _Graph:
         """Give each conjunct the head of the first conjunct."""
         for first, conjuncts in self._coordinations():
             head, relation = self.tree.heads[first], self.tree.relations[first]
-            if head is None or relation == "conj":
+            if head is None or relation in ("conj", "parataxis"):
                 continue
             for conjunct in conjuncts:
                 for label in self._labels(relation, conjunct):
@@ -215,7 +227,7 @@ class _Graph:
         for noun, verb in [(e.head, e.dependent) for e in self.edges if e.relation == "acl:relcl"]:
             pronoun = self._relative_word(verb)
             if pronoun is None:
-                self._resolve_stranded(noun, verb)
+                self._resolve_bare_clause(noun, verb)
                 continue
             for edge in [e for e in self.edges if e.dependent == pronoun and e.relation != "ref"]:
                 adverb = edge.relation == "advmod"  # "the house where he lives": nouns are `obl`
@@ -246,19 +258,46 @@ class _Graph:
                 return word
         return None
 
-    def _resolve_stranded(self, noun: int, verb: int) -> None:
-        """Make the antecedent the object of a stranded preposition: "the boy she talked to"."""
+    def _resolve_bare_clause(self, noun: int, verb: int) -> None:
+        """Give the antecedent its place in a relative clause without a pronoun.
+
+        It is the object of a stranded preposition ("the boy she talked to"), an adjunct if it is a time, place, way, or
+        reason ("the day we met"), or else the object of the verb ("the thing we like").
+        """
+        if any(noun < i < verb and self._is_subject(i) for i in self.tree.children(verb)):
+            places = self._stranded(verb) or self._free_places(noun, verb)
+            for head, relation in places:
+                self.add(head, noun, relation)
+
+    def _is_subject(self, word: int) -> bool:
+        return self.tree.relations[word].split(":")[0] in ("nsubj", "csubj")
+
+    def _stranded(self, verb: int) -> list[tuple[int, str]]:
+        found = []
         for word in self.tree.children(verb, "obl"):
             if self.tree.tokens[word].pos == "ADP" and not self.tree.children(word, "case"):
                 lemma = self._lemma(word)
-                self.add(verb, noun, f"obl:{lemma}" if lemma else "obl")
+                found.append((verb, f"obl:{lemma}" if lemma else "obl"))
+        return found
+
+    def _free_places(self, noun: int, verb: int) -> list[tuple[int, str]]:
+        """Return the predicate of which the antecedent is an adjunct or object, if it is known."""
+        if self.tree.tokens[noun].lemma.lower() in _ADJUNCT_NOUNS:
+            return [(verb, "obl")]
+        while True:
+            if self.tree.children(verb, "obj", "ccomp", "cop", "aux:pass", "nsubj:pass"):
+                return []
+            complements = self.tree.children(verb, "xcomp")
+            if not complements:
+                return [(verb, "obj")] if self.tree.tokens[verb].pos == "VERB" else []
+            verb = complements[-1]
 
     def add_controlled_subjects(self) -> None:
         """Give an open complement its subject: the object of the governing verb, or else the subject of that verb."""
         for edge in [e for e in self.edges if e.relation == "xcomp"]:
             verb, complement = edge.head, edge.dependent
             token = self.tree.tokens[verb]
-            certain = token.pos == "VERB" and token.lemma != "be"
+            certain = token.pos in ("VERB", "ADJ") and token.lemma != "be"
             if not certain or self.dependents(complement, "nsubj", "csubj"):
                 continue
             objects = self.dependents(verb, "obj") or self.dependents(verb, "iobj")

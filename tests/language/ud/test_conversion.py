@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daam_syntax.language import Edge, Token, parse
+from daam_syntax.language import Edge, Span, Token, parse
 from daam_syntax.language.tree import Tree
 from daam_syntax.language.ud.clearnlp_rules import LABELS, to_ud
 from daam_syntax.language.ud.conversion import RELATIONS, detect_labels, universal_sentence
@@ -92,6 +92,25 @@ CASES = [
     ("a/DT/det>2 man/NN/ROOT as/RB/advmod>4 tall/JJ/amod>2 as/IN/prep>4 a/DT/det>7 tree/NN/pobj>5",
      "det>2 root advmod>4 amod>2 case>7 det>7 obl>4",
      "det>2 root advmod>4 amod>2 case>7 det>7 obl:as>4"),
+    ("a/DT/det>5 snow/NN/npadvmod>4 -/HYPH/punct>4 covered/VBN/amod>5 house/NN/ROOT",
+     "det>5 compound>4 punct>4 amod>5 root",
+     SAME),
+    ("at/IN/advmod>2 least/RBS/advmod>3 two/CD/nummod>4 dogs/NNS/ROOT",
+     "case>2 advmod>3 nummod>4 root",
+     SAME),
+    # numbers after nouns
+    ("room/NN/ROOT 7/CD/nummod>1",
+     "root flat>1",
+     SAME),
+    ("on/IN/prep>8 June/NNP/pobj>1 17/CD/nummod>2 ,/,/punct>2 1950/CD/nummod>2 ,/,/punct>8 he/PRP/nsubj>8 sings/VBZ/ROOT",
+     "case>3 nmod:unmarked>3 obl>8 punct>3 nmod:unmarked>3 punct>8 nsubj>8 root",
+     "case>3 nmod:unmarked>3 obl:on>8 punct>3 nmod:unmarked>3 punct>8 nsubj>8 root"),
+    ("in/IN/ROOT June/NNP/pobj>1 1950/CD/nummod>2",
+     "case>2 root nmod:unmarked>2",
+     SAME),
+    ("at/IN/ROOT 7/CD/nummod>3 pm/NN/pobj>1",
+     "case>2 root nmod:unmarked>2",
+     SAME),
     # verbs
     ("the/DT/det>2 ball/NN/nsubjpass>4 was/VBD/auxpass>4 thrown/VBN/ROOT by/IN/agent>4 the/DT/det>7 boy/NN/pobj>5",
      "det>2 nsubj:pass>4 aux:pass>4 root case>7 det>7 obl:agent>4",
@@ -129,7 +148,28 @@ CASES = [
     ("he/PRP/nsubj>2 says/VBZ/ROOT that/IN/mark>6 the/DT/det>5 cat/NN/nsubj>6 is/VBZ/ccomp>2 red/JJ/acomp>6",
      "nsubj>2 root mark>7 det>5 nsubj>7 cop>7 ccomp>2",
      SAME),
+    ("she/PRP/nsubj>2 tell/VBP/ROOT me/PRP/dobj>2",
+     "nsubj>2 root iobj>2",
+     SAME),
+    ("a/DT/det>2 boy/NN/nsubjpass>4 being/VBG/auxpass>4 chased/VBN/ROOT by/IN/agent>4 a/DT/det>7 dog/NN/pobj>5",
+     "det>2 root aux:pass>4 acl>2 case>7 det>7 obl:agent>4",
+     SAME),
+    ("a/DT/det>2 dog/NN/nsubj>3 chasing/VBG/ROOT cats/NNS/dobj>3 and/CC/cc>3 a/DT/det>7 bird/NN/nsubj>8 sitting/VBG/conj>3 ./,/punct>3",
+     "det>2 root acl>2 obj>3 cc>7 det>7 conj>2 acl>7 punct>2",
+     "det>2 root acl>2 obj>3 cc>7 det>7 conj:and>2 acl>7 punct>2"),
+    ("a/DT/det>2 dog/NN/nsubj>4 is/VBZ/aux>4 chasing/VBG/ROOT cats/NNS/dobj>4",
+     "det>2 nsubj>4 aux>4 root obj>4",
+     SAME),
     # copulas
+    ("the/DT/det>2 problem/NN/nsubj>3 is/VBZ/ROOT that/IN/mark>6 it/PRP/nsubj>6 rains/VBZ/ccomp>3",
+     "det>2 nsubj:outer>6 cop>6 mark>6 nsubj>6 root",
+     SAME),
+    ("it/PRP/nsubj>2 is/VBZ/ROOT nice/JJ/acomp>2 to/TO/aux>5 sing/VB/xcomp>2",
+     "expl>3 cop>3 root mark>5 csubj>3",
+     SAME),
+    ("it/PRP/nsubj>2 \u2019s/VBZ/ROOT red/JJ/acomp>2",
+     "nsubj>3 cop>3 root",
+     SAME),
     ("the/DT/det>2 cat/NN/nsubj>3 is/VBZ/ROOT red/JJ/acomp>3",
      "det>2 nsubj>4 cop>4 root",
      SAME),
@@ -173,6 +213,27 @@ CASES = [
     ("a/DT/det>2 cat/NN/ROOT that/WDT/nsubj>4 sleeps/VBZ/relcl>2 or/CC/cc>4 plays/VBZ/conj>4",
      "det>2 root nsubj>4 acl:relcl>2 cc>6 conj>4",
      "det>2 root|nsubj>4|nsubj>6 ref>2 acl:relcl>2 cc>6 acl:relcl>2|conj:or>4"),
+    ("the/DT/det>2 thing/NN/ROOT we/PRP/nsubj>4 like/VBP/relcl>2",
+     "det>2 root nsubj>4 acl:relcl>2",
+     "det>2 root|obj>4 nsubj>4 acl:relcl>2"),
+    ("the/DT/det>2 thing/NN/ROOT we/PRP/nsubj>4 want/VBP/relcl>2 to/TO/aux>6 draw/VB/xcomp>4",
+     "det>2 root nsubj>4 acl:relcl>2 mark>6 xcomp>4",
+     "det>2 root|obj>6 nsubj>4|nsubj:xsubj>6 acl:relcl>2 mark>6 xcomp>4"),
+    ("the/DT/det>2 day/NN/ROOT we/PRP/nsubj>4 met/VBD/relcl>2 him/PRP/dobj>4",
+     "det>2 root nsubj>4 acl:relcl>2 obj>4",
+     "det>2 root|obl>4 nsubj>4 acl:relcl>2 obj>4"),
+    ("the/DT/det>2 chance/NN/ROOT we/PRP/nsubj>4 met/VBD/relcl>2 him/PRP/dobj>4",
+     "det>2 root nsubj>4 acl:relcl>2 obj>4",
+     SAME),
+    ("a/DT/det>2 cat/NN/nsubj>3 is/VBZ/ROOT able/JJ/acomp>3 to/TO/aux>6 sing/VB/xcomp>4",
+     "det>2 nsubj>4 cop>4 root mark>6 xcomp>4",
+     "det>2 nsubj>4|nsubj:xsubj>6 cop>4 root mark>6 xcomp>4"),
+    ("he/PRP/nsubj>2 sings/VBZ/ROOT when/WRB/advmod>5 it/PRP/nsubj>5 rains/VBZ/advcl>2",
+     "nsubj>2 root advmod>5 nsubj>5 advcl>2",
+     "nsubj>2 root advmod>5 nsubj>5 advcl:when>2"),
+    ("animals/NNS/ROOT including/VBG/prep>1 cats/NNS/pobj>2",
+     "root case>3 nmod>1",
+     "root case>3 nmod:including>1"),
     # coordination
     ("cats/NNS/nsubj>4 and/CC/cc>1 dogs/NNS/conj>1 run/VBP/ROOT",
      "nsubj>4 cc>3 conj>1 root",
@@ -204,6 +265,30 @@ CASES = [
     ("portrait/NN/ROOT of/IN/prep>1 a/DT/det>4 cat/NN/pobj>2 ,/,/punct>1 trending/VBG/acl>1 on/IN/prep>6 artstation/NN/pobj>7",
      "root case>4 det>4 nmod>1 punct>1 acl>1 case>8 obl>6",
      "root case>4 det>4 nmod:of>1 punct>1 acl>1 case>8 obl:on>6"),
+    ("a/DT/det>2 cat/NN/ROOT ,/,/punct>2 a/DT/det>5 dog/NN/appos>2 and/CC/cc>5 an/DT/det>8 owl/NN/conj>5",
+     "det>2 root punct>5 det>5 conj>2 cc>8 det>8 conj>2",
+     "det>2 root punct>5 det>5 conj:and>2 cc>8 det>8 conj:and>2"),
+    ("cats/NNS/ROOT ,/,/punct>1 dogs/NNS/appos>1 ,/,/punct>3 owls/NNS/conj>3 and/CC/cc>5 mice/NNS/conj>5",
+     "root punct>3 conj>1 punct>5 conj>1 cc>7 conj>1",
+     "root punct>3 conj:and>1 punct>5 conj:and>1 cc>7 conj:and>1"),
+    ("cats/NNS/ROOT ,/,/punct>1 dogs/NNS/appos>1 ,/,/punct>1 owls/NNS/appos>1 and/CC/cc>5 mice/NNS/conj>5",
+     "root punct>3 conj>1 punct>5 conj>1 cc>7 conj>1",
+     "root punct>3 conj:and>1 punct>5 conj:and>1 cc>7 conj:and>1"),
+    ("my/PRP$/poss>2 friend/NN/ROOT ,/,/punct>2 a/DT/det>5 singer/NN/appos>2 and/CC/cc>5 poet/NN/conj>5",
+     "nmod:poss>2 root punct>2 det>5 appos>2 cc>7 conj>5",
+     "nmod:poss>2 root punct>2 det>5 appos>2 cc>7 appos>2|conj:and>5"),
+    ("two/CD/nummod>2 people/NNS/ROOT ,/,/punct>2 a/DT/det>5 man/NN/appos>2 and/CC/cc>5 a/DT/det>8 girl/NN/conj>5 ,/,/punct>2 here/RB/advmod>2",
+     "nummod>2 root punct>2 det>5 appos>2 cc>8 det>8 conj>5 punct>2 advmod>2",
+     "nummod>2 root punct>2 det>5 appos>2 cc>8 det>8 appos>2|conj:and>5 punct>2 advmod>2"),
+    ("a/DT/det>2 man/NN/nsubj>10 ,/,/punct>2 a/DT/det>5 singer/NN/appos>2 and/CC/cc>5 a/DT/det>8 poet/NN/conj>5 ,/,/punct>2 smiles/VBZ/ROOT",
+     "det>2 nsubj>10 punct>2 det>5 appos>2 cc>8 det>8 conj>5 punct>2 root",
+     "det>2 nsubj>10 punct>2 det>5 appos>2 cc>8 det>8 appos>2|conj:and>5 punct>2 root"),
+    ("a/DT/det>2 photo/NN/ROOT of/IN/prep>2 a/DT/det>5 cat/NN/pobj>3 and/CC/cc>2 a/DT/det>8 dog/NN/conj>2",
+     "det>2 root case>5 det>5 nmod>2 cc>8 det>8 conj>5",
+     "det>2 root case>5 det>5 nmod:of>2 cc>8 det>8 nmod:of>2|conj:and>5"),
+    ("a/DT/det>2 photo/NN/ROOT of/IN/prep>2 cats/NNS/pobj>3 and/CC/cc>2 a/DT/det>7 sketch/NN/conj>2",
+     "det>2 root case>4 nmod>2 cc>7 det>7 conj>2",
+     "det>2 root case>4 nmod:of>2 cc>7 det>7 conj:and>2"),
     # by hand: constructions that the small parser rarely gets right
     ("a/DT/det>2 table/NN/ROOT on/IN/prep>2 and/CC/cc>3 under/IN/conj>3 a/DT/det>7 cloth/NN/pobj>5",
      "det>2 root case>7 cc>5 conj>3 det>7 nmod>2",
@@ -267,9 +352,9 @@ POS = {
     "VB": "VERB", "VBD": "VERB", "VBG": "VERB", "VBN": "VERB", "VBP": "VERB", "VBZ": "VERB", "IN": "ADP",
     "RP": "ADP", "DT": "DET", "PDT": "DET", "CD": "NUM", "PRP": "PRON", "PRP$": "PRON", "WP": "PRON",
     "WP$": "PRON", "WDT": "PRON", "EX": "PRON", "CC": "CCONJ", "TO": "PART", "POS": "PART", "UH": "INTJ",
-    ",": "PUNCT", "-LRB-": "PUNCT", "XX": "X",
+    ",": "PUNCT", "-LRB-": "PUNCT", "HYPH": "PUNCT", "RBS": "ADV", "XX": "X",
 }  # fmt: skip
-BE = {"is", "was", "be", "being"}
+BE = {"is", "was", "be", "being", "\u2019s"}
 
 
 def read_native(case):
@@ -277,7 +362,13 @@ def read_native(case):
     tokens, edges, start = [], [], 0
     for i, (form, tag, incoming) in enumerate(word.rsplit("/", 2) for word in case.split(" ")):
         pos = "AUX" if form in BE else POS[tag]
-        lemma = "be" if form in BE else form.removesuffix("d") if form == "promised" else form
+        lemma = (
+            "be"
+            if form in BE - {"\u2019s"}
+            else form.removesuffix("d")
+            if form == "promised"
+            else form
+        )
         tokens.append(Token(i, form, lemma, pos, tag, start, start + len(form)))
         start += len(form) + 1
         if ">" in incoming:
@@ -304,10 +395,63 @@ def test_constructions(native, ud, enhanced):
     assert write(len(tokens), found, roots) == (ud if enhanced is SAME else enhanced)
 
 
+# Words of a name, from 0; its native tree, and the basic one.
+NAMES = [
+    ((1, 3), "President/NNP/compound>3 Ann/NNP/compound>3 Lee/NNP/nsubj>4 sings/VBZ/ROOT",
+     "nmod:desc>2 nsubj>4 flat>2 root"),
+    ((0, 2), "President/NNP/compound>2 Lee/NNP/nsubj>3 sings/VBZ/ROOT",  # a title inside the name
+     "nmod:desc>2 nsubj>3 root"),
+    ((0, 3), "Ann/NNP/compound>2 Lee/NNP/poss>4 's/POS/case>2 dog/NN/ROOT",
+     "nmod:poss>4 flat>1 case>1 root"),
+    ((0, 2), "Ann/NNP/compound>2 Lee/NNP/ROOT ,/,/punct>2 a/DT/det>5 singer/NN/appos>2 and/CC/cc>5 a/DT/det>8 poet/NN/conj>5",
+     "root flat>1 punct>1 det>5 appos>1 cc>8 det>8 conj>5"),
+    ((0, 2), "Ann/NNP/nsubj>3 Lee/NNP/npadvmod>3 sings/VBZ/ROOT",  # not one constituent
+     "nsubj>3 obl:unmarked>3 root"),
+    ((0, 2), "bird/NN/compound>2 nerd/NN/ROOT",  # common nouns
+     "compound>2 root"),
+    ((0, 1), "Ann/NNP/nsubj>2 sings/VBZ/ROOT",
+     "nsubj>2 root"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "native", "ud"), NAMES)
+def test_names_of_people_are_flat(name, native, ud):
+    tokens, edges = read_native(native)
+    names = [Span(*name, name[1] - 1)]
+    basic = to_ud(tokens, edges, names)
+    roots = set(range(len(tokens))) - {edge.dependent for edge in basic}
+    assert write(len(tokens), basic, roots) == ud
+
+
+def test_a_noun_phrase_that_ends_in_a_name_has_its_first_word_as_root():
+    tokens, edges = read_native("Ann/NNP/compound>2 Lee/NNP/ROOT")
+    span = Span(0, 2, 1)
+    sentence = universal_sentence(
+        "Ann Lee", tokens, edges, "clearnlp", noun_phrases=[span], names=[span]
+    )
+    assert sentence.noun_phrases == (Span(0, 2, 0),)
+    assert universal_sentence("Ann Lee", tokens, edges, "clearnlp", [span]).noun_phrases == (span,)
+
+
 @st.composite
 def native_trees(draw):
     """Generate trees with arbitrary labels over words that the rules react to."""
     words = ["be/AUX/VBZ", "that/PRON/WDT", "to/PART/TO", "in/ADP/IN", "next/ADV/RB", "cat/NOUN/NN"]
+    words += [
+        "Ann/PROPN/NNP",
+        "photo/NOUN/NN",
+        "of/ADP/IN",
+        "7/NUM/CD",
+        "June/PROPN/NNP",
+        "it/PRON/PRP",
+    ]
+    words += [
+        "chasing/VERB/VBG",
+        "being/AUX/VBG",
+        "chased/VERB/VBN",
+        "tell/VERB/VB",
+        "-/PUNCT/HYPH",
+    ]
     words += [
         "runs/VERB/VBZ",
         "red/ADJ/JJ",
@@ -337,7 +481,7 @@ def native_trees(draw):
 @given(native_trees())
 def test_any_tree_becomes_a_tree_of_universal_relations_over_the_same_words(tree):
     tokens, edges = tree
-    basic = to_ud(tokens, edges)
+    basic = to_ud(tokens, edges, [Span(0, len(tokens), 0)])
     assert {edge.relation.split(":")[0] for edge in basic} <= RELATIONS
     words = {token.index for token in tokens if token.text.strip()}
     assert set(Tree(tokens, basic)) == words  # `Tree` checks that it is a tree
