@@ -11,6 +11,8 @@ from daam_syntax.analysis.inference.multiplicity import adjust_p
 from daam_syntax.analysis.inference.regression import regress
 from daam_syntax.analysis.inference.sample import sample_sizes
 
+_DISTANCES: Final = ("log_distance", "linear_distance", "adjacency")
+
 FARTHEST: Final = 4
 """Words at this distance in the tree or farther are the reference."""
 
@@ -53,7 +55,8 @@ def dose_table(
     -------
     pandas.DataFrame
         One row per distance, with the columns of `DOSE_COLUMNS`. Pairs that no path joins are left out. For one slope,
-        use ``regress(pairs, by=None, covariates=["tree_distance", "log_distance", "adjacency"])``.
+        use ``regress(pairs, by=None, covariates=["tree_distance", "log_distance", "linear_distance",
+        "adjacency"])``.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def dose_table(
         chosen.assign(**doses),
         measure,
         by=None,
-        covariates=[*present, "log_distance", "adjacency"],
+        covariates=[*present, *_DISTANCES],
         **options,
     )
     terms = found.terms.set_index("term")

@@ -54,6 +54,33 @@ class Exchange:
     measure: str
     spread: pd.Series
 
+    def sides(
+        self, relation: str, tier: str = "two-sided", *, scheme: str | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the pairs of a relation and their exchanged pairs as two pair tables, for `variance_components`.
+
+        Parameters
+        ----------
+        relation, tier
+            Rows of the table.
+        scheme
+            Dependency scheme, if the table has several.
+
+        Returns
+        -------
+        tuple of pandas.DataFrame
+            The same rows twice. The column of the measure holds the value of the pair in the first, and that of its
+            exchanged pairs in the second. The latter is a combination of several overlaps, and can be below 0.
+        """
+        rows = self.table[(self.table["relation"] == relation) & (self.table["tier"] == tier)]
+        if scheme is not None:
+            rows = rows[rows["scheme"] == scheme]
+        chosen = [name for name in rows.columns if name not in ("value", "contrast", "exchanged")]
+        pairs, control = (
+            rows[chosen].assign(**{self.measure: rows[name]}) for name in ("value", "exchanged")
+        )
+        return pairs, control.assign(kind="exchanged")
+
     def __repr__(self) -> str:
         return f"Exchange of partners by {self.measure}\n{self.rates.to_string(index=False)}"
 

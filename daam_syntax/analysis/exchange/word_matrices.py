@@ -16,6 +16,7 @@ IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
 
 COVARIATES: Final = {
     "distance": "Logarithm to base 2 of the number of tokens from one word to the other",
+    "tokens": "Number of tokens from one word to the other",
     "adjacency": "1 for adjacent words, 0 for others",
     "head_place": "Place of the head in the sentence, from 0 (first word) to 1 (last)",
     "dependent_place": "Place of the dependent",
@@ -144,7 +145,8 @@ def pair_arrays(
                 "none: drop these rows."
             )
     names = covariates_of(pairs)
-    channels = {"distance": np.log2(np.maximum(distance, 1)), "adjacency": distance == 1}
+    channels = {"distance": np.log2(np.maximum(distance, 1)), "tokens": distance}
+    channels["adjacency"] = (distance == 1).astype(float)
     channels |= {
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }

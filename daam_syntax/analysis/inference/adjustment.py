@@ -10,8 +10,8 @@ import numpy as np
 from daam_syntax.analysis.inference.contributions import Contributions, nested_weights
 from daam_syntax.analysis.inference.sign_flips import MIN_FLIPPED
 
-DISTANCES: Final = ("distance", "adjacency")
-"""Covariates of `exchange_partners` that are adjusted for."""
+DISTANCES: Final = ("distance", "tokens", "adjacency")
+"""Covariates of `exchange_partners` that are adjusted for: a logarithm, a line, and a step fit most curves."""
 
 _ROUNDING: Final = 1e-9
 

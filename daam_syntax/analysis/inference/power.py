@@ -97,6 +97,7 @@ def power_table(
     prompts: Sequence[int] = (10, 20, 40, 80),
     seeds: Sequence[int] = (1, 2, 4),
     alpha: float = 0.05,
+    family: int = 1,
     n_simulations: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -115,7 +116,10 @@ def power_table(
     prompts, seeds
         Numbers of prompts, and of images per prompt.
     alpha
-        A difference counts as found if its p-value is at most `alpha`.
+        A difference counts as found if its adjusted p-value is at most `alpha`.
+    family
+        Number of tests that it is corrected for, such as the relations of a table. The power is that of the first
+        finding (Holm): its p-value must be at most ``alpha / family``.
     n_simulations
         Simulated studies per row.
     seed
@@ -128,6 +132,9 @@ def power_table(
     """
     from statsmodels.stats.proportion import proportion_confint
 
+    if family < 1:
+        raise ValueError(f"Expected a family of at least one test, but got {family}.")
+
     rng = np.random.default_rng(seed)
     rows = []
     for effect in [pilot.difference] if effects is None else effects:
@@ -136,9 +143,21 @@ def power_table(
                 # Variance of the mean of a prompt's images around the effect.
                 variance = pilot.between_prompts + pilot.within_prompts / n_seeds
                 studies = rng.normal(effect, np.sqrt(variance), (n_simulations, n_prompts))
-                p = sign_flip_p(studies, n_resamples=1999, seed=seed)
-                found = int((p <= alpha).sum())
+                # p is at least 1 / (n_resamples + 1), which must not decide whether a small alpha is reached.
+                n_resamples = max(1999, int(np.ceil(100 * family / alpha)) - 1)
+                p = _in_parts(studies, n_resamples, seed)
+                found = int((p <= alpha / family).sum())
                 low, high = proportion_confint(found, n_simulations, method="wilson")
                 size = (n_prompts, n_seeds, n_prompts * n_seeds)
                 rows.append((effect, *size, found / n_simulations, low, high))
     return pd.DataFrame(rows, columns=list(POWER_COLUMNS))
+
+
+def _in_parts(studies: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Return the p-values of many studies, in a bounded amount of memory. *Shape:* ``(study,)``."""
+    at_once = max(1, 2**23 // n_resamples)
+    parts = [
+        sign_flip_p(studies[start : start + at_once], n_resamples=n_resamples, seed=seed)
+        for start in range(0, len(studies), at_once)
+    ]
+    return np.concatenate(parts)

@@ -41,8 +41,10 @@ Model = Literal["ols", "gee", "mixed"]
 EXCHANGED: Final = "exchanged"
 """Reference of exchanged partners, see `exchange_partners`."""
 
-COVARIATES: Final = ("log_distance", "adjacency", "subwords")
-"""Default covariates: the distance between the two words, whether they are adjacent, and their number of subwords."""
+COVARIATES: Final = ("log_distance", "linear_distance", "adjacency", "subwords")
+"""Default covariates: the distance between the two words in three forms, and their number of subwords."""
+
+_DISTANCES: Final = COVARIATES[:3]
 
 AREAS: Final = ("log_head_area", "log_dependent_area")
 """Covariates that ``areas=True`` adds, only for sensitivity analyses: the area of a mask is part of its overlap."""
@@ -251,18 +253,20 @@ def regress(
         outcome = rows[measure].to_numpy(float)
         in_group = (rows[by] != reference).to_numpy()
     if names is None:
-        spread = within_groups(values.to_numpy(float), codes_of(rows, ["prompt_id", "image"]))
-        moving = np.abs(spread if within else values.to_numpy(float)).max(axis=0, initial=0.0)
-        values = values.loc[:, moving > 1e-9]
+        values = values.loc[:, _varies(values.to_numpy(float), rows, reference, within)]
     left_out = _groups_to_leave_out(rows[in_group], outcome[in_group], model, by)
     used = ~(in_group & rows[by].isin(left_out).to_numpy())
     if by == "_all":
         in_group = np.zeros(len(rows), bool)
     rows, values, outcome, in_group = rows[used], values[used], outcome[used], in_group[used]
     images = codes_of(rows, ["prompt_id", "image"])
+    design = _design(rows, values, by, in_group, reference, images if within else None, model)
+    for name in _redundant_distances(design):
+        left_out[name] = "no different from the other terms in these pairs"
+        design = design.drop(columns=name)
     data = ModelData(
         within_groups(outcome, images) if within and model == "ols" else outcome,
-        _design(rows, values, by, in_group, reference, images if within else None, model),
+        design,
         cluster_codes(rows, cluster),
         codes_of(rows, "prompt_id"),
         images,
@@ -279,7 +283,8 @@ def regress(
     if converged and reference != EXCHANGED and by != "_all":
         _withhold(terms, rows, by, reference, measure, list(values.columns), accepted)
     missing = pd.DataFrame(
-        {"term": f"{by}[{name}]", "reason": why} for name, why in left_out.items()
+        {"term": name if name in given else f"{by}[{name}]", "reason": why}
+        for name, why in left_out.items()
     )
     terms = pd.concat([terms, missing], ignore_index=True)
     tested = terms["term"] != "intercept"
@@ -339,6 +344,17 @@ def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
     return sum(sources[1:], sources[0])
 
 
+def _varies(
+    values: np.ndarray, rows: pd.DataFrame, reference: str, within: str | None
+) -> np.ndarray:
+    """Return which covariates vary in what is regressed. *Shape:* ``(covariate,)``, boolean."""
+    if within:
+        values = within_groups(values, codes_of(rows, ["prompt_id", "image"]))
+    elif reference != EXCHANGED:  # exchanged values are differences already
+        values = values - values.mean(axis=0)
+    return np.asarray(np.abs(values).max(axis=0, initial=0.0) > 1e-9)
+
+
 def _groups_to_leave_out(
     rows: pd.DataFrame, outcome: np.ndarray, model: str, by: str
 ) -> dict[str, str]:
@@ -381,6 +397,19 @@ def _design(
     if images is None or model != "ols":
         design.insert(0, "intercept", 1.0)
     return design
+
+
+def _redundant_distances(design: pd.DataFrame) -> list[str]:
+    """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
+    kept = [name for name in design.columns if name not in _DISTANCES]
+    redundant = []
+    for name in (name for name in design.columns if name in _DISTANCES):
+        varies = np.ptp(design[name]) > 1e-12
+        if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
+            redundant.append(name)
+        else:
+            kept.append(name)
+    return redundant
 
 
 def _withhold(

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daam_syntax.analysis import exchange_partners, measure_pairs, summarize
+from daam_syntax.analysis import (
+    estimate_difference,
+    exchange_partners,
+    measure_pairs,
+    summarize,
+    variance_components,
+)
 from helpers.examples import make_maps
 from helpers.simulated import phrase_pairs, sentence_rows
 
@@ -142,6 +148,7 @@ def test_covariates_say_what_does_not_cancel():
     np.testing.assert_allclose(amod[places], 0, atol=1e-12)
     # distances of 1 and 1 against 3 and 5
     np.testing.assert_allclose(amod["distance"], -(np.log2(3) + np.log2(5)) / 2)
+    np.testing.assert_allclose(amod["tokens"], 1 - (3 + 5) / 2)
     np.testing.assert_allclose(amod["adjacency"], 1)
 
 
@@ -182,6 +189,19 @@ def test_pairs_of_real_maps_are_exchanged():
         exchange.rates["n_pairs"].sum()
         == (pairs["kind"].eq("dependency") & pairs["iou"].notna()).sum()
     )
+
+
+def test_both_sides_are_pair_tables():
+    rng = np.random.default_rng(0)
+    rows = phrase_pairs(n_prompts=8)
+    rows["iou"] = rng.random(len(rows))
+    exchange = exchange_partners(rows)
+    pairs, control = exchange.sides("amod")
+    found = estimate_difference(pairs, control, accept="all")
+    amod = of_tier(exchange, "two-sided", "amod")
+    assert found.estimate == pytest.approx(amod["contrast"].mean())
+    assert variance_components(pairs, control).n_images == 16
+    assert exchange.sides("amod", scheme="enhanced")[0].empty
 
 
 def test_invalid_tables_are_named():

@@ -25,6 +25,21 @@ def test_without_an_effect_one_study_in_twenty_finds_one():
     assert table["power"].between(0.03, 0.07).all()
 
 
+def test_power_of_the_first_finding_of_a_family():
+    """The threshold of the smallest p-value of ten tests is a tenth of alpha."""
+    pilot = VarianceComponents(0.05, 0.004, 0.012, 10, 30)
+    alone, first = (
+        power_table(pilot, prompts=[30], seeds=[3], family=n)["power"].item() for n in (1, 10)
+    )
+    expected = TTestPower().power(0.05 / np.sqrt(0.004 + 0.012 / 3), 30, 0.005)
+    assert first == pytest.approx(expected, abs=0.04)
+    assert first < alone - 0.15
+    # eight prompts cannot give p below 2 ** -7 = 0.0078, which is above 0.05 / 10
+    assert power_table(pilot, prompts=[8], seeds=[3], family=10)["power"].item() == 0
+    with pytest.raises(ValueError, match="family of at least one test, but got 0"):
+        power_table(pilot, family=0)
+
+
 def test_more_seeds_cannot_replace_prompts():
     pilot = VarianceComponents(0.1, 0.04, 0.01, 10, 30)
     table = power_table(pilot, prompts=(10, 40), seeds=(1, 100)).set_index(["n_prompts", "n_seeds"])
