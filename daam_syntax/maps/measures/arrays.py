@@ -36,9 +36,10 @@ def as_maps(values: ArrayLike, argument: str, of: str) -> np.ndarray:
         If there are fewer than two axes, or if a value is negative or not finite.
     """
     over_pixels(values)
-    maps = np.asarray(values, dtype=np.float64)
+    given = np.asarray(values)
+    maps = given.astype(np.float64, copy=False)
     if maps.size:
-        low, high = maps.min(), maps.max()
+        low, high = given.min(), given.max()
         if not (low >= 0 and high < np.inf):  # NaN is neither
             raise ValueError(
                 f"Expected non-negative, finite maps as `{argument}` of {of}, but got {_fault(maps)}; pass maps as "

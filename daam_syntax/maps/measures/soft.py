@@ -28,7 +28,14 @@ def _unit_mass(maps: np.ndarray) -> np.ndarray:
 
 
 def _unit_peak(maps: np.ndarray) -> np.ndarray:
-    return flat(ratio(maps, maps.max(axis=(-2, -1), keepdims=True)))
+    """Return the pixels of maps with maximum 1, and their sum as one more value, added up once per map."""
+    pixels = flat(ratio(maps, maps.max(axis=(-2, -1), keepdims=True)))
+    return np.append(pixels, pixels.sum(axis=-1, keepdims=True), axis=-1)
+
+
+def _shared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the sum of the smaller values of two results of `_unit_peak`."""
+    return np.asarray(np.minimum(first[..., :-1], second[..., :-1]).sum(axis=-1))
 
 
 def _unit_length(maps: np.ndarray) -> np.ndarray:
@@ -129,8 +136,8 @@ def soft_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Both sums are integrals over all relative thresholds, of |H ∩ D| and of |H ∪ D|, so this is `iou` without the
     choice of a threshold. With `soft_iod` and `soft_ioh`, ``1 / IoU = 1 / IoD + 1 / IoH - 1``, as for masks.
     """
-    shared = np.minimum(first, second).sum(axis=-1)
-    return ratio(shared, np.maximum(first, second).sum(axis=-1))
+    shared = _shared(first, second)
+    return ratio(shared, first[..., -1] + second[..., -1] - shared)
 
 
 @of_maps(
@@ -151,7 +158,7 @@ def soft_iod(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     This is the subsethood of fuzzy sets. Both sums are integrals over all relative thresholds, of |H ∩ D| and of |D|,
     so this is `iod` without the choice of a threshold.
     """
-    return ratio(np.minimum(first, second).sum(axis=-1), second.sum(axis=-1))
+    return ratio(_shared(first, second), second[..., -1])
 
 
 @of_maps(
@@ -171,7 +178,7 @@ def soft_ioh(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     See `soft_iod`.
     """
-    return ratio(np.minimum(first, second).sum(axis=-1), first.sum(axis=-1))
+    return ratio(_shared(first, second), first[..., -1])
 
 
 @of_maps(
