@@ -1,7 +1,7 @@
 """Do tests and intervals keep their level? Simulated studies under nulls with the clustering of real ones.
 
-``python -m benchmarks.calibration`` runs all scenarios and writes ``benchmarks/results/calibration.json`` and
-``docs/calibration.md``. ``--resume`` keeps finished scenarios; ``--report`` only rewrites the page.
+``python -m benchmarks.calibration`` runs all scenarios and writes ``benchmarks/results/calibration.json``; ``--resume``
+keeps finished scenarios. The tables are part of ``docs/calibration.md``: ``python -m benchmarks.null_worlds --report``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from daam_syntax.analysis.inference.simulation import SimulatedStudy
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "calibration.json"
-PAGE = ROOT.parent / "docs" / "calibration.md"
 N_RESAMPLES = 1999
 LEVEL = 0.95
 METHODS = ("studentized", "t", "bca", "percentile")
@@ -265,30 +264,33 @@ def as_text(rate: dict[str, float] | None) -> str:
     return text if rate["low"] <= promised <= rate["high"] else f"**{text}**"
 
 
-def page(records: Iterable[Record], missing: Iterable[str]) -> str:
-    """Return the page of results as Markdown."""
+def read() -> list[Record]:
+    """Return the results so far."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+def section(records: list[Record]) -> str:
+    """Return the results as a section of Markdown."""
     lines = [
-        "# Do tests and intervals keep their level?",
+        "## Simulated prompts without words",
         "",
-        "Studies were simulated in which nothing happens, and counted how often a test found something "
-        "(promised: 5% at most), and how often a 95% interval held the truth (promised: 95%). The studies keep the "
-        "nesting of real ones: pairs in images in prompts, each with effects of its own; overlaps are bounded and "
-        "skewed, and 9 to 29% of them are 0. *Sides alike*: relation and control have one distribution. *Sides of "
-        "unlike shape*: equal means, but the relation is more skewed and noisier.",
+        "Tests and intervals on numbers alone: studies in which nothing happens, with the nesting of real ones. Pairs "
+        "are in images and images in prompts, each with effects of its own; overlaps are bounded and skewed, and 9 to "
+        "29% of them are 0. *Sides alike*: relation and control have one distribution. *Sides of unlike shape*: equal "
+        "means, but the relation is more skewed and noisier.",
         "",
-        "Rates are percent with exact binomial 95% intervals; **bold**: that interval misses what was promised, as one "
-        "in twenty does by chance. "
-        "*Failed* studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG are "
-        "there to show what ignoring the nesting does.",
+        "False positives should be 5% at most, coverage 95%. Rates are percent with exact binomial 95% intervals; "
+        "**bold**: that interval does not include the nominal rate, as happens to one in twenty by chance. *Failed* "
+        "studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG show what "
+        "ignoring the nesting does.",
         "",
-        "Made by `python -m benchmarks.calibration` "
-        f"with {N_RESAMPLES} resamples per study (the default is 9999).",
+        f"Made by `python -m benchmarks.calibration` with {N_RESAMPLES} resamples per study (the default is 9999).",
     ]
     frame = pd.DataFrame(records)
     for scenario, rows in frame.groupby("scenario", sort=False):
         lines += [
             "",
-            f"## {scenario}",
+            f"### {scenario}",
             "",
             "| test | studies | failed | false positives, % | coverage, % |",
             "|---|---:|---:|---:|---:|",
@@ -304,7 +306,7 @@ def page(records: Iterable[Record], missing: Iterable[str]) -> str:
                 ),
             ]
             lines.append("| " + " | ".join(cells) + " |")
-    lines += [f"\nNot run yet: {name}." for name in missing]
+    lines += [f"\nNot run yet: {name}." for name in missing_from(records)]
     return "\n".join(lines) + "\n"
 
 
@@ -315,26 +317,23 @@ def missing_from(records: Iterable[Record]) -> list[str]:
 
 
 def main() -> None:
-    """Simulate, save the results after every scenario, and write the page."""
+    """Simulate, and save the results after every scenario."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulations", type=int, default=2000)
     parser.add_argument(
         "--resume", action="store_true", help="keep the scenarios that are finished"
     )
-    parser.add_argument("--report", action="store_true", help="only rewrite the page")
     options = parser.parse_args()
-    keep = options.resume or options.report
-    records = json.loads(RESULTS.read_text(encoding="utf-8")) if keep and RESULTS.exists() else []
+    records = read() if options.resume else []
     done = {entry["scenario"] for entry in records}
     for number, (name, simulate) in enumerate(scenarios(options.simulations).items()):
-        if options.report or name in done:
+        if name in done:
             continue
         start = time.process_time()
         # Each scenario has its own generator and does not depend on the others.
         records += simulate(name, np.random.default_rng([0, number]))
         print(f"{name}: {time.process_time() - start:.0f} s", flush=True)
         RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(records, missing_from(records)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from types import ModuleType
 
 import nbformat
 
-from benchmarks import calibration, emoji_model, report
+from benchmarks import emoji_model, report
+from benchmarks.null_worlds import page as calibration_page
 from tools import lowest_versions, measures_page, models_page
 from tools.digests import ROOT, digest_of
 
@@ -85,11 +86,6 @@ def _measures() -> dict[Path, str]:
     return {page: measures_page.updated(page.read_text(encoding="utf-8"))}
 
 
-def _calibration() -> dict[Path, str]:
-    records = json.loads(calibration.RESULTS.read_text(encoding="utf-8"))
-    return {calibration.PAGE: calibration.page(records, calibration.missing_from(records))}
-
-
 def _card() -> dict[Path, str]:
     results = json.loads((emoji_model.RESULTS / "emoji_model.json").read_text(encoding="utf-8"))
     return {ROOT / "data" / "emoji-model" / "README.md": emoji_model.model_card(results)}
@@ -115,7 +111,7 @@ TEXTS = (
     Text("models", lambda: {models_page.PAGE: models_page.page()}),
     Text("measures", _measures),
     Text("benchmarks", lambda: {report.PAGE: report.page()}),
-    Text("calibration", _calibration),
+    Text("calibration", lambda: {calibration_page.PAGE: calibration_page.markdown()}),
     Text("card", _card),
     Text("assignments", _assignments),
     Text("prompts", _prompts),
@@ -147,6 +143,16 @@ RECORDED = (
         ("-m", "benchmarks.calibration"),
         ("benchmarks/calibration.py",),
         ("daam_syntax/analysis/inference/*.py",),
+    ),
+    Recorded(
+        "null-worlds",
+        ("-m", "benchmarks.null_worlds"),
+        ("benchmarks/null_worlds/*.py", "data/prompts/*.csv"),
+        (
+            "daam_syntax/analysis/exchange/*.py",
+            "daam_syntax/analysis/inference/*.py",
+            "daam_syntax/analysis/controls/*.py",
+        ),
     ),
     Recorded(
         "golden-daam",

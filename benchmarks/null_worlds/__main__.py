@@ -21,7 +21,7 @@ def main() -> None:
     studies = {"default": options.studies, "cheap": options.cheap, "slow": options.slow}
     if not options.report:
         running.run(options.worlds, studies, processes=options.processes)
-    page.PAGE.write_text(page.page(), encoding="utf-8")
+    page.PAGE.write_text(page.markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

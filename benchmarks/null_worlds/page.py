@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import calibration
 from benchmarks.null_worlds.pair_worlds import MEASURES
-from benchmarks.null_worlds.recipes import Recipe, recipes
+from benchmarks.null_worlds.recipes import Recipe, every_recipe
 from benchmarks.null_worlds.running import read
 from benchmarks.null_worlds.scoring import ALPHA, Counts, coverage, limits
 from benchmarks.null_worlds.worlds import NULLS, TRUE, World
@@ -40,7 +40,7 @@ class Cell:
     @property
     def judged(self) -> bool:
         """Whether the recipe is one that the documentation recommends for such prompts."""
-        recipe = recipes().get(self.recipe)
+        recipe = every_recipe().get(self.recipe)
         return recipe is None or recipe.clustered
 
     @property
@@ -49,14 +49,14 @@ class Cell:
         return float(self.counts["errors"] / self.counts["studies"])
 
 
-def page() -> str:
+def markdown() -> str:
     """Return the page, from the results of both benchmarks."""
     head = [
         "# Do the ways to a claim hold?",
         "",
         "Every recipe of [From a pair table to a claim](inference.md) was tried in simulated worlds whose truth is "
-        "known. In null worlds, overlap depends on anything except how words are related, so every finding is an error. "
-        "In true worlds, relations have an effect, and recipes should find it.",
+        "known. In null worlds, overlap depends on anything except how words are related, so every finding is an "
+        "error. In true worlds, relations have an effect, and recipes should find it.",
         "",
         "Made by `python -m benchmarks.null_worlds`.",
         "",
@@ -66,7 +66,7 @@ def page() -> str:
 
 def cells(results: Mapping[str, Any]) -> list[Cell]:
     """Return the cells that have results, in the order of worlds and recipes."""
-    order = [*recipes(), *_ORACLES]
+    order = [*every_recipe(), *_ORACLES]
     found = []
     for world in (*NULLS, *TRUE):
         kept = results.get(world.name, {}).get("cells", {})
@@ -133,9 +133,9 @@ def tables(results: Mapping[str, Any]) -> str:
         "",
         "Percent of studies with an error. In parentheses: percent of tests that were withheld. **Bold**: fails. "
         "*Italics*: not what the documentation recommends for such prompts, and not judged. A dash: nothing to test. "
-        "With five prompts no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere rates below "
-        "5% have three reasons: tests that are withheld, few prompts (p-values are discrete), and Holm's correction of "
-        "tests that depend on each other.",
+        "With five prompts no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere rates "
+        "below 5% have three reasons: tests that are withheld, few prompts (p-values are discrete), and Holm's "
+        "correction of tests that depend on each other.",
         *_matrix(nulls, lambda cell: _error_text(cell, n)),
         "",
         "## Errors and power in true worlds",
@@ -204,7 +204,7 @@ def _coverage_text(cell: Cell, n_cells: int) -> str:
 
 
 def _warnings(found: Sequence[Cell]) -> Iterator[str]:
-    balanced: dict[str, Recipe] = {name: r for name, r in recipes().items() if r.balanced}
+    balanced: dict[str, Recipe] = {name: r for name, r in every_recipe().items() if r.balanced}
     shown = [cell for cell in found if cell.recipe in balanced]
     for name in dict.fromkeys(cell.column for cell in shown):
         of_name = [cell.counts for cell in shown if cell.column == name]

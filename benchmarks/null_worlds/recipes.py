@@ -361,6 +361,6 @@ def register(recipe: Recipe) -> None:
     _MORE.append(recipe)
 
 
-def recipes() -> Mapping[str, Recipe]:
+def every_recipe() -> Mapping[str, Recipe]:
     """Return all recipes by name."""
     return {recipe.name: recipe for recipe in (*RECIPES, *_MORE)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.null_worlds.recipes import recipes
+from benchmarks.null_worlds.recipes import every_recipe
 from benchmarks.null_worlds.scoring import Counts, add, oracle, score
 from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, World, draw
 from daam_syntax.util.progress import show_progress
@@ -45,7 +45,7 @@ class Task:
 
 def wanted(world: World, cost: str) -> list[Any]:
     """Return the recipes of a cost class that a world is for."""
-    return [r for r in recipes().values() if r.cost == cost and r.suits(world)]
+    return [r for r in every_recipe().values() if r.cost == cost and r.suits(world)]
 
 
 def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:

@@ -1,0 +1,152 @@
+"""The defaults keep their level in the worst null worlds and find true effects; worlds and scores are what they say."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.null_worlds import page, running
+from benchmarks.null_worlds.map_worlds import heat_maps
+from benchmarks.null_worlds.pair_worlds import measures
+from benchmarks.null_worlds.recipes import POOLED, Claim, every_recipe
+from benchmarks.null_worlds.scoring import add, coverage, limits, oracle, score, truth
+from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
+from daam_syntax.analysis import measure_pairs
+
+RECIPES = every_recipe()
+NAN = float("nan")
+
+
+def small(name, n_prompts=12):
+    """Return a world with studies of few prompts."""
+    return dataclasses.replace(WORLDS[name], n_prompts=n_prompts)
+
+
+def counts_of(world, recipe, n, first=0):
+    """Return the counts of a recipe over some studies, summed over measures."""
+    total = {}
+    for number in range(first, first + n):
+        for counts in score(world, recipe.make(draw(world, number))).values():
+            total = add(total, counts)
+    return total
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["function words broad", "distance, exponential", "maps: center and area", "whole images"],
+)
+def test_the_default_keeps_its_level_in_the_worst_null_worlds(name):
+    found = counts_of(small(name), RECIPES["summarize, by kind"], 20)
+    low, _ = limits(found["errors"], found["studies"], n_cells=4)
+    assert low <= 0.05, found
+    assert found["tests"] > 0
+
+
+def test_the_default_finds_a_true_effect_where_areas_differ_too():
+    world = small("true: area by part of speech")
+    found = counts_of(world, RECIPES["summarize, by kind"], 6)
+    assert found["errors"] == 0
+    assert found["true_found"] >= 0.5 * found["true_rows"] > 0
+
+
+@pytest.mark.parametrize("world", NULLS, ids=lambda world: world.name)
+def test_related_words_overlap_as_much_as_their_twins_in_null_worlds(world):
+    """The twins share everything but noise, so differences over many pairs are near 0."""
+    study = draw(world, 3, 2)
+    keep = study.layout.related
+    difference = (study.pairs["iou"] - np.mean([t["iou"] for t in study.twins], axis=0))[keep]
+    exempt = study.pairs["relation"][keep].isin(world.exempt)
+    difference = difference[~exempt].groupby(study.pairs["prompt_id"]).mean()
+    assert abs(difference.mean()) < 5 * difference.std() / np.sqrt(len(difference))
+
+
+@pytest.mark.parametrize("name", ["true: noise", "true: maps: center and area", "true: amod only"])
+def test_relations_have_the_effect_of_their_world(name):
+    study = draw(small(name, 40), 1, 2)
+    pairs = study.pairs
+    twin = np.mean([t["phi"] for t in study.twins], axis=0)
+    difference = (pairs["phi"] - twin).groupby(pairs["relation"]).mean()
+    assert difference["amod"] > 0.1
+    unaffected = "det" if study.world.relations else "unrelated"
+    assert abs(difference[unaffected]) < (0.06 if not study.world.has_maps else 0.2)
+
+
+def test_a_study_depends_only_on_its_number():
+    for name in ("noise", "maps: competition"):
+        a, b, c = (draw(small(name), number).pairs for number in (1, 1, 2))
+        pd.testing.assert_frame_equal(a, b)
+        assert not a["iou"].equals(c["iou"])
+
+
+def test_measures_of_pair_worlds_fit_together():
+    z = np.array([-9.0, -1.2, 9.0, 1.0])
+    found = measures(z, np.array([100.0, 100, 100, 0]), np.array([200.0, 200, 200, 50]))
+    assert found["iou"][:3] == pytest.approx([0, 19 / 281, 0.5], abs=0.02)
+    assert found["iod"][2], found["ioh"][2] == (0.5, 1)
+    assert np.isnan(found["iou"][3])
+    np.testing.assert_allclose(found["head_area"], np.array([100, 100, 100, 0]) / 1024)
+
+
+def test_maps_are_measured_as_recorded_maps_are():
+    study = draw(small("maps: center and area", 4), 5)
+    maps = heat_maps(study.maps(), study.layout)
+    table = measure_pairs(maps, size="grid", measures=["iou", "phi", "log_area_ratio"])
+    keys = ["image", "head_index", "dependent_index"]
+    both = study.pairs.merge(table, on=[*keys, "kind", "relation"], suffixes=("", "_recorded"))
+    assert len(both) == len(study.pairs) == len(table)
+    for name in ("iou", "phi", "log_area_ratio", "tree_distance", "linear_distance"):
+        np.testing.assert_allclose(
+            both[name].to_numpy(float), both[f"{name}_recorded"].to_numpy(float), atol=1e-6
+        )
+
+
+def test_scores_count_errors_withheld_tests_intervals_and_findings():
+    def claim(row, p, withheld=False, low=-1.0, high=1.0):
+        return Claim("iou", row, 0.5, low, high, p, p, withheld)
+
+    found = score(NOISE, [claim("det", 0.01), claim("amod", NAN, True), claim("obj", 0.2, low=0.1)])
+    (counts,) = found.values()
+    assert counts["errors"] == 1
+    assert counts["wrong"] == {"det": 1}
+    assert (counts["rows"], counts["tests"], counts["withheld"]) == (3, 2, 1)
+    assert (counts["intervals"], counts["covered"]) == (2, 1)
+    twice = add(counts, counts)
+    assert twice["errors"] == twice["wrong"]["det"] == twice["studies"] == 2
+    assert coverage(twice)[0] == 0.5
+    assert limits(0, 20)[0] == 0
+    assert limits(5, 20)[0] > 0.05 > limits(5, 20, n_cells=1000)[0]
+
+
+def test_true_effects_are_found_by_the_oracle_and_their_sign_counts():
+    world = WORLDS["true: noise"]
+    claims = [claim for name, claim in oracle(draw(world, 0, N_TWINS)) if claim.measure == "iou"]
+    counts = score(world, claims)["iou"]
+    assert counts["errors"] == 0
+    assert counts["true_found"] >= 3
+    value = truth(world.name)["iou"][POOLED]
+    assert 0.05 < value < 0.2
+    (counts,) = score(world, [Claim("iou", POOLED, -0.1, -0.2, -0.05, 0.01, 0.01)]).values()
+    assert (counts["errors"], counts["true_found"], counts["covered"]) == (1, 0, 0)
+
+
+def test_chunks_are_resumed_and_the_page_shows_them(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    monkeypatch.setattr(running, "CHUNK", 1)
+    size = {"default": 1, "cheap": 0, "slow": 0}
+    monkeypatch.setitem(WORLDS, "noise", small("noise", 8))
+    options = {"path": path, "progress": False}
+    running.run(["noise"], size, **options)
+    two = running.run(["noise"], size | {"default": 2}, **options)
+    assert two["noise"]["chunks"] == ["default 0", "default 1"]
+    assert two["noise"]["cells"]["summarize | iou"]["studies"] == 2
+    monkeypatch.setattr(running, "simulate", None)  # nothing is missing
+    assert running.run(["noise"], size | {"default": 2}, **options) == two
+    text = page.tables(two)
+    assert "| noise |" in text
+    assert "summarize, phi" in text
+
+
+def test_worlds_and_recipes_have_names_of_their_own():
+    assert len(WORLDS) == len(NULLS) + len(TRUE)
+    assert all(recipe.cost in ("default", "cheap", "slow") for recipe in RECIPES.values())
