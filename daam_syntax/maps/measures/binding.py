@@ -150,9 +150,9 @@ def binding_margin(excess: ArrayLike, own: ArrayLike) -> np.ndarray:
     """Attention on its own noun minus the mean attention on other nouns, beyond the background's level (0 is chance).
 
     SynGen trains for this contrast (Rassin et al. 2023). Here it is measured on shares instead of distances. The margin
-    is 0 on average for a modifier that is bound to any of the nouns at random, for one that lies at a random place, and
-    for a flat map, whatever the areas of the nouns. It is at most 1, except where the regions leave hardly any
-    background.
+    is 0 on average for a modifier at a random place and 0 for a flat map, whatever the areas of the nouns, and 0 on
+    average for a modifier bound to one of the nouns at random, whatever their areas if their regions do not overlap. It
+    is at most 1, except where the regions leave hardly any background.
 
     Parameters
     ----------
