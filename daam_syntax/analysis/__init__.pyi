@@ -28,6 +28,7 @@ from .inference.power import power_table as power_table
 from .inference.power import variance_components as variance_components
 from .inference.regression import Regression as Regression
 from .inference.regression import regress as regress
+from .inference.sign_flips import least_p as least_p
 from .inference.simulation import SimulatedStudy as SimulatedStudy
 from .inference.summary import SUMMARY_COLUMNS as SUMMARY_COLUMNS
 from .inference.summary import summarize as summarize

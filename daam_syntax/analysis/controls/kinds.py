@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 CONTROLS: Final[Mapping[str, str]] = {
+    "exchanged": "that words overlap because of what either of them is: its area, its places, its part of speech",
     "unrelated": "that any two words of a prompt overlap as much, because they are in one image",
     "matched": "that words overlap because they are near each other, or because of their parts of speech",
     "cross-prompt": "that maps overlap because all maps favor the same places (above all, the center)",
@@ -14,7 +15,8 @@ CONTROLS: Final[Mapping[str, str]] = {
 }
 """Maps each kind of control to the explanation that it rules out.
 
-The functions of `daam_syntax.analysis.controls` return rows of the pair table with a ``kind`` of their own and the
+`summarize` compares with exchanged partners by itself, see `daam_syntax.analysis.exchange_partners`. The functions of
+`daam_syntax.analysis.controls` return rows of the pair table with a ``kind`` of their own and the
 relation that they stand for, so ``summarize(pd.concat([pairs, control]), control="shifted")`` compares relation by
 relation.
 """
