@@ -62,7 +62,9 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     unit = " and ".join(map(cluster_noun, units))
     two_way = len(units) == 2
     interval = "t, two-way clustered errors" if two_way else "symmetric studentized bootstrap"
-    test = "t test" if two_way else "sign-flip permutation"
+    test = "t test and interval" if two_way else "sign flips, and the interval that they do not reject,"
+    exchanged = made["control"] == "exchanged"
+    pairs = "the same words with exchanged partners" if exchanged else f"{made['control']} pairs"
     corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
     notes = ["Means over prompts; every prompt has the same weight."]
     if "n_prompts" in table.columns and len(table):
@@ -70,14 +72,19 @@ def table_notes(table: pd.DataFrame) -> list[str]:
         notes.append(f"n = {low} prompts." if low == high else f"n = {low} to {high} prompts.")
     notes += [
         f"Intervals of {made['measure']}: {100 * made['level']:g}%, {interval}, clustered by {unit}.",
-        f"Differences from {made['control']} pairs of the same prompts: {test} by {unit}.",
+        f"Differences from {pairs} in the same images: {test} by {unit}.",
         "p-values "
         + (
-            f"adjusted by {corrections[made['correction']]} within scheme and threshold."
+            f"adjusted by {corrections[made['correction']]} for the tests within scheme and threshold that could have "
+            "succeeded."
             if made["correction"] in corrections
             else "not adjusted for multiple tests."
         ),
     ]
+    if made.get("corrected"):
+        notes.append(
+            f"Corrected: the same by {made['corrected']}, which areas alone cannot move if maps share no place."
+        )
     return notes
 
 

@@ -153,8 +153,7 @@ def test_notes_describe_sample_intervals_test_and_correction(summary):
     for part in (
         "n = 12 prompts.",
         "Intervals of iou: 95%, symmetric studentized bootstrap, clustered by prompt.",
-        "Differences from unrelated pairs",
-        "sign-flip permutation by prompt",
+        "Differences from the same words with exchanged partners in the same images: sign flips,",
         "adjusted by Holm",
     ):
         assert part in notes
