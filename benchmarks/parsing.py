@@ -9,6 +9,11 @@
    given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``).
 
 Writes ``benchmarks/results/parsing.json``.
+
+``python -m benchmarks.parsing --treebank FILE.conllu`` scores the parser on Universal Dependencies treebanks instead
+(`benchmarks.treebank_scores`), and writes ``benchmarks/results/parsing_treebanks.json``, one entry per file. Treebanks
+are not shipped: get ``en_ewt-ud-test.conllu`` from UniversalDependencies/UD_English-EWT, for instance. The rules of the
+conversion were developed on the dev parts of EWT and GUM only.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ import pandas as pd
 import torch
 from scipy.stats import bootstrap
 
+from benchmarks.treebank_scores import score_treebank
 from daam_syntax.analysis import measure_pairs
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.scenes import Scene, scene
@@ -35,6 +41,7 @@ from daam_syntax.language import Sentence, compare_parses, conllu, parse_many
 from daam_syntax.pipelines.loading import load_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "parsing.json"
+TREEBANKS = RESULTS.with_name("parsing_treebanks.json")
 FIRST = 800_000  # seeds of scenes that no other benchmark uses
 
 
@@ -183,15 +190,33 @@ def pybart_edges(converted: str) -> set[tuple[int, int, str]]:
     return edges
 
 
+def add_treebanks(paths: Sequence[Path], results: Path = TREEBANKS) -> dict[str, Any]:
+    """Score treebanks, and add their scores to the results."""
+    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    scores = {path.stem: score_treebank(path) for path in paths}
+    _write({**known, **scores}, results)
+    return scores
+
+
+def _write(values: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--treebank", type=Path, nargs="+", metavar="FILE.conllu")
     options.add_argument("--captions", type=int, default=500)
     options.add_argument("--images", type=int, default=40)
     options.add_argument("--model", default="emoji")
     options.add_argument("--threads", type=int, default=1)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
+    if chosen.treebank:
+        print(json.dumps(add_treebanks(chosen.treebank), indent=2, ensure_ascii=False))
+        return
     scenes = [scene(FIRST + i) for i in range(chosen.captions)]
     given = [s.sentence for s in scenes]
     parsed = parse_many([s.caption for s in scenes])
@@ -202,7 +227,7 @@ def main() -> None:
         "overlap": overlaps(scenes[: chosen.images], parsed[: chosen.images], chosen.model),
         "pybart": against_pybart(given),
     }
-    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(results, RESULTS)
     print(json.dumps(results, indent=2, ensure_ascii=False))
 
 

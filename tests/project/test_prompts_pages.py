@@ -68,7 +68,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, emoji_pipe):
     ds.prompts("scenes").to_file("captions.csv")
     dataset = __import__("datasets").Dataset.from_list([{"caption": "a cat", "url": "x"}])
     blocks = re.findall(r"```python\n(.*?)```", PAGES["prompts"], flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     known = {"ds": ds, "dataset": dataset, "pipe": emoji_pipe}
     # Too many prompts for so small a set would be refused.
     code = (
