@@ -61,7 +61,7 @@ def markdown() -> str:
         "Made by `python -m benchmarks.null_worlds`.",
         "",
     ]
-    return "\n".join(head) + tables(read()) + "\n" + calibration.section(calibration.read())
+    return "\n".join(head) + "\n" + tables(read()) + "\n" + calibration.section(calibration.read())
 
 
 def cells(results: Mapping[str, Any]) -> list[Cell]:
