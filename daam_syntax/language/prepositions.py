@@ -118,6 +118,8 @@ class _Reader:
             ]
             firsts = [depicted for first in firsts for depicted in self._depicted(first)]
         for all_words, end in ends:
+            if not all_words:
+                continue  # "of" before the side, in an unusual tree
             text = " ".join(self._text(i) for i in all_words)
             for first in firsts:
                 if first != end and self._is_thing(first) and self._is_thing(end):

@@ -77,6 +77,16 @@ def test_a_tree_from_conllu():
     assert related(conllu.loads("\n".join(lines))[0]) == [("Bob", "in front of", "them")]
 
 
+def test_a_possessive_predicate_is_not_a_preposition():
+    lines = [
+        "1\tit\tit\tPRON\tPRP\t_\t3\tnsubj\t_\t_",
+        "2\tis\tbe\tAUX\tVBZ\t_\t3\tcop\t_\t_",
+        "3\tAnn\tAnn\tPROPN\tNNP\t_\t0\troot\t_\tSpaceAfter=No",
+        "4\t's\t's\tPART\tPOS\t_\t3\tcase\t_\t_",
+    ]
+    assert related(conllu.loads("\n".join(lines))[0]) == []
+
+
 def test_it_needs_universal_dependencies():
     with pytest.raises(ValueError, match="'ud'"):
         related_things(Sentence("", ()))

@@ -12,13 +12,17 @@ from daam_syntax.util.data_files import data_path
 SHIPPED: Final = {
     "adjectives": "two nouns, each with a color",
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
+    "crossed": "pairs with the same two words at the same places, joined by a dependency or not",
     "emoji-relations": "sentences for the embedded model, six for each of ten dependency relations",
     "minimal-pairs": "pairs that differ in one word",
     "open": "captions that leave much open",
     "real-models": "captions for other models, 22 for each of ten dependency relations",
     "scenes": "a few of each kind of scene",
 }
-"""Maps each set's name to its contents. All except ``real-models`` use only words that the embedded model knows."""
+"""Maps each set's name to its contents.
+
+``real-models`` and the relative clauses of ``crossed`` have words that the embedded model does not know.
+"""
 
 
 def prompts(name: str) -> PromptSet:
@@ -27,7 +31,7 @@ def prompts(name: str) -> PromptSet:
     Parameters
     ----------
     name
-        "adjectives", "cohyponyms", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes";
+        "adjectives", "cohyponyms", "crossed", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes";
         ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax prompts`` prints it.
 
     Returns
