@@ -39,6 +39,7 @@ from .sweeps import sweep_curves as sweep_curves
 from .tables.all_tables import measure_tables as measure_tables
 from .tables.binding import BINDING_COLUMNS as BINDING_COLUMNS
 from .tables.binding import binding_table as binding_table
+from .tables.designated import designated_pairs as designated_pairs
 from .tables.pairs import MEASURES as MEASURES
 from .tables.pairs import PAIR_COLUMNS as PAIR_COLUMNS
 from .tables.pairs import exchange_roles as exchange_roles

@@ -6,7 +6,7 @@ python data/prompts/make.py [FOLDER]
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,24 @@ OPEN: Final = """
 a bird; a pet in a room; a fruit; a wild animal in a field; a vehicle in a city; a cat; a red car; a house in the snow;
 a farm animal; a big sea animal; a guitar on a bed; a small tree at night
 """
+
+
+CROSSED: Final = """
+cat red beside car; dog black near bench; bag blue on chair; horse white behind fence; cup green on table;
+bird yellow above house; boat wooden under bridge; boy tall beside gate; vase old on shelf; truck dirty near barn;
+kite purple above tent; girl happy behind window; book thick on desk; bicycle rusty beside wall; lamp bright near sofa;
+cow brown in field; bowl empty on counter; towel wet beside pool; sheep small behind bush; guitar shiny on bed;
+bus yellow near building; hat gray on box; rabbit white beside rock; plate round on tray; train yellow under bridge;
+car muddy behind hotel; umbrella open beside door; pillow soft on couch
+"""
+"""Head, dependent, preposition, and another noun."""
+
+CROSSED_EMBEDDED: Final = """
+cat on bed, dog; owl below chair, hat; horse above bus, tree; guitar on couch, crab; apple below mirror, whale;
+robot above house, banana; penguin on drum, shoe; truck below castle, duck; fish on house, violin;
+tiger above guitar, car; strawberry on chair, cow; mouse below bicycle, octopus
+"""
+"""Head, preposition, dependent, and a third noun."""
 
 
 def _list(text: str) -> list[str]:
@@ -122,6 +140,58 @@ def minimal_pairs() -> PromptSet:
     return prompts
 
 
+def crossed() -> PromptSet:
+    """Return pairs of prompts with the same two words at the same places: joined by a dependency, and not joined.
+
+    The embedded model does not know "that is". For it, the words are two nouns: in "a picture of a cat on a bed" a
+    dependency joins cat and bed; in "a dog, a cat and a bed" both belong to the first noun.
+    """
+    rows = []
+    for number, frame in enumerate(_list(CROSSED), 1):
+        head, dependent, preposition, other = frame.split()
+        texts = (
+            f"a {head} that is {dependent} {preposition} a {other}",
+            f"a {head} {preposition} a {dependent} {other}",
+        )
+        rows += _crossed_rows(f"clause-{number:02}", texts, (head, dependent), "relative clause")
+    for number, frame in enumerate(_list(CROSSED_EMBEDDED), 1):
+        head, preposition, dependent, third = frame.replace(",", "").split()
+        objects = [ObjectSpec(noun) for noun in (head, dependent)]
+        scenes = (
+            SceneSpec(tuple(objects), preposition, pattern="picture"),
+            SceneSpec((ObjectSpec(third), *objects), "and"),
+        )
+        captions = [write_caption(scene)[0].text for scene in scenes]
+        rows += _crossed_rows(f"place-{number:02}", captions, (head, dependent), "preposition")
+    _check_crossed(rows)
+    return PromptSet(tuple(rows))
+
+
+def _crossed_rows(
+    pair: str, texts: Sequence[str], words: tuple[str, str], category: str
+) -> list[Prompt]:
+    slots = dict(zip(("head", "dependent"), words, strict=True))
+    return [
+        Prompt(fit_articles(text), pair=pair, role=role, category=category, slots=slots)
+        for role, text in zip(("related", "unrelated"), texts, strict=True)
+    ]
+
+
+def _check_crossed(rows: Sequence[Prompt]) -> None:
+    """Check that the words of a pair have the same places and parts of speech, and that only one side joins them."""
+    found: dict[str, set[tuple[Any, ...]]] = {}
+    for row, parse in zip(rows, parse_many([row.text for row in rows]), strict=True):
+        places = tuple(parse.index(row.slots[word]) for word in ("head", "dependent"))
+        found.setdefault(row.pair, set()).add((*places, *(parse[i].pos for i in places)))
+        edges = {frozenset((e.head, e.dependent)) for e in parse.edges_of("enhanced")}
+        edges |= {frozenset((e.head, e.dependent)) for e in parse.edges_of("ud")}
+        if (frozenset(places) in edges) != (row.role == "related"):
+            raise RuntimeError(f"{row.text!r} is not {row.role}: {parse.edges_of('enhanced')}")
+    different = [pair for pair, places in found.items() if len(places) > 1]
+    if different:
+        raise RuntimeError(f"Other places or parts of speech: {different}")
+
+
 def emoji_relations() -> PromptSet:
     """Return correctly parsed captions, balanced over the relations that Tang et al. (2023) report."""
     captions = list(_captions(np.random.default_rng(2023), 500))
@@ -180,6 +250,7 @@ def _described(spec: ObjectSpec, rng: np.random.Generator) -> ObjectSpec:
 SETS: Final = {
     "adjectives": adjectives,
     "cohyponyms": cohyponyms,
+    "crossed": crossed,
     "emoji-relations": emoji_relations,
     "minimal-pairs": minimal_pairs,
     "open": lambda: PromptSet.from_records(_list(OPEN)),

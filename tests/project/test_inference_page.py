@@ -98,12 +98,19 @@ def test_numbers_of_the_page(scope):
 
 
 def test_every_control_is_in_the_table():
-    for call in ("match_pairs", "permuted_pairs", "cross_prompt_pairs", "shifted_pairs"):
+    for call in (
+        "match_pairs",
+        "designated_pairs",
+        "permuted_pairs",
+        "cross_prompt_pairs",
+        "shifted_pairs",
+    ):
         assert f"`{call}(" in PAGE
     assert set(CONTROLS) == {
         "exchanged",
         "unrelated",
         "matched",
+        "crossed",
         "cross-prompt",
         "shifted",
         "permuted",

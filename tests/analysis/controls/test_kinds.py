@@ -42,5 +42,5 @@ def test_controls_of_images_without_edges_are_empty_tables(control):
 
 
 def test_every_kind_states_what_it_rules_out():
-    kinds = {"exchanged", "unrelated", "matched", "cross-prompt", "shifted", "permuted"}
+    kinds = {"exchanged", "unrelated", "matched", "crossed", "cross-prompt", "shifted", "permuted"}
     assert set(CONTROLS) == kinds
