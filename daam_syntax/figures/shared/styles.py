@@ -171,10 +171,10 @@ def legend_above(ax: Axes, *, lift: float = 3.0, grow: bool = False) -> None:
     )
 
 
-def mark_unmeasured(ax: Axes, place: float) -> None:
-    """Write "not measured" at the left end of the row at height `place`."""
+def mark_unmeasured(ax: Axes, place: float, note: str = "not measured") -> None:
+    """Write a note such as "not measured" at the left end of the row at height `place`."""
     ax.annotate(
-        "not measured",
+        note,
         (0.0, place),
         (4, 0),
         xycoords=("axes fraction", "data"),

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from daam_syntax.analysis import regress
+from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.figures.shared.arguments import require
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import (
@@ -27,6 +29,7 @@ def similarity_scatter(
     measure: str = "iou",
     category: str = "category",
     fit: Literal["all", "category"] | None = "all",
+    words: tuple[str, str] = ("first", "second"),
     level: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
@@ -39,10 +42,12 @@ def similarity_scatter(
     similarity, measure, category
         Columns of the table.
     fit
-        "all" for one line, "category" for one line per category, None for no line. The band is the interval of the
-        fitted mean.
+        "all" for one line, "category" for one line per category, None for no line.
+    words
+        Columns of the two words. If the table has them and words recur, the interval of the slope treats pairs with a
+        word in common as dependent (`regress` with errors clustered by both words).
     level
-        Confidence level of the band and of the slope in the legend.
+        Confidence level of the slope in the legend.
     ax
         Axes to draw on; new ones if None.
 
@@ -68,11 +73,11 @@ def similarity_scatter(
         style = series_style(number)
         note = f"{name} ({len(some)})"
         if fit == "category":
-            note += f", {_draw_fit(ax, some[similarity], some[measure], level, style['color'])}"
+            note += f", {_draw_fit(ax, some, similarity, measure, words, level, style['color'])}"
         dots = {"color": style["color"], "ms": 4, "alpha": 0.75, "mew": 0}
         ax.plot(some[similarity], some[measure], style["marker"], label=note, **dots)
     if fit == "all":
-        note = _draw_fit(ax, rows[similarity], rows[measure], level, CONTROL)
+        note = _draw_fit(ax, rows, similarity, measure, words, level, CONTROL)
         ax.plot([], [], color=CONTROL, lw=1.4, label=note)
     missing = len(table) - len(rows)
     note = f", {missing} not measured" if missing else ""
@@ -85,17 +90,42 @@ def similarity_scatter(
     return ax
 
 
-def _draw_fit(ax: Axes, x: pd.Series, y: pd.Series, level: float, color: str) -> str:
-    """Draw the least-squares line with the band of its mean; return its slope, or why there is no line."""
-    import statsmodels.api as sm  # takes seconds to import
+def clusters_of(rows: pd.DataFrame, words: tuple[str, str]) -> str | tuple[str, str]:
+    """Return the clusters of pairs of words: both words if they recur and are enough, otherwise the pairs."""
+    if not set(words) <= set(rows.columns):
+        return "prompt_id"
+    counts = [rows[word].nunique() for word in words]
+    return words if MIN_CLUSTERS <= min(counts) < len(rows) else "prompt_id"
 
-    if len(x) < 3 or x.nunique() < 2:
+
+def _draw_fit(
+    ax: Axes,
+    rows: pd.DataFrame,
+    similarity: str,
+    measure: str,
+    words: tuple[str, str],
+    level: float,
+    color: str,
+) -> str:
+    """Draw the least-squares line; return its slope, or why there is no line."""
+    if len(rows) < 3 or rows[similarity].nunique() < 2:
         return "no fit: too few pairs"
-    model = sm.OLS(y.to_numpy(float), sm.add_constant(x.to_numpy(float))).fit()
-    places = np.linspace(x.min(), x.max(), 50)
-    found = model.get_prediction(sm.add_constant(places)).summary_frame(alpha=1 - level)
-    low, high = model.conf_int(alpha=1 - level)[1]
-    ax.plot(places, found["mean"], color=color, lw=1.4)
-    band = found["mean_ci_lower"], found["mean_ci_upper"]
-    ax.fill_between(places, *band, color=color, alpha=0.15, lw=0)
-    return f"slope {model.params[1]:.2f} [{low:.2f}, {high:.2f}]"
+    places = np.arange(len(rows))
+    found = regress(
+        rows.assign(prompt_id=places, image=places),
+        measure,
+        by=None,
+        covariates=[similarity],
+        within=None,
+        cluster=clusters_of(rows, words),
+        level=level,
+    )
+    term = found.terms.set_index("term").loc[similarity]
+    places = rows[similarity].to_numpy(float)
+    slope, intercept = np.polyfit(places, rows[measure].to_numpy(float), 1)
+    ends = np.array([places.min(), places.max()])
+    ax.plot(ends, intercept + slope * ends, color=color, lw=1.4)
+    note = f"slope {slope:.2f}"
+    if not np.isfinite([term["low"], term["high"]]).all():
+        return f"{note}, no interval: too few pairs"
+    return f"{note} [{term['low']:.2f}, {term['high']:.2f}]"
