@@ -166,6 +166,8 @@ def _run(
         typer.echo(f"\n{title}")
         for finding in findings:
             typer.echo(f"- {finding}")
+    for table in result.design.printed:
+        typer.echo(f"\n{result.tables[table].round(3).to_string(index=False, na_rep='')}")
     if "sheet" in own and "judgments" not in own:
         typer.echo(
             f"\nGive each annotator a copy of {Path(own['sheet']) / 'sheet.csv'} (not of key.csv)"

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from daam_syntax.analysis import estimate_difference, estimate_mean
+from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
 from daam_syntax.attention import Edit, LayerSelection, intervene
 from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.figures import deletion_curves
@@ -21,7 +21,7 @@ from daam_syntax.maps.selection import StepSelection
 from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.comparisons import inside_and_outside
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.findings import Finding, means_and_difference
 from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
@@ -32,15 +32,16 @@ DESIGN: Final = StudyDesign(
     name="intervention",
     title="Deleting the attention to a word",
     question="If the attention to a word is deleted, does the image change where the word's map lies, more than if the "
-    "attention to another, random word is deleted, and more than if the same amount is taken from all other keys?",
+    "attention to another word of the same part of speech is deleted, and more than if the same amount is taken from "
+    "all other keys?",
     method="The attention weights of each noun are set to 0 in all layers and steps, and the image is drawn again from "
     "the same noise. The change is the mean absolute difference of the image values, 0 to 1, inside and outside the "
     "mask from the noun's map in the first image. The weights are not renormalized, which makes the conditions "
-    "comparable: in the condition “random word”, the weights of another content word of the prompt are deleted; in "
-    "“equal mass”, as much attention as the noun receives is taken from all other keys in proportion to theirs. For "
-    "the curves, the noun's weights are deleted in only a share of the pixels: those that attend to the noun most come "
-    "first, or last, or the order is random; insertion restores the weights in the same order. The area under a curve "
-    "(AUC) is its mean change.",
+    "comparable: in the condition “random word”, the weights of another word of the prompt with the same part of "
+    "speech are deleted; in “equal mass”, as much attention as the noun receives is taken from all other keys in "
+    "proportion to theirs. For the curves, the noun's weights are deleted in only a share of the pixels: those that "
+    "attend to the noun most come first, or last, or the order is random; insertion restores the weights in the same "
+    "order. The area under a curve (AUC) is its mean change.",
     limits="Deleting attention puts the model in a state it was not trained for, so part of a change may be damage "
     "rather than the absence of the word; the controls serve to distinguish the two. A change inside the mask shows "
     "that the map lies where deleting the word matters, not that the map is complete.",
@@ -189,7 +190,8 @@ def _edits(
     """Return the edit of a word and its controls, by condition and share of the pixels."""
     (word,) = delete.words
     edits = {("delete", 1.0): delete, ("equal mass", 1.0): delete.with_equal_mass()}
-    others = [i for i in content_words(maps.sentence) if i in maps.mapped and i != word]
+    pos = maps.sentence[word].pos  # other parts of speech do other things to the image
+    others = [i for i in content_words(maps.sentence, [pos]) if i in maps.mapped and i != word]
     if others:
         edits["random word", 1.0] = delete.with_random_words(others, seed=seed)
     for share in shares:
@@ -266,32 +268,31 @@ def _of_places(
 ) -> list[Finding]:
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
-    places = [
-        estimate_mean(of[name], side, label=f"{label}, {side} the word's mask", bounds=SHARE)
-        for name, label in conditions.items()
-        if name in of
-        for side in ("inside", "outside")
-    ]
-    contrasts = [
-        estimate_mean(deleted, "difference", label=f"{conditions['delete']}: inside minus outside")
-    ]
+    places: list[Estimate] = []
+    contrasts: list[Estimate] = []
+    for name, label in conditions.items():
+        if name in of:
+            sides = [of[name].assign(change=of[name][side]) for side in ("inside", "outside")]
+            labels = [f"{label}, {side} the word's mask" for side in ("inside", "outside")]
+            *means, difference = means_and_difference(
+                *sides, "change", (*labels, f"{label}: inside minus outside"), SHARE
+            )
+            places += means
+            contrasts += [difference] if name == "delete" else []
     for control in ("random word", "equal mass"):
         if control in of:
             contrasts += [
                 estimate_difference(
                     deleted,
                     of[control],
-                    "inside",
-                    label=f"inside, word minus {control}",
-                    bounds=SHARE,
-                ),
-                estimate_difference(
-                    deleted,
-                    of[control],
-                    "difference",
-                    label=f"inside minus outside, word minus {control}",
-                    bounds=(-1, 1),
-                ),
+                    side,
+                    label=f"{named}, word minus {control}",
+                    bounds=bounds,
+                )
+                for side, named, bounds in (
+                    ("inside", "inside", SHARE),
+                    ("difference", "inside minus outside", (-1.0, 1.0)),
+                )
             ]
     unit = "change of the image (0 to 1)"
     return [

@@ -17,6 +17,7 @@ from daam_syntax.analysis import estimate_mean
 from daam_syntax.drawing.traced_images import TracedImage
 from daam_syntax.emoji.annotator import COLOR_CLASSES, NOUN_CLASSES, Annotation
 from daam_syntax.emoji.model import annotator_for
+from daam_syntax.emoji.vocabulary import NOUNS
 from daam_syntax.errors import StudyError
 from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.design import StudyDesign
@@ -43,7 +44,9 @@ DESIGN: Final = StudyDesign(
     "(Good 1953): if it is near 1, more seeds would show little that is new. The difference of images is the mean "
     "absolute difference (0 to 1) of two images of the prompt, divided by that of two images of different prompts: 0 "
     "for a prompt that yields a single image, about 1 if the prompt makes no difference.",
-    limits="Evenness is relative to all outcomes that the annotator knows, although a prompt excludes most of them: "
+    limits="An object whose color the prompt does not name keeps the colors of its sprite, which count as one color: "
+    "colors are therefore the same by construction, and only the tables have them. "
+    "Evenness is relative to all outcomes that the annotator knows, although a prompt excludes most of them: "
     "compare prompts with each other, and do not expect 1. An even model is not necessarily a correct one: the study "
     "does not say which outcomes the prompt should have. Entropies from few seeds are uncertain, and their correction "
     "is approximate.",
@@ -98,10 +101,11 @@ def run(setup: Setup) -> StudyResult:
     table = _diversity_table(images, aspects)
     pixels = np.stack([np.asarray(each.image, dtype=np.float64) / 255 for each in traced_images])
     distances = image_distances(pixels, images["prompt"].to_list())
+    tested = [name for name in aspects if name != "color"]  # the same by construction
     findings = [
         # The rows of these tables are prompts, so the number of images is set here.
         replace(each, estimates=tuple(replace(e, n_images=len(images)) for e in each.estimates))
-        for each in _findings(table, distances, aspects)
+        for each in _findings(table, distances, tested)
     ]
     shown = [(f"seed {number}", pixels[number]) for number in range(min(setup.seeds, 6))]
     return StudyResult.of(
@@ -272,9 +276,13 @@ def _findings(
 
 
 def _fixed(of: dict[str, pd.DataFrame]) -> tuple[str, ...]:
-    """Report the number of prompts whose images all have the same outcome."""
-    return tuple(
-        f"All images have the same {aspect} in {(rows['n_different'] == 1).sum()} of "
-        f"{rows['n_different'].notna().sum()} prompts."
-        for aspect, rows in of.items()
-    )
+    """Report the number of prompts whose images all have the same outcome, without those that name the outcome."""
+    notes = []
+    for aspect, rows in of.items():
+        known, which = rows[rows["n_different"].notna()], "prompts"
+        if aspect == "noun":
+            is_named = [bool(set(prompt.split()) & set(NOUNS)) for prompt in known["prompt"]]
+            known, which = known[~np.array(is_named, dtype=bool)], "prompts that name no noun"
+        same = int((known["n_different"] == 1).sum())
+        notes.append(f"All images have the same {aspect} in {same} of {len(known)} {which}.")
+    return tuple(notes)

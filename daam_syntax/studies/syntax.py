@@ -1,40 +1,39 @@
-"""Overlap of the maps of heads and dependents, compared with that of unrelated words."""
+"""Overlap of the maps of heads and dependents, compared with that of exchanged partners."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from daam_syntax.analysis import (
     Estimate,
-    Matching,
+    Regression,
     dose_table,
-    estimate_difference,
     estimate_mean,
     match_pairs,
     measure_pairs,
+    regress,
     summarize,
     sweep,
     sweep_curves,
 )
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
-from daam_syntax.errors import StudyError
+from daam_syntax.errors import FileError, StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
-from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import figure_of
 from daam_syntax.language import Sentence, check_schemes
 from daam_syntax.maps import parse_threshold
-from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES
+from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
 from daam_syntax.studies.framework.bounds import measure_bounds
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.findings import Finding, means_and_difference
+from daam_syntax.studies.framework.findings import Finding, name_of
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.word_classes import CONTENT
+from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     from daam_syntax.studies.framework.setup import Setup
@@ -43,40 +42,51 @@ if TYPE_CHECKING:
 DESIGN: Final = StudyDesign(
     name="syntax",
     title="Attention overlap along dependency relations",
-    question="Do the maps of a head and its dependent overlap more than those of words not joined by a dependency, and "
-    "more than those of such words with the same parts of speech and distance, and does the overlap increase as words "
-    "get closer in the tree?",
-    method="Every pair of words of a prompt that a dependency joins is measured; all other pairs of words serve as a "
-    "control (unrelated pairs), after section 4 of Tang et al. (2023). Masks are made by the threshold rule below, and "
-    "the sweep shows the results for other thresholds. The matched control consists, for each dependency, of an "
-    "unrelated pair from the same prompt with the same parts of speech and nearly the same distance in the sentence. "
-    "Content words are nouns, adjectives and verbs. The slope on distance in the tree is estimated by least squares "
-    "from the pairs of each image, holding the distance in the sentence constant.",
-    limits="Overlap depends on the areas of the masks: function words have broad maps, which overlap with everything, "
-    "and most unrelated pairs contain a function word. A difference from all unrelated pairs may therefore be due to "
-    "parts of speech: compare content words, or use the matched control, although few dependencies of short prompts "
-    "have a match (see the match rates). Overlap of attention does not show that one word acts on the other.",
+    question="Do the maps of a head and its dependent overlap more than they would if the two words were not related, "
+    "for which relations, and does the overlap increase as words get closer in the tree?",
+    method="Every pair of words of a prompt that a dependency joins is compared with exchanged partners: unrelated "
+    "pairs of the same image in which the head, the dependent, or both are replaced by words with the same parts of "
+    "speech, in the same roles. In “a red cat and a blue car”, the overlap of the related words (red and cat, blue and "
+    "car) is compared with that of the exchanged ones (red and car, blue and cat), so the areas, places and parts of "
+    "speech of the words cancel. Related words are usually nearer to each other in the sentence; unrelated pairs, "
+    "treated in the same way, show what distance does, and it is adjusted for. Where that is not possible, an effect "
+    "is called “relation plus distance” and is not tested. Differences are averaged over the images of a prompt, and "
+    "prompts are the sample. Each is given by two measures: one that depends on the areas of the masks, such as IoU, "
+    "and phi, the correlation of the masks, which is 0 for independent masks of any areas. Masks are made by the "
+    "threshold rule below; the sweep shows other thresholds.",
+    limits="Maps that favor the same place, such as the center, overlap more than chance by any measure; exchanging "
+    "partners takes that out only as far as it adds up over the two words. Pairs of words of all kinds that no "
+    "dependency joins are described, not compared: most of them contain a function word, and function words have "
+    "broad maps. Punctuation is in no comparison, because unrelated pairs leave it out. Overlap of attention does not "
+    "show that one word acts on the other.",
     prompts="emoji-relations",
     seeds=2,
     steps=12,
     of_stored="all of it",
     figures={
-        "relations": "Mean overlap by relation, for relations in at least five prompts; the line and the band show "
-        "unrelated pairs.",
+        "relations": "What each relation adds to the overlap of its words, compared with exchanged partners, for "
+        "relations in at least five prompts: by the chosen measure and by phi.",
         "containment": "Each pair by its overlap relative to the area of the head and to that of the dependent. The "
         "direction from the origin shows the ratio of the areas; only the distance shows how much the masks overlap.",
         "sweep": "Overlap by threshold, for the relations with the most pairs; the order of the relations may depend "
-        "on the threshold.",
+        "on the threshold. Differences from unrelated words are not relatedness: the words differ.",
     },
     tables={
-        "relations": "Means by relation, compared with unrelated pairs; in_paper marks the relations of Tang et al. "
-        "(2023).",
-        "relations_matched": "Means by relation, compared with matched pairs.",
+        "paper": "The table of relations of Tang et al. (2023, ACL) beside this run: means of overlap relative to the "
+        "dependent (IoD), to the head (IoH) and to both (IoU), and IoD minus IoH. Columns that begin with paper have "
+        "the published values, for Stable Diffusion, other prompts and the rule of the paper; a missing value is one "
+        "that this package does not know and that the option published can supply.",
+        "relations": "What each relation adds, compared with exchanged partners, and means by relation; in_paper marks "
+        "the relations of Tang et al. (2023).",
+        "relations_matched": "Means by relation, compared with matched pairs: for each dependency an unrelated pair "
+        "from the same prompt with the same parts of speech in the same roles, at nearly the same distance.",
         "match_rates": "Numbers of dependencies with a matched pair.",
-        "dose": "Overlap by distance in the tree.",
+        "dose": "Overlap by distance in the tree: what pairs have more than the same words would have at the farthest "
+        "distance, with the distance in the sentence held constant.",
         "sweep": "Overlap by relation and threshold.",
         "pairs": "Every pair of words in every image.",
     },
+    printed=("paper",),
 )
 PAPER_RELATIONS: Final = (
     "punct",
@@ -93,6 +103,19 @@ PAPER_RELATIONS: Final = (
 """The ten enhanced relations that Tang et al. (2023) report."""
 
 SWEEP: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+CORRECTED: Final = "phi"
+"""The measure beside the chosen one: areas of masks alone cannot move it."""
+
+_PAPER: Final = "Tang et al. (2023), ACL, table of head-dependent overlap"
+_PUBLISHED: Final = {
+    "unrelated pairs": {"iod": 0.651, "ioh": 0.661},
+    "all head-dependent pairs": {"iod": 0.623, "ioh": 0.620},
+    "compound": {"iod": 0.713, "ioh": 0.715},
+}
+"""Published values that could be checked."""
+
+_OVERLAPS: Final = ("iod", "ioh", "iou")
+_DOSE: Final = ("tree_distance", "log_distance", "linear_distance", "adjacency")
 _BASIC: Final = {"nmod": "nmod:of", "conj": "conj:and", "dobj": "obj"}
 _SHOWN: Final = 6
 
@@ -105,6 +128,7 @@ def run(
     scheme: str | None = None,
     caliper: int = 2,
     sweep_values: Sequence[float] = SWEEP,
+    published: str | Path | None = None,
 ) -> StudyResult:
     """Measure the overlap of all heads with their dependents, and of the controls.
 
@@ -115,7 +139,7 @@ def run(
     threshold
         Threshold rule for masks.
     measure
-        Measure of overlap for means, intervals and tests.
+        Measure of overlap for means, intervals and tests; phi stands beside it.
     scheme
         Dependency scheme: ud, enhanced or native. Unless given, enhanced if the parses have it, as in the paper, else
         native.
@@ -123,47 +147,57 @@ def run(
         Maximum difference, in tokens, between the distances of a dependency and its matched pair.
     sweep_values
         Relative thresholds, at least two, for the sweep of IoU.
+    published
+        CSV file with the columns relation, iod, ioh and iou: published values, 0 to 1, that replace those of the table
+        of the paper.
 
     Raises
     ------
     StudyError
         If no word of the prompts depends on another word.
+    FileError
+        If the file of published values cannot be read.
     """
-    bounds = measure_bounds(measure)
+    measure_bounds(measure)  # before anything is drawn
+    known = _PUBLISHED if published is None else read_published(published)
     (scheme,) = check_schemes([scheme or _best_scheme(setup.sentences)])
     rule = str(parse_threshold(threshold))
     maps = [each.maps for each in setup.traced_images()]
-    pairs = measure_pairs(maps, schemes=scheme, threshold=rule, measures=_measures(measure))
+    every_pair = measure_pairs(maps, schemes=scheme, threshold=rule, measures=_measures(measure))
+    # Unrelated pairs have no punctuation, so no comparison has it.
+    words = ~(every_pair["head_pos"].eq("PUNCT") | every_pair["dependent_pos"].eq("PUNCT"))
+    pairs = every_pair[words]
     if not (pairs["kind"] == "dependency").any():
         raise StudyError(
             "Expected prompts in which a word depends on another word, but got none: choose other prompts."
         )
     swept = sweep(maps, values=sweep_values, measures="iou", schemes=scheme)
     curves = sweep_curves(swept, method="t")
-    relations = _marked(summarize(pairs, measure=measure))
+    relations = _marked(summarize(every_pair, measure=measure))
+    corrected = summarize(every_pair, measure=CORRECTED)
     matching = match_pairs(pairs, caliper=caliper)
     matched = _marked(summarize(matching.pairs, measure=measure, control="matched"))
-    dose = dose_table(pairs, measure, bounds=bounds)
     return StudyResult.of(
         DESIGN,
         setup,
         [
-            _of_kinds(pairs, matching, measure),
-            _of_content_words(pairs, measure),
-            *_of_tree(pairs, dose, measure),
-            Finding("By relation", "", notes=_relation_notes(relations)),
+            _of_all(pairs, measure),
+            _of_relations(relations, corrected, measure),
+            *_of_tree(pairs, measure),
+            _described(pairs, measure),
         ],
         {
+            "paper": paper_table(every_pair, known, published),
             "relations": relations,
             "relations_matched": matched,
             "match_rates": matching.rates.reset_index(),
-            "dose": dose,
+            "dose": dose_table(pairs, measure),
             "sweep": curves,
-            "pairs": pairs,
+            "pairs": every_pair,
         },
         {
             "relations": _draw_relations(relations),
-            "containment": figure_of(containment(pairs)),
+            "containment": figure_of(containment(every_pair)),
             "sweep": _draw_sweep(curves),
         },
         threshold=rule,
@@ -177,40 +211,81 @@ def is_paper_relation(relation: str) -> bool:
     return _BASIC.get(relation, relation) in PAPER_RELATIONS
 
 
-def dose_slopes(pairs: pd.DataFrame, measure: str = "iou") -> pd.DataFrame:
-    """Return, for each image, the slope of a measure on tree distance, with linear distance held constant.
+def read_published(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read published values of the relations.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, lacks a column, or has a value that is not a share.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"Expected a CSV file at {path}, but it cannot be read: {error}."
+        ) from error
+    missing = [name for name in ("relation", *_OVERLAPS) if name not in table.columns]
+    if missing:
+        raise FileError(
+            f"Expected the columns relation, {', '.join(_OVERLAPS)} in {path}, but it lacks {', '.join(missing)}."
+        )
+    values = table.set_index("relation")[list(_OVERLAPS)].apply(pd.to_numeric, errors="coerce")
+    wrong = values[((values < 0) | (values > 1)).any(axis=1)]
+    if len(wrong):
+        raise FileError(
+            f"Expected values from 0 to 1 in {path}, but got others for {', '.join(map(str, wrong.index))}: divide "
+            "percentages by 100."
+        )
+    return {str(name): row for name, row in values.to_dict("index").items()}
+
+
+def paper_table(
+    pairs: pd.DataFrame,
+    known: Mapping[str, Mapping[str, float]] = _PUBLISHED,
+    source: str | Path | None = None,
+) -> pd.DataFrame:
+    """Arrange the overlap of the ten relations like the table of Tang et al. (2023), beside published values.
 
     Parameters
     ----------
     pairs
-        Pair table of one scheme and one threshold, with unrelated pairs.
-    measure
-        Column of the measure.
+        A pair table of one scheme and one threshold, with punctuation and unrelated pairs.
+    known
+        Published values by relation and measure.
+    source
+        Where they are from; None for the paper.
 
     Returns
     -------
     pandas.DataFrame
-        ``prompt_id``, ``image``, ``slope`` (per edge), and a ``reason`` if the slope is NaN because the distances vary
-        too little to distinguish their effects.
+        One row for unrelated pairs, one for all dependencies, and one for each of `PAPER_RELATIONS`. Means over
+        prompts of ``iod``, ``ioh`` and ``iou``, and ``difference`` (IoD minus IoH); the published ones in columns that
+        begin with ``paper``; ``source`` of the latter.
     """
-    chosen = pairs[pairs["kind"].isin(["dependency", "unrelated"])]
-    chosen = chosen.dropna(subset=[measure, "tree_distance"])
+    basic = pairs["relation"].map(lambda name: _BASIC.get(name, name))
+    groups = {
+        "unrelated pairs": pairs["kind"] == "unrelated",
+        "all head-dependent pairs": pairs["kind"] == "dependency",
+        **{name: (basic == name) & (pairs["kind"] == "dependency") for name in PAPER_RELATIONS},
+    }
     rows = []
-    for (prompt, image), group in chosen.groupby(["prompt_id", "image"]):
-        tree = group["tree_distance"].to_numpy(float)
-        design = np.column_stack([np.ones(len(group)), tree, group["linear_distance"].abs()])
-        values = group[measure].to_numpy(float)
-        solved, _, rank, _ = np.linalg.lstsq(design.astype(float), values, rcond=None)
-        is_identified = rank == design.shape[1]
-        rows.append(
-            {
-                "prompt_id": prompt,
-                "image": image,
-                "slope": float(solved[1]) if is_identified else float("nan"),
-                "reason": "" if is_identified else "tree and linear distance are collinear",
-            }
-        )
-    return pd.DataFrame(rows, columns=["prompt_id", "image", "slope", "reason"])
+    for name, chosen in groups.items():
+        some = pairs[chosen & pairs["iou"].notna()]
+        means = some.groupby(["prompt_id", "image"])[list(_OVERLAPS)].mean()
+        means = means.groupby(level="prompt_id").mean().mean()
+        published = known.get(name, {})
+        row: dict[str, Any] = {
+            "relation": name,
+            "n_prompts": some["prompt_id"].nunique(),
+            "n_pairs": len(some),
+            **{each: float(means[each]) for each in _OVERLAPS},
+            "difference": float(means["iod"] - means["ioh"]),
+            **{f"paper_{each}": published.get(each, float("nan")) for each in _OVERLAPS},
+        }
+        row["paper_difference"] = row["paper_iod"] - row["paper_ioh"]
+        rows.append(row | {"source": str(source or _PAPER) if published else ""})
+    return pd.DataFrame(rows)
 
 
 def _best_scheme(sentences: Sequence[Sentence]) -> str:
@@ -220,58 +295,167 @@ def _best_scheme(sentences: Sequence[Sentence]) -> str:
 
 
 def _measures(measure: str) -> list[str]:
-    return list(dict.fromkeys([measure, *DEFAULT_PAIR_MEASURES]))
+    """Return the measures of the pair table; one with a direction comes with its mirror image."""
+    chosen = [measure, str(PAIR_MEASURES[measure].mirror), CORRECTED, *DEFAULT_PAIR_MEASURES]
+    return list(dict.fromkeys(chosen))
 
 
-def _of_kinds(pairs: pd.DataFrame, matching: Matching, measure: str) -> Finding:
-    with_match, control = (
-        matching.pairs[matching.pairs["kind"] == kind] for kind in ("dependency", "matched")
-    )
-    n, n_matched = matching.rates["n_pairs"].sum(), matching.rates["n_matched"].sum()
-    return Finding(
-        "Related and unrelated words",
-        measure_label(measure),
-        (
-            *_related_and_unrelated(pairs, measure),
-            estimate_difference(
-                with_match,
-                control,
-                measure,
-                label="related minus matched",
-                bounds=measure_bounds(measure),
-            ),
-        ),
-        notes=(f"{n_matched} of {n} dependencies have a matched pair in their prompt.",),
-    )
+def _beside(measure: str) -> tuple[str, ...]:
+    """Return the chosen measure and, if areas of masks can move it, the corrected one."""
+    return (measure,) if PAIR_MEASURES[measure].area_free else (measure, CORRECTED)
 
 
-def _of_content_words(pairs: pd.DataFrame, measure: str) -> Finding:
-    """Compare only nouns, adjectives and verbs: the broad maps of function words overlap with everything."""
-    among = pairs[pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)]
-    return Finding(
-        "Among content words", measure_label(measure), _related_and_unrelated(among, measure)
-    )
+def _names(measure: str) -> str:
+    return " and ".join(map(name_of, _beside(measure)))
 
 
-def _related_and_unrelated(pairs: pd.DataFrame, measure: str) -> tuple[Estimate, ...]:
-    """Estimate the overlap of both kinds of pairs, and the difference."""
-    joined, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
-    labels = ("head and dependent", "unrelated words", "related minus unrelated")
-    return means_and_difference(joined, unrelated, measure, labels, measure_bounds(measure))
-
-
-def _of_tree(pairs: pd.DataFrame, dose: pd.DataFrame, measure: str) -> list[Finding]:
-    names = [field.name for field in fields(Estimate)]
-    at = tuple(Estimate(*row) for row in dose[names].itertuples(index=False, name=None))
-    slope = estimate_mean(dose_slopes(pairs, measure), "slope", label="per edge")
-    return [
-        Finding("By distance in the tree", measure_label(measure), at),
-        Finding(
-            "Slope on distance in the tree, distance in the sentence held constant",
-            f"change of {measure} per edge",
-            (slope,),
-        ),
+def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
+    rows = [
+        summarize(pairs, by="kind", measure=name, corrected=None)
+        .set_index("kind")
+        .loc["dependency"]
+        for name in _beside(measure)
     ]
+    tier = rows[0]["tier"]
+    return Finding(
+        "Heads and their dependents, compared with exchanged partners",
+        f"difference of {_names(measure)}",
+        tuple(
+            _estimate(row.to_dict(), name, "related minus exchanged")
+            for row, name in zip(rows, _beside(measure), strict=True)
+        ),
+        notes=(f"The exchange is {tier}, and matches {rows[0]['matched']:.0%} of the pairs.",)
+        if tier
+        else (),
+        side_by_side=len(rows) == 2,
+    )
+
+
+def _of_relations(relations: pd.DataFrame, corrected: pd.DataFrame, measure: str) -> Finding:
+    """Report what each relation in enough prompts adds; name the others."""
+    rows = relations[relations["kind"] == "dependency"]
+    compared = rows[rows["difference"].notna() & (rows["n_paired"] >= MIN_CLUSTERS)]
+    beside = corrected[corrected["kind"] == "dependency"].set_index("relation").to_dict("index")
+    estimates: list[Estimate] = []
+    for row in compared.to_dict("records"):
+        name = row["relation"]
+        label = name if row["effect"] == "relation" else f"{name} ({row['effect']})"
+        estimates.append(_estimate(row, measure, label))
+        if len(_beside(measure)) == 2:
+            estimates.append(_estimate(beside[name], CORRECTED, label))
+    few = rows[rows["difference"].notna() & (rows["n_paired"] < MIN_CLUSTERS)]
+    without = rows[rows["difference"].isna()]
+    notes = []
+    if len(few):
+        notes.append(
+            f"Compared in fewer than {MIN_CLUSTERS} prompts, too few for a test: "
+            f"{', '.join(few['relation'])}."
+        )
+    if len(without):
+        notes.append(
+            f"Not compared, because no like words are there to exchange with: {', '.join(without['relation'])}."
+        )
+    seen = {_BASIC.get(relation, relation) for relation in rows["relation"]}
+    absent = [name for name in PAPER_RELATIONS if name not in seen]
+    if absent:
+        notes.append(
+            f"Relations of Tang et al. (2023) missing from these parses: {', '.join(absent)}."
+        )
+    return Finding(
+        "What each relation adds",
+        f"difference of {_names(measure)}",
+        tuple(estimates),
+        notes=tuple(notes),
+        side_by_side=len(_beside(measure)) == 2,
+    )
+
+
+def _estimate(row: Mapping[str, Any], measure: str, label: str) -> Estimate:
+    """Return the difference in a row of a summary as an estimate."""
+    notes = str(row["note"]).split("; ")
+    reasons = [note.removeprefix("difference: ") for note in notes if not note.startswith("not ")]
+    untested = [note.removeprefix("not tested: ") for note in notes if note.startswith("not ")]
+    return Estimate(
+        label,
+        measure,
+        float(row["difference"]),
+        low=float(row["difference_low"]),
+        high=float(row["difference_high"]),
+        p=float(row["p"]),
+        least_p=float(row["least_p"]),
+        effect_size=float(row["effect_size"]),
+        n_prompts=0 if pd.isna(row["n_paired"]) else int(row["n_paired"]),
+        method=f"{row['tier']} exchange of partners" if row["tier"] else "",
+        reason="" if pd.notna(row["difference_low"]) else reasons[-1] if reasons else "",
+        untested="; ".join(untested),
+    )
+
+
+def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
+    """Report the slope on distance in the tree, if the pairs are at several distances."""
+    if not pairs["kind"].eq("unrelated").any():
+        return []
+    known = pairs[pairs["tree_distance"].notna()]
+    slopes = [
+        _slope(regress(known, name, by=None, covariates=_DOSE), "per edge")
+        for name in _beside(measure)
+    ]
+    return [
+        Finding(
+            "Slope on distance in the tree, at constant distance in the sentence",
+            f"change of {_names(measure)} per edge",
+            tuple(slopes),
+            side_by_side=len(slopes) == 2,
+        )
+    ]
+
+
+def _slope(found: Regression, label: str) -> Estimate:
+    """Return the slope on tree distance as an estimate."""
+    term = found.terms.set_index("term").loc["tree_distance"]
+    return Estimate(
+        label,
+        found.measure,
+        float(term["estimate"]),
+        low=float(term["low"]),
+        high=float(term["high"]),
+        p=float(term["p"]),
+        level=found.level,
+        standard_error=float(term["standard_error"]),
+        n_prompts=found.n_prompts,
+        n_images=found.n_images,
+        n_pairs=found.n_pairs,
+        method=found.method,
+        reason=str(term["reason"]),
+    )
+
+
+def _described(pairs: pd.DataFrame, measure: str) -> Finding:
+    """Describe the overlap of related words and of any other words; they are other words, so nothing is claimed."""
+    is_content = pairs["head_pos"].isin(CONTENT) & pairs["dependent_pos"].isin(CONTENT)
+    related, apart = (pairs["kind"] == kind for kind in ("dependency", "unrelated"))
+    groups = {
+        "head and dependent": related,
+        "any two words that no dependency joins": apart,
+        "head and dependent, content words": related & is_content,
+        "content words that no dependency joins": apart & is_content,
+    }
+    n_function = int((apart & ~is_content).sum())
+    share = n_function / max(int(apart.sum()), 1)
+    return Finding(
+        "Means of related and of other words (described, not compared)",
+        _names(measure),
+        tuple(
+            estimate_mean(pairs[chosen], name, label=f"{label}, {name_of(name)}")
+            for label, chosen in groups.items()
+            for name in _beside(measure)
+        ),
+        notes=(
+            f"{share:.0%} of the {plural(int(apart.sum()), 'pair')} that no dependency joins contain a function word. "
+            "These pairs differ from related ones in their parts of speech, places and areas, so a difference of the "
+            "means does not show what a relation does.",
+        ),
+    )
 
 
 def _marked(summary: pd.DataFrame) -> pd.DataFrame:
@@ -284,37 +468,11 @@ def _marked(summary: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def _relation_notes(relations: pd.DataFrame) -> tuple[str, ...]:
-    """Report how many relations differ from the control, and which relations of the paper are missing."""
-    rows = relations[relations["kind"] == "dependency"]
-    differ = rows[rows["p_adjusted"] < 0.05]
-    tested = int(rows["p_adjusted"].notna().sum())
-    names = ", ".join(
-        f"{row.relation} {row.difference:+.3f} (n = {row.n_paired})".replace("-", "\N{MINUS SIGN}")
-        for row in differ.itertuples(index=False)
-    )
-    notes = [
-        f"{len(differ)} of {tested} relations differ from unrelated pairs (p < 0.05, Holm-adjusted over relations)"
-        + (f": {names}." if names else ".")
-    ]
-    few = int((rows["n_prompts"] < MIN_CLUSTERS).sum())
-    if few:
-        notes.append(
-            f"{few} relations occur in fewer than {MIN_CLUSTERS} prompts, too few for an interval."
-        )
-    seen = {_BASIC.get(relation, relation) for relation in rows["relation"]}
-    absent = [name for name in PAPER_RELATIONS if name not in seen]
-    if absent:
-        notes.append(
-            f"Relations of Tang et al. (2023) missing from these parses: {', '.join(absent)}."
-        )
-    return tuple(notes)
-
-
 def _draw_relations(relations: pd.DataFrame) -> Figure:
-    """Plot the relations that have an interval, or all relations if none has one."""
-    enough = (relations["n_prompts"] >= MIN_CLUSTERS) | (relations["kind"] != "dependency")
-    shown = relations[enough] if (enough & (relations["kind"] == "dependency")).any() else relations
+    """Plot the relations in enough prompts for a test, or all relations if there are none."""
+    counts = relations["n_paired"].where(relations["difference"].notna(), relations["n_prompts"])
+    enough = (counts >= MIN_CLUSTERS).fillna(False) & (relations["kind"] == "dependency")
+    shown = relations[enough] if enough.any() else relations
     return figure_of(forest(shown))
 
 

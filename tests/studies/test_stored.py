@@ -27,7 +27,7 @@ def stored(tmp_path_factory, emoji_pipe):
     [
         ("syntax", {"pairs": "iou"}),
         ("cohyponyms", {"images": "iou"}),
-        ("adjectives", {"words": "effective_area", "maps": "outside_noun"}),
+        ("adjectives", {"words": "effective_area", "maps": "adjective_outside_other"}),
     ],
 )
 def test_a_stored_run_gives_the_numbers_of_drawing(stored, emoji_pipe, name, columns):
@@ -44,6 +44,7 @@ def test_a_report_of_a_stored_run_names_its_source(stored, tmp_path):
     result = run_study("adjectives", stored)
     assert list(result.findings) == [
         "Breadth of the maps",
+        "Attention outside the other word's mask",
         "Place of an adjective's attention",
     ]
     page = result.write(tmp_path).read_text(encoding="utf-8")
@@ -70,7 +71,8 @@ def test_no_model_library_is_loaded(stored):
 def test_the_command_line(stored, tmp_path):
     done = run_here("study", "syntax", "--run", stored.path, "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Head and dependent" in done.stdout
+    assert "compared with exchanged partners" in done.stdout
+    assert "all head-dependent pairs" in done.stdout  # the table of the paper
     assert (tmp_path / "out" / "report.html").stat().st_size > 0
 
 

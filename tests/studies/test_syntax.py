@@ -1,12 +1,17 @@
-"""The study of dependency relations end to end with tiny settings, and its slopes on made-up pairs."""
+"""The study of dependency relations end to end with tiny settings, and its table of the paper."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from daam_syntax.errors import StudyError
+from daam_syntax.analysis import summarize
+from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
-from daam_syntax.studies.syntax import dose_slopes, is_paper_relation
+from daam_syntax.studies.syntax import (
+    PAPER_RELATIONS,
+    is_paper_relation,
+    paper_table,
+    read_published,
+)
 
 PROMPTS = ["a red cat and a blue car", "a small owl on a green bed", "a dog chasing a yellow duck"]
 
@@ -30,25 +35,68 @@ def test_every_pair_of_every_image_is_measured(result):
 
 def test_findings_agree_with_the_tables(result):
     pairs, estimates = result.tables["pairs"], result.tables["estimates"]
-    joined = pairs[pairs["kind"] == "dependency"]
-    by_image = joined.groupby(["prompt_id", "image"])["iou"].mean()
-    expected = by_image.groupby("prompt_id").mean().mean()
-    assert estimates["estimate"][0] == pytest.approx(expected)
-    assert f"{expected:.3f}" in result.findings["Related and unrelated words"][0]
+    pooled = summarize(pairs, by="kind").set_index("kind").loc["dependency"]
+    assert estimates["measure"][:2].tolist() == ["iou", "phi"]
+    assert estimates["estimate"][0] == pytest.approx(pooled["difference"])
+    assert estimates["estimate"][1] == pytest.approx(pooled["corrected"])
+    first, *_ = result.findings["Heads and their dependents, compared with exchanged partners"]
+    assert "IoU" in first
+    assert "phi" in first
     assert set(result.tables["sweep"]["threshold"]) == {"relative:0.3", "relative:0.6"}
     assert result.tables["dose"]["tree_distance"].min() == 1
     assert result.provenance["steps"] == 2
 
 
-def test_content_words_are_compared_among_themselves(result):
+def test_other_words_are_described_and_not_compared(result):
     pairs, estimates = result.tables["pairs"], result.tables["estimates"]
-    function_words = {"a", "and", "on"}
-    content = pairs[~pairs["head"].isin(function_words) & ~pairs["dependent"].isin(function_words)]
-    means = content.groupby(["kind", "prompt_id"])["iou"].mean()
-    known = estimates[estimates["answer"] == "Among content words"]["estimate"].tolist()
-    joined, unrelated = means["dependency"], means["unrelated"]
-    assert known[:2] == pytest.approx([joined.mean(), unrelated.mean()])
-    assert known[2] == pytest.approx((joined - unrelated).mean())
+    described = estimates[estimates["answer"].str.startswith("Means of related")]
+    assert described["p"].isna().all()
+    joined = pairs[pairs["kind"] == "dependency"]
+    by_image = joined.groupby(["prompt_id", "image"])["iou"].mean()
+    expected = by_image.groupby("prompt_id").mean().mean()
+    assert described["estimate"].iloc[0] == pytest.approx(expected)
+
+
+def test_a_relation_in_few_prompts_is_named_and_not_tested(result):
+    notes = result.findings["What each relation adds"]
+    assert any(note.startswith("Compared in fewer than 5 prompts") for note in notes)
+
+
+def test_the_table_of_the_paper(result, tmp_path):
+    table = result.tables["paper"].set_index("relation")
+    assert list(table.index) == ["unrelated pairs", "all head-dependent pairs", *PAPER_RELATIONS]
+    pairs = result.tables["pairs"]
+    amod = pairs[pairs["relation"] == "amod"]
+    assert table.loc["amod", "n_pairs"] == len(amod)
+    assert table.loc["amod", "iod"] == pytest.approx(
+        amod.groupby(["prompt_id", "image"])["iod"].mean().groupby("prompt_id").mean().mean()
+    )
+    assert table.loc["punct", "n_prompts"] == 0
+    assert np.isnan(table.loc["punct", "iou"])
+    has_source = table["source"] != ""
+    assert (table[["paper_iod", "paper_ioh"]].notna().all(axis=1) == has_source).all()
+    path = tmp_path / "published.csv"
+    path.write_text("relation,iod,ioh,iou\namod,0.6,0.7,0.5\n", encoding="utf-8")
+    own = paper_table(pairs, read_published(path), path).set_index("relation")
+    assert own.loc["amod", ["paper_iod", "paper_ioh", "paper_iou"]].tolist() == [0.6, 0.7, 0.5]
+    assert own.loc["amod", "source"] == str(path)
+    assert own.loc["compound", "source"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("relation,iod\namod,0.6\n", "lacks ioh, iou"),
+        ("relation,iod,ioh,iou\namod,60,70,50\n", "by 100"),
+    ],
+)
+def test_published_values_that_cannot_be_used_are_refused(tmp_path, text, message):
+    path = tmp_path / "published.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(FileError, match=message):
+        read_published(path)
+    with pytest.raises(FileError, match="cannot be read"):
+        read_published(tmp_path / "missing.csv")
 
 
 def test_a_result_is_written(result, tmp_path):
@@ -59,25 +107,6 @@ def test_a_result_is_written(result, tmp_path):
 def test_words_without_dependencies_are_refused(emoji_pipe):
     with pytest.raises(StudyError, match="depends on another word"):
         run_study("syntax", emoji_pipe, prompts="cat", seeds=1, steps=1)
-
-
-def test_slopes_hold_linear_distance_constant():
-    tree, linear = np.array([1, 1, 2, 3, 2]), np.array([1, -3, 2, 4, -5])
-    pairs = pd.DataFrame(
-        {
-            "prompt_id": "p",
-            "image": 0,
-            "kind": ["dependency", "dependency", "unrelated", "unrelated", "unrelated"],
-            "tree_distance": pd.array(tree, dtype="Int64"),
-            "linear_distance": linear,
-            "iou": 0.9 - 0.1 * tree - 0.02 * np.abs(linear),
-        }
-    )
-    alone = pairs.assign(image=1)[:2]
-    slopes = dose_slopes(pd.concat([pairs, alone]))
-    assert slopes["slope"][0] == pytest.approx(-0.1)
-    assert np.isnan(slopes["slope"][1])
-    assert "collinear" in slopes["reason"][1]
 
 
 @pytest.mark.parametrize(

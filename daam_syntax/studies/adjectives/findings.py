@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from daam_syntax.analysis import estimate_difference, estimate_mean
+from daam_syntax.analysis import Estimate, estimate_difference, estimate_mean
 from daam_syntax.studies.framework.bounds import SHARE
 from daam_syntax.studies.framework.findings import Finding, means_and_difference
 
@@ -20,7 +20,9 @@ _SOME: Final = 0.1  # share of the pixels; less may be just the edge of an objec
 
 def make_findings(tables: Mapping[str, pd.DataFrame]) -> list[Finding]:
     """Return the findings: breadth and place of the maps and, unless a stored run was measured, the swaps."""
-    findings = [_of_breadth(tables["words"]), _of_maps(tables["maps"])]
+    findings = [_of_breadth(tables["words"]), *_of_maps(tables["maps"])]
+    if "objects" in tables:
+        findings.append(_of_objects(tables["objects"]))
     if "swaps" in tables:
         findings.append(_of_swaps(tables["swaps"]))
     if "colors" in tables:
@@ -43,50 +45,77 @@ def _of_breadth(words: pd.DataFrame) -> Finding:
     )
 
 
-def _of_maps(maps: pd.DataFrame) -> Finding:
-    of_noun = maps.assign(outside_noun=maps["noun_outside_noun"])
-    labels = (
-        "adjective, outside its noun's mask",
-        "noun, outside its own mask",
-        "outside the mask, adjective minus noun",
+def _of_maps(maps: pd.DataFrame) -> list[Finding]:
+    unit = "share of the word's attention"
+    own, other = (
+        maps.assign(excess=maps[name]) for name in ("excess_on_noun_only", "excess_on_other_noun")
     )
-    return Finding(
-        "Place of an adjective's attention",
-        "share of the word's attention",
-        (
-            *means_and_difference(maps, of_noun, "outside_noun", labels, SHARE),
-            estimate_mean(
-                maps, "excess_on_noun", label="adjective, on its noun, minus the mask's area"
-            ),
-            estimate_mean(
-                maps,
-                "excess_on_other_noun",
-                label="adjective, on the other noun (leakage), minus that mask's area",
+    return [
+        Finding(
+            "Attention outside the other word's mask",
+            unit,
+            _two_words(maps, "outside_other", "outside the other word's mask"),
+        ),
+        Finding(
+            "Place of an adjective's attention",
+            f"{unit}, minus the area of the mask",
+            (
+                estimate_mean(maps, "excess_on_noun", label="on its noun", bounds=(-1, 1)),
+                estimate_mean(
+                    maps,
+                    "excess_on_other_noun",
+                    label="on the other noun only (leakage)",
+                    bounds=(-1, 1),
+                ),
+                estimate_difference(
+                    own,
+                    other,
+                    "excess",
+                    label="on its noun only minus on the other noun only (relation plus distance)",
+                    bounds=(-1, 1),
+                ),
             ),
         ),
+    ]
+
+
+def _of_objects(objects: pd.DataFrame) -> Finding:
+    return Finding(
+        "Attention outside the noun's object, according to the annotator",
+        "share of the word's attention",
+        _two_words(objects, "outside_object", "outside the object"),
     )
+
+
+def _two_words(table: pd.DataFrame, name: str, where: str) -> tuple[Estimate, Estimate, Estimate]:
+    """Estimate a share of the adjectives and of their nouns, and the difference."""
+    adjectives, nouns = (
+        table.assign(share=table[f"{role}_{name}"]) for role in ("adjective", "noun")
+    )
+    labels = (f"adjective, {where}", f"noun, {where}", f"{where}, adjective minus noun")
+    return means_and_difference(adjectives, nouns, "share", labels, SHARE)
 
 
 def _of_swaps(swaps: pd.DataFrame) -> Finding:
     fixed, free = (swaps[swaps["condition"] == name] for name in (FIXED, FREE))
-    labels = (
-        "layout free, outside the mask",
-        "layout fixed, outside it",
-        "outside, layout free minus fixed",
+    inside, outside = (fixed.assign(change=fixed[side]) for side in ("inside", "outside"))
+    of_inside, of_outside, by_place = means_and_difference(
+        inside,
+        outside,
+        "change",
+        (
+            "layout fixed, inside the noun's mask",
+            "layout fixed, outside it",
+            "layout fixed, inside minus outside",
+        ),
+        SHARE,
     )
-    of_free, of_fixed, difference = means_and_difference(free, fixed, "outside", labels, SHARE)
+    labels = ("layout free, outside the mask", "", "outside, layout free minus fixed")
+    of_free, _, difference = means_and_difference(free, fixed, "outside", labels, SHARE)
     return Finding(
         "Effect of swapping the color",
         "change of the image (0 to 1)",
-        (
-            estimate_mean(
-                fixed, "inside", label="layout fixed, inside the noun's mask", bounds=SHARE
-            ),
-            of_fixed,
-            estimate_mean(fixed, "difference", label="layout fixed, inside minus outside"),
-            of_free,
-            difference,
-        ),
+        (of_inside, of_outside, by_place, of_free, difference),
     )
 
 

@@ -36,14 +36,19 @@ DESIGN: Final = StudyDesign(
     "and does swapping only the adjective change just its noun or the whole image?",
     method="Adjectives are words that depend on a noun by the relation amod. The mask of a noun consists of the pixels "
     "of the first image where the noun's map is above the threshold. The mask of the other noun covers all other nouns "
-    "that have an adjective, excluding the pixels of the first mask. Breadth is the effective area of a map: the share "
+    "that have an adjective; where the two are compared, pixels in both masks are left out. The noun's own mask cannot "
+    "show how its map differs from that of its adjective, because it is made from the noun's map. Instead, either map "
+    "is taken outside the mask of the other, and, for images of the embedded model, both maps outside the object that "
+    "the annotator finds. Breadth is the effective area of a map: the share "
     "of the image that a flat map with the same entropy would cover. Each color is then swapped for another one, and "
     "the prompt is drawn again from the same noise: once freely (new layout), and once reusing the attention of the "
     "first image in the early steps, which keeps objects in place (layout held fixed). The change of an image is the "
     "mean absolute difference of its values, 0 to 1. If the annotator of the embedded model can judge the images, the "
     "pixels of both nouns are counted by color.",
     limits="The masks come from the maps under study: if a map misses its object, the change outside its mask appears "
-    "larger. Attention to an adjective that lies on a noun does not show that the adjective colors the noun; "
+    "larger. An adjective stands before its noun, so differences between the two may be due to their places in the "
+    "sentence, and an adjective is nearer to its own noun than to the other one. "
+    "Attention to an adjective that lies on a noun does not show that the adjective colors the noun; "
     "only the swaps are interventions, and they change the word, not its attention. The colors of pixels are judged by "
     "the annotator.",
     prompts="adjectives",
@@ -56,12 +61,15 @@ DESIGN: Final = StudyDesign(
     },
     tables={
         "words": "Breadth of the map of each adjective and each noun.",
-        "maps": "Share of the attention to each adjective and its noun in each mask, and the areas of the masks, which "
-        "are the shares for a flat map.",
+        "maps": "Share of the attention to each adjective in each mask, and the areas of the masks, which are the "
+        "shares for a flat map; shares of the adjective's and the noun's attention outside the mask of the other.",
+        "objects": "Shares of the attention to each adjective and its noun outside the object, according to the "
+        "annotator.",
         "swaps": "Change of the image inside and outside the noun's mask.",
         "colors": "Shares of the nouns' pixels that have the old and the new color, according to the annotator.",
     },
 )
+_TABLES: Final = ("words", "maps", "objects", "swaps", "colors")
 SWAPS: Final = ("red", "blue", "green", "yellow", "purple", "pink", "orange", "black", "white")
 """Adjectives to swap, each for the next one that the prompt does not contain."""
 
@@ -90,7 +98,7 @@ def run(
     self_steps
         Denoising steps in which the self-attention of the first image is reused.
     """
-    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("words", "maps", "swaps", "colors")}
+    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in _TABLES}
     example: list[tuple[str, np.ndarray]] = []
     if isinstance(setup, StoredSetup):
         for traced in setup.traced_images():
@@ -141,10 +149,9 @@ def _measure_maps(
             "noun": sentence[noun].text,
         }
         rows["words"] += _breadth(maps, row, adjective, noun)
-        where = _where_it_lies(maps[adjective].resize(own.shape), own, other)
-        of_noun = _where_it_lies(maps[noun].resize(own.shape), own, other)
-        where["noun_outside_noun"] = of_noun["outside_noun"]
-        rows["maps"].append(row | where)
+        of_adjective, of_noun = (maps[word].resize(own.shape) for word in (adjective, noun))
+        crossed = _crossed(of_adjective, of_noun, maps[adjective].mask(threshold, own.shape), own)
+        rows["maps"].append(row | _where_it_lies(of_adjective, own, other) | crossed)
         pairs.append(_Pair(adjective, noun, row, own, other))
     return pairs
 
@@ -165,6 +172,9 @@ def _swap_adjectives(
         with record_attention(setup.pipe) as recorded:
             original, maps = setup.trace(sentence, seed)
         pairs = _measure_maps(maps, seed, threshold, rows)
+        annotator = annotator_for(setup.pipe)
+        if annotator is not None:
+            rows["objects"] += _object_rows(annotator, original, maps, pairs)
         for pair in pairs:
             adjective, noun = pair.adjective, pair.noun
             swap = swapped(sentence, adjective, swaps)
@@ -188,7 +198,7 @@ def _swap_adjectives(
                     | {"swapped_for": swap.adjective, "condition": condition}
                     | inside_and_outside(change, pair.own)
                 )
-            if (annotator := annotator_for(setup.pipe)) is not None:
+            if annotator is not None:
                 others = [sentence[each.noun].text for each in pairs if each.noun != noun]
                 rows["colors"] += _color_rows(
                     annotator, {"original": original, **images}, pair.row, swap.adjective, others
@@ -203,6 +213,22 @@ def _swap_adjectives(
     return example
 
 
+def _object_rows(
+    annotator: Annotator, image: np.ndarray, maps: HeatMaps, pairs: list[_Pair]
+) -> list[dict[str, Any]]:
+    """Return the shares of both words' attention outside the noun's object, for nouns that the annotator knows."""
+    from daam_syntax.emoji.vocabulary import NOUNS
+
+    (seen,) = annotator([Image.fromarray((image * 255).round().astype(np.uint8))])
+    rows = []
+    for pair in pairs:
+        noun = maps.sentence[pair.noun].text
+        values = [maps[word].resize(pair.own.shape) for word in (pair.adjective, pair.noun)]
+        region = seen.mask(noun) if noun in NOUNS else None
+        rows.append(pair.row | _on_object(values[0], values[1], region))
+    return rows
+
+
 def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:
     """Return the indices of each adjective and its noun, in order; an adjective depends on its noun by amod."""
     return sorted(
@@ -215,7 +241,7 @@ def modified_nouns(sentence: Sentence) -> list[tuple[int, int]]:
 def _masks(
     maps: HeatMaps, pair: tuple[int, int], threshold: str, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mask of a pair's noun and, excluding it, that of the other nouns with adjectives; *shape* `size`."""
+    """Return the mask of a pair's noun, and that of the other nouns with adjectives; *shape* `size`."""
     own = maps[pair[1]].mask(threshold, size)
     others = {
         noun for _, noun in modified_nouns(maps.sentence) if noun != pair[1] and noun in maps.mapped
@@ -223,7 +249,7 @@ def _masks(
     other = np.zeros_like(own)
     for noun in others:
         other |= maps[noun].mask(threshold, size)
-    return own, other & ~own
+    return own, other
 
 
 def _breadth(
@@ -237,18 +263,45 @@ def _breadth(
 
 
 def _where_it_lies(values: np.ndarray, own: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """Return the shares of a word's attention in both masks, and the areas of the masks, the shares of a flat map."""
-    on_own, on_other = region_shares(values[None], np.stack([own, other]))[0]
-    areas = [float(mask.mean()) if mask.any() else float("nan") for mask in (own, other)]
+    """Return the shares of an adjective's attention in both masks, and what they exceed the areas of the masks by."""
+    only = own & ~other
+    masks = np.stack([own, only, other & ~own])
+    shares = region_shares(values[None], masks)[0]
+    areas = [float(mask.mean()) if mask.any() else float("nan") for mask in masks]
+    on_own, on_only, on_other = (float(share) for share in shares)
     return {
-        "on_noun": float(on_own),
+        "on_noun": on_own,
         "noun_area": areas[0],
-        "outside_noun": 1 - float(on_own),
-        "on_other_noun": float(on_other),
-        "other_noun_area": areas[1],
-        "excess_on_noun": float(on_own) - areas[0],
-        "excess_on_other_noun": float(on_other) - areas[1],
+        "outside_noun": 1 - on_own,
+        "on_other_noun": on_other,
+        "other_noun_area": areas[2],
+        "excess_on_noun": on_own - areas[0],
+        "excess_on_noun_only": on_only - areas[1],
+        "excess_on_other_noun": on_other - areas[2],
     }
+
+
+def _crossed(
+    adjective: np.ndarray, noun: np.ndarray, of_adjective: np.ndarray, of_noun: np.ndarray
+) -> dict[str, Any]:
+    """Return the share of either map outside the mask of the other map: equal on average if they are exchangeable."""
+    shares = [
+        float(region_shares(values[None], mask[None])[0, 0])
+        for values, mask in ((adjective, of_noun), (noun, of_adjective))
+    ]
+    return {"adjective_outside_other": 1 - shares[0], "noun_outside_other": 1 - shares[1]}
+
+
+def _on_object(
+    adjective: np.ndarray, noun: np.ndarray, region: np.ndarray | None
+) -> dict[str, Any]:
+    """Return the shares of both maps outside the object that the annotator finds."""
+    if region is None or not region.any():
+        nothing = {"adjective_outside_object": float("nan"), "noun_outside_object": float("nan")}
+        return nothing | {"reason": "the annotator does not find the noun"}
+    shares = region_shares(np.stack([adjective, noun]), region[None])[:, 0]
+    outside = {"adjective_outside_object": 1 - float(shares[0])}
+    return outside | {"noun_outside_object": 1 - float(shares[1]), "reason": ""}
 
 
 def _color_rows(

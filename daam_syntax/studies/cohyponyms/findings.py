@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from daam_syntax.analysis import Estimate, estimate_mean, regress
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.figures.shared.measure_labels import measure_label
+from daam_syntax.figures.tables.similarity_plots import clusters_of
 from daam_syntax.studies.framework.bounds import SHARE, measure_bounds
 from daam_syntax.studies.framework.findings import Finding
 
@@ -60,7 +61,11 @@ def make_findings(
         title = "The same, corrected for the annotator's errors"
         if np.allclose(images["correct_adjusted"], images["correct"]):
             n = sum(row["n_with"] + row["n_without"] for row in judge)
-            same = f"The annotator made no errors on {n} rendered scenes, so the correction changes nothing."
+            same = (
+                f"The annotator judged all {n} rendered scenes correctly, so the correction changes nothing. These "
+                "scenes show whole objects: how the annotator judges chimeras, images that blend the two nouns, was "
+                "not measured."
+            )
             findings.append(Finding(title, "", notes=(same,)))
         else:
             findings.append(of_correctness(images, "correct_adjusted", title))
@@ -135,13 +140,15 @@ def _slopes(images: pd.DataFrame, column: str) -> Iterator[Estimate]:
 
 
 def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Estimate:
-    """Return a regression's slope as an estimate, with errors clustered by both nouns if nouns recur."""
-    n_prompts = images["prompt_id"].nunique()
-    fewest = min(images["first"].nunique(), images["second"].nunique())
-    recur = max(images["first"].nunique(), images["second"].nunique()) < n_prompts
-    cluster: Any = ("first", "second") if recur and fewest >= MIN_CLUSTERS else "prompt_id"
-    found = regress(images, column, by=None, covariates=[covariate], cluster=cluster)
+    """Return a regression's slope over pairs of nouns, with errors clustered by both nouns if nouns recur."""
+    keys = ["prompt_id", "first", "second", covariate]
+    pairs = images.groupby(keys, sort=False, as_index=False)[column].mean()
+    pairs["image"] = pairs["prompt_id"]
+    known = pairs[pairs[column].notna()]
+    cluster: Any = clusters_of(known, ("first", "second"))
+    found = regress(known, column, by=None, covariates=[covariate], cluster=cluster, within=None)
     term = found.terms.set_index("term").loc[covariate].to_dict()
+    fewest = min(known["first"].nunique(), known["second"].nunique())
     return Estimate(
         label,
         column,
@@ -151,9 +158,9 @@ def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Est
         p=float(term["p"]),
         standard_error=float(term["standard_error"]),
         n_prompts=found.n_prompts,
-        n_images=found.n_images,
+        n_images=int(images[column].notna().sum()),
         n_pairs=found.n_pairs,
-        n_clusters=fewest if isinstance(cluster, tuple) else n_prompts,
+        n_clusters=fewest if isinstance(cluster, tuple) else found.n_prompts,
         method=found.method,
-        reason="" if found.converged else found.reason or "the regression did not converge",
+        reason=term["reason"] or ("" if found.converged else found.reason),
     )

@@ -34,6 +34,8 @@ class StudyDesign:
         What the study measures on a stored run, without drawing; "" if it has to draw.
     figures, tables
         Caption of each figure and table, by its name.
+    printed
+        Names of the tables that the command prints besides the findings.
     """
 
     name: str
@@ -48,3 +50,4 @@ class StudyDesign:
     of_stored: str = ""
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
+    printed: tuple[str, ...] = ()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from daam_syntax.analysis import Estimate, adjust_p, estimate_difference, estimate_mean
 from daam_syntax.analysis.formatting import format_p
 from daam_syntax.util.wording import plural
+
+_NAMES: Final = {"iou": "IoU", "iod": "IoD", "ioh": "IoH", "soft_iou": "soft IoU"}
+
+ALPHA: Final = 0.05
+"""An adjusted p-value up to this one is a finding."""
 
 
 def means_and_difference(
@@ -21,7 +26,7 @@ def means_and_difference(
     labels: tuple[str, str, str],
     bounds: tuple[float, float],
 ) -> tuple[Estimate, Estimate, Estimate]:
-    """Estimate the mean of a measure in each of two tables, and the difference of the means, paired by prompt.
+    """Estimate the mean of a measure in each of two tables, and the difference of the means, paired by image.
 
     Parameters
     ----------
@@ -58,6 +63,11 @@ class Finding:
         Additional sentences.
     digits
         Number of decimal places.
+    side_by_side
+        Whether the estimates come in pairs: one by a measure that areas of masks can move, then the same by one that
+        they cannot move. A pair is one sentence, which says first where the two disagree.
+    margin
+        The margin of the tests of equivalence, if there are any, see `Estimate.p_equivalent`.
     """
 
     title: str
@@ -65,6 +75,8 @@ class Finding:
     estimates: tuple[Estimate, ...] = ()
     notes: tuple[str, ...] = ()
     digits: int = 3
+    side_by_side: bool = False
+    margin: float | None = None
 
 
 def estimates_table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -74,7 +86,8 @@ def estimates_table(findings: Sequence[Finding]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``answer`` (the title of the finding), the fields of `Estimate`, and, after ``p``, ``p_adjusted``: the p-value
-        corrected for all tests in the table by the method of Holm (1979).
+        corrected for all tests in the table that could have succeeded (Holm 1979, Tarone 1990), see `adjust_p`.
+        ``p_equivalent`` is corrected in the same way for the number of tests of equivalence.
     """
     rows = [
         {"answer": finding.title} | estimate.as_dict()
@@ -83,13 +96,15 @@ def estimates_table(findings: Sequence[Finding]) -> pd.DataFrame:
     ]
     names = ["answer", *Estimate("", "", math.nan).as_dict()]
     table = pd.DataFrame(rows, columns=names)
-    adjusted = adjust_p(table["p"].astype(float), "holm")
+    table["imbalances"] = [", ".join(each) for each in table["imbalances"]]
+    adjusted = adjust_p(table["p"].astype(float), "holm", least=table["least_p"].astype(float))
     table.insert(names.index("p") + 1, "p_adjusted", adjusted)
+    table["p_equivalent"] = adjust_p(table["p_equivalent"].astype(float), "holm")
     return table
 
 
 def sentences(finding: Finding, table: pd.DataFrame) -> tuple[str, ...]:
-    """Report a finding in sentences, one per estimate, followed by its notes.
+    """Report a finding in sentences, one per estimate or pair of estimates, followed by its notes.
 
     Parameters
     ----------
@@ -99,36 +114,131 @@ def sentences(finding: Finding, table: pd.DataFrame) -> tuple[str, ...]:
         The table that `estimates_table` returned.
     """
     rows = table[table["answer"] == finding.title].to_dict("records")
-    return (*(sentence(row, digits=finding.digits) for row in rows), *finding.notes)
+    options: dict[str, Any] = {"digits": finding.digits, "margin": finding.margin}
+    if finding.side_by_side:
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        return (*(sentence_of_both(*pair, **options) for pair in pairs), *finding.notes)
+    return (*(sentence(row, **options) for row in rows), *finding.notes)
 
 
-def sentence(row: Any, *, digits: int = 3) -> str:
-    """Report an estimate in a sentence: effect, interval, adjusted p-value, n.
+def sentence(row: Mapping[str, Any], *, digits: int = 3, margin: float | None = None) -> str:
+    """Report an estimate in a sentence: effect, interval, adjusted p-value or why there is none, n.
 
     Parameters
     ----------
     row
-        A row of `estimates_table`, as a mapping.
+        A row of `estimates_table`.
     digits
         Number of decimal places.
+    margin
+        Margin of the test of equivalence.
     """
-    label, reason = row["label"], row["reason"]
-    label = label[:1].upper() + label[1:]
-    n = f"{plural(row['n_prompts'], 'prompt')}, {plural(row['n_images'], 'image')}"
+    n = _sample(row)
+    if math.isnan(row["estimate"]):
+        return f"{_label(row)}: undefined, {_why_undefined(row)} (n = {n})."
+    return f"{_label(row)}: {_value(row, digits, margin)}; n = {n})."
+
+
+def sentence_of_both(
+    row: Mapping[str, Any],
+    other: Mapping[str, Any],
+    *,
+    digits: int = 3,
+    margin: float | None = None,
+) -> str:
+    """Report the same difference by two measures in a sentence, first where they disagree.
+
+    Parameters
+    ----------
+    row, other
+        Rows of `estimates_table`: by a measure that areas of masks can move, and by one that they cannot.
+    digits, margin
+        See `sentence`.
+    """
+    values = []
+    samples = [_sample(each) for each in (row, other)]
+    for each, sample in zip((row, other), samples, strict=True):
+        name = name_of(each["measure"])
+        own = f"; n = {sample}" if len(set(samples)) > 1 else ""
+        if math.isnan(each["estimate"]):
+            values.append(f"{name} undefined, {_why_undefined(each)}")
+        else:
+            values.append(f"{name} {_value(each, digits, margin)}{own})")
+    shared = f"; n = {samples[0]}" if len(set(samples)) == 1 else ""
+    return f"{row['label']}: {disagreement(row, other)}{', '.join(values)}{shared}."
+
+
+def name_of(measure: str) -> str:
+    """Return the name of a measure in a sentence."""
+    return _NAMES.get(measure, measure.replace("_", " "))
+
+
+def is_found(row: Mapping[str, Any]) -> bool:
+    """Whether a row of `estimates_table` is a finding."""
+    return bool(row["p_adjusted"] <= ALPHA)
+
+
+def disagreement(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return how two measures of the same difference disagree, to put before their values; "" if they agree."""
+    found, confirmed = is_found(row), is_found(other)
+    first, second = name_of(row["measure"]), name_of(other["measure"])
+    if (found or confirmed) and row["estimate"] * other["estimate"] < 0:
+        return f"{first} and {second} differ in sign, so the areas of the masks may be behind {first}; "
+    if found and not confirmed:
+        return f"found by {first} only, which the areas of the masks can move; "
+    return f"found by {second} only; " if confirmed and not found else ""
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    label = str(row["label"])
+    return label[:1].upper() + label[1:]
+
+
+def _why_undefined(row: Mapping[str, Any]) -> str:
+    return row["reason"] or row["untested"] or "no prompt has a value"
+
+
+def _sample(row: Mapping[str, Any]) -> str:
+    n = plural(row["n_prompts"], "prompt")
+    if row["n_images"] or not row["n_prompts"]:
+        n += f", {plural(row['n_images'], 'image')}"
     if row["n_unpaired"]:
         n += f", excluding {plural(row['n_unpaired'], 'prompt')} that lack one side"
-    if math.isnan(row["estimate"]):
-        return f"{label}: undefined, {reason or 'no prompt has a value'} (n = {n})."
-    if row["n_clusters"] not in (0, row["n_prompts"]):
+    if not math.isnan(row["estimate"]) and row["n_clusters"] not in (0, row["n_prompts"]):
         n += f", {row['n_clusters']} independent units"
-    interval = f"no interval: {reason}"
+    return n
+
+
+def _value(row: Mapping[str, Any], digits: int, margin: float | None) -> str:
+    """Return a value with its interval and its test, without the closing bracket."""
+    interval = f"no interval: {row['reason']}"
     if not math.isnan(row["low"]):
         low, high = (_number(row[end], digits) for end in ("low", "high"))
         interval = f"{100 * row['level']:g} % interval {low} to {high}"
+    parts = [interval, *_test(row)]
+    if margin is not None and row["p_equivalent"] <= ALPHA:
+        parts.append(
+            f"equivalent within ±{margin:g}, p {format_p(row['p_equivalent'], equals=True)}"
+        )
+    return f"{_number(row['estimate'], digits)} ({'; '.join(parts)}"
+
+
+def _test(row: Mapping[str, Any]) -> list[str]:
+    """Return what a test found, or why it could find nothing."""
+    if row["untested"]:
+        return [f"not tested: {row['untested']}"]
     p = row["p_adjusted"]
-    if not math.isnan(p):
-        interval += f"; Holm-adjusted p {format_p(p, equals=True)}"
-    return f"{label}: {_number(row['estimate'], digits)} ({interval}; n = {n})."
+    if math.isnan(p):
+        return []
+    parts = [f"Holm-adjusted p {format_p(p, equals=True)}"]
+    if row["least_p"] > ALPHA:
+        parts.append(
+            f"p cannot be below {row['least_p']:.3g} in {row['n_clusters'] or row['n_prompts']} prompts"
+        )
+    elif row["p"] <= ALPHA < p:
+        # The interval is that of one test, and excludes 0 if that test alone rejects.
+        parts.append(f"alone p {format_p(row['p'], equals=True)}, not a finding among all tests")
+    return parts
 
 
 def _number(value: float, digits: int) -> str:

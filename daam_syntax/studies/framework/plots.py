@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from daam_syntax.analysis import Estimate
 from daam_syntax.figures.shared.styles import CONTROL, PALETTE
-from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.findings import Finding, name_of
 
-_LABEL: Final = 46  # characters per line of a label
+_LABEL: Final = 50  # characters per line of a label
 _ROW, _FRAME = 0.28, 1.1  # inches: a line of a label; title and axis of a panel
 
 
@@ -32,7 +34,7 @@ def draw_findings(findings: Sequence[Finding]) -> Figure:
     matplotlib.figure.Figure
         The panels, one below the other, each with its own scale.
     """
-    drawn = [finding for finding in findings if finding.estimates]
+    drawn = [_with_measures(finding) for finding in findings if finding.estimates]
     heights = [_FRAME + sum(_ROW * _lines(e) for e in finding.estimates) for finding in drawn]
     figure, axes = plt.subplots(
         max(len(drawn), 1),
@@ -55,6 +57,14 @@ def _label(estimate: Estimate) -> str:
     return textwrap.fill(f"{estimate.label} ({estimate.n_prompts})", _LABEL)
 
 
+def _with_measures(finding: Finding) -> Finding:
+    """Name the measures in the labels where two of them stand side by side."""
+    if not finding.side_by_side:
+        return finding
+    named = (replace(e, label=f"{e.label}, {name_of(e.measure)}") for e in finding.estimates)
+    return replace(finding, estimates=tuple(named))
+
+
 def _draw_panel(ax: Axes, finding: Finding) -> None:
     """Plot estimates from top to bottom, with a line at 0 if one of them is a difference."""
     found = finding.estimates
@@ -63,11 +73,14 @@ def _draw_panel(ax: Axes, finding: Finding) -> None:
     values = np.array([[e.estimate, e.low, e.high] for e in found], dtype=float)
     if np.nanmin(values, initial=0.0) < 0 or any(not np.isnan(e.p) for e in found):
         ax.axvline(0, color=CONTROL, lw=0.8, ls="--")
-    ax.hlines(places, values[:, 1], values[:, 2], color=PALETTE[0], lw=1.8)
     bounded = ~np.isnan(values[:, 1])
-    for chosen, face in ((bounded, PALETTE[0]), (~bounded, "white")):
-        style: dict[str, Any] = {"color": PALETTE[0], "markerfacecolor": face, "ms": 5}
-        ax.plot(values[chosen, 0], places[chosen], "o", **style)
+    measures = np.arange(len(found)) % 2 if finding.side_by_side else np.zeros(len(found), int)
+    for number, (color, marker) in enumerate(zip(PALETTE, "os", strict=False)):
+        own = measures == number
+        ax.hlines(places[own], values[own, 1], values[own, 2], color=color, lw=1.8)
+        for chosen, face in ((own & bounded, color), (own & ~bounded, "white")):
+            style: dict[str, Any] = {"color": color, "markerfacecolor": face, "ms": 5}
+            ax.plot(values[chosen, 0], places[chosen], marker, **style)
     for place in places[np.isnan(values[:, 0])]:
         ax.annotate(
             "undefined",
@@ -83,6 +96,7 @@ def _draw_panel(ax: Axes, finding: Finding) -> None:
     ax.set_title(finding.title, fontsize="medium", loc="left", parse_math=False)
     ax.set_xlabel(f"{finding.unit}\nestimate with interval (n prompts)", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="0.92", lw=0.6)
     ax.set_axisbelow(True)

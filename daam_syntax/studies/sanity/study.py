@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -115,10 +116,16 @@ def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) ->
             changed, old, new = replaced
             _, unknown = setup.trace(changed, seed, noise_of=sentence.text)
             rows["areas"] += [
-                row | {"role": role, "word": text, "effective_area": float(effective_area(values))}
-                for role, text, values in (
-                    ("noun", sentence[old].text, maps[old].values),
-                    ("nonce word", nonce, unknown[new].values),
+                row
+                | {
+                    "role": role,
+                    "word": text,
+                    "head_subwords": len(of.words[word].subwords),
+                    "effective_area": float(effective_area(of[word].values)),
+                }
+                for role, text, of, word in (
+                    ("noun", sentence[old].text, maps, old),
+                    ("nonce word", nonce, unknown, new),
                 )
             ]
         deleted = draw_without_each(setup, sentence, seed, list(kind_maps(maps)))
@@ -236,6 +243,9 @@ def _of_nonce(areas: pd.DataFrame) -> Finding:
     of_nonce, of_noun, difference = means_and_difference(
         nonce, noun, "effective_area", labels, SHARE
     )
+    if "subwords" in difference.imbalances:
+        label = "nonce word minus noun (word plus number of subwords)"
+        difference = replace(difference, label=label)
     return Finding(
         "Is the map of a nonce word broader?",
         "effective area (share of the image)",

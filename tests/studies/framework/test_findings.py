@@ -35,7 +35,10 @@ def test_p_values_are_adjusted_over_all_findings():
     findings = [Finding(title, "unit", (found,)) for title in ("one", "other")]
     table = estimates_table([*findings, Finding("third", "unit", (estimate_mean(ROWS, "x"),))])
     np.testing.assert_allclose(table["p_adjusted"], [2 * found.p] * 2 + [np.nan])
-    assert "Holm-adjusted p = 0.062;" in sentences(findings[0], table)[0]
+    assert (
+        "Holm-adjusted p = 0.062; alone p = 0.031, not a finding"
+        in sentences(findings[0], table)[0]
+    )
     assert estimates_table([]).empty
 
 
@@ -50,3 +53,52 @@ def test_every_finding_with_estimates_has_a_panel():
     assert (first.get_title("left"), second.get_title("left")) == ("first", "second")
     assert [text.get_text() for text in first.texts] == ["undefined"]
     assert [label.get_text() for label in second.get_yticklabels()] == ["difference (6)"]
+
+
+def difference(estimate=0.1, p=0.01, least_p=0.001, **fields):
+    return Estimate(
+        "d", "x", estimate, low=0.0, high=0.2, p=p, least_p=least_p, n_prompts=9, **fields
+    )
+
+
+def test_tests_that_cannot_succeed_do_not_count():
+    few = [difference(p=0.5, least_p=0.5) for _ in range(9)]
+    table = estimates_table([Finding("all", "x", (difference(), *few))])
+    assert table["p_adjusted"][0] == pytest.approx(0.01)
+    assert "p cannot be below 0.5 in 9 prompts" in sentences(Finding("all", "x"), table)[1]
+
+
+def test_a_difference_that_was_not_tested_says_why():
+    untested = difference(p=np.nan, untested="the sides differ in distance")
+    assert "; not tested: the sides differ in distance; n = 9 prompts" in reported(untested)[0]
+    assert "Holm" not in reported(untested)[0]
+
+
+def test_equivalence_is_claimed_only_from_its_own_test():
+    for p_equivalent, claimed in ((0.01, True), (0.2, False), (np.nan, False)):
+        (sentence,) = reported(difference(p=0.9, p_equivalent=p_equivalent), margin=0.05)
+        assert ("equivalent within ±0.05" in sentence) is claimed
+        assert "no difference" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warning"),
+    [
+        ((-0.3, 0.001), (0.1, 0.5), "IoU and phi differ in sign, so the areas"),
+        ((0.3, 0.001), (0.1, 0.5), "found by IoU only, which the areas"),
+        ((0.3, 0.5), (0.1, 0.001), "found by phi only; IoU"),
+        ((0.3, 0.001), (0.1, 0.001), "IoU 0.300"),
+        ((-0.3, 0.5), (0.1, 0.5), "IoU \N{MINUS SIGN}0.300"),
+    ],
+)
+def test_two_measures_side_by_side_say_first_where_they_disagree(first, second, warning):
+    pair = [
+        Estimate("amod", name, value, p=p, least_p=0.001, n_prompts=9)
+        for name, (value, p) in (("iou", first), ("phi", second))
+    ]
+    finding = Finding("title", "unit", tuple(pair), side_by_side=True)
+    (sentence,) = sentences(finding, estimates_table([finding]))
+    assert sentence.startswith(f"amod: {warning}")
+    assert sentence.endswith("; n = 9 prompts.")
+    labels = [label.get_text() for label in draw_findings([finding]).axes[0].get_yticklabels()]
+    assert labels == ["amod, IoU (9)", "amod, phi (9)"]
