@@ -196,7 +196,7 @@ def word_matrix_signed(run: Run) -> Axes:
 
 
 def forest(run: Run) -> Axes:
-    """Relations next to the control."""
+    """What each relation adds, compared with exchanged partners, by IoU and phi."""
     return figures.forest(run.summary)
 
 

@@ -274,10 +274,14 @@ def _of_places(
         if name in of:
             sides = [of[name].assign(change=of[name][side]) for side in ("inside", "outside")]
             labels = [f"{label}, {side} the word's mask" for side in ("inside", "outside")]
-            *means, difference = means_and_difference(
-                *sides, "change", (*labels, f"{label}: inside minus outside"), SHARE
+            inside, outside, difference = means_and_difference(
+                sides[0],
+                sides[1],
+                "change",
+                (labels[0], labels[1], f"{label}: inside minus outside"),
+                SHARE,
             )
-            places += means
+            places += [inside, outside]
             contrasts += [difference] if name == "delete" else []
     for control in ("random word", "equal mass"):
         if control in of:

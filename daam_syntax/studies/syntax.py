@@ -16,6 +16,7 @@ from daam_syntax.analysis import (
     estimate_mean,
     match_pairs,
     measure_pairs,
+    prompt_means,
     regress,
     summarize,
     sweep,
@@ -28,7 +29,7 @@ from daam_syntax.figures.shared.styles import figure_of
 from daam_syntax.language import Sentence, check_schemes
 from daam_syntax.maps import parse_threshold
 from daam_syntax.maps.measures import DEFAULT_PAIR_MEASURES, PAIR_MEASURES
-from daam_syntax.studies.framework.bounds import measure_bounds
+from daam_syntax.studies.framework.bounds import CORRECTED, measure_bounds, with_corrected
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, name_of
 from daam_syntax.studies.framework.result import StudyResult
@@ -103,9 +104,6 @@ PAPER_RELATIONS: Final = (
 """The ten enhanced relations that Tang et al. (2023) report."""
 
 SWEEP: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-CORRECTED: Final = "phi"
-"""The measure beside the chosen one: areas of masks alone cannot move it."""
-
 _PAPER: Final = "Tang et al. (2023), ACL, table of head-dependent overlap"
 _PUBLISHED: Final = {
     "unrelated pairs": {"iod": 0.651, "ioh": 0.661},
@@ -272,15 +270,14 @@ def paper_table(
     rows = []
     for name, chosen in groups.items():
         some = pairs[chosen & pairs["iou"].notna()]
-        means = some.groupby(["prompt_id", "image"])[list(_OVERLAPS)].mean()
-        means = means.groupby(level="prompt_id").mean().mean()
+        means = {each: float(prompt_means(some, each).mean()) for each in _OVERLAPS}
         published = known.get(name, {})
         row: dict[str, Any] = {
             "relation": name,
             "n_prompts": some["prompt_id"].nunique(),
             "n_pairs": len(some),
-            **{each: float(means[each]) for each in _OVERLAPS},
-            "difference": float(means["iod"] - means["ioh"]),
+            **means,
+            "difference": means["iod"] - means["ioh"],
             **{f"paper_{each}": published.get(each, float("nan")) for each in _OVERLAPS},
         }
         row["paper_difference"] = row["paper_iod"] - row["paper_ioh"]
@@ -300,13 +297,8 @@ def _measures(measure: str) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _beside(measure: str) -> tuple[str, ...]:
-    """Return the chosen measure and, if areas of masks can move it, the corrected one."""
-    return (measure,) if PAIR_MEASURES[measure].area_free else (measure, CORRECTED)
-
-
 def _names(measure: str) -> str:
-    return " and ".join(map(name_of, _beside(measure)))
+    return " and ".join(map(name_of, with_corrected(measure)))
 
 
 def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
@@ -314,7 +306,7 @@ def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
         summarize(pairs, by="kind", measure=name, corrected=None)
         .set_index("kind")
         .loc["dependency"]
-        for name in _beside(measure)
+        for name in with_corrected(measure)
     ]
     tier = rows[0]["tier"]
     return Finding(
@@ -322,7 +314,7 @@ def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
         f"difference of {_names(measure)}",
         tuple(
             _estimate(row.to_dict(), name, "related minus exchanged")
-            for row, name in zip(rows, _beside(measure), strict=True)
+            for row, name in zip(rows, with_corrected(measure), strict=True)
         ),
         notes=(f"The exchange is {tier}, and matches {rows[0]['matched']:.0%} of the pairs.",)
         if tier
@@ -341,7 +333,7 @@ def _of_relations(relations: pd.DataFrame, corrected: pd.DataFrame, measure: str
         name = row["relation"]
         label = name if row["effect"] == "relation" else f"{name} ({row['effect']})"
         estimates.append(_estimate(row, measure, label))
-        if len(_beside(measure)) == 2:
+        if len(with_corrected(measure)) == 2:
             estimates.append(_estimate(beside[name], CORRECTED, label))
     few = rows[rows["difference"].notna() & (rows["n_paired"] < MIN_CLUSTERS)]
     without = rows[rows["difference"].isna()]
@@ -366,11 +358,11 @@ def _of_relations(relations: pd.DataFrame, corrected: pd.DataFrame, measure: str
         f"difference of {_names(measure)}",
         tuple(estimates),
         notes=tuple(notes),
-        side_by_side=len(_beside(measure)) == 2,
+        side_by_side=len(with_corrected(measure)) == 2,
     )
 
 
-def _estimate(row: Mapping[str, Any], measure: str, label: str) -> Estimate:
+def _estimate(row: Mapping[Any, Any], measure: str, label: str) -> Estimate:
     """Return the difference in a row of a summary as an estimate."""
     notes = str(row["note"]).split("; ")
     reasons = [note.removeprefix("difference: ") for note in notes if not note.startswith("not ")]
@@ -398,7 +390,7 @@ def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
     known = pairs[pairs["tree_distance"].notna()]
     slopes = [
         _slope(regress(known, name, by=None, covariates=_DOSE), "per edge")
-        for name in _beside(measure)
+        for name in with_corrected(measure)
     ]
     return [
         Finding(
@@ -412,7 +404,7 @@ def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
 
 def _slope(found: Regression, label: str) -> Estimate:
     """Return the slope on tree distance as an estimate."""
-    term = found.terms.set_index("term").loc["tree_distance"]
+    term = found.terms.set_index("term").loc["tree_distance"].to_dict()
     return Estimate(
         label,
         found.measure,
@@ -448,7 +440,7 @@ def _described(pairs: pd.DataFrame, measure: str) -> Finding:
         tuple(
             estimate_mean(pairs[chosen], name, label=f"{label}, {name_of(name)}")
             for label, chosen in groups.items()
-            for name in _beside(measure)
+            for name in with_corrected(measure)
         ),
         notes=(
             f"{share:.0%} of the {plural(int(apart.sum()), 'pair')} that no dependency joins contain a function word. "

@@ -95,3 +95,15 @@ def test_prompts_are_checked_sampled_and_written(tmp_path):
     refused = runner.invoke(app, ["prompts", str(text)])
     assert isinstance(refused.exception, ds.DaamSyntaxError)
     assert runner.invoke(app, ["prompts", str(out), "--sample", "1"]).stdout.count("\n") == 1
+
+
+def test_the_code_on_replication_runs(tmp_path, monkeypatch, emoji_pipe):
+    """On a few crossed prompts that the embedded model knows."""
+    monkeypatch.chdir(tmp_path)
+    rows = [row for row in ds.prompts("crossed").rows if row.category == "preposition"]
+    ds.runs.run([row.text for row in rows[:6]], "crossed", emoji_pipe, seeds=1, steps=1)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGES["replication"], flags=re.DOTALL)
+    known = {}
+    exec(code, known)
+    assert set(known["related"]["pair"]) == set(known["unrelated"]["pair"])
+    assert len(known["related"]) == 3

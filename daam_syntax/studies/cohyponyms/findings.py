@@ -12,10 +12,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import Estimate, estimate_mean, regress
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
-from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.tables.similarity_plots import clusters_of
-from daam_syntax.studies.framework.bounds import SHARE, measure_bounds
-from daam_syntax.studies.framework.findings import Finding
+from daam_syntax.studies.framework.bounds import SHARE, measure_bounds, with_corrected
+from daam_syntax.studies.framework.findings import Finding, name_of
 
 MANY: Final = 4
 """Maximum number of levels that are compared one by one."""
@@ -35,17 +34,21 @@ def make_findings(
     judge
         Who judged the images, and how often the judgments are right.
     """
-    bounds = measure_bounds(measure)
+    measures = with_corrected(measure)
+    names = " and ".join(map(name_of, measures))
+    both = len(measures) == 2
+    overlaps = [
+        (*_level_means(images, name, measure_bounds(name)), *_contrasts(images, name))
+        for name in measures
+    ]
+    slopes = [tuple(_slopes(images, name)) for name in measures]
     findings = [
-        Finding(
-            "Overlap of the two nouns' maps",
-            measure_label(measure),
-            (*_level_means(images, measure, bounds), *_contrasts(images, measure)),
-        ),
+        Finding("Overlap of the two nouns' maps", names, _alternating(overlaps), side_by_side=both),
         Finding(
             "Slope of the overlap on similarity",
-            f"change of {measure} from similarity 0 to 1",
-            tuple(_slopes(images, measure)),
+            f"change of {names} from similarity 0 to 1",
+            _alternating(slopes),
+            side_by_side=both,
         ),
     ]
     if "correct" not in images.columns:
@@ -70,6 +73,11 @@ def make_findings(
         else:
             findings.append(of_correctness(images, "correct_adjusted", title))
     return findings
+
+
+def _alternating(estimates: Sequence[Sequence[Estimate]]) -> tuple[Estimate, ...]:
+    """Return the first estimate by each measure, then the second by each, and so on."""
+    return tuple(estimate for row in zip(*estimates, strict=True) for estimate in row)
 
 
 def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:

@@ -33,7 +33,7 @@ from daam_syntax.studies.cohyponyms.correctness import (
 from daam_syntax.studies.cohyponyms.findings import MANY, make_findings
 from daam_syntax.studies.cohyponyms.similarity import Similarity, find_similarity
 from daam_syntax.studies.cohyponyms.word_pairs import WordPair, read_pairs, word_pair
-from daam_syntax.studies.framework.bounds import measure_bounds
+from daam_syntax.studies.framework.bounds import measure_bounds, with_corrected
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.stored_setup import StoredImage, StoredSetup
@@ -51,13 +51,15 @@ DESIGN: Final = StudyDesign(
     method="Each prompt has two nouns: from the same category (cohyponyms), from two categories of the same kind, or "
     "from two kinds (unrelated). Every noun occurs once at each level, always in the same position, so the levels "
     "differ only in how the nouns are combined. The overlap is that of the masks of the two nouns' maps, after section "
-    "5.1 of Tang et al. (2023). Whether an image shows both nouns is judged either by the annotator of the embedded "
-    "model, whose error rates are measured on rendered scenes and corrected for (Rogan and Gladen 1978), or by people "
-    "on blind sheets. Word pairs are the sample and, if there are enough of them, categories as well. Because nouns "
-    "recur, errors of contrasts and slopes are clustered by both nouns.",
+    "5.1 of Tang et al. (2023); phi, which the areas of masks cannot move, stands beside it. Whether an image shows "
+    "both nouns is judged either by the annotator of the embedded model, whose error rates are measured on rendered "
+    "scenes and corrected for (Rogan and Gladen 1978), or by people on blind sheets. Word pairs are the sample and, if "
+    "there are enough of them, categories as well. Because nouns recur, errors of contrasts and slopes are clustered "
+    "by both nouns.",
     limits="In the embedded world, similarity is a rank with three levels, not a distance; a WordNet gives graded "
-    "similarities. The annotator was measured on rendered scenes, which are sharper than images drawn by a model, and "
-    "the intervals do not include the uncertainty of its error rates.",
+    "similarities. The annotator was measured on rendered scenes, which are sharper than images drawn by a model and "
+    "show whole objects: its errors on chimeras, images that blend the two nouns, are not known. The "
+    "intervals do not include the uncertainty of its error rates.",
     prompts="cohyponyms",
     seeds=2,
     steps=12,
@@ -240,11 +242,12 @@ def _annotator(setup: Setup | StoredSetup, pairs: Sequence[WordPair]) -> Annotat
 
 def _overlaps(maps: Sequence[Any], by_prompt: dict[str, Any], rule: str, measure: str) -> Any:
     """Return the overlap of the two nouns by number of the image, with the reason if it is undefined."""
-    pairs = measure_pairs(maps, schemes="native", threshold=rule, measures=measure)
+    measures = with_corrected(measure)
+    pairs = measure_pairs(maps, schemes="native", threshold=rule, measures=measures)
     wanted = [set(by_prompt[prompt][1]) for prompt in pairs["prompt"]]
     joined = zip(pairs["head_index"], pairs["dependent_index"], wanted, strict=True)
     rows = pairs[[{head, dependent} == both for head, dependent, both in joined]]
-    return rows.set_index("image")[["threshold", measure, "reason"]]
+    return rows.set_index("image")[["threshold", *measures, "reason"]]
 
 
 def _judge(
@@ -268,7 +271,8 @@ def _judge(
 def _pair_means(images: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return the means over seeds for every word pair."""
     keys = ["prompt_id", "prompt", "first", "second", "similarity", "level", "category"]
-    columns = [name for name in (measure, "correct", "correct_adjusted") if name in images.columns]
+    wanted = (*with_corrected(measure), "correct", "correct_adjusted")
+    columns = [name for name in wanted if name in images.columns]
     means = images.groupby(keys, sort=False)[columns].mean()
     return means.assign(n_images=images.groupby(keys, sort=False).size()).reset_index()
 

@@ -11,6 +11,15 @@ SHARE: Final = (0.0, 1.0)
 """Bounds of shares, of changes of images, and of other values between 0 and 1."""
 
 
+CORRECTED: Final = "phi"
+"""The measure beside one that areas of masks alone can move: 0 for independent masks of any areas."""
+
+
+def with_corrected(measure: str) -> tuple[str, ...]:
+    """Return a pair measure and, if areas of masks alone can move it, the corrected one."""
+    return (measure,) if PAIR_MEASURES[measure].area_free else (measure, CORRECTED)
+
+
 def measure_bounds(measure: str) -> tuple[float, float]:
     """Return the lowest and the highest possible value of a pair measure.
 

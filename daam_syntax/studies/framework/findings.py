@@ -15,6 +15,8 @@ from daam_syntax.util.wording import plural
 
 _NAMES: Final = {"iou": "IoU", "iod": "IoD", "ioh": "IoH", "soft_iou": "soft IoU"}
 
+_MOST_DIGITS: Final = 6
+
 ALPHA: Final = 0.05
 """An adjusted p-value up to this one is a finding."""
 
@@ -121,7 +123,7 @@ def sentences(finding: Finding, table: pd.DataFrame) -> tuple[str, ...]:
     return (*(sentence(row, **options) for row in rows), *finding.notes)
 
 
-def sentence(row: Mapping[str, Any], *, digits: int = 3, margin: float | None = None) -> str:
+def sentence(row: Mapping[Any, Any], *, digits: int = 3, margin: float | None = None) -> str:
     """Report an estimate in a sentence: effect, interval, adjusted p-value or why there is none, n.
 
     Parameters
@@ -140,8 +142,8 @@ def sentence(row: Mapping[str, Any], *, digits: int = 3, margin: float | None = 
 
 
 def sentence_of_both(
-    row: Mapping[str, Any],
-    other: Mapping[str, Any],
+    row: Mapping[Any, Any],
+    other: Mapping[Any, Any],
     *,
     digits: int = 3,
     margin: float | None = None,
@@ -173,12 +175,12 @@ def name_of(measure: str) -> str:
     return _NAMES.get(measure, measure.replace("_", " "))
 
 
-def is_found(row: Mapping[str, Any]) -> bool:
+def is_found(row: Mapping[Any, Any]) -> bool:
     """Whether a row of `estimates_table` is a finding."""
     return bool(row["p_adjusted"] <= ALPHA)
 
 
-def disagreement(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def disagreement(row: Mapping[Any, Any], other: Mapping[Any, Any]) -> str:
     """Return how two measures of the same difference disagree, to put before their values; "" if they agree."""
     found, confirmed = is_found(row), is_found(other)
     first, second = name_of(row["measure"]), name_of(other["measure"])
@@ -189,31 +191,37 @@ def disagreement(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return f"found by {second} only; " if confirmed and not found else ""
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def _label(row: Mapping[Any, Any]) -> str:
     label = str(row["label"])
     return label[:1].upper() + label[1:]
 
 
-def _why_undefined(row: Mapping[str, Any]) -> str:
+def _why_undefined(row: Mapping[Any, Any]) -> str:
     return row["reason"] or row["untested"] or "no prompt has a value"
 
 
-def _sample(row: Mapping[str, Any]) -> str:
+def _sample(row: Mapping[Any, Any]) -> str:
     n = plural(row["n_prompts"], "prompt")
     if row["n_images"] or not row["n_prompts"]:
         n += f", {plural(row['n_images'], 'image')}"
     if row["n_unpaired"]:
-        n += f", excluding {plural(row['n_unpaired'], 'prompt')} that lack one side"
+        lack = "lacks" if row["n_unpaired"] == 1 else "lack"
+        n += f", excluding {plural(row['n_unpaired'], 'prompt')} that {lack} one side"
     if not math.isnan(row["estimate"]) and row["n_clusters"] not in (0, row["n_prompts"]):
         n += f", {row['n_clusters']} independent units"
     return n
 
 
-def _value(row: Mapping[str, Any], digits: int, margin: float | None) -> str:
+def _value(row: Mapping[Any, Any], digits: int, margin: float | None) -> str:
     """Return a value with its interval and its test, without the closing bracket."""
     interval = f"no interval: {row['reason']}"
     if not math.isnan(row["low"]):
-        low, high = (_number(row[end], digits) for end in ("low", "high"))
+        ends = [row["low"], row["high"]]
+        shown = digits
+        # An end that excludes 0 must not look like 0.
+        while row["p"] <= ALPHA and shown < _MOST_DIGITS and 0 in [round(e, shown) for e in ends]:
+            shown += 1
+        low, high = (_number(end, shown) for end in ends)
         interval = f"{100 * row['level']:g} % interval {low} to {high}"
     parts = [interval, *_test(row)]
     if margin is not None and row["p_equivalent"] <= ALPHA:
@@ -223,7 +231,7 @@ def _value(row: Mapping[str, Any], digits: int, margin: float | None) -> str:
     return f"{_number(row['estimate'], digits)} ({'; '.join(parts)}"
 
 
-def _test(row: Mapping[str, Any]) -> list[str]:
+def _test(row: Mapping[Any, Any]) -> list[str]:
     """Return what a test found, or why it could find nothing."""
     if row["untested"]:
         return [f"not tested: {row['untested']}"]

@@ -1,5 +1,7 @@
 """Findings as sentences, as a table, and as a figure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,3 +104,9 @@ def test_two_measures_side_by_side_say_first_where_they_disagree(first, second, 
     assert sentence.endswith("; n = 9 prompts.")
     labels = [label.get_text() for label in draw_findings([finding]).axes[0].get_yticklabels()]
     assert labels == ["amod, IoU (9)", "amod, phi (9)"]
+
+
+def test_an_end_that_excludes_0_does_not_look_like_0():
+    estimate = Estimate("d", "x", 0.02, low=0.0003, high=0.05, p=0.01, least_p=0.001)
+    assert "interval 0.0003 to 0.0500;" in reported(estimate)[0]
+    assert "interval 0.000 to 0.050;" in reported(replace(estimate, p=0.2))[0]
