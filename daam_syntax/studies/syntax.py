@@ -189,7 +189,7 @@ def run(
             "relations": relations,
             "relations_matched": matched,
             "match_rates": matching.rates.reset_index(),
-            "dose": dose_table(pairs, measure),
+            **_dose(pairs, measure),
             "sweep": curves,
             "pairs": every_pair,
         },
@@ -308,7 +308,7 @@ def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
         .loc["dependency"]
         for name in with_corrected(measure)
     ]
-    tier = rows[0]["tier"]
+    tier = rows[0]["tier"] if isinstance(rows[0]["tier"], str) else ""
     return Finding(
         "Heads and their dependents, compared with exchanged partners",
         f"difference of {_names(measure)}",
@@ -377,10 +377,15 @@ def _estimate(row: Mapping[Any, Any], measure: str, label: str) -> Estimate:
         least_p=float(row["least_p"]),
         effect_size=float(row["effect_size"]),
         n_prompts=0 if pd.isna(row["n_paired"]) else int(row["n_paired"]),
-        method=f"{row['tier']} exchange of partners" if row["tier"] else "",
+        method=f"{row['tier']} exchange of partners" if isinstance(row["tier"], str) else "",
         reason="" if pd.notna(row["difference_low"]) else reasons[-1] if reasons else "",
         untested="; ".join(untested),
     )
+
+
+def _dose(pairs: pd.DataFrame, measure: str) -> dict[str, pd.DataFrame]:
+    """Return the table of doses, unless every two words are joined."""
+    return {"dose": dose_table(pairs, measure)} if pairs["kind"].eq("unrelated").any() else {}
 
 
 def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:

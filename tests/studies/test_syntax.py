@@ -109,6 +109,14 @@ def test_words_without_dependencies_are_refused(emoji_pipe):
         run_study("syntax", emoji_pipe, prompts="cat", seeds=1, steps=1)
 
 
+def test_prompts_without_unrelated_pairs_are_described(emoji_pipe):
+    result = run_study("syntax", emoji_pipe, prompts="red cat", seeds=1, steps=1)
+    assert "dose" not in result.tables
+    (first,) = result.findings["Heads and their dependents, compared with exchanged partners"]
+    assert "no unrelated pairs to exchange partners with" in first
+    assert "nan" not in " ".join(sum(result.findings.values(), ()))
+
+
 @pytest.mark.parametrize(
     ("relation", "marked"), [("conj:and", True), ("dobj", True), ("nmod", True), ("advmod", False)]
 )
