@@ -20,9 +20,10 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from daam_syntax.analysis import adjust_p, regress
-from daam_syntax.analysis.inference.resampling import interval, two_way_error
-from daam_syntax.analysis.inference.sign_flips import sign_flip_p
 from daam_syntax.analysis.inference.simulation import SimulatedStudy
+from daam_syntax.analysis.statistics.bootstrap import interval
+from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.sign_flips import sign_flip_p
 
 ROOT = Path(__file__).parent
 RESULTS = ROOT / "results" / "calibration.json"

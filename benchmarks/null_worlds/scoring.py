@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from benchmarks.null_worlds.recipes import POOLED, Claim
 from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, Study, World, draw
 from daam_syntax.analysis import adjust_p
-from daam_syntax.analysis.inference.sign_flips import least_p, sign_flip_p
+from daam_syntax.analysis.statistics.sign_flips import least_p, sign_flip_p
 
 ALPHA: Final = 0.05
 MEASURES: Final = ("iou", "phi", "iod", "log_area_ratio")

@@ -62,7 +62,11 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     unit = " and ".join(map(cluster_noun, units))
     two_way = len(units) == 2
     interval = "t, two-way clustered errors" if two_way else "symmetric studentized bootstrap"
-    test = "t test and interval" if two_way else "sign flips, and the interval that they do not reject,"
+    test = (
+        "t test and interval"
+        if two_way
+        else "sign flips, and the interval that they do not reject,"
+    )
     exchanged = made["control"] == "exchanged"
     pairs = "the same words with exchanged partners" if exchanged else f"{made['control']} pairs"
     corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg"}

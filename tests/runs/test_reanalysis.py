@@ -86,7 +86,8 @@ def test_groups_by_prompt_metadata(with_metadata, by):
     pairs = with_metadata.pairs().merge(
         with_metadata.prompts.to_frame().drop(columns="relation"), on="prompt"
     )
-    for each, measure in ((with_metadata, "iou"), (with_metadata.reanalyze(measures="iod"), "iod")):
+    again = with_metadata.reanalyze(measures=["iod", "ioh", "phi"])
+    for each, measure in ((with_metadata, "iou"), (again, "iod")):
         expected = summarize(pairs, by, measure=measure)
         found = each.summarize(by)
         pd.testing.assert_frame_equal(found, expected[list(found.columns)], check_dtype=False)

@@ -7,9 +7,9 @@ from typing import Any, Final
 import pandas as pd
 
 from daam_syntax.analysis.inference.means import prompt_means
-from daam_syntax.analysis.inference.multiplicity import adjust_p
-from daam_syntax.analysis.inference.regression import regress
 from daam_syntax.analysis.inference.sample import sample_sizes
+from daam_syntax.analysis.relations.regression import regress
+from daam_syntax.analysis.statistics.multiplicity import adjust_p
 
 _DISTANCES: Final = ("log_distance", "linear_distance", "adjacency")
 

@@ -37,22 +37,29 @@ class Exchange:
     table
         One row per pair, image, and tier. It has the columns of the pair table that identify the pair; ``tier``;
         ``value`` (the measure of the pair), ``contrast`` (what it has more than its exchanged pairs), and ``exchanged``
-        (their difference); and of each covariate what the pair has more. Rows of the kind "dependency"
-        are related pairs. Rows of the kind "unrelated" are treated in the same way: they show what distance in the
-        sentence does without a relation.
+        (their difference); ``structure`` (the parts of speech of the prompt); and of each covariate what the pair has
+        more. Rows of the kind "dependency" are related pairs. Rows of the kind "unrelated" are treated in the same
+        way: they show what distance in the sentence does without a relation.
     rates
         Per scheme, threshold, and relation: ``n_pairs`` (measured), the share that each tier matches, and ``tier``, the
         strictest one that matches at least `LEAST_SHARE`.
     measure
         The measure.
-    spread
-        Standard deviation of each covariate over all pairs.
+    totals
+        One row per covariate: ``n``, ``sum`` and ``squares`` over all pairs.
     """
 
     table: pd.DataFrame
     rates: pd.DataFrame
     measure: str
-    spread: pd.Series
+    totals: pd.DataFrame
+
+    @property
+    def spread(self) -> pd.Series:
+        """Standard deviation of each covariate over all pairs."""
+        n = self.totals["n"]
+        mean = self.totals["sum"] / n
+        return np.sqrt((self.totals["squares"] / n - mean**2).clip(lower=0))
 
     def sides(
         self, relation: str, tier: str = "two-sided", *, scheme: str | None = None
@@ -156,14 +163,19 @@ def exchange_partners(
                     }
                 )
     table = _table(pairs, parts, measure, names)
-    deviations = pd.Series(columns["values"][1:].std(axis=1) if len(pairs) else 0.0, index=names)
-    return Exchange(table, _rates(pairs, table, measure), measure, deviations)
+    values = columns["values"][1:]
+    totals = pd.DataFrame(
+        {"n": values.shape[1], "sum": values.sum(axis=1), "squares": (values**2).sum(axis=1)},
+        index=names,
+    )
+    return Exchange(table, _rates(pairs, table, measure), measure, totals)
 
 
 def _table(
     pairs: pd.DataFrame, parts: list[dict[str, Any]], measure: str, names: list[str]
 ) -> pd.DataFrame:
     rows = np.concatenate([part["row"] for part in parts]) if parts else np.zeros(0, int)
+    pairs = pairs.assign(structure=structures_of(pairs))
     values = np.concatenate([part["values"] for part in parts], axis=1) if parts else None
     table = pairs.drop(columns=[*names, "reason"], errors="ignore").iloc[rows]
     table = table.reset_index(drop=True)
@@ -176,6 +188,20 @@ def _table(
     for name, channel in zip(names, channels[1:], strict=True):
         table[name] = channel
     return table
+
+
+def structures_of(pairs: pd.DataFrame) -> pd.Series:
+    """Return the structure of each row's prompt: the parts of speech of its words, in order."""
+    roles = [
+        pairs[["prompt_id", f"{role}_index", f"{role}_pos"]].set_axis(
+            ["prompt_id", "index", "pos"], axis="columns"
+        )
+        for role in ("head", "dependent")
+    ]
+    words = pd.concat(roles).drop_duplicates(["prompt_id", "index"])
+    words = words.sort_values(["prompt_id", "index"])
+    found = words["pos"].astype(str).groupby(words["prompt_id"]).agg(" ".join)
+    return pairs["prompt_id"].map(found)
 
 
 def _rates(pairs: pd.DataFrame, table: pd.DataFrame, measure: str) -> pd.DataFrame:

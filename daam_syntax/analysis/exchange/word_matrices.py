@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,6 +85,18 @@ def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
         alike.setdefault(key, []).append(rows)
     for parts in alike.values():
         yield _matrices(np.stack(parts), columns)
+
+
+def lacking_for_exchange(
+    columns: Iterable[str], measure: str, symmetric: Sequence[str] = ()
+) -> str:
+    """Return what a table lacks for an exchange of partners by a measure; "" if nothing."""
+    if measure in symmetric:
+        return ""
+    known = PAIR_MEASURES.get(measure)
+    if known is None:
+        return f"exchanged partners need to know whether {measure} has a direction"
+    return "" if known.mirror in set(columns) else f"exchanged partners need {known.mirror}, too"
 
 
 def _mirror_of(pairs: pd.DataFrame, measure: str, symmetric: Sequence[str]) -> tuple[str, int]:

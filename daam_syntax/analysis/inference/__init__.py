@@ -1,6 +1,5 @@
-"""Estimates, tests, regressions and power, with prompts as the sample.
+"""Estimates of means and differences, their balance, and power, with prompts as the sample.
 
-Functions take and return tables. Below them, ``resampling``, ``effects`` and ``multiplicity`` work on arrays, and
-``sample`` checks the rows of a pair table. May import ``analysis.checks``, ``analysis.formatting`` and ``maps``, and no
-other part of ``analysis``.
+Functions take and return tables; ``sample`` checks the rows of a pair table. May import ``analysis.statistics``,
+``analysis.checks``, ``analysis.formatting`` and ``maps``.
 """

@@ -11,10 +11,13 @@ import pandas as pd
 from scipy import stats
 
 from daam_syntax.analysis.formatting import cluster_noun
-from daam_syntax.analysis.inference.resampling import mean_and_error, two_way_error
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, cluster_columns, too_few
-from daam_syntax.analysis.inference.sign_flips import (
+from daam_syntax.analysis.statistics.bootstrap import mean_and_error
+from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.sign_flips import (
     MIN_FLIPPED,
+    Nuisance,
+    flipped_scale,
     least_p,
     sign_flip_interval,
     sign_flip_p,
@@ -34,11 +37,15 @@ class Contributions:
         Weight of each row; those of a prompt add up to its weight. *Shape:* ``(row,)``.
     clusters
         Cluster of each row as codes from 0, of one kind or of two crossed kinds. *Shape:* ``(row,)`` each.
+    nuisance
+        Nuisance coefficients that the rows were adjusted with, with one row for each of these rows instead of clusters;
+        None if there are none.
     """
 
     sums: np.ndarray
     counts: np.ndarray
     clusters: tuple[np.ndarray, ...]
+    nuisance: Nuisance | None = None
 
     @property
     def estimate(self) -> float:
@@ -53,6 +60,17 @@ class Contributions:
         sums, counts = (np.bincount(codes, values) for values in (self.sums, self.counts))
         return sums[present], counts[present]
 
+    def nuisance_by_cluster(self) -> Nuisance:
+        """Return the nuisance coefficients with one row for each cluster of the first kind."""
+        assert self.nuisance is not None
+        present, codes = np.unique(self.clusters[0], return_inverse=True)
+        parts = []
+        for rows in (self.nuisance.loads, self.nuisance.scores):
+            totals = np.zeros((len(present), rows.shape[1]))
+            np.add.at(totals, codes, rows)
+            parts.append(totals)
+        return Nuisance(parts[0], parts[1], self.nuisance.inverse)
+
 
 def infer_difference(
     found: Contributions,
@@ -62,7 +80,7 @@ def infer_difference(
     n_resamples: int,
     seed: int,
     margin: float | None = None,
-    n_informative: int | None = None,
+    n_informative: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Return interval, test, and error of a difference as fields of an `Estimate`.
 
@@ -76,19 +94,21 @@ def infer_difference(
     level, n_resamples, seed, margin
         See `estimate_difference`.
     n_informative
-        Number of clusters that have the difference, if other clusters only adjust it: p is never below what these
-        could give.
+        Number of clusters, of each kind, that have the difference, if other clusters only adjust it: p is never below
+        what these could give.
     """
     if not isinstance(cluster, str):
-        return two_way(found, cluster, level, margin)
+        return two_way(found, cluster, level, margin, n_informative)
     sums, counts = found.by_cluster()
-    n = len(sums) if n_informative is None else n_informative
+    n = len(sums) if n_informative is None else n_informative[0]
     noun = cluster_noun(cluster)
     fields: dict[str, Any] = {"n_clusters": n, "method": f"sign flips of {many(noun)}"}
     if n == 0:
         return fields | {"reason": f"no {noun} has both sides"}
     _, error = mean_and_error(sums, counts)
     options: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
+    if found.nuisance is not None:
+        options["scale"] = flipped_scale(sums, counts, found.nuisance_by_cluster(), **options)
     fields["standard_error"] = float(error)
     fields["least_p"] = least_p(n)
     fields["p"] = max(float(sign_flip_p(sums, **options)), least_p(n))
@@ -113,9 +133,10 @@ def two_way(
     clusters: tuple[str, str],
     level: float,
     margin: float | None = None,
+    n_informative: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Return interval, test, and error of an estimate with two crossed kinds of clusters, by Student's t."""
-    sizes = [len(np.unique(codes)) for codes in found.clusters]
+    sizes = list(n_informative or [len(np.unique(codes)) for codes in found.clusters])
     fewest = min(sizes)
     units = " and ".join(map(cluster_noun, clusters))
     fields: dict[str, Any] = {"n_clusters": fewest, "method": f"no interval over {units}"}
@@ -140,11 +161,11 @@ def two_way(
 
 
 def codes_of(rows: pd.DataFrame, columns: str | Sequence[str]) -> np.ndarray:
-    """Return the combinations of values of some columns as codes from 0. *Shape:* ``(row,)``."""
+    """Return the combinations of values of some columns as codes from 0, in sorted order. *Shape:* ``(row,)``."""
     names = [columns] if isinstance(columns, str) else list(columns)
     found = np.zeros(len(rows), dtype=np.int64)
     for name in names:
-        codes = pd.factorize(rows[name], use_na_sentinel=False)[0]
+        codes = pd.factorize(rows[name], sort=True, use_na_sentinel=False)[0]
         found = np.unique(found * (codes.max(initial=0) + 1) + codes, return_inverse=True)[1]
     return found
 

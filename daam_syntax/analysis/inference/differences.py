@@ -19,7 +19,6 @@ from daam_syntax.analysis.inference.contributions import (
     image_weights,
     infer_difference,
 )
-from daam_syntax.analysis.inference.effects import paired_dz
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import (
     bounds_of,
@@ -30,6 +29,7 @@ from daam_syntax.analysis.inference.means import (
 )
 from daam_syntax.analysis.inference.permutation import permutation_fields
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule, sample_sizes
+from daam_syntax.analysis.statistics.effects import paired_dz
 from daam_syntax.maps.measures import PAIR_MEASURES
 from daam_syntax.util.wording import listed, plural
 

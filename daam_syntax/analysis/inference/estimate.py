@@ -36,7 +36,7 @@ class Estimate:
     level
         Confidence level of the interval, such as 0.95.
     effect_size
-        Paired d_z, see `daam_syntax.analysis.inference.effects.paired_dz`; NaN for a mean.
+        Paired d_z, see `daam_syntax.analysis.statistics.effects.paired_dz`; NaN for a mean.
     standard_error
         Clustered standard error of the estimate.
     n_prompts, n_images, n_pairs

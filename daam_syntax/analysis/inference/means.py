@@ -20,7 +20,6 @@ from daam_syntax.analysis.inference.contributions import (
     two_way,
 )
 from daam_syntax.analysis.inference.estimate import Estimate
-from daam_syntax.analysis.inference.resampling import IntervalMethod, interval, mean_and_error
 from daam_syntax.analysis.inference.sample import (
     MIN_CLUSTERS,
     Clusters,
@@ -28,7 +27,8 @@ from daam_syntax.analysis.inference.sample import (
     sample_sizes,
     too_few,
 )
-from daam_syntax.analysis.inference.sign_flips import sign_flip_interval
+from daam_syntax.analysis.statistics.bootstrap import IntervalMethod, interval, mean_and_error
+from daam_syntax.analysis.statistics.sign_flips import sign_flip_interval
 from daam_syntax.maps.measures import BINDING_MEASURES, BREADTH_MEASURES, PAIR_MEASURES
 from daam_syntax.util.wording import many, plural
 
@@ -77,10 +77,10 @@ def estimate_mean(
     level
         Confidence level.
     method
-        Method of the interval, see `daam_syntax.analysis.inference.resampling.interval`. If few clusters differ from
+        Method of the interval, see `daam_syntax.analysis.statistics.bootstrap.interval`. If few clusters differ from
         the others, the studentized bootstrap is unstable; then the interval is that of sign flips, and the result's
         ``method`` says so. Two-way clusters always get a t interval with the error of
-        `daam_syntax.analysis.inference.resampling.two_way_error`.
+        `daam_syntax.analysis.statistics.cluster_robust.two_way_error`.
     n_resamples, seed
         Number of bootstrap samples, and their seed.
     label

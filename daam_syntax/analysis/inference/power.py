@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.inference.sample import check_rows
-from daam_syntax.analysis.inference.sign_flips import sign_flip_p
+from daam_syntax.analysis.statistics.sign_flips import sign_flip_p
 
 POWER_COLUMNS: Final = {
     "effect": "True difference from the control, in the unit of the measure",

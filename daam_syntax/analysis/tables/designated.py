@@ -75,7 +75,7 @@ def designated_pairs(
     return related, unrelated
 
 
-def _designated(pairs: pd.DataFrame, prompt: Mapping[str, Any]) -> pd.DataFrame:
+def _designated(pairs: pd.DataFrame, prompt: Mapping[Any, Any]) -> pd.DataFrame:
     """Return the rows of one prompt's two words."""
     head, dependent = (prompt[word] for word in _WORDS)
     for word in (head, dependent):

@@ -10,10 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from daam_syntax.analysis import summarize
+from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
+from daam_syntax.analysis.inference.differences import check_accepted
+from daam_syntax.analysis.relations.streamed_estimates import ExchangeMoments, StreamedComparison
+from daam_syntax.analysis.relations.summary import (
+    CORRECTED,
+    group_means,
+    needs_correction,
+    summary_table,
+)
 from daam_syntax.maps import PAIR_MEASURES
 from daam_syntax.runs.store.schemas import to_frame
 
-_RULE: Final = ["scheme", "threshold"]
+_EXCHANGED: Final = (
+    "relation",
+    "head_index",
+    "dependent_index",
+    "head_pos",
+    "dependent_pos",
+    "head_subwords",
+    "dependent_subwords",
+    "head_area",
+    "dependent_area",
+)
+"""Further columns that an exchange of partners needs, or uses if the table has them."""
+
 _PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
 _COUNTS: Final = {**_PAIRS, "_images": "n_images"}
 """Maps each column of the statistics to the column of the summary that is its sum."""
@@ -25,7 +46,8 @@ def summarize_shards(
     by: str | Sequence[str] = "relation",
     *,
     measure: str | None = None,
-    control: str = "unrelated",
+    control: str = EXCHANGED,
+    corrected: str | None = CORRECTED,
     **options: Any,
 ) -> pd.DataFrame:
     """Summarize pairs that come in parts; the result equals `summarize` of the whole table.
@@ -39,7 +61,7 @@ def summarize_shards(
         Function that yields the parts with the requested columns.
     names
         Columns of the table.
-    by, measure, control, **options
+    by, measure, control, corrected, **options
         Arguments of `summarize`, except ``cluster``: here prompts are the independent units.
 
     Raises
@@ -60,22 +82,54 @@ def summarize_shards(
         raise ValueError(
             f"Expected columns of this pair table or of its prompts ({', '.join(names)}), but got {', '.join(unknown)}."
         )
-    groups = list(dict.fromkeys(["kind", *_RULE, *wanted]))
+    groups = list(dict.fromkeys(["kind", *RULE, *wanted]))
     keys = list(dict.fromkeys([*groups, "prompt_id"]))
     columns = list(dict.fromkeys([*keys, "image", *measures]))
-    parts = (_statistics(part, keys, measures, measure) for part in shards(columns))
-    prompts = _prompts(pa.concat_tables(parts), keys, measures)
-    table = summarize(
-        prompts.drop(columns=list(_COUNTS)), by, measure=measure, control=control, **options
-    )
+    beside = corrected if needs_correction(names, measure, corrected) else None
+    symmetric = options.pop("symmetric", ())
+    moments = {
+        name: ExchangeMoments(name, groups, symmetric)
+        for name in (measure, beside)
+        if name is not None and control == EXCHANGED
+    }
+    if moments:
+        more = [name for name in _EXCHANGED if name in names]
+        columns = list(dict.fromkeys([*columns, *more]))
+
+    def reduced(part: pa.Table) -> pa.Table:
+        if moments:
+            frame = to_frame(part)
+            for each in moments.values():
+                each.add(frame)
+        return _statistics(part, keys, measures, measure)
+
+    prompts = _prompts(pa.concat_tables(map(reduced, shards(columns))), keys, measures)
+    means = prompts.drop(columns=list(_COUNTS))
+    chosen = {"measure": measure, "control": control, "corrected": corrected, **options}
+    table = summarize(means, by, **chosen)  # also checks the options
+    if any(each.can_exchange for each in moments.values()):
+        for each in moments.values():
+            each.finish()
+        settings = {name: table.attrs[name] for name in ("cluster", "level", "correction")}
+        rest = {name: value for name, value in options.items() if name != "correction"}
+        rest["accept"] = check_accepted(rest.get("accept", ()))
+        table = summary_table(
+            group_means(means, groups, measures, measure),
+            StreamedComparison(means, groups, moments, **rest),
+            measure=measure,
+            beside=beside,
+            control=control,
+            **settings,
+        )
     # `summarize` counted prompts and groups; the summary needs images and pairs.
     counts = prompts.groupby(groups, dropna=False)[list(_COUNTS)].sum().rename(columns=_COUNTS)
     recounted = counts.merge(
         table.drop(columns=list(_COUNTS.values())), on=groups, how="left", validate="one_to_one"
     )
-    recounted["_control"] = recounted["kind"] == control
+    of_control = "unrelated" if control == EXCHANGED else control
+    recounted["_control"] = recounted["kind"] == of_control
     recounted = recounted.sort_values(
-        [*_RULE, "_control", "n_pairs"], ascending=[True, True, False, False], kind="stable"
+        [*RULE, "_control", "n_pairs"], ascending=[True, True, False, False], kind="stable"
     )
     recounted = recounted[list(table.columns)].reset_index(drop=True)
     recounted.attrs = table.attrs

@@ -24,7 +24,7 @@ def pairs():
 
 def test_doses_are_differences_from_the_farthest_words(pairs):
     dose = pairs["tree_distance"].map({1: 0.5, 2: 0.2}).fillna(0.0)
-    table = dose_table(pairs.assign(iou=pairs["iou"] + dose), farthest=3)
+    table = dose_table(pairs.assign(iou=pairs["iou"] + dose), farthest=3, accept="place")
     assert table["tree_distance"].tolist() == [1, 2, 3]
     first, second, last = table.to_dict("records")
     assert first["low"] < 0.5 < first["high"]
@@ -35,9 +35,17 @@ def test_doses_are_differences_from_the_farthest_words(pairs):
 
 
 def test_nothing_is_found_where_only_distance_in_the_sentence_matters(pairs):
-    table = dose_table(pairs, farthest=3)
+    table = dose_table(pairs, farthest=3, accept="place")
     assert table["mean"].iloc[0] > table["mean"].iloc[2] + 0.2
     assert table["p_adjusted"].min() > 0.05
+
+
+def test_prompts_of_one_structure_are_one_structure(pairs):
+    """What exchanged places leave is the same in all of them, and does not average out."""
+    reasons = dose_table(pairs, farthest=3)["reason"]
+    assert reasons.iloc[0].startswith(
+        "1 structure, and a regression needs at least 5: prompts share"
+    )
 
 
 def test_means_and_counts_are_those_of_the_pairs(pairs):
@@ -61,10 +69,14 @@ def test_the_farthest_distance_is_at_least_2(pairs):
 
 
 def test_the_slope_on_tree_distance_is_a_regression_without_groups(pairs):
-    slope = regress(pairs, by=None, covariates=["tree_distance", "log_distance", "adjacency"])
+    slope = regress(
+        pairs, by=None, covariates=["tree_distance", "log_distance", "adjacency"], accept="place"
+    )
     assert slope.terms["term"].tolist() == ["tree_distance", "log_distance", "adjacency"]
     steeper = pairs.assign(iou=pairs["iou"] - 0.1 * pairs["tree_distance"])
-    found = regress(steeper, by=None, covariates=["tree_distance", "log_distance", "adjacency"])
+    found = regress(
+        steeper, by=None, covariates=["tree_distance", "log_distance", "adjacency"], accept="place"
+    )
     change = found.terms["estimate"] - slope.terms["estimate"]
     np.testing.assert_allclose(change, [-0.1, 0, 0], atol=1e-12)
 

@@ -13,8 +13,9 @@ from daam_syntax.analysis import (
     regress,
     variance_components,
 )
-from daam_syntax.analysis.inference.resampling import interval, two_way_error
-from daam_syntax.analysis.inference.sign_flips import sign_flip_p
+from daam_syntax.analysis.statistics.bootstrap import interval
+from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.sign_flips import sign_flip_p
 
 N = 2000
 UNLIKE = replace(SimulatedStudy(n_prompts=20, n_pairs=(1, 6)), pair=(1.5, 0.6)).with_equal_means()

@@ -18,9 +18,10 @@ from daam_syntax.analysis import (
     paired_dz,
     prompt_means,
 )
-from daam_syntax.analysis.inference import resampling, sign_flips
-from daam_syntax.analysis.inference.resampling import interval, mean_and_error, two_way_error
-from daam_syntax.analysis.inference.sign_flips import sign_flip_interval, sign_flip_p
+from daam_syntax.analysis.statistics import bootstrap, sign_flips
+from daam_syntax.analysis.statistics.bootstrap import interval, mean_and_error
+from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.sign_flips import sign_flip_interval, sign_flip_p
 from helpers.simulated import pair_table, random_pairs, sides
 
 METHODS = ("studentized", "t", "bca", "percentile")
@@ -109,8 +110,8 @@ def test_many_clusters_are_resampled_in_parts(rng, monkeypatch):
     sums, counts = rng.gamma(1, size=(2, 30)), rng.integers(1, 4, 30).astype(float)
     differences = sums - 0.9
     whole = sign_flip_p(differences, n_resamples=999)
-    monkeypatch.setattr(resampling, "_KEPT", 0)
-    monkeypatch.setattr(resampling, "_AT_ONCE", 30 * 7)
+    monkeypatch.setattr(bootstrap, "_KEPT", 0)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 30 * 7)
     random, t = np.random.default_rng(0), []
     mean, error = mean_and_error(sums, counts)
     for _ in range(999):

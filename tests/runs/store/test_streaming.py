@@ -7,7 +7,7 @@ import pytest
 
 from daam_syntax.analysis import summarize
 from daam_syntax.runs.store.streaming import summarize_shards
-from helpers.simulated import random_pairs
+from helpers.simulated import phrase_pairs, random_pairs
 
 
 @pytest.fixture
@@ -49,6 +49,30 @@ def test_another_measure_can_be_summarized(pairs):
     expected = summarize(pairs, measure="soft_iou", level=0.8)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
     assert found["n_missing"].min() > 0
+
+
+@pytest.mark.parametrize("by", ["relation", "kind", ["relation", "seed"]])
+@pytest.mark.parametrize("tier", [None, "one-sided"])
+@pytest.mark.parametrize("accept", [(), "distance"])
+def test_exchanged_partners_of_parts_are_those_of_the_whole_table(by, tier, accept):
+    """Images of a prompt lie in several parts, and some pairs have no value."""
+    rng = np.random.default_rng(3)
+    table = phrase_pairs(n_prompts=14, n_images=3)
+    size = len(table)
+    table = table.assign(
+        seed=table["image"] % 3,
+        iou=rng.random(size) + 0.3 * (table["relation"] == "amod"),
+        phi=rng.normal(0, 0.2, size),
+        head_area=rng.random(size),
+        dependent_area=rng.random(size),
+    )
+    table.loc[rng.random(size) < 0.1, "iou"] = np.nan
+    table.loc[rng.random(size) < 0.1, "phi"] = np.nan
+    options = {"tier": tier, "accept": accept}
+    found = summarize_shards(in_parts(table, 4), table.columns, by, **options)
+    expected = summarize(table, by, **options)
+    assert expected["difference"].notna().any()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-9)
 
 
 def test_parts_without_pairs_change_nothing(pairs):

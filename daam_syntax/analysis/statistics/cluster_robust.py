@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-
-from daam_syntax.analysis.inference.resampling import two_way_error
+from numpy.typing import ArrayLike
 
 _EXHAUSTED: Final = 1e-9
 """Where 1 minus the leverage is smaller, a cluster determines a combination of coefficients by itself."""
@@ -74,6 +73,38 @@ def within_groups(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     n_rows = np.bincount(groups)
     means = np.stack([np.bincount(groups, column) / n_rows for column in columns.T], axis=1)
     return np.asarray((columns - means[groups]).reshape(values.shape))
+
+
+def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+    """Return the standard error of a linear estimate with two-way clustered rows.
+
+    The variance is that of the first kind of clusters, plus that of the second, minus that of their intersections
+    (Cameron, Gelbach and Miller 2011), each times n / (n - 1). In small samples this can fall below a one-way variance,
+    even below 0. Therefore the largest of the three variances is used (MacKinnon, Nielsen and Webb 2024).
+
+    Parameters
+    ----------
+    contributions
+        Each row's weight times its deviation from the mean. *Shape:* ``(row,)``. They sum to 0.
+    first, second
+        Cluster of each row, of the first and of the second kind, as codes from 0. *Shape:* ``(row,)``.
+
+    Returns
+    -------
+    float
+        NaN if either kind has only one cluster. The degrees of freedom are the smaller number of clusters minus 1.
+    """
+    values = np.asarray(contributions, dtype=float)
+    first, second = np.asarray(first), np.asarray(second)
+    both = np.unique(np.stack([first, second]), axis=1, return_inverse=True)[1].ravel()
+
+    def variance(codes: np.ndarray) -> float:
+        n = len(np.unique(codes))
+        sums = np.bincount(codes, weights=values)
+        return n / (n - 1) * float((sums**2).sum()) if n > 1 else float("nan")
+
+    one, other = variance(first), variance(second)
+    return float(np.sqrt(np.max([one, other, one + other - variance(both)])))
 
 
 def _cr2(design: np.ndarray, outcome: np.ndarray, clusters: np.ndarray) -> Fit:

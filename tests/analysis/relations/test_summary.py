@@ -12,7 +12,7 @@ from daam_syntax.analysis import (
     estimate_mean,
 )
 from daam_syntax.analysis import summarize as summarize_against
-from helpers.simulated import pair_table, random_pairs, sides
+from helpers.simulated import pair_table, phrase_pairs, random_pairs, sides
 
 
 def summarize(pairs, *arguments, control="unrelated", **options):
@@ -145,6 +145,12 @@ def test_one_prompt_has_means_without_intervals_and_says_why():
     assert summary.loc[0, "note"] == reason
     flips = "difference: 1 prompt, and an interval of sign flips needs at least 6"
     assert summary.loc[1, "note"] == f"{reason}; {flips}"
+
+
+def test_a_measure_without_its_mirror_image_has_no_difference_and_a_note():
+    pairs = phrase_pairs(n_prompts=6).assign(iod=0.5)
+    summary = summarize(pairs, measure="iod", control="exchanged")
+    assert summary["note"].str.contains("exchanged partners need ioh, too").all()
 
 
 def test_without_a_control_there_is_no_difference_and_a_note(pairs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from daam_syntax.analysis.inference.sign_flips import (
+from daam_syntax.analysis.statistics.sign_flips import (
     MIN_FLIPPED,
     least_p,
     sign_flip_interval,

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_level, check_table
-from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
+from daam_syntax.analysis.exchange.contrasts import TIERS
 from daam_syntax.analysis.inference.balance import OF_AREAS
-from daam_syntax.analysis.inference.contributions import codes_of
-from daam_syntax.analysis.inference.differences import check_accepted, estimate_difference
-from daam_syntax.analysis.inference.estimate import Estimate
-from daam_syntax.analysis.inference.means import estimate_mean
-from daam_syntax.analysis.inference.multiplicity import Correction, adjust_p
-from daam_syntax.analysis.inference.relatedness import ExchangeArrays, relatedness
+from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.inference.sample import Clusters
+from daam_syntax.analysis.relations.comparisons import (
+    EXCHANGED,
+    RULE,
+    Comparison,
+    PairComparison,
+)
+from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
 from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
-
-DESCRIPTIVE_CONTROLS: Final = {
-    "shifted": "two words of an image can exceed shifted maps without being related",
-    "cross-prompt": "two words of an image can exceed words of other images without being related",
-}
-"""Controls that are no test of relatedness, with the reason."""
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
@@ -55,13 +50,8 @@ SUMMARY_COLUMNS: Final = {
 }
 """Columns of a summary in addition to its groups and the means of the measures."""
 
-EXCHANGED: Final = "exchanged"
-"""Name of the default control: the same words with exchanged partners, see `exchange_partners`."""
-
 CORRECTED: Final = "phi"
 """The measure beside one that areas move: 0 for independent masks of any areas."""
-
-_RULE: Final = ["scheme", "threshold"]
 
 
 def summarize(
@@ -109,7 +99,9 @@ def summarize(
         Measure that areas alone cannot move, in columns of its own beside one that they can; None for none. A note
         says where the two disagree.
     cluster
-        The independent units, see `estimate_mean`.
+        The independent units, see `estimate_mean`. With exchanged partners, structures of prompts (their parts of
+        speech) are the units instead of prompts that share them, unless `accept` has "place": what exchanged places
+        leave is the same in all prompts of a structure.
     level
         Confidence level of the intervals.
     correction
@@ -145,7 +137,7 @@ def summarize(
             "a summary has the means of all measures."
         )
     wanted = [by] if isinstance(by, str) else list(by)
-    groups = [*dict.fromkeys(["kind", *_RULE, *wanted])]
+    groups = [*dict.fromkeys(["kind", *RULE, *wanted])]
     means = [name for name in (*PAIR_MEASURES, *BINDING_MEASURES) if name in pairs.columns]
     missing = [c for c in [*groups, "prompt_id", "image", measure] if c not in pairs.columns]
     if missing:
@@ -154,15 +146,49 @@ def summarize(
             f"{', '.join(pairs.columns)}."
         )
     pairs = pairs.reset_index(drop=True)  # concatenated tables can repeat labels
-    table = _means(pairs, groups, means, measure)
     options: dict[str, Any] = {
         "cluster": cluster,
         "level": level,
         "n_resamples": n_resamples,
         "seed": seed,
     }
-    comparison = _Comparison(pairs, groups, wanted, control, tier, accepted, symmetric, options)
-    beside = corrected if _needs_correction(pairs, measure, corrected) else None
+    comparison = PairComparison(pairs, groups, wanted, control, tier, accepted, symmetric, options)
+    return summary_table(
+        group_means(pairs, groups, means, measure),
+        comparison,
+        measure=measure,
+        beside=corrected if needs_correction(pairs.columns, measure, corrected) else None,
+        correction=correction,
+        control=control,
+        cluster=cluster,
+        level=level,
+    )
+
+
+def summary_table(
+    table: pd.DataFrame,
+    comparison: Comparison,
+    *,
+    measure: str,
+    beside: str | None,
+    correction: Correction,
+    control: str,
+    cluster: Clusters,
+    level: float,
+) -> pd.DataFrame:
+    """Join the means of the groups with their comparisons.
+
+    Parameters
+    ----------
+    table
+        Counts and means of the groups.
+    comparison
+        Compares the groups, in the order of `table`.
+    beside
+        The corrected measure; None for none.
+    measure, correction, control, cluster, level
+        See `summarize`.
+    """
     inferred = [name for name in SUMMARY_COLUMNS if name not in table.columns]
     found = pd.DataFrame(comparison.rows(measure), table.index).reindex(columns=inferred)
     if beside is not None:
@@ -177,7 +203,7 @@ def summarize(
     table["note"] = _notes(table, measure, beside, 1 - level)
     table["n_paired"] = table["n_paired"].astype("Int64")
     table["_control"] = table["kind"] == ("unrelated" if control == EXCHANGED else control)
-    order = [*_RULE, "_control", "n_pairs"]
+    order = [*RULE, "_control", "n_pairs"]
     table = table.sort_values(order, ascending=[True, True, False, False], kind="stable")
     table = table.drop(columns=["_control", "_least"]).reset_index(drop=True)
     table.attrs = {
@@ -191,9 +217,9 @@ def summarize(
     return table
 
 
-def _needs_correction(pairs: pd.DataFrame, measure: str, corrected: str | None) -> bool:
+def needs_correction(columns: Iterable[str], measure: str, corrected: str | None) -> bool:
     """Return whether the corrected measure is shown beside the chosen one."""
-    if corrected is None or corrected == measure or corrected not in pairs.columns:
+    if corrected is None or corrected == measure or corrected not in set(columns):
         return False
     known = PAIR_MEASURES.get(measure)
     return known is not None and not known.area_free and measure not in OF_AREAS
@@ -201,7 +227,7 @@ def _needs_correction(pairs: pd.DataFrame, measure: str, corrected: str | None) 
 
 def _adjusted(table: pd.DataFrame, name: str, least: str, correction: Correction) -> pd.Series:
     adjusted = pd.Series(np.nan, index=table.index)
-    for _, rows in table.groupby(_RULE, dropna=False):
+    for _, rows in table.groupby(RULE, dropna=False):
         values = adjust_p(rows[name].to_numpy(float), correction, least=rows[least].to_numpy(float))
         adjusted.loc[rows.index] = values
     return adjusted
@@ -224,109 +250,9 @@ def _notes(table: pd.DataFrame, measure: str, corrected: str | None, alpha: floa
     return notes
 
 
-class _Comparison:
-    """Compares the groups of a table with their control, by one measure at a time."""
-
-    def __init__(
-        self,
-        pairs: pd.DataFrame,
-        groups: list[str],
-        by: list[str],
-        control: str,
-        tier: str | None,
-        accept: Sequence[str],
-        symmetric: Sequence[str],
-        options: dict[str, Any],
-    ) -> None:
-        self.pairs, self.by, self.control = pairs, by, control
-        self.tier, self.accept, self.symmetric = tier, accept, symmetric
-        self.options = options
-        self.groups = [rows for _, rows in pairs.groupby(groups, dropna=False)]
-
-    def rows(self, measure: str) -> list[dict[str, Any]]:
-        """Return the columns of inference of every group, in the order of `_means`."""
-        if self.control == EXCHANGED:
-            return self._against_exchanged(measure)
-        return [
-            self._against(rows, reference, measure)
-            for rows, reference in zip(self.groups, self._references(), strict=True)
-        ]
-
-    def _mean(self, rows: pd.DataFrame, measure: str) -> dict[str, Any]:
-        mean = estimate_mean(rows, measure, **self.options)
-        return {"low": mean.low, "high": mean.high, "note": mean.reason}
-
-    def _against_exchanged(self, measure: str) -> list[dict[str, Any]]:
-        found = [self._mean(rows, measure) for rows in self.groups]
-        if not self._can_exchange():
-            reason = "no unrelated pairs to exchange partners with"
-            return [row | {"note": "; ".join(filter(None, [row["note"], reason]))} for row in found]
-        number = pd.Series(-1, index=self.pairs.index)
-        for place, rows in enumerate(self.groups):
-            number.loc[rows.index] = place
-        exchange = exchange_partners(
-            self.pairs.assign(_group=number), measure, symmetric=self.symmetric
-        )
-        table = exchange.table
-        arrays = ExchangeArrays.of(exchange, self.options["cluster"])
-        rule, group = codes_of(table, _RULE), table["_group"].to_numpy()
-        for place, rows in enumerate(self.groups):
-            chosen = arrays.related & (group == place)
-            if (rows["kind"] != "dependency").all():
-                continue
-            unrelated = ~arrays.related & np.isin(rule, rule[chosen])
-            result = relatedness(
-                arrays,
-                chosen,
-                unrelated,
-                int(rows[measure].notna().sum()),
-                accept=self.accept,
-                tier=self.tier,
-                **self.options,
-            )
-            found[place] |= _difference(result.estimate, found[place]["note"]) | {
-                "tier": result.tier,
-                "matched": result.matched,
-                "effect": result.effect,
-            }
-        return found
-
-    def _can_exchange(self) -> bool:
-        needed = {"relation", "head_index", "dependent_index", "head_pos", "head_subwords"}
-        return needed <= set(self.pairs.columns) and bool(self.pairs["kind"].eq("unrelated").any())
-
-    def _references(self) -> Iterator[pd.DataFrame | None]:
-        """Yield the control rows of each group; None for a control."""
-        controls = self.pairs[self.pairs["kind"] == self.control]
-        named = "relation" in self.by and not controls["relation"].eq(self.control).all()
-        shared = [*_RULE, *(c for c in self.by if c not in (*_RULE, "kind", "relation"))]
-        shared += ["relation"] if named else []
-        shared = list(dict.fromkeys(shared))
-        # Compare codes: missing values, such as unknown seeds, match as codes but not with ==.
-        codes = self.pairs.groupby(shared, dropna=False).ngroup()
-        for rows in self.groups:
-            if (rows["kind"] == self.control).all():
-                yield None
-            else:
-                yield controls[codes[controls.index] == codes[rows.index[0]]]
-
-    def _against(
-        self, rows: pd.DataFrame, control: pd.DataFrame | None, measure: str
-    ) -> dict[str, Any]:
-        found = self._mean(rows, measure)
-        if control is None:
-            return found
-        if control[measure].notna().sum() == 0:
-            note = "; ".join(filter(None, [found["note"], "no control to compare with"]))
-            return found | {"note": note}
-        estimate = estimate_difference(rows, control, measure, accept=self.accept, **self.options)
-        if self.control in DESCRIPTIVE_CONTROLS and not self.accept:
-            estimate = replace(estimate, p=np.nan, untested=DESCRIPTIVE_CONTROLS[self.control])
-        effect = " plus ".join(["relation", *estimate.imbalances])
-        return found | _difference(estimate, found["note"]) | {"effect": effect}
-
-
-def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: str) -> pd.DataFrame:
+def group_means(
+    pairs: pd.DataFrame, groups: list[str], means: list[str], measure: str
+) -> pd.DataFrame:
     """Count the pairs of each group and average their measures."""
     measured = pairs[pairs[measure].notna()]
     # dropna=False, because rows with a missing value, such as an unknown seed, form a group too.
@@ -344,21 +270,3 @@ def _means(pairs: pd.DataFrame, groups: list[str], means: list[str], measure: st
     averages = averages.groupby(list(dict.fromkeys([*groups, "prompt_id"])), dropna=False).mean()
     averages = averages.groupby(groups, dropna=False).mean()
     return table.join(averages).reset_index()
-
-
-def _difference(difference: Estimate, reason: str) -> dict[str, Any]:
-    notes = [reason]
-    if difference.reason != reason:
-        notes.append(difference.reason and f"difference: {difference.reason}")
-    if difference.untested:
-        notes.append(f"not tested: {difference.untested}")
-    return {
-        "difference": difference.estimate,
-        "difference_low": difference.low,
-        "difference_high": difference.high,
-        "effect_size": difference.effect_size,
-        "p": difference.p,
-        "least_p": difference.least_p,
-        "n_paired": difference.n_prompts,
-        "note": "; ".join(filter(None, notes)),
-    }

@@ -15,16 +15,8 @@ from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
 from daam_syntax.analysis.formatting import format_p, format_sample
 from daam_syntax.analysis.inference.balance import balance
-from daam_syntax.analysis.inference.cluster_robust import Fit, within_groups
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
 from daam_syntax.analysis.inference.differences import check_accepted, check_direction
-from daam_syntax.analysis.inference.multiplicity import Correction, adjust_p
-from daam_syntax.analysis.inference.regression_models import (
-    MODELS,
-    ModelData,
-    NotFittedError,
-    fit_model,
-)
 from daam_syntax.analysis.inference.sample import (
     MIN_CLUSTERS,
     Clusters,
@@ -33,6 +25,15 @@ from daam_syntax.analysis.inference.sample import (
     sample_sizes,
     too_few,
 )
+from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES, samples_structures
+from daam_syntax.analysis.relations.regression_models import (
+    MODELS,
+    ModelData,
+    NotFittedError,
+    fit_model,
+)
+from daam_syntax.analysis.statistics.cluster_robust import Fit, within_groups
+from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
 from daam_syntax.util.wording import listed
 
 Model = Literal["ols", "gee", "mixed"]
@@ -156,7 +157,7 @@ def regress(
         The outcome.
     model
         "ols": least squares with cluster-robust errors, one-way or two-way, see
-        `daam_syntax.analysis.inference.cluster_robust.least_squares`. "gee": fractional logit for measures in [0, 1]
+        `daam_syntax.analysis.statistics.cluster_robust.least_squares`. "gee": fractional logit for measures in [0, 1]
         that may reach 0 and 1 (Papke and Wooldridge 1996), with an independence working correlation and bias-reduced
         errors (Mancl and DeRouen 2001). "mixed": random intercepts of clusters, and within them of prompts, groups and
         images (Barr et al. 2013 explain why groups need them). The last two use Student's t with one degree of freedom
@@ -181,7 +182,8 @@ def regress(
         Properties in which a group may differ from its reference, see `estimate_difference`. Without it, a group
         that differs in something that is not a covariate has no p-value.
     cluster
-        The independent units, see `estimate_mean`; two columns only with "ols".
+        The independent units, see `estimate_mean`; two columns only with "ols". With exchanged partners, structures of
+        prompts (their parts of speech) are the units instead of prompts that share them, unless `accept` has "place".
     level
         Confidence level.
     correction
@@ -246,6 +248,9 @@ def regress(
             rows.assign(**values), measure, symmetric=symmetric, covariates=list(values.columns)
         )
         rows = exchange.table[exchange.table["tier"] == tier].reset_index(drop=True)
+        structures, prompts = (rows[name].to_numpy() for name in ("structure", "prompt_id"))
+        if samples_structures(cluster, accepted, structures, prompts):
+            cluster = "structure"
         values = rows[list(values.columns)].set_axis(given, axis="columns")
         outcome, within = rows["contrast"].to_numpy(float), None
         in_group = (rows["kind"] == "dependency").to_numpy()
@@ -278,6 +283,8 @@ def regress(
     except NotFittedError as problem:
         nothing = np.full(data.design.shape[1], np.nan)
         fit, converged, reason = Fit(nothing, nothing, nothing), False, str(problem)
+        if cluster == "structure" and data.n_clusters < MIN_CLUSTERS:
+            reason = too_few(data.n_clusters, "structure", "a regression") + f": {FEW_STRUCTURES}"
     terms = _terms(data.design.columns, fit, level)
     terms["reason"] = "" if converged else reason
     if converged and reference != EXCHANGED and by != "_all":

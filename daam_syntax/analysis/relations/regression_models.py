@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.inference.cluster_robust import Fit, least_squares
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, too_few
+from daam_syntax.analysis.statistics.cluster_robust import Fit, least_squares
 
 
 class NotFittedError(Exception):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from daam_syntax.analysis.inference.contributions import Contributions, nested_weights
-from daam_syntax.analysis.inference.sign_flips import MIN_FLIPPED
+from daam_syntax.analysis.statistics.sign_flips import MIN_FLIPPED, Nuisance
 
 DISTANCES: Final = ("distance", "tokens", "adjacency")
 """Covariates of `exchange_partners` that are adjusted for: a logarithm, a line, and a step fit most curves."""
@@ -108,6 +108,10 @@ def adjust_for_distance(related: Contrasts, unrelated: Contrasts) -> Adjusted:
         of the prompts' contrasts. With it, both kinds of pairs are regressed on relatedness and on what their contrasts
         have in distance; the effective scores of relatedness are the contributions, so flipping their signs tests
         relatedness alone (Hemerik, Goeman and Finos 2020, doi:10.1111/rssb.12369).
+
+    Notes
+    -----
+    The inverse is a pseudoinverse, because a few prompts may not distinguish the forms of distance.
     """
     weights = related.weights
     balanced = bool(np.abs(related.by_prompt(related.distances)).max(initial=0.0) < _ROUNDING)
@@ -126,6 +130,12 @@ def adjust_for_distance(related: Contrasts, unrelated: Contrasts) -> Adjusted:
     clusters = tuple(
         np.concatenate(parts) for parts in zip(related.clusters, unrelated.clusters, strict=True)
     )
-    return Adjusted(
-        Contributions(weights * kept * outcome, weights * kept**2, clusters), True, False
+    sums, counts = weights * kept * outcome, weights * kept**2
+    residuals = outcome - sums.sum() / counts.sum() * kept
+    weighted = weights[:, None] * nuisance
+    between = Nuisance(
+        loads=kept[:, None] * weighted,
+        scores=residuals[:, None] * weighted,
+        inverse=np.linalg.pinv(nuisance.T @ weighted),
     )
+    return Adjusted(Contributions(sums, counts, clusters, between), True, False)

@@ -190,35 +190,3 @@ def _scipy_interval(
     ).confidence_interval
     low, high = (np.asarray(end) for end in found)
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-
-
-def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Return the standard error of a linear estimate with two-way clustered rows.
-
-    The variance is that of the first kind of clusters, plus that of the second, minus that of their intersections
-    (Cameron, Gelbach and Miller 2011), each times n / (n - 1). In small samples this can fall below a one-way variance,
-    even below 0. Therefore the largest of the three variances is used (MacKinnon, Nielsen and Webb 2024).
-
-    Parameters
-    ----------
-    contributions
-        Each row's weight times its deviation from the mean. *Shape:* ``(row,)``. They sum to 0.
-    first, second
-        Cluster of each row, of the first and of the second kind, as codes from 0. *Shape:* ``(row,)``.
-
-    Returns
-    -------
-    float
-        NaN if either kind has only one cluster. The degrees of freedom are the smaller number of clusters minus 1.
-    """
-    values = np.asarray(contributions, dtype=float)
-    first, second = np.asarray(first), np.asarray(second)
-    both = np.unique(np.stack([first, second]), axis=1, return_inverse=True)[1].ravel()
-
-    def variance(codes: np.ndarray) -> float:
-        n = len(np.unique(codes))
-        sums = np.bincount(codes, weights=values)
-        return n / (n - 1) * float((sums**2).sum()) if n > 1 else float("nan")
-
-    one, other = variance(first), variance(second)
-    return float(np.sqrt(np.max([one, other, one + other - variance(both)])))

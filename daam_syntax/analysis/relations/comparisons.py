@@ -1,0 +1,172 @@
+"""Comparison of the groups of a summary with their control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.exchange.contrasts import exchange_partners
+from daam_syntax.analysis.exchange.word_matrices import lacking_for_exchange
+from daam_syntax.analysis.inference.contributions import codes_of
+from daam_syntax.analysis.inference.differences import estimate_difference
+from daam_syntax.analysis.inference.estimate import Estimate
+from daam_syntax.analysis.inference.means import estimate_mean
+from daam_syntax.analysis.relations.estimates import ExchangeArrays, Relatedness, relatedness
+
+DESCRIPTIVE_CONTROLS: Final = {
+    "shifted": "two words of an image can exceed shifted maps without being related",
+    "cross-prompt": "two words of an image can exceed words of other images without being related",
+}
+"""Controls that are no test of relatedness, with the reason."""
+
+EXCHANGED: Final = "exchanged"
+"""Name of the default control: the same words with exchanged partners, see `exchange_partners`."""
+
+RULE: Final = ["scheme", "threshold"]
+"""Columns within which groups are compared."""
+
+NOTHING_TO_EXCHANGE: Final = "no unrelated pairs to exchange partners with"
+
+
+class Comparison(Protocol):
+    """What compares the groups of a summary with their control."""
+
+    def rows(self, measure: str) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group, in the order of the groups."""
+        ...
+
+
+class PairComparison:
+    """Compares the groups of a pair table with their control, by one measure at a time.
+
+    The parameters are those of `summarize`; `options` are passed to estimates.
+    """
+
+    def __init__(
+        self,
+        pairs: pd.DataFrame,
+        groups: list[str],
+        by: list[str],
+        control: str,
+        tier: str | None,
+        accept: Sequence[str],
+        symmetric: Sequence[str],
+        options: dict[str, Any],
+    ) -> None:
+        self.pairs, self.by, self.control = pairs, by, control
+        self.tier, self.accept, self.symmetric = tier, accept, symmetric
+        self.options = options
+        self.groups = [rows for _, rows in pairs.groupby(groups, dropna=False)]
+
+    def rows(self, measure: str) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group, in the order of `_means`."""
+        if self.control == EXCHANGED:
+            return self._against_exchanged(measure)
+        return [
+            self._against(rows, reference, measure)
+            for rows, reference in zip(self.groups, self._references(), strict=True)
+        ]
+
+    def _mean(self, rows: pd.DataFrame, measure: str) -> dict[str, Any]:
+        mean = estimate_mean(rows, measure, **self.options)
+        return {"low": mean.low, "high": mean.high, "note": mean.reason}
+
+    def _against_exchanged(self, measure: str) -> list[dict[str, Any]]:
+        found = [self._mean(rows, measure) for rows in self.groups]
+        reason = lacking_for_exchange(self.pairs.columns, measure, self.symmetric)
+        if reason or not can_exchange(self.pairs):
+            reason = reason or NOTHING_TO_EXCHANGE
+            return [row | {"note": "; ".join(filter(None, [row["note"], reason]))} for row in found]
+        number = pd.Series(-1, index=self.pairs.index)
+        for place, rows in enumerate(self.groups):
+            number.loc[rows.index] = place
+        exchange = exchange_partners(
+            self.pairs.assign(_group=number), measure, symmetric=self.symmetric
+        )
+        table = exchange.table
+        arrays = ExchangeArrays.of(exchange, self.options["cluster"])
+        rule, group = codes_of(table, RULE), table["_group"].to_numpy()
+        for place, rows in enumerate(self.groups):
+            chosen = arrays.related & (group == place)
+            if (rows["kind"] != "dependency").all():
+                continue
+            unrelated = ~arrays.related & np.isin(rule, rule[chosen])
+            result = relatedness(
+                arrays,
+                chosen,
+                unrelated,
+                int(rows[measure].notna().sum()),
+                accept=self.accept,
+                tier=self.tier,
+                **self.options,
+            )
+            found[place] |= related_columns(result, found[place]["note"])
+        return found
+
+    def _references(self) -> Iterator[pd.DataFrame | None]:
+        """Yield the control rows of each group; None for a control."""
+        controls = self.pairs[self.pairs["kind"] == self.control]
+        named = "relation" in self.by and not controls["relation"].eq(self.control).all()
+        shared = [*RULE, *(c for c in self.by if c not in (*RULE, "kind", "relation"))]
+        shared += ["relation"] if named else []
+        shared = list(dict.fromkeys(shared))
+        # Compare codes: missing values, such as unknown seeds, match as codes but not with ==.
+        codes = self.pairs.groupby(shared, dropna=False).ngroup()
+        for rows in self.groups:
+            if (rows["kind"] == self.control).all():
+                yield None
+            else:
+                yield controls[codes[controls.index] == codes[rows.index[0]]]
+
+    def _against(
+        self, rows: pd.DataFrame, control: pd.DataFrame | None, measure: str
+    ) -> dict[str, Any]:
+        found = self._mean(rows, measure)
+        if control is None:
+            return found
+        if control[measure].notna().sum() == 0:
+            note = "; ".join(filter(None, [found["note"], "no control to compare with"]))
+            return found | {"note": note}
+        estimate = estimate_difference(rows, control, measure, accept=self.accept, **self.options)
+        if self.control in DESCRIPTIVE_CONTROLS and not self.accept:
+            estimate = replace(estimate, p=np.nan, untested=DESCRIPTIVE_CONTROLS[self.control])
+        effect = " plus ".join(["relation", *estimate.imbalances])
+        return found | difference_columns(estimate, found["note"]) | {"effect": effect}
+
+
+def can_exchange(pairs: pd.DataFrame) -> bool:
+    """Return whether a table has what an exchange of partners needs."""
+    needed = {"relation", "head_index", "dependent_index", "head_pos", "head_subwords"}
+    return needed <= set(pairs.columns) and bool(pairs["kind"].eq("unrelated").any())
+
+
+def related_columns(result: Relatedness, reason: str) -> dict[str, Any]:
+    """Return what a relation adds as columns of a summary; `reason` is the note of the group's mean."""
+    return difference_columns(result.estimate, reason) | {
+        "tier": result.tier,
+        "matched": result.matched,
+        "effect": result.effect,
+    }
+
+
+def difference_columns(difference: Estimate, reason: str) -> dict[str, Any]:
+    """Return a difference as columns of a summary; `reason` is the note of the group's mean."""
+    notes = [reason]
+    if difference.reason != reason:
+        notes.append(difference.reason and f"difference: {difference.reason}")
+    if difference.untested:
+        notes.append(f"not tested: {difference.untested}")
+    return {
+        "difference": difference.estimate,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "effect_size": difference.effect_size,
+        "p": difference.p,
+        "least_p": difference.least_p,
+        "n_paired": difference.n_prompts,
+        "note": "; ".join(filter(None, notes)),
+    }

@@ -1,0 +1,287 @@
+"""What a relation adds to the overlap of its words, by exchange of partners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.exchange.contrasts import LEAST_SHARE, TIERS, Exchange
+from daam_syntax.analysis.inference.balance import OF_AREAS, Balance, judge, sign_patterns
+from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of, infer_difference
+from daam_syntax.analysis.inference.differences import judged
+from daam_syntax.analysis.inference.estimate import Estimate
+from daam_syntax.analysis.inference.means import bounds_of, truncated
+from daam_syntax.analysis.inference.sample import Clusters
+from daam_syntax.analysis.relations.adjustment import (
+    DISTANCES,
+    Adjusted,
+    Contrasts,
+    adjust_for_distance,
+)
+from daam_syntax.analysis.statistics.effects import paired_dz
+
+FEW_STRUCTURES: Final = 'prompts share their structures: vary them, or accept "place"'
+"""What to do about prompts that are too few structures."""
+
+
+@dataclass(frozen=True)
+class Relatedness:
+    """What a relation adds.
+
+    Attributes
+    ----------
+    estimate
+        The difference between related pairs and their exchanged pairs.
+    tier
+        Kind of the exchange, see `TIERS`; "" if there is none.
+    matched
+        Share of the relation's measured pairs that the tier matches.
+    effect
+        What the difference is due to, such as "relation" or "relation plus distance".
+    """
+
+    estimate: Estimate
+    tier: str
+    matched: float
+    effect: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExchangeArrays:
+    """The table of an exchange of partners as arrays, for estimates of many groups of pairs.
+
+    Attributes
+    ----------
+    exchange
+        The exchange.
+    contrasts
+        All its rows.
+    related
+        Whether a row is a related pair. *Shape:* ``(row,)``.
+    tiers
+        Tier of each row as a place in `TIERS`. *Shape:* ``(row,)``.
+    structures
+        Structure of each row's prompt as codes. *Shape:* ``(row,)``.
+    """
+
+    exchange: Exchange
+    contrasts: Contrasts
+    related: np.ndarray
+    tiers: np.ndarray
+    structures: np.ndarray
+
+    @classmethod
+    def of(cls, exchange: Exchange, cluster: Clusters) -> ExchangeArrays:
+        """Convert the table of an exchange."""
+        table, names = exchange.table, tuple(exchange.spread.index)
+        contrasts = Contrasts(
+            codes_of(table, "prompt_id"),
+            codes_of(table, ["prompt_id", "image"]),
+            cluster_codes(table, cluster),
+            table["contrast"].to_numpy(float),
+            table[list(names)].to_numpy(float),
+            names,
+        )
+        tiers = np.asarray(pd.Categorical(table["tier"], categories=list(TIERS)).codes)
+        return cls(
+            exchange,
+            contrasts,
+            table["kind"].eq("dependency").to_numpy(bool),
+            tiers,
+            codes_of(table, "structure"),
+        )
+
+
+def relatedness(
+    arrays: ExchangeArrays,
+    chosen: np.ndarray,
+    unrelated: np.ndarray,
+    n_measured: int,
+    *,
+    accept: Sequence[str] = (),
+    tier: str | None = None,
+    margin: float | None = None,
+    cluster: Clusters = "prompt_id",
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    seed: int = 0,
+    label: str = "relatedness",
+) -> Relatedness:
+    """Estimate what a group of related pairs has more than exchanged pairs.
+
+    Parameters
+    ----------
+    arrays
+        The exchange.
+    chosen
+        Rows of the group. *Shape:* ``(row,)``, boolean.
+    unrelated
+        Rows of unrelated pairs that show what distance does. *Shape:* ``(row,)``, boolean.
+    n_measured
+        Number of measured pairs of the group.
+    accept, margin, cluster, level, n_resamples, seed, label
+        See `estimate_difference`. If distance is accepted, it is not adjusted for.
+    tier
+        Kind of the exchange; None for the strictest one that matches at least `LEAST_SHARE` of the pairs.
+    """
+    measure = arrays.exchange.measure
+    counts = np.bincount(arrays.tiers[chosen], minlength=len(TIERS))
+    wanted, share, reason = choose_tier(counts / max(n_measured, 1), tier)
+    if not wanted:
+        return Relatedness(Estimate(label, measure, np.nan, reason=reason), "", 0.0, "")
+    of_tier = arrays.tiers == list(TIERS).index(wanted)
+    contrasts = arrays.contrasts
+    structures = arrays.structures[chosen & of_tier]
+    if samples_structures(cluster, accept, structures, contrasts.prompts[chosen & of_tier]):
+        cluster = "structure"
+        contrasts = replace(contrasts, clusters=(arrays.structures,))
+    rows = contrasts.where(chosen & of_tier)
+    others = contrasts.where(unrelated & of_tier & ("distance" not in accept))
+    sample = Sample(
+        contrasts=rows.by_prompt(rows.contrast),
+        covariates=pd.DataFrame(rows.by_prompt(rows.covariates), columns=list(rows.names)),
+        n_clusters=[len(np.unique(codes)) for codes in rows.clusters],
+        n_images=len(np.unique(rows.images)),
+        n_pairs=len(rows),
+    )
+    estimate, effect = estimate_relatedness(
+        adjust_for_distance(rows, others),
+        sample,
+        arrays.exchange.spread,
+        measure,
+        accept=accept,
+        margin=margin,
+        cluster=cluster,
+        level=level,
+        n_resamples=n_resamples,
+        seed=seed,
+        label=label,
+    )
+    return Relatedness(estimate, wanted, share, effect)
+
+
+def samples_structures(
+    cluster: Clusters, accept: Sequence[str], structures: np.ndarray, prompts: np.ndarray
+) -> bool:
+    """Return whether structures of prompts are the sample, because prompts share them.
+
+    Places that cancel in a sum need not cancel in an overlap, which is not linear in them. What is left depends on the
+    places of the words, so it is the same in all prompts of one structure and does not average out over them.
+    """
+    if cluster != "prompt_id" or "place" in accept:
+        return False
+    return len(np.unique(structures)) < len(np.unique(prompts))
+
+
+def choose_tier(shares: np.ndarray, tier: str | None) -> tuple[str, float, str]:
+    """Return the tier, the share of the pairs that it matches, and the reason if there is none.
+
+    Parameters
+    ----------
+    shares
+        Share of the pairs that each of `TIERS` matches. *Shape:* ``(tier,)``.
+    tier
+        The tier that is asked for, or None.
+    """
+    found = dict(zip(TIERS, map(float, shares), strict=True))
+    wanted = tier or next((name for name in TIERS if found[name] >= LEAST_SHARE), "")
+    if wanted and found[wanted]:
+        return wanted, found[wanted], ""
+    largest = max(found.values())
+    if largest > 0:
+        return "", 0.0, f"like words for only {largest:.0%} of the pairs"
+    return "", 0.0, "no like words to exchange with"
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The prompts of an estimate of relatedness.
+
+    Attributes
+    ----------
+    contrasts
+        Mean contrast of each prompt. *Shape:* ``(prompt,)``.
+    covariates
+        Mean difference of each covariate, one row per prompt.
+    n_clusters
+        Number of clusters of each kind that have the relation.
+    n_images, n_pairs
+        Images and pairs.
+    """
+
+    contrasts: np.ndarray
+    covariates: pd.DataFrame
+    n_clusters: Sequence[int]
+    n_images: int
+    n_pairs: int
+
+
+def estimate_relatedness(
+    found: Adjusted,
+    sample: Sample,
+    spread: pd.Series,
+    measure: str,
+    *,
+    accept: Sequence[str],
+    margin: float | None = None,
+    cluster: Clusters = "prompt_id",
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    seed: int = 0,
+    label: str = "relatedness",
+) -> tuple[Estimate, str]:
+    """Return the estimate and what it is an effect of; the parameters are those of `relatedness`."""
+    fields = infer_difference(
+        found.contributions,
+        cluster,
+        level=level,
+        n_resamples=n_resamples,
+        seed=seed,
+        margin=margin,
+        n_informative=sample.n_clusters,
+    )
+    low, high = bounds_of(measure)
+    fields = truncated(fields, low - high, high - low)
+    if found.adjusted:
+        fields["method"] += ", adjusted for distance"
+    estimate = Estimate(
+        label,
+        measure,
+        found.contributions.estimate,
+        level=level,
+        effect_size=paired_dz(sample.contrasts),
+        n_prompts=len(sample.contrasts),
+        n_images=sample.n_images,
+        n_pairs=sample.n_pairs,
+        **fields,
+    )
+    balance = _balance(sample.covariates, spread, measure, found.adjusted, seed)
+    estimate = judged(estimate, balance, accept)
+    if cluster == "structure" and estimate.reason:
+        estimate = replace(estimate, reason=f"{estimate.reason} ({FEW_STRUCTURES})")
+    if "distance" in accept and not found.balanced:
+        imbalances = tuple(dict.fromkeys(("distance", *estimate.imbalances)))
+        estimate = replace(estimate, imbalances=imbalances)
+    return estimate, " plus ".join(["relation", *estimate.imbalances])
+
+
+def _balance(
+    covariates: pd.DataFrame, spread: pd.Series, measure: str, adjusted: bool, seed: int
+) -> Balance:
+    """Return the balance of related and exchanged pairs in what was not adjusted for."""
+    names = [
+        name
+        for name in covariates.columns
+        if not (adjusted and name in DISTANCES)
+        and not (name.endswith("area") and measure in OF_AREAS)
+    ]
+    shown = [name.replace("_", " ") for name in names]
+    values = covariates[names].set_axis(shown, axis="columns")
+    values = values.where(values.abs() > 1e-9, 0.0)  # an exchange that cancels is no difference
+    means = {name: (float(values[name].mean()), 0.0) for name in shown}
+    deviations = spread[names].set_axis(shown)
+    return judge(values, deviations, means, None, sign_patterns(len(values), seed))
