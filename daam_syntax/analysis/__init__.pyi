@@ -13,8 +13,6 @@ from .export import to_html as to_html
 from .export import to_latex as to_latex
 from .export import to_markdown as to_markdown
 from .export import write_table as write_table
-from .inference.balance import Balance as Balance
-from .inference.balance import balance as balance
 from .inference.differences import estimate_difference as estimate_difference
 from .inference.estimate import Estimate as Estimate
 from .inference.means import estimate_mean as estimate_mean
@@ -23,6 +21,8 @@ from .inference.power import POWER_COLUMNS as POWER_COLUMNS
 from .inference.power import VarianceComponents as VarianceComponents
 from .inference.power import power_table as power_table
 from .inference.power import variance_components as variance_components
+from .inference.side_balance import Balance as Balance
+from .inference.side_balance import balance as balance
 from .inference.simulation import SimulatedStudy as SimulatedStudy
 from .relations.regression import Regression as Regression
 from .relations.regression import regress as regress

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_table
-from daam_syntax.analysis.exchange.quadruples import exchange
-from daam_syntax.analysis.exchange.word_matrices import (
+from daam_syntax.analysis.exchange.matrices import (
     IMAGE,
     covariates_of,
     pair_arrays,
     word_matrices,
 )
+from daam_syntax.analysis.exchange.quadruples import exchange
 
 TIERS: Final = {
     "two-sided": "words of either part of speech trade places: effects of the words themselves cancel",

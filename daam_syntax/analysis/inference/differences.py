@@ -11,7 +11,6 @@ import pandas as pd
 
 from daam_syntax.analysis.checks import check_level
 from daam_syntax.analysis.formatting import cluster_noun
-from daam_syntax.analysis.inference.balance import PROPERTIES, Balance, balance, between_groups
 from daam_syntax.analysis.inference.contributions import (
     Contributions,
     cluster_codes,
@@ -29,6 +28,7 @@ from daam_syntax.analysis.inference.means import (
 )
 from daam_syntax.analysis.inference.permutation import permutation_fields
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule, sample_sizes
+from daam_syntax.analysis.inference.side_balance import PROPERTIES, Balance, balance, between_groups
 from daam_syntax.analysis.statistics.effects import paired_dz
 from daam_syntax.maps.measures import PAIR_MEASURES
 from daam_syntax.util.wording import listed, plural
@@ -218,8 +218,18 @@ def _contributions(
     """Return the contributions of both sides to the mean difference over units."""
     weights = [image_weights(side, unit) for side in (rows, controls)]
     values = [side[measure].to_numpy(float) for side in (rows, controls)]
+    means = [
+        float((w * v).sum() / w.sum()) if len(w) else float("nan")
+        for w, v in zip(weights, values, strict=True)
+    ]
+    # Centered on the mean of its own side, so that a cluster with rows of one side only deviates by what is its own.
+    estimate = means[0] - means[1]
+    sums = [
+        sign * w * (v - mean) + estimate * w / 2
+        for sign, w, v, mean in zip((1, -1), weights, values, means, strict=True)
+    ]
     return Contributions(
-        np.concatenate([weights[0] * values[0], -weights[1] * values[1]]),
+        np.concatenate(sums),
         np.concatenate(weights) / 2,  # the two sides of a unit are one difference
         clusters,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import exchange_partners
-from daam_syntax.analysis.exchange.word_matrices import lacking_for_exchange
+from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
 from daam_syntax.analysis.inference.contributions import codes_of
 from daam_syntax.analysis.inference.differences import estimate_difference
 from daam_syntax.analysis.inference.estimate import Estimate

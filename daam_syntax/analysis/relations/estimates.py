@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import LEAST_SHARE, TIERS, Exchange
-from daam_syntax.analysis.inference.balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of, infer_difference
 from daam_syntax.analysis.inference.differences import judged
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import bounds_of, truncated
 from daam_syntax.analysis.inference.sample import Clusters
+from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
     DISTANCES,
     Adjusted,

@@ -14,7 +14,6 @@ from scipy import stats
 from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
 from daam_syntax.analysis.formatting import format_p, format_sample
-from daam_syntax.analysis.inference.balance import balance
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
 from daam_syntax.analysis.inference.differences import check_accepted, check_direction
 from daam_syntax.analysis.inference.sample import (
@@ -25,6 +24,7 @@ from daam_syntax.analysis.inference.sample import (
     sample_sizes,
     too_few,
 )
+from daam_syntax.analysis.inference.side_balance import balance
 from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES, samples_structures
 from daam_syntax.analysis.relations.regression_models import (
     MODELS,

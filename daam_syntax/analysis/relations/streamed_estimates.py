@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
-from daam_syntax.analysis.exchange.word_matrices import lacking_for_exchange
+from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
 from daam_syntax.analysis.inference.contributions import Contributions
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import estimate_mean
@@ -123,7 +123,8 @@ class ExchangeMoments:
         frame = pd.concat([keys, table[["prompt_id", "image", "tier"]], columns], axis="columns")
         by = [*self.groups, "prompt_id", "structure", "tier"]
         images = frame.groupby([*by, "image"], dropna=False)
-        means = images[list(columns)].mean().assign(**{_PAIRS: images.size(), _IMAGES: 1})
+        means = images[list(columns)].mean()
+        means[_PAIRS], means[_IMAGES] = images.size(), 1
         self._parts.append(means.groupby(level=by, dropna=False).sum().reset_index())
 
     def _moments(self, table: pd.DataFrame, covariates: list[str]) -> pd.DataFrame:

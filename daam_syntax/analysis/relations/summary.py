@@ -10,9 +10,9 @@ import pandas as pd
 
 from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.exchange.contrasts import TIERS
-from daam_syntax.analysis.inference.balance import OF_AREAS
 from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.inference.sample import Clusters
+from daam_syntax.analysis.inference.side_balance import OF_AREAS
 from daam_syntax.analysis.relations.comparisons import (
     EXCHANGED,
     RULE,
