@@ -143,8 +143,8 @@ def minimal_pairs() -> PromptSet:
 def crossed() -> PromptSet:
     """Return pairs of prompts with the same two words at the same places: joined by a dependency, and not joined.
 
-    The embedded model does not know "that is". For it, the words are two nouns: in "a picture of a cat on a bed" a
-    dependency joins cat and bed; in "a dog, a cat and a bed" both belong to the first noun.
+    The embedded model does not know "that is". For it, the words are two nouns: in "a picture of a cat on a bed next to
+    a dog" a dependency joins cat and bed; in "a dog, a cat and a bed" both belong to the first noun.
     """
     rows = []
     for number, frame in enumerate(_list(CROSSED), 1):
@@ -156,10 +156,10 @@ def crossed() -> PromptSet:
         rows += _crossed_rows(f"clause-{number:02}", texts, (head, dependent), "relative clause")
     for number, frame in enumerate(_list(CROSSED_EMBEDDED), 1):
         head, preposition, dependent, third = frame.replace(",", "").split()
-        objects = [ObjectSpec(noun) for noun in (head, dependent)]
+        first, second, other = (ObjectSpec(noun) for noun in (head, dependent, third))
         scenes = (
-            SceneSpec(tuple(objects), preposition, pattern="picture"),
-            SceneSpec((ObjectSpec(third), *objects), "and"),
+            SceneSpec((first, second, other), preposition, pattern="picture"),
+            SceneSpec((other, first, second), "and"),
         )
         captions = [write_caption(scene)[0].text for scene in scenes]
         rows += _crossed_rows(f"place-{number:02}", captions, (head, dependent), "preposition")
