@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from daam_syntax.analysis import adjust_p, regress
+from daam_syntax.analysis import adjust_p
 from daam_syntax.analysis.inference.simulation import SimulatedStudy
 from daam_syntax.analysis.statistics.bootstrap import interval
 from daam_syntax.analysis.statistics.cluster_robust import two_way_error
@@ -131,25 +131,6 @@ def templates(
         )
 
 
-def tables(
-    scenario: str,
-    study: SimulatedStudy,
-    n: int,
-    rng: np.random.Generator,
-    fits: dict[str, Callable[[pd.DataFrame], tuple[float, float, float]]],
-) -> Iterator[Record]:
-    """Calibrate fits of whole tables; a fit returns low, high, and p, which are NaN if it failed."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in fits}
-    for start in range(0, n, CHUNK):
-        for table in study.tables(min(CHUNK, n - start), rng):
-            for name, fit in fits.items():
-                found[name].append(fit(table))
-    for name, values in found.items():
-        low, high, p = np.array(values).T
-        covered = (low <= 0) & (high >= 0)
-        yield record(scenario, study, name, covered=covered, p=p, failed=np.isnan(low + p))
-
-
 def crossed(
     scenario: str, study: SimulatedStudy, n: int, rng: np.random.Generator
 ) -> Iterator[Record]:
@@ -172,17 +153,6 @@ def crossed(
     yield record(scenario, study, "two ways (prompt, lemma), t", p=p, covered=p > 1 - LEVEL)
     if study.lemma:
         yield record(scenario, study, "WRONG: by prompt only, sign flips", p=flips(differences))
-
-
-def regression(model: str, **options: Any) -> Callable[[pd.DataFrame], tuple[float, float, float]]:
-    """Return a function that computes the interval and p of the relation in a regression."""
-
-    def fit(table: pd.DataFrame) -> tuple[float, float, float]:
-        terms = regress(table, model=model, **options).terms.set_index("term")
-        low, high, p = terms.loc["relation[amod]", ["low", "high", "p"]]
-        return low, high, p
-
-    return fit
 
 
 def corrections(
@@ -211,8 +181,7 @@ def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator
         "20 prompts x 4 seeds": SimulatedStudy(n_prompts=20, n_seeds=4),
         "60 prompts x 2 seeds": SimulatedStudy(n_prompts=60),
     }
-    _, ten, twenty, _, sixty = designs.values()
-    unlike = replace(twenty, pair=(1.5, 0.6)).with_equal_means()
+    twenty = designs["20 prompts x 2 seeds"]
     found: dict[str, Callable[[str, np.random.Generator], Iterator[Record]]] = {}
 
     def add(
@@ -237,22 +206,6 @@ def scenarios(n: int) -> dict[str, Callable[[str, np.random.Generator], Iterator
         f"60 prompts x 2 seeds, 20 {lemmas}", crossed, SimulatedStudy(60, n_lemmas=20, lemma=0.5), n
     )
     add("20 prompts x 2 seeds, 10 lemmas without effects", crossed, twenty, n)
-    quick = {model: regression(model) for model in ("ols", "gee")}
-    add("Regressions, 20 prompts x 2 seeds, sides alike", tables, twenty, n, quick)
-    add("Regressions, 10 prompts x 4 seeds, sides alike", tables, ten, n, quick)
-    add("Regressions, 20 prompts x 2 seeds, sides of unlike shape", tables, unlike, n, quick)
-    ways = {"ols, two ways": regression("ols", cluster=("prompt_id", "head_lemma"))}
-    add(
-        f"Regressions, 20 prompts x 2 seeds, 10 {lemmas}",
-        tables,
-        SimulatedStudy(lemma=0.5),
-        n,
-        ways,
-    )
-    add("Regressions, 60 prompts x 2 seeds, sides alike", tables, sixty, n, quick)
-    slow = {"mixed": regression("mixed")}
-    add("Mixed model, 20 prompts x 2 seeds, sides alike", tables, twenty, n, slow)
-    add("Mixed model, 60 prompts x 2 seeds, sides alike", tables, sixty, n, slow)
     return found
 
 

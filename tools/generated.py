@@ -151,6 +151,8 @@ RECORDED = (
         (
             "daam_syntax/analysis/exchange/*.py",
             "daam_syntax/analysis/inference/*.py",
+            "daam_syntax/analysis/relations/*.py",
+            "daam_syntax/analysis/statistics/*.py",
             "daam_syntax/analysis/controls/*.py",
         ),
     ),

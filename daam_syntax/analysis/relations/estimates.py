@@ -136,7 +136,8 @@ def relatedness(
     of_tier = arrays.tiers == list(TIERS).index(wanted)
     contrasts = arrays.contrasts
     structures = arrays.structures[chosen & of_tier]
-    if samples_structures(cluster, accept, structures, contrasts.prompts[chosen & of_tier]):
+    shared = len(np.unique(structures)) < len(np.unique(contrasts.prompts[chosen & of_tier]))
+    if samples_structures(cluster, accept, shared=shared):
         cluster = "structure"
         contrasts = replace(contrasts, clusters=(arrays.structures,))
     rows = contrasts.where(chosen & of_tier)
@@ -154,6 +155,7 @@ def relatedness(
         arrays.exchange.spread,
         measure,
         accept=accept,
+        shared=shared,
         margin=margin,
         cluster=cluster,
         level=level,
@@ -164,17 +166,13 @@ def relatedness(
     return Relatedness(estimate, wanted, share, effect)
 
 
-def samples_structures(
-    cluster: Clusters, accept: Sequence[str], structures: np.ndarray, prompts: np.ndarray
-) -> bool:
-    """Return whether structures of prompts are the sample, because prompts share them.
+def samples_structures(cluster: Clusters, accept: Sequence[str], *, shared: bool) -> bool:
+    """Return whether structures are the sample instead of prompts, because prompts share them.
 
     Places that cancel in a sum need not cancel in an overlap, which is not linear in them. What is left depends on the
     places of the words, so it is the same in all prompts of one structure and does not average out over them.
     """
-    if cluster != "prompt_id" or "place" in accept:
-        return False
-    return len(np.unique(structures)) < len(np.unique(prompts))
+    return shared and cluster == "prompt_id" and "place" not in accept
 
 
 def choose_tier(shares: np.ndarray, tier: str | None) -> tuple[str, float, str]:
@@ -227,6 +225,7 @@ def estimate_relatedness(
     measure: str,
     *,
     accept: Sequence[str],
+    shared: bool = False,
     margin: float | None = None,
     cluster: Clusters = "prompt_id",
     level: float = 0.95,
@@ -234,7 +233,10 @@ def estimate_relatedness(
     seed: int = 0,
     label: str = "relatedness",
 ) -> tuple[Estimate, str]:
-    """Return the estimate and what it is an effect of; the parameters are those of `relatedness`."""
+    """Return the estimate and what it is an effect of.
+
+    `shared` says whether prompts share their structures; the other parameters are those of `relatedness`.
+    """
     fields = infer_difference(
         found.contributions,
         cluster,
@@ -263,9 +265,10 @@ def estimate_relatedness(
     estimate = judged(estimate, balance, accept)
     if cluster == "structure" and estimate.reason:
         estimate = replace(estimate, reason=f"{estimate.reason} ({FEW_STRUCTURES})")
-    if "distance" in accept and not found.balanced:
-        imbalances = tuple(dict.fromkeys(("distance", *estimate.imbalances)))
-        estimate = replace(estimate, imbalances=imbalances)
+    included = ["distance"] if "distance" in accept and not found.balanced else []
+    included += ["place"] if "place" in accept and shared else []
+    imbalances = tuple(dict.fromkeys((*included, *estimate.imbalances)))
+    estimate = replace(estimate, imbalances=imbalances)
     return estimate, " plus ".join(["relation", *estimate.imbalances])
 
 

@@ -248,8 +248,8 @@ def regress(
             rows.assign(**values), measure, symmetric=symmetric, covariates=list(values.columns)
         )
         rows = exchange.table[exchange.table["tier"] == tier].reset_index(drop=True)
-        structures, prompts = (rows[name].to_numpy() for name in ("structure", "prompt_id"))
-        if samples_structures(cluster, accepted, structures, prompts):
+        shared = rows["structure"].nunique() < rows["prompt_id"].nunique()
+        if samples_structures(cluster, accepted, shared=shared):
             cluster = "structure"
         values = rows[list(values.columns)].set_axis(given, axis="columns")
         outcome, within = rows["contrast"].to_numpy(float), None

@@ -181,14 +181,14 @@ class ExchangeMoments:
         unrelated = frame[_equal(frame, rule)]
         if "distance" in accept:
             unrelated = unrelated[:0]
-        homes = [pd.factorize(side["structure"])[0] for side in (related,)]
         structures = pd.concat([related, unrelated]).set_index("prompt_id")["structure"]
-        shared = samples_structures("prompt_id", accept, homes[0], related["prompt_id"].to_numpy())
-        found = _adjust(related, unrelated, structures if shared else None)
+        shared = related["structure"].nunique() < len(related)
+        by_structure = samples_structures("prompt_id", accept, shared=shared)
+        found = _adjust(related, unrelated, structures if by_structure else None)
         sample = Sample(
             related["contrast"].to_numpy(float),
             related[list(self.spread.index)].reset_index(drop=True),
-            [related["structure"].nunique() if shared else len(related)],
+            [related["structure"].nunique() if by_structure else len(related)],
             int(related[_IMAGES].sum()),
             int(related[_PAIRS].sum()),
         )
@@ -198,8 +198,9 @@ class ExchangeMoments:
             self.spread,
             self.measure,
             accept=accept,
+            shared=shared,
             label=label,
-            **(options | ({"cluster": "structure"} if shared else {})),
+            **(options | ({"cluster": "structure"} if by_structure else {})),
         )
         return Relatedness(estimate, wanted, share, effect)
 

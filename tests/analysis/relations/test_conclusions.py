@@ -156,6 +156,20 @@ def test_a_true_effect_is_found_beside_all_of_them(captions):
     assert summary.loc[["det", "case"], "p_adjusted"].min() > 0.05
 
 
+def test_prompts_of_one_structure_are_no_sample():
+    """Overlap is not linear in what the places of the words do, in the same way in every prompt."""
+    table = phrase_pairs(n_prompts=16, n_images=4)
+    place = table["head_index"] + table["dependent_index"]
+    rng = np.random.default_rng(1)
+    table["iou"] = 1 / (1 + np.exp(0.3 * place - 2 + rng.normal(0, 0.3, len(table))))
+    summary = summarize(table).set_index("relation")
+    assert summary["p"].dropna().eq(1).all()
+    assert summary.loc["amod", "note"].startswith("difference: 1 structure, and an interval")
+    accepted = summarize(table, accept="place").set_index("relation")
+    assert accepted.loc["amod", "p"] < 0.05
+    assert accepted.loc["amod", "effect"] == "relation plus place"
+
+
 def test_punctuation_that_covers_its_head_is_left_out(captions):
     """The control has no punctuation, so no comparison has it."""
     points = captions.drop_duplicates("image").assign(

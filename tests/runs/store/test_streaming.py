@@ -53,7 +53,7 @@ def test_another_measure_can_be_summarized(pairs):
 
 @pytest.mark.parametrize("by", ["relation", "kind", ["relation", "seed"]])
 @pytest.mark.parametrize("tier", [None, "one-sided"])
-@pytest.mark.parametrize("accept", [(), "distance"])
+@pytest.mark.parametrize("accept", [(), "distance", "place"])
 def test_exchanged_partners_of_parts_are_those_of_the_whole_table(by, tier, accept):
     """Images of a prompt lie in several parts, and some pairs have no value."""
     rng = np.random.default_rng(3)
@@ -72,6 +72,7 @@ def test_exchanged_partners_of_parts_are_those_of_the_whole_table(by, tier, acce
     found = summarize_shards(in_parts(table, 4), table.columns, by, **options)
     expected = summarize(table, by, **options)
     assert expected["difference"].notna().any()
+    assert expected["p"].lt(1).any() == (accept == "place")  # all prompts have one structure
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-9)
 
 
