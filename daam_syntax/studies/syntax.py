@@ -75,8 +75,8 @@ DESIGN: Final = StudyDesign(
     tables={
         "paper": "The table of relations of Tang et al. (2023, ACL) beside this run: means of overlap relative to the "
         "dependent (IoD), to the head (IoH) and to both (IoU), and IoD minus IoH. Columns that begin with paper have "
-        "the published values, for Stable Diffusion, other prompts and the rule of the paper; a missing value is one "
-        "that this package does not know and that the option published can supply.",
+        "the published values of the file that the option published names, which are for Stable Diffusion, other "
+        "prompts and the rule of the paper.",
         "relations": "What each relation adds, compared with exchanged partners, and means by relation; in_paper marks "
         "the relations of Tang et al. (2023).",
         "relations_matched": "Means by relation, compared with matched pairs: for each dependency an unrelated pair "
@@ -104,14 +104,6 @@ PAPER_RELATIONS: Final = (
 """The ten enhanced relations that Tang et al. (2023) report."""
 
 SWEEP: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_PAPER: Final = "Tang et al. (2023), ACL, table of head-dependent overlap"
-_PUBLISHED: Final = {
-    "unrelated pairs": {"iod": 0.651, "ioh": 0.661},
-    "all head-dependent pairs": {"iod": 0.623, "ioh": 0.620},
-    "compound": {"iod": 0.713, "ioh": 0.715},
-}
-"""Published values that could be checked."""
-
 _OVERLAPS: Final = ("iod", "ioh", "iou")
 _DOSE: Final = ("tree_distance", "log_distance", "linear_distance", "adjacency")
 _BASIC: Final = {"nmod": "nmod:of", "conj": "conj:and", "dobj": "obj"}
@@ -146,8 +138,8 @@ def run(
     sweep_values
         Relative thresholds, at least two, for the sweep of IoU.
     published
-        CSV file with the columns relation, iod, ioh and iou: published values, 0 to 1, that replace those of the table
-        of the paper.
+        CSV file with the columns relation, iod, ioh and iou: published values of the
+        table of the paper, 0 to 1, to stand beside those of this run.
 
     Raises
     ------
@@ -157,7 +149,7 @@ def run(
         If the file of published values cannot be read.
     """
     measure_bounds(measure)  # before anything is drawn
-    known = _PUBLISHED if published is None else read_published(published)
+    known = {} if published is None else read_published(published)
     (scheme,) = check_schemes([scheme or _best_scheme(setup.sentences)])
     rule = str(parse_threshold(threshold))
     maps = [each.maps for each in setup.traced_images()]
@@ -240,7 +232,7 @@ def read_published(path: str | Path) -> dict[str, dict[str, float]]:
 
 def paper_table(
     pairs: pd.DataFrame,
-    known: Mapping[str, Mapping[str, float]] = _PUBLISHED,
+    known: Mapping[str, Mapping[str, float]],
     source: str | Path | None = None,
 ) -> pd.DataFrame:
     """Arrange the overlap of the ten relations like the table of Tang et al. (2023), beside published values.
@@ -252,7 +244,7 @@ def paper_table(
     known
         Published values by relation and measure.
     source
-        Where they are from; None for the paper.
+        Where they are from.
 
     Returns
     -------
@@ -281,7 +273,7 @@ def paper_table(
             **{f"paper_{each}": published.get(each, float("nan")) for each in _OVERLAPS},
         }
         row["paper_difference"] = row["paper_iod"] - row["paper_ioh"]
-        rows.append(row | {"source": str(source or _PAPER) if published else ""})
+        rows.append(row | {"source": str(source) if published else ""})
     return pd.DataFrame(rows)
 
 

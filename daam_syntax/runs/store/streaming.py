@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from daam_syntax.analysis import summarize
-from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
 from daam_syntax.analysis.inference.differences import check_accepted
+from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
 from daam_syntax.analysis.relations.streamed_estimates import ExchangeMoments, StreamedComparison
 from daam_syntax.analysis.relations.summary import (
     CORRECTED,
