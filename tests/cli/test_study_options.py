@@ -3,6 +3,7 @@
 import inspect
 import shlex
 
+import pandas as pd
 import pytest
 
 from daam_syntax import studies
@@ -51,6 +52,7 @@ GIVEN = {
         "scheme": ("--scheme ud", "ud"),
         "caliper": ("--caliper 1", 1),
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
+        "published": ("--published values.csv", "values.csv"),
     },
 }
 """Maps each study and parameter to the options that set it on the command line, and the value that `run` receives."""
@@ -66,7 +68,7 @@ def passed(monkeypatch):
         return StudyResult(
             load_study(name).DESIGN,
             {},
-            {},
+            dict.fromkeys(load_study(name).DESIGN.printed, pd.DataFrame()),
             {},
             (),
             {"model": "", "seeds": 1, "steps": 1, "guidance": 1},
