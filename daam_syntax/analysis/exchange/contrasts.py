@@ -141,7 +141,8 @@ def exchange_partners(
     missing = [name for name in needed if name not in pairs.columns]
     if missing:
         raise ValueError(
-            f"Expected a pair table with the columns {', '.join(needed)}, but it has no {', '.join(missing)}."
+            f"Expected a pair table with words to exchange, but it has no {', '.join(missing)}: pass the result of "
+            "measure_pairs."
         )
     pairs = pairs[pairs["kind"].isin(["dependency", "unrelated"])].reset_index(drop=True)
     names = [*covariates_of(pairs), *covariates]
