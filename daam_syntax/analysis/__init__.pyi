@@ -24,6 +24,8 @@ from .inference.power import variance_components as variance_components
 from .inference.side_balance import Balance as Balance
 from .inference.side_balance import balance as balance
 from .inference.simulation import SimulatedStudy as SimulatedStudy
+from .relations.estimates import Relatedness as Relatedness
+from .relations.estimates import estimate_relations as estimate_relations
 from .relations.regression import Regression as Regression
 from .relations.regression import regress as regress
 from .relations.summary import SUMMARY_COLUMNS as SUMMARY_COLUMNS

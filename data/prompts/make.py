@@ -27,7 +27,7 @@ from daam_syntax.emoji.vocabulary import (
 from daam_syntax.language import Prompt, PromptSet, Sentence, parse_many
 from daam_syntax.language.prompt_sets.articles import fit_articles
 from daam_syntax.studies.cohyponyms.word_pairs import KINDS, word_pair
-from daam_syntax.studies.syntax import PAPER_RELATIONS
+from daam_syntax.studies.syntax.paper import PAPER_RELATIONS
 
 HERE: Final = Path(__file__).parent
 PER_RELATION: Final = 6

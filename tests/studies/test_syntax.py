@@ -6,7 +6,7 @@ import pytest
 from daam_syntax.analysis import summarize
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
-from daam_syntax.studies.syntax import (
+from daam_syntax.studies.syntax.paper import (
     PAPER_RELATIONS,
     is_paper_relation,
     paper_table,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.roles import other_role
 from daam_syntax.maps.measures import PAIR_MEASURES
 
 IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
@@ -162,7 +163,7 @@ def pair_arrays(
     channels |= {
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }
-    other = {name: _other_role(name) for name in names}
+    other = {name: other_role(name) for name in names}
     last = pairs.groupby("prompt_id", sort=False)[["head_index", "dependent_index"]].transform(
         "max"
     )
@@ -200,11 +201,6 @@ def pair_arrays(
         "head_pos": pairs["head_pos"].to_numpy(),
         "dependent_pos": pairs["dependent_pos"].to_numpy(),
     }
-
-
-def _other_role(name: str) -> str:
-    role, _, what = name.partition("_")
-    return {"head": "dependent_", "dependent": "head_"}.get(role, "") + what if what else name
 
 
 def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:

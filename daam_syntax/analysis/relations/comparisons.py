@@ -9,13 +9,16 @@ from typing import Any, Final, Protocol
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.exchange.contrasts import exchange_partners
 from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
-from daam_syntax.analysis.inference.contributions import codes_of
 from daam_syntax.analysis.inference.differences import estimate_difference
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import estimate_mean
-from daam_syntax.analysis.relations.estimates import ExchangeArrays, Relatedness, relatedness
+from daam_syntax.analysis.relations.estimates import (
+    NOTHING_TO_EXCHANGE,
+    Relatedness,
+    can_exchange,
+    estimate_groups,
+)
 
 DESCRIPTIVE_CONTROLS: Final = {
     "shifted": "two words of an image can exceed shifted maps without being related",
@@ -28,8 +31,6 @@ EXCHANGED: Final = "exchanged"
 
 RULE: Final = ["scheme", "threshold"]
 """Columns within which groups are compared."""
-
-NOTHING_TO_EXCHANGE: Final = "no unrelated pairs to exchange partners with"
 
 
 class Comparison(Protocol):
@@ -84,26 +85,16 @@ class PairComparison:
         number = pd.Series(-1, index=self.pairs.index)
         for place, rows in enumerate(self.groups):
             number.loc[rows.index] = place
-        exchange = exchange_partners(
-            self.pairs.assign(_group=number), measure, symmetric=self.symmetric
+        results = estimate_groups(
+            self.pairs,
+            number,
+            measure,
+            symmetric=self.symmetric,
+            accept=self.accept,
+            tier=self.tier,
+            **self.options,
         )
-        table = exchange.table
-        arrays = ExchangeArrays.of(exchange, self.options["cluster"])
-        rule, group = codes_of(table, RULE), table["_group"].to_numpy()
-        for place, rows in enumerate(self.groups):
-            chosen = arrays.related & (group == place)
-            if (rows["kind"] != "dependency").all():
-                continue
-            unrelated = ~arrays.related & np.isin(rule, rule[chosen])
-            result = relatedness(
-                arrays,
-                chosen,
-                unrelated,
-                int(rows[measure].notna().sum()),
-                accept=self.accept,
-                tier=self.tier,
-                **self.options,
-            )
+        for place, result in results.items():
             found[place] |= related_columns(result, found[place]["note"])
         return found
 
@@ -136,12 +127,6 @@ class PairComparison:
             estimate = replace(estimate, p=np.nan, untested=DESCRIPTIVE_CONTROLS[self.control])
         effect = " plus ".join(["relation", *estimate.imbalances])
         return found | difference_columns(estimate, found["note"]) | {"effect": effect}
-
-
-def can_exchange(pairs: pd.DataFrame) -> bool:
-    """Return whether a table has what an exchange of partners needs."""
-    needed = {"relation", "head_index", "dependent_index", "head_pos", "head_subwords"}
-    return needed <= set(pairs.columns) and bool(pairs["kind"].eq("unrelated").any())
 
 
 def related_columns(result: Relatedness, reason: str) -> dict[str, Any]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.exchange.contrasts import LEAST_SHARE, TIERS, Exchange
+from daam_syntax.analysis.exchange.contrasts import (
+    LEAST_SHARE,
+    TIERS,
+    Exchange,
+    exchange_partners,
+)
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of, infer_difference
 from daam_syntax.analysis.inference.differences import judged
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import bounds_of, truncated
-from daam_syntax.analysis.inference.sample import Clusters
+from daam_syntax.analysis.inference.sample import Clusters, check_one_rule
 from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
     DISTANCES,
@@ -26,6 +31,9 @@ from daam_syntax.analysis.statistics.effects import paired_dz
 
 FEW_STRUCTURES: Final = 'prompts share their structures: vary them, or accept "place"'
 """What to do about prompts that are too few structures."""
+
+
+NOTHING_TO_EXCHANGE: Final = "no unrelated pairs to exchange partners with"
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,94 @@ def samples_structures(cluster: Clusters, accept: Sequence[str], *, shared: bool
     return shared and cluster == "prompt_id" and "place" not in accept
 
 
+def estimate_groups(
+    pairs: pd.DataFrame,
+    groups: pd.Series,
+    measure: str,
+    *,
+    symmetric: Sequence[str] = (),
+    cluster: Clusters = "prompt_id",
+    **options: Any,
+) -> dict[int, Relatedness]:
+    """Estimate what each group of related pairs has more than exchanged pairs.
+
+    Parameters
+    ----------
+    pairs
+        A pair table with unrelated pairs.
+    groups
+        Number of the group of each row.
+    measure, symmetric
+        See `exchange_partners`.
+    cluster, **options
+        See `relatedness`.
+
+    Returns
+    -------
+    dict
+        Maps the number of each group of dependencies to its estimate. Unrelated pairs of the same scheme and threshold
+        show what distance does.
+    """
+    exchange = exchange_partners(pairs.assign(_group=groups), measure, symmetric=symmetric)
+    arrays = ExchangeArrays.of(exchange, cluster)
+    rule = codes_of(exchange.table, ["scheme", "threshold"])
+    group = exchange.table["_group"].to_numpy()
+    related = pairs["kind"].eq("dependency")
+    n_measured = groups[related & pairs[measure].notna()].value_counts()
+    found = {}
+    for number in groups[related].unique():
+        chosen = arrays.related & (group == number)
+        unrelated = ~arrays.related & np.isin(rule, rule[chosen])
+        n = int(n_measured.get(number, 0))
+        found[int(number)] = relatedness(arrays, chosen, unrelated, n, cluster=cluster, **options)
+    return found
+
+
+def can_exchange(pairs: pd.DataFrame) -> bool:
+    """Return whether a table has what an exchange of partners needs."""
+    needed = {"relation", "head_index", "dependent_index", "head_pos", "head_subwords"}
+    return needed <= set(pairs.columns) and bool(pairs["kind"].eq("unrelated").any())
+
+
+def estimate_relations(
+    pairs: pd.DataFrame, by: str = "relation", measure: str = "iou", **options: Any
+) -> dict[str, Relatedness]:
+    """Estimate what relations add to the overlap of their words, as `summarize` does.
+
+    Parameters
+    ----------
+    pairs
+        A pair table of one scheme and one threshold, with unrelated pairs.
+    by
+        Column of the groups, such as "kind" for all dependencies together.
+    measure
+        Column of the measure.
+    **options
+        Further arguments of `summarize`: ``tier``, ``accept`` (a sequence), ``cluster``, ``level``, ``symmetric``,
+        ``n_resamples``, ``seed``; and ``margin``, see `estimate_difference`.
+
+    Returns
+    -------
+    dict
+        Maps each group of dependencies to its estimate, with the tier, the share of its pairs that have exchanged
+        pairs, and what the difference is due to.
+
+    Raises
+    ------
+    ValueError
+        See `exchange_partners`; also if the table mixes schemes or thresholds.
+    """
+    check_one_rule(pairs)
+    if not can_exchange(pairs):
+        nothing = Estimate("relatedness", measure, np.nan, reason=NOTHING_TO_EXCHANGE)
+        related = pairs.loc[pairs["kind"].eq("dependency"), by].unique()
+        return {str(name): Relatedness(nothing, "", 0.0, "") for name in related}
+    pairs = pairs.reset_index(drop=True)
+    codes, names = pd.factorize(pairs[by])
+    found = estimate_groups(pairs, pd.Series(codes, index=pairs.index), measure, **options)
+    return {str(names[number]): result for number, result in found.items()}
+
+
 def choose_tier(shares: np.ndarray, tier: str | None) -> tuple[str, float, str]:
     """Return the tier, the share of the pairs that it matches, and the reason if there is none.
 
@@ -261,7 +357,9 @@ def estimate_relatedness(
         n_pairs=sample.n_pairs,
         **fields,
     )
-    balance = _balance(sample.covariates, spread, measure, found.adjusted, seed)
+    balance = exchange_balance(
+        sample.covariates, spread, measure, adjusted=found.adjusted, seed=seed
+    )
     estimate = judged(estimate, balance, accept)
     if cluster == "structure" and estimate.reason:
         estimate = replace(estimate, reason=f"{estimate.reason} ({FEW_STRUCTURES})")
@@ -272,10 +370,24 @@ def estimate_relatedness(
     return estimate, " plus ".join(["relation", *estimate.imbalances])
 
 
-def _balance(
-    covariates: pd.DataFrame, spread: pd.Series, measure: str, adjusted: bool, seed: int
+def exchange_balance(
+    covariates: pd.DataFrame, spread: pd.Series, measure: str, *, adjusted: bool, seed: int = 0
 ) -> Balance:
-    """Return the balance of related and exchanged pairs in what was not adjusted for."""
+    """Return the balance of related and exchanged pairs in what was not adjusted for.
+
+    Parameters
+    ----------
+    covariates
+        What related pairs have more of each covariate, one row per prompt.
+    spread
+        Standard deviation of each covariate between pairs.
+    measure
+        The measure; areas are no covariates of an area.
+    adjusted
+        Whether distance was adjusted for.
+    seed
+        Seed of the sign flips.
+    """
     names = [
         name
         for name in covariates.columns

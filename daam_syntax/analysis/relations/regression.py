@@ -12,57 +12,25 @@ import pandas as pd
 from scipy import stats
 
 from daam_syntax.analysis.checks import check_level, check_table
-from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
 from daam_syntax.analysis.formatting import format_p, format_sample
-from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
-from daam_syntax.analysis.inference.differences import check_accepted, check_direction
+from daam_syntax.analysis.inference.differences import check_accepted
+from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.sample import (
     MIN_CLUSTERS,
     Clusters,
-    check_rows,
     cluster_columns,
     sample_sizes,
     too_few,
 )
-from daam_syntax.analysis.inference.side_balance import balance
-from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES, samples_structures
-from daam_syntax.analysis.relations.regression_models import (
-    MODELS,
-    ModelData,
-    NotFittedError,
-    fit_model,
-)
-from daam_syntax.analysis.statistics.cluster_robust import Fit, within_groups
+from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES
+from daam_syntax.analysis.relations.regression_models import NotFittedError, fit_model
+from daam_syntax.analysis.relations.regression_sample import Request, make_sample
+from daam_syntax.analysis.statistics.cluster_robust import Fit
 from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
-from daam_syntax.util.wording import listed
 
 Model = Literal["ols", "gee", "mixed"]
 """Least squares, fractional logit or mixed effects; see `regress`."""
 
-EXCHANGED: Final = "exchanged"
-"""Reference of exchanged partners, see `exchange_partners`."""
-
-COVARIATES: Final = ("log_distance", "linear_distance", "adjacency", "subwords")
-"""Default covariates: the distance between the two words in three forms, and their number of subwords."""
-
-_DISTANCES: Final = COVARIATES[:3]
-
-AREAS: Final = ("log_head_area", "log_dependent_area")
-"""Covariates that ``areas=True`` adds, only for sensitivity analyses: the area of a mask is part of its overlap."""
-
-_SOURCES: Final = {
-    "log_distance": ("linear_distance",),
-    "adjacency": ("linear_distance",),
-    "subwords": ("head_subwords", "dependent_subwords"),
-    "log_head_area": ("head_area",),
-    "log_dependent_area": ("dependent_area",),
-}
-_HOLDS_CONSTANT: Final = {
-    "log_distance": "distance",
-    "linear_distance": "distance",
-    "subwords": "subwords",
-    "log_head_area": "area",
-}
 _METHODS: Final[dict[str, str]] = {
     "ols": "least squares with cluster-robust errors (CR2) and Satterthwaite's t",
     "gee": "fractional logit by GEE with bias-reduced errors and t",
@@ -93,6 +61,8 @@ class Regression:
         Model, errors and clusters.
     n_prompts, n_images, n_pairs
         Size of the sample.
+    n_clusters
+        Number of independent units, of the kind with fewer.
     n_missing
         Rows without a value of the outcome or of a covariate.
     """
@@ -106,7 +76,46 @@ class Regression:
     n_prompts: int
     n_images: int
     n_pairs: int
+    n_clusters: int
     n_missing: int
+
+    def estimate(self, term: str, label: str = "") -> Estimate:
+        """Return a term as an estimate.
+
+        Parameters
+        ----------
+        term
+            Name of the term.
+        label
+            Name of the estimate; that of the term by default.
+
+        Raises
+        ------
+        ValueError
+            If there is no such term.
+        """
+        rows = self.terms[self.terms["term"] == term]
+        if rows.empty:
+            raise ValueError(
+                f"Expected one of the terms {', '.join(self.terms['term'])}, but got {term!r}."
+            )
+        found = rows.iloc[0].to_dict()
+        return Estimate(
+            label or term,
+            self.measure,
+            float(found["estimate"]),
+            low=float(found["low"]),
+            high=float(found["high"]),
+            p=float(found["p"]),
+            level=self.level,
+            standard_error=float(found["standard_error"]),
+            n_prompts=self.n_prompts,
+            n_images=self.n_images,
+            n_pairs=self.n_pairs,
+            n_clusters=self.n_clusters,
+            method=self.method,
+            reason=str(found["reason"]),
+        )
 
     def __repr__(self) -> str:
         return f"{self._headline()}\n{self._shown().to_string(index=False)}"
@@ -203,241 +212,51 @@ def regress(
     """
     check_table(pairs)
     check_level(level)
-    accepted = check_accepted(accept)
-    if within not in ("image", None):
-        raise ValueError(f'Expected within="image" or None, but got {within!r}.')
-    if tier not in TIERS:
-        raise ValueError(f"Expected the tier {' or '.join(map(repr, TIERS))}, but got {tier!r}.")
-    if model not in MODELS:
-        raise ValueError(f"Expected one of the models {', '.join(MODELS)}, but got {model!r}.")
-    both_kinds = "kind" in pairs and {"dependency", "unrelated"} <= set(pairs["kind"])
-    if reference is None:
-        reference = EXCHANGED if model == "ols" and both_kinds else "unrelated"
-    if reference == "unrelated" and both_kinds:
-        check_direction(pairs, pairs, measure)
-    if by is None and both_kinds and reference != EXCHANGED:
-        raise ValueError(
-            f'Expected model="ols" with reference="exchanged" for a regression on covariates alone, but got {model!r} '
-            f"with {reference!r}: without exchange, what the words are is mixed with how they are related."
-        )
-    if reference == EXCHANGED and model != "ols":
-        raise ValueError(
-            f'Expected model="ols" with reference="exchanged", but got {model!r}: pass reference="unrelated".'
-        )
-    names = [covariates] if isinstance(covariates, str) else covariates
-    given = list(COVARIATES if names is None else names) + list(AREAS if areas else ())
-    sources = [source for name in given for source in _SOURCES.get(name, (name,))]
-    if by is None:
-        pairs, by = pairs.assign(_all=EXCHANGED if reference == EXCHANGED else reference), "_all"
-    rows = check_rows(pairs, [measure, by, *sources], cluster)
-    _check(rows, measure, model, by, reference, cluster)
-    values = pd.DataFrame({name: _covariate(rows, name) for name in given}, index=rows.index)
-    complete = rows[measure].notna() & np.isfinite(values.to_numpy()).all(axis=1)
-    if not complete.any():
-        empty = [name for name in given if not np.isfinite(values[name].to_numpy()).any()]
-        raise ValueError(
-            f"Expected rows with a value of {measure} and of every covariate, but there are none"
-            + (f": {listed(empty)} has no values, so leave it out" if empty else "")
-            + "."
-        )
-    n_missing = int((~complete).sum())
-    rows, values = rows[complete], values[complete]
-    if reference == EXCHANGED:
-        values = values.add_prefix("_covariate_")
-        exchange = exchange_partners(
-            rows.assign(**values), measure, symmetric=symmetric, covariates=list(values.columns)
-        )
-        rows = exchange.table[exchange.table["tier"] == tier].reset_index(drop=True)
-        shared = rows["structure"].nunique() < rows["prompt_id"].nunique()
-        if samples_structures(cluster, accepted, shared=shared):
-            cluster = "structure"
-        values = rows[list(values.columns)].set_axis(given, axis="columns")
-        outcome, within = rows["contrast"].to_numpy(float), None
-        in_group = (rows["kind"] == "dependency").to_numpy()
-    else:
-        outcome = rows[measure].to_numpy(float)
-        in_group = (rows[by] != reference).to_numpy()
-    if names is None:
-        values = values.loc[:, _varies(values.to_numpy(float), rows, reference, within)]
-    left_out = _groups_to_leave_out(rows[in_group], outcome[in_group], model, by)
-    used = ~(in_group & rows[by].isin(left_out).to_numpy())
-    if by == "_all":
-        in_group = np.zeros(len(rows), bool)
-    rows, values, outcome, in_group = rows[used], values[used], outcome[used], in_group[used]
-    images = codes_of(rows, ["prompt_id", "image"])
-    design = _design(rows, values, by, in_group, reference, images if within else None, model)
-    for name in _redundant_distances(design):
-        left_out[name] = "no different from the other terms in these pairs"
-        design = design.drop(columns=name)
-    data = ModelData(
-        within_groups(outcome, images) if within and model == "ols" else outcome,
-        design,
-        cluster_codes(rows, cluster),
-        codes_of(rows, "prompt_id"),
-        images,
-        codes_of(rows, by),
-    )
+    request = Request(
+        measure=measure,
+        model=model,
+        by=by,
+        reference=reference,
+        covariates=(covariates,) if isinstance(covariates, str) else covariates,
+        areas=areas,
+        within=within,
+        tier=tier,
+        accept=check_accepted(accept),
+        cluster=cluster,
+        symmetric=symmetric,
+    ).resolved(pairs)
+    sample = make_sample(pairs, request)
     converged = True
     try:
-        fit, reason = fit_model(model, data)
+        fit, reason = fit_model(model, sample.data)
     except NotFittedError as problem:
-        nothing = np.full(data.design.shape[1], np.nan)
+        nothing = np.full(sample.data.design.shape[1], np.nan)
         fit, converged, reason = Fit(nothing, nothing, nothing), False, str(problem)
-        if cluster == "structure" and data.n_clusters < MIN_CLUSTERS:
-            reason = too_few(data.n_clusters, "structure", "a regression") + f": {FEW_STRUCTURES}"
-    terms = _terms(data.design.columns, fit, level)
+        if sample.cluster == "structure" and sample.data.n_clusters < MIN_CLUSTERS:
+            few = too_few(sample.data.n_clusters, "structure", "a regression")
+            reason = f"{few}: {FEW_STRUCTURES}"
+    terms = _terms(sample.data.design.columns, fit, level)
     terms["reason"] = "" if converged else reason
-    if converged and reference != EXCHANGED and by != "_all":
-        _withhold(terms, rows, by, reference, measure, list(values.columns), accepted)
-    missing = pd.DataFrame(
-        {"term": name if name in given else f"{by}[{name}]", "reason": why}
-        for name, why in left_out.items()
-    )
+    if converged:
+        for term, differ in sample.untested.items():
+            terms.loc[terms["term"] == term, "p"] = np.nan
+            terms.loc[terms["term"] == term, "reason"] = f"not tested: {differ}"
+    missing = pd.DataFrame({"term": term, "reason": why} for term, why in sample.left_out.items())
     terms = pd.concat([terms, missing], ignore_index=True)
     tested = terms["term"] != "intercept"
     terms.insert(list(terms.columns).index("p") + 1, "p_adjusted", np.nan)
     terms.loc[tested, "p_adjusted"] = adjust_p(terms.loc[tested, "p"].to_numpy(float), correction)
-    method = f"{_METHODS[model]}, clustered by {' and '.join(cluster_columns(cluster))}"
-    if reference == EXCHANGED:
-        method += f", {tier} exchange of partners"
-    elif within:
-        method += ", within images"
     return Regression(
         measure,
         terms,
         converged,
         reason,
         level,
-        method,
-        **sample_sizes(rows),
-        n_missing=n_missing,
+        f"{_METHODS[model]}, clustered by {' and '.join(cluster_columns(sample.cluster))}{sample.how}",
+        **sample_sizes(sample.rows),
+        n_clusters=sample.data.n_clusters,
+        n_missing=sample.n_missing,
     )
-
-
-def _check(
-    rows: pd.DataFrame, measure: str, model: str, by: str, reference: str, cluster: Clusters
-) -> None:
-    if model != "ols" and not isinstance(cluster, str):
-        raise ValueError(
-            f'Expected one cluster column for model={model!r}, but got {cluster}: use "ols", which takes two.'
-        )
-    if np.isinf(rows[measure].to_numpy(float)).any():
-        raise ValueError(f"Expected finite values of {measure}, but some are infinite.")
-    if model == "gee" and not rows[measure].dropna().between(0, 1).all():
-        raise ValueError(
-            f'Expected a measure in [0, 1] for model="gee", but {measure} ranges from '
-            f'{rows[measure].min():g} to {rows[measure].max():g}: use "ols" or "mixed".'
-        )
-    measured = rows[rows[measure].notna()]
-    found = rows["kind"].eq("unrelated") if reference == EXCHANGED else rows[by].eq(reference)
-    if not (found & rows[measure].notna()).any():
-        groups = ", ".join(map(str, measured[by].unique())) or "none"
-        wanted = "unrelated pairs" if reference == EXCHANGED else f"the reference {reference!r}"
-        raise ValueError(
-            f"Expected {wanted} among the measured groups of {by}, but these are {groups}."
-        )
-
-
-def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
-    if name == "linear_distance":
-        return rows[name].abs().astype(float)
-    sources = [rows[column].astype(float) for column in _SOURCES.get(name, (name,))]
-    if name == "log_distance":
-        return sources[0].abs().clip(lower=1).map(np.log2)
-    if name == "adjacency":
-        return sources[0].abs().eq(1).astype(float).where(sources[0].notna())
-    if name in AREAS:  # the area of an empty mask has no logarithm
-        return sources[0].where(sources[0] > 0).map(np.log)
-    return sum(sources[1:], sources[0])
-
-
-def _varies(
-    values: np.ndarray, rows: pd.DataFrame, reference: str, within: str | None
-) -> np.ndarray:
-    """Return which covariates vary in what is regressed. *Shape:* ``(covariate,)``, boolean."""
-    if within:
-        values = within_groups(values, codes_of(rows, ["prompt_id", "image"]))
-    elif reference != EXCHANGED:  # exchanged values are differences already
-        values = values - values.mean(axis=0)
-    return np.asarray(np.abs(values).max(axis=0, initial=0.0) > 1e-9)
-
-
-def _groups_to_leave_out(
-    rows: pd.DataFrame, outcome: np.ndarray, model: str, by: str
-) -> dict[str, str]:
-    """Return the groups whose error cannot be estimated, with the reason."""
-    reasons: dict[str, str] = {}
-    if by == "_all":
-        return reasons
-    for name, values in rows.assign(_outcome=outcome).groupby(by):
-        n = values["prompt_id"].nunique()
-        if n < MIN_CLUSTERS:
-            # The cluster-robust error of a group that occurs in only one cluster is always 0.
-            reasons[str(name)] = f"in only {too_few(n, 'prompt', 'a group')}"
-        elif model == "gee" and set(values["_outcome"]) in ({0.0}, {1.0}):
-            always = values["_outcome"].iloc[0]
-            reasons[str(name)] = f"always {always:g}: its log odds are infinite"
-    return reasons
-
-
-def _design(
-    rows: pd.DataFrame,
-    covariates: pd.DataFrame,
-    by: str,
-    in_group: np.ndarray,
-    reference: str,
-    images: np.ndarray | None,
-    model: str,
-) -> pd.DataFrame:
-    """Return the columns of the terms; `images` centers them within images."""
-    groups = sorted(rows.loc[in_group, by].unique())
-    columns = {
-        f"{by}[{name}]": (in_group & (rows[by] == name).to_numpy()).astype(float) for name in groups
-    }
-    design = pd.DataFrame(columns, index=rows.index).join(covariates)
-    if reference == EXCHANGED:
-        return design  # the outcome is a difference already
-    if images is not None:
-        design[:] = within_groups(design.to_numpy(float), images)
-    else:
-        design[list(covariates.columns)] -= covariates.mean()
-    if images is None or model != "ols":
-        design.insert(0, "intercept", 1.0)
-    return design
-
-
-def _redundant_distances(design: pd.DataFrame) -> list[str]:
-    """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
-    kept = [name for name in design.columns if name not in _DISTANCES]
-    redundant = []
-    for name in (name for name in design.columns if name in _DISTANCES):
-        varies = np.ptp(design[name]) > 1e-12
-        if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
-            redundant.append(name)
-        else:
-            kept.append(name)
-    return redundant
-
-
-def _withhold(
-    terms: pd.DataFrame,
-    rows: pd.DataFrame,
-    by: str,
-    reference: str,
-    measure: str,
-    covariates: list[str],
-    accepted: Sequence[str],
-) -> None:
-    """Remove the p-value of groups that differ from the reference in something that is not a covariate."""
-    constant = {_HOLDS_CONSTANT[name] for name in covariates if name in _HOLDS_CONSTANT}
-    control = rows[rows[by] == reference]
-    for name, group in rows[rows[by] != reference].groupby(by):
-        found = balance(group, control, measure=measure)
-        differ = [x for x in found.imbalances if x not in constant and x not in accepted]
-        if differ:
-            term = terms["term"] == f"{by}[{name}]"
-            terms.loc[term, "p"] = np.nan
-            terms.loc[term, "reason"] = f"not tested: the sides differ in {listed(differ)}"
 
 
 def _terms(names: Any, fit: Fit, level: float) -> pd.DataFrame:

@@ -14,15 +14,12 @@ from daam_syntax.analysis.inference.contributions import Contributions
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import estimate_mean
 from daam_syntax.analysis.relations.adjustment import DISTANCES, Adjusted
-from daam_syntax.analysis.relations.comparisons import (
-    NOTHING_TO_EXCHANGE,
-    RULE,
-    can_exchange,
-    related_columns,
-)
+from daam_syntax.analysis.relations.comparisons import RULE, related_columns
 from daam_syntax.analysis.relations.estimates import (
+    NOTHING_TO_EXCHANGE,
     Relatedness,
     Sample,
+    can_exchange,
     choose_tier,
     estimate_relatedness,
     samples_structures,

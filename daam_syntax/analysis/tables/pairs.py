@@ -12,6 +12,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.roles import other_role
 from daam_syntax.analysis.tables.identity import image_columns
 from daam_syntax.analysis.tables.image_batches import Batch, Size, batches
 from daam_syntax.language.sentence import Sentence
@@ -140,7 +141,7 @@ def exchange_roles(pairs: pd.DataFrame) -> pd.DataFrame:
     """
     changed: dict[str, Any] = swapped(pairs)
     for column in pairs.columns:
-        other = _other_role(column)
+        other = other_role(column)
         if column not in changed and other in pairs.columns:
             changed[column] = pairs[other]
     if "linear_distance" in pairs:
@@ -148,14 +149,6 @@ def exchange_roles(pairs: pd.DataFrame) -> pd.DataFrame:
     if "reason" in pairs:
         changed["reason"] = pairs["reason"].map(_exchange_reasons)
     return pairs.assign(**changed)
-
-
-def _other_role(column: str) -> str:
-    """Return the name of the same column of the other word; the name itself for a column of both."""
-    for role, other in (("head", "dependent"), ("dependent", "head")):
-        if column == role or column.startswith(f"{role}_"):
-            return other + column.removeprefix(role)
-    return column
 
 
 def _exchange_reasons(reason: str) -> str:

@@ -155,20 +155,5 @@ def _slope(images: pd.DataFrame, column: str, covariate: str, label: str) -> Est
     known = pairs[pairs[column].notna()]
     cluster: Any = clusters_of(known, ("first", "second"))
     found = regress(known, column, by=None, covariates=[covariate], cluster=cluster, within=None)
-    term = found.terms.set_index("term").loc[covariate].to_dict()
-    fewest = min(known["first"].nunique(), known["second"].nunique())
-    return Estimate(
-        label,
-        column,
-        float(term["estimate"]),
-        low=float(term["low"]),
-        high=float(term["high"]),
-        p=float(term["p"]),
-        standard_error=float(term["standard_error"]),
-        n_prompts=found.n_prompts,
-        n_images=int(images[column].notna().sum()),
-        n_pairs=found.n_pairs,
-        n_clusters=fewest if isinstance(cluster, tuple) else found.n_prompts,
-        method=found.method,
-        reason=term["reason"] or ("" if found.converged else found.reason),
-    )
+    n_images = int(images[column].notna().sum())
+    return replace(found.estimate(covariate, label), n_images=n_images)

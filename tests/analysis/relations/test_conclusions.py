@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from daam_syntax.analysis import adjust_p, dose_table, estimate_difference, regress, summarize
+from daam_syntax.analysis import (
+    adjust_p,
+    dose_table,
+    estimate_difference,
+    estimate_relations,
+    regress,
+    summarize,
+)
 from daam_syntax.analysis.statistics.cluster_robust import least_squares
 from daam_syntax.analysis.statistics.sign_flips import least_p
 from helpers.simulated import phrase_pairs, sentence_rows
@@ -259,6 +266,25 @@ def test_one_sided_exchanges_of_unlike_places_are_not_tested(captions):
     differ = summary["note"].str.contains("not tested: the sides differ in")
     assert (differ == summary["p"].isna())[summary["difference"].notna()].all()
     assert differ.any()
+    terms = regress(pairs, tier="one-sided").terms.set_index("term")
+    for relation in summary.index[differ]:
+        if f"relation[{relation}]" in terms.index:
+            assert np.isnan(terms.loc[f"relation[{relation}]", "p"]), relation
+    tested = regress(pairs, tier="one-sided", accept="all").terms.set_index("term")
+    assert tested.filter(like="relation", axis="index")["p"].notna().sum() >= 3
+    assert regress(pairs).terms["p"].notna().all()  # two-sided: everything is in balance
+
+
+def test_estimates_of_relations_are_those_of_the_summary(captions):
+    pairs = fills(captions, np.random.default_rng(3), by_part_of_speech)
+    summary = summarize(pairs, measure="phi").set_index("relation")
+    for relation, found in estimate_relations(pairs, measure="phi").items():
+        row = summary.loc[relation]
+        assert found.estimate.estimate == pytest.approx(row["difference"], nan_ok=True)
+        assert found.estimate.p == pytest.approx(row["p"], nan_ok=True)
+        assert (found.tier, found.effect) == (row["tier"], row["effect"])
+    with pytest.raises(ValueError, match="one threshold"):
+        estimate_relations(pd.concat([pairs, pairs.assign(threshold="otsu")]))
 
 
 def test_relations_are_compared_across_prompts():

@@ -153,6 +153,21 @@ def test_a_mixed_model_of_values_without_noise_gives_no_number(pairs):
     assert regression.reason
 
 
+def test_a_term_is_an_estimate(pairs):
+    regression = regress(pairs)
+    row = regression.terms.set_index("term").loc["relation[amod]"]
+    found = regression.estimate("relation[amod]", "amod")
+    assert (found.label, found.estimate, found.low, found.p) == (
+        "amod",
+        row["estimate"],
+        row["low"],
+        row["p"],
+    )
+    assert (found.n_prompts, found.n_clusters) == (12, 12)
+    with pytest.raises(ValueError, match=r"Expected one of the terms intercept, .*, but got 'det'"):
+        regression.estimate("det")
+
+
 def test_invalid_arguments_are_named(pairs):
     with pytest.raises(ValueError, match="got 'lasso'"):
         regress(pairs, model="lasso")

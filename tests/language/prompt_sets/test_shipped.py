@@ -12,7 +12,7 @@ from daam_syntax.emoji import vocabulary
 from daam_syntax.errors import PromptError
 from daam_syntax.language import parse_many
 from daam_syntax.language.prompt_sets import SHIPPED, Template
-from daam_syntax.studies.syntax import PAPER_RELATIONS
+from daam_syntax.studies.syntax.paper import PAPER_RELATIONS
 
 FOLDER = Path(__file__).parents[3] / "data" / "prompts"
 

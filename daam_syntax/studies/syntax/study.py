@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from daam_syntax.analysis import (
     Estimate,
-    Regression,
     dose_table,
     estimate_mean,
+    estimate_relations,
     match_pairs,
     measure_pairs,
-    prompt_means,
     regress,
     summarize,
     sweep,
     sweep_curves,
 )
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
-from daam_syntax.errors import FileError, StudyError
+from daam_syntax.errors import StudyError
 from daam_syntax.figures import containment, forest, threshold_sweep
 from daam_syntax.figures.shared.styles import figure_of
 from daam_syntax.language import Sentence, check_schemes
@@ -34,6 +35,13 @@ from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.findings import Finding, name_of
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.word_classes import CONTENT
+from daam_syntax.studies.syntax.paper import (
+    PAPER_RELATIONS,
+    basic_name,
+    is_paper_relation,
+    paper_table,
+    read_published,
+)
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
@@ -89,24 +97,8 @@ DESIGN: Final = StudyDesign(
     },
     printed=("paper",),
 )
-PAPER_RELATIONS: Final = (
-    "punct",
-    "nmod:of",
-    "compound",
-    "nsubj",
-    "case",
-    "det",
-    "conj:and",
-    "acl",
-    "obj",
-    "amod",
-)
-"""The ten enhanced relations that Tang et al. (2023) report."""
-
 SWEEP: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_OVERLAPS: Final = ("iod", "ioh", "iou")
 _DOSE: Final = ("tree_distance", "log_distance", "linear_distance", "adjacency")
-_BASIC: Final = {"nmod": "nmod:of", "conj": "conj:and", "dobj": "obj"}
 _SHOWN: Final = 6
 
 
@@ -164,7 +156,6 @@ def run(
     swept = sweep(maps, values=sweep_values, measures="iou", schemes=scheme)
     curves = sweep_curves(swept, method="t")
     relations = _marked(summarize(every_pair, measure=measure))
-    corrected = summarize(every_pair, measure=CORRECTED)
     matching = match_pairs(pairs, caliper=caliper)
     matched = _marked(summarize(matching.pairs, measure=measure, control="matched"))
     return StudyResult.of(
@@ -172,7 +163,7 @@ def run(
         setup,
         [
             _of_all(pairs, measure),
-            _of_relations(relations, corrected, measure),
+            _of_relations(relations, pairs, measure),
             *_of_tree(pairs, measure),
             _described(pairs, measure),
         ],
@@ -196,87 +187,6 @@ def run(
     )
 
 
-def is_paper_relation(relation: str) -> bool:
-    """Whether a relation of any scheme is one of `PAPER_RELATIONS`, or the basic or ClearNLP form of one."""
-    return _BASIC.get(relation, relation) in PAPER_RELATIONS
-
-
-def read_published(path: str | Path) -> dict[str, dict[str, float]]:
-    """Read published values of the relations.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, lacks a column, or has a value that is not a share.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise FileError(
-            f"Expected a CSV file at {path}, but it cannot be read: {error}."
-        ) from error
-    missing = [name for name in ("relation", *_OVERLAPS) if name not in table.columns]
-    if missing:
-        raise FileError(
-            f"Expected the columns relation, {', '.join(_OVERLAPS)} in {path}, but it lacks {', '.join(missing)}."
-        )
-    values = table.set_index("relation")[list(_OVERLAPS)].apply(pd.to_numeric, errors="coerce")
-    wrong = values[((values < 0) | (values > 1)).any(axis=1)]
-    if len(wrong):
-        raise FileError(
-            f"Expected values from 0 to 1 in {path}, but got others for {', '.join(map(str, wrong.index))}: divide "
-            "percentages by 100."
-        )
-    return {str(name): row for name, row in values.to_dict("index").items()}
-
-
-def paper_table(
-    pairs: pd.DataFrame,
-    known: Mapping[str, Mapping[str, float]],
-    source: str | Path | None = None,
-) -> pd.DataFrame:
-    """Arrange the overlap of the ten relations like the table of Tang et al. (2023), beside published values.
-
-    Parameters
-    ----------
-    pairs
-        A pair table of one scheme and one threshold, with punctuation and unrelated pairs.
-    known
-        Published values by relation and measure.
-    source
-        Where they are from.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for unrelated pairs, one for all dependencies, and one for each of `PAPER_RELATIONS`. Means over
-        prompts of ``iod``, ``ioh`` and ``iou``, and ``difference`` (IoD minus IoH); the published ones in columns that
-        begin with ``paper``; ``source`` of the latter.
-    """
-    basic = pairs["relation"].map(lambda name: _BASIC.get(name, name))
-    groups = {
-        "unrelated pairs": pairs["kind"] == "unrelated",
-        "all head-dependent pairs": pairs["kind"] == "dependency",
-        **{name: (basic == name) & (pairs["kind"] == "dependency") for name in PAPER_RELATIONS},
-    }
-    rows = []
-    for name, chosen in groups.items():
-        some = pairs[chosen & pairs["iou"].notna()]
-        means = {each: float(prompt_means(some, each).mean()) for each in _OVERLAPS}
-        published = known.get(name, {})
-        row: dict[str, Any] = {
-            "relation": name,
-            "n_prompts": some["prompt_id"].nunique(),
-            "n_pairs": len(some),
-            **means,
-            "difference": means["iod"] - means["ioh"],
-            **{f"paper_{each}": published.get(each, float("nan")) for each in _OVERLAPS},
-        }
-        row["paper_difference"] = row["paper_iod"] - row["paper_ioh"]
-        rows.append(row | {"source": str(source) if published else ""})
-    return pd.DataFrame(rows)
-
-
 def _best_scheme(sentences: Sequence[Sentence]) -> str:
     """Return "enhanced", the dependency scheme of Tang et al. (2023), if all parses have it, else "native"."""
     enhanced = all("enhanced" in sentence.edges for sentence in sentences)
@@ -294,52 +204,45 @@ def _names(measure: str) -> str:
 
 
 def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:
-    rows = [
-        summarize(pairs, by="kind", measure=name, corrected=None)
-        .set_index("kind")
-        .loc["dependency"]
-        for name in with_corrected(measure)
+    label = "related minus exchanged"
+    found = [
+        estimate_relations(pairs, "kind", name)["dependency"] for name in with_corrected(measure)
     ]
-    tier = rows[0]["tier"] if isinstance(rows[0]["tier"], str) else ""
+    tier, matched = found[0].tier, found[0].matched
     return Finding(
         "Heads and their dependents, compared with exchanged partners",
         f"difference of {_names(measure)}",
-        tuple(
-            _estimate(row.to_dict(), name, "related minus exchanged")
-            for row, name in zip(rows, with_corrected(measure), strict=True)
-        ),
-        notes=(f"The exchange is {tier}, and matches {rows[0]['matched']:.0%} of the pairs.",)
-        if tier
-        else (),
-        side_by_side=len(rows) == 2,
+        tuple(replace(each.estimate, label=label) for each in found),
+        notes=(f"The exchange is {tier}, and matches {matched:.0%} of the pairs.",) if tier else (),
+        side_by_side=len(found) == 2,
     )
 
 
-def _of_relations(relations: pd.DataFrame, corrected: pd.DataFrame, measure: str) -> Finding:
+def _of_relations(relations: pd.DataFrame, pairs: pd.DataFrame, measure: str) -> Finding:
     """Report what each relation in enough prompts adds; name the others."""
-    rows = relations[relations["kind"] == "dependency"]
-    compared = rows[rows["difference"].notna() & (rows["n_paired"] >= MIN_CLUSTERS)]
-    beside = corrected[corrected["kind"] == "dependency"].set_index("relation").to_dict("index")
+    every = [estimate_relations(pairs, "relation", name) for name in with_corrected(measure)]
+    names = relations.loc[relations["kind"] == "dependency", "relation"].tolist()
     estimates: list[Estimate] = []
-    for row in compared.to_dict("records"):
-        name = row["relation"]
-        label = name if row["effect"] == "relation" else f"{name} ({row['effect']})"
-        estimates.append(_estimate(row, measure, label))
-        if len(with_corrected(measure)) == 2:
-            estimates.append(_estimate(beside[name], CORRECTED, label))
-    few = rows[rows["difference"].notna() & (rows["n_paired"] < MIN_CLUSTERS)]
-    without = rows[rows["difference"].isna()]
+    few, without = [], []
+    for name in names:
+        first = every[0].get(name)
+        if first is None or math.isnan(first.estimate.estimate):
+            without.append(name)
+        elif first.estimate.n_prompts < MIN_CLUSTERS:
+            few.append(name)
+        else:
+            label = name if first.effect == "relation" else f"{name} ({first.effect})"
+            estimates += [replace(each[name].estimate, label=label) for each in every]
     notes = []
-    if len(few):
+    if few:
         notes.append(
-            f"Compared in fewer than {MIN_CLUSTERS} prompts, too few for a test: "
-            f"{', '.join(few['relation'])}."
+            f"Compared in fewer than {MIN_CLUSTERS} prompts, too few for a test: {', '.join(few)}."
         )
-    if len(without):
+    if without:
         notes.append(
-            f"Not compared, because no like words are there to exchange with: {', '.join(without['relation'])}."
+            f"Not compared, because no like words are there to exchange with: {', '.join(without)}."
         )
-    seen = {_BASIC.get(relation, relation) for relation in rows["relation"]}
+    seen = {basic_name(relation) for relation in names}
     absent = [name for name in PAPER_RELATIONS if name not in seen]
     if absent:
         notes.append(
@@ -350,28 +253,7 @@ def _of_relations(relations: pd.DataFrame, corrected: pd.DataFrame, measure: str
         f"difference of {_names(measure)}",
         tuple(estimates),
         notes=tuple(notes),
-        side_by_side=len(with_corrected(measure)) == 2,
-    )
-
-
-def _estimate(row: Mapping[Any, Any], measure: str, label: str) -> Estimate:
-    """Return the difference in a row of a summary as an estimate."""
-    notes = str(row["note"]).split("; ")
-    reasons = [note.removeprefix("difference: ") for note in notes if not note.startswith("not ")]
-    untested = [note.removeprefix("not tested: ") for note in notes if note.startswith("not ")]
-    return Estimate(
-        label,
-        measure,
-        float(row["difference"]),
-        low=float(row["difference_low"]),
-        high=float(row["difference_high"]),
-        p=float(row["p"]),
-        least_p=float(row["least_p"]),
-        effect_size=float(row["effect_size"]),
-        n_prompts=0 if pd.isna(row["n_paired"]) else int(row["n_paired"]),
-        method=f"{row['tier']} exchange of partners" if isinstance(row["tier"], str) else "",
-        reason="" if pd.notna(row["difference_low"]) else reasons[-1] if reasons else "",
-        untested="; ".join(untested),
+        side_by_side=len(every) == 2,
     )
 
 
@@ -386,7 +268,7 @@ def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
         return []
     known = pairs[pairs["tree_distance"].notna()]
     slopes = [
-        _slope(regress(known, name, by=None, covariates=_DOSE), "per edge")
+        regress(known, name, by=None, covariates=_DOSE).estimate("tree_distance", "per edge")
         for name in with_corrected(measure)
     ]
     return [
@@ -397,26 +279,6 @@ def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
             side_by_side=len(slopes) == 2,
         )
     ]
-
-
-def _slope(found: Regression, label: str) -> Estimate:
-    """Return the slope on tree distance as an estimate."""
-    term = found.terms.set_index("term").loc["tree_distance"].to_dict()
-    return Estimate(
-        label,
-        found.measure,
-        float(term["estimate"]),
-        low=float(term["low"]),
-        high=float(term["high"]),
-        p=float(term["p"]),
-        level=found.level,
-        standard_error=float(term["standard_error"]),
-        n_prompts=found.n_prompts,
-        n_images=found.n_images,
-        n_pairs=found.n_pairs,
-        method=found.method,
-        reason=str(term["reason"]),
-    )
 
 
 def _described(pairs: pd.DataFrame, measure: str) -> Finding:

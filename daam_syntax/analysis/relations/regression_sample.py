@@ -1,0 +1,381 @@
+"""The rows, outcome and design of a regression of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from daam_syntax.analysis.exchange.contrasts import TIERS, Exchange, exchange_partners
+from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
+from daam_syntax.analysis.inference.differences import check_direction
+from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, check_rows, too_few
+from daam_syntax.analysis.inference.side_balance import balance
+from daam_syntax.analysis.relations.comparisons import EXCHANGED
+from daam_syntax.analysis.relations.estimates import exchange_balance, samples_structures
+from daam_syntax.analysis.relations.regression_models import MODELS, ModelData
+from daam_syntax.analysis.statistics.cluster_robust import within_groups
+from daam_syntax.util.wording import listed
+
+COVARIATES: Final = ("log_distance", "linear_distance", "adjacency", "subwords")
+"""Default covariates: the distance between the two words in three forms, and their number of subwords."""
+
+AREAS: Final = ("log_head_area", "log_dependent_area")
+"""Covariates that ``areas=True`` adds, only for sensitivity analyses: the area of a mask is part of its overlap."""
+
+_DISTANCES: Final = COVARIATES[:3]
+_SOURCES: Final = {
+    "log_distance": ("linear_distance",),
+    "adjacency": ("linear_distance",),
+    "subwords": ("head_subwords", "dependent_subwords"),
+    "log_head_area": ("head_area",),
+    "log_dependent_area": ("dependent_area",),
+}
+_HOLDS_CONSTANT: Final = {
+    "log_distance": "distance",
+    "linear_distance": "distance",
+    "subwords": "subwords",
+    "log_head_area": "area",
+}
+_PREFIX: Final = "_covariate_"
+_EVERYTHING: Final = "_all"  # the only group of a regression on covariates alone
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a regression was asked for; the fields are the parameters of `regress`."""
+
+    measure: str
+    model: str
+    by: str | None
+    reference: str | None
+    covariates: Sequence[str] | None
+    areas: bool
+    within: str | None
+    tier: str
+    accept: Sequence[str]
+    cluster: Clusters
+    symmetric: Sequence[str]
+
+    def resolved(self, pairs: pd.DataFrame) -> Request:
+        """Return the request with its reference chosen.
+
+        Raises
+        ------
+        ValueError
+            If an argument is unknown, or the arguments do not go together.
+        """
+        if self.within not in ("image", None):
+            raise ValueError(f'Expected within="image" or None, but got {self.within!r}.')
+        if self.tier not in TIERS:
+            names = " or ".join(map(repr, TIERS))
+            raise ValueError(f"Expected the tier {names}, but got {self.tier!r}.")
+        if self.model not in MODELS:
+            raise ValueError(
+                f"Expected one of the models {', '.join(MODELS)}, but got {self.model!r}."
+            )
+        both_kinds = "kind" in pairs and {"dependency", "unrelated"} <= set(pairs["kind"])
+        reference = self.reference
+        if reference is None:
+            reference = EXCHANGED if self.model == "ols" and both_kinds else "unrelated"
+        if reference == "unrelated" and both_kinds:
+            check_direction(pairs, pairs, self.measure)
+        if self.by is None and both_kinds and reference != EXCHANGED:
+            raise ValueError(
+                'Expected model="ols" with reference="exchanged" for a regression on covariates alone, but got '
+                f"{self.model!r} with {reference!r}: without exchange, what the words are is mixed with how they are "
+                "related."
+            )
+        if reference == EXCHANGED and self.model != "ols":
+            raise ValueError(
+                f'Expected model="ols" with reference="exchanged", but got {self.model!r}: pass reference="unrelated".'
+            )
+        return replace(self, reference=reference)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the covariates."""
+        chosen = COVARIATES if self.covariates is None else self.covariates
+        return [*chosen, *(AREAS if self.areas else ())]
+
+    @property
+    def exchanged(self) -> bool:
+        """Whether pairs are compared with exchanged partners."""
+        return self.reference == EXCHANGED
+
+
+@dataclass(frozen=True)
+class RegressionSample:
+    """What is fitted.
+
+    Attributes
+    ----------
+    data
+        Outcome, design, and clusters.
+    rows
+        The rows of the pair table, or of the exchange.
+    cluster
+        The independent units.
+    left_out
+        Terms that are not fitted, with the reason.
+    untested
+        Terms that are not tested, with the reason.
+    how
+        How pairs are compared, for the description of the method.
+    n_missing
+        Rows without a value of the outcome or of a covariate.
+    """
+
+    data: ModelData
+    rows: pd.DataFrame
+    cluster: Clusters
+    left_out: dict[str, str]
+    untested: dict[str, str]
+    how: str
+    n_missing: int
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows with their outcome and covariates, before groups are chosen."""
+
+    rows: pd.DataFrame
+    outcome: np.ndarray
+    covariates: pd.DataFrame
+    in_group: np.ndarray
+    cluster: Clusters
+    within: bool
+    exchange: Exchange | None = None
+
+    def where(self, chosen: np.ndarray) -> _Rows:
+        """Return some of the rows."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            outcome=self.outcome[chosen],
+            covariates=self.covariates[chosen],
+            in_group=self.in_group[chosen],
+        )
+
+
+def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
+    """Return what a regression fits.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column or the reference, or if the model does not suit the measure or the clusters.
+    """
+    by = request.by or _EVERYTHING
+    if request.by is None:
+        pairs = pairs.assign(**{by: request.reference})
+    sources = [source for name in request.names for source in _SOURCES.get(name, (name,))]
+    rows = check_rows(pairs, [request.measure, by, *sources], request.cluster)
+    _check(rows, request, by)
+    values = pd.DataFrame({name: _covariate(rows, name) for name in request.names}, rows.index)
+    complete = rows[request.measure].notna() & np.isfinite(values.to_numpy()).all(axis=1)
+    if not complete.any():
+        empty = [name for name in request.names if not np.isfinite(values[name].to_numpy()).any()]
+        raise ValueError(
+            f"Expected rows with a value of {request.measure} and of every covariate, but there are none"
+            + (f": {listed(empty)} has no values, so leave it out" if empty else "")
+            + "."
+        )
+    make = _exchanged_rows if request.exchanged else _pair_rows
+    found = make(rows[complete], values[complete], request, by)
+    if request.covariates is None:
+        found = replace(found, covariates=found.covariates.loc[:, _varies(found)])
+    chosen = found.in_group
+    left_out = {
+        f"{by}[{name}]": why
+        for name, why in _groups_to_leave_out(
+            found.rows[chosen], found.outcome[chosen], request.model, by
+        ).items()
+    }
+    found = found.where(~(chosen & (by + "[" + found.rows[by].astype(str) + "]").isin(left_out)))
+    if request.by is None:
+        found = replace(found, in_group=np.zeros(len(found.rows), bool))
+    images = codes_of(found.rows, ["prompt_id", "image"])
+    design = _design(found, by, images, request.model)
+    for name in _redundant_distances(design):
+        left_out[name] = "no different from the other terms in these pairs"
+        design = design.drop(columns=name)
+    centered = found.within and request.model == "ols"
+    data = ModelData(
+        within_groups(found.outcome, images) if centered else found.outcome,
+        design,
+        cluster_codes(found.rows, found.cluster),
+        codes_of(found.rows, "prompt_id"),
+        images,
+        codes_of(found.rows, by),
+    )
+    how = f", {request.tier} exchange of partners" if request.exchanged else ""
+    how = ", within images" if found.within else how
+    return RegressionSample(
+        data,
+        found.rows,
+        found.cluster,
+        left_out,
+        {} if request.by is None else _untested(found, request, by),
+        how,
+        int((~complete).sum()),
+    )
+
+
+def _exchanged_rows(rows: pd.DataFrame, values: pd.DataFrame, request: Request, by: str) -> _Rows:
+    """Return contrasts with exchanged partners; the covariates are contrasts, too."""
+    named = values.add_prefix(_PREFIX)
+    exchange = exchange_partners(
+        rows.assign(**named),
+        request.measure,
+        symmetric=request.symmetric,
+        covariates=list(named.columns),
+    )
+    table = exchange.table[exchange.table["tier"] == request.tier].reset_index(drop=True)
+    shared = table["structure"].nunique() < table["prompt_id"].nunique()
+    by_structure = samples_structures(request.cluster, request.accept, shared=shared)
+    return _Rows(
+        table,
+        table["contrast"].to_numpy(float),
+        table[list(named.columns)].set_axis(list(values.columns), axis="columns"),
+        table["kind"].eq("dependency").to_numpy(bool),
+        "structure" if by_structure else request.cluster,
+        within=False,
+        exchange=exchange,
+    )
+
+
+def _pair_rows(rows: pd.DataFrame, values: pd.DataFrame, request: Request, by: str) -> _Rows:
+    """Return the pairs themselves."""
+    return _Rows(
+        rows,
+        rows[request.measure].to_numpy(float),
+        values,
+        rows[by].ne(str(request.reference)).to_numpy(bool),
+        request.cluster,
+        within=request.within is not None,
+    )
+
+
+def _check(rows: pd.DataFrame, request: Request, by: str) -> None:
+    """Check that the model suits the measure and the clusters, and that there is a reference."""
+    measure, model, cluster = request.measure, request.model, request.cluster
+    if model != "ols" and not isinstance(cluster, str):
+        raise ValueError(
+            f'Expected one cluster column for model={model!r}, but got {cluster}: use "ols", which takes two.'
+        )
+    if np.isinf(rows[measure].to_numpy(float)).any():
+        raise ValueError(f"Expected finite values of {measure}, but some are infinite.")
+    if model == "gee" and not rows[measure].dropna().between(0, 1).all():
+        raise ValueError(
+            f'Expected a measure in [0, 1] for model="gee", but {measure} ranges from '
+            f'{rows[measure].min():g} to {rows[measure].max():g}: use "ols" or "mixed".'
+        )
+    measured = rows[rows[measure].notna()]
+    found = (
+        rows["kind"].eq("unrelated") if request.exchanged else rows[by].eq(str(request.reference))
+    )
+    if not (found & rows[measure].notna()).any():
+        groups = ", ".join(map(str, measured[by].unique())) or "none"
+        wanted = "unrelated pairs" if request.exchanged else f"the reference {request.reference!r}"
+        raise ValueError(
+            f"Expected {wanted} among the measured groups of {by}, but these are {groups}."
+        )
+
+
+def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
+    if name == "linear_distance":
+        return rows[name].abs().astype(float)
+    sources = [rows[column].astype(float) for column in _SOURCES.get(name, (name,))]
+    if name == "log_distance":
+        return sources[0].abs().clip(lower=1).map(np.log2)
+    if name == "adjacency":
+        return sources[0].abs().eq(1).astype(float).where(sources[0].notna())
+    if name in AREAS:  # the area of an empty mask has no logarithm
+        return sources[0].where(sources[0] > 0).map(np.log)
+    return sum(sources[1:], sources[0])
+
+
+def _groups_to_leave_out(
+    rows: pd.DataFrame, outcome: np.ndarray, model: str, by: str
+) -> dict[str, str]:
+    """Return the groups whose error cannot be estimated, with the reason."""
+    reasons: dict[str, str] = {}
+    if by == _EVERYTHING:
+        return reasons
+    for name, values in rows.assign(_outcome=outcome).groupby(by):
+        n = values["prompt_id"].nunique()
+        if n < MIN_CLUSTERS:
+            # The cluster-robust error of a group that occurs in only one cluster is always 0.
+            reasons[str(name)] = f"in only {too_few(n, 'prompt', 'a group')}"
+        elif model == "gee" and set(values["_outcome"]) in ({0.0}, {1.0}):
+            always = values["_outcome"].iloc[0]
+            reasons[str(name)] = f"always {always:g}: its log odds are infinite"
+    return reasons
+
+
+def _varies(found: _Rows) -> np.ndarray:
+    """Return which covariates vary in what is regressed. *Shape:* ``(covariate,)``, boolean."""
+    values = found.covariates.to_numpy(float)
+    if found.within:
+        values = within_groups(values, codes_of(found.rows, ["prompt_id", "image"]))
+    elif found.exchange is None:  # exchanged values are differences already
+        values = values - values.mean(axis=0)
+    return np.asarray(np.abs(values).max(axis=0, initial=0.0) > 1e-9)
+
+
+def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFrame:
+    """Return the columns of the terms, centered within images if pairs are compared within them."""
+    names = found.rows[by]
+    columns = {
+        f"{by}[{name}]": (found.in_group & names.eq(name).to_numpy(bool)).astype(float)
+        for name in sorted(names[found.in_group].unique())
+    }
+    design = pd.DataFrame(columns, index=found.rows.index).join(found.covariates)
+    if found.exchange is not None:
+        return design  # the outcome is a difference already
+    if found.within:
+        design[:] = within_groups(design.to_numpy(float), images)
+    else:
+        design[list(found.covariates.columns)] -= found.covariates.mean()
+    if not found.within or model != "ols":
+        design.insert(0, "intercept", 1.0)
+    return design
+
+
+def _redundant_distances(design: pd.DataFrame) -> list[str]:
+    """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
+    kept = [name for name in design.columns if name not in _DISTANCES]
+    redundant = []
+    for name in (name for name in design.columns if name in _DISTANCES):
+        varies = np.ptp(design[name]) > 1e-12
+        if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
+            redundant.append(name)
+        else:
+            kept.append(name)
+    return redundant
+
+
+def _untested(found: _Rows, request: Request, by: str) -> dict[str, str]:
+    """Return the groups that differ from the reference in something that is not a covariate, with the reason."""
+    constant = {_HOLDS_CONSTANT[name] for name in found.covariates if name in _HOLDS_CONSTANT}
+    control = found.rows[~found.in_group]
+    reasons = {}
+    for name, group in found.rows[found.in_group].groupby(by):
+        if found.exchange is None:
+            sides = balance(group, control, measure=request.measure)
+        else:
+            names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
+            sides = exchange_balance(
+                group.groupby("prompt_id")[names].mean(),
+                found.exchange.spread,
+                request.measure,
+                adjusted="distance" in constant,
+            )
+        differ = [x for x in sides.imbalances if x not in constant and x not in request.accept]
+        if differ:
+            reasons[f"{by}[{name}]"] = f"the sides differ in {listed(differ)}"
+    return reasons
