@@ -21,11 +21,9 @@ def ship(runs: Path) -> None:
         runs / "denoiser" / "pipeline", safety_checker=None
     )
     curves = {name: runs / name / "curve.csv" for name in ("autoencoder", "denoiser", "annotator")}
-    refined = runs / "autoencoder" / "decoder"
+    refined = runs / "decoder"
     if (refined / "vae").exists():
-        scale = pipeline.vae.config.scaling_factor
         pipeline.vae = AutoencoderKL.from_pretrained(refined / "vae")
-        pipeline.vae.register_to_config(scaling_factor=scale)
         curves["decoder"] = refined / "curve.csv"
     model = data_path() / "emoji-model"
     pipeline.to(dtype=torch.float16).save_pretrained(model)
