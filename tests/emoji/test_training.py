@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import shutil
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from daam_syntax.emoji import scene
+from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.training import annotator, autoencoder, dataset, denoiser, latents, widening
 from daam_syntax.emoji.training.architectures import (
     LATENT_CHANNELS,
@@ -20,8 +22,10 @@ from daam_syntax.emoji.training.architectures import (
 )
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.reconstruction import as_input, psnr
-from daam_syntax.emoji.training.tokenizer import learn_tokenizer
+from daam_syntax.emoji.training.shipping import ship
+from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
 from daam_syntax.errors import FileError
+from daam_syntax.util.data_files import data_path
 
 OLD_CHANNELS = 6
 SEEDS = (1_000_000, 1_000_500)
@@ -153,6 +157,9 @@ def test_shards_are_encoded_once_and_added_while_training(tiny_shards, tmp_path)
     assert {i for one in drawn for i in range(4) if torch.equal(one, exact[i])} == {0, 1, 2, 3}
     empty = (tokens == data._no_caption).all(dim=1).float().mean()
     assert 0.03 < empty < 0.2  # a tenth, for classifier-free guidance
+    padded = {"padding": "max_length", "max_length": MAX_TOKENS, "return_tensors": "pt"}
+    wanted = tokenizer(captions[0], **padded).input_ids[0]
+    assert any(torch.equal(one, wanted) for one in tokens)
 
 
 def test_without_scenes_the_error_says_how_to_make_them(tmp_path):
@@ -250,3 +257,28 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
     for p, q in zip(line.parameters(), before, strict=True):
         assert torch.isfinite(p).all()
         torch.testing.assert_close(p.detach().float(), q.float(), atol=5e-3, rtol=0)
+
+
+def test_the_autoencoder_of_the_latents_is_shipped_unless_a_decoder_was_refined(
+    emoji_pipe, tmp_path
+):
+    runs = tmp_path / "runs"
+    emoji_pipe.save_pretrained(runs / "denoiser" / "pipeline")
+    shutil.rmtree(runs / "denoiser" / "pipeline" / "vae")
+    for name in ("autoencoder", "denoiser", "annotator", "decoder"):
+        (runs / name).mkdir(exist_ok=True)
+        (runs / name / "curve.csv").write_text(f"step,{name}\n")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(data_path("emoji-annotator", name), runs / "annotator" / name)
+    torch.manual_seed(0)
+    for folder in ("latents", "decoder"):
+        vae = build_autoencoder()
+        vae.save_pretrained(runs / folder / "vae")
+        (tmp_path / folder).mkdir()
+        ship(runs, tmp_path / folder)
+        shipped = AutoencoderKL.from_pretrained(tmp_path / folder / "emoji-model" / "vae")
+        for mine, theirs in zip(shipped.parameters(), vae.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs.half().float(), rtol=0, atol=0)
+    curves = {path.stem for path in (tmp_path / "decoder" / "emoji-model" / "curves").iterdir()}
+    assert curves == {"autoencoder", "denoiser", "annotator", "decoder"}
+    assert Annotator.load(tmp_path / "decoder" / "emoji-annotator")

@@ -75,27 +75,27 @@ class CaptionedLatents:
 
     def read_new(self) -> None:
         """Read the shards that were written since the last call, as far as there is room."""
+        captions: list[str] = []
+        first = self.n_scenes
         for seed in [s for s in complete_shards(self._folder) if s not in self._read]:
             latents = read_array(self._folder / f"{seed}.npy")
-            captions = read_captions(self._folder / f"{seed}.json")
-            end = self.n_scenes + len(latents)
-            if end > len(self._latents):
+            if first + len(captions) + len(latents) > len(self._latents):
                 break
-            self._latents[self.n_scenes : end] = latents.to(self._latents.device)
-            self._tokens[self.n_scenes : end] = self._tokenize(captions).to(self._tokens.device)
+            start = first + len(captions)
+            self._latents[start : start + len(latents)] = latents.to(self._latents.device)
+            captions += read_captions(self._folder / f"{seed}.json")
             self._read.add(seed)
-            self.n_scenes = end
-        self._count.fill_(self.n_scenes)
+        if captions:
+            self.n_scenes = first + len(captions)
+            self._tokens[first : self.n_scenes] = self._tokenize(captions).to(self._tokens.device)
+            self._count.fill_(self.n_scenes)
 
     def _tokenize(self, captions: list[str]) -> torch.Tensor:
-        tokens: torch.Tensor = self._tokenizer(
-            captions,
-            padding="max_length",
-            max_length=MAX_TOKENS,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids
-        return tokens
+        # The tokenizer itself uses all processors; the class around it takes ten times as long.
+        tokenizer = self._tokenizer.backend_tokenizer
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.enable_padding(length=MAX_TOKENS, pad_id=self._tokenizer.pad_token_id)
+        return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(captions)])
 
     def draw(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw `n` scenes at random; some captions are replaced by "".
