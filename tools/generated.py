@@ -7,7 +7,6 @@ compared with those recorded when it was made.
 from __future__ import annotations
 
 import importlib.util
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from types import ModuleType
 
 import nbformat
 
-from benchmarks import emoji_model, report
+from benchmarks import report
+from benchmarks.emoji_model import card
 from benchmarks.null_worlds import page as calibration_page
 from tools import lowest_versions, measures_page, models_page
 from tools.digests import ROOT, digest_of
@@ -87,8 +87,7 @@ def _measures() -> dict[Path, str]:
 
 
 def _card() -> dict[Path, str]:
-    results = json.loads((emoji_model.RESULTS / "emoji_model.json").read_text(encoding="utf-8"))
-    return {ROOT / "data" / "emoji-model" / "README.md": emoji_model.model_card(results)}
+    return {card.CARD: card.model_card(card.read_results())}
 
 
 def _assignments() -> dict[Path, str]:
