@@ -94,7 +94,7 @@ def _scenes(given: argparse.Namespace, pipe: Any, annotator: Annotator, results:
         }
         results.add(found, "annotation")
     if not results.has("maps"):
-        results.add(score_maps(pipe, n), "maps")
+        results.add(score_maps(pipe, max(n, 20)), "maps")  # intervals need some scenes
 
 
 def sheet(given: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import bootstrap
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
 from daam_syntax.emoji.model import learned_weights
-from daam_syntax.emoji.scenes import Scene, draw_scene, scene
+from daam_syntax.emoji.scenes import DrawnObject, Scene, draw_scene, scene
 from daam_syntax.emoji.vocabulary import NOUNS, SIZES
 from daam_syntax.maps import HeatMap, HeatMaps, MapWeights, mask_iou, parse_threshold
 from daam_syntax.util.progress import show_progress
@@ -84,14 +84,15 @@ def score_maps(pipe: Any, n_scenes: int, progress: bool = True) -> dict[str, Any
     with show_progress(progress, len(groups) * n_scenes, label="Tracing", unit="scenes") as bar:
         for group, scenes in groups.items():
             bar.describe(f"Tracing {group}")
-            maps: list[HeatMaps] = []
+            words: dict[str, list[Word]] = {name: [] for name in weights}
             for start in range(0, len(scenes), _BATCH):
                 batch = scenes[start : start + _BATCH]
-                maps += _traced(pipe, batch)
+                maps = _traced(pipe, batch)
+                for name, chosen in weights.items():
+                    words[name] += _words(batch, maps, chosen, group, start)
                 bar.advance(len(batch))
-            for name, chosen in weights.items():
-                words = list(_words(scenes, maps, chosen, group))
-                result[name][group] = _scores(words)
+            for name, found in words.items():
+                result[name][group] = _scores(found)
     return result
 
 
@@ -121,9 +122,13 @@ def _traced(pipe: Any, scenes: Sequence[Scene]) -> list[HeatMaps]:
 
 
 def _words(
-    scenes: Sequence[Scene], maps: Sequence[HeatMaps], weights: MapWeights | None, group: str
+    scenes: Sequence[Scene],
+    maps: Sequence[HeatMaps],
+    weights: MapWeights | None,
+    group: str,
+    first: int,
 ) -> Iterator[Word]:
-    for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True)):
+    for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True), start=first):
         chosen = recorded.weighted(weights) if weights else recorded
         visible = [obj for obj in drawn.objects if obj.mask.mean() >= _VISIBLE]
         for obj in visible:
@@ -134,7 +139,7 @@ def _words(
                 yield Word(number, found.resize(obj.mask.shape), obj.mask, others)
 
 
-def _word(drawn: Scene, obj: Any, group: str) -> int | None:
+def _word(drawn: Scene, obj: DrawnObject, group: str) -> int | None:
     """Return the index of an object's word of a group: its noun, or its size word."""
     if group == "nouns":
         return None if obj.spec.by_category else int(obj.word)
