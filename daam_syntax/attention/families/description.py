@@ -101,6 +101,10 @@ class Family:
     text_states
         Returns the embedded text as the text attentions receive it, given the denoiser and its text input; None if
         that is unknown or depends on the image.
+    frames
+        Returns the number of latent frames, given the pipeline and the denoiser's inputs; None for a family that
+        generates images. The pixels of the first frame precede those of the second, and `grid` and `image_size`
+        are those of one frame.
     """
 
     name: str
@@ -118,6 +122,7 @@ class Family:
     image_latents: ImageLatents = PLAIN
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
+    frames: Callable[[Any, Mapping[str, Any]], int] | None = None
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return the denoiser of a pipeline, unwrapped if it was passed to `torch.compile`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -23,6 +23,7 @@ from daam_syntax.attention.families.joint_attention import (
 )
 from daam_syntax.attention.families.layouts import cross
 from daam_syntax.attention.families.unets import UNET
+from daam_syntax.attention.families.video import refuse_frames
 from daam_syntax.errors import TraceError
 
 FAMILIES: list[Family] = [
@@ -44,6 +45,12 @@ FAMILIES: list[Family] = [
 """The families that can be traced; `register_family` adds one."""
 
 _DENOISERS = ("unet", "transformer", "prior")
+
+_NOT_PLAIN: Final = {
+    "Kandinsky3UNet": "its self-attentions are marked as cross-attention, and one query is a summary of the text",
+    "LuminaNextDiT2DModel": "its pixels and its text are padded row by row",
+}
+"""Why denoisers that look like ones with plain cross-attention need a description of their own."""
 
 
 def register_family(family: Family) -> Family:
@@ -105,7 +112,8 @@ def family_of(pipe: Any) -> Family:
     Raises
     ------
     TraceError
-        If no description fits, and the denoiser has no plain cross-attention.
+        If no description fits, and the denoiser has no plain cross-attention; or if the pipeline generates frames of
+        a video, and its family does not describe them.
     """
     if isinstance(pipe, str | PathLike):
         raise TraceError(
@@ -117,13 +125,22 @@ def family_of(pipe: Any) -> Family:
             continue
         classes = {cls.__name__ for cls in type(family.denoiser_of(pipe)).__mro__}
         if classes.intersection(family.denoiser_classes):
+            if family.frames is None:
+                refuse_frames(pipe)
             return family
+    refuse_frames(pipe)
+    return _unknown_family(pipe)
+
+
+def _unknown_family(pipe: Any) -> Family:
+    """Return a generic description of a denoiser with plain cross-attention, or refuse it."""
     for name in _DENOISERS:
         module = getattr(pipe, name, None)
         module = getattr(module, "_orig_mod", module)
         if isinstance(module, nn.Module) and any(
             is_cross_attention(path, each) for path, each in module.named_modules()
         ):
+            _refuse_by_name(type(module).__name__)
             return _plain(name, type(module).__name__)
     denoisers = [
         f"{name}: {type(module).__name__}"
@@ -153,3 +170,11 @@ def _plain(denoiser: str, denoiser_class: str) -> Family:
         grid=halvings,
         image_size=latents_decoded,
     )
+
+
+def _refuse_by_name(denoiser_class: str) -> None:
+    if denoiser_class in _NOT_PLAIN:
+        raise TraceError(
+            f"Expected a denoiser with plain cross-attention, but got a {denoiser_class}: "
+            f"{_NOT_PLAIN[denoiser_class]}; register a Family for it."
+        )
