@@ -185,7 +185,7 @@ def trace_images(
     with recording:
         for rows in _batches(pixels, batch_size):
             latents = _latents(pipe, family, torch.stack([pixels[row] for row in rows]))
-            noised = noising(latents, torch.Generator().manual_seed(seed))
+            noised = noising(latents, torch.Generator("cpu").manual_seed(seed))
 
             def describe(n_images: int = len(rows)) -> None:
                 recording.describe_call(
@@ -230,14 +230,18 @@ class _Noising:
                 "Expected at least one training timestep, and whole numbers from 0 to "
                 f"{self._n_train - 1}, but got {list(timesteps)}."
             )
-        whole = torch.tensor([int(timestep) for timestep in timesteps])
+        whole = torch.tensor([int(timestep) for timestep in timesteps], device="cpu")
         self.timesteps = whole.float() if self._is_flow else whole
 
     def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
         """Noise the latents to each timestep; every row gets the same noise. *Shape:* ``(row, ...)``."""
         # Every image has the same noise, as it would have alone.
         return [
-            self.mix(latents.float(), torch.randn(latents.shape[1:], generator=generator), index)
+            self.mix(
+                latents.float(),
+                torch.randn(latents.shape[1:], generator=generator, device="cpu"),
+                index,
+            )
             for index in range(len(self.timesteps))
         ]
 

@@ -342,7 +342,7 @@ class _AppliedEdit:
         queries = self._queries(site, image, part, weights.device)
         chosen = weights[heads][:, queries]
         edited = weights.clone()
-        edited[torch.tensor(heads)[:, None], queries] = scaled_columns(
+        edited[torch.tensor(heads, device="cpu")[:, None], queries] = scaled_columns(
             chosen, columns, edit.scale, paid_by=paid_by, renormalize=edit.renormalize
         )
         return edited

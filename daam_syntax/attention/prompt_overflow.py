@@ -19,6 +19,7 @@ from daam_syntax.attention.pipeline_call.token_spans import (
     record_readings,
 )
 from daam_syntax.errors import TraceError
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.util.library_output import quietly
 
 _PROBE: Final = "Cat " + "cat " * 1200
@@ -202,7 +203,7 @@ def _arguments(pipe: Any, family: Family, options: Mapping[str, Any]) -> Iterato
     }
     fixed = {
         "prompt": _PROBE,
-        "device": pipe.device,
+        "device": execution_device(pipe),
         "num_images_per_prompt": 1,
         "do_classifier_free_guidance": False,
     }

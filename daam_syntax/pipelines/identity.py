@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.emoji import model as embedded
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.util.version import __version__
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def identify_on_device(pipe: DiffusionPipeline, revision: str | None = None) -> 
     return {
         **identify(pipe),
         "revision": revision,
-        "device": pipe.device.type,
+        "device": execution_device(pipe).type,
         "dtype": _dtype(pipe),
     }
 

@@ -2,7 +2,8 @@
 
 Each attention module gets a forward pre-hook and a forward hook. Between them, a `torch.overrides.TorchFunctionMode`
 intercepts the calls of `scaled_dot_product_attention` in the module's own processor and runs them unchanged (see
-`attend`). No processor, class or function is replaced. Only an `OutputOverride` may change what the model receives.
+`LogSumExpReader`). No processor, class or function is replaced. Only an `OutputOverride` may change what the model
+receives.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from daam_syntax.attention.hooks.logsumexp import attend
+from daam_syntax.attention.hooks.logsumexp import LogSumExpReader
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 
 OutputOverride = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
@@ -137,6 +138,7 @@ class _CallCollector(TorchFunctionMode):
     def __init__(self, override: OutputOverride | None) -> None:
         super().__init__()
         self._override = override
+        self._reader = LogSumExpReader()
         self._running: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
     def start(self, path: str) -> None:
@@ -166,7 +168,7 @@ class _CallCollector(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
-        output, logsumexp = attend(args, kwargs)
+        output, logsumexp = self._reader.attend(args, kwargs)
         path, calls = self._running[-1]
         calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
         if self._override is None:

@@ -38,8 +38,6 @@ class CallSite:
         Number of the step, from 0. A step is a denoiser call with the prompts.
     progress
         Fraction of the steps that are over; NaN if the number of steps is unknown.
-    timestep
-        The timestep.
     rows
         The conditional rows of the batch, one per image.
     layouts
@@ -51,9 +49,13 @@ class CallSite:
     pipeline_call: PipelineCall
     step: int
     progress: float
-    timestep: float
     rows: slice
     layouts: tuple[TokenLayout, ...]
+
+    @property
+    def timestep(self) -> float:
+        """The timestep of the current denoiser call."""
+        return self.pipeline_call.timesteps[-1]
 
 
 AttentionOverride = Callable[[CallSite, AttentionCall, Tensor, Tensor], Tensor]
@@ -160,9 +162,7 @@ class AttentionController(PipelineObserver):
                 layout[rows] if isinstance(layout, list) else [layout] * pipeline_call.n_images
             )
             grid = self._grid(path, layouts[0].pixels.stop - layouts[0].pixels.start)
-        site = CallSite(
-            path, grid, pipeline_call, self._step, self._progress(), self._timestep, rows, layouts
-        )
+        site = CallSite(path, grid, pipeline_call, self._step, self._progress(), rows, layouts)
         return self._override_call(site, call, value, output)
 
     def _progress(self) -> float:

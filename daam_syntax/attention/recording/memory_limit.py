@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import (
     default_max_bytes,
@@ -53,7 +55,8 @@ class MemoryLimit:
         if not pipeline_call.layers:
             return
         if len(pipeline_call.steps) == 1:
-            available, limit = default_max_bytes() + n_bytes_before, self._spec.max_bytes
+            available = default_max_bytes(self._device(pipeline_call)) + n_bytes_before
+            limit = self._spec.max_bytes
             self._limit = available if limit is None else limit
         elif pipeline_call.expected is not None:
             return
@@ -66,6 +69,12 @@ class MemoryLimit:
             raise refuse_size(
                 self.predicted_bytes, limit, pipeline_call.layers, keep=self._spec.keep, **sizes
             )
+
+    def _device(self, pipeline_call: PipelineCall) -> torch.device | None:
+        """Return the device that holds sums; None if all are in main memory, because axes are kept."""
+        if self._spec.keep and not self._spec.refine:
+            return None
+        return pipeline_call.self_attention.device or pipeline_call.sums.device
 
     def _sizes(self, pipeline_call: PipelineCall) -> dict[str, Any]:
         expected = pipeline_call.expected

@@ -84,6 +84,7 @@ class Recorder(PipelineObserver):
                 "Expected rows of the negative prompt, but all rows have the text of the prompt: if both texts are "
                 "the same, or there is no guidance, trace without negative=True."
             )
+        pipeline_call.free_device()
         self.finished.append(pipeline_call)
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
@@ -149,6 +150,9 @@ class Recorder(PipelineObserver):
             self._begin_step(pipeline_call)
         if self._spec.records_layer(path, grid):
             self._spec.add_layer(pipeline_call, path, Layer(grid, call.query.shape[1]))
+        if call.key.shape[-2] > text.text_length:  # in cross-attention, all keys are text
+            known = "recomputed" if call.logsumexp is None else "kernel"
+            pipeline_call.denominators.add(known)
         if self._records(path, grid):
             probabilities = prompt_probabilities(
                 call, layout, rows, text.positions, by_head="head" in self._spec.keep
@@ -200,7 +204,7 @@ class Recorder(PipelineObserver):
         """Count a step when the first attention runs in it."""
         if self._step_is_counted:
             return
-        pipeline_call.steps.append(self._timestep)
+        pipeline_call.steps.append(self._inputs[self.family.timestep])
         self._step_is_counted = True
         self._records_step = self._spec.records_step(pipeline_call)
         if self._records_step:
@@ -212,7 +216,7 @@ class Recorder(PipelineObserver):
         self._check_observed(self._self_attentions, "self-attentions")
         pipeline_call = self._pipeline_call()
         for text in pipeline_call.texts:
-            text.sums.join_layers()
+            text.sums.settle()
         self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
 
 

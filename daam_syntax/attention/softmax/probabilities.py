@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daam_syntax.attention.softmax.logits import attention_logits
 from daam_syntax.errors import TraceError
 
 _LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few kernel launches, little memory compared to a model
@@ -131,12 +132,10 @@ def text_probabilities(
         key = key[:, :, keys][:, :, tokens]
         mask = None if mask is None else mask[..., keys][..., tokens]
         keys = tokens = slice(None)
-    scale = 1 / math.sqrt(query.shape[-1]) if call.scale is None else call.scale
-    key = key.float() * scale
+    scale = _scale(call)
 
-    # Logits are (row, head, key, query): a token is contiguous in memory, fast to select and to average.
     def shares(row: slice, part: slice) -> Tensor:
-        logits = key[row] @ query[row, :, part].float().transpose(-1, -2)
+        logits = attention_logits(key[row], query[row, :, part], scale)
         if mask is not None:
             logits = _masked(logits, mask[row, :, part].transpose(-1, -2))
             sees_nothing = logits.amax(-2, keepdim=True) == -torch.inf
@@ -149,6 +148,37 @@ def text_probabilities(
     with torch.autocast(query.device.type, enabled=False):
         by_row = [torch.cat([shares(row, q) for q in query_parts], dim=-1) for row in row_parts]
     return torch.cat(by_row).transpose(-1, -2)
+
+
+@torch.no_grad()
+def reference_logsumexp(call: AttentionCall, queries: slice) -> Tensor:
+    """Return the log-sum-exp of the logits over all keys, for some queries of the first row.
+
+    Parameters
+    ----------
+    call
+        The call.
+    queries
+        The queries.
+
+    Returns
+    -------
+    Tensor
+        Negative infinity for queries whose keys are all masked. *Shape:* ``(1, head, query)``
+    """
+    query, key = call.query[:1, :, queries], call.key[:1]
+    if call.enable_gqa:
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    with torch.autocast(query.device.type, enabled=False):
+        logits = attention_logits(key, query, _scale(call))
+    mask = _whole_mask(call)
+    if mask is not None:
+        logits = _masked(logits, mask[:1, :, queries].transpose(-1, -2))
+    return logits.logsumexp(dim=-2)
+
+
+def _scale(call: AttentionCall) -> float:
+    return 1 / math.sqrt(call.query.shape[-1]) if call.scale is None else call.scale
 
 
 def _parts(query: Tensor, n_keys: int) -> tuple[list[slice], list[slice]]:
@@ -168,7 +198,8 @@ def _softmax_rows(logits: Tensor, rows: slice, logsumexp: Tensor | None) -> Tens
     if logsumexp is not None:
         return logits.sub_(logsumexp).exp_()
     if _is_everything(rows, logits.shape[-2]):
-        return torch.softmax(logits, dim=-2, out=logits)
+        # Only CPU kernels are known to allow the input as output.
+        return torch.softmax(logits, dim=-2, out=logits if logits.device.type == "cpu" else None)
     return logits[:, :, rows].sub(logits.logsumexp(dim=-2, keepdim=True)).exp_()
 
 
