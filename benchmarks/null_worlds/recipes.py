@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -254,9 +255,9 @@ def _regression(
     return make
 
 
-def _dose(study: Study) -> Claims:
+def _dose(study: Study, **options: Any) -> Claims:
     for measure in ("iou", "phi"):
-        table = dose_table(study.pairs, measure, cluster=study.world.cluster)
+        table = dose_table(study.pairs, measure, cluster=study.world.cluster, **options)
         for row in table.to_dict("records"):
             # Farther words are not related, but at a distance of 2 they can share a head.
             name = POOLED if row["tree_distance"] == 1 else f"distance {row['tree_distance']}"
@@ -269,6 +270,7 @@ def _dose(study: Study) -> Claims:
                     row["high"],
                     row["p"],
                     row["p_adjusted"],
+                    "not tested" in (row["reason"] or ""),
                 )
 
 
@@ -350,6 +352,7 @@ RECIPES: Final = (
     Recipe("regress, mixed", _regression("mixed", ("iou",)), cost="slow", scaled=False),
     Recipe("regress, tree distance", _regression("ols", **_DOSE), scaled=False),
     Recipe("dose_table", _dose, scaled=False),
+    Recipe("dose_table, one-sided", partial(_dose, tier="one-sided"), scaled=False),
 )
 """All recipes. A study page adds its own with `register`."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +21,7 @@ ALPHA: Final = 0.05
 MEASURES: Final = ("iou", "phi", "iod", "log_area_ratio")
 
 Counts = dict[str, Any]
+Truth = dict[str, dict[str, float]]
 
 _TRUTH_STUDIES: Final = 60
 
@@ -60,9 +63,24 @@ def oracle(study: Study, measures: Iterable[str] = ("iou", "phi")) -> Iterable[t
         )
 
 
-@lru_cache(maxsize=8)
-def truth(world_name: str) -> dict[str, dict[str, float]]:
+_TRUTHS: dict[str, Truth] = {}
+
+
+def write_truths(path: Path) -> None:
+    """Write the true differences of every world, which take longer than a study."""
+    path.write_text(json.dumps({name: truth(name) for name in WORLDS}), encoding="utf-8")
+
+
+def read_truths(path: Path) -> None:
+    """Take the true differences from a file of `write_truths` from now on."""
+    _TRUTHS.update(json.loads(path.read_text(encoding="utf-8")))
+
+
+@cache
+def truth(world_name: str) -> Truth:
     """Return the true difference of each relation by measure, the mean over many simulated studies."""
+    if world_name in _TRUTHS:
+        return _TRUTHS[world_name]
     world = WORLDS[world_name]
     if not world.effect:
         return {}

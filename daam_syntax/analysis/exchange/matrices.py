@@ -15,6 +15,17 @@ from daam_syntax.maps.measures import PAIR_MEASURES
 IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
 """Columns that identify the rows of one image, measured in one way."""
 
+_IMAGE: Final = tuple(name for name in IMAGE if name != "image")
+
+_STRUCTURE: Final = (
+    *_IMAGE,
+    "kind",
+    "relation",
+    "head_pos",
+    "dependent_pos",
+)
+"""Images whose rows agree in these columns have the same pairs of words."""
+
 COVARIATES: Final = {
     "distance": "Logarithm to base 2 of the number of tokens from one word to the other",
     "tokens": "Number of tokens from one word to the other",
@@ -43,21 +54,22 @@ class WordMatrices:
         Unrelated pairs with a value, in both orders. *Shape:* ``(head, dependent)``, boolean.
     alike
         Different words of one part of speech. *Shape:* ``(word, word)``, boolean.
-    relations
-        Of each relation: its pairs with a value. *Shape:* ``(head, dependent)`` each, boolean.
+    twins
+        Of each row: the pairs with a value that are joined by the same relation; none if the row is unrelated.
+        *Shape:* ``(row, head, dependent)``, boolean.
     places
         Head and dependent of each row as rows and columns of the matrices. *Shape:* ``(row,)`` each.
-    names
-        Relation of each row. *Shape:* ``(row,)``.
+    measured
+        Whether a row has a value. *Shape:* ``(row,)``.
     """
 
     rows: np.ndarray
     values: np.ndarray
     unrelated: np.ndarray
     alike: np.ndarray
-    relations: dict[str, np.ndarray]
+    twins: np.ndarray
     places: tuple[np.ndarray, np.ndarray]
-    names: np.ndarray
+    measured: np.ndarray
 
 
 def covariates_of(pairs: pd.DataFrame) -> list[str]:
@@ -164,10 +176,11 @@ def pair_arrays(
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }
     other = {name: other_role(name) for name in names}
-    last = pairs.groupby("prompt_id", sort=False)[["head_index", "dependent_index"]].transform(
-        "max"
-    )
-    length = np.maximum(last.max(axis=1).to_numpy(float), 1)
+    codes = {name: pd.factorize(pairs[name])[0] for name in _STRUCTURE}
+    prompts = codes["prompt_id"]
+    last = np.zeros(prompts.max(initial=-1) + 1)
+    np.maximum.at(last, prompts, np.maximum(head, dependent))
+    length = np.maximum(last[prompts], 1)
     channels |= {"head_place": head / length, "dependent_place": dependent / length}
     names += covariates
     channels |= {name: pairs[name].to_numpy(float) for name in covariates}
@@ -177,27 +190,17 @@ def pair_arrays(
         [sign * pairs[mirror].to_numpy(float), *(channels[other[name]] for name in names)]
     )
     kinds = pairs["kind"].to_numpy()
-    # Images whose rows agree in these columns have the same pairs of words.
-    structure = [
-        "prompt_id",
-        "scheme",
-        "threshold",
-        "kind",
-        "relation",
-        "head_pos",
-        "dependent_pos",
-    ]
-    codes = [pd.factorize(pairs[name])[0] for name in structure]
+    image = np.stack([pd.factorize(pairs["image"])[0], *(codes[name] for name in _IMAGE)])
     return {
-        "image": pairs.groupby(list(IMAGE), sort=False, dropna=False).ngroup().to_numpy(),
-        "structure": np.stack([head, dependent, *codes], axis=1),
+        "image": np.unique(image, axis=1, return_inverse=True)[1].ravel(),
+        "structure": np.stack([head, dependent, *codes.values()], axis=1),
         "head": head,
         "dependent": dependent,
         "values": values,
         "swapped": swapped,
         "unrelated": kinds == "unrelated",
         "related": kinds == "dependency",
-        "relation": pairs["relation"].to_numpy(),
+        "relation": codes["relation"],
         "head_pos": pairs["head_pos"].to_numpy(),
         "dependent_pos": pairs["dependent_pos"].to_numpy(),
     }
@@ -227,10 +230,9 @@ def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
     unrelated[i[related], j[related]] = unrelated[j[related], i[related]] = False
     related = related & measured
     matrix[..., i[related], j[related]] = values[..., related]
-    names = columns["relation"][first]
-    relations = {}
-    for name in dict.fromkeys(names[related]):
-        joined = np.zeros((n, n), dtype=bool)
-        joined[i[related & (names == name)], j[related & (names == name)]] = True
-        relations[str(name)] = joined
-    return WordMatrices(rows, matrix, unrelated, alike, relations, (i, j), names)
+    codes = np.where(related, columns["relation"][first], -1)
+    joined = np.zeros((codes.max(initial=-1) + 2, n, n), dtype=bool)
+    joined[codes[related], i[related], j[related]] = (
+        True  # the last matrix, of code -1, stays empty
+    )
+    return WordMatrices(rows, matrix, unrelated, alike, joined[codes], (i, j), measured)

@@ -15,6 +15,7 @@ from daam_syntax.analysis.inference.differences import check_direction
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, check_rows, too_few
 from daam_syntax.analysis.inference.side_balance import balance
 from daam_syntax.analysis.relations.comparisons import EXCHANGED
+from daam_syntax.analysis.relations.dose_balance import imbalanced_doses
 from daam_syntax.analysis.relations.estimates import exchange_balance, samples_structures
 from daam_syntax.analysis.relations.regression_models import MODELS, ModelData
 from daam_syntax.analysis.statistics.cluster_robust import within_groups
@@ -219,7 +220,7 @@ def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
         found.rows,
         found.cluster,
         left_out,
-        {} if request.by is None else _untested(found, request, by),
+        _untested(found, request, by, design),
         how,
         int((~complete).sum()),
     )
@@ -359,16 +360,31 @@ def _redundant_distances(design: pd.DataFrame) -> list[str]:
     return redundant
 
 
-def _untested(found: _Rows, request: Request, by: str) -> dict[str, str]:
-    """Return the groups that differ from the reference in something that is not a covariate, with the reason."""
+def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> dict[str, str]:
+    """Return the groups or doses that differ in something that is not a covariate, with the reason."""
     constant = {_HOLDS_CONSTANT[name] for name in found.covariates if name in _HOLDS_CONSTANT}
+    names = []
+    if found.exchange is not None:
+        names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
+    if request.by is None:
+        if found.exchange is None:
+            return {}  # there are no sides
+        return imbalanced_doses(
+            [x for x in design.columns if x not in _SOURCES and x != "linear_distance"],
+            design,
+            found.rows,
+            found.exchange,
+            request.measure,
+            properties=names,
+            constant=constant,
+            accept=request.accept,
+        )
     control = found.rows[~found.in_group]
     reasons = {}
     for name, group in found.rows[found.in_group].groupby(by):
         if found.exchange is None:
             sides = balance(group, control, measure=request.measure)
         else:
-            names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
             sides = exchange_balance(
                 group.groupby("prompt_id")[names].mean(),
                 found.exchange.spread,

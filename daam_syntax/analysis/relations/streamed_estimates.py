@@ -60,21 +60,23 @@ class StreamedComparison:
         self.names, self.moments = list(groups), moments
         self.tier, self.accept, self.options = tier, accept, options
 
-    def rows(self, measure: str) -> list[dict[str, Any]]:
-        """Return the columns of inference of every group."""
+    def rows(self, measure: str, *, means: bool = True) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group; of means only if they are asked for."""
         found = []
         for key, rows in self.groups:
-            mean = estimate_mean(rows, measure, **self.options)
-            row: dict[str, Any] = {"low": mean.low, "high": mean.high, "note": mean.reason}
+            row: dict[str, Any] = {"note": ""}
+            if means:
+                mean = estimate_mean(rows, measure, **self.options)
+                row = {"low": mean.low, "high": mean.high, "note": mean.reason}
             group = dict(zip(self.names, key, strict=True))
             lacking = self.moments[measure].lacking
             if lacking or not self.moments[measure].can_exchange:
-                reasons = [mean.reason, lacking or NOTHING_TO_EXCHANGE]
+                reasons = [row["note"], lacking or NOTHING_TO_EXCHANGE]
                 row["note"] = "; ".join(filter(None, reasons))
             elif group["kind"] == "dependency":
                 options = {"tier": self.tier, "accept": self.accept, **self.options}
                 result = self.moments[measure].relatedness(group, **options)
-                row |= related_columns(result, mean.reason)
+                row |= related_columns(result, row["note"])
             found.append(row)
         return found
 
