@@ -74,6 +74,11 @@ class AttentionHooks:
         self._thread: int | None = None
         self._collector = _CallCollector(override)
 
+    @property
+    def log_sum_exp_differences(self) -> dict[str, float]:
+        """How far the log-sum-exp of each attention kernel is off, see `LogSumExpReader`."""
+        return dict(self._collector.reader.differences)
+
     def attach(self) -> None:
         """Register the hooks."""
         self._thread = threading.get_ident()
@@ -138,7 +143,7 @@ class _CallCollector(TorchFunctionMode):
     def __init__(self, override: OutputOverride | None) -> None:
         super().__init__()
         self._override = override
-        self._reader = LogSumExpReader()
+        self.reader = LogSumExpReader()
         self._running: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
     def start(self, path: str) -> None:
@@ -168,7 +173,7 @@ class _CallCollector(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
-        output, logsumexp = self._reader.attend(args, kwargs)
+        output, logsumexp = self.reader.attend(args, kwargs)
         path, calls = self._running[-1]
         calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
         if self._override is None:

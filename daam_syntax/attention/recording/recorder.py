@@ -54,6 +54,7 @@ class Recorder(PipelineObserver):
         "Expected a model that is not being traced, but another trace of it is open already: end that trace first. "
         "One trace can record any number of pipeline calls."
     )
+    _selects_steps = True
 
     def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
         super().__init__(pipe, spec)
@@ -150,7 +151,7 @@ class Recorder(PipelineObserver):
             self._begin_step(pipeline_call)
         if self._spec.records_layer(path, grid):
             self._spec.add_layer(pipeline_call, path, Layer(grid, call.query.shape[1]))
-        if call.key.shape[-2] > text.text_length:  # in cross-attention, all keys are text
+        if _is_joint(call, layout):
             known = "recomputed" if call.logsumexp is None else "kernel"
             pipeline_call.denominators.add(known)
         if self._records(path, grid):
@@ -210,6 +211,9 @@ class Recorder(PipelineObserver):
         if self._records_step:
             pipeline_call.recorded.append(len(pipeline_call.steps) - 1)
 
+    def _reports_step(self) -> bool:
+        return self._records_step
+
     def denoiser_returned(self) -> None:
         """Check that all attentions were observed, and that the recording is not too large."""
         super().denoiser_returned()
@@ -218,6 +222,13 @@ class Recorder(PipelineObserver):
         for text in pipeline_call.texts:
             text.sums.settle()
         self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
+
+
+def _is_joint(call: AttentionCall, layout: TokenLayout | list[TokenLayout]) -> bool:
+    """Return whether some keys are not text, so the log-sum-exp over all keys is needed."""
+    if isinstance(layout, list):
+        return True
+    return layout.text.stop - layout.text.start < call.key.shape[-2]
 
 
 def prompt_probabilities(

@@ -151,6 +151,13 @@ class LayerSums:
             parts.append((mean.cpu().numpy(), 1))
         return mean_of_layers(parts)
 
+    def mean_of_layer(self, layer: str) -> Tensor:
+        """Return the mean over the calls of one layer, on its own grid, if no axis is kept.
+
+        *Shape:* ``(row, query, token)``
+        """
+        return self._sums[0][layer] / self._calls[0, layer]
+
     def finest_maps(self) -> NDArray[np.float32]:
         """Average over steps, attention heads and the layers of the finest grid.
 
