@@ -43,12 +43,15 @@ class TextEncoder:
     kept
         Returns the positions of the tokenizer's output that become text keys, in order, with None for padding that the
         pipeline adds itself. Its arguments are the attention mask, the pipeline, and the arguments of `encode_prompt`.
+    has_template
+        Whether the pipeline writes other text around the prompt, such as an instruction or a chat template.
     """
 
     name: str
     tokenizers: tuple[str, ...] = ("tokenizer",)
     prompts: tuple[str, ...] = ("prompt",)
     kept: Callable[[Sequence[int], Any, Mapping[str, Any]], Sequence[int | None]] = everything
+    has_template: bool = False
 
     def tokenizer_of(self, pipe: Any) -> Any | None:
         """Return the tokenizer; None if the pipeline was loaded without this encoder."""
@@ -91,6 +94,8 @@ class Family:
         Name of the denoiser's timestep input.
     text
         Name of the denoiser's input for the embedded text.
+    second_text
+        Name of its input for the embedded text of a second encoder, if that is separate; otherwise "".
     is_extra_call
         Returns whether a call of the denoiser, given its inputs, is neither conditional nor ordinary guidance. Such
         calls are ignored.
@@ -101,6 +106,9 @@ class Family:
     text_states
         Returns the embedded text as the text attentions receive it, given the denoiser and its text input; None if
         that is unknown or depends on the image.
+    references
+        Returns the grid and the height and width in pixels of each reference image whose pixels stand beside those of
+        the image, given the pipeline and the denoiser's inputs.
     frames
         Returns the number of latent frames, given the pipeline and the denoiser's inputs; None for a family that
         generates images. The pixels of the first frame precede those of the second, and `grid` and `image_size`
@@ -118,10 +126,14 @@ class Family:
     denoiser: str = "transformer"
     timestep: str = "timestep"
     text: str = "encoder_hidden_states"
+    second_text: str = ""
     is_extra_call: Callable[[Mapping[str, Any]], bool] = lambda inputs: False
     image_latents: ImageLatents = PLAIN
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
+    references: Callable[[Any, Mapping[str, Any]], Sequence[tuple[Grid, Grid]]] = (
+        lambda pipe, inputs: ()
+    )
     frames: Callable[[Any, Mapping[str, Any]], int] | None = None
 
     def denoiser_of(self, pipe: Any) -> nn.Module:

@@ -163,7 +163,7 @@ def _plain(denoiser: str, denoiser_class: str) -> Family:
         name=denoiser_class,
         denoiser=denoiser,
         denoiser_classes=(denoiser_class,),
-        encoders=(TextEncoder(name="text"),),
+        encoders=(TextEncoder(name="text", has_template=True),),
         is_text_attention=is_cross_attention,
         layout=cross,
         guidance="by-text",

@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from daam_syntax.attention.pipeline_call.drawn_text import DrawnTexts, Embedding
 from daam_syntax.attention.pipeline_call.memory import Layer
+from daam_syntax.attention.pipeline_call.timesteps import Timesteps
 from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.refinement import SelfAttention
@@ -48,8 +50,11 @@ class EncodedText:
         Reasons by encoder, for those that read another text.
     text_length
         Length of the embedded text, of all encoders together.
+    embeddings
+        Embeddings of the prompts, one for each of the denoiser's inputs that hold text; empty for texts outside the
+        prompts.
     embedded
-        Embeddings of the prompts.
+        The embedded text as the text attentions receive it, for texts outside the prompts.
     mask
         True for each token, False for padding; None if the pipeline returns no mask. *Shape:* ``(row, position)``
     sums
@@ -61,6 +66,7 @@ class EncodedText:
     blocks: list[TextBlock] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     text_length: int = 0
+    embeddings: list[Embedding] = field(default_factory=list)
     embedded: Any = None
     mask: Tensor | None = None
     sums: LayerSums = field(default_factory=LayerSums)
@@ -92,6 +98,8 @@ class PipelineCall(EncodedText):
         Seed number of the generator of each image; None where unknown.
     other_embeddings
         All other embeddings that the pipeline made, such as those of negative prompts.
+    drawn
+        The texts that the denoiser calls were made with.
     negative
         The negative prompts, one per prompt or one for all; None unless they are recorded.
     also
@@ -99,7 +107,7 @@ class PipelineCall(EncodedText):
     settings
         Provenance that all images share.
     timesteps
-        The distinct timesteps, in order.
+        Timestep of each denoiser call.
     steps
         Timestep of each denoiser call with the prompts.
     recorded
@@ -112,6 +120,9 @@ class PipelineCall(EncodedText):
         Whether any denoiser call had unconditional rows.
     observed
         Module paths of the attentions that were observed.
+    denominators
+        Where the denominators of softmax over text and pixels came from: read from the attention "kernel", or
+        "recomputed". Empty for cross-attention.
     layers
         The recorded layers by module path.
     self_attention
@@ -121,17 +132,19 @@ class PipelineCall(EncodedText):
     images_per_prompt: int
     requested_guidance: bool | None
     seeds: list[int | None]
-    other_embeddings: list[Any] = field(default_factory=list)
+    other_embeddings: list[Embedding] = field(default_factory=list)
+    drawn: DrawnTexts = field(default_factory=DrawnTexts)
     negative: EncodedText | None = None
     also: list[EncodedText] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    timesteps: list[float] = field(default_factory=list)
-    steps: list[float] = field(default_factory=list)
+    timesteps: Timesteps = field(default_factory=Timesteps)
+    steps: Timesteps = field(default_factory=Timesteps)
     recorded: list[int] = field(default_factory=list)
     expected: tuple[float, ...] | None = None
     image_size: tuple[int, int] | None = None
     guided: bool = False
     observed: set[str] = field(default_factory=set)
+    denominators: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
     self_attention: SelfAttention = field(default_factory=SelfAttention)
 
@@ -155,6 +168,16 @@ class PipelineCall(EncodedText):
         """Number of images that the call generates."""
         return len(self.prompts) * self.images_per_prompt
 
+    def free_device(self) -> None:
+        """Free what a finished call holds on an accelerator."""
+        self.other_embeddings.clear()
+        self.drawn = DrawnTexts()
+        for text in self.texts:
+            text.embedded = text.mask = None
+            text.embeddings.clear()
+            text.sums.move_to_host()
+        self.self_attention.move_to_host()
+
     def prompt_index(self, image: int) -> int:
         """Return the index of the prompt of an image."""
         return image // self.images_per_prompt
@@ -176,11 +199,12 @@ class PipelineCall(EncodedText):
         prompt_index, image_number = divmod(image, self.images_per_prompt)
         assert self.image_size is not None, "a finished call has an image size"
         height, width = self.image_size
+        timesteps = self.timesteps.distinct()
         return {
             "source": "drawing",
             **self.settings,
-            "steps": len(self.timesteps),
-            "timesteps": list(self.timesteps),
+            "steps": len(timesteps),
+            "timesteps": timesteps,
             "guided": self.guided,
             "height": height,
             "width": width,
@@ -190,6 +214,7 @@ class PipelineCall(EncodedText):
             "prompt_index": prompt_index,
             "image_number": image_number,
             "layers": len(self.sums.grids),
+            **({"softmax": sorted(self.denominators)} if self.denominators else {}),
             **({"left_out": self.left_out} if self.left_out else {}),
             "encoders": [block.encoder for block in self.blocks],
             **({"keep": list(self.sums.keep)} if self.sums.keep else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,8 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from daam_syntax.attention.families import Family, TokenLayout, family_of
 from daam_syntax.attention.families.layouts import CallSizes
@@ -22,9 +22,15 @@ from daam_syntax.attention.pipeline_call.provenance import provenance_of, reprod
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, coming_timesteps
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_compiled,
+    refuse_other_text,
     refuse_unobserved_attention,
 )
-from daam_syntax.attention.pipeline_call.rows import NO_ROWS, refuse_rows, rows_of
+from daam_syntax.attention.pipeline_call.rows import (
+    NO_ROWS,
+    refuse_rows,
+    rows_of,
+    text_differs,
+)
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -70,6 +76,8 @@ class PipelineObserver(ABC):
     """Denoisers to which an observer of this kind is attached, if there may be only one at a time."""
     refusal = ""
     """Error message for a second one."""
+    _selects_steps = False
+    """Whether the user can choose which steps to record."""
 
     def __init__(
         self, pipe: Any, spec: RecordingSpec, override: OutputOverride | None = None
@@ -100,9 +108,20 @@ class PipelineObserver(ABC):
         self._rows = NO_ROWS
         self._requested_size: tuple[int, int] | None = None
         self._in_pipeline = False
-        self._timestep = 0.0
+        self._timestep: Any = 0.0
+        self._differs: dict[bool, Tensor] = {}  # by whether it is of the negative prompts
+        self._checked_inputs = False  # by the pipeline's own call, which has not finished
+        # By sizes; each is found once per denoiser call, since finding it may read from an accelerator.
+        self._layouts: dict[CallSizes, TokenLayout | list[TokenLayout] | None] = {}
+        self._fitting: dict[int, Grid | None] = {}
+        self._hooks: AttentionHooks | None = None
         self.current: PipelineCall | None = None
         self.n_unfinished = 0
+
+    @property
+    def log_sum_exp_differences(self) -> dict[str, float]:
+        """How far the log-sum-exp of each attention kernel is off, see `LogSumExpReader`; empty before it ran."""
+        return {} if self._hooks is None else self._hooks.log_sum_exp_differences
 
     @property
     def is_attached(self) -> bool:
@@ -121,7 +140,9 @@ class PipelineObserver(ABC):
         if self.is_attached:
             raise TraceError(self.refusal)
         others = {path: self.denoiser.get_submodule(path) for path in self.others}
-        hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
+        self._hooks = hooks = AttentionHooks(
+            self.denoiser, self.attentions | others, self, self._override
+        )
         methods = WrappedMethods(self._pipe)
         sizes = WrappedMethods(getattr(self._pipe, "image_processor", None))
         with ExitStack() as undo:
@@ -145,11 +166,14 @@ class PipelineObserver(ABC):
     def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Discard an unfinished pipeline call when the next one checks its inputs."""
         self.discard_current()
+        self._checked_inputs = False
         try:
-            return call()
+            result = call()
         except BaseException:
             self._requested_size = None  # the size belongs to the pipeline call that just failed
             raise
+        self._checked_inputs = True
+        return result
 
     def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Refuse a size with another aspect ratio than requested, because the image would be cropped."""
@@ -168,6 +192,9 @@ class PipelineObserver(ABC):
         """Start a pipeline call when its prompts are encoded, or add further text to it."""
         if self.current is not None and self._encoding.is_more_of(self.current):
             return self._encoding.add(self.current, call, arguments)
+        if self.current is not None and self._checked_inputs and _is_running(self._pipe):
+            # A callback encodes a text while the images are generated.
+            return self._encoding.beside(self.current, call, arguments)
         self.discard_current()
         requested_size, self._requested_size = self._requested_size, None
         # Looked up again, because the pipeline's denoiser may have been exchanged.
@@ -214,6 +241,7 @@ class PipelineObserver(ABC):
         """Close the pipeline call when the pipeline has finished."""
         result = call()
         pipeline_call, self.current = self.current, None
+        self._checked_inputs = False
         if pipeline_call is None:
             return result
         if not pipeline_call.observed:
@@ -222,6 +250,7 @@ class PipelineObserver(ABC):
                 "or compiled: start after changing the model, and before torch.compile or inside "
                 'torch.compiler.set_stance("force_eager").'
             )
+        self._check_text(pipeline_call, may_wait=True)
         self.call_finished(pipeline_call)
         return result
 
@@ -249,18 +278,55 @@ class PipelineObserver(ABC):
                 pipeline_call.expected = coming_timesteps(self._pipe, self._in_pipeline)
         self._rows = rows_of(self.family, pipeline_call, inputs)
         pipeline_call.guided |= self._rows.is_guided
-        self._timestep = float(torch.as_tensor(inputs[self.family.timestep]).flatten()[0])
-        if self._timestep not in pipeline_call.timesteps:
-            pipeline_call.timesteps.append(self._timestep)
+        self._layouts.clear()
+        self._fitting.clear()
+        pipeline_call.timesteps.append(inputs[self.family.timestep])
+        self._timestep = inputs[self.family.timestep]
+        pipeline_call.drawn.n_steps += self._rows.prompts is not None
+        self._compare_text(pipeline_call, inputs)
+
+    def _compare_text(self, pipeline_call: PipelineCall, inputs: Mapping[str, Any]) -> None:
+        """Compare the text of the rows with the text that their maps are reported for."""
+        texts: dict[bool, tuple[EncodedText, slice | None]] = {
+            False: (pipeline_call, self._rows.prompts)
+        }
+        if pipeline_call.negative is not None:
+            texts[True] = pipeline_call.negative, self._rows.negative
+        self._differs = {
+            is_negative: text_differs(self.family, pipeline_call, inputs, rows, of=text)
+            for is_negative, (text, rows) in texts.items()
+            if rows is not None
+        }
 
     @abstractmethod
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Process the attention calls that a module made, after it ran."""
 
     def denoiser_returned(self) -> None:
-        """Check that all text attentions were observed."""
+        """Check that all text attentions were observed, and that the text is the reported one."""
         self._inputs = {}
         self._check_observed(self.attentions, "text attentions")
+        pipeline_call = self._pipeline_call()
+        if self._reports_step():
+            for is_negative, differs in self._differs.items():
+                timestep = self._timestep
+                pipeline_call.drawn.add(timestep, differs, is_negative=is_negative)
+        self._check_text(pipeline_call)
+
+    def _reports_step(self) -> bool:
+        """Whether anything is reported of the current step."""
+        return True
+
+    def _check_text(self, pipeline_call: PipelineCall, *, may_wait: bool = False) -> None:
+        """Refuse steps that were drawn from another text than the reported one."""
+        other = pipeline_call.drawn.first_other(may_wait=may_wait)
+        if other is None:
+            return
+        text = pipeline_call.negative if other.is_negative else pipeline_call
+        assert text is not None, "only texts that are recorded are compared"
+        refuse_other_text(
+            self.family.denoiser, other, text.prompts, selects_steps=self._selects_steps
+        )
 
     def _check_observed(self, expected: Iterable[str], kind: str) -> None:
         paths, observed = list(expected), self._pipeline_call().observed
@@ -286,7 +352,9 @@ class PipelineObserver(ABC):
     ) -> TokenLayout | list[TokenLayout] | None:
         """Return which queries of a call are pixels and which keys are a text; None if none are."""
         sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], text.text_length)
-        return self.family.layout(sizes, self._inputs)
+        if sizes not in self._layouts:
+            self._layouts[sizes] = self.family.layout(sizes, self._inputs)
+        return self._layouts[sizes]
 
     def _text_call(
         self, path: str, module: nn.Module, calls: Sequence[AttentionCall], text: EncodedText
@@ -313,7 +381,9 @@ class PipelineObserver(ABC):
             refuse_rows(self.family, self._pipeline_call(), call.query.shape[0])
 
     def _grid(self, path: str, n_queries: int) -> Grid:
-        grid = self.family.grid(self._pipe, self._inputs, n_queries)
+        if n_queries not in self._fitting:
+            self._fitting[n_queries] = self.family.grid(self._pipe, self._inputs, n_queries)
+        grid = self._fitting[n_queries]
         if grid is None:
             size = "x".join(map(str, self.family.image_size(self._pipe, self._inputs)))
             raise TraceError(
@@ -322,6 +392,16 @@ class PipelineObserver(ABC):
                 "register a Family for it."
             )
         return grid
+
+
+def _is_running(pipe: Any) -> bool:
+    """Return whether this is called from within a call of the pipeline."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is pipe:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
