@@ -97,40 +97,5 @@ def _vae_factor(pipe: Any) -> int | None:
     return None
 
 
-def image_ids(inputs: Mapping[str, Any]) -> Grid:
-    """Return the grid of packed latents from their position ids, ``(t, y, x, ...)`` along the last axis."""
-    height, width = inputs["img_ids"].reshape(-1, inputs["img_ids"].shape[-1])[:, 1:3].amax(0) + 1
-    return int(height), int(width)
-
-
-def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
-    """Return the grid of packed latents from their ids; None if it does not fit the queries."""
-    return _if_it_fits(image_ids(inputs), n_pixels)
-
-
-def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of the image, from one id for 2 x 2 latents."""
-    height, width = image_ids(inputs)
-    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
-
-
-def image_shape(inputs: Mapping[str, Any]) -> Grid:
-    """Return the grid of packed latents from their shapes ``(frames, y, x)``."""
-    shape = inputs["img_shapes"][0]
-    _, height, width = shape[0] if isinstance(shape, list) else shape
-    return int(height), int(width)
-
-
-def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
-    """Return the grid of packed latents from their shapes; None if it does not fit the queries."""
-    return _if_it_fits(image_shape(inputs), n_pixels)
-
-
-def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of the image, from one cell for 2 x 2 latents."""
-    height, width = image_shape(inputs)
-    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
-
-
 def _if_it_fits(grid: Grid, n_pixels: int) -> Grid | None:
     return grid if grid[0] * grid[1] == n_pixels else None

@@ -13,6 +13,7 @@ from daam_syntax.attention.pipeline_call.timesteps import Timesteps
 from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.refinement import SelfAttention
+from daam_syntax.maps.selection import Grid
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,25 @@ class EncodedText:
         )
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A reference image, and the recorded attention of its pixels to the prompts.
+
+    Attributes
+    ----------
+    grid
+        Rows and columns of its pixels.
+    image_size
+        Height and width in pixels, as the pipeline resized it.
+    sums
+        Sums of the recorded attention.
+    """
+
+    grid: Grid
+    image_size: Grid
+    sums: LayerSums
+
+
 @dataclass(kw_only=True)
 class PipelineCall(EncodedText):
     """One call of a pipeline, which generates one or more images of each prompt.
@@ -104,6 +124,8 @@ class PipelineCall(EncodedText):
         The negative prompts, one per prompt or one for all; None unless they are recorded.
     also
         Texts outside the prompts that are recorded, too.
+    references
+        Reference images that are recorded, too.
     settings
         Provenance that all images share.
     timesteps
@@ -136,6 +158,7 @@ class PipelineCall(EncodedText):
     drawn: DrawnTexts = field(default_factory=DrawnTexts)
     negative: EncodedText | None = None
     also: list[EncodedText] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     timesteps: Timesteps = field(default_factory=Timesteps)
     steps: Timesteps = field(default_factory=Timesteps)
@@ -154,9 +177,14 @@ class PipelineCall(EncodedText):
         return [self, *([self.negative] if self.negative else []), *self.also]
 
     @property
+    def all_sums(self) -> list[LayerSums]:
+        """The sums of all recorded texts and reference images."""
+        return [text.sums for text in self.texts] + [each.sums for each in self.references]
+
+    @property
     def n_bytes(self) -> int:
         """Size of the whole recording in memory."""
-        return sum(text.sums.n_bytes for text in self.texts) + self.self_attention.n_bytes
+        return sum(sums.n_bytes for sums in self.all_sums) + self.self_attention.n_bytes
 
     @property
     def n_tokens(self) -> int:
@@ -187,6 +215,14 @@ class PipelineCall(EncodedText):
         times = len(self.prompts) // len(text.prompts)
         blocks = [replace(block, prompts=block.prompts * times) for block in text.blocks]
         return replace(self, prompts=text.prompts * times, blocks=blocks, sums=text.sums)
+
+    def with_reference(self, number: int) -> PipelineCall:
+        """Return the call with a reference image in place of the images that it generated."""
+        reference = self.references[number]
+        settings = self.settings | {"reference": number}
+        return replace(
+            self, settings=settings, sums=reference.sums, image_size=reference.image_size
+        )
 
     def provenance(self, image: int) -> dict[str, Any]:
         """Return the provenance of an image's maps.

@@ -74,6 +74,8 @@ class RecordingSpec:
         Whether to record padding tokens.
     negative
         Whether to record the negative prompts in the unconditional rows.
+    references
+        Whether to record the pixels of reference images, too.
     prompts
         The prompts, where the pipeline receives ``prompt_embeds`` instead of text.
 
@@ -93,6 +95,7 @@ class RecordingSpec:
     refine: bool = False
     padding: bool = False
     negative: bool = False
+    references: bool = False
     prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,12 +64,23 @@ class MemoryLimit:
         sizes = self._sizes(pipeline_call)
         self.predicted_bytes = predict_bytes(
             pipeline_call.layers.values(), keep=self._spec.keep, **sizes
-        )
+        ) + self._bytes_of_references(pipeline_call, sizes)
         if n_bytes_before + self.predicted_bytes > self._limit:
             limit = int(self._limit) - n_bytes_before
             raise refuse_size(
                 self.predicted_bytes, limit, pipeline_call.layers, keep=self._spec.keep, **sizes
             )
+
+    def _bytes_of_references(self, pipeline_call: PipelineCall, sizes: dict[str, Any]) -> int:
+        own = sizes | {"n_tokens": len(pipeline_call.positions), "refine": False}
+        return sum(
+            predict_bytes(
+                [replace(layer, grid=each.grid) for layer in pipeline_call.layers.values()],
+                keep=self._spec.keep,
+                **own,
+            )
+            for each in pipeline_call.references
+        )
 
     def _device(self, pipeline_call: PipelineCall) -> torch.device | None:
         """Return the device that holds sums; None if all are in main memory, because axes are kept."""

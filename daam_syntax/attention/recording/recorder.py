@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.families import TokenLayout
-from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
@@ -24,6 +25,7 @@ from daam_syntax.attention.recording.self_attention import (
     self_attention_call,
     self_attentions,
 )
+from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -93,7 +95,20 @@ class Recorder(PipelineObserver):
         super().denoiser_called(inputs)
         if self._spec.negative:
             self._check_negative(self._pipeline_call())
+        if self._spec.references and not self._pipeline_call().references:
+            self._pipeline_call().references = self._references(inputs)
         self._step_is_counted = False
+
+    def _references(self, inputs: Mapping[str, Any]) -> list[Reference]:
+        """Return the reference images of a call, without any attention yet."""
+        described = self.family.references(self._pipe, inputs)
+        if not described:
+            raise TraceError(
+                f"Expected reference images, to trace their pixels (references=True), but {type(self._pipe).__name__} "
+                "draws without any that attend to the text: pass it reference images, or trace without "
+                "references=True."
+            )
+        return [Reference(grid, size, LayerSums(self._spec.keep)) for grid, size in described]
 
     def _check_negative(self, pipeline_call: PipelineCall) -> None:
         """Refuse a call without rows of a negative prompt as soon as this is known."""
@@ -159,7 +174,29 @@ class Recorder(PipelineObserver):
                 call, layout, rows, text.positions, by_head="head" in self._spec.keep
             )
             text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+            if text is pipeline_call and self._spec.references:
+                self._record_references(pipeline_call, rows, path, call, layout)
         return call, layout, grid
+
+    def _record_references(
+        self,
+        pipeline_call: PipelineCall,
+        rows: slice,
+        path: str,
+        call: AttentionCall,
+        layout: TokenLayout | list[TokenLayout],
+    ) -> None:
+        """Add the attention of the pixels of reference images."""
+        assert isinstance(layout, TokenLayout), "families with references have one layout for all rows"
+        for reference, pixels in zip(pipeline_call.references, layout.references, strict=True):
+            probabilities = prompt_probabilities(
+                call,
+                replace(layout, pixels=pixels),
+                rows,
+                pipeline_call.positions,
+                by_head="head" in self._spec.keep,
+            )
+            reference.sums.add(path, reference.grid, probabilities, len(pipeline_call.steps) - 1)
 
     def _refine_jointly(
         self,
@@ -219,8 +256,8 @@ class Recorder(PipelineObserver):
         super().denoiser_returned()
         self._check_observed(self._self_attentions, "self-attentions")
         pipeline_call = self._pipeline_call()
-        for text in pipeline_call.texts:
-            text.sums.settle()
+        for sums in pipeline_call.all_sums:
+            sums.settle()
         self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
 
 
