@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -183,3 +184,13 @@ def make_sd3() -> StableDiffusion3Pipeline:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def as_pipeline(pipe: Any, cls: Any, **more: Any) -> Any:
+    """Return a pipeline of another class with the same components."""
+    known = inspect.signature(cls.__init__).parameters
+    quiet = {"requires_safety_checker": False, "add_watermarker": False}
+    parts = {name: part for name, part in (pipe.components | quiet).items() if name in known}
+    result = cls(**parts | more)
+    result.set_progress_bar_config(disable=True)
+    return result

@@ -17,6 +17,7 @@ from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
 _CHANGED: WeakSet[nn.Module] = WeakSet()
@@ -151,6 +152,8 @@ class AttentionController(PipelineObserver):
         if rows is None:
             return output
         pipeline_call = self._pipeline_call()
+        if self._is_perturbed(call):
+            return output
         self._check_rows(call)
         grid: Grid | None = None
         layouts: tuple[TokenLayout, ...] = ()
@@ -164,6 +167,18 @@ class AttentionController(PipelineObserver):
             grid = self._grid(path, layouts[0].pixels.stop - layouts[0].pixels.start)
         site = CallSite(path, grid, pipeline_call, self._step, self._progress(), rows, layouts)
         return self._override_call(site, call, value, output)
+
+    def _is_perturbed(self, call: AttentionCall) -> bool:
+        """Return whether a call has perturbed rows alone."""
+        n_rows, n_perturbed = self._rows.n, self._rows.n_perturbed
+        if not n_perturbed or call.query.shape[0] != n_perturbed:
+            return False
+        if n_rows == 2 * n_perturbed:
+            raise TraceError(
+                "Expected perturbed-attention guidance together with a guidance scale above 1, but without it "
+                "perturbed attention cannot be distinguished from the rest: pass guidance_scale, or pag_scale=0."
+            )
+        return True
 
     def _progress(self) -> float:
         expected = self._pipeline_call().expected

@@ -31,6 +31,12 @@ from daam_syntax.attention.pipeline_call.rows import (
     rows_of,
     text_differs,
 )
+from daam_syntax.attention.pipeline_call.skipped_attention import (
+    refuse_missing,
+    refuse_pipeline,
+    refuse_skipping,
+    refuse_tiles,
+)
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -82,6 +88,7 @@ class PipelineObserver(ABC):
     def __init__(
         self, pipe: Any, spec: RecordingSpec, override: OutputOverride | None = None
     ) -> None:
+        refuse_pipeline(pipe)
         self.family: Family = family_of(pipe)
         if not hasattr(pipe, "encode_prompt"):
             raise TraceError(
@@ -108,7 +115,9 @@ class PipelineObserver(ABC):
         self._rows = NO_ROWS
         self._requested_size: tuple[int, int] | None = None
         self._in_pipeline = False
+        self._prepared: tuple[int, ...] | None = None  # height and width of the latents
         self._timestep: Any = 0.0
+        self._ran: set[str] = set()  # paths of the attentions in the current denoiser call
         self._differs: dict[bool, Tensor] = {}  # by whether it is of the negative prompts
         self._checked_inputs = False  # by the pipeline's own call, which has not finished
         # By sizes; each is found once per denoiser call, since finding it may read from an accelerator.
@@ -198,9 +207,9 @@ class PipelineObserver(ABC):
         self.discard_current()
         requested_size, self._requested_size = self._requested_size, None
         # Looked up again, because the pipeline's denoiser may have been exchanged.
-        refuse_compiled(
-            self.family.denoiser_of(self._pipe), getattr(self._pipe, self.family.denoiser)
-        )
+        denoiser = self.family.denoiser_of(self._pipe)
+        refuse_compiled(denoiser, getattr(self._pipe, self.family.denoiser))
+        refuse_skipping(denoiser, self.family.denoiser)
         result, pipeline_call = self._encoding.begin(call, arguments)
         pipeline_call.image_size = requested_size
         self.current = pipeline_call
@@ -218,7 +227,11 @@ class PipelineObserver(ABC):
             pipeline_call.seeds = [None] * pipeline_call.n_images
         if pipeline_call is not None and arguments.get("latents") is None:
             _add_seeds(pipeline_call, arguments.get("generator"))
-        return call()
+        result = call()
+        latents = result[0] if isinstance(result, tuple) else result
+        is_image = isinstance(latents, Tensor) and latents.ndim == 4
+        self._prepared = tuple(latents.shape[-2:]) if is_image else None
+        return result
 
     def describe(
         self,
@@ -265,21 +278,25 @@ class PipelineObserver(ABC):
         self.current = None
         self._inputs = {}
         self._in_pipeline = False
+        self._prepared = None
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Read the timestep, the image size and the settings, and identify the rows of the prompts."""
         pipeline_call = self._pipeline_call()
         self._inputs = inputs
         if not pipeline_call.timesteps:
+            refuse_tiles(self._pipe, self._prepared, inputs)
             pipeline_call.settings = provenance_of(self._pipe, self.family) | pipeline_call.settings
             if pipeline_call.image_size is None:
                 pipeline_call.image_size = self.family.image_size(self._pipe, inputs)
             if pipeline_call.expected is None:
                 pipeline_call.expected = coming_timesteps(self._pipe, self._in_pipeline)
-        self._rows = rows_of(self.family, pipeline_call, inputs)
+        is_perturbed = getattr(self._pipe, "do_perturbed_attention_guidance", False)
+        self._rows = rows_of(self.family, pipeline_call, inputs, is_perturbed=is_perturbed)
         pipeline_call.guided |= self._rows.is_guided
         self._layouts.clear()
         self._fitting.clear()
+        self._ran.clear()
         pipeline_call.timesteps.append(inputs[self.family.timestep])
         self._timestep = inputs[self.family.timestep]
         pipeline_call.drawn.n_steps += self._rows.prompts is not None
@@ -329,13 +346,16 @@ class PipelineObserver(ABC):
         )
 
     def _check_observed(self, expected: Iterable[str], kind: str) -> None:
-        paths, observed = list(expected), self._pipeline_call().observed
-        missing = [path for path in paths if path not in observed]
-        if missing:
-            raise TraceError(
-                f"Expected to observe {len(paths)} {kind}, but these were not called: {', '.join(missing)}. Blocks "
-                "that are compiled, replaced or skipped by a cache cannot be observed: start before torch.compile, or "
-                'inside torch.compiler.set_stance("force_eager"), and switch off such caches.'
+        """Refuse a step in which some attentions did not run, if it is reported."""
+        paths = list(expected)
+        missing = [path for path in paths if path not in self._ran]
+        if missing and self._rows.prompts is not None and self._reports_step():
+            refuse_missing(
+                missing,
+                len(paths),
+                kind,
+                step=self._pipeline_call().drawn.n_steps - 1,
+                selects_steps=self._selects_steps,
             )
 
     def _pipeline_call(self) -> PipelineCall:
@@ -373,11 +393,13 @@ class PipelineObserver(ABC):
                 denoiser=self.family.denoiser,
             )
         self._check_rows(call)
+        self._ran.add(path)
         self._pipeline_call().observed.add(path)
         return call, layout
 
     def _check_rows(self, call: AttentionCall) -> None:
-        if call.query.shape[0] != self._rows.n:
+        # Layers that perturb their attention make a call of its own for the perturbed rows.
+        if call.query.shape[0] not in (self._rows.n, self._rows.n - self._rows.n_perturbed):
             refuse_rows(self.family, self._pipeline_call(), call.query.shape[0])
 
     def _grid(self, path: str, n_queries: int) -> Grid:

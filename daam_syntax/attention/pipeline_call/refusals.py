@@ -105,8 +105,8 @@ def refuse_other_embeddings(pipe: Any, text: str, angle: float) -> NoReturn:
     """
     raise TraceError(
         f"Expected prompt_embeds of {text!r}, as trace(prompts=...) says, perhaps with weighted tokens, but some "
-        f"tokens point {angle:.0f} degrees away from those that {type(pipe).__name__} makes of this text: pass the trace "
-        "the text that was embedded, and the pipeline the options that it was embedded with (such as clip_skip)."
+        f"tokens point {angle:.0f} degrees away from those that {type(pipe).__name__} makes of this text: pass the "
+        "trace the text that was embedded, and the pipeline the options that it was embedded with (such as clip_skip)."
     )
 
 

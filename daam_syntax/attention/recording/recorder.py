@@ -231,7 +231,7 @@ class Recorder(PipelineObserver):
         """Add the attention between pixels, if the text attention beside it is recorded."""
         call = self_attention_call(path, module, calls, self.family.denoiser)
         self._check_rows(call)
-        pipeline_call.observed.add(path)
+        self._ran.add(path)
         grid = self._grid(path, call.query.shape[-2])
         self._begin_step(pipeline_call)
         is_recorded = self._records(self._self_attentions[path], grid)
