@@ -16,6 +16,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
+from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
 from daam_syntax.util.wording import plural
 
 
@@ -150,6 +151,7 @@ class Trace(ObserverContext):
     def __init__(self, pipe: Any, spec: RecordingSpec | None = None, *, parser: Any = None) -> None:
         self.spec = RecordingSpec() if spec is None else spec
         self._parser = parser
+        self._pipe = pipe
         self._pipeline = type(pipe).__name__
         self._recorder = Recorder(pipe, self.spec)
         super().__init__(self._recorder)
@@ -253,6 +255,7 @@ class Trace(ObserverContext):
         ]
         read = PromptSentences(sentences, self._parser if parser is None else parser)
         read.parse_all(prompt for call in shown for prompt in call.prompts)
+        warn_of_untrained_words(self._pipe, (text for call in shown for text in call.prompts))
         result = []
         for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
             for maps in maps_of_call(call, number, read, refined):
@@ -261,6 +264,8 @@ class Trace(ObserverContext):
                     known["drawn_from"] = original.prompts[maps.provenance["prompt_index"]]
                 if negative:
                     known["half"] = "unconditional: rows of the negative prompt"
+                if (untrained := untrained_words(self._pipe, maps.prompt)) is not None:
+                    known["untrained"] = list(untrained)
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
 

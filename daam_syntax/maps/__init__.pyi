@@ -1,4 +1,6 @@
 from . import measures as measures
+from .diagnosis.findings import Diagnosis as Diagnosis
+from .diagnosis.findings import Finding as Finding
 from .heatmap import HeatMap as HeatMap
 from .heatmaps import HeatMaps as HeatMaps
 from .heatmaps import each_image as each_image

@@ -240,6 +240,7 @@ class PipelineCall(EncodedText):
             "source": "drawing",
             **self.settings,
             "steps": len(timesteps),
+            "denoiser_calls": len(self.steps),
             "timesteps": timesteps,
             "guided": self.guided,
             "height": height,
