@@ -17,6 +17,7 @@ from torch import Tensor
 
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
+from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.sentences import Sentences
 from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import FileError, TraceError
@@ -166,6 +167,7 @@ def trace_images(
     if batch_size < 1:
         raise TraceError(f"Expected a batch size of 1 or more, but got {batch_size}.")
     prompts = [check_prompt(prompt) for prompt in prompts]
+    require_images(pipe, "trace a given image")
     family = family_of(pipe)
     require_autoencoder(pipe)
     denoiser: Any = family.denoiser_of(pipe)

@@ -10,10 +10,10 @@ from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.observer import ObserverContext
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
-from daam_syntax.attention.recorded_maps import maps_of_call
+from daam_syntax.attention.recorded_maps import frames_of_call, maps_of_call
 from daam_syntax.attention.recording.recorder import Recorder
 from daam_syntax.errors import TraceError
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
 from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
@@ -249,6 +249,12 @@ class Trace(ObserverContext):
         """
         self._check_recorded(of, refined, negative, reference)
         calls = self._calls(reference)
+        if any(call.n_frames > 1 for call in calls):
+            n = max(call.n_frames for call in calls)
+            raise TraceError(
+                f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
+                "maps of their own: use Trace.video_maps()."
+            )
         is_of_prompts = of is None and not negative
         shown = [
             call if is_of_prompts else call.with_text(_recorded_text(call, of)) for call in calls
@@ -268,6 +274,44 @@ class Trace(ObserverContext):
                     known["untrained"] = list(untrained)
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
+
+    def video_maps(
+        self, parser: Any = None, *, sentences: Sentences = (), negative: bool = False
+    ) -> list[VideoMaps]:
+        """Return the heat maps of all generated videos, in the pipeline's order.
+
+        The pixels of a latent frame, a query each, attend to the words. A latent frame becomes one or several frames
+        of the video, see `VideoMaps.drawn`.
+
+        Parameters
+        ----------
+        parser, sentences, negative
+            As for `heat_maps`.
+
+        Returns
+        -------
+        list of VideoMaps
+            One per video.
+
+        Raises
+        ------
+        TraceError
+            If no pipeline call finished, or the pipeline generates images.
+        """
+        self._check_recorded(None, False, negative, None)
+        calls = self._calls(None)
+        if not all(call.frames for call in calls):
+            raise TraceError(
+                f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."
+            )
+        shown = [call.with_text(_recorded_text(call, None)) if negative else call for call in calls]
+        read = PromptSentences(sentences, self._parser if parser is None else parser)
+        read.parse_all(prompt for call in shown for prompt in call.prompts)
+        return [
+            VideoMaps(frames, call.frames)
+            for number, call in enumerate(shown)
+            for frames in frames_of_call(call, number, read)
+        ]
 
     def _calls(self, reference: int | None) -> list[PipelineCall]:
         """Return the finished calls, or those with a reference image in place of the generated ones."""

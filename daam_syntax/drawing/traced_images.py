@@ -113,7 +113,9 @@ def draw_batch(
     import torch
 
     from daam_syntax.attention import trace
+    from daam_syntax.attention.families.video import require_images
 
+    require_images(pipe, "draw prompts")
     generators = [
         torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))
         for sentence, seed in batch

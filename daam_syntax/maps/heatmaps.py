@@ -639,5 +639,16 @@ def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
         raise TypeError(f"{wanted}, but got {type(several).__name__}.")
     for image in several:
         if not isinstance(image, HeatMaps):
-            raise TypeError(f"{wanted}, but got {type(image).__name__}.")
+            raise TypeError(f"{wanted}, but got {description_of(image)}.")
         yield image
+
+
+def require_one_image(maps: object) -> None:
+    """Raise a `TypeError` for anything but the `HeatMaps` of one image."""
+    if not isinstance(maps, HeatMaps):
+        raise TypeError(f"Expected HeatMaps of one image, but got {description_of(maps)}.")
+
+
+def description_of(value: object) -> str:
+    """Return what a message says about a value that is not `HeatMaps`: its type, and for a video what to do."""
+    return str(getattr(value, "described", type(value).__name__))

@@ -32,6 +32,7 @@ class Editing:
     """A pipeline with reference images, of another aspect ratio than the image that is drawn."""
 
     name: str
+    pipeline: str
     references: tuple[Size, ...]
     guided: Mapping[str, Any]
     unguided: Mapping[str, Any] = field(default_factory=dict)
@@ -49,20 +50,30 @@ TRUE_CFG = {"true_cfg_scale": 4.0, "negative_prompt": ["the blue owl"] * 2}
 EDITING = [
     Editing(
         "Flux Kontext",
+        "FluxKontextPipeline",
         ((128, 64),),
         TRUE_CFG,
         arguments={"max_sequence_length": 24, "max_area": 64 * 128, "_auto_resize": False},
     ),
-    Editing("Flux 2", ((128, 64), (64, 96)), {}, arguments={"max_sequence_length": 256}),
+    Editing(
+        "Flux 2", "Flux2Pipeline", ((128, 64), (64, 96)), {}, arguments={"max_sequence_length": 256}
+    ),
     Editing(
         "Flux 2 klein",
+        "Flux2KleinPipeline",
         ((128, 64), (64, 96)),
         {"guidance_scale": 4.0},
         {"guidance_scale": 1.0},
         {"max_sequence_length": 64},
     ),
-    Editing("Qwen-Image-Edit", ((128, 64),), TRUE_CFG, prompts=1),
-    Editing("Qwen-Image-Edit-Plus", ((128, 64), (64, 128)), TRUE_CFG, prompts=1),
+    Editing("Qwen-Image-Edit", "QwenImageEditPipeline", ((128, 64),), TRUE_CFG, prompts=1),
+    Editing(
+        "Qwen-Image-Edit-Plus",
+        "QwenImageEditPlusPipeline",
+        ((128, 64), (64, 128)),
+        TRUE_CFG,
+        prompts=1,
+    ),
 ]
 
 
@@ -72,9 +83,8 @@ def make_editing(name: str) -> Any:
         return make(name)
     if name == "Flux Kontext":
         return _ready(diffusers.FluxKontextPipeline(**make("Flux").components))
-    plus = name.endswith("Plus")
-    cls = diffusers.QwenImageEditPlusPipeline if plus else diffusers.QwenImageEditPipeline
-    return _make_qwen_edit(cls)
+    (case,) = (each for each in EDITING if each.name == name)
+    return _make_qwen_edit(getattr(diffusers, case.pipeline))
 
 
 def _ready(pipe: Any) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
 from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.maps.selection import Grid
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
@@ -110,9 +111,11 @@ class Family:
         Returns the grid and the height and width in pixels of each reference image whose pixels stand beside those of
         the image, given the pipeline and the denoiser's inputs.
     frames
-        Returns the number of latent frames, given the pipeline and the denoiser's inputs; None for a family that
-        generates images. The pixels of the first frame precede those of the second, and `grid` and `image_size`
-        are those of one frame.
+        Returns the numbers of the drawn frames that each latent frame becomes, given the pipeline and the denoiser's
+        inputs; None for a family that generates images. The pixels of the first latent frame precede those of the
+        second, and `grid` and `image_size` are those of one frame.
+    pipelines
+        Names of the classes of pipelines that the description is limited to, with their subclasses; all if empty.
     """
 
     name: str
@@ -134,12 +137,19 @@ class Family:
     references: Callable[[Any, Mapping[str, Any]], Sequence[tuple[Grid, Grid]]] = (
         lambda pipe, inputs: ()
     )
-    frames: Callable[[Any, Mapping[str, Any]], int] | None = None
+    frames: Callable[[Any, Mapping[str, Any]], Sequence[range]] | None = None
+    pipelines: tuple[str, ...] = ()
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return the denoiser of a pipeline, unwrapped if it was passed to `torch.compile`."""
         denoiser: nn.Module = getattr(pipe, self.denoiser)
         return getattr(denoiser, "_orig_mod", denoiser)
+
+    def describes(self, pipe: Any) -> bool:
+        """Return whether the description covers what a pipeline with this denoiser generates."""
+        if self.frames is None and generates_frames(pipe):
+            return False
+        return not self.pipelines or not class_names(pipe).isdisjoint(self.pipelines)
 
     def conditional_rows(self, n_rows: int, n_images: int) -> slice | None:
         """Return the conditional rows of the denoiser's batch, by their order.
@@ -163,6 +173,11 @@ class Family:
         if self.guidance == "unconditional-first":
             return slice(n_images, n_rows)
         return slice(0, n_images)
+
+
+def class_names(value: object) -> set[str]:
+    """Return the names of the class of a value and of its superclasses."""
+    return {cls.__name__ for cls in type(value).__mro__}
 
 
 def ends_with(*endings: str) -> Callable[[str, nn.Module], bool]:

@@ -8,7 +8,12 @@ from typing import Any, Final
 from torch import nn
 
 from daam_syntax.attention.families.cross_attention import HUNYUAN_DIT, PIXART, PRX, SANA
-from daam_syntax.attention.families.description import Family, TextEncoder, is_cross_attention
+from daam_syntax.attention.families.description import (
+    Family,
+    TextEncoder,
+    class_names,
+    is_cross_attention,
+)
 from daam_syntax.attention.families.grids import halvings, latents_decoded
 from daam_syntax.attention.families.joint_attention import (
     AURA_FLOW,
@@ -23,7 +28,8 @@ from daam_syntax.attention.families.joint_attention import (
 )
 from daam_syntax.attention.families.layouts import cross
 from daam_syntax.attention.families.unets import UNET
-from daam_syntax.attention.families.video import refuse_frames
+from daam_syntax.attention.families.video import generates_frames, refuse_frames
+from daam_syntax.attention.families.video_models import COG_VIDEO_X, WAN
 from daam_syntax.errors import TraceError
 
 FAMILIES: list[Family] = [
@@ -41,6 +47,8 @@ FAMILIES: list[Family] = [
     COGVIEW_4,
     LUMINA_2,
     Z_IMAGE,
+    WAN,
+    COG_VIDEO_X,
 ]
 """The families that can be traced; `register_family` adds one."""
 
@@ -123,12 +131,12 @@ def family_of(pipe: Any) -> Family:
     for family in FAMILIES:
         if getattr(pipe, family.denoiser, None) is None:
             continue
-        classes = {cls.__name__ for cls in type(family.denoiser_of(pipe)).__mro__}
-        if classes.intersection(family.denoiser_classes):
-            if family.frames is None:
+        if not class_names(family.denoiser_of(pipe)).isdisjoint(family.denoiser_classes):
+            if not family.describes(pipe):
                 refuse_frames(pipe)
             return family
-    refuse_frames(pipe)
+    if generates_frames(pipe):
+        refuse_frames(pipe)
     return _unknown_family(pipe)
 
 

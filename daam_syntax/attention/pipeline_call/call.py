@@ -126,6 +126,8 @@ class PipelineCall(EncodedText):
         Texts outside the prompts that are recorded, too.
     references
         Reference images that are recorded, too.
+    frames
+        Numbers of the drawn frames that each latent frame becomes; empty for images.
     settings
         Provenance that all images share.
     timesteps
@@ -159,6 +161,7 @@ class PipelineCall(EncodedText):
     negative: EncodedText | None = None
     also: list[EncodedText] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    frames: tuple[range, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     timesteps: Timesteps = field(default_factory=Timesteps)
     steps: Timesteps = field(default_factory=Timesteps)
@@ -195,6 +198,11 @@ class PipelineCall(EncodedText):
     def n_images(self) -> int:
         """Number of images that the call generates."""
         return len(self.prompts) * self.images_per_prompt
+
+    @property
+    def n_frames(self) -> int:
+        """Number of latent frames of each image or video. Sums have a row for each of them."""
+        return len(self.frames) or 1
 
     def free_device(self) -> None:
         """Free what a finished call holds on an accelerator."""

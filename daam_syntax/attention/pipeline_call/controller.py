@@ -12,6 +12,7 @@ from weakref import WeakSet
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import TokenLayout
+from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
@@ -100,6 +101,7 @@ class AttentionController(PipelineObserver):
         self_attention: bool = False,
         change: Mapping[str, Any] | None = None,
     ) -> None:
+        require_images(pipe, "observe or change attention")
         super().__init__(pipe, RecordingSpec(), self._override_output)
         self.exclusive = None if change is None else _CHANGED
         self._override_call = override

@@ -91,7 +91,7 @@ class MemoryLimit:
     def _sizes(self, pipeline_call: PipelineCall) -> dict[str, Any]:
         expected = pipeline_call.expected
         return {
-            "n_images": pipeline_call.n_images,
+            "n_images": pipeline_call.n_images * pipeline_call.n_frames,
             "n_tokens": pipeline_call.n_tokens,
             "n_steps": self._spec.n_recorded(pipeline_call.steps if expected is None else expected),
             "refine": self._spec.refine,

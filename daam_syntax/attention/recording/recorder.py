@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.families import TokenLayout
+from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
@@ -19,6 +20,7 @@ from daam_syntax.attention.pipeline_call.other_texts import (
     refuse_family,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.recording.frames import pixels_of_frame, split_frames
 from daam_syntax.attention.recording.memory_limit import MemoryLimit
 from daam_syntax.attention.recording.self_attention import (
     pixel_probabilities,
@@ -66,6 +68,8 @@ class Recorder(PipelineObserver):
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
         )
+        if spec.refine and self.family.frames is not None:
+            require_images(pipe, "refine maps (refine=True)")
         self._refines_jointly = spec.refine and not self._self_attentions
         self.others = tuple(self._self_attentions)
         self._grids: dict[str, Grid] = {}
@@ -95,6 +99,8 @@ class Recorder(PipelineObserver):
         super().denoiser_called(inputs)
         if self._spec.negative:
             self._check_negative(self._pipeline_call())
+        if self.family.frames is not None:
+            self._pipeline_call().frames = tuple(self.family.frames(self._pipe, inputs))
         if self._spec.references and not self._pipeline_call().references:
             self._pipeline_call().references = self._references(inputs)
         self._step_is_counted = False
@@ -161,7 +167,10 @@ class Recorder(PipelineObserver):
         """Add the attention of some rows to their own text."""
         call, layout = self._text_call(path, module, calls, text)
         pixels = (layout if isinstance(layout, TokenLayout) else layout[0]).pixels
-        grid = self._grids[path] = self._grid(path, pixels.stop - pixels.start)
+        n_frames = pipeline_call.n_frames
+        grid = self._grids[path] = self._grid(
+            path, pixels_of_frame(path, pixels.stop - pixels.start, n_frames)
+        )
         if text is pipeline_call:
             self._begin_step(pipeline_call)
         if self._spec.records_layer(path, grid):
@@ -173,7 +182,8 @@ class Recorder(PipelineObserver):
             probabilities = prompt_probabilities(
                 call, layout, rows, text.positions, by_head="head" in self._spec.keep
             )
-            text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+            by_frame = split_frames(probabilities, n_frames)
+            text.sums.add(path, grid, by_frame, len(pipeline_call.steps) - 1)
             if text is pipeline_call and self._spec.references:
                 self._record_references(pipeline_call, rows, path, call, layout)
         return call, layout, grid
@@ -187,7 +197,9 @@ class Recorder(PipelineObserver):
         layout: TokenLayout | list[TokenLayout],
     ) -> None:
         """Add the attention of the pixels of reference images."""
-        assert isinstance(layout, TokenLayout), "families with references have one layout for all rows"
+        assert isinstance(layout, TokenLayout), (
+            "families with references have one layout for all rows"
+        )
         for reference, pixels in zip(pipeline_call.references, layout.references, strict=True):
             probabilities = prompt_probabilities(
                 call,

@@ -27,6 +27,7 @@ from helpers.family_runs import (
     unconditional,
 )
 from helpers.tracing import CAT, OWL, SQUARE
+from helpers.video_pipelines import VIDEOS
 from tools import models_page
 
 each_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -279,6 +280,7 @@ def test_the_page_of_supported_models_is_up_to_date():
 
 def test_every_family_is_tested():
     tested = {family_of(pipeline(case.name)).name for case in CASES}
+    tested |= {video.name for video in VIDEOS}  # tests/attention/test_video_maps.py
     assert tested | {"UNet"} == {family.name for family in FAMILIES}
 
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -119,6 +120,13 @@ def test_references_take_memory():
     assert recording.predicted_bytes == call.n_bytes
     assert len(call.references) == 2
     assert all(each.sums.n_bytes for each in call.references)
+
+
+def test_references_whose_keys_are_stored_are_refused():
+    pipe = diffusers.Flux2KleinKVPipeline(**make_editing("Flux 2 klein").components)
+    pipe.set_progress_bar_config(disable=True)
+    with pytest.raises(TraceError, match=r"stores their keys.*use Flux2KleinPipeline"), trace(pipe):
+        pipe(EDITING[2].images(), [CAT], height=64, width=128, num_inference_steps=1)
 
 
 def test_a_trace_of_references_needs_references():
