@@ -26,6 +26,7 @@ from daam_syntax.attention.softmax.edited_weights import (
     replace_weights,
 )
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
@@ -297,9 +298,10 @@ class AttentionReuse(ObserverContext):
 
             def change(weights: Tensor, part: slice, image: int = image) -> Tensor:
                 before = attention_weights(source, self._source_image(image), part)
-                olds, news = zip(*self._pairs[image], strict=True)
+                pairs = zip(*self._pairs[image], strict=True)
+                olds, news = (indices(keys, weights.device) for keys in pairs)
                 weights = weights.clone()
-                weights[..., list(news)] = before[..., list(olds)]
+                weights[..., news] = before[..., olds]
                 return normalized(weights)
 
             replace_weights(call, value, output, site.rows.start + image, layout.pixels, change)

@@ -16,6 +16,7 @@ from daam_syntax.attention.families.packed_images import (
     images_of_ids,
     images_of_shapes,
 )
+from daam_syntax.attention.softmax.transfers import ReadOnce
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
@@ -155,9 +156,12 @@ COGVIEW_4: Final = Family(
 )
 
 
+_lengths: ReadOnce[list[int]] = ReadOnce(lambda mask: mask.sum(dim=1).tolist())
+
+
 def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[TokenLayout] | None:
     """Return the layout of joint attention in which the pixels of each row directly follow its unmasked text."""
-    lengths = [int(length) for length in inputs["encoder_attention_mask"].sum(dim=1)]
+    lengths = _lengths(inputs["encoder_attention_mask"])
     n_pixels = sizes.keys - max(lengths)
     if sizes.queries != sizes.keys or n_pixels < 1:
         return None

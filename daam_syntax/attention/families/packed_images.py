@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from daam_syntax.attention.families.layouts import CallSizes, TokenLayout
+from daam_syntax.attention.softmax.transfers import ReadOnce
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
@@ -69,10 +69,6 @@ def after_text(sizes: CallSizes, images: PackedImages) -> TokenLayout | None:
     return images.layout(slice(sizes.text, sizes.keys), slice(0, sizes.text))
 
 
-_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""What position ids describe, so that the device is read once for ids that the pipeline passes in every step."""
-
-
 def images_of_ids(inputs: Mapping[str, Any]) -> PackedImages:
     """Return the images that the position ids ``(t, y, x, ...)`` of packed latents describe.
 
@@ -81,13 +77,7 @@ def images_of_ids(inputs: Mapping[str, Any]) -> PackedImages:
     TraceError
         If the ids do not number the pixels of each image row by row, or not exactly one image is at time 0.
     """
-    ids: Tensor = inputs["img_ids"]
-    version = None if ids.is_inference() else ids._version
-    known = _KNOWN.get(ids)
-    if known is None or known[0] != version:
-        known = _KNOWN[ids] = (version, _read_ids(ids))
-    images: PackedImages = known[1]
-    return images
+    return _images_of(inputs["img_ids"])
 
 
 def _read_ids(ids: Tensor) -> PackedImages:
@@ -104,6 +94,9 @@ def _read_ids(ids: Tensor) -> PackedImages:
             "a Family that describes which pixels are those of the image."
         )
     return PackedImages(tuple(grid for grid in grids if grid is not None), targets[0])
+
+
+_images_of = ReadOnce(_read_ids)
 
 
 def _numbered_grid(y: Tensor, x: Tensor) -> Grid | None:

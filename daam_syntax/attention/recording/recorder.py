@@ -29,6 +29,7 @@ from daam_syntax.attention.recording.self_attention import (
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
@@ -330,6 +331,6 @@ def prompt_probabilities(
             by_head=by_head,
         )
         whole = part.new_zeros(*part.shape[:-1], len(positions))  # masked keys get no attention
-        whole[..., seen] = part
+        whole[..., indices(seen, part.device)] = part
         parts.append(whole)
     return torch.cat(parts)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from daam_syntax.attention.softmax.logits import attention_logits
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 
 _LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few kernel launches, little memory compared to a model
@@ -121,6 +122,7 @@ def text_probabilities(
         )
     query = call.query[rows, :, queries]
     key = call.key[rows]
+    chosen = tokens if isinstance(tokens, slice) else indices(tokens, query.device)
     if call.enable_gqa:
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
     mask = _whole_mask(call)
@@ -129,9 +131,9 @@ def text_probabilities(
     known = None
     if call.logsumexp is not None and not _is_everything(keys, key.shape[-2]):
         known = call.logsumexp[rows, :, queries]
-        key = key[:, :, keys][:, :, tokens]
-        mask = None if mask is None else mask[..., keys][..., tokens]
-        keys = tokens = slice(None)
+        key = key[:, :, keys][:, :, chosen]
+        mask = None if mask is None else mask[..., keys][..., chosen]
+        keys = chosen = slice(None)
     scale = _scale(call)
 
     def shares(row: slice, part: slice) -> Tensor:
@@ -142,7 +144,7 @@ def text_probabilities(
         share = _softmax_rows(logits, keys, None if known is None else known[row, :, None, part])
         if mask is not None:
             share.masked_fill_(sees_nothing, 0.0)
-        return share[:, :, tokens] if by_head else share[:, :, tokens].mean(dim=1)
+        return share[:, :, chosen] if by_head else share[:, :, chosen].mean(dim=1)
 
     row_parts, query_parts = _parts(query, key.shape[-2])
     with torch.autocast(query.device.type, enabled=False):

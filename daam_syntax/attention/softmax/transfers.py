@@ -1,9 +1,24 @@
-"""Copies from an accelerator to main memory that do not make the host wait for each of them."""
+"""Copies between an accelerator and main memory that do not make the host wait for each of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+T = TypeVar("T")
+
+
+def indices(positions: Iterable[int], device: torch.device) -> Tensor:
+    """Return positions as a tensor on a device.
+
+    A list as an index would be copied there, too, but with the host waiting until the device has finished its work.
+    """
+    on_host = torch.tensor(list(positions), dtype=torch.int64, device="cpu")
+    return on_host.to(device, non_blocking=device.type == "cuda")
 
 
 class HostCopies:
@@ -28,3 +43,26 @@ class HostCopies:
         for stream in self._streams:
             stream.synchronize()
         self._streams.clear()
+
+
+class ReadOnce(Generic[T]):
+    """Reads what a tensor says once, though a pipeline passes it in every step.
+
+    Parameters
+    ----------
+    read
+        Returns what a tensor says.
+    """
+
+    def __init__(self, read: Callable[[Tensor], T]) -> None:
+        self._read = read
+        self._known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+    def __call__(self, tensor: Tensor) -> T:
+        """Return what a tensor says, which is read again only if the tensor was changed."""
+        version = None if tensor.is_inference() else tensor._version
+        known = self._known.get(tensor)
+        if known is None or known[0] != version:
+            known = self._known[tensor] = (version, self._read(tensor))
+        found: T = known[1]
+        return found
