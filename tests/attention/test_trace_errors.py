@@ -287,13 +287,6 @@ def test_text_of_an_unknown_length(pipe):
         pipe.unet(torch.zeros(1, 4, 8, 8), 1, embeddings[:, :9])
 
 
-def test_a_textual_inversion_of_several_vectors(pipe):
-    pipe.tokenizer.add_tokens(["<toy>", "<toy>_1"])
-    pipe.text_encoder.resize_token_embeddings(len(pipe.tokenizer))
-    with pytest.raises(TraceError, match="'a <toy> <toy>_1 cat'"), trace(pipe):
-        draw(pipe, "a <toy> cat")
-
-
 def test_pipelines_without_text(pipe):
     unet = pipe.unet
     with pytest.raises(TraceError, match="has no encode_prompt"):

@@ -318,9 +318,11 @@ class PromptEncoding:
             encoded.encoders.append(encoder.name)
             tokenizer = encoder.tokenizer_of(self._pipe)
             own = next(given[name] for name in encoder.prompts if name in given)
-            found = find_prompts(tokenizer, own, readings[encoder.name])
+            found = find_prompts(
+                tokenizer, own, readings[encoder.name], has_template=encoder.has_template
+            )
             if found is None:
-                refuse_replaced_text(self._pipe, own, readings[encoder.name])
+                refuse_replaced_text(self._pipe, tokenizer, own, readings[encoder.name])
             used += found
             prompts = tuple(
                 read_prompt(
@@ -329,6 +331,7 @@ class PromptEncoding:
                     text,
                     encoder.kept(reading.mask, self._pipe, arguments),
                     padding=self._spec.padding,
+                    has_template=encoder.has_template,
                 )
                 for reading, text in zip(found, own, strict=True)
             )

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from daam_syntax.attention.pipeline_call.drawn_text import OtherText
+from daam_syntax.attention.pipeline_call.textual_inversion import written_out
 from daam_syntax.attention.pipeline_call.token_spans import Reading
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
@@ -70,7 +71,7 @@ def refuse_unobserved_attention(
 
 
 def refuse_replaced_text(
-    pipe: Any, prompts: Sequence[str], readings: Sequence[Reading]
+    pipe: Any, tokenizer: Any, prompts: Sequence[str], readings: Sequence[Reading]
 ) -> NoReturn:
     """Raise a `TraceError` for a pipeline whose text encoder reads another text than the prompts.
 
@@ -78,16 +79,25 @@ def refuse_replaced_text(
     ----------
     pipe
         The pipeline.
+    tokenizer
+        The encoder's tokenizer.
     prompts
         The prompts that it was given.
     readings
         The tokenizer's readings.
     """
     read = ", ".join(repr(reading.text) for reading in readings[: len(prompts)])
+    if any(written_out(tokenizer, prompt)[0] != prompt for prompt in prompts):
+        cause = "textual inversions of several vectors, one of whose names is part of another's"
+        remedy = "load one of them under another name, with load_textual_inversion(..., token=...)"
+    else:
+        cause = "cleaning"
+        remedy = (
+            "write the prompts in that form, or pass clean_caption=False if the pipeline accepts it"
+        )
     raise TraceError(
         f"Expected the pipeline to pass the prompts {', '.join(map(repr, prompts))} to its tokenizer unchanged, "
-        f"but {type(pipe).__name__} changes them to {read} (a textual inversion of several vectors, or cleaning): "
-        "write the prompts in that form, or pass clean_caption=False if the pipeline accepts it."
+        f"but {type(pipe).__name__} changes them to {read} ({cause}): {remedy}."
     )
 
 
