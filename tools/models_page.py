@@ -152,7 +152,8 @@ are refused.
 A model of videos draws latent frames, each of which becomes one or several frames of the video. Their maps are
 `VideoMaps` (`recording.video_maps()`): `video.frames[0]` has the maps of the first latent frame, for every measure and
 figure, and `video.drawn[0]` the frames of the video that it becomes. `daam_syntax.analysis.measure_frames` measures
-overlap in each frame, or in all together. Each was run like the models above (`tests/attention/test_video_maps.py`):
+overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` draw them. Each was run like the
+models above (`tests/attention/test_video_maps.py`):
 
 {videos}
 
