@@ -206,6 +206,8 @@ class PipelineCall(EncodedText):
 
     def free_device(self) -> None:
         """Free what a finished call holds on an accelerator."""
+        for timesteps in (self.timesteps, self.steps):
+            timesteps.fetch()
         self.other_embeddings.clear()
         self.drawn = DrawnTexts()
         for text in self.texts:

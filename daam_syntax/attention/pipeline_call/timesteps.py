@@ -23,7 +23,7 @@ class Timesteps(Sequence[float]):
     def append(self, timestep: Any) -> None:
         """Add the timestep of a denoiser call: a number, or a tensor of which the first number is used."""
         if not isinstance(timestep, Tensor) or timestep.device.type == "cpu":
-            self._fetch()
+            self.fetch()
             self._values.append(float(torch.as_tensor(timestep, device="cpu").flatten()[0]))
         else:
             self._waiting.append(timestep.detach().flatten()[0].clone())
@@ -32,7 +32,8 @@ class Timesteps(Sequence[float]):
         """Return the distinct timesteps, in order."""
         return list(dict.fromkeys(self))
 
-    def _fetch(self) -> None:
+    def fetch(self) -> None:
+        """Read the values that are still on an accelerator, and free them there."""
         waiting, self._waiting = self._waiting, []
         if len({(each.device, each.dtype) for each in waiting}) > 1:
             self._values += [float(each) for each in waiting]
@@ -43,7 +44,7 @@ class Timesteps(Sequence[float]):
         return len(self._values) + len(self._waiting)
 
     def __iter__(self) -> Iterator[float]:
-        self._fetch()
+        self.fetch()
         return iter(self._values)
 
     @overload
@@ -51,5 +52,5 @@ class Timesteps(Sequence[float]):
     @overload
     def __getitem__(self, index: slice) -> list[float]: ...
     def __getitem__(self, index: int | slice) -> float | list[float]:
-        self._fetch()
+        self.fetch()
         return self._values[index]
