@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import calibration
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import Recipe
 from benchmarks.null_worlds.pair_worlds import MEASURES
-from benchmarks.null_worlds.recipes import Recipe, every_recipe
 from benchmarks.null_worlds.running import read
 from benchmarks.null_worlds.scoring import ALPHA, Counts, coverage, limits
 from benchmarks.null_worlds.worlds import NULLS, TRUE, World

@@ -22,6 +22,7 @@ SETS: Final = {
     "real": ("real-models",),
     "embedded": ("scenes", "open", "emoji-relations", "minimal-pairs", "adjectives", "cohyponyms"),
     "adjectives": ("adjectives",),
+    "cohyponyms": ("cohyponyms",),
 }
 """Sets of prompts, and the files that they come from."""
 

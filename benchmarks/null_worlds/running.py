@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import Recipe
 from benchmarks.null_worlds.prompts import read_parses, write_parses
-from benchmarks.null_worlds.recipes import Recipe, every_recipe
 from benchmarks.null_worlds.scoring import (
     Counts,
     add,
@@ -29,6 +30,10 @@ RESULTS: Final = Path(__file__).parents[1] / "results" / "null_worlds.json"
 CHUNK: Final = {"default": 5, "cheap": 1, "slow": 1}
 """Studies of a chunk, by cost of the recipes: a chunk takes a few seconds."""
 
+CRASH: Final = "crash"
+"""Stands for the measure where a recipe raised an exception."""
+
+_LONGEST_PROBLEM: Final = 300
 _SECONDS_BETWEEN_FILES: Final = 10.0
 
 Results = dict[str, Any]
@@ -90,11 +95,17 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
     for number in range(task.first, task.first + CHUNK[task.cost]):
         study = draw(world, number, N_TWINS if task.cost == "default" else 0)
         for recipe in wanted(world, task.cost):
-            count(recipe.name, score(world, recipe.make(study), scaled=recipe.scaled))
+            try:
+                claims = list(recipe.make(study))
+            except Exception as error:  # one study must not end hours of simulation
+                problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
+                count(recipe.name, {CRASH: {"studies": 1, "problems": {problem: 1}}})
+                continue
+            count(recipe.name, score(world, claims, scaled=recipe.has_known_truth(world)))
         if task.cost == "default":
-            claims = list(oracle(study))
-            for name in dict.fromkeys(name for name, _ in claims):
-                count(name, score(world, [claim for other, claim in claims if other == name]))
+            found = list(oracle(study))
+            for name in dict.fromkeys(name for name, _ in found):
+                count(name, score(world, [claim for other, claim in found if other == name]))
     return task, total
 
 
@@ -117,7 +128,7 @@ def tasks(worlds: Sequence[str], studies: Mapping[str, int], first: int = 0) -> 
                 # In true worlds, power needs fewer studies than the level does in null worlds.
                 enough = max(1, n // 3) if n and WORLDS[name].effect else n
                 starts = range(0, enough, CHUNK[cost])
-                found += [(k / enough, Task(name, first + k, cost)) for k in starts]
+                found += [((k + CHUNK[cost]) / enough, Task(name, first + k, cost)) for k in starts]
     return [task for _, task in sorted(found, key=lambda item: item[0])]
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.null_worlds import page, running
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import POOLED, Claim
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.pair_worlds import measures
-from benchmarks.null_worlds.recipes import POOLED, Claim, every_recipe
 from benchmarks.null_worlds.scoring import add, coverage, limits, oracle, score, truth
 from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
 from daam_syntax.analysis import measure_pairs

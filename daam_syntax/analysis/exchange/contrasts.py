@@ -14,7 +14,9 @@ from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.exchange.matrices import (
     IMAGE,
     covariates_of,
+    has_direction,
     pair_arrays,
+    with_both_orders,
     word_matrices,
 )
 from daam_syntax.analysis.exchange.quadruples import exchange
@@ -40,7 +42,8 @@ class Exchange:
         ``value`` (the measure of the pair), ``contrast`` (what it has more than its exchanged pairs), and ``exchanged``
         (their difference); ``structure`` (the parts of speech of the prompt); and of each covariate what the pair has
         more. Rows of the kind "dependency" are related pairs. Rows of the kind "unrelated" are treated in the same
-        way: they show what distance in the sentence does without a relation.
+        way: they show what distance in the sentence does without a relation. For a measure with a direction, each is
+        there in both orders.
     measure
         The measure.
     totals
@@ -164,7 +167,9 @@ def exchange_partners(
             "measure_pairs."
         )
     pairs = pairs[pairs["kind"].isin(["dependency", "unrelated"])].reset_index(drop=True)
-    names = [*covariates_of(pairs), *covariates]
+    if has_direction(measure):
+        pairs = with_both_orders(pairs)
+    names = [*covariates_of(pairs, measure), *covariates]
     columns = pair_arrays(pairs, measure, symmetric, covariates)
     found = _contrasts(columns)
     values = columns["values"][1:]

@@ -36,8 +36,22 @@ COVARIATES: Final = {
     "dependent_subwords": "Number of subwords of the dependent",
     "head_area": "Area of the head's mask as a share of the image",
     "dependent_area": "Area of the dependent's mask",
+    "order": "1 if the dependent follows the head, -1 if it precedes it",
+    "ordered_distance": "Order times distance",
+    "ordered_adjacency": "Order times adjacency",
 }
-"""What related and exchanged pairs may differ by. Areas are used if the table has them."""
+"""What related and exchanged pairs may differ by.
+
+Areas are used if the table has them, and forms of the order for measures with a direction: a head that precedes its
+dependent need not be covered by it as much as one that follows it.
+"""
+
+
+DISTANCES: Final = ("distance", "tokens", "adjacency")
+"""Covariates that are adjusted for: a logarithm, a line, and a step fit most curves."""
+
+ORDERS: Final = ("order", "ordered_distance", "ordered_adjacency")
+"""Covariates that are adjusted for beside `DISTANCES` if the measure has a direction."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,40 @@ class WordMatrices:
     measured: np.ndarray
 
 
-def covariates_of(pairs: pd.DataFrame) -> list[str]:
-    """Return the covariates of `COVARIATES` that a table has."""
-    return [name for name in COVARIATES if not name.endswith("_area") or name in pairs.columns]
+def covariates_of(pairs: pd.DataFrame, measure: str) -> list[str]:
+    """Return the covariates of `COVARIATES` that a table has, and that matter for a measure."""
+    directional = has_direction(measure)
+    return [
+        name
+        for name in COVARIATES
+        if (not name.endswith("_area") or name in pairs.columns)
+        and (not name.startswith("order") or directional)
+    ]
+
+
+def has_direction(measure: str) -> bool:
+    """Return whether a measure depends on which word is the head."""
+    return measure in PAIR_MEASURES and PAIR_MEASURES[measure].directional
+
+
+def with_both_orders(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with each unrelated pair a second time, in its other order.
+
+    The table names the earlier word of an unrelated pair its head. For a measure with a direction, related pairs need
+    unrelated ones of either order beside them.
+    """
+    rows = pairs[pairs["kind"] == "unrelated"]
+    columns = {name: pairs[other_role(name)] for name in pairs.columns}
+    unknown = pd.Series(np.nan, index=pairs.index)
+    columns |= {
+        name: known.mirror_sign * pairs[known.mirror] if known.mirror in pairs else unknown
+        for name, known in PAIR_MEASURES.items()
+        if name in pairs and known.directional
+    }
+    if "linear_distance" in pairs:
+        columns["linear_distance"] = -pairs["linear_distance"]
+    swapped = pd.DataFrame(columns, index=pairs.index).loc[rows.index]
+    return pd.concat([pairs, swapped], ignore_index=True)
 
 
 def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
@@ -169,9 +214,12 @@ def pair_arrays(
                 f"Expected a value of the covariate {name} in every row, but {n_missing} of {len(pairs)} rows have "
                 "none: drop these rows."
             )
-    names = covariates_of(pairs)
+    names = covariates_of(pairs, measure)
     channels = {"distance": np.log2(np.maximum(distance, 1)), "tokens": distance}
     channels["adjacency"] = (distance == 1).astype(float)
+    channels["order"] = np.sign(dependent - head).astype(float)
+    channels["ordered_distance"] = channels["order"] * channels["distance"]
+    channels["ordered_adjacency"] = channels["order"] * channels["adjacency"]
     channels |= {
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }
@@ -187,7 +235,10 @@ def pair_arrays(
     other |= {name: name for name in covariates}
     values = np.stack([pairs[measure].to_numpy(float), *(channels[name] for name in names)])
     swapped = np.stack(
-        [sign * pairs[mirror].to_numpy(float), *(channels[other[name]] for name in names)]
+        [
+            sign * pairs[mirror].to_numpy(float),
+            *(channels[other[name]] * (-1 if name in ORDERS else 1) for name in names),
+        ]
     )
     kinds = pairs["kind"].to_numpy()
     image = np.stack([pd.factorize(pairs["image"])[0], *(codes[name] for name in _IMAGE)])

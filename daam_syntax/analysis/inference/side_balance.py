@@ -275,4 +275,5 @@ def _covariates(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
 def _property_of(covariate: str) -> str:
     if covariate == "parts of speech":
         return "part of speech"
-    return covariate.split(" ")[-1].replace("adjacency", "distance").replace("tokens", "distance")
+    last = covariate.split(" ")[-1]
+    return "distance" if last in ("adjacency", "tokens", "order") else last

@@ -22,10 +22,10 @@ from daam_syntax.analysis.inference.means import bounds_of, truncated
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule
 from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
-    DISTANCES,
     Adjusted,
     Contrasts,
     adjust_for_distance,
+    adjusted_for,
 )
 from daam_syntax.analysis.statistics.effects import paired_dz
 
@@ -389,12 +389,12 @@ def exchange_balance(
         Seed of the sign flips.
     """
     names = pd.Index(covariates.columns)
+    held = adjusted_for(list(names)) if adjusted else []
     kept = pd.Index(
         [
             name
             for name in names
-            if not (adjusted and name in DISTANCES)
-            and not (name.endswith("area") and measure in OF_AREAS)
+            if name not in held and not (name.endswith("area") and measure in OF_AREAS)
         ]
     )
     values = covariates.to_numpy(float)[:, names.get_indexer(kept)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import TIERS, Exchange, exchange_partners
+from daam_syntax.analysis.exchange.matrices import ORDERS
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
 from daam_syntax.analysis.inference.differences import check_direction
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, check_rows, too_few
@@ -238,10 +239,15 @@ def _exchanged_rows(rows: pd.DataFrame, values: pd.DataFrame, request: Request, 
     table = exchange.table[exchange.table["tier"] == request.tier].reset_index(drop=True)
     shared = table["structure"].nunique() < table["prompt_id"].nunique()
     by_structure = samples_structures(request.cluster, request.accept, shared=shared)
+    covariates = table[list(named.columns)].set_axis(list(values.columns), axis="columns")
+    if set(_DISTANCES) & set(
+        values.columns
+    ):  # distance works in either order for a measure with a direction
+        covariates = covariates.join(table[[name for name in ORDERS if name in table]])
     return _Rows(
         table,
         table["contrast"].to_numpy(float),
-        table[list(named.columns)].set_axis(list(values.columns), axis="columns"),
+        covariates,
         table["kind"].eq("dependency").to_numpy(bool),
         "structure" if by_structure else request.cluster,
         within=False,
@@ -349,9 +355,10 @@ def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFra
 
 def _redundant_distances(design: pd.DataFrame) -> list[str]:
     """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
-    kept = [name for name in design.columns if name not in _DISTANCES]
+    forms = (*_DISTANCES, *ORDERS)
+    kept = [name for name in design.columns if name not in forms]
     redundant = []
-    for name in (name for name in design.columns if name in _DISTANCES):
+    for name in (name for name in design.columns if name in forms):
         varies = np.ptp(design[name]) > 1e-12
         if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
             redundant.append(name)
@@ -366,11 +373,12 @@ def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> 
     names = []
     if found.exchange is not None:
         names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
+        names = [x for x in names if x not in ORDERS or x not in found.covariates]
     if request.by is None:
         if found.exchange is None:
             return {}  # there are no sides
         return imbalanced_doses(
-            [x for x in design.columns if x not in _SOURCES and x != "linear_distance"],
+            [x for x in design.columns if x not in (*_SOURCES, *_DISTANCES, *ORDERS)],
             design,
             found.rows,
             found.exchange,
