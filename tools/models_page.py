@@ -178,6 +178,8 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
 
 - Image to image and inpainting (Stable Diffusion, also with the 9 channels of an inpainting model, and SDXL), and
   image to image with SD3. The steps are those that run, which are fewer than requested if `strength` is below 1.
+- InstructPix2Pix (Stable Diffusion, SDXL): the maps are those of the rows with the text and the image; those of the
+  negative prompt are of the rows with neither (`tests/attention/test_image_guidance.py`).
 - ControlNet (Stable Diffusion, SDXL): the maps show the UNet's attention. The ControlNet's own attention is not
   recorded.
 - LoRA adapters (Stable Diffusion, through peft): the maps use the adapted keys and queries.

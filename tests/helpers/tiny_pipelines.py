@@ -118,11 +118,12 @@ def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPi
     return pipe
 
 
-def make_sdxl() -> StableDiffusionXLPipeline:
+def make_sdxl(in_channels: int = 4) -> StableDiffusionXLPipeline:
     """Make an SDXL pipeline with a scheduler that uses sigmas."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     unet = UNet2DConditionModel(
+        in_channels=in_channels,
         sample_size=8,
         block_out_channels=(16, 32),
         layers_per_block=1,

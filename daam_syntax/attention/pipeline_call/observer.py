@@ -17,6 +17,7 @@ from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.hooks.attention_hooks import AttentionHooks, OutputOverride
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.pipeline_call.image_guidance import JointEncoding, has_image_guidance
 from daam_syntax.attention.pipeline_call.prompt_encoding import PromptEncoding
 from daam_syntax.attention.pipeline_call.provenance import provenance_of, reproducible_seed
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, coming_timesteps
@@ -90,7 +91,8 @@ class PipelineObserver(ABC):
     ) -> None:
         refuse_pipeline(pipe)
         self.family: Family = family_of(pipe)
-        if not hasattr(pipe, "encode_prompt"):
+        self._is_joint = not hasattr(pipe, "encode_prompt") and has_image_guidance(pipe)
+        if not hasattr(pipe, "encode_prompt") and not self._is_joint:
             raise TraceError(
                 "Expected a pipeline that generates images from prompts, but "
                 f"{type(pipe).__name__} has no encode_prompt."
@@ -165,6 +167,8 @@ class PipelineObserver(ABC):
             hooks.attach()
             methods.wrap("check_inputs", self.starting)
             sizes.wrap("classify_height_width_bin", self.choosing_size)
+            if self._is_joint:
+                methods.wrap("_encode_prompt", self.encoding_jointly)
             methods.wrap("encode_prompt", self.encoding)
             methods.wrap("prepare_latents", self.preparing)
             methods.wrap("prepare_intermediate_images", self.preparing)
@@ -196,6 +200,12 @@ class PipelineObserver(ABC):
             )
         self._requested_size = requested
         return height, width
+
+    def encoding_jointly(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Start a pipeline call when its prompts and negative prompts are encoded into one tensor."""
+        joint = JointEncoding(call, arguments)
+        self.encoding(joint, arguments)
+        return joint.whole
 
     def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Start a pipeline call when its prompts are encoded, or add further text to it."""
@@ -292,7 +302,13 @@ class PipelineObserver(ABC):
             if pipeline_call.expected is None:
                 pipeline_call.expected = coming_timesteps(self._pipe, self._in_pipeline)
         is_perturbed = getattr(self._pipe, "do_perturbed_attention_guidance", False)
-        self._rows = rows_of(self.family, pipeline_call, inputs, is_perturbed=is_perturbed)
+        self._rows = rows_of(
+            self.family,
+            pipeline_call,
+            inputs,
+            is_perturbed=is_perturbed,
+            has_image_guidance=has_image_guidance(self._pipe),
+        )
         pipeline_call.guided |= self._rows.is_guided
         self._layouts.clear()
         self._fitting.clear()

@@ -112,7 +112,18 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) 
         Arguments of the pipeline's own call of `encode_prompt`.
     texts
         The texts.
+
+    Raises
+    ------
+    TraceError
+        If the pipeline cannot encode a text alone.
     """
+    encode = getattr(type(pipe), "encode_prompt", None)
+    if encode is None:
+        raise TraceError(
+            f"Expected a pipeline with encode_prompt, to encode a text beside the prompts, but {type(pipe).__name__} "
+            "encodes them with its negative prompts at once: pass it its prompts as text, and trace without also=..."
+        )
     own = {
         name: None if name.startswith(("prompt", "negative", "pooled")) else value
         for name, value in arguments.items()
@@ -124,4 +135,4 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) 
     }
     own |= {name: value for name, value in plain.items() if name in own}
     # The method of the class, because that of the instance is wrapped.
-    return type(pipe).encode_prompt(pipe, **own)
+    return encode(pipe, **own)

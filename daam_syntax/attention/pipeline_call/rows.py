@@ -50,6 +50,7 @@ def rows_of(
     inputs: Mapping[str, Any],
     *,
     is_perturbed: bool = False,
+    has_image_guidance: bool = False,
 ) -> Rows:
     """Identify the rows of a denoiser call.
 
@@ -63,6 +64,9 @@ def rows_of(
         The denoiser's inputs by name.
     is_perturbed
         Whether perturbed-attention guidance adds rows at the end of the batch.
+    has_image_guidance
+        Whether a batch with guidance has the prompts first, and the negative prompts twice, see
+        `daam_syntax.attention.pipeline_call.image_guidance`.
 
     Raises
     ------
@@ -75,6 +79,8 @@ def rows_of(
     if family.guidance == "by-text":
         return _by_text(family, pipeline_call, text)
     n, n_images = len(text), pipeline_call.n_images
+    if has_image_guidance and n == 3 * n_images:
+        return Rows(n, slice(0, n_images), slice(2 * n_images, n), is_guided=True)
     n_perturbed = n_images if is_perturbed and n > n_images else 0
     rows = family.conditional_rows(n - n_perturbed, n_images)
     is_guided = n - n_perturbed > n_images
