@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import (
     KINDS,
@@ -357,7 +357,8 @@ class _AppliedEdit:
         mask = torch.from_numpy(self.edit.where).float()
         cells = adaptive_avg_pool2d(mask[None], site.grid).flatten() >= 0.5
         first = part.start - site.layouts[image].pixels.start
-        return cells[first : first + part.stop - part.start].nonzero().flatten().to(device)
+        edited = cells[first : first + part.stop - part.start].nonzero().flatten()
+        return indices(edited.tolist(), device)
 
     def _heads(self, n_heads: int) -> list[int]:
         return [head for head in self.edit.heads or () if 0 <= head < n_heads]

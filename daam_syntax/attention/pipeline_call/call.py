@@ -54,8 +54,10 @@ class EncodedText:
     embeddings
         Embeddings of the prompts, one for each of the denoiser's inputs that hold text; empty for texts outside the
         prompts.
+    encoded
+        The embedded text as `encode_prompt` returned it, for texts outside the prompts.
     embedded
-        The embedded text as the text attentions receive it, for texts outside the prompts.
+        The same as the text attentions receive it; None before the denoiser runs, which may hold the projection.
     mask
         True for each token, False for padding; None if the pipeline returns no mask. *Shape:* ``(row, position)``
     sums
@@ -68,6 +70,7 @@ class EncodedText:
     left_out: dict[str, str] = field(default_factory=dict)
     text_length: int = 0
     embeddings: list[Embedding] = field(default_factory=list)
+    encoded: Any = None
     embedded: Any = None
     mask: Tensor | None = None
     sums: LayerSums = field(default_factory=LayerSums)
@@ -211,7 +214,7 @@ class PipelineCall(EncodedText):
         self.other_embeddings.clear()
         self.drawn = DrawnTexts()
         for text in self.texts:
-            text.embedded = text.mask = None
+            text.encoded = text.embedded = text.mask = None
             text.embeddings.clear()
             text.sums.move_to_host()
         self.self_attention.move_to_host()

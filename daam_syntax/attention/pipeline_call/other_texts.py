@@ -25,6 +25,17 @@ from daam_syntax.errors import TraceError
 
 
 @torch.no_grad()
+def embed_for_attention(text: EncodedText, family: Family, denoiser: nn.Module) -> None:
+    """Project an encoded text as the denoiser does before its text attentions.
+
+    It has to be called while the denoiser runs: offloaded weights are on the device only then.
+    """
+    if text.embedded is None:
+        assert family.text_states is not None, "other families are refused beforehand"
+        text.embedded = family.text_states(denoiser, text.encoded)
+
+
+@torch.no_grad()
 def other_text_probabilities(
     text: EncodedText, module: Any, call: AttentionCall, rows: slice, *, by_head: bool
 ) -> Tensor:
@@ -54,16 +65,15 @@ def other_text_probabilities(
     TraceError
         If the call is masked, but the mask of the text is unknown.
     """
-    mask = None
+    mask, query = None, call.query[rows]
     if call.mask is not None:
         if text.mask is None:
             raise TraceError(
                 "Expected text attention without a mask, to map text outside the prompt (also=), but this pipeline "
                 "masks the text and does not return a mask for another one: pass no mask, or trace without also=."
             )
-        mask = text.mask[:, None, None]
-    query = call.query[rows]
-    states = text.embedded
+        mask = text.mask[:, None, None].to(query.device)
+    states = text.embedded.to(query.device)  # a model may be spread over several devices
     if module.norm_cross:
         states = module.norm_encoder_hidden_states(states)
     key = module.to_k(states)

@@ -262,13 +262,10 @@ class PromptEncoding:
         with self._recorded_readings() as readings:
             result = encode_alone(self._pipe, arguments, [text])
         embedded, *others = result
-        assert self._family.text_states is not None, "other families are refused beforehand"
-        with torch.no_grad():
-            states = self._family.text_states(self._family.denoiser_of(self._pipe), embedded)
         masks = (each for each in others if _is_mask(each, embedded))
         encoded = EncodedText(
             prompts=(text,),
-            embedded=states,
+            encoded=embedded,
             mask=next((mask.bool() for mask in masks), None),
             sums=LayerSums(self._spec.keep),
         )

@@ -16,6 +16,7 @@ from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, 
 from daam_syntax.attention.pipeline_call.memory import Layer
 from daam_syntax.attention.pipeline_call.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
+    embed_for_attention,
     other_text_probabilities,
     refuse_family,
 )
@@ -149,6 +150,7 @@ class Recorder(PipelineObserver):
                 if self._refines_jointly and pipeline_call.self_attention.takes(grid):
                     self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
                 for text in pipeline_call.also:
+                    embed_for_attention(text, self.family, self.denoiser)
                     probabilities = other_text_probabilities(
                         text, module, call, rows.prompts, by_head="head" in self._spec.keep
                     )

@@ -68,7 +68,12 @@ class SelfAttention:
         """
         if grid != self.grid:
             self.grid, self.layers, self._sum, self._n_calls = grid, [], None, 0
-        self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
+        # A model may be spread over several devices.
+        self._sum = (
+            probabilities
+            if self._sum is None
+            else self._sum.add_(probabilities.to(self._sum.device))
+        )
         self._n_calls += 1
         if layer not in self.layers:
             self.layers.append(layer)
