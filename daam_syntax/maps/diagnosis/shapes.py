@@ -18,29 +18,30 @@ from daam_syntax.maps.diagnosis.findings import Finding, Kind
 from daam_syntax.maps.measures.arrays import ratio
 from daam_syntax.maps.measures.breadth import moran
 
-IDENTICAL: Final = 1e-3
+IDENTICAL: Final = 0.01
 """Limit of the difference of two maps over the larger maximum.
 
-The embeddings of two positions differ, and so do their maps; only copies are as alike as this.
+Two positions of a text encoder have different embeddings: the maps of repeated words of the embedded model differ by a
+quarter of the maximum or more. Copies differ by rounding, in 16 bits by a few thousandths.
 """
 
 FLAT: Final = 0.06
 """Limit of the coefficient of variation: pixels differ from the mean by 6 %.
 
-Articles, the flattest words of the embedded model, have more.
+Articles and prepositions, the flattest words of the embedded model, have 0.08 and more.
 """
 
 SCATTERED: Final = 0.5
 """Limit of Moran's I: half of the variance is of single cells.
 
 A smooth map has an I near 1, and noise has one near 0. Noise with the variance of the map to which it is added leaves
-half of the map's own I.
+half of the map's own I. The roughest maps of the embedded model have 0.58.
 """
 
-BORDER: Final = 1.5
+BORDER: Final = 2.0
 """Limit of the rise at the border, in standard deviations of the map inside.
 
-A background reaches the border without a step.
+A background reaches the border without a step, and objects at a side rise by about one standard deviation at most.
 """
 
 COARSE: Final = 16
