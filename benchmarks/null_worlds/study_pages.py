@@ -18,7 +18,7 @@ from benchmarks.null_worlds.worlds import Study
 from daam_syntax.analysis import summarize
 from daam_syntax.studies.framework.findings import Finding, estimates_table
 
-PAGE: Final = "page"
+SENTENCES: Final = "page"
 """Stands for the measure: the sentences of a page are one family, whatever they measure."""
 
 
@@ -27,7 +27,7 @@ def _claims(findings: Sequence[Finding]) -> Claims:
     for row in estimates_table(findings).to_dict("records"):
         if not np.isnan(row["p"]) or row["untested"]:
             yield Claim(
-                PAGE,
+                SENTENCES,
                 f"{row['label']}, {row['measure']}",
                 row["estimate"],
                 row["low"],
