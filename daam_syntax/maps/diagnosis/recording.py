@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
+
 from daam_syntax.maps.diagnosis.examination import Examination
 from daam_syntax.maps.diagnosis.findings import Finding, Kind
 from daam_syntax.maps.measures.arrays import ratio
@@ -153,7 +155,7 @@ def words_share(examined: Examination) -> float | None:
         return None
     maps = examined.token_maps.astype(float)
     share = ratio(maps[is_text].sum(axis=0), maps.sum(axis=0))
-    return float(max(share.max(), 0.0)) if (share == share).all() else 0.0
+    return float(np.nanmax(share, initial=0.0))  # NaN where no token gets attention
 
 
 def find_few_steps(examined: Examination) -> Iterator[Finding]:

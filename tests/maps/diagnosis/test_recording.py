@@ -74,6 +74,12 @@ def test_special_tokens_take_everything_where_words_get_nothing_at_any_pixel(bes
         assert finding(maps, "special tokens").values[0] == pytest.approx(best)
 
 
+def test_pixels_without_any_attention_say_nothing_about_special_tokens():
+    start = box(0, 1, 0, 6)  # the other rows of pixels attend to nothing recorded
+    maps = make_maps([start, *[box(0, 1, 0, 3)] * 6, np.zeros((4, 6), np.float32)])
+    assert "special tokens" not in kinds(maps)
+
+
 def test_without_special_tokens_their_part_is_unknown():
     maps = make_maps()
     words = [row for row, subword in enumerate(SUBWORDS) if subword.kind == "text"]
