@@ -38,6 +38,15 @@ ELSEWHERE = [
         "pipeline (`tests/attention/test_tracing.py`)",
         "like Stable Diffusion; words are those of `prompt`, not of `prompt_2`",
     ),
+    (
+        "Kandinsky 3",
+        "Kandinsky3Pipeline",
+        "T5, cut to the longest prompt",
+        "cross-attention",
+        "second half",
+        "pipeline (`tests/attention/families/test_kandinsky.py`)",
+        "no refined maps",
+    ),
 ]
 
 GUIDANCE = {
@@ -216,7 +225,7 @@ An unknown denoiser with diffusers' plain cross-attention works without a descri
 takes one: which modules attend to the text, how keys and pixels are laid out, the grid, how guidance is done, and
 which tokenizers are read (see its example, and `daam_syntax/attention/families/`).
 
-Not described: Lumina 1, HiDream, OmniGen, HunyuanImage, Kandinsky, and Bria. Kolors has the UNet of
+Not described: HiDream, OmniGen, HunyuanImage, Kandinsky 2 and 5, and Bria. Kolors has the UNet of
 SDXL and a tokenizer without offsets. It was not run.
 """
 

@@ -75,3 +75,14 @@ PRX: Final = Family(
     grid=patches,
     image_size=latents_decoded,
 )
+
+LUMINA_NEXT: Final = Family(
+    name="Lumina-Next",
+    denoiser_classes=("LuminaNextDiT2DModel",),
+    encoders=(TextEncoder(name="gemma"),),
+    is_text_attention=is_cross_attention,
+    layout=cross,
+    guidance="conditional-first",
+    grid=patches,
+    image_size=latents_decoded,
+)

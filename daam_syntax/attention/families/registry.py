@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any, Final
+from typing import Any
 
 from torch import nn
 
-from daam_syntax.attention.families.cross_attention import HUNYUAN_DIT, PIXART, PRX, SANA
+from daam_syntax.attention.families.cross_attention import (
+    HUNYUAN_DIT,
+    LUMINA_NEXT,
+    PIXART,
+    PRX,
+    SANA,
+)
 from daam_syntax.attention.families.description import (
     Family,
     TextEncoder,
@@ -27,17 +33,19 @@ from daam_syntax.attention.families.joint_attention import (
     Z_IMAGE,
 )
 from daam_syntax.attention.families.layouts import cross
-from daam_syntax.attention.families.unets import UNET
+from daam_syntax.attention.families.unets import KANDINSKY_3, UNET
 from daam_syntax.attention.families.video import generates_frames, refuse_frames
 from daam_syntax.attention.families.video_models import COG_VIDEO_X, WAN
 from daam_syntax.errors import TraceError
 
 FAMILIES: list[Family] = [
     UNET,
+    KANDINSKY_3,
     PIXART,
     SANA,
     HUNYUAN_DIT,
     PRX,
+    LUMINA_NEXT,
     SD3,
     AURA_FLOW,
     FLUX,
@@ -53,12 +61,6 @@ FAMILIES: list[Family] = [
 """The families that can be traced; `register_family` adds one."""
 
 _DENOISERS = ("unet", "transformer", "prior")
-
-_NOT_PLAIN: Final = {
-    "Kandinsky3UNet": "its self-attentions are marked as cross-attention, and one query is a summary of the text",
-    "LuminaNextDiT2DModel": "its pixels and its text are padded row by row",
-}
-"""Why denoisers that look like ones with plain cross-attention need a description of their own."""
 
 
 def register_family(family: Family) -> Family:
@@ -148,7 +150,6 @@ def _unknown_family(pipe: Any) -> Family:
         if isinstance(module, nn.Module) and any(
             is_cross_attention(path, each) for path, each in module.named_modules()
         ):
-            _refuse_by_name(type(module).__name__)
             return _plain(name, type(module).__name__)
     denoisers = [
         f"{name}: {type(module).__name__}"
@@ -178,11 +179,3 @@ def _plain(denoiser: str, denoiser_class: str) -> Family:
         grid=halvings,
         image_size=latents_decoded,
     )
-
-
-def _refuse_by_name(denoiser_class: str) -> None:
-    if denoiser_class in _NOT_PLAIN:
-        raise TraceError(
-            f"Expected a denoiser with plain cross-attention, but got a {denoiser_class}: "
-            f"{_NOT_PLAIN[denoiser_class]}; register a Family for it."
-        )
