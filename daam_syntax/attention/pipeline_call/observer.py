@@ -344,6 +344,7 @@ class PipelineObserver(ABC):
             for is_negative, differs in self._differs.items():
                 timestep = self._timestep
                 pipeline_call.drawn.add(timestep, differs, is_negative=is_negative)
+        self._timestep, self._differs = 0.0, {}
         self._check_text(pipeline_call)
 
     def _reports_step(self) -> bool:
