@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.recorded_maps import frames_of_call, maps_of_call

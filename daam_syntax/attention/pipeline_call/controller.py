@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-_CHANGED: WeakSet[nn.Module] = WeakSet()
+_CHANGED: Attached = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class AttentionController(PipelineObserver):
         self._override_call = override
         self._on_start = on_start
         self._on_end = on_end
-        self._change = change
+        self._change = None if change is None else dict(change)
         self._step = -1
         if self_attention:
             self.others = tuple(
@@ -116,17 +115,16 @@ class AttentionController(PipelineObserver):
                 if hasattr(module, "get_processor") and path not in self.attentions
             )
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """Follow the pipeline inside a ``with`` block; recordings made meanwhile describe the change."""
-        with super().attached():
-            if self._change is not None:
-                INTERVENTIONS[self.denoiser] = dict(self._change)
-            try:
-                yield
-            finally:
-                if self._change is not None:
-                    INTERVENTIONS.pop(self.denoiser, None)
+    def _attach(self) -> None:
+        """Follow the pipeline; recordings made meanwhile describe the change."""
+        super()._attach()
+        if self._change is not None:
+            INTERVENTIONS[self.denoiser] = self._change
+
+    def _restore(self) -> None:
+        if INTERVENTIONS.get(self.denoiser) is self._change:
+            INTERVENTIONS.pop(self.denoiser, None)
+        super()._restore()
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Count the steps."""
@@ -146,6 +144,7 @@ class AttentionController(PipelineObserver):
     def call_finished(self, pipeline_call: PipelineCall) -> None:
         """Report that a pipeline call has finished."""
         self._on_end(pipeline_call)
+        pipeline_call.free_device()
 
     def _override_output(
         self, path: str, call: AttentionCall, value: Tensor, output: Tensor

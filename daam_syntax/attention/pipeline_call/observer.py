@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import Family, TokenLayout, family_of
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.hooks.attention_hooks import AttentionHooks, OutputOverride
+from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.image_guidance import JointEncoding, has_image_guidance
@@ -41,6 +41,8 @@ from daam_syntax.attention.pipeline_call.skipped_attention import (
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
+
+Attached = WeakKeyDictionary[nn.Module, "weakref.ref[PipelineObserver]"]
 
 
 class PipelineObserver(ABC):
@@ -79,9 +81,9 @@ class PipelineObserver(ABC):
         If the pipeline's family is unknown, or the pipeline generates images without text.
     """
 
-    exclusive: WeakSet[nn.Module] | None = None
-    """Denoisers to which an observer of this kind is attached, if there may be only one at a time."""
-    refusal = ""
+    exclusive: Attached | None = None
+    """The observer of this kind that is attached to each denoiser, if there may be only one at a time."""
+    refusal = "Expected an observer that is not attached, but it is: end its `with` block first."
     """Error message for a second one."""
     _selects_steps = False
     """Whether the user can choose which steps to record."""
@@ -125,7 +127,9 @@ class PipelineObserver(ABC):
         # By sizes; each is found once per denoiser call, since finding it may read from an accelerator.
         self._layouts: dict[CallSizes, TokenLayout | list[TokenLayout] | None] = {}
         self._fitting: dict[int, Grid | None] = {}
+        self._is_open = False
         self._hooks: AttentionHooks | None = None
+        self._wrapped: list[WrappedMethods] = []
         self.current: PipelineCall | None = None
         self.n_unfinished = 0
 
@@ -137,44 +141,70 @@ class PipelineObserver(ABC):
     @property
     def is_attached(self) -> bool:
         """Whether an exclusive observer of this kind is attached to the denoiser."""
-        return self.exclusive is not None and self.denoiser in self.exclusive
+        return self._attached_one() is not None
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """Follow the pipeline inside a ``with`` block, and restore it afterwards.
+    @property
+    def is_open(self) -> bool:
+        """Whether this observer follows the pipeline."""
+        return self._is_open
+
+    def attach(self) -> None:
+        """Follow the pipeline until `detach`. If this is interrupted, the pipeline is restored.
 
         Raises
         ------
         TraceError
-            If an exclusive observer of this kind is already attached to the denoiser.
+            If this observer is attached already, or another exclusive observer of this kind is.
         """
-        if self.is_attached:
+        if self.is_attached or self._is_open:
             raise TraceError(self.refusal)
+        try:
+            self._attach()
+        except BaseException:
+            self.detach()
+            raise
+
+    def _attach(self) -> None:
+        self._is_open = True
+        if self.exclusive is not None:
+            self.exclusive[self.denoiser] = weakref.ref(self)
         others = {path: self.denoiser.get_submodule(path) for path in self.others}
-        self._hooks = hooks = AttentionHooks(
-            self.denoiser, self.attentions | others, self, self._override
-        )
+        self._hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
         methods = WrappedMethods(self._pipe)
         sizes = WrappedMethods(getattr(self._pipe, "image_processor", None))
-        with ExitStack() as undo:
-            undo.callback(self.discard_current)
-            undo.callback(hooks.detach)
-            undo.callback(methods.restore)
-            undo.callback(sizes.restore)
-            if self.exclusive is not None:
-                undo.callback(self.exclusive.discard, self.denoiser)
-                self.exclusive.add(self.denoiser)
-            hooks.attach()
-            methods.wrap("check_inputs", self.starting)
-            sizes.wrap("classify_height_width_bin", self.choosing_size)
-            if self._is_joint:
-                methods.wrap("_encode_prompt", self.encoding_jointly)
-            methods.wrap("encode_prompt", self.encoding)
-            methods.wrap("prepare_latents", self.preparing)
-            methods.wrap("prepare_intermediate_images", self.preparing)
-            # Every pipeline calls this method last, so a pipeline call that gets here was not interrupted.
-            methods.wrap("maybe_free_model_hooks", self.finishing)
-            yield
+        self._wrapped = [methods, sizes]
+        self._hooks.attach()
+        methods.wrap("check_inputs", self.starting)
+        sizes.wrap("classify_height_width_bin", self.choosing_size)
+        if self._is_joint:
+            methods.wrap("_encode_prompt", self.encoding_jointly)
+        methods.wrap("encode_prompt", self.encoding)
+        methods.wrap("prepare_latents", self.preparing)
+        methods.wrap("prepare_intermediate_images", self.preparing)
+        # Every pipeline calls this method last, so a pipeline call that gets here was not interrupted.
+        methods.wrap("maybe_free_model_hooks", self.finishing)
+
+    def detach(self) -> None:
+        """Restore the pipeline. Does nothing if it is restored already."""
+        restore_completely(self._restore)
+
+    def _restore(self) -> None:
+        if not self._is_open:
+            return
+        self.discard_current()
+        if self._hooks is not None:
+            self._hooks.detach()
+        for methods in self._wrapped:
+            methods.restore()
+        self._encoding.stop()
+        if self.exclusive is not None and self._attached_one() is self:
+            del self.exclusive[self.denoiser]
+        self._is_open = False
+
+    def _attached_one(self) -> PipelineObserver | None:
+        """Return the exclusive observer of this kind that is attached to the denoiser."""
+        reference = None if self.exclusive is None else self.exclusive.get(self.denoiser)
+        return None if reference is None else reference()
 
     def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Discard an unfinished pipeline call when the next one checks its inputs."""
@@ -453,23 +483,3 @@ def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
     else:
         # One generator for several images: its seed alone reproduces no single image.
         pipeline_call.settings["batch_seed"] = reproducible_seed(generator)
-
-
-class ObserverContext:
-    """A ``with`` block in which an observer follows a pipeline; the pipeline is restored afterwards."""
-
-    def __init__(self, observer: PipelineObserver) -> None:
-        self._attached = observer.attached
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._undo.enter_context(self._attached())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._undo.close()

@@ -24,6 +24,7 @@ from daam_syntax.attention.pipeline_call.token_spans import (
     find_prompts,
     read_prompt,
     record_readings,
+    stop_recording,
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.errors import TraceError
@@ -177,6 +178,10 @@ class PromptEncoding:
         if pipeline_call.timesteps:
             return False
         return self._family.guidance == "by-text" or self._lacks_encoders(pipeline_call)
+
+    def stop(self) -> None:
+        """Restore the tokenizers, if an interrupt kept `begin` or `add` from doing so."""
+        stop_recording([encoder.tokenizer_of(self._pipe) for encoder in self._loaded_encoders()])
 
     def _lacks_encoders(self, pipeline_call: PipelineCall) -> bool:
         return len(self._loaded_encoders()) > len(pipeline_call.encoders)

@@ -94,6 +94,13 @@ def record_readings(tokenizers: Sequence[Any]) -> Iterator[list[list[Reading]]]:
             tokenizer.__class__ = cls
 
 
+def stop_recording(tokenizers: Sequence[Any]) -> None:
+    """Restore the classes of tokenizers whose recording in this thread was interrupted before it could do so."""
+    for tokenizer in tokenizers:
+        while vars(type(tokenizer)).get("_recording_thread") == threading.get_ident():
+            tokenizer.__class__ = type(tokenizer).__base__
+
+
 def _recording_class(cls: type, readings: list[Reading]) -> type:
     thread = threading.get_ident()
 
@@ -104,7 +111,8 @@ def _recording_class(cls: type, readings: list[Reading]) -> type:
             readings.extend(_readings(self, [text] if isinstance(text, str) else text, output))
         return output
 
-    return type(cls.__name__, (cls,), {"__call__": call, "__module__": cls.__module__})
+    members = {"__call__": call, "__module__": cls.__module__, "_recording_thread": thread}
+    return type(cls.__name__, (cls,), members)
 
 
 def _readings(tokenizer: Any, texts: Sequence[str], output: Any) -> Iterator[Reading]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
-from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
     embed_for_attention,
     other_text_probabilities,
@@ -34,7 +34,7 @@ from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-_TRACED: WeakSet[nn.Module] = WeakSet()
+_TRACED: Attached = WeakKeyDictionary()
 
 
 class Recorder(PipelineObserver):
