@@ -34,8 +34,8 @@ PATTERN_WORDS: Final = (
 """Words of the caption patterns of `daam_syntax.emoji.grammar`, besides those of the vocabulary."""
 
 _WORD: Final = re.compile(r"\w+")
-_LIKENESS: Final = 0.75
-"""Likeness from which a word is suggested for another, such as "cat" for "cats"."""
+_LIKENESS: Final = 0.82
+"""Likeness from which a word is suggested for another, such as "cat" for "cats", but not "to" for "two"."""
 
 
 @cache
