@@ -8,9 +8,10 @@ import torch
 
 from daam_syntax.attention import intervene, observe, trace, trace_image
 from daam_syntax.drawing.traced_images import draw_batch
-from daam_syntax.errors import TraceError
+from daam_syntax.errors import ModelError, TraceError
 from daam_syntax.language import parse
 from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.runs import run
 from helpers.attention_reference import CallsWithin
 from helpers.tracing import CAT, OWL
 from helpers.video_pipelines import VIDEOS, make_video_pipeline
@@ -181,6 +182,11 @@ def test_videos_are_no_images():
 def test_what_needs_an_image_refuses_videos(use):
     with pytest.raises(TraceError, match="generates the frames of a video"):
         use(pipeline("Wan"))
+
+
+def test_runs_refuse_videos(tmp_path):
+    with pytest.raises(ModelError, match="generates the frames of a video"):
+        run([CAT], tmp_path / "run", pipe=pipeline("Wan"))
 
 
 def test_models_that_join_frames_or_take_turns_are_refused(monkeypatch):

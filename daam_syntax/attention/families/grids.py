@@ -8,7 +8,8 @@ from typing import Any, Final
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-_RGB: Final = 3  # channels
+_PIXELS: Final = (3, 6)
+"""Channels of a model that works on pixels: red, green and blue, perhaps beside those of a smaller image."""
 
 
 def halved_grid(size: Grid, n_queries: int) -> Grid | None:
@@ -78,7 +79,7 @@ def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
     """
     factor = _vae_factor(pipe)
     if factor is None:
-        if _latent_shape(inputs)[1] != _RGB:
+        if _latent_shape(inputs)[1] not in _PIXELS:
             raise TraceError(
                 f"Expected {type(pipe).__name__} to have a vae_scale_factor, the number of pixels of the image for "
                 "each row of its latents, but it has none, so the size of the image is unknown: register a Family "

@@ -188,7 +188,13 @@ def _unmasked(mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]) -> S
 
 
 def _z_grid(inputs: Mapping[str, Any]) -> Grid:
-    height, width = inputs["x"][0].shape[-2:]
+    image = inputs["x"][0]
+    if isinstance(image, list):
+        raise TraceError(
+            f"Expected one image for each row, but got {len(image)}: this pipeline draws beside reference images in a "
+            "way that is not known; use ZImagePipeline, or register a Family."
+        )
+    height, width = image.shape[-2:]
     return height // _Z_PATCH, width // _Z_PATCH
 
 

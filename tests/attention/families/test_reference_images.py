@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention import trace
+from daam_syntax.attention import observe, trace
+from daam_syntax.attention.families.joint_attention import Z_IMAGE
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.families.packed_images import (
     PackedImages,
@@ -152,6 +153,20 @@ def test_refined_maps_are_propagated_among_the_pixels_of_the_image():
     propagated = words @ np.asarray(own / own.sum(dim=1, keepdim=True)).T
     propagated -= propagated.min(axis=1, keepdims=True)
     np.testing.assert_allclose(maps.data, propagated.reshape(-1, *grid), atol=1e-6)
+
+
+def test_z_image_with_references_is_refused():
+    image = torch.zeros(4, 1, 8, 12)
+    with pytest.raises(TraceError, match="one image for each row, but got 2"):
+        Z_IMAGE.layout(CallSizes(64, 64, 10), {"x": [[image, image]]})
+
+
+def test_attention_is_observed_from_the_pixels_of_the_image():
+    case, seen = EDITING[0], []
+    with observe(pipeline(case.name), seen.append):
+        draw(case)
+    assert {observed.grid for observed in seen} == {(4, 8)}
+    assert all(pixels == slice(24, 56) for observed in seen for pixels in observed.pixels)
 
 
 def ids(*images):

@@ -75,6 +75,7 @@ class _Factors:
         ({"vae_scale_factor": 8}, 4, (64, 96)),
         ({"vae_scale_factor_spatial": 16}, 4, (128, 192)),
         ({}, 3, (8, 12)),  # the model works on pixels
+        ({}, 6, (8, 12)),  # beside those of a smaller image
     ],
 )
 def test_the_size_of_the_image_is_that_of_the_pipelines_own_factor(factors, channels, size):
