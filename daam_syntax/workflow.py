@@ -22,6 +22,7 @@ from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.pipelines.identity import identify
 from daam_syntax.pipelines.loading import DEFAULT_MODEL, load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
 from daam_syntax.runs.analysis_folder import TABLES, AnalysisFolder
 from daam_syntax.util.progress import show_progress
 
@@ -145,6 +146,7 @@ def analyze(
     if isinstance(pipe, str | Path):
         pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
         pipe.set_progress_bar_config(disable=True)  # the bar of all images is enough
+    warn_of_untrained_words(pipe, texts)  # of all at once, before anything is drawn
     settings = DrawingSettings(steps, guidance, height, width).for_pipeline(pipe)
     if folder is not None:
         folder.start(

@@ -179,6 +179,14 @@ def word_grid_own(run: Run) -> Figure:
     return figures.word_grid(run.images[0], run.maps[0], scale="own")
 
 
+def frame_grid(run: Run) -> Figure:
+    """A word in the latent frames of a video; here, steps of one image stand in for them."""
+    numbers = run.kept[0].word_array("owl")["step"].values[::3]
+    steps = [run.kept[0].select(steps=int(number)) for number in numbers]
+    video = ds.maps.VideoMaps(steps, [range(k, k + 1) for k in range(len(steps))])
+    return figures.frame_grid([run.images[0]] * len(steps), video, words=["owl"])
+
+
 def dependency_graph(run: Run) -> Axes:
     """A tree whose edges show the overlap of their words."""
     sentence = run.maps[0].sentence
@@ -257,6 +265,7 @@ DRAW: tuple[Callable[[Run], Figure | Axes | pd.DataFrame], ...] = (
     arcs_with_overlays,
     word_grid,
     word_grid_own,
+    frame_grid,
     dependency_graph,
     word_matrix,
     word_matrix_signed,

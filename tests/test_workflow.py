@@ -163,6 +163,20 @@ def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
     assert holiday.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("name", ["../../../holiday", "/etc/x", "a/b", 7, None])
+def test_names_never_leave_the_folder(tmp_path, emoji_pipe, name):
+    out = tmp_path / "a" / "b" / "c"
+    ds.analyze("a cat", emoji_pipe, steps=1, out=out)
+    holiday = tmp_path / "holiday.png"
+    holiday.write_bytes(b"mine")
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["settings"]["names"].append(name)
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FileError, match=r"manifest\.json.*an image named"):
+        ds.analyze("a dog", emoji_pipe, steps=1, out=out, overwrite=True)
+    assert holiday.read_bytes() == b"mine"
+
+
 def test_a_failed_start_keeps_the_earlier_analysis(tmp_path, emoji_pipe):
     ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
     with pytest.raises(ModelError):

@@ -1,17 +1,21 @@
 """Write docs/models.md from the tested families of models: ``python -m tools.models_page``.
 
-The table comes from `CASES` in tests/helpers/family_cases.py, so the page lists what the tests run.
+The tables come from `CASES` in tests/helpers/family_cases.py, `EDITING` in tests/helpers/editing_pipelines.py, and
+`VIDEOS` in tests/helpers/video_pipelines.py, so the page lists what the tests run.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
 
+from helpers.editing_pipelines import EDITING, Editing  # noqa: E402
 from helpers.family_cases import CASES  # noqa: E402
+from helpers.video_pipelines import VIDEOS, Video  # noqa: E402
 
 PAGE = ROOT / "docs" / "models.md"
 
@@ -34,6 +38,15 @@ ELSEWHERE = [
         "pipeline (`tests/attention/test_tracing.py`)",
         "like Stable Diffusion; words are those of `prompt`, not of `prompt_2`",
     ),
+    (
+        "Kandinsky 3",
+        "Kandinsky3Pipeline",
+        "T5, cut to the longest prompt",
+        "cross-attention",
+        "second half",
+        "pipeline (`tests/attention/families/test_kandinsky.py`)",
+        "no refined maps",
+    ),
 ]
 
 GUIDANCE = {
@@ -43,6 +56,16 @@ GUIDANCE = {
     "all": "scale is an input of the model",
 }
 
+EDITING_HEADER = ("Model", "Pipeline", "Image", "References")
+VIDEO_HEADER = (
+    "Family",
+    "Pipelines",
+    "Tokenizers",
+    "Keys",
+    "Guidance",
+    "What was run",
+    "Drawn frames of a latent one",
+)
 HEADER = ("Family", "Pipelines", "Tokenizers", "Keys", "Guidance", "What was run", "Limits")
 
 
@@ -68,9 +91,35 @@ def page() -> str:
                 case.limits,
             )
         )
-    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return PAGE_TEXT.format(table=table, n=len(rows))
+    return PAGE_TEXT.format(
+        table=_table(HEADER, rows),
+        n=len(rows),
+        editing=_table(EDITING_HEADER, [_editing(case) for case in EDITING]),
+        videos=_table(VIDEO_HEADER, [_video(case) for case in VIDEOS]),
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---" for _ in header], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _editing(case: Editing) -> tuple[str, ...]:
+    size, *references = (" x ".join(map(str, size)) for size in (case.size, *case.references))
+    return case.name, case.pipeline, size, ", ".join(references)
+
+
+def _video(case: Video) -> tuple[str, ...]:
+    frames = ", ".join(str(ranges[-1].stop) for ranges in case.drawn.values())
+    return (
+        case.name,
+        case.pipeline,
+        case.tokenizers,
+        case.keys,
+        GUIDANCE[case.guidance],
+        f"{frames} frames",
+        case.frames,
+    )
 
 
 PAGE_TEXT = """\
@@ -92,6 +141,35 @@ denoiser, the two calls are distinguished by their embedded text; if the prompt 
 same, so are the two calls. Some pipelines (Sana and PRX, for instance) mix up the text masks of several prompts
 when each prompt gets several images. The trace records what the model did.
 
+## Reference images
+
+Some pipelines draw beside reference images, whose pixels stand in one sequence with those of the image. Maps are those
+of the image that is drawn alone. `trace(pipe, references=True)` also records the pixels of each reference image, and
+`heat_maps(reference=0)` returns the maps of the words on the first one, at the size to which the pipeline resized it.
+Which pixels belong to which image is read from the model's own position ids or shapes; if these do not describe the
+pixels exactly, the trace is refused. Each was run with references of other aspect ratios than the image, with and
+without guidance (`tests/attention/families/test_reference_images.py`):
+
+{editing}
+
+In Qwen's pipelines the text encoder reads the references, too; their tokens have maps of the kind "template".
+Flux2KleinKVPipeline, which stores the keys of its references, and QwenImageLayeredPipeline, which draws several layers,
+are refused.
+
+## Videos
+
+A model of videos draws latent frames, each of which becomes one or several frames of the video. Their maps are
+`VideoMaps` (`recording.video_maps()`): `video.frames[0]` has the maps of the first latent frame, for every measure and
+figure, and `video.drawn[0]` the frames of the video that it becomes. `daam_syntax.analysis.measure_frames` measures
+overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` draw them. Each was run like the
+models above (`tests/attention/test_video_maps.py`):
+
+{videos}
+
+All other pipelines that generate frames are refused by name, as are models that join several latent frames into one
+query (CogVideoX 1.5) or have two transformers (Wan 2.2 with 14 billion parameters). Refined maps, texts outside the
+prompt, interventions, given images, and runs on disk need images, and refuse videos.
+
 ## Text encoders
 
 Where a model attends to the tokens of two encoders, a word has subwords in both. `maps.encoders` names them,
@@ -109,6 +187,8 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
 
 - Image to image and inpainting (Stable Diffusion, also with the 9 channels of an inpainting model, and SDXL), and
   image to image with SD3. The steps are those that run, which are fewer than requested if `strength` is below 1.
+- InstructPix2Pix (Stable Diffusion, SDXL): the maps are those of the rows with the text and the image; those of the
+  negative prompt are of the rows with neither (`tests/attention/test_image_guidance.py`).
 - ControlNet (Stable Diffusion, SDXL): the maps show the UNet's attention. The ControlNet's own attention is not
   recorded.
 - LoRA adapters (Stable Diffusion, through peft): the maps use the adapted keys and queries.
@@ -145,7 +225,7 @@ An unknown denoiser with diffusers' plain cross-attention works without a descri
 takes one: which modules attend to the text, how keys and pixels are laid out, the grid, how guidance is done, and
 which tokenizers are read (see its example, and `daam_syntax/attention/families/`).
 
-Not described: Lumina 1, HiDream, OmniGen, HunyuanImage, Kandinsky, Bria, and video models. Kolors has the UNet of
+Not described: HiDream, OmniGen, HunyuanImage, Kandinsky 2 and 5, and Bria. Kolors has the UNet of
 SDXL and a tokenizer without offsets. It was not run.
 """
 

@@ -10,13 +10,18 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import calibration
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import Recipe
 from benchmarks.null_worlds.pair_worlds import MEASURES
-from benchmarks.null_worlds.recipes import Recipe, every_recipe
-from benchmarks.null_worlds.running import read
-from benchmarks.null_worlds.scoring import ALPHA, Counts, coverage, limits
+from benchmarks.null_worlds.running import CRASH, read
+from benchmarks.null_worlds.scoring import ALPHA, Counts, add, coverage, limits
+from benchmarks.null_worlds.study_pages import SENTENCES
 from benchmarks.null_worlds.worlds import NULLS, TRUE, World
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "calibration.md"
+
+MANY: Final = 50
+"""Fewer studies of a world are shown only together with those of the other worlds."""
 
 _SHORT: Final = {"iou": "IoU", "phi": "phi", "iod": "IoD", "log_area_ratio": "log area ratio"}
 _ORACLES: Final = ("oracle", "oracle, by kind")
@@ -35,7 +40,9 @@ class Cell:
     @property
     def column(self) -> str:
         """Heading of the column."""
-        return f"{self.recipe}, {_SHORT.get(self.measure, self.measure)}"
+        measure = _SHORT.get(self.measure, self.measure)
+        named = self.measure == SENTENCES or self.recipe.endswith(measure)
+        return self.recipe if named else f"{self.recipe}, {measure}"
 
     @property
     def judged(self) -> bool:
@@ -71,7 +78,7 @@ def cells(results: Mapping[str, Any]) -> list[Cell]:
     for world in (*NULLS, *TRUE):
         kept = results.get(world.name, {}).get("cells", {})
         named = [(key.split(" | "), counts) for key, counts in kept.items()]
-        named = [item for item in named if item[0][0] in order]
+        named = [item for item in named if item[0][0] in order and item[0][1] != CRASH]
         named.sort(key=lambda item: (order.index(item[0][0]), _place(item[0][1])))
         found += [Cell(world, *names, counts) for names, counts in named]
     return found
@@ -95,18 +102,29 @@ def _too_many(cell: Cell, n_cells: int) -> bool:
     return limits(cell.counts["errors"], cell.counts["studies"], n_cells)[0] > ALPHA
 
 
+def pooled(found: Sequence[Cell], name: str) -> list[Cell]:
+    """Return one cell per recipe and measure, over the worlds of all cells."""
+    sums: dict[tuple[str, str], Counts] = {}
+    for cell in found:
+        key = (cell.recipe, cell.measure)
+        sums[key] = add(sums.get(key, {}), cell.counts)
+    return [Cell(World(name, name), *key, counts) for key, counts in sums.items()]
+
+
 def tables(results: Mapping[str, Any]) -> str:
     """Return the part of the page about worlds and recipes, as Markdown."""
     found = cells(results)
-    judged = [cell for cell in found if cell.judged]
-    n = len(judged)
-    wrong = failures(found)
     nulls = [cell for cell in found if not cell.world.effect]
     true = [cell for cell in found if cell.world.effect]
+    of_all = pooled([c for c in nulls if c.judged], "all null worlds")
+    of_true = pooled([c for c in true if c.judged], "all true worlds")
+    judged = [cell for cell in (*found, *of_all, *of_true) if cell.judged]
+    n = len(judged)
+    wrong = failures(judged)
     lines = [
-        f"A family is all rows of one table for one measure; an error is an adjusted p-value of at most {ALPHA:g} in a "
-        "row without an effect, or a found effect of the wrong sign. A recipe that withholds its p-values, because the "
-        "sides of the comparison differ in something else, makes no claim. "
+        f"A family is all rows of one table for one measure, or all sentences of a study page; an error is an adjusted "
+        f"p-value of at most {ALPHA:g} in a row without an effect, or a found effect of the wrong sign. A recipe that "
+        "withholds its p-values, because the sides of the comparison differ in something else, makes no claim. "
         f"Of {n} cells, "
         + (
             f"{len(wrong)} fail: "
@@ -116,6 +134,7 @@ def tables(results: Mapping[str, Any]) -> str:
         )
         + ". A cell fails if the lower 95% limit of its error rate is above 5%, or the upper limit of its coverage is "
         f"below 95%; limits are exact (Clopper and Pearson 1934) and corrected for {n} cells.",
+        *_crashes(results),
         "",
         "## Worlds",
         "",
@@ -126,28 +145,49 @@ def tables(results: Mapping[str, Any]) -> str:
         "|---|---|---:|",
         *(f"| {w.name} | {w.about} | {w.n_prompts} x {w.n_images} |" for w in NULLS),
         "",
-        "Each world, except *random trees*, has a twin in which relations have an effect, too: a world's name after "
-        "*true*.",
+        "Each world, except *random trees* and those of studies, has a twin in which relations have an effect, too: a "
+        "world's name after *true*.",
+        "",
+        "## Recipes over all worlds",
+        "",
+        "Percent of studies with an error in null worlds, with 95% limits; percent of tests that were withheld there; "
+        "percent of true effects that are found in true worlds; percent of 95% intervals that include the true "
+        "difference, in all worlds. **Bold**: fails. Worlds for whose prompts the documentation does not recommend a "
+        "recipe are left out.",
+        "",
+        "| Recipe | Studies | Errors | Withheld | Found | Coverage |",
+        "|---|---:|---:|---:|---:|---:|",
+        *_summary_rows(of_all, of_true, n),
         "",
         "## Errors in null worlds",
         "",
-        "Percent of studies with an error. In parentheses: percent of tests that were withheld. **Bold**: fails. "
+        f"Percent of studies with an error, for recipes with at least {MANY} studies of the world. In parentheses: "
+        "percent of tests that were withheld. **Bold**: fails. "
         "*Italics*: not what the documentation recommends for such prompts, and not judged. A dash: nothing to test. "
         "With five prompts no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere rates "
         "below 5% have three reasons: tests that are withheld, few prompts (p-values are discrete), and Holm's "
         "correction of tests that depend on each other.",
-        *_matrix(nulls, lambda cell: _error_text(cell, n)),
+        *_matrix(_often(nulls), lambda cell: _error_text(cell, n)),
         "",
         "## Errors and power in true worlds",
         "",
         "Percent of studies with an error, then the percent of true effects that are found. The oracle compares each "
         "pair with pairs that are alike in everything except the relation.",
-        *_matrix(true, lambda cell: f"{_error_text(cell, n)}, {_power_text(cell)}"),
+        *_matrix(_often(true), lambda cell: f"{_error_text(cell, n)}, {_power_text(cell)}"),
         "",
         "## Coverage of 95% intervals",
         "",
         "Percent of intervals that include the true difference, where the recipe gives a p-value. **Bold**: fails.",
-        *_matrix([c for c in found if c.counts["intervals"]], lambda cell: _coverage_text(cell, n)),
+        "",
+        "In true worlds of maps, a dependent copies a part of its head's map, so the dependents of one head resemble "
+        "each other, although they are not related, and they are near. Adjusted for what distance does among such "
+        "pairs, a relation adds less than its whole effect. The true difference is therefore that of the same exchange "
+        "and adjustment of the effects: each pair's value minus that of its twins, which share everything except the "
+        "effect, averaged over simulated studies.",
+        *_matrix(
+            _often([c for c in found if c.counts["intervals"]]),
+            lambda cell: _coverage_text(cell, n),
+        ),
         "",
         "## Warnings without an imbalance",
         "",
@@ -158,6 +198,50 @@ def tables(results: Mapping[str, Any]) -> str:
         *_warnings(found),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _often(found: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of columns that have at least `MANY` studies of some world."""
+    largest: dict[str, int] = {}
+    for cell in found:
+        largest[cell.column] = max(largest.get(cell.column, 0), cell.counts["studies"])
+    return [cell for cell in found if largest[cell.column] >= MANY]
+
+
+def _crashes(results: Mapping[str, Any]) -> list[str]:
+    """Return a paragraph about recipes that raised an exception; nothing if none did."""
+    found = [
+        f"*{key.split(' | ')[0]}* in *{world}* ({counts['studies']}: {'; '.join(counts['problems'])})"
+        for world, kept in results.items()
+        for key, counts in kept.get("cells", {}).items()
+        if key.endswith(f" | {CRASH}")
+    ]
+    return (
+        ["", f"Studies in which a recipe raised an exception: {'; '.join(found)}."] if found else []
+    )
+
+
+def _summary_rows(of_nulls: Sequence[Cell], of_true: Sequence[Cell], n_cells: int) -> Iterator[str]:
+    true = {cell.column: cell for cell in of_true}
+    for cell in of_nulls:
+        counts, other = cell.counts, true.get(cell.column)
+        low, high = limits(counts["errors"], counts["studies"])
+        errors = f"{100 * cell.error:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        if not counts["tests"]:
+            errors = "-"
+        elif _too_many(cell, n_cells):
+            errors = f"**{errors}**"
+        withheld = 100 * counts["withheld"] / max(counts["rows"], 1)
+        both = counts if other is None else add(counts, other.counts)
+        covered = Cell(cell.world, cell.recipe, cell.measure, both)
+        texts = (
+            f"{counts['studies']}",
+            errors,
+            f"{withheld:.0f}",
+            "-" if other is None else _power_text(other),
+            _coverage_text(covered, n_cells) if both["intervals"] else "-",
+        )
+        yield f"| {cell.column} | " + " | ".join(texts) + " |"
 
 
 def _matrix(found: Sequence[Cell], text: Callable[[Cell], str]) -> Iterator[str]:

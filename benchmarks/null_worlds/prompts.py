@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -21,8 +22,11 @@ SETS: Final = {
     "real": ("real-models",),
     "embedded": ("scenes", "open", "emoji-relations", "minimal-pairs", "adjectives", "cohyponyms"),
     "adjectives": ("adjectives",),
+    "cohyponyms": ("cohyponyms",),
 }
 """Sets of prompts, and the files that they come from."""
+
+_PARSES: dict[str, tuple[Sentence, ...]] = {}
 
 SCHEME: Final = "ud"
 THRESHOLD: Final = "relative:0.4"
@@ -31,8 +35,22 @@ THRESHOLD: Final = "relative:0.4"
 @lru_cache(maxsize=4)
 def sentences(name: str) -> tuple[Sentence, ...]:
     """Return the parsed prompts of a set of `SETS`."""
+    if name in _PARSES:
+        return _PARSES[name]
     texts = pd.concat([pd.read_csv(FOLDER / f"{file}.csv")["prompt"] for file in SETS[name]])
     return tuple(parse_many(list(dict.fromkeys(texts))))
+
+
+def write_parses(path: Path) -> None:
+    """Write the parsed prompts of every set, for machines without a parser."""
+    found = {name: [sentence.to_dict() for sentence in sentences(name)] for name in SETS}
+    path.write_text(json.dumps(found), encoding="utf-8")
+
+
+def read_parses(path: Path) -> None:
+    """Take the parsed prompts from a file of `write_parses` from now on."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    _PARSES.update({name: tuple(map(Sentence.from_dict, rows)) for name, rows in found.items()})
 
 
 @lru_cache(maxsize=2048)

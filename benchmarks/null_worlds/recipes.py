@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.null_worlds.claims import POOLED, Claim, Claims, Recipe
 from benchmarks.null_worlds.map_worlds import heat_maps
-from benchmarks.null_worlds.worlds import Study, World
+from benchmarks.null_worlds.prompts import THRESHOLD
+from benchmarks.null_worlds.worlds import Study
 from daam_syntax.analysis import (
     cross_prompt_pairs,
     dose_table,
     estimate_difference,
     match_pairs,
+    measure_pairs,
+    normalize_over_tokens,
     permuted_pairs,
     regress,
     shifted_pairs,
@@ -23,83 +27,6 @@ from daam_syntax.analysis import (
 )
 
 N_RESAMPLES: Final = 999
-
-POOLED: Final = "all relations"
-"""Row of a recipe that does not distinguish relations."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A row of a table that a recipe makes.
-
-    Attributes
-    ----------
-    measure
-        The measure: the rows of one measure are a family.
-    row
-        Relation, `POOLED`, or the name of a comparison without an effect.
-    estimate, low, high
-        The difference, with its interval.
-    p, p_adjusted
-        Its p-values; NaN if there is no claim.
-    withheld
-        Whether the recipe gives no p-value because something else differs.
-    """
-
-    measure: str
-    row: str
-    estimate: float
-    low: float
-    high: float
-    p: float
-    p_adjusted: float
-    withheld: bool = False
-
-
-Claims = Iterator[Claim]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A way to a claim.
-
-    Attributes
-    ----------
-    name
-        What is called, as in the documentation.
-    make
-        Returns the claims of a study.
-    cost
-        "default" for defaults, which are simulated most often; "cheap"; or "slow", simulated least often.
-    accepts
-        Whether it claims "relation plus something": wrong only in worlds where nothing matters.
-    needs_maps
-        Whether it needs maps.
-    clustered
-        Whether it clusters as the world's prompts demand. One that does not is shown, but not judged, in worlds whose
-        prompts have templates or lemmas with effects.
-    balanced
-        Whether its sides differ by chance only, in every world.
-    scaled
-        Whether its estimates are differences of the measure.
-    """
-
-    name: str
-    make: Callable[[Study], Claims]
-    cost: str = "cheap"
-    accepts: bool = False
-    needs_maps: bool = False
-    clustered: bool = True
-    balanced: bool = False
-    scaled: bool = True
-
-    def suits(self, world: World) -> bool:
-        """Return whether a world is one in which the recipe is tried."""
-        if self.needs_maps and not world.has_maps:
-            return False
-        if self.accepts and (not world.neutral or world.effect):
-            return False
-        return self.clustered or world.cluster != "prompt_id"
 
 
 def _summary_claims(table: pd.DataFrame, by: str, kind: str = "dependency") -> Claims:
@@ -140,7 +67,8 @@ def _summary(
 ) -> Callable[[Study], Claims]:
     def make(study: Study) -> Claims:
         cluster = study.world.cluster if clustered else "prompt_id"
-        table = summarize(pairs_of(study), by, cluster=cluster, n_resamples=N_RESAMPLES, **options)
+        chosen = {"cluster": cluster, "n_resamples": N_RESAMPLES} | options
+        table = summarize(pairs_of(study), by, **chosen)
         yield from _summary_claims(table, by)
 
     return make
@@ -159,6 +87,11 @@ def _with(control: Callable[..., pd.DataFrame]) -> Callable[[Study], pd.DataFram
         return pd.concat([own, rows[[c for c in rows.columns if c in own.columns]]])
 
     return pairs
+
+
+def _normalized(study: Study) -> pd.DataFrame:
+    maps = [normalize_over_tokens(m) for m in heat_maps(study.maps(), study.layout)]
+    return measure_pairs(maps, size="grid", threshold=THRESHOLD)
 
 
 def _difference(
@@ -229,8 +162,9 @@ def _regression(
         if model != "ols" and not isinstance(cluster, str):
             cluster = "prompt_id"
         by = options.get("by", "relation")
+        chosen = {"model": model, "cluster": cluster} | options
         for measure in measures:
-            found = regress(study.pairs, measure, model=model, cluster=cluster, **options)
+            found = regress(study.pairs, measure, **chosen)
             for term in found.terms.to_dict("records"):
                 name = term["term"]
                 if by and name.startswith(f"{by}["):
@@ -254,9 +188,9 @@ def _regression(
     return make
 
 
-def _dose(study: Study) -> Claims:
+def _dose(study: Study, **options: Any) -> Claims:
     for measure in ("iou", "phi"):
-        table = dose_table(study.pairs, measure, cluster=study.world.cluster)
+        table = dose_table(study.pairs, measure, cluster=study.world.cluster, **options)
         for row in table.to_dict("records"):
             # Farther words are not related, but at a distance of 2 they can share a head.
             name = POOLED if row["tree_distance"] == 1 else f"distance {row['tree_distance']}"
@@ -269,19 +203,33 @@ def _dose(study: Study) -> Claims:
                     row["high"],
                     row["p"],
                     row["p_adjusted"],
+                    "not tested" in (row["reason"] or ""),
                 )
 
 
+_LEMMAS: Final = ("head_lemma", "dependent_lemma")
 _DOSE: Final = {"by": None, "covariates": ["tree_distance", "log_distance", "adjacency"]}
 
 RECIPES: Final = (
-    Recipe("summarize", _summary("relation"), cost="default"),
-    Recipe("summarize, by kind", _summary("kind"), cost="default"),
+    Recipe("summarize", _summary("relation"), cost="default", exchanged=True),
+    Recipe("summarize, by kind", _summary("kind"), cost="default", exchanged=True),
     Recipe("summarize, one-sided", _summary("relation", tier="one-sided")),
-    Recipe("summarize, one-sided, by kind", _summary("kind", tier="one-sided")),
+    Recipe("summarize, one-sided, by kind", _summary("kind", tier="one-sided"), cost="slow"),
     Recipe("summarize, IoD", _summary("relation", measure="iod", corrected=None)),
-    Recipe("summarize, log area ratio", _summary("relation", measure="log_area_ratio")),
-    Recipe("summarize, plus distance", _summary("relation", accept="distance"), accepts=True),
+    Recipe(
+        "summarize, log area ratio", _summary("relation", measure="log_area_ratio"), cost="slow"
+    ),
+    Recipe(
+        "summarize, plus distance",
+        _summary("relation", accept="distance"),
+        accepts=True,
+        cost="slow",
+    ),
+    Recipe(
+        "summarize, lemmas of both words",
+        _summary("relation", cluster=_LEMMAS),
+        recurring=True,
+    ),
     Recipe("summarize, by prompt only", _summary("relation", clustered=False), clustered=False),
     Recipe("unrelated", _summary("relation", control="unrelated"), cost="slow"),
     Recipe("unrelated, by kind", _summary("kind", control="unrelated")),
@@ -291,11 +239,12 @@ RECIPES: Final = (
         cost="slow",
         accepts=True,
     ),
-    Recipe("matched", _summary("relation", _matched, control="matched")),
+    Recipe("matched", _summary("relation", _matched, control="matched"), cost="slow"),
     Recipe("matched, by kind", _summary("kind", _matched, control="matched")),
     Recipe(
         "matched, log area ratio",
         _summary("relation", _matched, control="matched", measure="log_area_ratio"),
+        cost="slow",
     ),
     Recipe(
         "permuted",
@@ -321,6 +270,12 @@ RECIPES: Final = (
         cost="slow",
         needs_maps=True,
     ),
+    Recipe(
+        "summarize, token-normalized",
+        _summary("relation", _normalized),
+        cost="slow",
+        needs_maps=True,
+    ),
     Recipe("difference, amod and unrelated", _difference(_amod_and_unrelated)),
     Recipe("difference, two relations", _difference(_two_relations)),
     Recipe(
@@ -338,29 +293,20 @@ RECIPES: Final = (
         _difference(lambda study: _groups(study, "nmod", "det"), paired_by=None),
     ),
     Recipe("regress", _regression("ols")),
-    Recipe("regress, by kind", _regression("ols", by="kind")),
-    Recipe("regress, one-sided", _regression("ols", tier="one-sided")),
-    Recipe("regress, unrelated", _regression("ols", reference="unrelated")),
+    Recipe("regress, by kind", _regression("ols", by="kind"), cost="slow"),
+    Recipe("regress, lemmas of both words", _regression("ols", cluster=_LEMMAS), recurring=True),
+    Recipe("regress, one-sided", _regression("ols", tier="one-sided"), cost="slow"),
+    Recipe("regress, unrelated", _regression("ols", reference="unrelated"), cost="slow"),
     Recipe(
         "regress, unrelated, all accepted",
         _regression("ols", reference="unrelated", accept="all"),
         accepts=True,
+        cost="slow",
     ),
     Recipe("regress, gee", _regression("gee", ("iou",)), cost="slow", scaled=False),
     Recipe("regress, mixed", _regression("mixed", ("iou",)), cost="slow", scaled=False),
-    Recipe("regress, tree distance", _regression("ols", **_DOSE), scaled=False),
+    Recipe("regress, tree distance", _regression("ols", **_DOSE), scaled=False, cost="slow"),
     Recipe("dose_table", _dose, scaled=False),
+    Recipe("dose_table, one-sided", partial(_dose, tier="one-sided"), scaled=False, cost="slow"),
 )
-"""All recipes. A study page adds its own with `register`."""
-
-_MORE: list[Recipe] = []
-
-
-def register(recipe: Recipe) -> None:
-    """Add a recipe, such as a sentence of a study page."""
-    _MORE.append(recipe)
-
-
-def every_recipe() -> Mapping[str, Recipe]:
-    """Return all recipes by name."""
-    return {recipe.name: recipe for recipe in (*RECIPES, *_MORE)}
+"""Recipes of the page on inference."""

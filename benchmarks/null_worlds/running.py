@@ -1,49 +1,83 @@
-"""Simulate studies in parallel, in chunks that can be resumed."""
+"""Simulate studies in parallel, in chunks that can be resumed, cut off at any time, and merged."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.null_worlds.recipes import every_recipe
-from benchmarks.null_worlds.scoring import Counts, add, oracle, score
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import Recipe
+from benchmarks.null_worlds.prompts import read_parses, write_parses
+from benchmarks.null_worlds.scoring import (
+    Counts,
+    add,
+    oracle,
+    read_truths,
+    score,
+    write_truths,
+)
 from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, World, draw
 from daam_syntax.util.progress import show_progress
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "null_worlds.json"
-CHUNK: Final = 5
+
+CHUNK: Final = {"default": 5, "cheap": 1, "slow": 1}
+"""Studies of a chunk, by cost of the recipes: a chunk takes a few seconds."""
+
+CRASH: Final = "crash"
+"""Stands for the measure where a recipe raised an exception."""
+
+_LONGEST_PROBLEM: Final = 300
+_SECONDS_BETWEEN_FILES: Final = 10.0
+
+Results = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A chunk of studies of one world: studies ``CHUNK * number`` and the following.
+    """A chunk of studies of one world.
 
     Attributes
     ----------
     world
         Name of the world.
-    number
-        Number of the chunk.
+    first
+        Number of its first study.
     cost
         Recipes to try: "default", "cheap", or "slow".
     """
 
     world: str
-    number: int
+    first: int
     cost: str
 
     @property
     def key(self) -> str:
         """Name of the chunk within its world."""
-        return f"{self.cost} {self.number}"
+        return f"{self.cost} {self.first}"
 
 
-def wanted(world: World, cost: str) -> list[Any]:
+def prepare(folder: Path) -> None:
+    """Write what takes a parser or minutes: parsed prompts, and the truth of every world."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parses(folder / "parses.json")
+    write_truths(folder / "truths.json")
+
+
+def use_prepared(folder: Path | None) -> None:
+    """Take parsed prompts and truths from a folder of `prepare` from now on; None: make them."""
+    if folder is not None:
+        read_parses(folder / "parses.json")
+        read_truths(folder / "truths.json")
+
+
+def wanted(world: World, cost: str) -> list[Recipe]:
     """Return the recipes of a cost class that a world is for."""
     return [r for r in every_recipe().values() if r.cost == cost and r.suits(world)]
 
@@ -52,48 +86,31 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
     """Return the counts of a chunk, by recipe and measure."""
     world = WORLDS[task.world]
     total: dict[str, Counts] = {}
-    for number in range(CHUNK * task.number, CHUNK * (task.number + 1)):
+
+    def count(recipe: str, found: Mapping[str, Counts]) -> None:
+        for measure, counts in found.items():
+            key = f"{recipe} | {measure}"
+            total[key] = add(total.get(key, {}), counts)
+
+    for number in range(task.first, task.first + CHUNK[task.cost]):
         study = draw(world, number, N_TWINS if task.cost == "default" else 0)
         for recipe in wanted(world, task.cost):
-            found = score(world, recipe.make(study), scaled=recipe.scaled)
-            for measure, counts in found.items():
-                key = f"{recipe.name} | {measure}"
-                total[key] = add(total.get(key, {}), counts)
+            try:
+                claims = list(recipe.make(study))
+            except Exception as error:  # one study must not end hours of simulation
+                problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
+                count(recipe.name, {CRASH: {"studies": 1, "problems": {problem: 1}}})
+                continue
+            count(recipe.name, score(world, claims, scaled=recipe.has_known_truth(world)))
         if task.cost == "default":
-            claims = list(oracle(study))
-            for name in dict.fromkeys(name for name, _ in claims):
-                rows = [claim for other, claim in claims if other == name]
-                for measure, counts in score(world, rows).items():
-                    key = f"{name} | {measure}"
-                    total[key] = add(total.get(key, {}), counts)
+            found = list(oracle(study))
+            for name in dict.fromkeys(name for name, _ in found):
+                count(name, score(world, [claim for other, claim in found if other == name]))
     return task, total
 
 
-def tasks(worlds: Sequence[str], studies: dict[str, int]) -> Iterator[Task]:
-    """Yield the tasks in an order in which all worlds grow together."""
-    for number in range(-(-max(studies.values()) // CHUNK)):
-        for name in worlds:
-            for cost, n in studies.items():
-                # In true worlds, power needs fewer studies than the level does in null worlds.
-                enough = number * CHUNK >= (n // 3 if WORLDS[name].effect else n)
-                if not enough and wanted(WORLDS[name], cost):
-                    yield Task(name, number, cost)
-
-
-def read(path: Path = RESULTS) -> dict[str, Any]:
-    """Return the results so far."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def run(
-    worlds: Iterable[str],
-    studies: dict[str, int],
-    *,
-    processes: int = 1,
-    path: Path = RESULTS,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """Simulate what is missing, and write the results after every chunk.
+def tasks(worlds: Sequence[str], studies: Mapping[str, int], first: int = 0) -> list[Task]:
+    """Return the tasks in an order in which all worlds and costs grow in proportion, wherever it is cut.
 
     Parameters
     ----------
@@ -101,40 +118,131 @@ def run(
         Names of the worlds.
     studies
         Number of studies per world, by cost of the recipes.
+    first
+        Number of the first study.
+    """
+    found = []
+    for cost, n in studies.items():
+        for name in worlds:
+            if wanted(WORLDS[name], cost):
+                # In true worlds, power needs fewer studies than the level does in null worlds.
+                enough = max(1, n // 3) if n and WORLDS[name].effect else n
+                starts = range(0, enough, CHUNK[cost])
+                found += [((k + CHUNK[cost]) / enough, Task(name, first + k, cost)) for k in starts]
+    return [task for _, task in sorted(found, key=lambda item: item[0])]
+
+
+def run(
+    worlds: Iterable[str],
+    studies: Mapping[str, int],
+    *,
+    first: int = 0,
+    processes: int = 1,
+    seconds: float = float("inf"),
+    prepared: Path | None = None,
+    path: Path = RESULTS,
+    progress: bool = True,
+) -> Results:
+    """Simulate what is missing, and write the results every few seconds.
+
+    Parameters
+    ----------
+    worlds, studies, first
+        See `tasks`.
     processes
         Number of processes.
+    seconds
+        Time after which no chunk is begun.
+    prepared
+        Folder of `prepare`; None if there is none.
     path
-        File of the results.
+        File of the results. It is whole at any time.
     progress
         Whether to show progress.
     """
     results = read(path)
-    every = list(tasks(list(worlds), studies))
+    every = tasks(list(worlds), studies, first)
     missing = [t for t in every if t.key not in results.get(t.world, {}).get("chunks", [])]
-    done = len(every) - len(missing)
+    done, until = len(every) - len(missing), time.monotonic() + seconds
+    written = time.monotonic()
     with show_progress(progress, len(every), done, "Simulating", unit="chunks") as bar:
-        for task, counts in _each(missing, processes):
-            world = results.setdefault(task.world, {"chunks": [], "cells": {}})
-            world["chunks"].append(task.key)
-            for key, more in counts.items():
-                world["cells"][key] = add(world["cells"].get(key, {}), more)
-            write(results, path)
-            bar.describe(f"Simulating {task.world}")
+        for task, counts in _each(missing, processes, until, prepared):
+            _include(results, task, counts)
+            if time.monotonic() - written > _SECONDS_BETWEEN_FILES:
+                write(results, path)
+                written = time.monotonic()
             bar.advance()
+    write(results, path)
     return results
 
 
-def _each(missing: list[Task], processes: int) -> Iterator[tuple[Task, dict[str, Counts]]]:
+def _include(results: Results, task: Task, counts: Mapping[str, Counts]) -> None:
+    world = results.setdefault(task.world, {"chunks": [], "cells": {}})
+    world["chunks"].append(task.key)
+    for key, more in counts.items():
+        world["cells"][key] = add(world["cells"].get(key, {}), more)
+
+
+def _each(
+    missing: list[Task], processes: int, until: float, prepared: Path | None
+) -> Iterator[tuple[Task, dict[str, Counts]]]:
+    """Yield the counts of the tasks that begin before a time."""
     if processes == 1:
-        yield from map(simulate, missing)
+        use_prepared(prepared)
+        for task in missing:
+            if time.monotonic() >= until:
+                return
+            yield simulate(task)
         return
-    with ProcessPoolExecutor(processes) as pool:
-        for future in as_completed([pool.submit(simulate, task) for task in missing]):
+    with ProcessPoolExecutor(processes, initializer=use_prepared, initargs=(prepared,)) as pool:
+        yield from _in_parallel(pool.submit, iter(missing), 2 * processes, until)
+
+
+def _in_parallel(
+    submit: Callable[..., Future[Any]], missing: Iterator[Task], n_waiting: int, until: float
+) -> Iterator[tuple[Task, dict[str, Counts]]]:
+    running = {submit(simulate, task) for task, _ in zip(missing, range(n_waiting), strict=False)}
+    while running:
+        ended, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in ended:
+            task = next(missing, None) if time.monotonic() < until else None
+            if task is not None:
+                running.add(submit(simulate, task))
             yield future.result()
 
 
-def write(results: dict[str, Any], path: Path = RESULTS) -> None:
-    """Write the results, one line per cell."""
+def merge(paths: Iterable[Path], path: Path = RESULTS) -> Results:
+    """Add the results of other files, such as those of another machine, to a file.
+
+    Raises
+    ------
+    ValueError
+        If two files have the same studies.
+    """
+    results = read(path)
+    for other in paths:
+        for name, more in read(other).items():
+            world = results.setdefault(name, {"chunks": [], "cells": {}})
+            twice = set(world["chunks"]) & set(more["chunks"])
+            if twice:
+                raise ValueError(
+                    f"Expected other studies in {other}, but it has chunk {min(twice)!r} of the world {name!r}, too: "
+                    "simulate with another --first-study."
+                )
+            world["chunks"] += more["chunks"]
+            for key, counts in more["cells"].items():
+                world["cells"][key] = add(world["cells"].get(key, {}), counts)
+    write(results, path)
+    return results
+
+
+def read(path: Path = RESULTS) -> Results:
+    """Return the results so far."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def write(results: Results, path: Path = RESULTS) -> None:
+    """Write the results, one line per value."""
     for world in results.values():
         world["chunks"].sort()
     text = json.dumps(results, indent=1, sort_keys=True)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from benchmarks.null_worlds.recipes import POOLED, Claim
+from benchmarks.null_worlds.claims import POOLED, Claim
 from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, Study, World, draw
-from daam_syntax.analysis import adjust_p
+from daam_syntax.analysis import adjust_p, estimate_relations
 from daam_syntax.analysis.statistics.sign_flips import least_p, sign_flip_p
+from daam_syntax.maps.measures import PAIR_MEASURES
 
 ALPHA: Final = 0.05
 MEASURES: Final = ("iou", "phi", "iod", "log_area_ratio")
+"""Measures whose intervals are compared with the truth."""
 
 Counts = dict[str, Any]
+Truth = dict[str, dict[str, float]]
 
 _TRUTH_STUDIES: Final = 60
 
@@ -60,9 +65,28 @@ def oracle(study: Study, measures: Iterable[str] = ("iou", "phi")) -> Iterable[t
         )
 
 
-@lru_cache(maxsize=8)
-def truth(world_name: str) -> dict[str, dict[str, float]]:
-    """Return the true difference of each relation by measure, the mean over many simulated studies."""
+_TRUTHS: dict[str, Truth] = {}
+
+
+def write_truths(path: Path) -> None:
+    """Write the true differences of every world, which take longer than a study."""
+    path.write_text(json.dumps({name: truth(name) for name in WORLDS}), encoding="utf-8")
+
+
+def read_truths(path: Path) -> None:
+    """Take the true differences from a file of `write_truths` from now on."""
+    _TRUTHS.update(json.loads(path.read_text(encoding="utf-8")))
+
+
+@cache
+def truth(world_name: str) -> Truth:
+    """Return the true difference of each relation by measure, the mean over many simulated studies.
+
+    Without maps, relations have no effect on other pairs, so the truth is what related pairs have more than their
+    twins. With maps, it is what they have more than exchanged pairs, see `exchanged_effects`.
+    """
+    if world_name in _TRUTHS:
+        return _TRUTHS[world_name]
     world = WORLDS[world_name]
     if not world.effect:
         return {}
@@ -70,12 +94,37 @@ def truth(world_name: str) -> dict[str, dict[str, float]]:
     for number in range(_TRUTH_STUDIES):
         study = draw(world, 10**6 + number, N_TWINS)
         for measure, rows in parts.items():
-            for row, values in prompt_effects(study, measure).items():
+            if world.has_maps:
+                found = {name: [value] for name, value in exchanged_effects(study, measure).items()}
+            else:
+                found = {name: list(v) for name, v in prompt_effects(study, measure).items()}
+            for row, values in found.items():
                 rows.setdefault(row, []).extend(values)
     return {
         measure: {row: float(np.mean(values)) for row, values in rows.items()}
         for measure, rows in parts.items()
     }
+
+
+def exchanged_effects(study: Study, measure: str) -> dict[str, float]:
+    """Return what each relation adds more than to exchanged pairs at the same distance, by relation and pooled.
+
+    In worlds of maps, a word that copies its head's map also resembles the other dependents of its head, and those are
+    unrelated and near. What the relation adds to such pairs is part of what distance does, so the difference that an
+    adjusted exchange estimates is smaller than the effect on related pairs. It is the same exchange of the effects, the
+    values of all pairs minus those of their twins.
+    """
+    mirror = str(PAIR_MEASURES[measure].mirror)
+    effects = {
+        name: study.pairs[name].to_numpy(float) - np.mean([t[name] for t in study.twins], axis=0)
+        for name in {measure, mirror}
+    }
+    pairs = study.pairs.assign(**effects)
+    found = estimate_relations(pairs, "relation", measure, n_resamples=1)
+    pooled = estimate_relations(pairs, "kind", measure, n_resamples=1)["dependency"]
+    values = {name: result.estimate.estimate for name, result in found.items()}
+    values[POOLED] = pooled.estimate.estimate
+    return {name: value for name, value in values.items() if not np.isnan(value)}
 
 
 def is_affected(world: World, row: str) -> bool:
@@ -112,33 +161,26 @@ def score(world: World, claims: Iterable[Claim], *, scaled: bool = True) -> dict
             tested = not np.isnan(claim.p_adjusted)
             claimed = tested and claim.p_adjusted <= ALPHA
             counts["rows"] += 1
-            counts["tests"] += tested
-            counts["withheld"] += claim.withheld
+            counts["tests"] += int(tested)
+            counts["withheld"] += int(claim.withheld)
             affected = is_affected(world, claim.row)
             value = true.get(measure, {}).get(claim.row, np.nan) if affected else 0.0
             if affected and not np.isnan(value):
                 counts["true_rows"] += 1
-                counts["true_found"] += claimed and claim.estimate * value > 0
+                counts["true_found"] += int(claimed and claim.estimate * value > 0)
             if claimed and (not affected or claim.estimate * value < 0):
                 wrong[claim.row] = 1
             if tested and scaled and np.isfinite(claim.low) and not np.isnan(value):
                 counts["intervals"] += 1
-                counts["covered"] += claim.low <= value <= claim.high
-        counts |= {
+                counts["covered"] += int(claim.low <= value <= claim.high)
+        m, c = counts["intervals"], counts["covered"]
+        found[measure] = counts | {
             "studies": 1,
             "studies_tested": int(counts["tests"] > 0),
             "studies_warned": int(counts["withheld"] > 0),
             "errors": int(bool(wrong)),
             "wrong": wrong,
-            "squares": [
-                counts["intervals"] ** 2,
-                counts["covered"] ** 2,
-                counts["intervals"] * counts["covered"],
-            ],
-        }
-        found[measure] = {
-            name: int(v) if isinstance(v, int | np.integer | bool | np.bool_) else v
-            for name, v in counts.items()
+            "squares": [m**2, c**2, m * c],
         }
     return found
 

@@ -50,6 +50,8 @@ class World:
         The independent units that the documentation recommends for such prompts.
     exempt
         Relations that do have an effect, although no word is related.
+    study
+        Name of the study whose page is tried with its own prompts; no other recipe is. "" for all other recipes.
     """
 
     name: str
@@ -66,6 +68,7 @@ class World:
     groups: int = 0
     cluster: str | tuple[str, str] = "prompt_id"
     exempt: tuple[str, ...] = ()
+    study: str = ""
 
     @property
     def has_maps(self) -> bool:
@@ -365,7 +368,35 @@ RANDOM_TREES: Final = World(
 )
 """Related and unrelated words differ in nothing but chance: how often does a recipe warn?"""
 
-NULLS: Final = (NOISE, MAPS, RANDOM_TREES, *SHAPES, *SIZES)
+OF_STUDIES: Final = (
+    World(
+        "cohyponyms: lemmas",
+        "nouns that recur",
+        PairWorld(_lemmas),
+        prompts="cohyponyms",
+        n_prompts=72,
+        study="cohyponyms",
+    ),
+    World(
+        "adjectives: independent maps",
+        "nothing (maps)",
+        MapWorld(),
+        prompts="adjectives",
+        n_prompts=16,
+        study="adjectives",
+    ),
+    World(
+        "adjectives: center",
+        "the center (maps)",
+        MapWorld(lambda layout, rng: Shapes(center=2.0)),
+        prompts="adjectives",
+        n_prompts=16,
+        study="adjectives",
+    ),
+)
+"""Null worlds over the prompts of studies, for the pages of these studies."""
+
+NULLS: Final = (NOISE, MAPS, RANDOM_TREES, *SHAPES, *SIZES, *OF_STUDIES)
 
 TRUE: Final = (
     *(w.with_effect() for w in (NOISE, MAPS, *SHAPES, *SIZES)),

@@ -42,6 +42,8 @@ from .tables.all_tables import measure_tables as measure_tables
 from .tables.binding import BINDING_COLUMNS as BINDING_COLUMNS
 from .tables.binding import binding_table as binding_table
 from .tables.designated import designated_pairs as designated_pairs
+from .tables.frames import FRAME_COLUMNS as FRAME_COLUMNS
+from .tables.frames import measure_frames as measure_frames
 from .tables.pairs import MEASURES as MEASURES
 from .tables.pairs import PAIR_COLUMNS as PAIR_COLUMNS
 from .tables.pairs import exchange_roles as exchange_roles

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
+from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.sentences import Sentences
 from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import FileError, TraceError
@@ -166,6 +167,7 @@ def trace_images(
     if batch_size < 1:
         raise TraceError(f"Expected a batch size of 1 or more, but got {batch_size}.")
     prompts = [check_prompt(prompt) for prompt in prompts]
+    require_images(pipe, "trace a given image")
     family = family_of(pipe)
     require_autoencoder(pipe)
     denoiser: Any = family.denoiser_of(pipe)
@@ -185,7 +187,7 @@ def trace_images(
     with recording:
         for rows in _batches(pixels, batch_size):
             latents = _latents(pipe, family, torch.stack([pixels[row] for row in rows]))
-            noised = noising(latents, torch.Generator().manual_seed(seed))
+            noised = noising(latents, torch.Generator("cpu").manual_seed(seed))
 
             def describe(n_images: int = len(rows)) -> None:
                 recording.describe_call(
@@ -230,14 +232,18 @@ class _Noising:
                 "Expected at least one training timestep, and whole numbers from 0 to "
                 f"{self._n_train - 1}, but got {list(timesteps)}."
             )
-        whole = torch.tensor([int(timestep) for timestep in timesteps])
+        whole = torch.tensor([int(timestep) for timestep in timesteps], device="cpu")
         self.timesteps = whole.float() if self._is_flow else whole
 
     def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
         """Noise the latents to each timestep; every row gets the same noise. *Shape:* ``(row, ...)``."""
         # Every image has the same noise, as it would have alone.
         return [
-            self.mix(latents.float(), torch.randn(latents.shape[1:], generator=generator), index)
+            self.mix(
+                latents.float(),
+                torch.randn(latents.shape[1:], generator=generator, device="cpu"),
+                index,
+            )
             for index in range(len(self.timesteps))
         ]
 

@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import (
     KINDS,
@@ -26,6 +26,7 @@ from daam_syntax.attention.pipeline_call.word_keys import (
 )
 from daam_syntax.attention.softmax.edited_weights import replace_weights, scaled_columns
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import (
     LayerSelection,
@@ -338,11 +339,12 @@ class _AppliedEdit:
             paid_by = [column for column in columns_of(payers, text) if column not in columns]
         elif edit.paid_by == "others":
             paid_by = [column for column in range(weights.shape[-1]) if column not in columns]
-        heads = list(range(weights.shape[0])) if edit.heads is None else self._heads(len(weights))
+        chosen_heads = range(len(weights)) if edit.heads is None else self._heads(len(weights))
+        heads = indices(chosen_heads, weights.device)
         queries = self._queries(site, image, part, weights.device)
         chosen = weights[heads][:, queries]
         edited = weights.clone()
-        edited[torch.tensor(heads)[:, None], queries] = scaled_columns(
+        edited[heads[:, None], queries] = scaled_columns(
             chosen, columns, edit.scale, paid_by=paid_by, renormalize=edit.renormalize
         )
         return edited
@@ -355,7 +357,8 @@ class _AppliedEdit:
         mask = torch.from_numpy(self.edit.where).float()
         cells = adaptive_avg_pool2d(mask[None], site.grid).flatten() >= 0.5
         first = part.start - site.layouts[image].pixels.start
-        return cells[first : first + part.stop - part.start].nonzero().flatten().to(device)
+        edited = cells[first : first + part.stop - part.start].nonzero().flatten()
+        return indices(edited.tolist(), device)
 
     def _heads(self, n_heads: int) -> list[int]:
         return [head for head in self.edit.heads or () if 0 <= head < n_heads]

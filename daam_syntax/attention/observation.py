@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import (
     KINDS,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 from daam_syntax.attention.families import Family, TextEncoder, family_of
+from daam_syntax.attention.pipeline_call.textual_inversion import written_out
 from daam_syntax.attention.pipeline_call.token_spans import (
     Reading,
     all_spans,
@@ -19,6 +20,7 @@ from daam_syntax.attention.pipeline_call.token_spans import (
     record_readings,
 )
 from daam_syntax.errors import TraceError
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.util.library_output import quietly
 
 _PROBE: Final = "Cat " + "cat " * 1200
@@ -147,12 +149,12 @@ def _overflow(prompt: str, limit: TextLimit, tokenizer: Any) -> Iterator[Overflo
 
 def _own_tokens(limit: TextLimit, tokenizer: Any, prompt: str) -> dict[int, int]:
     """Return the positions of a prompt's tokens among all tokens, each with its offset in the passed prompt."""
-    text = FORMS[limit.form](prompt)
+    text, origin = written_out(tokenizer, FORMS[limit.form](prompt))
     first, end = len(limit.before), len(limit.before) + len(text)
     spans = all_spans(tokenizer, f"{limit.before}{text}{limit.after}")
     return {
         # A token may contain the end of the text before the prompt and the start of the prompt.
-        place: max(0, span[0] - first)
+        place: origin[max(0, span[0] - first)][0]
         for place, span in enumerate(spans)
         if span[1] > first and span[0] < end
     }
@@ -202,7 +204,7 @@ def _arguments(pipe: Any, family: Family, options: Mapping[str, Any]) -> Iterato
     }
     fixed = {
         "prompt": _PROBE,
-        "device": pipe.device,
+        "device": execution_device(pipe),
         "num_images_per_prompt": 1,
         "do_classifier_free_guidance": False,
     }
@@ -222,14 +224,15 @@ def _limit(
     pipe: Any, encoder: TextEncoder, readings: Sequence[Reading], arguments: Mapping[str, Any]
 ) -> TextLimit:
     tokenizer = encoder.tokenizer_of(pipe)
-    probes = find_prompts(tokenizer, [_PROBE], readings)
+    probes = find_prompts(tokenizer, [_PROBE], readings, has_template=encoder.has_template)
     if probes is None:
         raise TraceError(
             f"Expected {type(pipe).__name__}.encode_prompt to pass the prompt to its tokenizer, but it passed "
             f"{readings[0].text[:80]!r}."
         )
     (reading,) = probes
-    read = read_prompt(tokenizer, reading, _PROBE, encoder.kept(reading.mask, pipe, arguments))
+    kept = encoder.kept(reading.mask, pipe, arguments)
+    read = read_prompt(tokenizer, reading, _PROBE, kept, has_template=encoder.has_template)
     name = next(n for n in encoder.tokenizers if getattr(pipe, n, None) is not None)
     form, text = next(
         (form, text) for form, change in FORMS.items() if (text := change(_PROBE)) in reading.text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from types import TracebackType
 from typing import Any, Final, get_args
 
 from torch import Tensor
@@ -17,7 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import keys_by_kind, keys_by_word
 from daam_syntax.attention.softmax.edited_weights import (
@@ -26,6 +25,7 @@ from daam_syntax.attention.softmax.edited_weights import (
     replace_weights,
 )
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
@@ -86,7 +86,7 @@ def record_attention(pipe: Any, *, steps: StepSelection = None) -> AttentionReco
     return AttentionRecording(pipe, steps=steps)
 
 
-class AttentionRecording:
+class AttentionRecording(ObserverContext):
     """A recording inside a ``with`` block, of the last pipeline call in it. It changes nothing.
 
     See Also
@@ -97,7 +97,7 @@ class AttentionRecording:
     def __init__(self, pipe: Any, *, steps: StepSelection = None) -> None:
         self._selects_step = step_selector(steps)
         self._recorded = RecordedAttention()
-        self._context = ObserverContext(
+        super().__init__(
             AttentionController(
                 pipe,
                 override=self._record,
@@ -107,17 +107,9 @@ class AttentionRecording:
             )
         )
 
-    def __enter__(self) -> RecordedAttention:
-        self._context.__enter__()
+    def __enter__(self) -> RecordedAttention:  # type: ignore[override]
+        super().__enter__()
         return self._recorded
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._context.__exit__(kind, error, traceback)
 
     def _start(self, pipeline_call: PipelineCall) -> None:
         self._recorded.pipeline_call = None
@@ -297,9 +289,10 @@ class AttentionReuse(ObserverContext):
 
             def change(weights: Tensor, part: slice, image: int = image) -> Tensor:
                 before = attention_weights(source, self._source_image(image), part)
-                olds, news = zip(*self._pairs[image], strict=True)
+                pairs = zip(*self._pairs[image], strict=True)
+                olds, news = (indices(keys, weights.device) for keys in pairs)
                 weights = weights.clone()
-                weights[..., list(news)] = before[..., list(olds)]
+                weights[..., news] = before[..., olds]
                 return normalized(weights)
 
             replace_weights(call, value, output, site.rows.start + image, layout.pixels, change)

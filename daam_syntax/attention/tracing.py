@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-import xarray as xr
-
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
-from daam_syntax.attention.pipeline_call.observer import ObserverContext
+from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
 from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
+from daam_syntax.attention.recorded_maps import frames_of_call, maps_of_call
 from daam_syntax.attention.recording.recorder import Recorder
-from daam_syntax.attention.softmax.refinement import refine as refine_maps
 from daam_syntax.errors import TraceError
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
+from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
 from daam_syntax.util.wording import plural
 
 
@@ -34,6 +32,7 @@ def trace(
     refine: bool = False,
     padding: bool = False,
     negative: bool = False,
+    references: bool = False,
     prompts: Iterable[str] | str = (),
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline generates images.
@@ -82,6 +81,9 @@ def trace(
     negative
         Whether to record the negative prompts, too: what the unconditional rows of guidance attend to, for
         ``heat_maps(negative=True)``. Takes as much memory as the prompts.
+    references
+        Whether to record the pixels of reference images, too, in pipelines that draw beside them (Flux Kontext, Flux 2,
+        Qwen-Image-Edit), for ``heat_maps(reference=0)``. Takes as much memory for each pixel as the image.
     prompts
         The text of the prompts, if the pipeline receives ``prompt_embeds`` instead: one text for each of their rows,
         the same in every call. The embeddings must have the length of the pipeline's own embeddings of the text. The
@@ -119,6 +121,7 @@ def trace(
         refine=refine,
         padding=padding,
         negative=negative,
+        references=references,
         prompts=as_texts(prompts),
     )
     return Trace(pipe, spec, parser=parser)
@@ -148,6 +151,7 @@ class Trace(ObserverContext):
     def __init__(self, pipe: Any, spec: RecordingSpec | None = None, *, parser: Any = None) -> None:
         self.spec = RecordingSpec() if spec is None else spec
         self._parser = parser
+        self._pipe = pipe
         self._pipeline = type(pipe).__name__
         self._recorder = Recorder(pipe, self.spec)
         super().__init__(self._recorder)
@@ -199,6 +203,7 @@ class Trace(ObserverContext):
         of: str | None = None,
         refined: bool = False,
         negative: bool = False,
+        reference: int | None = None,
     ) -> list[HeatMaps]:
         """Return the heat maps of all generated images, in the pipeline's order.
 
@@ -224,21 +229,92 @@ class Trace(ObserverContext):
         negative
             Whether to return the maps of the negative prompts' words in the unconditional rows of guidance, which
             requires ``trace(negative=True)``.
+        reference
+            Number of a reference image, from 0, to get the maps of the prompt's words on it, which requires
+            ``trace(references=True)``; None for the images that were generated.
 
         Returns
         -------
         list of HeatMaps
             One per image. If `refined`, ``provenance["refined"]`` describes the refinement. With `of` or `negative`,
             ``provenance["drawn_from"]`` is the image's prompt; with `negative`, ``provenance["half"]`` names the
-            unconditional rows.
+            unconditional rows. With `reference`, the maps have the size of the reference image as the pipeline resized
+            it, and ``provenance["reference"]`` is its number.
 
         Raises
         ------
         TraceError
             If no pipeline call finished, a given sentence is not the parse of any prompt, or `of`, the negative
-            prompts or self-attention were not traced.
+            prompts, reference images or self-attention were not traced.
         """
-        self._check_recorded(of, refined, negative)
+        self._check_recorded(of, refined, negative, reference)
+        calls = self._calls(reference)
+        if any(call.n_frames > 1 for call in calls):
+            n = max(call.n_frames for call in calls)
+            raise TraceError(
+                f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
+                "maps of their own: use Trace.video_maps()."
+            )
+        is_of_prompts = of is None and not negative
+        shown = [
+            call if is_of_prompts else call.with_text(_recorded_text(call, of)) for call in calls
+        ]
+        read = PromptSentences(sentences, self._parser if parser is None else parser)
+        read.parse_all(prompt for call in shown for prompt in call.prompts)
+        warn_of_untrained_words(self._pipe, (text for call in shown for text in call.prompts))
+        result = []
+        for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
+            for maps in maps_of_call(call, number, read, refined):
+                known: dict[str, Any] = {}
+                if call is not original:
+                    known["drawn_from"] = original.prompts[maps.provenance["prompt_index"]]
+                if negative:
+                    known["half"] = "unconditional: rows of the negative prompt"
+                if (untrained := untrained_words(self._pipe, maps.prompt)) is not None:
+                    known["untrained"] = list(untrained)
+                result.append(maps.with_provenance(**known) if known else maps)
+        return result
+
+    def video_maps(
+        self, parser: Any = None, *, sentences: Sentences = (), negative: bool = False
+    ) -> list[VideoMaps]:
+        """Return the heat maps of all generated videos, in the pipeline's order.
+
+        The pixels of a latent frame, a query each, attend to the words. A latent frame becomes one or several frames
+        of the video, see `VideoMaps.drawn`.
+
+        Parameters
+        ----------
+        parser, sentences, negative
+            As for `heat_maps`.
+
+        Returns
+        -------
+        list of VideoMaps
+            One per video.
+
+        Raises
+        ------
+        TraceError
+            If no pipeline call finished, or the pipeline generates images.
+        """
+        self._check_recorded(None, False, negative, None)
+        calls = self._calls(None)
+        if not all(call.frames for call in calls):
+            raise TraceError(
+                f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."
+            )
+        shown = [call.with_text(_recorded_text(call, None)) if negative else call for call in calls]
+        read = PromptSentences(sentences, self._parser if parser is None else parser)
+        read.parse_all(prompt for call in shown for prompt in call.prompts)
+        return [
+            VideoMaps(frames, call.frames)
+            for number, call in enumerate(shown)
+            for frames in frames_of_call(call, number, read)
+        ]
+
+    def _calls(self, reference: int | None) -> list[PipelineCall]:
+        """Return the finished calls, or those with a reference image in place of the generated ones."""
         calls = self._recorder.finished
         if not calls:
             interrupted = (
@@ -251,24 +327,16 @@ class Trace(ObserverContext):
                 f"Expected at least one finished pipeline call, but {self._pipeline} finished none in this "
                 f"trace{interrupted}: call the pipeline inside the `with` block, in the thread that entered it."
             )
-        is_of_prompts = of is None and not negative
-        shown = [
-            call if is_of_prompts else call.with_text(_recorded_text(call, of)) for call in calls
-        ]
-        read = PromptSentences(sentences, self._parser if parser is None else parser)
-        read.parse_all(prompt for call in shown for prompt in call.prompts)
-        result = []
-        for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
-            for maps in _heat_maps(call, number, read, refined):
-                known: dict[str, Any] = {}
-                if call is not original:
-                    known["drawn_from"] = original.prompts[maps.provenance["prompt_index"]]
-                if negative:
-                    known["half"] = "unconditional: rows of the negative prompt"
-                result.append(maps.with_provenance(**known) if known else maps)
-        return result
+        if reference is None:
+            return calls
+        n = min(len(call.references) for call in calls)
+        if reference not in range(n):
+            raise TraceError(f"Expected a reference image from 0 to {n - 1}, but got {reference}.")
+        return [call.with_reference(reference) for call in calls]
 
-    def _check_recorded(self, of: str | None, refined: bool, negative: bool) -> None:
+    def _check_recorded(
+        self, of: str | None, refined: bool, negative: bool, reference: int | None
+    ) -> None:
         """Refuse maps of anything that was not traced."""
         if refined and not self.spec.refine:
             raise TraceError(
@@ -283,6 +351,15 @@ class Trace(ObserverContext):
             raise TraceError(
                 "Expected negative=True alone, but got it with refined=True or of=...: self-attention and texts "
                 "outside the prompts are recorded in the conditional rows only."
+            )
+        if reference is not None and not self.spec.references:
+            raise TraceError(
+                "Expected a trace that recorded reference images, but this one did not: trace with references=True."
+            )
+        if reference is not None and (refined or negative or of is not None):
+            raise TraceError(
+                f"Expected reference={reference} alone, but got it with refined=True, negative=True or of=...: only "
+                "the prompt's words are recorded on reference images."
             )
         if of is not None and of not in self.spec.also:
             raise TraceError(
@@ -307,50 +384,3 @@ def _recorded_text(pipeline_call: PipelineCall, of: str | None) -> EncodedText:
         return next(text for text in pipeline_call.also if text.prompts == (of,))
     assert pipeline_call.negative is not None, "a finished call has every text that the spec names"
     return pipeline_call.negative
-
-
-def _heat_maps(
-    pipeline_call: PipelineCall, number: int, sentences: PromptSentences, refined: bool
-) -> list[HeatMaps]:
-    """Return the heat maps of the images of one pipeline call, the `number`-th of the trace."""
-    row_of = {position: row for row, position in enumerate(pipeline_call.positions)}
-    sums, blocks = pipeline_call.sums, pipeline_call.blocks
-    values = None if sums.keep else sums.mean_maps()
-    how: dict[str, Any] = {}
-    if refined:
-        values = refine_maps(sums.finest_maps(), pipeline_call.self_attention.mean())
-        how = {"refined": pipeline_call.self_attention.describe()}
-    result = []
-    several = len(blocks) > 1
-    for image in range(pipeline_call.n_images):
-        known = pipeline_call.provenance(image)
-        index = known["prompt_index"]
-        sentence = sentences[pipeline_call.prompts[index]]
-        tokens = {block.encoder: (block.start, block.prompts[index]) for block in blocks}
-        rows = [
-            row_of[start + position]
-            for start, prompt in tokens.values()
-            for position in prompt.positions
-        ]
-        recorded = (
-            sums.kept_maps(image, rows, pipeline_call.steps)
-            if values is None
-            else xr.DataArray(values[image, rows], dims=("token", "y", "x"))
-        )
-        result.append(
-            HeatMaps(
-                recorded,
-                [
-                    replace(subword, encoder=name if several else "")
-                    for name, (_, prompt) in tokens.items()
-                    for subword in prompt.subwords
-                ],
-                sentence,
-                image_size=(known["height"], known["width"]),
-                truncated_at={name: prompt.truncated_at for name, (_, prompt) in tokens.items()}
-                if several
-                else next(prompt.truncated_at for _, prompt in tokens.values()),
-                provenance=known | {"call": number, "parser": sentence.parser} | how,
-            )
-        )
-    return result

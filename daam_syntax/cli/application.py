@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from daam_syntax.cli.device import check_gpu
 from daam_syntax.cli.explorer import explore
 from daam_syntax.cli.images import analyze, measure
 from daam_syntax.cli.prompt_sets import prompts
@@ -39,7 +40,7 @@ def options(
     """Read the options before the command."""
 
 
-for command in (analyze, measure, explore, run, report, plan, prompts):
+for command in (analyze, measure, explore, run, report, plan, prompts, check_gpu):
     app.command()(command)
 app.add_typer(study, name="study")
 

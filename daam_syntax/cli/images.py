@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daam_syntax.cli import options
-from daam_syntax.cli.terminal import quiet_libraries, resumable, show_tables
+from daam_syntax.cli.terminal import (
+    quiet_libraries,
+    resumable,
+    show_tables,
+    warnings_as_lines,
+)
 from daam_syntax.errors import PromptError
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from daam_syntax.language import PromptSet
 
 
 def analyze(
@@ -40,9 +48,11 @@ def analyze(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier analysis in the folder.")
     ] = False,
+    overviews: Annotated[
+        bool, typer.Option(help="Draw an overview figure of each image, about a second each.")
+    ] = True,
 ) -> None:
     """Draw prompts and measure the overlap of heads and dependents."""
-    from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.workflow import analyze as run
 
     if prompts and len(prompts) > 1 and not any(len(prompt.split()) > 1 for prompt in prompts):
@@ -50,16 +60,11 @@ def analyze(
             f"Expected each prompt in quotes, but got the single words {', '.join(prompts)}: write "
             f'"{" ".join(prompts)}" if that is one prompt.'
         )
-    given = find_prompts(prompts_file, format) if prompts_file else ()
-    texts = [*(prompts or []), *given]
-    if not texts:
-        raise PromptError(
-            'Expected a prompt, but got none: give one in quotes ("a red cat on a bed") or a file with --prompts FILE.'
-        )
+    chosen = _chosen(prompts or [], prompts_file, format)
     quiet_libraries()
-    with resumable(out):
+    with resumable(out), warnings_as_lines():
         analysis = run(
-            texts,
+            chosen,
             model,
             revision=revision,
             device=device,
@@ -74,31 +79,45 @@ def analyze(
             parser=parser,
             out=out,
             overwrite=overwrite,
+            overviews=overviews,
             progress=sys.stderr.isatty(),
         )
     show_tables(analysis.pairs, analysis.summary, threshold)
-    typer.echo(
-        f"\nImages, maps and tables are in {out}; open its interactive pages explore-….html in a browser"
-    )
+    typer.echo(f"\nImages, maps and tables are in {out}; open {out / 'index.html'} in a browser")
+
+
+def _chosen(texts: list[str], file: Path | None, format: str | None) -> PromptSet:
+    """Return the prompts of the command line and of a file, with their columns."""
+    from daam_syntax.language import PromptSet, check_prompts
+    from daam_syntax.language.prompt_sets import find_prompts
+
+    if not texts and file is None:
+        raise PromptError(
+            'Expected a prompt, but got none: give one in quotes ("a red cat on a bed") or a file with --prompts FILE.'
+        )
+    typed = PromptSet.from_records(check_prompts(texts)).rows if texts else ()
+    rows = find_prompts(file, format).rows if file is not None else ()
+    return PromptSet((*typed, *rows))
 
 
 def measure(
-    folder: Annotated[Path, typer.Argument(help="Folder that `analyze` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `analyze` or `run` wrote.")],
     threshold: options.Threshold = "relative:0.4",
     scheme: options.Schemes = None,
+    overviews: Annotated[
+        bool, typer.Option(help="Draw an overview figure of each image, about a second each.")
+    ] = True,
 ) -> None:
-    """Compute the tables of an analysis again from its stored maps."""
-    from daam_syntax.language import check_schemes
-    from daam_syntax.runs.analysis_folder import AnalysisFolder
-    from daam_syntax.workflow import tables, write_tables
+    """Compute the tables of a run again from its stored maps. No model is needed."""
+    from daam_syntax.runs import open_run
+    from daam_syntax.workflow import stored_analysis
 
-    run = AnalysisFolder(folder)
-    schemes = check_schemes(scheme or ["ud"])
-    pairs, words, summary = tables(run.maps(), threshold, schemes)
-    write_tables(run, pairs, words, summary)
-    run.note(threshold=threshold, schemes=list(schemes))
-    show_tables(pairs, summary, threshold)
-    stored, wanted = len(run.names()), len(run.manifest()["settings"]["names"])
+    run = open_run(folder)
+    analysis = stored_analysis(
+        folder, threshold=threshold, schemes=scheme or ["ud"], overviews=overviews
+    )
+    show_tables(analysis.pairs, analysis.summary, threshold)
+    stored, wanted = len(analysis.images), run.plan.n_images
     missing = (
         f", for {stored} of {wanted} images: run `analyze` again to draw the others"
         if stored < wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,14 @@ def one_line_errors() -> Iterator[None]:
         raise
     except ValueError as error:
         fail(" ".join(str(error).split()))
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print each warning as one line to stderr, without the place in the code that it comes from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"daam-syntax: {message}", file=sys.stderr)
+        yield
 
 
 def quiet_libraries() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.errors import DaamSyntaxError, ModelError
 from daam_syntax.language import Sentence, prompt_id
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.pipelines.settings import DrawingSettings
 
 if TYPE_CHECKING:
@@ -112,9 +113,11 @@ def draw_batch(
     import torch
 
     from daam_syntax.attention import trace
+    from daam_syntax.attention.families.video import require_images
 
+    require_images(pipe, "draw prompts")
     generators = [
-        torch.Generator(pipe.device).manual_seed(generator_seed(sentence.text, seed))
+        torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))
         for sentence, seed in batch
     ]
     with trace(pipe) as recording:

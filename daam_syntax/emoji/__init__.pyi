@@ -1,3 +1,4 @@
+from .caption_words import known_words as known_words
 from .grammar import ObjectSpec as ObjectSpec
 from .grammar import SceneSpec as SceneSpec
 from .grammar import write_caption as write_caption

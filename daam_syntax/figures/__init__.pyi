@@ -1,6 +1,8 @@
 from .maps.arc_overlays import arcs_with_overlays as arcs_with_overlays
 from .maps.overlays import overlay as overlay
 from .maps.overviews import overview as overview
+from .maps.video_frames import animate as animate
+from .maps.video_frames import frame_grid as frame_grid
 from .maps.word_grids import word_grid as word_grid
 from .maps.word_matrices import word_matrix as word_matrix
 from .shared.styles import CONTROL as CONTROL

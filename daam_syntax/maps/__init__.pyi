@@ -1,4 +1,6 @@
 from . import measures as measures
+from .diagnosis.findings import Diagnosis as Diagnosis
+from .diagnosis.findings import Finding as Finding
 from .heatmap import HeatMap as HeatMap
 from .heatmaps import HeatMaps as HeatMaps
 from .heatmaps import each_image as each_image
@@ -22,4 +24,5 @@ from .subwords import WordAlignment as WordAlignment
 from .subwords import align as align
 from .thresholds import Threshold as Threshold
 from .thresholds import parse_threshold as parse_threshold
+from .video_maps import VideoMaps as VideoMaps
 from .weight_learning import learn_weights as learn_weights

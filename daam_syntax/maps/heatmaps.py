@@ -16,6 +16,9 @@ from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
 from daam_syntax.maps import html_view, storage
 from daam_syntax.maps.consistency import find_problems
+from daam_syntax.maps.diagnosis.checks import run_checks
+from daam_syntax.maps.diagnosis.examination import Examination, as_pixels
+from daam_syntax.maps.diagnosis.findings import Diagnosis
 from daam_syntax.maps.heatmap import HeatMap
 from daam_syntax.maps.kept_maps import Axis, KeptMaps
 from daam_syntax.maps.map_weights import MapWeights, weighted_mean
@@ -532,6 +535,53 @@ class HeatMaps:
             "provenance": self.provenance,
         }
 
+    def diagnose(self, image: Any = None) -> Diagnosis:
+        """Find out what may be off with these maps, and what to try.
+
+        It finds words that were truncated, or that the tokenizer or the model does not know; special tokens that take
+        all attention; identical maps of a repeated word; maps that are flat, scattered, or along the border; maps of
+        too few steps; and a black image. ``docs/diagnosis.md`` says how often, and how often it is mistaken.
+
+        Parameters
+        ----------
+        image
+            The image, to find out whether it is black: one of Pillow, or an array, *shape* ``(y, x, channel)``.
+
+        Returns
+        -------
+        Diagnosis
+            The findings; `Diagnosis.to_frame` returns them as a table.
+
+        Raises
+        ------
+        TypeError
+            If `image` is not an image.
+
+        Examples
+        --------
+        >>> maps.diagnose(images[0])  # doctest: +SKIP
+        """
+        return run_checks(
+            Examination(
+                sentence=self.sentence,
+                words=self.words,
+                subwords=self.subwords,
+                token_maps=self.mean,
+                truncated_by=self.truncated_by,
+                word_maps=dict(zip(self.mapped, self.stack(), strict=True)),
+                steps=self._step_numbers(),
+                provenance=self.provenance,
+                image=None if image is None else as_pixels(image),
+            )
+        )
+
+    def _step_numbers(self) -> list[int] | None:
+        """Return the numbers of the steps that the maps are the mean of; None for all steps."""
+        if "step" in self.axes:
+            return self._maps.labels("steps")
+        selected: Mapping[str, list[int]] = self.provenance.get("selected", {})
+        return selected.get("steps", self.provenance.get("recorded"))
+
     def save(self, path: str | Path) -> None:
         """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
 
@@ -571,7 +621,8 @@ class HeatMaps:
             for word in self.words
         ]
         top = max((float(m.max()) for m in mapped.values()), default=1.0)
-        return html_view.strip(cells, top)
+        note = self.diagnose().line
+        return html_view.strip(cells, top, f"{note} maps.diagnose() says what to try." * bool(note))
 
 
 def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
@@ -588,5 +639,16 @@ def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
         raise TypeError(f"{wanted}, but got {type(several).__name__}.")
     for image in several:
         if not isinstance(image, HeatMaps):
-            raise TypeError(f"{wanted}, but got {type(image).__name__}.")
+            raise TypeError(f"{wanted}, but got {description_of(image)}.")
         yield image
+
+
+def require_one_image(maps: object) -> None:
+    """Raise a `TypeError` for anything but the `HeatMaps` of one image."""
+    if not isinstance(maps, HeatMaps):
+        raise TypeError(f"Expected HeatMaps of one image, but got {description_of(maps)}.")
+
+
+def description_of(value: object) -> str:
+    """Return what a message says about a value that is not `HeatMaps`: its type, and for a video what to do."""
+    return str(getattr(value, "described", type(value).__name__))

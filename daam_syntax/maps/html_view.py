@@ -20,7 +20,7 @@ def thumbnail_size(image_size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
 
 
-def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float) -> str:
+def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float, note: str = "") -> str:
     """Return HTML with one cell per word, which shows its heat map or the reason why it has none.
 
     Parameters
@@ -29,6 +29,8 @@ def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float) -> str:
         For each word its label, and either its map (*shape:* ``(y, x)``) or its status.
     top
         Mean attention probability that is shown as black.
+    note
+        A line below the maps.
     """
     parts = []
     for label, content in cells:
@@ -46,7 +48,8 @@ def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float) -> str:
             f"{body}<br><small>{html.escape(label)}</small></div>"
         )
     scale = f"<div><small>white 0, black {top:.3g} mean attention probability</small></div>"
-    return f"<div>{''.join(parts)}{scale}</div>"
+    line = f"<div><small>{html.escape(note)}</small></div>" if note else ""
+    return f"<div>{''.join(parts)}{scale}{line}</div>"
 
 
 def _png(gray: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ The format is a zip archive because its checksums reveal damage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,9 @@ from daam_syntax.maps.subwords import Subword
 from daam_syntax.util.whole_files import whole_file
 
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
+VIDEO_FORMAT: Final = "daam-syntax video maps 1"
+
+_READERS: Final = {**dict.fromkeys(_FORMATS, "HeatMaps.load"), VIDEO_FORMAT: "VideoMaps.load"}
 
 
 def write_maps(
@@ -37,8 +40,22 @@ def write_maps(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the parts of heat maps (see `HeatMaps`); an error leaves no partial file."""
+    header = header_of(data, subwords, sentence, image_size, truncated_at, provenance)
+    arrays = {f"maps_{i}": part.values.values for i, part in enumerate(data.parts)}
+    write_arrays(path, arrays, header)
+
+
+def header_of(
+    data: KeptMaps,
+    subwords: Iterable[Subword],
+    sentence: Sentence,
+    image_size: tuple[int, int],
+    truncated_at: int | Mapping[str, int | None] | None,
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the header of a file, with everything but the values of the maps."""
     first = data.parts[0].values
-    header = {
+    return {
         "format": _FORMATS[-1],
         "maps": {
             "layers": [part.layers for part in data.parts],
@@ -52,8 +69,11 @@ def write_maps(
         "truncated_at": truncated_at,
         "provenance": dict(provenance),
     }
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """Write arrays and a header to one file; an error leaves no partial file."""
     text = json.dumps(header, ensure_ascii=False)
-    arrays: dict[str, Any] = {f"maps_{i}": part.values.values for i, part in enumerate(data.parts)}
     with whole_file(path) as partial, partial.open("xb") as file:
         np.savez_compressed(file, **arrays, header=np.array(text))
 
@@ -67,26 +87,33 @@ def opened_maps(path: Path) -> Iterator[dict[str, Any]]:
     FileError
         If the file cannot be read, or if the code inside the block fails on its contents.
     """
+    with opened_archive(path, _FORMATS) as (arrays, header):
+        maps = _version_1(arrays) if header["format"] == _FORMATS[0] else maps_in(arrays, header)
+        yield parts_in(header) | {"data": maps}
+
+
+@contextmanager
+def opened_archive(
+    path: Path, formats: Sequence[str]
+) -> Iterator[tuple[Mapping[str, np.ndarray], dict[str, Any]]]:
+    """Yield the arrays and the header of a file of maps in one of some formats; see `opened_maps`."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if archive.zip.testzip() is not None:
                 raise ValueError("a checksum differs")
             header = json.loads(str(archive["header"]))
-            if header.get("format") not in _FORMATS:
-                raise ValueError(f"its format is {header.get('format')!r}, not {_FORMATS[-1]!r}")
-            maps = (
-                _version_1(archive) if header["format"] == _FORMATS[0] else _maps(archive, header)
-            )
-        yield {
-            "data": maps,
-            "subwords": [Subword(**subword) for subword in header["subwords"]],
-            "sentence": Sentence.from_dict(header["sentence"]),
-            "image_size": tuple(header["image_size"]),
-            "truncated_at": header["truncated_at"],
-            "provenance": header["provenance"],
-        }
+            found = header.get("format")
+            if found not in formats and found in _READERS:
+                raise FileError(
+                    f"Expected {formats[-1]} in {path}, but it holds {found}: read it with {_READERS[found]}."
+                )
+            if found not in formats:
+                raise ValueError(f"its format is {found!r}, not {formats[-1]!r}")
+            yield archive, header
     except FileNotFoundError:
         raise FileError(f"Expected saved heat maps at {path}, but there is no such file.") from None
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"Expected saved heat maps at {path}, but it cannot be read: {error.strerror or error}."
@@ -102,6 +129,17 @@ def opened_maps(path: Path) -> Iterator[dict[str, Any]]:
         ) from error
 
 
+def parts_in(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of heat maps in a header, without the values."""
+    return {
+        "subwords": [Subword(**subword) for subword in header["subwords"]],
+        "sentence": Sentence.from_dict(header["sentence"]),
+        "image_size": tuple(header["image_size"]),
+        "truncated_at": header["truncated_at"],
+        "provenance": header["provenance"],
+    }
+
+
 def _as_dict(subword: Subword) -> dict[str, Any]:
     """Return a subword's fields for a file, with the encoder only if there are several."""
     fields = vars(subword)
@@ -112,7 +150,8 @@ def _version_1(archive: Mapping[str, np.ndarray]) -> KeptMaps:
     return KeptMaps.from_array(xr.DataArray(archive["maps"], dims=("token", "y", "x")))
 
 
-def _maps(archive: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> KeptMaps:
+def maps_in(archive: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> KeptMaps:
+    """Return the maps in arrays that a header describes."""
     described = header["maps"]
     along = {"step": "step", "timestep": "step", "progress": "step", "head": "head"}
     coordinates = {name: (along[name], c) for name, c in described["coordinates"].items()}

@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.optimize import nnls
 
 from daam_syntax.errors import SelectionError
-from daam_syntax.maps.heatmaps import HeatMaps
+from daam_syntax.maps.heatmaps import HeatMaps, each_image
 from daam_syntax.maps.kept_maps import AXES, check_axes, check_kept
 from daam_syntax.maps.map_weights import MapWeights
 from daam_syntax.maps.resizing import averaged
@@ -66,7 +66,7 @@ def learn_weights(
     labels: dict[str, list[Any]] = {}
     moments = _Moments()
     n_maps = 0
-    for recorded, wanted in zip_longest(maps, masks):
+    for recorded, wanted in zip_longest(each_image(maps), masks):
         if recorded is None or wanted is None:
             lacking = "masks" if wanted is None else "maps"
             raise ValueError(f"Expected as many maps as masks, but got only {n_maps} {lacking}.")

@@ -3,7 +3,8 @@
 Imports ``emoji`` (for the embedded model), ``util`` and ``errors``.
 """
 
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.pipelines.loading import load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
 
-__all__ = ["DrawingSettings", "load_pipeline"]
+__all__ = ["DrawingSettings", "execution_device", "load_pipeline"]

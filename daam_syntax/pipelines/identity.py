@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.emoji import model as embedded
+from daam_syntax.pipelines.devices import execution_device
+from daam_syntax.pipelines.fingerprint import fingerprint
 from daam_syntax.util.version import __version__
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def identify(pipe: DiffusionPipeline) -> dict[str, Any]:
     -------
     dict
         ``model`` (see `model_name`; else the class of the pipeline), ``scheduler`` (its class), and ``fingerprint``:
-        a checksum of the scheduler's settings and of the first eight numbers of every weight.
+        a checksum of all weights and buffers, of the tokenizers, and of the scheduler's settings.
     """
     return {
         "model": model_name(pipe) or type(pipe).__name__,
         "scheduler": _scheduler(pipe),
-        "fingerprint": _fingerprint(pipe),
+        "fingerprint": fingerprint(pipe),
     }
 
 
@@ -60,7 +60,7 @@ def identify_on_device(pipe: DiffusionPipeline, revision: str | None = None) -> 
     return {
         **identify(pipe),
         "revision": revision,
-        "device": pipe.device.type,
+        "device": execution_device(pipe).type,
         "dtype": _dtype(pipe),
     }
 
@@ -115,17 +115,3 @@ def _scheduler(pipe: DiffusionPipeline) -> str:
 
 def _dtype(model: Any) -> str:
     return str(model.dtype).removeprefix("torch.")
-
-
-def _fingerprint(pipe: DiffusionPipeline) -> str:
-    from torch import nn
-
-    digest = hashlib.sha256(
-        json.dumps(dict(pipe.scheduler.config), sort_keys=True, default=str).encode()
-    )
-    for name, component in sorted(pipe.components.items()):
-        if isinstance(component, nn.Module):
-            for path, weight in component.named_parameters():
-                digest.update(f"{name}.{path}".encode())
-                digest.update(weight.detach().flatten()[:8].float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

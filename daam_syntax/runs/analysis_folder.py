@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 TABLES: Final = ("pairs", "words", "summary")
 _FORMAT: Final = 1
+_NAME: Final = re.compile(r"[0-9a-f]{10}-[0-9]{1,9}", re.ASCII)  # names never leave the folder
 
 
 class AnalysisFolder:
@@ -134,6 +136,9 @@ class AnalysisFolder:
                 raise ValueError("it is that of a run, which `daam-syntax report` reads")
             if manifest["format"] != _FORMAT or "settings" not in manifest:
                 raise ValueError(f"it has format {manifest['format']!r}, not {_FORMAT}")
+            for name in manifest["settings"].get("names", []):
+                if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+                    raise ValueError(f"it has an image named {str(name)[:80]!r}")
         except FileNotFoundError:
             raise FileError(
                 f"Expected the folder of an analysis, but there is no {path}; make one with `daam-syntax analyze`."
@@ -142,7 +147,7 @@ class AnalysisFolder:
             raise FileError(
                 f"Expected the manifest of an analysis in {path}, but {error}."
             ) from error
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise FileError(
                 f"Expected the manifest of an analysis in {path}, but {error!r}."
             ) from error

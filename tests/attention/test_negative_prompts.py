@@ -84,11 +84,27 @@ def test_maps_that_were_not_traced_are_refused(pipe):
         plain.heat_maps(negative=True)
 
 
-def test_equal_texts_cannot_be_distinguished_if_each_has_its_own_denoiser_call():
+def test_equal_texts_are_distinguished_by_their_calls():
     pipe = make("Chroma")
-    options = {"max_sequence_length": 24, "negative_prompt": CAT}
+    options = {"max_sequence_length": 24, "negative_prompt": CAT, "size": (64, 96)}
+    with trace(pipe, negative=True) as recording:
+        draw(pipe, CAT, steps=2, **options)
+    (prompt,), (negative,) = recording.heat_maps(), recording.heat_maps(negative=True)
+    assert prompt.provenance["steps"] == 2
+    np.testing.assert_allclose(prompt.data, negative.data, atol=1e-7)
+
+
+def test_equal_copies_cannot_be_distinguished():
+    pipe = make("Chroma")
+    options = {"max_sequence_length": 24, "negative_prompt": CAT, "size": (64, 96)}
+
+    def copied(module, args, kwargs):
+        text = kwargs["encoder_hidden_states"].clone()
+        return args, kwargs | {"encoder_hidden_states": text}
+
+    pipe.transformer.register_forward_pre_hook(copied, with_kwargs=True)
     with (
         pytest.raises(TraceError, match="all rows have the text of the prompt"),
         trace(pipe, negative=True),
     ):
-        draw(pipe, CAT, size=(64, 96), steps=1, **options)
+        draw(pipe, CAT, steps=1, **options)

@@ -281,17 +281,10 @@ def test_batches_of_unknown_rows(pipe):
 
 
 def test_text_of_an_unknown_length(pipe):
-    match = r"12 text keys.*attended to 9 keys.*Family"
+    match = r"'a red cat', 12 tokens long .* others, 9 tokens long.*Family"
     with pytest.raises(TraceError, match=match), trace(pipe):  # noqa: PT012
         embeddings, _ = pipe.encode_prompt(PROMPT, "cpu", 1, False)
         pipe.unet(torch.zeros(1, 4, 8, 8), 1, embeddings[:, :9])
-
-
-def test_a_textual_inversion_of_several_vectors(pipe):
-    pipe.tokenizer.add_tokens(["<toy>", "<toy>_1"])
-    pipe.text_encoder.resize_token_embeddings(len(pipe.tokenizer))
-    with pytest.raises(TraceError, match="'a <toy> <toy>_1 cat'"), trace(pipe):
-        draw(pipe, "a <toy> cat")
 
 
 def test_pipelines_without_text(pipe):

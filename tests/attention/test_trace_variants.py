@@ -17,7 +17,7 @@ from daam_syntax.attention import trace
 from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin, Reference
 from helpers.family_pipelines import make
-from helpers.tiny_pipelines import make_sd, make_sd3, make_sdxl
+from helpers.tiny_pipelines import as_pipeline, make_sd, make_sd3, make_sdxl
 from helpers.tracing import CAT, OWL
 
 HEIGHT, WIDTH = 64, 96  # latents of 8 x 12
@@ -27,16 +27,6 @@ GRIDS = {96: (8, 12), 24: (4, 6), 6: (2, 3)}
 def make_image(mode="RGB"):
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     return Image.fromarray(noise).convert(mode)
-
-
-def as_pipeline(pipe, cls, **more):
-    """Return a pipeline of another class with the same components."""
-    known = inspect.signature(cls.__init__).parameters
-    quiet = {"requires_safety_checker": False, "add_watermarker": False}
-    parts = {name: part for name, part in (pipe.components | quiet).items() if name in known}
-    result = cls(**parts | more)
-    result.set_progress_bar_config(disable=True)
-    return result
 
 
 def with_controlnet(pipe, cls):

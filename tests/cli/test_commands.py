@@ -43,6 +43,13 @@ def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
     assert set(words["status"]) == {"mapped"}
 
 
+def test_analyze_warns_of_words_that_the_model_was_not_trained_on(tmp_path):
+    done = run_here("analyze", "a dragon and a cat", "--steps", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("daam-syntax: The embedded model was not trained on 'dragon': ")
+
+
 def test_measure_computes_the_tables_again(analyzed, folder):
     out = folder / "out"
     before = pd.read_csv(out / "pairs.csv")

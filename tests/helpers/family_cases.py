@@ -239,6 +239,16 @@ CASES = [
         arguments=LONG,
     ),
     Case(
+        "Lumina-Next",
+        "LuminaPipeline",
+        {"gemma": 0},
+        "Gemma, left-padded",
+        "cross-attention",
+        cross,
+        "first half",
+        r".*\.attn2",
+    ),
+    Case(
         "DeepFloyd IF",
         "IFPipeline (first stage)",
         {"t5": 77},

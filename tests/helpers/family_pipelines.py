@@ -513,6 +513,57 @@ def make_if() -> Any:
     )
 
 
+def make_lumina_next() -> Any:
+    tokenizer = make_gemma_tokenizer()
+    return _ready(
+        diffusers.LuminaPipeline,
+        transformer=diffusers.LuminaNextDiT2DModel(
+            sample_size=16,
+            patch_size=2,
+            in_channels=4,
+            hidden_size=24,
+            num_layers=2,
+            num_attention_heads=3,
+            num_kv_heads=1,
+            multiple_of=2,
+            cross_attention_dim=16,
+        ),
+        scheduler=FLOW(),
+        vae=make_vae(),
+        text_encoder=_gemma(tokenizer),
+        tokenizer=tokenizer,
+    )
+
+
+def make_kandinsky_3() -> Any:
+    tokenizer = make_t5_tokenizer()
+    return _ready(
+        diffusers.Kandinsky3Pipeline,
+        tokenizer=tokenizer,
+        text_encoder=_t5(tokenizer, 16),
+        unet=diffusers.Kandinsky3UNet(
+            in_channels=4,
+            time_embedding_dim=8,
+            groups=2,
+            attention_head_dim=4,
+            layers_per_block=2,
+            block_out_channels=(16, 32),
+            cross_attention_dim=16,
+            encoder_hid_dim=16,
+        ),
+        scheduler=diffusers.DDPMScheduler(),
+        movq=diffusers.VQModel(
+            block_out_channels=(32, 32, 32, 32),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            num_vq_embeddings=8,
+            norm_type="spatial",
+            vq_embed_dim=4,
+        ),
+    )
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "PixArt-alpha": make_pixart_alpha,
     "PixArt-sigma": make_pixart,
@@ -529,7 +580,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "CogView4": make_cogview_4,
     "Lumina 2": make_lumina_2,
     "Z-Image": make_z_image,
+    "Lumina-Next": make_lumina_next,
     "DeepFloyd IF": make_if,
+    "Kandinsky 3": make_kandinsky_3,
 }
 
 

@@ -17,8 +17,8 @@ def denoiser(case):
     return getattr(pipeline(case.name), case.denoiser)
 
 
-def draw(case, prompts, *, guided=True, size=None, per_prompt=1, steps=1, **options):
-    pipe = pipeline(case.name)
+def draw(case, prompts, *, pipe=None, guided=True, size=None, per_prompt=1, steps=1, **options):
+    pipe = pipe or pipeline(case.name)
     size = size or case.sizes[1]
     arguments = {
         "height": size[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -117,11 +118,12 @@ def make_sd(length: int = TEXT_LENGTH, **unet_options: Any) -> StableDiffusionPi
     return pipe
 
 
-def make_sdxl() -> StableDiffusionXLPipeline:
+def make_sdxl(in_channels: int = 4) -> StableDiffusionXLPipeline:
     """Make an SDXL pipeline with a scheduler that uses sigmas."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     unet = UNet2DConditionModel(
+        in_channels=in_channels,
         sample_size=8,
         block_out_channels=(16, 32),
         layers_per_block=1,
@@ -183,3 +185,13 @@ def make_sd3() -> StableDiffusion3Pipeline:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def as_pipeline(pipe: Any, cls: Any, **more: Any) -> Any:
+    """Return a pipeline of another class with the same components."""
+    known = inspect.signature(cls.__init__).parameters
+    quiet = {"requires_safety_checker": False, "add_watermarker": False}
+    parts = {name: part for name, part in (pipe.components | quiet).items() if name in known}
+    result = cls(**parts | more)
+    result.set_progress_bar_config(disable=True)
+    return result

@@ -1,9 +1,15 @@
 """The identity of a model: one name, in provenance and in the settings of a run."""
 
+import copy
+from contextlib import contextmanager
+
+import accelerate
+import pytest
 import torch
 
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.pipeline_call.provenance import provenance_of
+from daam_syntax.pipelines.fingerprint import fingerprint
 from daam_syntax.pipelines.identity import identify, identify_on_device, model_name
 from helpers.imports import loaded_by
 
@@ -47,3 +53,79 @@ def test_an_identity_depends_on_weights_and_scheduler(sd):
 def test_settings_and_the_embedded_model_are_known_without_torch():
     code = "import daam_syntax.pipelines.settings, daam_syntax.emoji.model as m; m.model_folder()"
     assert loaded_by(code, ["torch", "diffusers"]) == "[]"
+
+
+@contextmanager
+def changed(tensor, change):
+    """Change a tensor in place inside the block."""
+    original = tensor.detach().clone()
+    with torch.no_grad():
+        change(tensor)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            tensor.copy_(original)
+
+
+def negate_the_rest(weight):
+    weight.flatten()[8:].neg_()
+
+
+def patch_a_row(weight):
+    weight[len(weight) // 2] += 0.5
+
+
+def exchange_rows(weight):
+    weight[[1, 2]] = weight[[2, 1]]
+
+
+@pytest.mark.parametrize("change", [negate_the_rest, patch_a_row, exchange_rows])
+def test_every_number_of_every_weight_counts(sd, change):
+    before = identify(sd)["fingerprint"]
+    for module in (sd.unet, sd.text_encoder, sd.vae):
+        weight = max(module.parameters(), key=lambda each: each.numel())
+        with changed(weight, change):
+            assert identify(sd)["fingerprint"] != before
+    assert identify(sd)["fingerprint"] == before
+
+
+def test_buffers_tokens_and_dtypes_count(sd):
+    before = identify(sd)["fingerprint"]
+    sd.unet.register_buffer("scale", torch.ones(3))
+    try:
+        with_buffer = identify(sd)["fingerprint"]
+        assert with_buffer != before
+        with changed(sd.unet.scale, lambda scale: scale.mul_(2)):
+            assert identify(sd)["fingerprint"] not in (before, with_buffer)
+    finally:
+        del sd.unet.scale
+    tokenizer = sd.tokenizer
+    try:
+        sd.tokenizer = copy.deepcopy(tokenizer)
+        assert identify(sd)["fingerprint"] == before
+        sd.tokenizer("a cat", padding="max_length", truncation=True)
+        assert identify(sd)["fingerprint"] == before
+        sd.tokenizer.add_tokens("<zebra>")
+        assert identify(sd)["fingerprint"] != before
+    finally:
+        sd.tokenizer = tokenizer
+    try:
+        sd.vae.to(torch.bfloat16)
+        assert identify(sd)["fingerprint"] != before
+    finally:
+        sd.vae.to(torch.float32)
+
+
+def test_offloaded_weights_count(sd):
+    pipe = copy.deepcopy(sd)
+    before = fingerprint(pipe)
+    for name in ("unet", "text_encoder"):
+        accelerate.cpu_offload(getattr(pipe, name), torch.device("cpu"))
+    assert next(pipe.unet.parameters()).is_meta
+    assert fingerprint(pipe) == before
+    other = copy.deepcopy(sd)
+    with torch.no_grad():
+        next(other.unet.parameters()).neg_()
+    accelerate.cpu_offload(other.unet, torch.device("cpu"))
+    assert fingerprint(other) != before

@@ -1,18 +1,30 @@
 """The defaults keep their level in the worst null worlds and find true effects; worlds and scores are what they say."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.null_worlds import page, running
+from benchmarks.null_worlds.catalog import every_recipe
+from benchmarks.null_worlds.claims import POOLED, Claim
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.pair_worlds import measures
-from benchmarks.null_worlds.recipes import POOLED, Claim, every_recipe
-from benchmarks.null_worlds.scoring import add, coverage, limits, oracle, score, truth
+from benchmarks.null_worlds.prompts import write_parses
+from benchmarks.null_worlds.scoring import (
+    add,
+    coverage,
+    exchanged_effects,
+    limits,
+    oracle,
+    prompt_effects,
+    score,
+    truth,
+)
 from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
-from daam_syntax.analysis import measure_pairs
+from daam_syntax.analysis import measure_pairs, summarize
 
 RECIPES = every_recipe()
 NAN = float("nan")
@@ -32,15 +44,36 @@ def counts_of(world, recipe, n, first=0):
     return total
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["function words broad", "distance, exponential", "maps: center and area", "whole images"],
-)
-def test_the_default_keeps_its_level_in_the_worst_null_worlds(name):
-    found = counts_of(small(name), RECIPES["summarize, by kind"], 20)
-    low, _ = limits(found["errors"], found["studies"], n_cells=4)
+WORST = {
+    "function words broad": "summarize, by kind",
+    "distance, exponential": "summarize, by kind",
+    "maps: center and area": "summarize, by kind",
+    "whole images": "summarize, by kind",
+    "one structure": "summarize, by kind",
+    "lemmas": "regress, lemmas of both words",
+}
+N_STUDIES = 40
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_recipes_keep_their_level_in_the_worst_null_worlds(name):
+    found = counts_of(small(name), RECIPES[WORST[name]], N_STUDIES)
+    low, _ = limits(found["errors"], found["studies"], n_cells=len(WORST))
     assert low <= 0.05, found
-    assert found["tests"] > 0
+    assert found["tests"] >= N_STUDIES / 2
+
+
+def test_the_worst_null_worlds_would_show_a_recipe_without_level():
+    """Distance is not adjusted for; unrelated words are the control."""
+    wrong = {"distance, exponential": {"accept": "distance"}}
+    wrong["function words broad"] = {"control": "unrelated", "accept": "all"}
+    for name, options in wrong.items():
+        p = []
+        for number in range(10):
+            pairs = draw(small(name), number).pairs
+            summary = summarize(pairs, "kind", corrected=None, n_resamples=199, **options)
+            p.append(summary.set_index("kind").loc["dependency", "p"])
+        assert limits(np.sum(np.array(p) <= 0.05), 10)[0] > 0.05, (name, p)
 
 
 def test_the_default_finds_a_true_effect_where_areas_differ_too():
@@ -130,21 +163,91 @@ def test_true_effects_are_found_by_the_oracle_and_their_sign_counts():
     assert (counts["errors"], counts["true_found"], counts["covered"]) == (1, 0, 0)
 
 
-def test_chunks_are_resumed_and_the_page_shows_them(tmp_path, monkeypatch):
-    path = tmp_path / "results.json"
-    monkeypatch.setattr(running, "CHUNK", 1)
-    size = {"default": 1, "cheap": 0, "slow": 0}
+SIZE = {"default": 1, "cheap": 0, "slow": 0}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Chunks of one study of few prompts."""
+    monkeypatch.setattr(running, "CHUNK", dict.fromkeys(running.CHUNK, 1))
     monkeypatch.setitem(WORLDS, "noise", small("noise", 8))
-    options = {"path": path, "progress": False}
-    running.run(["noise"], size, **options)
-    two = running.run(["noise"], size | {"default": 2}, **options)
+
+
+def test_chunks_are_resumed_and_the_page_shows_them(tmp_path, quick, monkeypatch):
+    options = {"path": tmp_path / "results.json", "progress": False}
+    running.run(["noise"], SIZE, **options)
+    two = running.run(["noise"], SIZE | {"default": 2}, **options)
     assert two["noise"]["chunks"] == ["default 0", "default 1"]
     assert two["noise"]["cells"]["summarize | iou"]["studies"] == 2
     monkeypatch.setattr(running, "simulate", None)  # nothing is missing
-    assert running.run(["noise"], size | {"default": 2}, **options) == two
+    assert running.run(["noise"], SIZE | {"default": 2}, **options) == two
+    monkeypatch.setattr(page, "MANY", 2)
     text = page.tables(two)
     assert "| noise |" in text
-    assert "summarize, phi" in text
+    assert "| summarize, phi | 2 |" in text
+
+
+def test_studies_of_another_machine_are_merged(tmp_path, quick):
+    """Another machine has parsed prompts and truths from files; the sum is that of all studies on one machine."""
+    here, there, both = (tmp_path / name for name in ("here.json", "there.json", "both.json"))
+    (tmp_path / "prepared").mkdir()
+    write_parses(tmp_path / "prepared" / "parses.json")
+    (tmp_path / "prepared" / "truths.json").write_text(json.dumps({"noise": {}}))
+    options = {"progress": False}
+    running.run(["noise"], SIZE, path=here, **options)
+    prepared = tmp_path / "prepared"
+    running.run(["noise"], SIZE, first=1, path=there, prepared=prepared, **options)
+    expected = running.run(["noise"], SIZE | {"default": 2}, path=both, **options)
+    assert running.merge([there], here) == expected
+    with pytest.raises(ValueError, match="chunk 'default 1' of the world 'noise', too"):
+        running.merge([there], here)
+    late = running.run(["noise"], SIZE | {"default": 9}, path=both, seconds=0, **options)
+    assert late == expected  # nothing is begun after the time
+
+
+def test_all_worlds_and_costs_grow_in_proportion():
+    tasks = running.tasks(["noise", "lemmas"], {"default": 100, "cheap": 10, "slow": 2}, first=7)
+    half = [task for task in tasks[: len(tasks) // 2] if task.world == "noise"]
+    counts = [sum(task.cost == cost for task in half) for cost in ("default", "cheap", "slow")]
+    assert counts == [10, 5, 1]
+    assert tasks[0].first == 7
+
+
+def test_a_recipe_that_raises_an_exception_is_reported(quick, monkeypatch):
+    def fail(study):
+        raise KeyError("nothing")
+
+    recipe = dataclasses.replace(RECIPES["summarize"], make=fail)
+    monkeypatch.setattr(running, "every_recipe", lambda: {recipe.name: recipe})
+    _, counts = running.simulate(running.Task("noise", 0, "default"))
+    assert counts["summarize | crash"]["problems"] == {"KeyError: 'nothing'": 1}
+    text = page.tables({"noise": {"cells": counts}})
+    assert "*summarize* in *noise* (1: KeyError: 'nothing')" in text
+
+
+def test_the_truth_of_worlds_of_maps_is_what_the_exchange_of_the_effects_gives():
+    """Determiners and adjectives of one noun copy its map, so they resemble each other, too."""
+    world = small("true: independent maps", 40)
+    study = draw(world, 2, N_TWINS)
+    exchanged, own = exchanged_effects(study, "phi"), prompt_effects(study, "phi")
+    assert 0 < exchanged["det"] < own["det"].mean() - 0.1
+    assert exchanged[POOLED] < own[POOLED].mean()
+    pairs_only = draw(small("true: noise", 40), 2, N_TWINS)
+    exchanged, own = exchanged_effects(pairs_only, "phi"), prompt_effects(pairs_only, "phi")
+    assert exchanged[POOLED] == pytest.approx(own[POOLED].mean(), abs=0.05)
+
+
+def test_pages_of_studies_are_made_from_simulated_studies():
+    page_of = {name: recipe for name, recipe in RECIPES.items() if name.startswith("page of")}
+    rows = {
+        name: [claim.row for claim in recipe.make(draw(small(world), 1))]
+        for (name, recipe), world in zip(
+            page_of.items(), ("noise", "cohyponyms: lemmas", "adjectives: center"), strict=True
+        )
+    }
+    assert "related minus exchanged, iou" in rows["page of the study syntax"]
+    assert "slope on similarity, phi" in rows["page of the study cohyponyms"]
+    assert any("on the other noun only" in row for row in rows["page of the study adjectives"])
 
 
 def test_worlds_and_recipes_have_names_of_their_own():

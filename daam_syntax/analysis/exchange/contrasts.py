@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,9 @@ from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.exchange.matrices import (
     IMAGE,
     covariates_of,
+    has_direction,
     pair_arrays,
+    with_both_orders,
     word_matrices,
 )
 from daam_syntax.analysis.exchange.quadruples import exchange
@@ -39,22 +42,41 @@ class Exchange:
         ``value`` (the measure of the pair), ``contrast`` (what it has more than its exchanged pairs), and ``exchanged``
         (their difference); ``structure`` (the parts of speech of the prompt); and of each covariate what the pair has
         more. Rows of the kind "dependency" are related pairs. Rows of the kind "unrelated" are treated in the same
-        way: they show what distance in the sentence does without a relation.
-    rates
-        Per scheme, threshold, and relation: ``n_pairs`` (measured), the share that each tier matches, and ``tier``, the
-        strictest one that matches at least `LEAST_SHARE`.
+        way: they show what distance in the sentence does without a relation. For a measure with a direction, each is
+        there in both orders.
     measure
         The measure.
     totals
         One row per covariate: ``n``, ``sum`` and ``squares`` over all pairs.
+    measured
+        Scheme, threshold, and relation of each measured dependency.
     """
 
     table: pd.DataFrame
-    rates: pd.DataFrame
     measure: str
     totals: pd.DataFrame
+    measured: pd.DataFrame
 
-    @property
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Number of measured pairs of each relation, the share that each tier matches, and the tier to choose.
+
+        One row per scheme, threshold, and relation: ``n_pairs``, a column for each of `TIERS`, and ``tier``, the
+        strictest one that matches at least `LEAST_SHARE`.
+        """
+        keys = list(self.measured.columns)
+        rates = self.measured.groupby(keys, dropna=False).size().rename("n_pairs").to_frame()
+        related = self.table[self.table["kind"] == "dependency"]
+        for tier in TIERS:
+            matched = related[related["tier"] == tier].groupby(keys, dropna=False).size()
+            rates[tier] = (matched / rates["n_pairs"]).fillna(0.0)
+        rates["tier"] = [
+            next((tier for tier in TIERS if row[tier] >= LEAST_SHARE), "")
+            for row in rates.to_dict("records")
+        ]
+        return rates.sort_values("n_pairs", ascending=False).reset_index()
+
+    @cached_property
     def spread(self) -> pd.Series:
         """Standard deviation of each covariate over all pairs."""
         n = self.totals["n"]
@@ -145,77 +167,71 @@ def exchange_partners(
             "measure_pairs."
         )
     pairs = pairs[pairs["kind"].isin(["dependency", "unrelated"])].reset_index(drop=True)
-    names = [*covariates_of(pairs), *covariates]
-    parts: list[dict[str, Any]] = []
+    if has_direction(measure):
+        pairs = with_both_orders(pairs)
+    names = [*covariates_of(pairs, measure), *covariates]
     columns = pair_arrays(pairs, measure, symmetric, covariates)
-    for sentence in word_matrices(columns):
-        i, j = sentence.places
-        for relation, targets in [*sentence.relations.items(), ("unrelated", sentence.unrelated)]:
-            found = exchange(sentence.values, targets, sentence.unrelated, sentence.alike)
-            named = sentence.names == relation
-            for tier, contrast in zip(TIERS, (found.two_sided, found.one_sided), strict=True):
-                values = contrast[..., i, j]  # (channel, image, row)
-                kept = named & ~np.isnan(values[0, 0])
-                parts.append(
-                    {
-                        "row": sentence.rows[:, kept].ravel(),
-                        "tier": tier,
-                        "values": values[..., kept].reshape(len(values), -1),
-                    }
-                )
-    table = _table(pairs, parts, measure, names)
+    found = _contrasts(columns)
     values = columns["values"][1:]
     totals = pd.DataFrame(
         {"n": values.shape[1], "sum": values.sum(axis=1), "squares": (values**2).sum(axis=1)},
         index=names,
     )
-    return Exchange(table, _rates(pairs, table, measure), measure, totals)
+    table = _table(pairs, found, measure, names)
+    measured = pairs["kind"].eq("dependency") & pairs[measure].notna()
+    keys = ["scheme", "threshold", "relation"]
+    return Exchange(table, measure, totals, pairs.loc[measured, keys])
 
 
-def _table(
-    pairs: pd.DataFrame, parts: list[dict[str, Any]], measure: str, names: list[str]
-) -> pd.DataFrame:
-    rows = np.concatenate([part["row"] for part in parts]) if parts else np.zeros(0, int)
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the table of an exchange: row of the pair table, place in `TIERS`, and contrasts of every channel."""
+
+    pairs: np.ndarray
+    tiers: np.ndarray
+    values: np.ndarray
+
+
+def _contrasts(columns: dict[str, Any]) -> _Rows:
+    n_channels = len(columns["values"])
+    parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros((n_channels, 0)))]
+    for sentence in word_matrices(columns):
+        i, j = sentence.places
+        found = exchange(sentence.values, i, j, sentence.twins, sentence.unrelated, sentence.alike)
+        for tier, contrast in enumerate((found.two_sided, found.one_sided)):
+            kept = sentence.measured & ~np.isnan(contrast[0, 0])  # (channel, image, row)
+            rows = sentence.rows[:, kept].ravel()
+            values = contrast[..., kept].reshape(n_channels, -1)
+            parts.append((rows, np.full(len(rows), tier), values))
+    pairs, tiers, contrasts = zip(*parts, strict=True)
+    return _Rows(np.concatenate(pairs), np.concatenate(tiers), np.concatenate(contrasts, axis=1))
+
+
+def _table(pairs: pd.DataFrame, found: _Rows, measure: str, names: list[str]) -> pd.DataFrame:
     pairs = pairs.assign(structure=structures_of(pairs))
-    values = np.concatenate([part["values"] for part in parts], axis=1) if parts else None
-    table = pairs.drop(columns=[*names, "reason"], errors="ignore").iloc[rows]
+    table = pairs.drop(columns=[*names, "reason"], errors="ignore").iloc[found.pairs]
     table = table.reset_index(drop=True)
-    tiers = [np.full(len(part["row"]), part["tier"]) for part in parts]
-    table["tier"] = np.concatenate(tiers) if tiers else ""
-    table["value"] = pairs[measure].to_numpy(float)[rows]
-    channels = np.zeros((1 + len(names), 0)) if values is None else values
-    table["contrast"] = channels[0]
-    table["exchanged"] = table["value"] - table["contrast"]
-    for name, channel in zip(names, channels[1:], strict=True):
-        table[name] = channel
-    return table
+    values = pairs[measure].to_numpy(float)[found.pairs]
+    contrast, *channels = found.values
+    return table.assign(
+        tier=np.array([*TIERS], dtype=object)[found.tiers],
+        value=values,
+        contrast=contrast,
+        exchanged=values - contrast,
+        **dict(zip(names, channels, strict=True)),
+    )
 
 
 def structures_of(pairs: pd.DataFrame) -> pd.Series:
     """Return the structure of each row's prompt: the parts of speech of its words, in order."""
-    roles = [
-        pairs[["prompt_id", f"{role}_index", f"{role}_pos"]].set_axis(
-            ["prompt_id", "index", "pos"], axis="columns"
-        )
-        for role in ("head", "dependent")
-    ]
-    words = pd.concat(roles).drop_duplicates(["prompt_id", "index"])
-    words = words.sort_values(["prompt_id", "index"])
-    found = words["pos"].astype(str).groupby(words["prompt_id"]).agg(" ".join)
-    return pairs["prompt_id"].map(found)
-
-
-def _rates(pairs: pd.DataFrame, table: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return what share of each relation's measured pairs each tier matches."""
-    keys = ["scheme", "threshold", "relation"]
-    measured = pairs[(pairs["kind"] == "dependency") & pairs[measure].notna()]
-    rates = measured.groupby(keys, dropna=False).size().rename("n_pairs").to_frame()
-    related = table[table["kind"] == "dependency"]
-    for tier in TIERS:
-        matched = related[related["tier"] == tier].groupby(keys, dropna=False).size()
-        rates[tier] = (matched / rates["n_pairs"]).fillna(0.0)
-    rates["tier"] = [
-        next((tier for tier in TIERS if row[tier] >= LEAST_SHARE), "")
-        for row in rates.to_dict("records")
-    ]
-    return rates.sort_values("n_pairs", ascending=False).reset_index()
+    prompts = pd.factorize(pairs["prompt_id"])[0]
+    words = [pairs[f"{role}_index"].to_numpy(int) for role in ("head", "dependent")]
+    pos = [pairs[f"{role}_pos"].astype(str).to_numpy(object) for role in ("head", "dependent")]
+    n = np.max(words, initial=0) + 1
+    found, first = np.unique(
+        np.concatenate([prompts * n + word for word in words]), return_index=True
+    )
+    of_words = np.concatenate(pos)[first]
+    starts = np.flatnonzero(np.diff(found // n)) + 1
+    names = [" ".join(part) for part in np.split(of_words, starts)]
+    return pd.Series(np.array(names, dtype=object)[prompts], index=pairs.index, dtype=object)

@@ -15,6 +15,17 @@ from daam_syntax.maps.measures import PAIR_MEASURES
 IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
 """Columns that identify the rows of one image, measured in one way."""
 
+_IMAGE: Final = tuple(name for name in IMAGE if name != "image")
+
+_STRUCTURE: Final = (
+    *_IMAGE,
+    "kind",
+    "relation",
+    "head_pos",
+    "dependent_pos",
+)
+"""Images whose rows agree in these columns have the same pairs of words."""
+
 COVARIATES: Final = {
     "distance": "Logarithm to base 2 of the number of tokens from one word to the other",
     "tokens": "Number of tokens from one word to the other",
@@ -25,8 +36,22 @@ COVARIATES: Final = {
     "dependent_subwords": "Number of subwords of the dependent",
     "head_area": "Area of the head's mask as a share of the image",
     "dependent_area": "Area of the dependent's mask",
+    "order": "1 if the dependent follows the head, -1 if it precedes it",
+    "ordered_distance": "Order times distance",
+    "ordered_adjacency": "Order times adjacency",
 }
-"""What related and exchanged pairs may differ by. Areas are used if the table has them."""
+"""What related and exchanged pairs may differ by.
+
+Areas are used if the table has them, and forms of the order for measures with a direction: a head that precedes its
+dependent need not be covered by it as much as one that follows it.
+"""
+
+
+DISTANCES: Final = ("distance", "tokens", "adjacency")
+"""Covariates that are adjusted for: a logarithm, a line, and a step fit most curves."""
+
+ORDERS: Final = ("order", "ordered_distance", "ordered_adjacency")
+"""Covariates that are adjusted for beside `DISTANCES` if the measure has a direction."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +68,58 @@ class WordMatrices:
         Unrelated pairs with a value, in both orders. *Shape:* ``(head, dependent)``, boolean.
     alike
         Different words of one part of speech. *Shape:* ``(word, word)``, boolean.
-    relations
-        Of each relation: its pairs with a value. *Shape:* ``(head, dependent)`` each, boolean.
+    twins
+        Of each row: the pairs with a value that are joined by the same relation; none if the row is unrelated.
+        *Shape:* ``(row, head, dependent)``, boolean.
     places
         Head and dependent of each row as rows and columns of the matrices. *Shape:* ``(row,)`` each.
-    names
-        Relation of each row. *Shape:* ``(row,)``.
+    measured
+        Whether a row has a value. *Shape:* ``(row,)``.
     """
 
     rows: np.ndarray
     values: np.ndarray
     unrelated: np.ndarray
     alike: np.ndarray
-    relations: dict[str, np.ndarray]
+    twins: np.ndarray
     places: tuple[np.ndarray, np.ndarray]
-    names: np.ndarray
+    measured: np.ndarray
 
 
-def covariates_of(pairs: pd.DataFrame) -> list[str]:
-    """Return the covariates of `COVARIATES` that a table has."""
-    return [name for name in COVARIATES if not name.endswith("_area") or name in pairs.columns]
+def covariates_of(pairs: pd.DataFrame, measure: str) -> list[str]:
+    """Return the covariates of `COVARIATES` that a table has, and that matter for a measure."""
+    directional = has_direction(measure)
+    return [
+        name
+        for name in COVARIATES
+        if (not name.endswith("_area") or name in pairs.columns)
+        and (not name.startswith("order") or directional)
+    ]
+
+
+def has_direction(measure: str) -> bool:
+    """Return whether a measure depends on which word is the head."""
+    return measure in PAIR_MEASURES and PAIR_MEASURES[measure].directional
+
+
+def with_both_orders(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with each unrelated pair a second time, in its other order.
+
+    The table names the earlier word of an unrelated pair its head. For a measure with a direction, related pairs need
+    unrelated ones of either order beside them.
+    """
+    rows = pairs[pairs["kind"] == "unrelated"]
+    columns = {name: pairs[other_role(name)] for name in pairs.columns}
+    unknown = pd.Series(np.nan, index=pairs.index)
+    columns |= {
+        name: known.mirror_sign * pairs[known.mirror] if known.mirror in pairs else unknown
+        for name, known in PAIR_MEASURES.items()
+        if name in pairs and known.directional
+    }
+    if "linear_distance" in pairs:
+        columns["linear_distance"] = -pairs["linear_distance"]
+    swapped = pd.DataFrame(columns, index=pairs.index).loc[rows.index]
+    return pd.concat([pairs, swapped], ignore_index=True)
 
 
 def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
@@ -157,47 +214,44 @@ def pair_arrays(
                 f"Expected a value of the covariate {name} in every row, but {n_missing} of {len(pairs)} rows have "
                 "none: drop these rows."
             )
-    names = covariates_of(pairs)
+    names = covariates_of(pairs, measure)
     channels = {"distance": np.log2(np.maximum(distance, 1)), "tokens": distance}
     channels["adjacency"] = (distance == 1).astype(float)
+    channels["order"] = np.sign(dependent - head).astype(float)
+    channels["ordered_distance"] = channels["order"] * channels["distance"]
+    channels["ordered_adjacency"] = channels["order"] * channels["adjacency"]
     channels |= {
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }
     other = {name: other_role(name) for name in names}
-    last = pairs.groupby("prompt_id", sort=False)[["head_index", "dependent_index"]].transform(
-        "max"
-    )
-    length = np.maximum(last.max(axis=1).to_numpy(float), 1)
+    codes = {name: pd.factorize(pairs[name])[0] for name in _STRUCTURE}
+    prompts = codes["prompt_id"]
+    last = np.zeros(prompts.max(initial=-1) + 1)
+    np.maximum.at(last, prompts, np.maximum(head, dependent))
+    length = np.maximum(last[prompts], 1)
     channels |= {"head_place": head / length, "dependent_place": dependent / length}
     names += covariates
     channels |= {name: pairs[name].to_numpy(float) for name in covariates}
     other |= {name: name for name in covariates}
     values = np.stack([pairs[measure].to_numpy(float), *(channels[name] for name in names)])
     swapped = np.stack(
-        [sign * pairs[mirror].to_numpy(float), *(channels[other[name]] for name in names)]
+        [
+            sign * pairs[mirror].to_numpy(float),
+            *(channels[other[name]] * (-1 if name in ORDERS else 1) for name in names),
+        ]
     )
     kinds = pairs["kind"].to_numpy()
-    # Images whose rows agree in these columns have the same pairs of words.
-    structure = [
-        "prompt_id",
-        "scheme",
-        "threshold",
-        "kind",
-        "relation",
-        "head_pos",
-        "dependent_pos",
-    ]
-    codes = [pd.factorize(pairs[name])[0] for name in structure]
+    image = np.stack([pd.factorize(pairs["image"])[0], *(codes[name] for name in _IMAGE)])
     return {
-        "image": pairs.groupby(list(IMAGE), sort=False, dropna=False).ngroup().to_numpy(),
-        "structure": np.stack([head, dependent, *codes], axis=1),
+        "image": np.unique(image, axis=1, return_inverse=True)[1].ravel(),
+        "structure": np.stack([head, dependent, *codes.values()], axis=1),
         "head": head,
         "dependent": dependent,
         "values": values,
         "swapped": swapped,
         "unrelated": kinds == "unrelated",
         "related": kinds == "dependency",
-        "relation": pairs["relation"].to_numpy(),
+        "relation": codes["relation"],
         "head_pos": pairs["head_pos"].to_numpy(),
         "dependent_pos": pairs["dependent_pos"].to_numpy(),
     }
@@ -227,10 +281,9 @@ def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
     unrelated[i[related], j[related]] = unrelated[j[related], i[related]] = False
     related = related & measured
     matrix[..., i[related], j[related]] = values[..., related]
-    names = columns["relation"][first]
-    relations = {}
-    for name in dict.fromkeys(names[related]):
-        joined = np.zeros((n, n), dtype=bool)
-        joined[i[related & (names == name)], j[related & (names == name)]] = True
-        relations[str(name)] = joined
-    return WordMatrices(rows, matrix, unrelated, alike, relations, (i, j), names)
+    codes = np.where(related, columns["relation"][first], -1)
+    joined = np.zeros((codes.max(initial=-1) + 2, n, n), dtype=bool)
+    joined[codes[related], i[related], j[related]] = (
+        True  # the last matrix, of code -1, stays empty
+    )
+    return WordMatrices(rows, matrix, unrelated, alike, joined[codes], (i, j), measured)

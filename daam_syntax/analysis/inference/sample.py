@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_table
@@ -70,9 +71,12 @@ def cluster_columns(cluster: Clusters) -> list[str]:
 
 def sample_sizes(rows: pd.DataFrame) -> dict[str, Any]:
     """Return the numbers of prompts, images and pairs of some rows."""
+    prompts = pd.factorize(rows["prompt_id"], use_na_sentinel=False)[0]
+    images = pd.factorize(rows["image"], use_na_sentinel=False)[0]
+    n = images.max(initial=0) + 1
     return {
         "n_prompts": int(rows["prompt_id"].nunique()),
-        "n_images": len(rows[["prompt_id", "image"]].drop_duplicates()),
+        "n_images": len(np.unique(prompts * n + images)),
         "n_pairs": len(rows),
     }
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -39,22 +40,31 @@ class Balance:
 
     Attributes
     ----------
-    table
-        One row per covariate: ``property`` (a key of `PROPERTIES`), ``covariate``, ``mean`` and ``control`` (means of
-        the sides), ``difference`` (standardized by the deviation between pairs; for parts of speech, the share of pairs
-        whose parts of speech the other side does not have), and ``imbalance`` (whether it is larger than
-        `LEAST_IMBALANCE` and than chance would make it).
+    columns
+        Columns of `table`.
     p
         p-value of the hypothesis that the sides do not differ in any covariate (sign flips of the largest difference).
     """
 
-    table: pd.DataFrame
+    columns: dict[str, Any]
     p: float
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per covariate.
+
+        ``property`` (a key of `PROPERTIES`), ``covariate``, ``mean`` and ``control`` (means of the sides),
+        ``difference`` (standardized by the deviation between pairs; for parts of speech, the share of pairs whose parts
+        of speech the other side does not have), and ``imbalance`` (whether it is larger than `LEAST_IMBALANCE` and than
+        chance would make it).
+        """
+        return pd.DataFrame(self.columns)
 
     @property
     def imbalances(self) -> tuple[str, ...]:
         """The properties in which the sides differ."""
-        return tuple(dict.fromkeys(self.table.loc[self.table["imbalance"], "property"]))
+        rows = zip(self.columns["property"], self.columns["imbalance"], strict=True)
+        return tuple(dict.fromkeys(name for name, imbalance in rows if imbalance))
 
     def __repr__(self) -> str:
         found = ", ".join(self.imbalances) or "nothing"
@@ -161,17 +171,16 @@ class _Sides:
     ) -> Balance:
         """Test the differences of the covariates."""
         deviation = np.sqrt(np.mean([side.var(ddof=0) for side in self.found], axis=0))
-        spread = pd.Series(deviation, index=self.names, dtype=float)
         means = {
             name: (float(self.found[0][name].mean()), float(self.found[1][name].mean()))
             for name in self.names
         }
-        return judge(values, spread, means, parts, patterns)
+        return judge(values, deviation, means, parts, patterns)
 
 
 def judge(
     values: pd.DataFrame,
-    deviation: pd.Series,
+    deviation: np.ndarray,
     means: dict[str, tuple[float, float]],
     parts: np.ndarray | None,
     patterns: np.ndarray,
@@ -183,7 +192,7 @@ def judge(
     values
         One row per unit, one column per covariate: differences of paired units, or values of unpaired ones.
     deviation
-        Standard deviation of each covariate between pairs.
+        Standard deviation of each covariate between pairs. *Shape:* ``(covariate,)``.
     means
         Means of both sides by covariate.
     parts
@@ -194,10 +203,9 @@ def judge(
     """
     names = list(values.columns)
     found = patterns @ values.to_numpy(float) / max(len(values), 1)  # (pattern, covariate)
-    spread = deviation.reindex(names).to_numpy(float)
     # A covariate that is constant on both sides but differs between them is out of balance beyond any measure.
     with np.errstate(divide="ignore", invalid="ignore"):
-        sizes = np.where(np.abs(found[0]) > 1e-12, found[0] / spread, 0.0)
+        sizes = np.where(np.abs(found[0]) > 1e-12, found[0] / deviation, 0.0)
     statistics = np.abs(found)
     if parts is not None:
         names = [*names, "parts of speech"]
@@ -206,19 +214,16 @@ def judge(
         statistics = np.column_stack([statistics, moved])
         means = means | {"parts of speech": (np.nan, np.nan)}
     p = _corrected(statistics) if len(values) and names else np.ones(len(names))
-    rows = [
-        {
-            "property": _property_of(name),
-            "covariate": name,
-            "mean": means[name][0],
-            "control": means[name][1],
-            "difference": float(size),
-            "imbalance": bool(q <= _ALPHA and abs(size) > LEAST_IMBALANCE),
-        }
-        for name, size, q in zip(names, sizes, p, strict=True)
-    ]
-    columns = ["property", "covariate", "mean", "control", "difference", "imbalance"]
-    return Balance(pd.DataFrame(rows, columns=columns), float(p.min()) if len(p) else 1.0)
+    sides = np.array([means[name] for name in names], dtype=float).reshape(-1, 2)
+    columns = {
+        "property": [_property_of(name) for name in names],
+        "covariate": names,
+        "mean": sides[:, 0],
+        "control": sides[:, 1],
+        "difference": sizes,
+        "imbalance": (p <= _ALPHA) & (np.abs(sizes) > LEAST_IMBALANCE),
+    }
+    return Balance(columns, float(p.min()) if len(p) else 1.0)
 
 
 def _corrected(statistics: np.ndarray) -> np.ndarray:
@@ -270,4 +275,5 @@ def _covariates(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
 def _property_of(covariate: str) -> str:
     if covariate == "parts of speech":
         return "part of speech"
-    return covariate.split(" ")[-1].replace("adjacency", "distance").replace("tokens", "distance")
+    last = covariate.split(" ")[-1]
+    return "distance" if last in ("adjacency", "tokens", "order") else last

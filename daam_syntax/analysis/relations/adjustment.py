@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from daam_syntax.analysis.exchange.matrices import DISTANCES, ORDERS
 from daam_syntax.analysis.inference.contributions import Contributions, nested_weights
 from daam_syntax.analysis.statistics.sign_flips import MIN_FLIPPED, Nuisance
 
-DISTANCES: Final = ("distance", "tokens", "adjacency")
-"""Covariates of `exchange_partners` that are adjusted for: a logarithm, a line, and a step fit most curves."""
-
 _ROUNDING: Final = 1e-9
+
+
+def adjusted_for(names: Sequence[str]) -> list[str]:
+    """Return the covariates of an exchange that are adjusted for: distance, and the order if the measure has one."""
+    return [name for name in (*DISTANCES, *ORDERS) if name in names]
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ class Contrasts:
 
     @property
     def distances(self) -> np.ndarray:
-        """The covariates of `DISTANCES`. *Shape:* ``(row, covariate)``."""
-        return self.covariates[:, [self.names.index(name) for name in DISTANCES]]
+        """The covariates of `adjusted_for`. *Shape:* ``(row, covariate)``."""
+        return self.covariates[:, [self.names.index(name) for name in adjusted_for(self.names)]]
 
     def by_prompt(self, values: np.ndarray) -> np.ndarray:
         """Return weighted means over each prompt. *Shape:* ``(prompt, ...)``."""

@@ -36,8 +36,8 @@ RULE: Final = ["scheme", "threshold"]
 class Comparison(Protocol):
     """What compares the groups of a summary with their control."""
 
-    def rows(self, measure: str) -> list[dict[str, Any]]:
-        """Return the columns of inference of every group, in the order of the groups."""
+    def rows(self, measure: str, *, means: bool = True) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group, in their order; of means only if they are asked for."""
         ...
 
 
@@ -63,21 +63,22 @@ class PairComparison:
         self.options = options
         self.groups = [rows for _, rows in pairs.groupby(groups, dropna=False)]
 
-    def rows(self, measure: str) -> list[dict[str, Any]]:
-        """Return the columns of inference of every group, in the order of `_means`."""
+    def rows(self, measure: str, *, means: bool = True) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group, in their order; of means only if they are asked for."""
+        nothing: dict[str, Any] = {"note": ""}
+        found = [self._mean(rows, measure) if means else nothing for rows in self.groups]
         if self.control == EXCHANGED:
-            return self._against_exchanged(measure)
+            return self._against_exchanged(measure, found)
         return [
-            self._against(rows, reference, measure)
-            for rows, reference in zip(self.groups, self._references(), strict=True)
+            row | self._against(rows, reference, measure, row["note"])
+            for row, rows, reference in zip(found, self.groups, self._references(), strict=True)
         ]
 
     def _mean(self, rows: pd.DataFrame, measure: str) -> dict[str, Any]:
         mean = estimate_mean(rows, measure, **self.options)
         return {"low": mean.low, "high": mean.high, "note": mean.reason}
 
-    def _against_exchanged(self, measure: str) -> list[dict[str, Any]]:
-        found = [self._mean(rows, measure) for rows in self.groups]
+    def _against_exchanged(self, measure: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         reason = lacking_for_exchange(self.pairs.columns, measure, self.symmetric)
         if reason or not can_exchange(self.pairs):
             reason = reason or NOTHING_TO_EXCHANGE
@@ -94,9 +95,10 @@ class PairComparison:
             tier=self.tier,
             **self.options,
         )
-        for place, result in results.items():
-            found[place] |= related_columns(result, found[place]["note"])
-        return found
+        return [
+            row | related_columns(results[place], row["note"]) if place in results else row
+            for place, row in enumerate(found)
+        ]
 
     def _references(self) -> Iterator[pd.DataFrame | None]:
         """Yield the control rows of each group; None for a control."""
@@ -114,19 +116,17 @@ class PairComparison:
                 yield controls[codes[controls.index] == codes[rows.index[0]]]
 
     def _against(
-        self, rows: pd.DataFrame, control: pd.DataFrame | None, measure: str
+        self, rows: pd.DataFrame, control: pd.DataFrame | None, measure: str, note: str
     ) -> dict[str, Any]:
-        found = self._mean(rows, measure)
         if control is None:
-            return found
+            return {}
         if control[measure].notna().sum() == 0:
-            note = "; ".join(filter(None, [found["note"], "no control to compare with"]))
-            return found | {"note": note}
+            return {"note": "; ".join(filter(None, [note, "no control to compare with"]))}
         estimate = estimate_difference(rows, control, measure, accept=self.accept, **self.options)
         if self.control in DESCRIPTIVE_CONTROLS and not self.accept:
             estimate = replace(estimate, p=np.nan, untested=DESCRIPTIVE_CONTROLS[self.control])
         effect = " plus ".join(["relation", *estimate.imbalances])
-        return found | difference_columns(estimate, found["note"]) | {"effect": effect}
+        return difference_columns(estimate, note) | {"effect": effect}
 
 
 def related_columns(result: Relatedness, reason: str) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from daam_syntax.analysis.inference.means import bounds_of, truncated
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule
 from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
-    DISTANCES,
     Adjusted,
     Contrasts,
     adjust_for_distance,
+    adjusted_for,
 )
 from daam_syntax.analysis.statistics.effects import paired_dz
 
@@ -388,15 +388,21 @@ def exchange_balance(
     seed
         Seed of the sign flips.
     """
-    names = [
-        name
-        for name in covariates.columns
-        if not (adjusted and name in DISTANCES)
-        and not (name.endswith("area") and measure in OF_AREAS)
-    ]
-    shown = [name.replace("_", " ") for name in names]
-    values = covariates[names].set_axis(shown, axis="columns")
-    values = values.where(values.abs() > 1e-9, 0.0)  # an exchange that cancels is no difference
-    means = {name: (float(values[name].mean()), 0.0) for name in shown}
-    deviations = spread[names].set_axis(shown)
-    return judge(values, deviations, means, None, sign_patterns(len(values), seed))
+    names = pd.Index(covariates.columns)
+    held = adjusted_for(list(names)) if adjusted else []
+    kept = pd.Index(
+        [
+            name
+            for name in names
+            if name not in held and not (name.endswith("area") and measure in OF_AREAS)
+        ]
+    )
+    values = covariates.to_numpy(float)[:, names.get_indexer(kept)]
+    values = np.where(
+        np.abs(values) > 1e-9, values, 0.0
+    )  # an exchange that cancels is no difference
+    deviations = spread.to_numpy(float)[spread.index.get_indexer(kept)]
+    shown = [name.replace("_", " ") for name in kept]
+    means = {name: (mean, 0.0) for name, mean in zip(shown, values.mean(axis=0), strict=True)}
+    frame = pd.DataFrame(values, columns=shown)
+    return judge(frame, deviations, means, None, sign_patterns(len(values), seed))

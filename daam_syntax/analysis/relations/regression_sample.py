@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import TIERS, Exchange, exchange_partners
+from daam_syntax.analysis.exchange.matrices import ORDERS
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
 from daam_syntax.analysis.inference.differences import check_direction
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, check_rows, too_few
 from daam_syntax.analysis.inference.side_balance import balance
 from daam_syntax.analysis.relations.comparisons import EXCHANGED
+from daam_syntax.analysis.relations.dose_balance import imbalanced_doses
 from daam_syntax.analysis.relations.estimates import exchange_balance, samples_structures
 from daam_syntax.analysis.relations.regression_models import MODELS, ModelData
 from daam_syntax.analysis.statistics.cluster_robust import within_groups
@@ -219,7 +221,7 @@ def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
         found.rows,
         found.cluster,
         left_out,
-        {} if request.by is None else _untested(found, request, by),
+        _untested(found, request, by, design),
         how,
         int((~complete).sum()),
     )
@@ -237,10 +239,15 @@ def _exchanged_rows(rows: pd.DataFrame, values: pd.DataFrame, request: Request, 
     table = exchange.table[exchange.table["tier"] == request.tier].reset_index(drop=True)
     shared = table["structure"].nunique() < table["prompt_id"].nunique()
     by_structure = samples_structures(request.cluster, request.accept, shared=shared)
+    covariates = table[list(named.columns)].set_axis(list(values.columns), axis="columns")
+    if set(_DISTANCES) & set(
+        values.columns
+    ):  # distance works in either order for a measure with a direction
+        covariates = covariates.join(table[[name for name in ORDERS if name in table]])
     return _Rows(
         table,
         table["contrast"].to_numpy(float),
-        table[list(named.columns)].set_axis(list(values.columns), axis="columns"),
+        covariates,
         table["kind"].eq("dependency").to_numpy(bool),
         "structure" if by_structure else request.cluster,
         within=False,
@@ -348,9 +355,10 @@ def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFra
 
 def _redundant_distances(design: pd.DataFrame) -> list[str]:
     """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
-    kept = [name for name in design.columns if name not in _DISTANCES]
+    forms = (*_DISTANCES, *ORDERS)
+    kept = [name for name in design.columns if name not in forms]
     redundant = []
-    for name in (name for name in design.columns if name in _DISTANCES):
+    for name in (name for name in design.columns if name in forms):
         varies = np.ptp(design[name]) > 1e-12
         if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
             redundant.append(name)
@@ -359,16 +367,32 @@ def _redundant_distances(design: pd.DataFrame) -> list[str]:
     return redundant
 
 
-def _untested(found: _Rows, request: Request, by: str) -> dict[str, str]:
-    """Return the groups that differ from the reference in something that is not a covariate, with the reason."""
+def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> dict[str, str]:
+    """Return the groups or doses that differ in something that is not a covariate, with the reason."""
     constant = {_HOLDS_CONSTANT[name] for name in found.covariates if name in _HOLDS_CONSTANT}
+    names = []
+    if found.exchange is not None:
+        names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
+        names = [x for x in names if x not in ORDERS or x not in found.covariates]
+    if request.by is None:
+        if found.exchange is None:
+            return {}  # there are no sides
+        return imbalanced_doses(
+            [x for x in design.columns if x not in (*_SOURCES, *_DISTANCES, *ORDERS)],
+            design,
+            found.rows,
+            found.exchange,
+            request.measure,
+            properties=names,
+            constant=constant,
+            accept=request.accept,
+        )
     control = found.rows[~found.in_group]
     reasons = {}
     for name, group in found.rows[found.in_group].groupby(by):
         if found.exchange is None:
             sides = balance(group, control, measure=request.measure)
         else:
-            names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
             sides = exchange_balance(
                 group.groupby("prompt_id")[names].mean(),
                 found.exchange.spread,

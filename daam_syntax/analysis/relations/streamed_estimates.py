@@ -13,7 +13,7 @@ from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
 from daam_syntax.analysis.inference.contributions import Contributions
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import estimate_mean
-from daam_syntax.analysis.relations.adjustment import DISTANCES, Adjusted
+from daam_syntax.analysis.relations.adjustment import Adjusted, adjusted_for
 from daam_syntax.analysis.relations.comparisons import RULE, related_columns
 from daam_syntax.analysis.relations.estimates import (
     NOTHING_TO_EXCHANGE,
@@ -60,21 +60,23 @@ class StreamedComparison:
         self.names, self.moments = list(groups), moments
         self.tier, self.accept, self.options = tier, accept, options
 
-    def rows(self, measure: str) -> list[dict[str, Any]]:
-        """Return the columns of inference of every group."""
+    def rows(self, measure: str, *, means: bool = True) -> list[dict[str, Any]]:
+        """Return the columns of inference of every group; of means only if they are asked for."""
         found = []
         for key, rows in self.groups:
-            mean = estimate_mean(rows, measure, **self.options)
-            row: dict[str, Any] = {"low": mean.low, "high": mean.high, "note": mean.reason}
+            row: dict[str, Any] = {"note": ""}
+            if means:
+                mean = estimate_mean(rows, measure, **self.options)
+                row = {"low": mean.low, "high": mean.high, "note": mean.reason}
             group = dict(zip(self.names, key, strict=True))
             lacking = self.moments[measure].lacking
             if lacking or not self.moments[measure].can_exchange:
-                reasons = [mean.reason, lacking or NOTHING_TO_EXCHANGE]
+                reasons = [row["note"], lacking or NOTHING_TO_EXCHANGE]
                 row["note"] = "; ".join(filter(None, reasons))
             elif group["kind"] == "dependency":
                 options = {"tier": self.tier, "accept": self.accept, **self.options}
                 result = self.moments[measure].relatedness(group, **options)
-                row |= related_columns(result, mean.reason)
+                row |= related_columns(result, row["note"])
             found.append(row)
         return found
 
@@ -125,14 +127,12 @@ class ExchangeMoments:
         self._parts.append(means.groupby(level=by, dropna=False).sum().reset_index())
 
     def _moments(self, table: pd.DataFrame, covariates: list[str]) -> pd.DataFrame:
-        contrast = table["contrast"]
+        contrast, held = table["contrast"], adjusted_for(covariates)
         columns: dict[str, pd.Series] = {"contrast": contrast}
         columns |= {name: table[name] for name in covariates}
-        columns |= {f"contrast {name}": contrast * table[name] for name in DISTANCES}
+        columns |= {f"contrast {name}": contrast * table[name] for name in held}
         columns |= {
-            f"{first} {second}": table[first] * table[second]
-            for first in DISTANCES
-            for second in DISTANCES
+            f"{first} {second}": table[first] * table[second] for first in held for second in held
         }
         return pd.DataFrame(columns)
 
@@ -217,7 +217,7 @@ def _adjust(
 
     Structures of the prompts are the clusters; None if prompts are.
     """
-    names = list(DISTANCES)
+    names = adjusted_for(list(related.columns))
     balanced = bool(np.abs(related[names].to_numpy(float)).max(initial=0.0) < 1e-9)
     squares = [f"{name} {name}" for name in names]
     differ = unrelated[squares].to_numpy(float).max(axis=1, initial=0.0) > 1e-18

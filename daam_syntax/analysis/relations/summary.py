@@ -192,7 +192,9 @@ def summary_table(
     inferred = [name for name in SUMMARY_COLUMNS if name not in table.columns]
     found = pd.DataFrame(comparison.rows(measure), table.index).reindex(columns=inferred)
     if beside is not None:
-        other = pd.DataFrame(comparison.rows(beside), table.index).reindex(columns=inferred)
+        other = pd.DataFrame(comparison.rows(beside, means=False), table.index).reindex(
+            columns=inferred
+        )
         shown = {"difference": "", "difference_low": "_low", "difference_high": "_high", "p": "_p"}
         for name, suffix in shown.items():
             found[f"corrected{suffix}"] = other[name]

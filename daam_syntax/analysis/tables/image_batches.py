@@ -84,7 +84,7 @@ def batches(maps: HeatMaps | Sequence[HeatMaps], size: Size = "image") -> Iterat
     waiting: list[tuple[int, HeatMaps]] = []
     pixels = 0
     for number, image in enumerate(each_image(maps)):
-        target = _pixels(image, size)
+        target = pixel_size(image, size)
         needed = len(image.mapped) * target[0] * target[1]
         if waiting and (
             _shapes(image, size) != _shapes(waiting[0][1], size)
@@ -99,10 +99,10 @@ def batches(maps: HeatMaps | Sequence[HeatMaps], size: Size = "image") -> Iterat
 
 
 def _shapes(maps: HeatMaps, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
-    return maps.grid, _pixels(maps, size)
+    return maps.grid, pixel_size(maps, size)
 
 
-def _pixels(maps: HeatMaps, size: Size) -> tuple[int, int]:
+def pixel_size(maps: HeatMaps, size: Size) -> tuple[int, int]:
     """Return the height and width of an image's maps at a size."""
     if size == "image":
         return maps.image_size
@@ -120,4 +120,4 @@ def _batch(images: Sequence[tuple[int, HeatMaps]], size: Size) -> Batch:
     for image in maps:
         rows.append({index: first + row for row, index in enumerate(image.mapped)})
         first += len(rows[-1])
-    return Batch(numbers, maps, recorded, _pixels(maps[0], size), rows)
+    return Batch(numbers, maps, recorded, pixel_size(maps[0], size), rows)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from daam_syntax.analysis.tables.identity import image_columns
 from daam_syntax.maps import HeatMaps, each_image
+from daam_syntax.maps.heatmaps import require_one_image
 from daam_syntax.maps.subwords import Kind
 
 _SHARING: Final[tuple[Kind, ...]] = ("start", "text", "end", "template", "padding")
@@ -70,6 +71,7 @@ def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:
     HeatMaps
         Shares from 0 to 1, with the same dims. The provenance records the normalization.
     """
+    require_one_image(maps)
     values = maps.data.values
     text = np.array([subword.kind == "text" for subword in maps.subwords])
     total = values[text].sum(axis=0, dtype=np.float64)
@@ -110,6 +112,7 @@ def remove_mean_map(maps: HeatMaps) -> HeatMaps:
     ValueError
         If the mean map has been removed before.
     """
+    require_one_image(maps)
     if "mean_map" in maps.provenance:
         raise ValueError(
             "Expected maps as recorded, but the mean map was removed from these already; pass the maps from before."

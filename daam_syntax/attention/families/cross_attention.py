@@ -41,7 +41,7 @@ def _first_and_last(
 SANA: Final = Family(
     name="Sana",
     denoiser_classes=("SanaTransformer2DModel",),
-    encoders=(TextEncoder(name="gemma", kept=_first_and_last),),
+    encoders=(TextEncoder(name="gemma", kept=_first_and_last, has_template=True),),
     is_text_attention=is_cross_attention,  # its self-attention is linear
     layout=cross,
     guidance="unconditional-first",
@@ -62,6 +62,7 @@ HUNYUAN_DIT: Final = Family(
     guidance="unconditional-first",
     grid=patches,
     image_size=latents_decoded,
+    second_text="encoder_hidden_states_t5",
 )
 
 PRX: Final = Family(
@@ -71,6 +72,17 @@ PRX: Final = Family(
     is_text_attention=lambda path, module: path.endswith(".attention"),
     layout=cross,  # keys are text and pixels, queries only pixels
     guidance="unconditional-first",
+    grid=patches,
+    image_size=latents_decoded,
+)
+
+LUMINA_NEXT: Final = Family(
+    name="Lumina-Next",
+    denoiser_classes=("LuminaNextDiT2DModel",),
+    encoders=(TextEncoder(name="gemma"),),
+    is_text_attention=is_cross_attention,
+    layout=cross,
+    guidance="conditional-first",
     grid=patches,
     image_size=latents_decoded,
 )

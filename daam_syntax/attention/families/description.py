@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
 from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.maps.selection import Grid
 
 Guidance = Literal["unconditional-first", "conditional-first", "by-text"]
@@ -43,12 +44,15 @@ class TextEncoder:
     kept
         Returns the positions of the tokenizer's output that become text keys, in order, with None for padding that the
         pipeline adds itself. Its arguments are the attention mask, the pipeline, and the arguments of `encode_prompt`.
+    has_template
+        Whether the pipeline writes other text around the prompt, such as an instruction or a chat template.
     """
 
     name: str
     tokenizers: tuple[str, ...] = ("tokenizer",)
     prompts: tuple[str, ...] = ("prompt",)
     kept: Callable[[Sequence[int], Any, Mapping[str, Any]], Sequence[int | None]] = everything
+    has_template: bool = False
 
     def tokenizer_of(self, pipe: Any) -> Any | None:
         """Return the tokenizer; None if the pipeline was loaded without this encoder."""
@@ -91,6 +95,8 @@ class Family:
         Name of the denoiser's timestep input.
     text
         Name of the denoiser's input for the embedded text.
+    second_text
+        Name of its input for the embedded text of a second encoder, if that is separate; otherwise "".
     is_extra_call
         Returns whether a call of the denoiser, given its inputs, is neither conditional nor ordinary guidance. Such
         calls are ignored.
@@ -101,6 +107,15 @@ class Family:
     text_states
         Returns the embedded text as the text attentions receive it, given the denoiser and its text input; None if
         that is unknown or depends on the image.
+    references
+        Returns the grid and the height and width in pixels of each reference image whose pixels stand beside those of
+        the image, given the pipeline and the denoiser's inputs.
+    frames
+        Returns the numbers of the drawn frames that each latent frame becomes, given the pipeline and the denoiser's
+        inputs; None for a family that generates images. The pixels of the first latent frame precede those of the
+        second, and `grid` and `image_size` are those of one frame.
+    pipelines
+        Names of the classes of pipelines that the description is limited to, with their subclasses; all if empty.
     """
 
     name: str
@@ -114,15 +129,27 @@ class Family:
     denoiser: str = "transformer"
     timestep: str = "timestep"
     text: str = "encoder_hidden_states"
+    second_text: str = ""
     is_extra_call: Callable[[Mapping[str, Any]], bool] = lambda inputs: False
     image_latents: ImageLatents = PLAIN
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
+    references: Callable[[Any, Mapping[str, Any]], Sequence[tuple[Grid, Grid]]] = (
+        lambda pipe, inputs: ()
+    )
+    frames: Callable[[Any, Mapping[str, Any]], Sequence[range]] | None = None
+    pipelines: tuple[str, ...] = ()
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return the denoiser of a pipeline, unwrapped if it was passed to `torch.compile`."""
         denoiser: nn.Module = getattr(pipe, self.denoiser)
         return getattr(denoiser, "_orig_mod", denoiser)
+
+    def describes(self, pipe: Any) -> bool:
+        """Return whether the description covers what a pipeline with this denoiser generates."""
+        if self.frames is None and generates_frames(pipe):
+            return False
+        return not self.pipelines or not class_names(pipe).isdisjoint(self.pipelines)
 
     def conditional_rows(self, n_rows: int, n_images: int) -> slice | None:
         """Return the conditional rows of the denoiser's batch, by their order.
@@ -146,6 +173,11 @@ class Family:
         if self.guidance == "unconditional-first":
             return slice(n_images, n_rows)
         return slice(0, n_images)
+
+
+def class_names(value: object) -> set[str]:
+    """Return the names of the class of a value and of its superclasses."""
+    return {cls.__name__ for cls in type(value).__mro__}
 
 
 def ends_with(*endings: str) -> Callable[[str, nn.Module], bool]:

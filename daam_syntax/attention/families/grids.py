@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
+
+_PIXELS: Final = (3, 6)
+"""Channels of a model that works on pixels: red, green and blue, perhaps beside those of a smaller image."""
 
 
 def halved_grid(size: Grid, n_queries: int) -> Grid | None:
@@ -32,10 +36,25 @@ def halved_grid(size: Grid, n_queries: int) -> Grid | None:
 
 
 def latent_size(inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of unpacked latents, *shape* ``(row, channel, y, x)``."""
+    """Return the size of unpacked latents, *shape* ``(row, channel, y, x)`` or ``(row, channel, 1, y, x)``.
+
+    Raises
+    ------
+    TraceError
+        If there are several frames.
+    """
+    shape = _latent_shape(inputs)
+    if len(shape) == 5 and shape[2] != 1:
+        raise TraceError(
+            f"Expected latents of one image, but got {shape[2]} frames, latents of shape {shape}: register a "
+            "Family that describes the frames."
+        )
+    return shape[-2], shape[-1]
+
+
+def _latent_shape(inputs: Mapping[str, Any]) -> tuple[int, ...]:
     latents = inputs["sample"] if "sample" in inputs else inputs["hidden_states"]
-    height, width = latents.shape[-2:]
-    return int(height), int(width)
+    return tuple(int(size) for size in latents.shape)
 
 
 def halvings(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
@@ -51,45 +70,32 @@ def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
 
 
 def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of the image that the VAE decodes; without a VAE, the size of the latents."""
-    factor = getattr(pipe, "vae_scale_factor", 1)
+    """Return the size of the image that the VAE decodes; without a VAE, the size of the latents.
+
+    Raises
+    ------
+    TraceError
+        If the pipeline does not say how much larger than its latents the image is.
+    """
+    factor = _vae_factor(pipe)
+    if factor is None:
+        if _latent_shape(inputs)[1] not in _PIXELS:
+            raise TraceError(
+                f"Expected {type(pipe).__name__} to have a vae_scale_factor, the number of pixels of the image for "
+                "each row of its latents, but it has none, so the size of the image is unknown: register a Family "
+                "whose image_size returns it."
+            )
+        factor = 1  # the model works on pixels
     height, width = latent_size(inputs)
     return height * factor, width * factor
 
 
-def image_ids(inputs: Mapping[str, Any]) -> Grid:
-    """Return the grid of packed latents from their position ids, ``(t, y, x, ...)`` along the last axis."""
-    height, width = inputs["img_ids"].reshape(-1, inputs["img_ids"].shape[-1])[:, 1:3].amax(0) + 1
-    return int(height), int(width)
-
-
-def from_image_ids(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
-    """Return the grid of packed latents from their ids; None if it does not fit the queries."""
-    return _if_it_fits(image_ids(inputs), n_pixels)
-
-
-def image_ids_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of the image, from one id for 2 x 2 latents."""
-    height, width = image_ids(inputs)
-    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
-
-
-def image_shape(inputs: Mapping[str, Any]) -> Grid:
-    """Return the grid of packed latents from their shapes ``(frames, y, x)``."""
-    shape = inputs["img_shapes"][0]
-    _, height, width = shape[0] if isinstance(shape, list) else shape
-    return int(height), int(width)
-
-
-def from_image_shapes(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
-    """Return the grid of packed latents from their shapes; None if it does not fit the queries."""
-    return _if_it_fits(image_shape(inputs), n_pixels)
-
-
-def image_shapes_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
-    """Return the size of the image, from one cell for 2 x 2 latents."""
-    height, width = image_shape(inputs)
-    return height * 2 * pipe.vae_scale_factor, width * 2 * pipe.vae_scale_factor
+def _vae_factor(pipe: Any) -> int | None:
+    for name in ("vae_scale_factor", "vae_scale_factor_spatial"):
+        factor = getattr(pipe, name, None)
+        if factor is not None:
+            return int(factor)
+    return None
 
 
 def _if_it_fits(grid: Grid, n_pixels: int) -> Grid | None:

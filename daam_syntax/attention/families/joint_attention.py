@@ -10,6 +10,14 @@ from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.image_latents import PACKED, PACKED_FRAME, PACKED_PATCHES
 from daam_syntax.attention.families.layouts import CallSizes, TokenLayout, image_first, text_first
+from daam_syntax.attention.families.packed_images import (
+    PackedImages,
+    PackedLatents,
+    images_of_ids,
+    images_of_shapes,
+)
+from daam_syntax.attention.softmax.transfers import ReadOnce
+from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
 SD3: Final = Family(
@@ -40,16 +48,19 @@ AURA_FLOW: Final = Family(
     image_size=grids.latents_decoded,
 )
 
+_NUMBERED: Final = PackedLatents(images_of_ids)
+
 FLUX: Final = Family(
     name="Flux",
     denoiser_classes=("FluxTransformer2DModel",),
     # CLIP provides only a pooled vector, which is not a key.
     encoders=(TextEncoder(name="t5", tokenizers=("tokenizer_2",), prompts=("prompt_2", "prompt")),),
     is_text_attention=ends_with(".attn"),
-    layout=text_first,
+    layout=_NUMBERED.layout,
     guidance="by-text",
-    grid=grids.from_image_ids,
-    image_size=grids.image_ids_decoded,
+    grid=_NUMBERED.grid,
+    image_size=_NUMBERED.image_size,
+    references=_NUMBERED.references,
     image_latents=PACKED,
 )
 
@@ -58,22 +69,37 @@ CHROMA: Final = Family(
     denoiser_classes=("ChromaTransformer2DModel",),
     encoders=(TextEncoder(name="t5"),),
     is_text_attention=ends_with(".attn"),
-    layout=text_first,
+    layout=_NUMBERED.layout,
     guidance="by-text",
-    grid=grids.from_image_ids,
-    image_size=grids.image_ids_decoded,
+    grid=_NUMBERED.grid,
+    image_size=_NUMBERED.image_size,
+    references=_NUMBERED.references,
     image_latents=PACKED,
 )
+
+
+def _without_stored_references(inputs: Mapping[str, Any]) -> PackedImages:
+    """Return the images of a call, unless the attention to references is reused from another call."""
+    if inputs.get("kv_cache_mode") is not None:
+        raise TraceError(
+            "Expected reference images whose pixels attend in every step, but this pipeline stores their keys in the "
+            "first step: use Flux2KleinPipeline, which computes them anew."
+        )
+    return images_of_ids(inputs)
+
+
+_FLUX_2: Final = PackedLatents(_without_stored_references)
 
 FLUX_2: Final = Family(
     name="Flux 2",
     denoiser_classes=("Flux2Transformer2DModel",),
-    encoders=(TextEncoder(name="text"),),  # Mistral or Qwen
+    encoders=(TextEncoder(name="text", has_template=True),),  # Mistral or Qwen
     is_text_attention=ends_with(".attn"),
-    layout=text_first,
+    layout=_FLUX_2.layout,
     guidance="by-text",
-    grid=grids.from_image_ids,
-    image_size=grids.image_ids_decoded,
+    grid=_FLUX_2.grid,
+    image_size=_FLUX_2.image_size,
+    references=_FLUX_2.references,
     image_latents=PACKED_PATCHES,
 )
 
@@ -81,20 +107,32 @@ FLUX_2: Final = Family(
 def _without_template(
     mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]
 ) -> Sequence[int | None]:
-    """Remove padding, and a fixed number of tokens before the prompt."""
+    """Remove padding, and a fixed number of tokens before the prompt; with images in the prompt, nothing is cut off."""
     read = [position for position, is_read in enumerate(mask) if is_read]
-    return read[pipe.prompt_template_encode_start_idx :][: arguments["max_sequence_length"]]
+    kept = read[pipe.prompt_template_encode_start_idx :]
+    return kept if "image" in arguments else kept[: arguments["max_sequence_length"]]
 
+
+_SHAPED: Final = PackedLatents(images_of_shapes)
 
 QWEN_IMAGE: Final = Family(
     name="Qwen-Image",
     denoiser_classes=("QwenImageTransformer2DModel",),
-    encoders=(TextEncoder(name="qwen", kept=_without_template),),
+    # A processor has a tokenizer of its own, which is read if the prompt contains images.
+    encoders=(
+        TextEncoder(
+            name="qwen",
+            tokenizers=("processor", "tokenizer"),
+            kept=_without_template,
+            has_template=True,
+        ),
+    ),
     is_text_attention=ends_with(".attn"),
-    layout=text_first,
+    layout=_SHAPED.layout,
     guidance="by-text",
-    grid=grids.from_image_shapes,
-    image_size=grids.image_shapes_decoded,
+    grid=_SHAPED.grid,
+    image_size=_SHAPED.image_size,
+    references=_SHAPED.references,
     image_latents=PACKED_FRAME,
 )
 
@@ -118,9 +156,12 @@ COGVIEW_4: Final = Family(
 )
 
 
+_lengths: ReadOnce[list[int]] = ReadOnce(lambda mask: mask.sum(dim=1).tolist())
+
+
 def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[TokenLayout] | None:
     """Return the layout of joint attention in which the pixels of each row directly follow its unmasked text."""
-    lengths = [int(length) for length in inputs["encoder_attention_mask"].sum(dim=1)]
+    lengths = _lengths(inputs["encoder_attention_mask"])
     n_pixels = sizes.keys - max(lengths)
     if sizes.queries != sizes.keys or n_pixels < 1:
         return None
@@ -130,7 +171,7 @@ def _ragged_text_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> list[Toke
 LUMINA_2: Final = Family(
     name="Lumina 2",
     denoiser_classes=("Lumina2Transformer2DModel",),
-    encoders=(TextEncoder(name="gemma"),),
+    encoders=(TextEncoder(name="gemma", has_template=True),),
     is_text_attention=lambda path, module: path.startswith("layers.") and path.endswith(".attn"),
     layout=_ragged_text_first,
     guidance="by-text",
@@ -147,7 +188,13 @@ def _unmasked(mask: Sequence[int], pipe: Any, arguments: Mapping[str, Any]) -> S
 
 
 def _z_grid(inputs: Mapping[str, Any]) -> Grid:
-    height, width = inputs["x"][0].shape[-2:]
+    image = inputs["x"][0]
+    if isinstance(image, list):
+        raise TraceError(
+            f"Expected one image for each row, but got {len(image)}: this pipeline draws beside reference images in a "
+            "way that is not known; use ZImagePipeline, or register a Family."
+        )
+    height, width = image.shape[-2:]
     return height // _Z_PATCH, width // _Z_PATCH
 
 
@@ -164,7 +211,7 @@ def _filled_image_first(sizes: CallSizes, inputs: Mapping[str, Any]) -> TokenLay
 Z_IMAGE: Final = Family(
     name="Z-Image",
     denoiser_classes=("ZImageTransformer2DModel",),
-    encoders=(TextEncoder(name="qwen", kept=_unmasked),),
+    encoders=(TextEncoder(name="qwen", kept=_unmasked, has_template=True),),
     is_text_attention=lambda path, module: (
         path.startswith("layers.") and path.endswith(".attention")
     ),

@@ -14,13 +14,16 @@ class TokenLayout:
     Attributes
     ----------
     pixels
-        The queries that are pixels.
+        The queries that are pixels of the image that is drawn.
     text
         The keys that are text. If there are fewer than embedded text tokens, the rest is masked.
+    references
+        The queries that are pixels of reference images, in the order of the images.
     """
 
     pixels: slice
     text: slice
+    references: tuple[slice, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,19 @@ from typing import Any
 
 from torch import nn
 
-from daam_syntax.attention.families.cross_attention import HUNYUAN_DIT, PIXART, PRX, SANA
-from daam_syntax.attention.families.description import Family, TextEncoder, is_cross_attention
+from daam_syntax.attention.families.cross_attention import (
+    HUNYUAN_DIT,
+    LUMINA_NEXT,
+    PIXART,
+    PRX,
+    SANA,
+)
+from daam_syntax.attention.families.description import (
+    Family,
+    TextEncoder,
+    class_names,
+    is_cross_attention,
+)
 from daam_syntax.attention.families.grids import halvings, latents_decoded
 from daam_syntax.attention.families.joint_attention import (
     AURA_FLOW,
@@ -22,15 +33,19 @@ from daam_syntax.attention.families.joint_attention import (
     Z_IMAGE,
 )
 from daam_syntax.attention.families.layouts import cross
-from daam_syntax.attention.families.unets import UNET
+from daam_syntax.attention.families.unets import KANDINSKY_3, UNET
+from daam_syntax.attention.families.video import generates_frames, refuse_frames
+from daam_syntax.attention.families.video_models import COG_VIDEO_X, WAN
 from daam_syntax.errors import TraceError
 
 FAMILIES: list[Family] = [
     UNET,
+    KANDINSKY_3,
     PIXART,
     SANA,
     HUNYUAN_DIT,
     PRX,
+    LUMINA_NEXT,
     SD3,
     AURA_FLOW,
     FLUX,
@@ -40,6 +55,8 @@ FAMILIES: list[Family] = [
     COGVIEW_4,
     LUMINA_2,
     Z_IMAGE,
+    WAN,
+    COG_VIDEO_X,
 ]
 """The families that can be traced; `register_family` adds one."""
 
@@ -105,7 +122,8 @@ def family_of(pipe: Any) -> Family:
     Raises
     ------
     TraceError
-        If no description fits, and the denoiser has no plain cross-attention.
+        If no description fits, and the denoiser has no plain cross-attention; or if the pipeline generates frames of
+        a video, and its family does not describe them.
     """
     if isinstance(pipe, str | PathLike):
         raise TraceError(
@@ -115,9 +133,17 @@ def family_of(pipe: Any) -> Family:
     for family in FAMILIES:
         if getattr(pipe, family.denoiser, None) is None:
             continue
-        classes = {cls.__name__ for cls in type(family.denoiser_of(pipe)).__mro__}
-        if classes.intersection(family.denoiser_classes):
+        if not class_names(family.denoiser_of(pipe)).isdisjoint(family.denoiser_classes):
+            if not family.describes(pipe):
+                refuse_frames(pipe)
             return family
+    if generates_frames(pipe):
+        refuse_frames(pipe)
+    return _unknown_family(pipe)
+
+
+def _unknown_family(pipe: Any) -> Family:
+    """Return a generic description of a denoiser with plain cross-attention, or refuse it."""
     for name in _DENOISERS:
         module = getattr(pipe, name, None)
         module = getattr(module, "_orig_mod", module)
@@ -146,7 +172,7 @@ def _plain(denoiser: str, denoiser_class: str) -> Family:
         name=denoiser_class,
         denoiser=denoiser,
         denoiser_classes=(denoiser_class,),
-        encoders=(TextEncoder(name="text"),),
+        encoders=(TextEncoder(name="text", has_template=True),),
         is_text_attention=is_cross_attention,
         layout=cross,
         guidance="by-text",

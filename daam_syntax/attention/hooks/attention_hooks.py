@@ -2,7 +2,8 @@
 
 Each attention module gets a forward pre-hook and a forward hook. Between them, a `torch.overrides.TorchFunctionMode`
 intercepts the calls of `scaled_dot_product_attention` in the module's own processor and runs them unchanged (see
-`attend`). No processor, class or function is replaced. Only an `OutputOverride` may change what the model receives.
+`LogSumExpReader`). No processor, class or function is replaced. Only an `OutputOverride` may change what the model
+receives.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode_stack,
+    _pop_mode,
+    _push_mode,
+)
 
-from daam_syntax.attention.hooks.logsumexp import attend
+from daam_syntax.attention.hooks.logsumexp import LogSumExpReader
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 
 OutputOverride = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
@@ -69,31 +74,32 @@ class AttentionHooks:
         self._attentions = attentions
         self._callbacks = callbacks
         self._signature = inspect.signature(type(denoiser).forward)
-        self._handles: list[RemovableHandle] = []
         self._thread: int | None = None
         self._collector = _CallCollector(override)
+
+    @property
+    def log_sum_exp_differences(self) -> dict[str, float]:
+        """How far the log-sum-exp of each attention kernel is off, see `LogSumExpReader`."""
+        return dict(self._collector.reader.differences)
 
     def attach(self) -> None:
         """Register the hooks."""
         self._thread = threading.get_ident()
-        self._handles += [
-            self._denoiser.register_forward_pre_hook(self._before_denoiser, with_kwargs=True),
-            self._denoiser.register_forward_hook(self._after_denoiser),
-        ]
+        self._denoiser.register_forward_pre_hook(
+            _Hook(self, self._before_denoiser), with_kwargs=True
+        )
+        self._denoiser.register_forward_hook(_Hook(self, self._after_denoiser))
         for path, module in self._attentions.items():
-            self._handles += [
-                module.register_forward_pre_hook(self._before_attention(path)),
-                # Function modes are a stack: with several traces, the last to enter must leave first.
-                module.register_forward_hook(
-                    self._after_attention(path), prepend=True, always_call=True
-                ),
-            ]
+            module.register_forward_pre_hook(_Hook(self, self._before_attention(path)))
+            # Function modes are a stack: with several traces, the last to enter must leave first.
+            module.register_forward_hook(
+                _Hook(self, self._after_attention(path)), prepend=True, always_call=True
+            )
 
     def detach(self) -> None:
-        """Remove the hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        """Remove the hooks, also if `attach` was interrupted. Does nothing if they are removed already."""
+        for module in (self._denoiser, *self._attentions.values()):
+            _remove_hooks(module, self)
         self._collector.stop_all()
 
     def _is_foreign(self) -> bool:
@@ -131,12 +137,40 @@ class AttentionHooks:
         return hook
 
 
+class _Hook:
+    """A hook that knows its owner, so that it is found on the module, whether or not its registration has returned."""
+
+    def __init__(self, owner: AttentionHooks, run: Callable[..., None]) -> None:
+        self.owner = owner
+        self._run = run
+
+    def __call__(self, *args: Any) -> None:
+        self._run(*args)
+
+
+def _remove_hooks(module: nn.Module, owner: AttentionHooks) -> None:
+    """Remove the hooks of one owner from a module."""
+    for hooks, flags in (
+        (module._forward_pre_hooks, (module._forward_pre_hooks_with_kwargs,)),
+        (
+            module._forward_hooks,
+            (module._forward_hooks_with_kwargs, module._forward_hooks_always_called),
+        ),
+    ):
+        for number, hook in list(hooks.items()):
+            if isinstance(hook, _Hook) and hook.owner is owner:
+                for flag in flags:
+                    flag.pop(number, None)
+                hooks.pop(number, None)
+
+
 class _CallCollector(TorchFunctionMode):
     """Collects the attention calls of the innermost module that is running."""
 
     def __init__(self, override: OutputOverride | None) -> None:
         super().__init__()
         self._override = override
+        self.reader = LogSumExpReader()
         self._running: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
     def start(self, path: str) -> None:
@@ -149,12 +183,21 @@ class _CallCollector(TorchFunctionMode):
             return []  # the module failed before `start`
         _, calls = self._running.pop()
         if not self._running:
-            self.__exit__(None, None, None)
+            self._leave()
         return calls
 
     def stop_all(self) -> None:
-        while self._running:
-            self.stop(self._running[-1][0])
+        self._running.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Remove the mode from torch's stack; after an interrupt, others may be above it."""
+        while any(mode is self for mode in _get_current_function_mode_stack()):
+            above = []
+            while (mode := _pop_mode()) is not self:
+                above.append(mode)
+            for mode in reversed(above):
+                _push_mode(mode)
 
     def __torch_function__(
         self,
@@ -166,7 +209,9 @@ class _CallCollector(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
-        output, logsumexp = attend(args, kwargs)
+        output, logsumexp = self.reader.attend(args, kwargs)
+        if not self._running:  # after an interrupt, until the next denoiser call
+            return output
         path, calls = self._running[-1]
         calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
         if self._override is None:

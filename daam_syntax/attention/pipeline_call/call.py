@@ -7,10 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from daam_syntax.attention.pipeline_call.drawn_text import DrawnTexts, Embedding
 from daam_syntax.attention.pipeline_call.memory import Layer
+from daam_syntax.attention.pipeline_call.timesteps import Timesteps
 from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.refinement import SelfAttention
+from daam_syntax.maps.selection import Grid
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,13 @@ class EncodedText:
         Reasons by encoder, for those that read another text.
     text_length
         Length of the embedded text, of all encoders together.
+    embeddings
+        Embeddings of the prompts, one for each of the denoiser's inputs that hold text; empty for texts outside the
+        prompts.
+    encoded
+        The embedded text as `encode_prompt` returned it, for texts outside the prompts.
     embedded
-        Embeddings of the prompts.
+        The same as the text attentions receive it; None before the denoiser runs, which may hold the projection.
     mask
         True for each token, False for padding; None if the pipeline returns no mask. *Shape:* ``(row, position)``
     sums
@@ -61,6 +69,8 @@ class EncodedText:
     blocks: list[TextBlock] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     text_length: int = 0
+    embeddings: list[Embedding] = field(default_factory=list)
+    encoded: Any = None
     embedded: Any = None
     mask: Tensor | None = None
     sums: LayerSums = field(default_factory=LayerSums)
@@ -78,6 +88,25 @@ class EncodedText:
         )
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A reference image, and the recorded attention of its pixels to the prompts.
+
+    Attributes
+    ----------
+    grid
+        Rows and columns of its pixels.
+    image_size
+        Height and width in pixels, as the pipeline resized it.
+    sums
+        Sums of the recorded attention.
+    """
+
+    grid: Grid
+    image_size: Grid
+    sums: LayerSums
+
+
 @dataclass(kw_only=True)
 class PipelineCall(EncodedText):
     """One call of a pipeline, which generates one or more images of each prompt.
@@ -92,14 +121,20 @@ class PipelineCall(EncodedText):
         Seed number of the generator of each image; None where unknown.
     other_embeddings
         All other embeddings that the pipeline made, such as those of negative prompts.
+    drawn
+        The texts that the denoiser calls were made with.
     negative
         The negative prompts, one per prompt or one for all; None unless they are recorded.
     also
         Texts outside the prompts that are recorded, too.
+    references
+        Reference images that are recorded, too.
+    frames
+        Numbers of the drawn frames that each latent frame becomes; empty for images.
     settings
         Provenance that all images share.
     timesteps
-        The distinct timesteps, in order.
+        Timestep of each denoiser call.
     steps
         Timestep of each denoiser call with the prompts.
     recorded
@@ -112,6 +147,9 @@ class PipelineCall(EncodedText):
         Whether any denoiser call had unconditional rows.
     observed
         Module paths of the attentions that were observed.
+    denominators
+        Where the denominators of softmax over text and pixels came from: read from the attention "kernel", or
+        "recomputed". Empty for cross-attention.
     layers
         The recorded layers by module path.
     self_attention
@@ -121,17 +159,21 @@ class PipelineCall(EncodedText):
     images_per_prompt: int
     requested_guidance: bool | None
     seeds: list[int | None]
-    other_embeddings: list[Any] = field(default_factory=list)
+    other_embeddings: list[Embedding] = field(default_factory=list)
+    drawn: DrawnTexts = field(default_factory=DrawnTexts)
     negative: EncodedText | None = None
     also: list[EncodedText] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    frames: tuple[range, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    timesteps: list[float] = field(default_factory=list)
-    steps: list[float] = field(default_factory=list)
+    timesteps: Timesteps = field(default_factory=Timesteps)
+    steps: Timesteps = field(default_factory=Timesteps)
     recorded: list[int] = field(default_factory=list)
     expected: tuple[float, ...] | None = None
     image_size: tuple[int, int] | None = None
     guided: bool = False
     observed: set[str] = field(default_factory=set)
+    denominators: set[str] = field(default_factory=set)
     layers: dict[str, Layer] = field(default_factory=dict)
     self_attention: SelfAttention = field(default_factory=SelfAttention)
 
@@ -141,9 +183,14 @@ class PipelineCall(EncodedText):
         return [self, *([self.negative] if self.negative else []), *self.also]
 
     @property
+    def all_sums(self) -> list[LayerSums]:
+        """The sums of all recorded texts and reference images."""
+        return [text.sums for text in self.texts] + [each.sums for each in self.references]
+
+    @property
     def n_bytes(self) -> int:
         """Size of the whole recording in memory."""
-        return sum(text.sums.n_bytes for text in self.texts) + self.self_attention.n_bytes
+        return sum(sums.n_bytes for sums in self.all_sums) + self.self_attention.n_bytes
 
     @property
     def n_tokens(self) -> int:
@@ -155,6 +202,23 @@ class PipelineCall(EncodedText):
         """Number of images that the call generates."""
         return len(self.prompts) * self.images_per_prompt
 
+    @property
+    def n_frames(self) -> int:
+        """Number of latent frames of each image or video. Sums have a row for each of them."""
+        return len(self.frames) or 1
+
+    def free_device(self) -> None:
+        """Free what a finished call holds on an accelerator."""
+        for timesteps in (self.timesteps, self.steps):
+            timesteps.fetch()
+        self.other_embeddings.clear()
+        self.drawn = DrawnTexts()
+        for text in self.texts:
+            text.encoded = text.embedded = text.mask = None
+            text.embeddings.clear()
+            text.sums.move_to_host()
+        self.self_attention.move_to_host()
+
     def prompt_index(self, image: int) -> int:
         """Return the index of the prompt of an image."""
         return image // self.images_per_prompt
@@ -164,6 +228,14 @@ class PipelineCall(EncodedText):
         times = len(self.prompts) // len(text.prompts)
         blocks = [replace(block, prompts=block.prompts * times) for block in text.blocks]
         return replace(self, prompts=text.prompts * times, blocks=blocks, sums=text.sums)
+
+    def with_reference(self, number: int) -> PipelineCall:
+        """Return the call with a reference image in place of the images that it generated."""
+        reference = self.references[number]
+        settings = self.settings | {"reference": number}
+        return replace(
+            self, settings=settings, sums=reference.sums, image_size=reference.image_size
+        )
 
     def provenance(self, image: int) -> dict[str, Any]:
         """Return the provenance of an image's maps.
@@ -176,11 +248,13 @@ class PipelineCall(EncodedText):
         prompt_index, image_number = divmod(image, self.images_per_prompt)
         assert self.image_size is not None, "a finished call has an image size"
         height, width = self.image_size
+        timesteps = self.timesteps.distinct()
         return {
             "source": "drawing",
             **self.settings,
-            "steps": len(self.timesteps),
-            "timesteps": list(self.timesteps),
+            "steps": len(timesteps),
+            "denoiser_calls": len(self.steps),
+            "timesteps": timesteps,
             "guided": self.guided,
             "height": height,
             "width": width,
@@ -190,6 +264,7 @@ class PipelineCall(EncodedText):
             "prompt_index": prompt_index,
             "image_number": image_number,
             "layers": len(self.sums.grids),
+            **({"softmax": sorted(self.denominators)} if self.denominators else {}),
             **({"left_out": self.left_out} if self.left_out else {}),
             "encoders": [block.encoder for block in self.blocks],
             **({"keep": list(self.sums.keep)} if self.sums.keep else {}),

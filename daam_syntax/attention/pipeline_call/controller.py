@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import TokenLayout
+from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-_CHANGED: WeakSet[nn.Module] = WeakSet()
+_CHANGED: Attached = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ class CallSite:
         Number of the step, from 0. A step is a denoiser call with the prompts.
     progress
         Fraction of the steps that are over; NaN if the number of steps is unknown.
-    timestep
-        The timestep.
     rows
         The conditional rows of the batch, one per image.
     layouts
@@ -51,9 +50,13 @@ class CallSite:
     pipeline_call: PipelineCall
     step: int
     progress: float
-    timestep: float
     rows: slice
     layouts: tuple[TokenLayout, ...]
+
+    @property
+    def timestep(self) -> float:
+        """The timestep of the current denoiser call."""
+        return self.pipeline_call.timesteps[-1]
 
 
 AttentionOverride = Callable[[CallSite, AttentionCall, Tensor, Tensor], Tensor]
@@ -97,12 +100,13 @@ class AttentionController(PipelineObserver):
         self_attention: bool = False,
         change: Mapping[str, Any] | None = None,
     ) -> None:
+        require_images(pipe, "observe or change attention")
         super().__init__(pipe, RecordingSpec(), self._override_output)
         self.exclusive = None if change is None else _CHANGED
         self._override_call = override
         self._on_start = on_start
         self._on_end = on_end
-        self._change = change
+        self._change = None if change is None else dict(change)
         self._step = -1
         if self_attention:
             self.others = tuple(
@@ -111,17 +115,16 @@ class AttentionController(PipelineObserver):
                 if hasattr(module, "get_processor") and path not in self.attentions
             )
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """Follow the pipeline inside a ``with`` block; recordings made meanwhile describe the change."""
-        with super().attached():
-            if self._change is not None:
-                INTERVENTIONS[self.denoiser] = dict(self._change)
-            try:
-                yield
-            finally:
-                if self._change is not None:
-                    INTERVENTIONS.pop(self.denoiser, None)
+    def _attach(self) -> None:
+        """Follow the pipeline; recordings made meanwhile describe the change."""
+        super()._attach()
+        if self._change is not None:
+            INTERVENTIONS[self.denoiser] = self._change
+
+    def _restore(self) -> None:
+        if INTERVENTIONS.get(self.denoiser) is self._change:
+            INTERVENTIONS.pop(self.denoiser, None)
+        super()._restore()
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Count the steps."""
@@ -141,6 +144,7 @@ class AttentionController(PipelineObserver):
     def call_finished(self, pipeline_call: PipelineCall) -> None:
         """Report that a pipeline call has finished."""
         self._on_end(pipeline_call)
+        pipeline_call.free_device()
 
     def _override_output(
         self, path: str, call: AttentionCall, value: Tensor, output: Tensor
@@ -149,6 +153,8 @@ class AttentionController(PipelineObserver):
         if rows is None:
             return output
         pipeline_call = self._pipeline_call()
+        if self._is_perturbed(call):
+            return output
         self._check_rows(call)
         grid: Grid | None = None
         layouts: tuple[TokenLayout, ...] = ()
@@ -160,10 +166,20 @@ class AttentionController(PipelineObserver):
                 layout[rows] if isinstance(layout, list) else [layout] * pipeline_call.n_images
             )
             grid = self._grid(path, layouts[0].pixels.stop - layouts[0].pixels.start)
-        site = CallSite(
-            path, grid, pipeline_call, self._step, self._progress(), self._timestep, rows, layouts
-        )
+        site = CallSite(path, grid, pipeline_call, self._step, self._progress(), rows, layouts)
         return self._override_call(site, call, value, output)
+
+    def _is_perturbed(self, call: AttentionCall) -> bool:
+        """Return whether a call has perturbed rows alone."""
+        n_rows, n_perturbed = self._rows.n, self._rows.n_perturbed
+        if not n_perturbed or call.query.shape[0] != n_perturbed:
+            return False
+        if n_rows == 2 * n_perturbed:
+            raise TraceError(
+                "Expected perturbed-attention guidance together with a guidance scale above 1, but without it "
+                "perturbed attention cannot be distinguished from the rest: pass guidance_scale, or pag_scale=0."
+            )
+        return True
 
     def _progress(self) -> float:
         expected = self._pipeline_call().expected

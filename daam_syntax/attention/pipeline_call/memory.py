@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psutil
+import torch
 
 from daam_syntax.errors import MemoryLimitError
 from daam_syntax.maps.kept_maps import Axis, check_axes, finest_grid
@@ -76,9 +77,20 @@ def predict_bytes(
     return _BYTES_PER_NUMBER * n_images * (n_tokens * steps * numbers + pairs)
 
 
-def default_max_bytes() -> int:
-    """Return half of the available memory, since heat maps need as much memory as the recording."""
-    return psutil.virtual_memory().available // 2
+def default_max_bytes(device: torch.device | None = None) -> int:
+    """Return half of the available memory, since heat maps need as much memory as the recording.
+
+    Parameters
+    ----------
+    device
+        The device that holds a part of the recording. Of a CUDA device, at most half of its free memory is used.
+    """
+    limit = psutil.virtual_memory().available // 2
+    if device is None or device.type != "cuda":
+        return limit
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min(limit, (free + cached) // 2)
 
 
 def refuse_size(

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from daam_syntax.attention.families import Family, TokenLayout, family_of
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.hooks.attention_hooks import AttentionHooks, OutputOverride
+from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.pipeline_call.image_guidance import JointEncoding, has_image_guidance
 from daam_syntax.attention.pipeline_call.prompt_encoding import PromptEncoding
 from daam_syntax.attention.pipeline_call.provenance import provenance_of, reproducible_seed
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, coming_timesteps
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_compiled,
+    refuse_other_text,
     refuse_unobserved_attention,
 )
-from daam_syntax.attention.pipeline_call.rows import NO_ROWS, refuse_rows, rows_of
+from daam_syntax.attention.pipeline_call.rows import (
+    NO_ROWS,
+    refuse_rows,
+    rows_of,
+    text_differs,
+)
+from daam_syntax.attention.pipeline_call.skipped_attention import (
+    refuse_missing,
+    refuse_pipeline,
+    refuse_skipping,
+    refuse_tiles,
+)
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
+
+Attached = WeakKeyDictionary[nn.Module, "weakref.ref[PipelineObserver]"]
 
 
 class PipelineObserver(ABC):
@@ -66,16 +81,20 @@ class PipelineObserver(ABC):
         If the pipeline's family is unknown, or the pipeline generates images without text.
     """
 
-    exclusive: WeakSet[nn.Module] | None = None
-    """Denoisers to which an observer of this kind is attached, if there may be only one at a time."""
-    refusal = ""
+    exclusive: Attached | None = None
+    """The observer of this kind that is attached to each denoiser, if there may be only one at a time."""
+    refusal = "Expected an observer that is not attached, but it is: end its `with` block first."
     """Error message for a second one."""
+    _selects_steps = False
+    """Whether the user can choose which steps to record."""
 
     def __init__(
         self, pipe: Any, spec: RecordingSpec, override: OutputOverride | None = None
     ) -> None:
+        refuse_pipeline(pipe)
         self.family: Family = family_of(pipe)
-        if not hasattr(pipe, "encode_prompt"):
+        self._is_joint = not hasattr(pipe, "encode_prompt") and has_image_guidance(pipe)
+        if not hasattr(pipe, "encode_prompt") and not self._is_joint:
             raise TraceError(
                 "Expected a pipeline that generates images from prompts, but "
                 f"{type(pipe).__name__} has no encode_prompt."
@@ -100,56 +119,104 @@ class PipelineObserver(ABC):
         self._rows = NO_ROWS
         self._requested_size: tuple[int, int] | None = None
         self._in_pipeline = False
-        self._timestep = 0.0
+        self._prepared: tuple[int, ...] | None = None  # height and width of the latents
+        self._timestep: Any = 0.0
+        self._ran: set[str] = set()  # paths of the attentions in the current denoiser call
+        self._differs: dict[bool, Tensor] = {}  # by whether it is of the negative prompts
+        self._checked_inputs = False  # by the pipeline's own call, which has not finished
+        # By sizes; each is found once per denoiser call, since finding it may read from an accelerator.
+        self._layouts: dict[CallSizes, TokenLayout | list[TokenLayout] | None] = {}
+        self._fitting: dict[int, Grid | None] = {}
+        self._is_open = False
+        self._hooks: AttentionHooks | None = None
+        self._wrapped: list[WrappedMethods] = []
         self.current: PipelineCall | None = None
         self.n_unfinished = 0
 
     @property
+    def log_sum_exp_differences(self) -> dict[str, float]:
+        """How far the log-sum-exp of each attention kernel is off, see `LogSumExpReader`; empty before it ran."""
+        return {} if self._hooks is None else self._hooks.log_sum_exp_differences
+
+    @property
     def is_attached(self) -> bool:
         """Whether an exclusive observer of this kind is attached to the denoiser."""
-        return self.exclusive is not None and self.denoiser in self.exclusive
+        return self._attached_one() is not None
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """Follow the pipeline inside a ``with`` block, and restore it afterwards.
+    @property
+    def is_open(self) -> bool:
+        """Whether this observer follows the pipeline."""
+        return self._is_open
+
+    def attach(self) -> None:
+        """Follow the pipeline until `detach`. If this is interrupted, the pipeline is restored.
 
         Raises
         ------
         TraceError
-            If an exclusive observer of this kind is already attached to the denoiser.
+            If this observer is attached already, or another exclusive observer of this kind is.
         """
-        if self.is_attached:
+        if self.is_attached or self._is_open:
             raise TraceError(self.refusal)
+        try:
+            self._attach()
+        except BaseException:
+            self.detach()
+            raise
+
+    def _attach(self) -> None:
+        self._is_open = True
+        if self.exclusive is not None:
+            self.exclusive[self.denoiser] = weakref.ref(self)
         others = {path: self.denoiser.get_submodule(path) for path in self.others}
-        hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
+        self._hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
         methods = WrappedMethods(self._pipe)
         sizes = WrappedMethods(getattr(self._pipe, "image_processor", None))
-        with ExitStack() as undo:
-            undo.callback(self.discard_current)
-            undo.callback(hooks.detach)
-            undo.callback(methods.restore)
-            undo.callback(sizes.restore)
-            if self.exclusive is not None:
-                undo.callback(self.exclusive.discard, self.denoiser)
-                self.exclusive.add(self.denoiser)
-            hooks.attach()
-            methods.wrap("check_inputs", self.starting)
-            sizes.wrap("classify_height_width_bin", self.choosing_size)
-            methods.wrap("encode_prompt", self.encoding)
-            methods.wrap("prepare_latents", self.preparing)
-            methods.wrap("prepare_intermediate_images", self.preparing)
-            # Every pipeline calls this method last, so a pipeline call that gets here was not interrupted.
-            methods.wrap("maybe_free_model_hooks", self.finishing)
-            yield
+        self._wrapped = [methods, sizes]
+        self._hooks.attach()
+        methods.wrap("check_inputs", self.starting)
+        sizes.wrap("classify_height_width_bin", self.choosing_size)
+        if self._is_joint:
+            methods.wrap("_encode_prompt", self.encoding_jointly)
+        methods.wrap("encode_prompt", self.encoding)
+        methods.wrap("prepare_latents", self.preparing)
+        methods.wrap("prepare_intermediate_images", self.preparing)
+        # Every pipeline calls this method last, so a pipeline call that gets here was not interrupted.
+        methods.wrap("maybe_free_model_hooks", self.finishing)
+
+    def detach(self) -> None:
+        """Restore the pipeline. Does nothing if it is restored already."""
+        restore_completely(self._restore)
+
+    def _restore(self) -> None:
+        if not self._is_open:
+            return
+        self.discard_current()
+        if self._hooks is not None:
+            self._hooks.detach()
+        for methods in self._wrapped:
+            methods.restore()
+        self._encoding.stop()
+        if self.exclusive is not None and self._attached_one() is self:
+            del self.exclusive[self.denoiser]
+        self._is_open = False
+
+    def _attached_one(self) -> PipelineObserver | None:
+        """Return the exclusive observer of this kind that is attached to the denoiser."""
+        reference = None if self.exclusive is None else self.exclusive.get(self.denoiser)
+        return None if reference is None else reference()
 
     def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Discard an unfinished pipeline call when the next one checks its inputs."""
         self.discard_current()
+        self._checked_inputs = False
         try:
-            return call()
+            result = call()
         except BaseException:
             self._requested_size = None  # the size belongs to the pipeline call that just failed
             raise
+        self._checked_inputs = True
+        return result
 
     def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Refuse a size with another aspect ratio than requested, because the image would be cropped."""
@@ -164,16 +231,25 @@ class PipelineObserver(ABC):
         self._requested_size = requested
         return height, width
 
+    def encoding_jointly(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Start a pipeline call when its prompts and negative prompts are encoded into one tensor."""
+        joint = JointEncoding(call, arguments)
+        self.encoding(joint, arguments)
+        return joint.whole
+
     def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Start a pipeline call when its prompts are encoded, or add further text to it."""
         if self.current is not None and self._encoding.is_more_of(self.current):
             return self._encoding.add(self.current, call, arguments)
+        if self.current is not None and self._checked_inputs and _is_running(self._pipe):
+            # A callback encodes a text while the images are generated.
+            return self._encoding.beside(self.current, call, arguments)
         self.discard_current()
         requested_size, self._requested_size = self._requested_size, None
         # Looked up again, because the pipeline's denoiser may have been exchanged.
-        refuse_compiled(
-            self.family.denoiser_of(self._pipe), getattr(self._pipe, self.family.denoiser)
-        )
+        denoiser = self.family.denoiser_of(self._pipe)
+        refuse_compiled(denoiser, getattr(self._pipe, self.family.denoiser))
+        refuse_skipping(denoiser, self.family.denoiser)
         result, pipeline_call = self._encoding.begin(call, arguments)
         pipeline_call.image_size = requested_size
         self.current = pipeline_call
@@ -191,7 +267,11 @@ class PipelineObserver(ABC):
             pipeline_call.seeds = [None] * pipeline_call.n_images
         if pipeline_call is not None and arguments.get("latents") is None:
             _add_seeds(pipeline_call, arguments.get("generator"))
-        return call()
+        result = call()
+        latents = result[0] if isinstance(result, tuple) else result
+        is_image = isinstance(latents, Tensor) and latents.ndim == 4
+        self._prepared = tuple(latents.shape[-2:]) if is_image else None
+        return result
 
     def describe(
         self,
@@ -214,6 +294,7 @@ class PipelineObserver(ABC):
         """Close the pipeline call when the pipeline has finished."""
         result = call()
         pipeline_call, self.current = self.current, None
+        self._checked_inputs = False
         if pipeline_call is None:
             return result
         if not pipeline_call.observed:
@@ -222,6 +303,7 @@ class PipelineObserver(ABC):
                 "or compiled: start after changing the model, and before torch.compile or inside "
                 'torch.compiler.set_stance("force_eager").'
             )
+        self._check_text(pipeline_call, may_wait=True)
         self.call_finished(pipeline_call)
         return result
 
@@ -236,40 +318,91 @@ class PipelineObserver(ABC):
         self.current = None
         self._inputs = {}
         self._in_pipeline = False
+        self._prepared = None
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Read the timestep, the image size and the settings, and identify the rows of the prompts."""
         pipeline_call = self._pipeline_call()
         self._inputs = inputs
         if not pipeline_call.timesteps:
+            refuse_tiles(self._pipe, self._prepared, inputs)
             pipeline_call.settings = provenance_of(self._pipe, self.family) | pipeline_call.settings
             if pipeline_call.image_size is None:
                 pipeline_call.image_size = self.family.image_size(self._pipe, inputs)
             if pipeline_call.expected is None:
                 pipeline_call.expected = coming_timesteps(self._pipe, self._in_pipeline)
-        self._rows = rows_of(self.family, pipeline_call, inputs)
+        is_perturbed = getattr(self._pipe, "do_perturbed_attention_guidance", False)
+        self._rows = rows_of(
+            self.family,
+            pipeline_call,
+            inputs,
+            is_perturbed=is_perturbed,
+            has_image_guidance=has_image_guidance(self._pipe),
+        )
         pipeline_call.guided |= self._rows.is_guided
-        self._timestep = float(torch.as_tensor(inputs[self.family.timestep]).flatten()[0])
-        if self._timestep not in pipeline_call.timesteps:
-            pipeline_call.timesteps.append(self._timestep)
+        self._layouts.clear()
+        self._fitting.clear()
+        self._ran.clear()
+        pipeline_call.timesteps.append(inputs[self.family.timestep])
+        self._timestep = inputs[self.family.timestep]
+        pipeline_call.drawn.n_steps += self._rows.prompts is not None
+        self._compare_text(pipeline_call, inputs)
+
+    def _compare_text(self, pipeline_call: PipelineCall, inputs: Mapping[str, Any]) -> None:
+        """Compare the text of the rows with the text that their maps are reported for."""
+        texts: dict[bool, tuple[EncodedText, slice | None]] = {
+            False: (pipeline_call, self._rows.prompts)
+        }
+        if pipeline_call.negative is not None:
+            texts[True] = pipeline_call.negative, self._rows.negative
+        self._differs = {
+            is_negative: text_differs(self.family, pipeline_call, inputs, rows, of=text)
+            for is_negative, (text, rows) in texts.items()
+            if rows is not None
+        }
 
     @abstractmethod
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Process the attention calls that a module made, after it ran."""
 
     def denoiser_returned(self) -> None:
-        """Check that all text attentions were observed."""
+        """Check that all text attentions were observed, and that the text is the reported one."""
         self._inputs = {}
         self._check_observed(self.attentions, "text attentions")
+        pipeline_call = self._pipeline_call()
+        if self._reports_step():
+            for is_negative, differs in self._differs.items():
+                timestep = self._timestep
+                pipeline_call.drawn.add(timestep, differs, is_negative=is_negative)
+        self._timestep, self._differs = 0.0, {}
+        self._check_text(pipeline_call)
+
+    def _reports_step(self) -> bool:
+        """Whether anything is reported of the current step."""
+        return True
+
+    def _check_text(self, pipeline_call: PipelineCall, *, may_wait: bool = False) -> None:
+        """Refuse steps that were drawn from another text than the reported one."""
+        other = pipeline_call.drawn.first_other(may_wait=may_wait)
+        if other is None:
+            return
+        text = pipeline_call.negative if other.is_negative else pipeline_call
+        assert text is not None, "only texts that are recorded are compared"
+        refuse_other_text(
+            self.family.denoiser, other, text.prompts, selects_steps=self._selects_steps
+        )
 
     def _check_observed(self, expected: Iterable[str], kind: str) -> None:
-        paths, observed = list(expected), self._pipeline_call().observed
-        missing = [path for path in paths if path not in observed]
-        if missing:
-            raise TraceError(
-                f"Expected to observe {len(paths)} {kind}, but these were not called: {', '.join(missing)}. Blocks "
-                "that are compiled, replaced or skipped by a cache cannot be observed: start before torch.compile, or "
-                'inside torch.compiler.set_stance("force_eager"), and switch off such caches.'
+        """Refuse a step in which some attentions did not run, if it is reported."""
+        paths = list(expected)
+        missing = [path for path in paths if path not in self._ran]
+        if missing and self._rows.prompts is not None and self._reports_step():
+            refuse_missing(
+                missing,
+                len(paths),
+                kind,
+                step=self._pipeline_call().drawn.n_steps - 1,
+                selects_steps=self._selects_steps,
             )
 
     def _pipeline_call(self) -> PipelineCall:
@@ -286,7 +419,9 @@ class PipelineObserver(ABC):
     ) -> TokenLayout | list[TokenLayout] | None:
         """Return which queries of a call are pixels and which keys are a text; None if none are."""
         sizes = CallSizes(call.query.shape[-2], call.key.shape[-2], text.text_length)
-        return self.family.layout(sizes, self._inputs)
+        if sizes not in self._layouts:
+            self._layouts[sizes] = self.family.layout(sizes, self._inputs)
+        return self._layouts[sizes]
 
     def _text_call(
         self, path: str, module: nn.Module, calls: Sequence[AttentionCall], text: EncodedText
@@ -305,15 +440,19 @@ class PipelineObserver(ABC):
                 denoiser=self.family.denoiser,
             )
         self._check_rows(call)
+        self._ran.add(path)
         self._pipeline_call().observed.add(path)
         return call, layout
 
     def _check_rows(self, call: AttentionCall) -> None:
-        if call.query.shape[0] != self._rows.n:
+        # Layers that perturb their attention make a call of its own for the perturbed rows.
+        if call.query.shape[0] not in (self._rows.n, self._rows.n - self._rows.n_perturbed):
             refuse_rows(self.family, self._pipeline_call(), call.query.shape[0])
 
     def _grid(self, path: str, n_queries: int) -> Grid:
-        grid = self.family.grid(self._pipe, self._inputs, n_queries)
+        if n_queries not in self._fitting:
+            self._fitting[n_queries] = self.family.grid(self._pipe, self._inputs, n_queries)
+        grid = self._fitting[n_queries]
         if grid is None:
             size = "x".join(map(str, self.family.image_size(self._pipe, self._inputs)))
             raise TraceError(
@@ -322,6 +461,16 @@ class PipelineObserver(ABC):
                 "register a Family for it."
             )
         return grid
+
+
+def _is_running(pipe: Any) -> bool:
+    """Return whether this is called from within a call of the pipeline."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is pipe:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
@@ -334,23 +483,3 @@ def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
     else:
         # One generator for several images: its seed alone reproduces no single image.
         pipeline_call.settings["batch_seed"] = reproducible_seed(generator)
-
-
-class ObserverContext:
-    """A ``with`` block in which an observer follows a pipeline; the pipeline is restored afterwards."""
-
-    def __init__(self, observer: PipelineObserver) -> None:
-        self._attached = observer.attached
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._undo.enter_context(self._attached())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._undo.close()

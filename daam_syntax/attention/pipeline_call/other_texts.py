@@ -25,6 +25,17 @@ from daam_syntax.errors import TraceError
 
 
 @torch.no_grad()
+def embed_for_attention(text: EncodedText, family: Family, denoiser: nn.Module) -> None:
+    """Project an encoded text as the denoiser does before its text attentions.
+
+    It has to be called while the denoiser runs: offloaded weights are on the device only then.
+    """
+    if text.embedded is None:
+        assert family.text_states is not None, "other families are refused beforehand"
+        text.embedded = family.text_states(denoiser, text.encoded)
+
+
+@torch.no_grad()
 def other_text_probabilities(
     text: EncodedText, module: Any, call: AttentionCall, rows: slice, *, by_head: bool
 ) -> Tensor:
@@ -54,16 +65,15 @@ def other_text_probabilities(
     TraceError
         If the call is masked, but the mask of the text is unknown.
     """
-    mask = None
+    mask, query = None, call.query[rows]
     if call.mask is not None:
         if text.mask is None:
             raise TraceError(
                 "Expected text attention without a mask, to map text outside the prompt (also=), but this pipeline "
                 "masks the text and does not return a mask for another one: pass no mask, or trace without also=."
             )
-        mask = text.mask[:, None, None]
-    query = call.query[rows]
-    states = text.embedded
+        mask = text.mask[:, None, None].to(query.device)
+    states = text.embedded.to(query.device)  # a model may be spread over several devices
     if module.norm_cross:
         states = module.norm_encoder_hidden_states(states)
     key = module.to_k(states)
@@ -112,7 +122,18 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) 
         Arguments of the pipeline's own call of `encode_prompt`.
     texts
         The texts.
+
+    Raises
+    ------
+    TraceError
+        If the pipeline cannot encode a text alone.
     """
+    encode = getattr(type(pipe), "encode_prompt", None)
+    if encode is None:
+        raise TraceError(
+            f"Expected a pipeline with encode_prompt, to encode a text beside the prompts, but {type(pipe).__name__} "
+            "encodes them with its negative prompts at once: pass it its prompts as text, and trace without also=..."
+        )
     own = {
         name: None if name.startswith(("prompt", "negative", "pooled")) else value
         for name, value in arguments.items()
@@ -124,4 +145,4 @@ def encode_alone(pipe: Any, arguments: Mapping[str, Any], texts: Sequence[str]) 
     }
     own |= {name: value for name, value in plain.items() if name in own}
     # The method of the class, because that of the instance is wrapped.
-    return type(pipe).encode_prompt(pipe, **own)
+    return encode(pipe, **own)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from daam_syntax.attention.families import Family, TextEncoder
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, TextBlock
+from daam_syntax.attention.pipeline_call.drawn_text import Embedding, largest_angle
 from daam_syntax.attention.pipeline_call.other_texts import encode_alone
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.pipeline_call.refusals import refuse_replaced_text
+from daam_syntax.attention.pipeline_call.refusals import (
+    refuse_other_embeddings,
+    refuse_replaced_text,
+)
 from daam_syntax.attention.pipeline_call.token_spans import (
     Reading,
     find_prompts,
     read_prompt,
     record_readings,
+    stop_recording,
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.errors import TraceError
+
+_OTHER_TEXT: Final = 45
+"""Degrees from which embeddings are those of another text; a blend of two is nearer to the one with more weight."""
 
 Texts = tuple[str, ...]
 Readings = Mapping[str, list[Reading]]
@@ -89,7 +98,6 @@ class PromptEncoding:
             images_per_prompt=n_images,
             requested_guidance=arguments.get("do_classifier_free_guidance"),
             seeds=[None] * len(result[0]),
-            embedded=result[0],
             sums=LayerSums(self._spec.keep),
         )
         self._add_prompts(pipeline_call, readings, given, arguments, result)
@@ -140,15 +148,40 @@ class PromptEncoding:
                     "identified: embed the prompt as the pipeline does (padding, maximum sequence length, encoders), "
                     "and pass the same text to the trace."
                 )
+        self._check_angles(texts, result[0], embeddings, arguments)
         return dict.fromkeys(
             [name for encoder in self._family.encoders for name in encoder.prompts], texts
         )
+
+    def _check_angles(
+        self, texts: Texts, own: Any, given: Any, arguments: Mapping[str, Any]
+    ) -> None:
+        """Refuse embeddings of another text; warn about some that differ by more than weighted tokens do."""
+        embedding = Embedding.of(own)
+        if not bool(embedding.differs_from(given)):
+            return
+        empty = encode_alone(self._pipe, arguments, [""])[0][0]
+        angles = [largest_angle(one, other, empty) for one, other in zip(given, own, strict=True)]
+        angle, text = max(zip(angles, texts, strict=True))
+        if angle > _OTHER_TEXT:
+            refuse_other_embeddings(self._pipe, text, angle)
+        if angle > 0:
+            warnings.warn(
+                f"Some tokens of prompt_embeds point up to {angle:.0f} degrees away from those that "
+                f"{type(self._pipe).__name__} makes of {text!r}, which is more than weighting changes them: the maps "
+                "are of the words only if the embeddings are a blend that is mostly this text.",
+                stacklevel=2,
+            )
 
     def is_more_of(self, pipeline_call: PipelineCall) -> bool:
         """Return whether another call of `encode_prompt` belongs to a pipeline call that has begun."""
         if pipeline_call.timesteps:
             return False
         return self._family.guidance == "by-text" or self._lacks_encoders(pipeline_call)
+
+    def stop(self) -> None:
+        """Restore the tokenizers, if an interrupt kept `begin` or `add` from doing so."""
+        stop_recording([encoder.tokenizer_of(self._pipe) for encoder in self._loaded_encoders()])
 
     def _lacks_encoders(self, pipeline_call: PipelineCall) -> bool:
         return len(self._loaded_encoders()) > len(pipeline_call.encoders)
@@ -166,9 +199,19 @@ class PromptEncoding:
         if is_more_of_prompts:
             self._add_prompts(pipeline_call, readings, given, arguments, result)
             return result
-        pipeline_call.other_embeddings += _embeddings(result)
+        pipeline_call.other_embeddings += [Embedding.of(each) for each in _embeddings(result)]
         if self._spec.negative and arguments.get("prompt") is not None:
             self._add_negative(pipeline_call, readings, given, arguments, result[0])
+        return result
+
+    def beside(
+        self, pipeline_call: PipelineCall, encode: Callable[[], Any], arguments: Mapping[str, Any]
+    ) -> Any:
+        """Let the pipeline encode another text while it generates images, and remember which text that was."""
+        result = encode()
+        texts = next(iter(_text_arguments(arguments).values()), ())
+        known = [Embedding.of(each) for each in _embeddings(result)]
+        pipeline_call.drawn.beside += [(texts, each) for each in known[:1] if texts]
         return result
 
     def _add_prompts(
@@ -181,7 +224,8 @@ class PromptEncoding:
     ) -> None:
         """Add the prompts that a call of `encode_prompt` encoded, and the negative prompts beside them."""
         read = self._add_blocks(pipeline_call, readings, given, arguments, result[0])
-        pipeline_call.other_embeddings += _embeddings(result[1:])
+        pipeline_call.embeddings.append(Embedding.of(result[0]))
+        pipeline_call.other_embeddings += [Embedding.of(each) for each in _embeddings(result[1:])]
         negative = {
             name.removeprefix("negative_"): texts
             for name, texts in given.items()
@@ -216,19 +260,17 @@ class PromptEncoding:
                 )
             pipeline_call.negative = EncodedText(prompts=prompts, sums=LayerSums(self._spec.keep))
         self._add_blocks(pipeline_call.negative, readings, given, arguments, embedded)
+        pipeline_call.negative.embeddings.append(Embedding.of(embedded))
 
     def _encode_other(self, text: str, arguments: Mapping[str, Any]) -> EncodedText:
         """Encode a text outside the prompts."""
         with self._recorded_readings() as readings:
             result = encode_alone(self._pipe, arguments, [text])
         embedded, *others = result
-        assert self._family.text_states is not None, "other families are refused beforehand"
-        with torch.no_grad():
-            states = self._family.text_states(self._family.denoiser_of(self._pipe), embedded)
         masks = (each for each in others if _is_mask(each, embedded))
         encoded = EncodedText(
             prompts=(text,),
-            embedded=states,
+            encoded=embedded,
             mask=next((mask.bool() for mask in masks), None),
             sums=LayerSums(self._spec.keep),
         )
@@ -278,9 +320,11 @@ class PromptEncoding:
             encoded.encoders.append(encoder.name)
             tokenizer = encoder.tokenizer_of(self._pipe)
             own = next(given[name] for name in encoder.prompts if name in given)
-            found = find_prompts(tokenizer, own, readings[encoder.name])
+            found = find_prompts(
+                tokenizer, own, readings[encoder.name], has_template=encoder.has_template
+            )
             if found is None:
-                refuse_replaced_text(self._pipe, own, readings[encoder.name])
+                refuse_replaced_text(self._pipe, tokenizer, own, readings[encoder.name])
             used += found
             prompts = tuple(
                 read_prompt(
@@ -289,6 +333,7 @@ class PromptEncoding:
                     text,
                     encoder.kept(reading.mask, self._pipe, arguments),
                     padding=self._spec.padding,
+                    has_template=encoder.has_template,
                 )
                 for reading, text in zip(found, own, strict=True)
             )

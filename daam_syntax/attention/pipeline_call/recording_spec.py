@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import torch
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import Layer
@@ -45,7 +47,8 @@ def coming_timesteps(pipe: Any, in_pipeline: bool) -> tuple[float, ...] | None:
     timesteps = getattr(getattr(pipe, "scheduler", None), "timesteps", None)
     if timesteps is None or not in_pipeline:
         return None
-    return tuple(float(timestep) for timestep in timesteps)[: getattr(pipe, "_num_timesteps", None)]
+    values = torch.as_tensor(timesteps).tolist()  # one copy from the accelerator
+    return tuple(map(float, values))[: getattr(pipe, "_num_timesteps", None)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class RecordingSpec:
         Whether to record padding tokens.
     negative
         Whether to record the negative prompts in the unconditional rows.
+    references
+        Whether to record the pixels of reference images, too.
     prompts
         The prompts, where the pipeline receives ``prompt_embeds`` instead of text.
 
@@ -90,6 +95,7 @@ class RecordingSpec:
     refine: bool = False
     padding: bool = False
     negative: bool = False
+    references: bool = False
     prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -113,11 +119,15 @@ class RecordingSpec:
 
     def records_step(self, pipeline_call: PipelineCall) -> bool:
         """Return whether to record the current step."""
+        if self.steps is None:
+            return True
         number = len(pipeline_call.steps) - 1
         return self._selects(number, pipeline_call.steps[number], self._n_steps(pipeline_call))
 
     def n_recorded(self, timesteps: Iterable[float]) -> int:
         """Return how many of the steps of a pipeline call are recorded, given the timesteps of all."""
+        if self.steps is None and isinstance(timesteps, Sized):
+            return len(timesteps)
         timesteps = list(timesteps)
         return sum(
             self._selects(number, timestep, len(timesteps))

@@ -8,6 +8,8 @@ from typing import Any, Final, NoReturn
 import torch
 from torch import nn
 
+from daam_syntax.attention.pipeline_call.drawn_text import OtherText
+from daam_syntax.attention.pipeline_call.textual_inversion import written_out
 from daam_syntax.attention.pipeline_call.token_spans import Reading
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
@@ -69,7 +71,7 @@ def refuse_unobserved_attention(
 
 
 def refuse_replaced_text(
-    pipe: Any, prompts: Sequence[str], readings: Sequence[Reading]
+    pipe: Any, tokenizer: Any, prompts: Sequence[str], readings: Sequence[Reading]
 ) -> NoReturn:
     """Raise a `TraceError` for a pipeline whose text encoder reads another text than the prompts.
 
@@ -77,16 +79,81 @@ def refuse_replaced_text(
     ----------
     pipe
         The pipeline.
+    tokenizer
+        The encoder's tokenizer.
     prompts
         The prompts that it was given.
     readings
         The tokenizer's readings.
     """
     read = ", ".join(repr(reading.text) for reading in readings[: len(prompts)])
+    if any(written_out(tokenizer, prompt)[0] != prompt for prompt in prompts):
+        cause = "textual inversions of several vectors, one of whose names is part of another's"
+        remedy = "load one of them under another name, with load_textual_inversion(..., token=...)"
+    else:
+        cause = "cleaning"
+        remedy = (
+            "write the prompts in that form, or pass clean_caption=False if the pipeline accepts it"
+        )
     raise TraceError(
         f"Expected the pipeline to pass the prompts {', '.join(map(repr, prompts))} to its tokenizer unchanged, "
-        f"but {type(pipe).__name__} changes them to {read} (a textual inversion of several vectors, or cleaning): "
-        "write the prompts in that form, or pass clean_caption=False if the pipeline accepts it."
+        f"but {type(pipe).__name__} changes them to {read} ({cause}): {remedy}."
+    )
+
+
+def refuse_other_embeddings(pipe: Any, text: str, angle: float) -> NoReturn:
+    """Raise a `TraceError` for ``prompt_embeds`` that are not those of the text that the trace was given.
+
+    Parameters
+    ----------
+    pipe
+        The pipeline.
+    text
+        The text.
+    angle
+        The largest angle between an embedding of a token and the pipeline's own, in degrees.
+    """
+    raise TraceError(
+        f"Expected prompt_embeds of {text!r}, as trace(prompts=...) says, perhaps with weighted tokens, but some "
+        f"tokens point {angle:.0f} degrees away from those that {type(pipe).__name__} makes of this text: pass the "
+        "trace the text that was embedded, and the pipeline the options that it was embedded with (such as clip_skip)."
+    )
+
+
+def refuse_other_text(
+    denoiser: str,
+    drawn: OtherText,
+    prompts: Sequence[str],
+    *,
+    selects_steps: bool,
+) -> NoReturn:
+    """Raise a `TraceError` for a step that was drawn from another text than reported.
+
+    Parameters
+    ----------
+    denoiser
+        Name of the pipeline's attribute that holds the denoiser.
+    drawn
+        The step.
+    prompts
+        The reported text.
+    selects_steps
+        Whether the steps to record can be chosen.
+    """
+    timestep = float(torch.as_tensor(drawn.timestep).flatten()[0])
+    what = "negative prompts" if drawn.is_negative else "prompts"
+    if drawn.texts is None:
+        text = "neither of these nor of these with weighted tokens"
+    else:
+        text = f"of {', '.join(map(repr, drawn.texts))}"
+    remedy = "do not replace the text embeddings in a callback (tokens may be scaled)"
+    if selects_steps and drawn.step:
+        remedy = (
+            f"record only the steps before, trace(..., steps=slice(0, {drawn.step})), or {remedy}"
+        )
+    raise TraceError(
+        f"Expected step {drawn.step} (timestep {timestep:g}) to be drawn from the {what} "
+        f"{', '.join(map(repr, prompts))}, but the {denoiser} received embeddings that are {text}: {remedy}."
     )
 
 

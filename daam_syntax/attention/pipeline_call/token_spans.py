@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 
+from daam_syntax.attention.pipeline_call.textual_inversion import CharSpan, spans_in_prompt
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import Subword
-
-CharSpan = tuple[int, int]  # start and end of a piece of text, in characters
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,13 @@ def record_readings(tokenizers: Sequence[Any]) -> Iterator[list[list[Reading]]]:
             tokenizer.__class__ = cls
 
 
+def stop_recording(tokenizers: Sequence[Any]) -> None:
+    """Restore the classes of tokenizers whose recording in this thread was interrupted before it could do so."""
+    for tokenizer in tokenizers:
+        while vars(type(tokenizer)).get("_recording_thread") == threading.get_ident():
+            tokenizer.__class__ = type(tokenizer).__base__
+
+
 def _recording_class(cls: type, readings: list[Reading]) -> type:
     thread = threading.get_ident()
 
@@ -105,7 +111,8 @@ def _recording_class(cls: type, readings: list[Reading]) -> type:
             readings.extend(_readings(self, [text] if isinstance(text, str) else text, output))
         return output
 
-    return type(cls.__name__, (cls,), {"__call__": call, "__module__": cls.__module__})
+    members = {"__call__": call, "__module__": cls.__module__, "_recording_thread": thread}
+    return type(cls.__name__, (cls,), members)
 
 
 def _readings(tokenizer: Any, texts: Sequence[str], output: Any) -> Iterator[Reading]:
@@ -136,34 +143,49 @@ def _as_lists(ids: Any) -> list[list[int]]:
 
 
 def find_prompts(
-    tokenizer: Any, prompts: Sequence[str], readings: Sequence[Reading]
+    tokenizer: Any,
+    prompts: Sequence[str],
+    readings: Sequence[Reading],
+    *,
+    has_template: bool = False,
 ) -> list[Reading] | None:
     """Find the readings of the prompts among all readings of a tokenizer.
+
+    Parameters
+    ----------
+    tokenizer
+        A tokenizer of transformers.
+    prompts
+        The prompts.
+    readings
+        Its readings.
+    has_template
+        Whether the pipeline writes other text around the prompts.
 
     Returns
     -------
     list of Reading or None
-        One reading per prompt: the first consecutive readings whose texts equal the prompts, or else the first
-        whose texts contain them. None if there are no such readings.
+        One reading per prompt: the first consecutive readings whose texts are the prompts, or else the first whose
+        texts contain them. None if there are no such readings.
     """
     n = len(prompts)
     runs = [list(readings[start : start + n]) for start in range(len(readings) - n + 1)]
-    for fits in (
-        lambda prompt, text: text in (prompt, *(each for each, _ in _variants(prompt))),
-        lambda prompt, text: locate(tokenizer, prompt, text) is not None,
-    ):
+    for is_inside in (False, True)[: 1 + has_template]:
         for run in runs:
-            if all(fits(p, reading.text) for p, reading in zip(prompts, run, strict=True)):
+            pairs = zip(prompts, run, strict=True)
+            if all(locate(tokenizer, p, each.text, has_template=is_inside) for p, each in pairs):
                 return run
     return None
 
 
-def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[CharSpan], CharSpan | None] | None:
+def locate(
+    tokenizer: Any, prompt: str, text: str, *, has_template: bool = False
+) -> Callable[[CharSpan], CharSpan | None] | None:
     """Find a prompt in the text that a tokenizer received.
 
-    The text may be the prompt itself or a template around it. The pipeline may have converted the prompt to
-    lower case and stripped the whitespace around it. If the prompt occurs several times, the occurrence that
-    ends the text or precedes a special token is used, as in chat templates.
+    The pipeline may have converted the prompt to lower case, stripped the whitespace around it, or written out textual
+    inversions of several vectors. With a template around it, the prompt may occur several times; then the occurrence
+    that ends the text or precedes a special token is used, as in chat templates.
 
     Returns
     -------
@@ -171,32 +193,44 @@ def locate(tokenizer: Any, prompt: str, text: str) -> Callable[[CharSpan], CharS
         A function from a span of the text to the span of the prompt, which returns None for spans outside the
         prompt. None if the prompt is not in the text.
     """
+    place = _find(tokenizer, prompt, text, has_template)
+    if place is None:
+        return None
+    start, origin = place
+
+    def to_prompt(span: CharSpan) -> CharSpan | None:
+        first, last = max(span[0] - start, 0), min(span[1] - start, len(origin)) - 1
+        return (origin[first][0], origin[last][1]) if first <= last else None
+
+    return to_prompt
+
+
+def _find(
+    tokenizer: Any, prompt: str, text: str, has_template: bool
+) -> tuple[int, list[CharSpan]] | None:
+    """Return where a prompt starts in a text, and the span of the prompt that each of its characters comes from."""
+    written = spans_in_prompt(tokenizer, prompt, text)
+    if written is not None:
+        return 0, written
     for variant, origin in _variants(prompt):
-        start = _place(tokenizer, variant, text)
-        if start is None:
-            continue
-
-        def to_prompt(
-            span: CharSpan, start: int = start, origin: Sequence[int] = origin
-        ) -> CharSpan | None:
-            first, last = max(span[0] - start, 0), min(span[1] - start, len(origin)) - 1
-            return (origin[first], origin[last] + 1) if first <= last else None
-
-        return to_prompt
+        start = _place(tokenizer, variant, text) if has_template or variant == text else None
+        if start is not None:
+            return start, origin
     return None
 
 
-def _variants(prompt: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield the forms in which pipelines pass on a prompt, each with its characters' original offsets."""
-    places = list(range(len(prompt)))
-    yield prompt, places
+def _variants(prompt: str) -> Iterator[tuple[str, list[CharSpan]]]:
+    """Yield the forms in which pipelines pass on a prompt, each with its characters' original spans."""
+    spans = [(place, place + 1) for place in range(len(prompt))]
+    yield prompt, spans
     stripped = prompt.strip()
     skipped = len(prompt) - len(prompt.lstrip())
-    yield stripped, places[skipped : skipped + len(stripped)]
+    own = spans[skipped : skipped + len(stripped)]
+    yield stripped, own
     # Some characters become two in lower case, such as "İ".
-    lowered = [(low, skipped + i) for i, each in enumerate(stripped) for low in each.lower()]
+    lowered = [span for span, each in zip(own, stripped, strict=True) for _ in each.lower()]
     if len(lowered) == len(stripped.lower()):
-        yield stripped.lower(), [place for _, place in lowered]
+        yield stripped.lower(), lowered
 
 
 def _place(tokenizer: Any, prompt: str, text: str) -> int | None:
@@ -225,6 +259,7 @@ def read_prompt(
     kept: Sequence[int | None],
     *,
     padding: bool = False,
+    has_template: bool = False,
 ) -> TokenizedPrompt:
     """Return the tokens of a prompt that reach the denoiser, with their offsets in the prompt.
 
@@ -240,13 +275,15 @@ def read_prompt(
         Positions of the reading that reach the denoiser, in order; None for padding that the pipeline adds.
     padding
         Whether to include padding.
+    has_template
+        Whether the pipeline writes other text around the prompt.
 
     Raises
     ------
     TraceError
         If the offsets of the tokens cannot be determined.
     """
-    to_prompt = locate(tokenizer, prompt, reading.text)
+    to_prompt = locate(tokenizer, prompt, reading.text, has_template=has_template)
     if to_prompt is None:
         raise TraceError(
             f"Expected the tokenizer to receive {prompt!r}, but it received {reading.text!r}."
@@ -292,12 +329,17 @@ def _truncated_at(
     subwords: Sequence[Subword],
 ) -> int | None:
     """Return the offset of the first token of the prompt that was cut off; None if none was."""
-    n_read = sum(subword.kind == "text" for subword in subwords)
+    read = [(subword.start, subword.end) for subword in subwords if subword.kind == "text"]
     whole = all_spans(tokenizer, reading.text)
     spans = [span for each in whole if (span := to_prompt(each)) is not None]
-    end = max((subword.end for subword in subwords if subword.kind == "text"), default=0)
+    if len(spans) <= len(read):
+        return None
+    end = max((end for _, end in read), default=0)
     left_out = [span for span in spans if span[0] >= end]
-    return left_out[0][0] if len(spans) > n_read and left_out else None
+    if left_out:
+        return left_out[0][0]
+    # Several tokens may have the same span: those of an emoji, or of a textual inversion.
+    return spans[-1][0] if spans.count(spans[-1]) > read.count(spans[-1]) else None
 
 
 def all_spans(tokenizer: Any, text: str) -> list[CharSpan]:

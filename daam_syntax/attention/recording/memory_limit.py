@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
+
+import torch
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import (
@@ -53,24 +56,42 @@ class MemoryLimit:
         if not pipeline_call.layers:
             return
         if len(pipeline_call.steps) == 1:
-            available, limit = default_max_bytes() + n_bytes_before, self._spec.max_bytes
+            available = default_max_bytes(self._device(pipeline_call)) + n_bytes_before
+            limit = self._spec.max_bytes
             self._limit = available if limit is None else limit
         elif pipeline_call.expected is not None:
             return
         sizes = self._sizes(pipeline_call)
         self.predicted_bytes = predict_bytes(
             pipeline_call.layers.values(), keep=self._spec.keep, **sizes
-        )
+        ) + self._bytes_of_references(pipeline_call, sizes)
         if n_bytes_before + self.predicted_bytes > self._limit:
             limit = int(self._limit) - n_bytes_before
             raise refuse_size(
                 self.predicted_bytes, limit, pipeline_call.layers, keep=self._spec.keep, **sizes
             )
 
+    def _bytes_of_references(self, pipeline_call: PipelineCall, sizes: dict[str, Any]) -> int:
+        own = sizes | {"n_tokens": len(pipeline_call.positions), "refine": False}
+        return sum(
+            predict_bytes(
+                [replace(layer, grid=each.grid) for layer in pipeline_call.layers.values()],
+                keep=self._spec.keep,
+                **own,
+            )
+            for each in pipeline_call.references
+        )
+
+    def _device(self, pipeline_call: PipelineCall) -> torch.device | None:
+        """Return the device that holds sums; None if all are in main memory, because axes are kept."""
+        if self._spec.keep and not self._spec.refine:
+            return None
+        return pipeline_call.self_attention.device or pipeline_call.sums.device
+
     def _sizes(self, pipeline_call: PipelineCall) -> dict[str, Any]:
         expected = pipeline_call.expected
         return {
-            "n_images": pipeline_call.n_images,
+            "n_images": pipeline_call.n_images * pipeline_call.n_frames,
             "n_tokens": pipeline_call.n_tokens,
             "n_steps": self._spec.n_recorded(pipeline_call.steps if expected is None else expected),
             "refine": self._spec.refine,

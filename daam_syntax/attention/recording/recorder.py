@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from daam_syntax.attention.families import TokenLayout
-from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
-from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
+    embed_for_attention,
     other_text_probabilities,
     refuse_family,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.recording.frames import pixels_of_frame, split_frames
 from daam_syntax.attention.recording.memory_limit import MemoryLimit
 from daam_syntax.attention.recording.self_attention import (
     pixel_probabilities,
     self_attention_call,
     self_attentions,
 )
+from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-_TRACED: WeakSet[nn.Module] = WeakSet()
+_TRACED: Attached = WeakKeyDictionary()
 
 
 class Recorder(PipelineObserver):
@@ -54,6 +60,7 @@ class Recorder(PipelineObserver):
         "Expected a model that is not being traced, but another trace of it is open already: end that trace first. "
         "One trace can record any number of pipeline calls."
     )
+    _selects_steps = True
 
     def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
         super().__init__(pipe, spec)
@@ -63,6 +70,8 @@ class Recorder(PipelineObserver):
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
         )
+        if spec.refine and self.family.frames is not None:
+            require_images(pipe, "refine maps (refine=True)")
         self._refines_jointly = spec.refine and not self._self_attentions
         self.others = tuple(self._self_attentions)
         self._grids: dict[str, Grid] = {}
@@ -84,6 +93,7 @@ class Recorder(PipelineObserver):
                 "Expected rows of the negative prompt, but all rows have the text of the prompt: if both texts are "
                 "the same, or there is no guidance, trace without negative=True."
             )
+        pipeline_call.free_device()
         self.finished.append(pipeline_call)
 
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
@@ -91,7 +101,22 @@ class Recorder(PipelineObserver):
         super().denoiser_called(inputs)
         if self._spec.negative:
             self._check_negative(self._pipeline_call())
+        if self.family.frames is not None:
+            self._pipeline_call().frames = tuple(self.family.frames(self._pipe, inputs))
+        if self._spec.references and not self._pipeline_call().references:
+            self._pipeline_call().references = self._references(inputs)
         self._step_is_counted = False
+
+    def _references(self, inputs: Mapping[str, Any]) -> list[Reference]:
+        """Return the reference images of a call, without any attention yet."""
+        described = self.family.references(self._pipe, inputs)
+        if not described:
+            raise TraceError(
+                f"Expected reference images, to trace their pixels (references=True), but {type(self._pipe).__name__} "
+                "draws without any that attend to the text: pass it reference images, or trace without "
+                "references=True."
+            )
+        return [Reference(grid, size, LayerSums(self._spec.keep)) for grid, size in described]
 
     def _check_negative(self, pipeline_call: PipelineCall) -> None:
         """Refuse a call without rows of a negative prompt as soon as this is known."""
@@ -125,6 +150,7 @@ class Recorder(PipelineObserver):
                 if self._refines_jointly and pipeline_call.self_attention.takes(grid):
                     self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
                 for text in pipeline_call.also:
+                    embed_for_attention(text, self.family, self.denoiser)
                     probabilities = other_text_probabilities(
                         text, module, call, rows.prompts, by_head="head" in self._spec.keep
                     )
@@ -144,17 +170,48 @@ class Recorder(PipelineObserver):
         """Add the attention of some rows to their own text."""
         call, layout = self._text_call(path, module, calls, text)
         pixels = (layout if isinstance(layout, TokenLayout) else layout[0]).pixels
-        grid = self._grids[path] = self._grid(path, pixels.stop - pixels.start)
+        n_frames = pipeline_call.n_frames
+        grid = self._grids[path] = self._grid(
+            path, pixels_of_frame(path, pixels.stop - pixels.start, n_frames)
+        )
         if text is pipeline_call:
             self._begin_step(pipeline_call)
         if self._spec.records_layer(path, grid):
             self._spec.add_layer(pipeline_call, path, Layer(grid, call.query.shape[1]))
+        if _is_joint(call, layout):
+            known = "recomputed" if call.logsumexp is None else "kernel"
+            pipeline_call.denominators.add(known)
         if self._records(path, grid):
             probabilities = prompt_probabilities(
                 call, layout, rows, text.positions, by_head="head" in self._spec.keep
             )
-            text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+            by_frame = split_frames(probabilities, n_frames)
+            text.sums.add(path, grid, by_frame, len(pipeline_call.steps) - 1)
+            if text is pipeline_call and self._spec.references:
+                self._record_references(pipeline_call, rows, path, call, layout)
         return call, layout, grid
+
+    def _record_references(
+        self,
+        pipeline_call: PipelineCall,
+        rows: slice,
+        path: str,
+        call: AttentionCall,
+        layout: TokenLayout | list[TokenLayout],
+    ) -> None:
+        """Add the attention of the pixels of reference images."""
+        assert isinstance(layout, TokenLayout), (
+            "families with references have one layout for all rows"
+        )
+        for reference, pixels in zip(pipeline_call.references, layout.references, strict=True):
+            probabilities = prompt_probabilities(
+                call,
+                replace(layout, pixels=pixels),
+                rows,
+                pipeline_call.positions,
+                by_head="head" in self._spec.keep,
+            )
+            reference.sums.add(path, reference.grid, probabilities, len(pipeline_call.steps) - 1)
 
     def _refine_jointly(
         self,
@@ -189,7 +246,7 @@ class Recorder(PipelineObserver):
         """Add the attention between pixels, if the text attention beside it is recorded."""
         call = self_attention_call(path, module, calls, self.family.denoiser)
         self._check_rows(call)
-        pipeline_call.observed.add(path)
+        self._ran.add(path)
         grid = self._grid(path, call.query.shape[-2])
         self._begin_step(pipeline_call)
         is_recorded = self._records(self._self_attentions[path], grid)
@@ -200,20 +257,30 @@ class Recorder(PipelineObserver):
         """Count a step when the first attention runs in it."""
         if self._step_is_counted:
             return
-        pipeline_call.steps.append(self._timestep)
+        pipeline_call.steps.append(self._inputs[self.family.timestep])
         self._step_is_counted = True
         self._records_step = self._spec.records_step(pipeline_call)
         if self._records_step:
             pipeline_call.recorded.append(len(pipeline_call.steps) - 1)
+
+    def _reports_step(self) -> bool:
+        return self._records_step
 
     def denoiser_returned(self) -> None:
         """Check that all attentions were observed, and that the recording is not too large."""
         super().denoiser_returned()
         self._check_observed(self._self_attentions, "self-attentions")
         pipeline_call = self._pipeline_call()
-        for text in pipeline_call.texts:
-            text.sums.join_layers()
+        for sums in pipeline_call.all_sums:
+            sums.settle()
         self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
+
+
+def _is_joint(call: AttentionCall, layout: TokenLayout | list[TokenLayout]) -> bool:
+    """Return whether some keys are not text, so the log-sum-exp over all keys is needed."""
+    if isinstance(layout, list):
+        return True
+    return layout.text.stop - layout.text.start < call.key.shape[-2]
 
 
 def prompt_probabilities(
@@ -266,6 +333,6 @@ def prompt_probabilities(
             by_head=by_head,
         )
         whole = part.new_zeros(*part.shape[:-1], len(positions))  # masked keys get no attention
-        whole[..., seen] = part
+        whole[..., indices(seen, part.device)] = part
         parts.append(whole)
     return torch.cat(parts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 
 _WEIGHTS_AT_ONCE = 2**24  # 64 MB of float32
@@ -50,11 +51,12 @@ def scaled_columns(
         The changed weights. *Shape:* ``(..., query, key)``
     """
     edited = weights.clone()
+    scaled = indices(columns, weights.device)
     if paid_by is None:
-        edited[..., list(columns)] *= scale
+        edited[..., scaled] *= scale
     else:
-        others = list(paid_by)
-        mass = (1 - scale) * weights[..., list(columns)].sum(-1, keepdim=True)
+        others = indices(paid_by, weights.device)
+        mass = (1 - scale) * weights[..., scaled].sum(-1, keepdim=True)
         having = weights[..., others].sum(-1, keepdim=True)
         left = torch.where(having > 0, 1 - mass / having, torch.ones_like(having))
         edited[..., others] *= left.clamp(min=0)

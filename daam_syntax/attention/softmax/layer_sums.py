@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daam_syntax.attention.softmax.transfers import HostCopies
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.kept_maps import (
     Axis,
@@ -43,6 +44,8 @@ class LayerSums:
         self._calls: Counter[tuple[int, str]] = Counter()
         self._grids: dict[str, Grid] = {}
         self._leader: dict[str, str] = {}  # the layer that holds each layer's sum
+        self._copies = HostCopies()
+        self._arriving: list[tuple[str, int, Tensor]] = []
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -55,9 +58,18 @@ class LayerSums:
         return sorted(self._sums)
 
     @property
+    def device(self) -> torch.device | None:
+        """The device of the sums; None before anything was added."""
+        for sums in self._sums.values():
+            for total in sums.values():
+                return total.device
+        return None
+
+    @property
     def n_bytes(self) -> int:
         """Size in bytes."""
-        return sum(total.nbytes for sums in self._sums.values() for total in sums.values())
+        arrived = sum(total.nbytes for sums in self._sums.values() for total in sums.values())
+        return arrived + sum(probabilities.nbytes for _, _, probabilities in self._arriving)
 
     def add(self, layer: str, grid: Grid, probabilities: Tensor, step: int = 0) -> None:
         """Add the probabilities of one call of a layer.
@@ -74,20 +86,38 @@ class LayerSums:
         step
             Number of the step; ignored if steps are not kept.
         """
-        if self.keep:
-            probabilities = probabilities.cpu()
         step = step if "step" in self.keep else 0
+        self._calls[step, layer] += 1
+        self._grids[layer] = grid
+        if self.keep and probabilities.device.type != "cpu":
+            self._arriving.append((layer, step, self._copies.copy(probabilities)))
+        else:
+            self._add(layer, step, probabilities)
+
+    def _add(self, layer: str, step: int, probabilities: Tensor) -> None:
         leader = self._leader.get(layer, layer)
         sums = self._sums.setdefault(step, {})
         if leader in sums:
             sums[leader] += probabilities
         else:
             sums[leader] = probabilities.clone()
-        self._calls[step, layer] += 1
-        self._grids[layer] = grid
 
-    def join_layers(self) -> None:
-        """Merge the sums of the layers of the finest grid. To be called when all grids are known."""
+    def settle(self) -> None:
+        """Finish the additions of a denoiser call, whose copies to main memory may still be on their way."""
+        self._copies.wait()
+        for layer, step, probabilities in self._arriving:
+            self._add(layer, step, probabilities)
+        self._arriving.clear()
+        self._join_layers()
+
+    def move_to_host(self) -> None:
+        """Move the sums to main memory, which frees that of the accelerator."""
+        for sums in self._sums.values():
+            for layer, total in sums.items():
+                sums[layer] = total.cpu()
+
+    def _join_layers(self) -> None:
+        """Merge the sums of the layers of the finest grid. After a denoiser call, all grids are known."""
         if not self.keep or "layer" in self.keep or self._leader or not self._grids:
             return
         finest = finest_grid(self._grids.values())
@@ -120,6 +150,13 @@ class LayerSums:
             mean = (summed / self._calls[0, layer]).transpose(-1, -2).unflatten(-1, grid)
             parts.append((mean.cpu().numpy(), 1))
         return mean_of_layers(parts)
+
+    def mean_of_layer(self, layer: str) -> Tensor:
+        """Return the mean over the calls of one layer, on its own grid, if no axis is kept.
+
+        *Shape:* ``(row, query, token)``
+        """
+        return self._sums[0][layer] / self._calls[0, layer]
 
     def finest_maps(self) -> NDArray[np.float32]:
         """Average over steps, attention heads and the layers of the finest grid.

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daam_syntax.attention.softmax.logits import attention_logits
+from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 
 _LOGITS_AT_ONCE = 2**22  # 16 MB of float32: few kernel launches, little memory compared to a model
@@ -120,6 +122,7 @@ def text_probabilities(
         )
     query = call.query[rows, :, queries]
     key = call.key[rows]
+    chosen = tokens if isinstance(tokens, slice) else indices(tokens, query.device)
     if call.enable_gqa:
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
     mask = _whole_mask(call)
@@ -128,27 +131,56 @@ def text_probabilities(
     known = None
     if call.logsumexp is not None and not _is_everything(keys, key.shape[-2]):
         known = call.logsumexp[rows, :, queries]
-        key = key[:, :, keys][:, :, tokens]
-        mask = None if mask is None else mask[..., keys][..., tokens]
-        keys = tokens = slice(None)
-    scale = 1 / math.sqrt(query.shape[-1]) if call.scale is None else call.scale
-    key = key.float() * scale
+        key = key[:, :, keys][:, :, chosen]
+        mask = None if mask is None else mask[..., keys][..., chosen]
+        keys = chosen = slice(None)
+    scale = _scale(call)
 
-    # Logits are (row, head, key, query): a token is contiguous in memory, fast to select and to average.
     def shares(row: slice, part: slice) -> Tensor:
-        logits = key[row] @ query[row, :, part].float().transpose(-1, -2)
+        logits = attention_logits(key[row], query[row, :, part], scale)
         if mask is not None:
             logits = _masked(logits, mask[row, :, part].transpose(-1, -2))
             sees_nothing = logits.amax(-2, keepdim=True) == -torch.inf
         share = _softmax_rows(logits, keys, None if known is None else known[row, :, None, part])
         if mask is not None:
             share.masked_fill_(sees_nothing, 0.0)
-        return share[:, :, tokens] if by_head else share[:, :, tokens].mean(dim=1)
+        return share[:, :, chosen] if by_head else share[:, :, chosen].mean(dim=1)
 
     row_parts, query_parts = _parts(query, key.shape[-2])
     with torch.autocast(query.device.type, enabled=False):
         by_row = [torch.cat([shares(row, q) for q in query_parts], dim=-1) for row in row_parts]
     return torch.cat(by_row).transpose(-1, -2)
+
+
+@torch.no_grad()
+def reference_logsumexp(call: AttentionCall, queries: slice) -> Tensor:
+    """Return the log-sum-exp of the logits over all keys, for some queries of the first row.
+
+    Parameters
+    ----------
+    call
+        The call.
+    queries
+        The queries.
+
+    Returns
+    -------
+    Tensor
+        Negative infinity for queries whose keys are all masked. *Shape:* ``(1, head, query)``
+    """
+    query, key = call.query[:1, :, queries], call.key[:1]
+    if call.enable_gqa:
+        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    with torch.autocast(query.device.type, enabled=False):
+        logits = attention_logits(key, query, _scale(call))
+    mask = _whole_mask(call)
+    if mask is not None:
+        logits = _masked(logits, mask[:1, :, queries].transpose(-1, -2))
+    return logits.logsumexp(dim=-2)
+
+
+def _scale(call: AttentionCall) -> float:
+    return 1 / math.sqrt(call.query.shape[-1]) if call.scale is None else call.scale
 
 
 def _parts(query: Tensor, n_keys: int) -> tuple[list[slice], list[slice]]:
@@ -168,7 +200,8 @@ def _softmax_rows(logits: Tensor, rows: slice, logsumexp: Tensor | None) -> Tens
     if logsumexp is not None:
         return logits.sub_(logsumexp).exp_()
     if _is_everything(rows, logits.shape[-2]):
-        return torch.softmax(logits, dim=-2, out=logits)
+        # Only CPU kernels are known to allow the input as output.
+        return torch.softmax(logits, dim=-2, out=logits if logits.device.type == "cpu" else None)
     return logits[:, :, rows].sub(logits.logsumexp(dim=-2, keepdim=True)).exp_()
 
 

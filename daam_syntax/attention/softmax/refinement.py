@@ -20,6 +20,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -44,6 +45,11 @@ class SelfAttention:
         self._n_calls = 0
 
     @property
+    def device(self) -> torch.device | None:
+        """The device of the sum; None before anything was added."""
+        return None if self._sum is None else self._sum.device
+
+    @property
     def n_bytes(self) -> int:
         """Size in bytes."""
         return 0 if self._sum is None else self._sum.nbytes
@@ -62,10 +68,20 @@ class SelfAttention:
         """
         if grid != self.grid:
             self.grid, self.layers, self._sum, self._n_calls = grid, [], None, 0
-        self._sum = probabilities if self._sum is None else self._sum.add_(probabilities)
+        # A model may be spread over several devices.
+        self._sum = (
+            probabilities
+            if self._sum is None
+            else self._sum.add_(probabilities.to(self._sum.device))
+        )
         self._n_calls += 1
         if layer not in self.layers:
             self.layers.append(layer)
+
+    def move_to_host(self) -> None:
+        """Move the sum to main memory, which frees that of the accelerator."""
+        if self._sum is not None:
+            self._sum = self._sum.cpu()
 
     def takes(self, grid: Grid) -> bool:
         """Whether a layer with this grid is used, which requires that no layer with a finer grid was added."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMap, HeatMaps, each_image
+from daam_syntax.maps.heatmaps import description_of
 
 PAIR_TABLE: Final = "a pair table (see `measure_pairs`)"
 """What `require` and `require_one` call a table of pairs in their messages."""
@@ -30,7 +31,7 @@ def expect(value: object, kind: type) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(
-            f"Expected {kind.__name__}, {_EXAMPLES[kind]}, but got {type(value).__name__}."
+            f"Expected {kind.__name__}, {_EXAMPLES[kind]}, but got {description_of(value)}."
         )
 
 

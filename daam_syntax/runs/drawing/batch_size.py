@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.language import Sentence
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.pipelines.settings import DrawingSettings, cpu_batch_size
 
 if TYPE_CHECKING:
@@ -27,23 +28,24 @@ def choose_batch_size(
     """
     import torch
 
-    if pipe.device.type != "cuda":
+    device = execution_device(pipe)
+    if device.type != "cuda":
         return cpu_batch_size(pipe)
     longest = max(sentences, key=lambda sentence: len(sentence.text))
     peaks = []
     for n_images in (1, 2):
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(pipe.device)
+        torch.cuda.reset_peak_memory_stats(device)
         try:
             draw_batch(
                 [(longest, seed) for seed in range(n_images)], pipe, replace(settings, steps=2)
             )
         except torch.OutOfMemoryError:
             return 1
-        peaks.append(torch.cuda.max_memory_allocated(pipe.device))
+        peaks.append(torch.cuda.max_memory_allocated(device))
     torch.cuda.empty_cache()
-    free, _ = torch.cuda.mem_get_info(pipe.device)
-    return fitting_images(free, torch.cuda.memory_allocated(pipe.device), *peaks)
+    free, _ = torch.cuda.mem_get_info(device)
+    return fitting_images(free, torch.cuda.memory_allocated(device), *peaks)
 
 
 def fitting_images(free: int, at_rest: int, one: int, two: int) -> int:

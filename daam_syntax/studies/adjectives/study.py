@@ -102,7 +102,7 @@ def run(
     example: list[tuple[str, np.ndarray]] = []
     if isinstance(setup, StoredSetup):
         for traced in setup.traced_images():
-            _measure_maps(traced.maps, traced.seed, threshold, rows)
+            measure_maps(traced.maps, traced.seed, threshold, rows)
     else:
         example = _swap_adjectives(setup, rows, threshold, swaps, cross_steps, self_steps)
     require_rows(rows["maps"], "a noun with an adjective")
@@ -133,7 +133,7 @@ class _Pair:
     other: np.ndarray
 
 
-def _measure_maps(
+def measure_maps(
     maps: HeatMaps, seed: int, threshold: str, rows: dict[str, list[dict[str, Any]]]
 ) -> list[_Pair]:
     """Measure breadth and place of the maps of each adjective and its noun, add them to the rows, return the pairs."""
@@ -171,7 +171,7 @@ def _swap_adjectives(
     for sentence, seed in setup.images_of(setup.sentences):
         with record_attention(setup.pipe) as recorded:
             original, maps = setup.trace(sentence, seed)
-        pairs = _measure_maps(maps, seed, threshold, rows)
+        pairs = measure_maps(maps, seed, threshold, rows)
         annotator = annotator_for(setup.pipe)
         if annotator is not None:
             rows["objects"] += _object_rows(annotator, original, maps, pairs)

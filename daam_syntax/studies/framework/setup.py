@@ -18,6 +18,7 @@ from daam_syntax.drawing.traced_images import TracedImage
 from daam_syntax.drawing.traced_images import draw as draw_traced
 from daam_syntax.language import Sentence, parse_many
 from daam_syntax.maps import HeatMaps
+from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.pipelines.identity import identify
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.util.progress import Progress, show_progress
@@ -91,7 +92,8 @@ class Setup:
             prompt,
             num_images_per_prompt=copies,
             generator=[
-                torch.Generator(self.pipe.device).manual_seed(number) for _ in range(copies)
+                torch.Generator(execution_device(self.pipe)).manual_seed(number)
+                for _ in range(copies)
             ],
             output_type="np",
             **self.settings.as_arguments(),

@@ -161,12 +161,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        [
-            _of_all(pairs, measure),
-            _of_relations(relations, pairs, measure),
-            *_of_tree(pairs, measure),
-            _described(pairs, measure),
-        ],
+        [*make_findings(pairs, relations, measure), _described(pairs, measure)],
         {
             "paper": paper_table(every_pair, known, published),
             "relations": relations,
@@ -201,6 +196,25 @@ def _measures(measure: str) -> list[str]:
 
 def _names(measure: str) -> str:
     return " and ".join(map(name_of, with_corrected(measure)))
+
+
+def make_findings(pairs: pd.DataFrame, relations: pd.DataFrame, measure: str) -> list[Finding]:
+    """Return the findings that compare pairs with exchanged partners.
+
+    Parameters
+    ----------
+    pairs
+        Pairs of words, without punctuation.
+    relations
+        Summary of the pairs by relation.
+    measure
+        Measure of overlap.
+    """
+    return [
+        _of_all(pairs, measure),
+        _of_relations(relations, pairs, measure),
+        *_of_tree(pairs, measure),
+    ]
 
 
 def _of_all(pairs: pd.DataFrame, measure: str) -> Finding:

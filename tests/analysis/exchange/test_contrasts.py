@@ -152,6 +152,24 @@ def test_covariates_say_what_does_not_cancel():
     np.testing.assert_allclose(amod["adjacency"], 1)
 
 
+def test_measures_with_a_direction_have_unrelated_pairs_in_both_orders():
+    rows = sentence_rows(*TWO_CATS)
+    rows = with_values(rows, lambda h, d, r: 0.5 + 0.1 * np.sign(d - h), "iod")
+    rows = with_values(rows, lambda h, d, r: 0.5 + 0.1 * np.sign(h - d), "ioh")
+    exchange = exchange_partners(rows, "iod")
+    for relation in ("amod", "unrelated"):
+        found = of_tier(exchange, "two-sided", relation)
+        assert len(found)
+        np.testing.assert_allclose(found["value"], 0.5 + 0.1 * np.sign(found["linear_distance"]))
+        np.testing.assert_allclose(found["contrast"], 0.1 * found["order"])
+    found = of_tier(exchange, "two-sided", "unrelated")
+    ends = {tuple(pair) for pair in found[["head_index", "dependent_index"]].to_numpy()}
+    assert ends == {pair[::-1] for pair in ends}
+    symmetric = exchange_partners(with_values(rows, lambda h, d, r: 0.5, "iou"))
+    assert "order" not in symmetric.table
+    assert (of_tier(symmetric, "two-sided", "unrelated")["linear_distance"] > 0).all()
+
+
 def test_rates_say_what_each_tier_matches():
     rows = pd.concat(
         [

@@ -151,6 +151,47 @@ def test_distance_in_the_sentence_is_no_relation(captions, shape):
     assert accepted.loc["amod", "effect"] == "relation plus distance"
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [lambda k: np.exp(-np.abs(k) / 2) * (k > 0), lambda k: 1.0 * (k == 1), lambda k: 1.0 * (k < 0)],
+    ids=["near, after the head", "next, after the head", "before the head"],
+)
+def test_containment_that_depends_on_the_order_of_the_words_is_no_relation(captions, shape):
+    """A causal encoder gives later words the maps of earlier ones; heads of amod follow, heads of nmod precede."""
+    found = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        k = captions["linear_distance"].to_numpy(float)
+        noise = rng.normal(0, 0.1, (2, len(captions)))
+        table = captions.assign(
+            iod=0.5 + 0.3 * shape(k) + noise[0], ioh=0.5 + 0.3 * shape(-k) + noise[1]
+        )
+        summary = summarize(table, measure="iod", n_resamples=999)
+        assert summary["p"].notna().sum() == 4
+        found.append(summary["p_adjusted"].min())
+        terms = regress(table, "iod").terms.set_index("term")
+        found.append(terms.filter(like="rel", axis=0)["p"].min() * 4)
+        found.append(dose_table(table, "iod")["p_adjusted"].min())
+    assert np.median(found) > 0.1
+    assert sum(p <= 0.05 for p in found) <= 3
+
+
+def test_containment_by_the_head_is_found_beside_the_order_of_the_words(captions):
+    rng = np.random.default_rng(1)
+    k = captions["linear_distance"].to_numpy(float)
+    amod = 0.2 * captions["relation"].eq("amod")
+    noise = rng.normal(0, 0.1, (2, len(captions)))
+    after = 0.3 * np.exp(-np.abs(k) / 2)
+    table = captions.assign(
+        iod=0.5 + after * (k > 0) + amod + noise[0], ioh=0.5 + after * (k < 0) + noise[1]
+    )
+    row = summarize(table, measure="iod").set_index("relation").loc["amod"]
+    assert row["difference_low"] < 0.2 < row["difference_high"]
+    assert row["p_adjusted"] < 0.01
+    other = summarize(table, measure="ioh").set_index("relation").loc["amod"]
+    assert other["p_adjusted"] > 0.05
+
+
 def test_a_true_effect_is_found_beside_all_of_them(captions):
     pairs = fills(captions, np.random.default_rng(3), by_part_of_speech)
     near = np.exp(-pairs["linear_distance"].abs() / 2)
@@ -273,6 +314,27 @@ def test_one_sided_exchanges_of_unlike_places_are_not_tested(captions):
     tested = regress(pairs, tier="one-sided", accept="all").terms.set_index("term")
     assert tested.filter(like="relation", axis="index")["p"].notna().sum() >= 3
     assert regress(pairs).terms["p"].notna().all()  # two-sided: everything is in balance
+
+
+def test_doses_of_one_sided_exchanges_of_unlike_words_are_not_tested(captions):
+    """Words at one distance in the tree stand earlier than their partners, and early words overlap more."""
+    found, accepted = [], []
+    places = captions["head_index"] + captions["dependent_index"]
+    for seed in range(4):
+        noise = np.random.default_rng(seed).normal(0, 0.05, len(captions))
+        pairs = captions.assign(iou=0.9 - 0.03 * places + noise)
+        doses = dose_table(pairs, tier="one-sided").set_index("tree_distance")
+        differ = doses["reason"].str.contains("not tested: exchanged partners differ in .*place")
+        assert (differ == (doses["p"].isna() & doses["difference"].notna())).all()
+        assert differ[1]
+        found.append(doses["p_adjusted"].min())
+        everything = dose_table(pairs, tier="one-sided", accept="all")
+        accepted.append(everything["p_adjusted"].min())
+    assert not (np.array(found) <= 0.05).any()
+    assert (np.array(accepted) <= 0.05).sum() >= 3, accepted  # the errors that are avoided
+    slope = regress(pairs, by=None, covariates=["tree_distance", "log_distance"], tier="one-sided")
+    assert "not tested" in slope.terms.set_index("term").loc["tree_distance", "reason"]
+    assert dose_table(pairs)["p"].notna().sum() == 3  # two-sided: everything is in balance
 
 
 def test_estimates_of_relations_are_those_of_the_summary(captions):

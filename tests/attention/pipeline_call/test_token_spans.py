@@ -31,11 +31,13 @@ def tokenizer():
 
 
 def tokenize(tokenizer, prompt, length, text=None, kept=None):
-    """Read a prompt as pipelines do."""
+    """Read a prompt as pipelines do, also one that is written into another text."""
     with record_readings([tokenizer]) as (readings,):
         tokenizer(text or prompt, padding="max_length", max_length=length, truncation=True)
-    (reading,) = find_prompts(tokenizer, [prompt], readings)
-    return read_prompt(tokenizer, reading, prompt, range(length) if kept is None else kept)
+    has_template = text is not None
+    (reading,) = find_prompts(tokenizer, [prompt], readings, has_template=has_template)
+    kept = range(length) if kept is None else kept
+    return read_prompt(tokenizer, reading, prompt, kept, has_template=has_template)
 
 
 def kinds(read):
@@ -162,7 +164,7 @@ class TestTemplates:
     def test_prompts_that_the_template_contains(self, prompt):
         tokenizer, text = self.text(prompt, "Draw a cat for the user.")
         place = text.index("user\n") + len("user\n")
-        to_prompt = locate(tokenizer, prompt, text)
+        to_prompt = locate(tokenizer, prompt, text, has_template=True)
         assert to_prompt((place, place + len(prompt))) == (0, len(prompt))
         assert to_prompt((place - 1, place)) is None
 
@@ -172,7 +174,8 @@ class TestTemplates:
             tokenizer.apply_chat_template(
                 [[{"role": "user", "content": "a cat"}]], return_dict=True, tokenize=True
             )
-        assert find_prompts(tokenizer, ["a cat"], readings)
+        assert find_prompts(tokenizer, ["a cat"], readings, has_template=True)
+        assert find_prompts(tokenizer, ["a cat"], readings) is None
 
 
 @pytest.mark.parametrize(

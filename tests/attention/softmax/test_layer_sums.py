@@ -63,7 +63,7 @@ class TestAxes:
                 call = torch.rand(2, 2, grid[0] * grid[1], 3, generator=generator)
                 calls[step, layer] = call
                 sums.add(layer, grid, call if "head" in keep else call.mean(dim=1), step)
-            sums.join_layers()
+            sums.settle()
         return sums, calls
 
     def test_layers_of_the_finest_grid_share_a_sum_in_any_order(self):

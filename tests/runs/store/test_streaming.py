@@ -76,6 +76,19 @@ def test_exchanged_partners_of_parts_are_those_of_the_whole_table(by, tier, acce
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("measure", ["iod", "log_area_ratio"])
+def test_measures_with_a_direction_have_both_orders_in_parts_too(measure):
+    rng = np.random.default_rng(4)
+    table = phrase_pairs(n_prompts=14, n_images=2)
+    values = rng.random((3, len(table)))
+    table = table.assign(iod=values[0], ioh=values[1], log_area_ratio=values[2] - 0.5)
+    options = {"measure": measure, "accept": "place"}
+    found = summarize_shards(in_parts(table, 5), table.columns, **options)
+    expected = summarize(table, **options)
+    assert expected["p"].notna().any()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-9)
+
+
 def test_parts_without_pairs_change_nothing(pairs):
     def parts(columns):
         whole = list(in_parts(pairs, 5)(columns))

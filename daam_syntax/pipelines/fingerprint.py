@@ -1,0 +1,119 @@
+"""A checksum of everything in a pipeline that decides what it draws: weights, buffers, tokenizers, scheduler."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline
+
+_CHUNK: Final = 2**24  # bytes that are copied from a GPU at a time
+_SCHEDULER_TENSORS: Final = ("betas", "alphas", "alphas_cumprod")
+"""Tensors that a scheduler has from its start; others change while it draws."""
+
+
+def fingerprint(pipe: DiffusionPipeline) -> str:
+    """Return a checksum of a pipeline, 16 hexadecimal digits, the same on every device.
+
+    Every number of every weight and buffer counts, with its name, shape, and dtype; so do the vocabularies and rules of
+    the tokenizers, the settings of the scheduler, and the scales of adapters.
+    """
+    digest = hashlib.sha256()
+    for name, component in sorted(pipe.components.items()):
+        for part in _parts(component):
+            digest.update(f"{name} {part}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _parts(component: Any) -> Iterator[str]:
+    from torch import nn
+
+    if isinstance(component, nn.Module):
+        yield from _tensors(component)
+        yield from _adapter_scales(component)
+    elif hasattr(component, "get_vocab"):
+        yield _tokenizer(component)
+    elif hasattr(component, "set_timesteps"):
+        yield type(component).__name__
+        yield json.dumps(dict(component.config), sort_keys=True, default=str)
+        for name in _SCHEDULER_TENSORS:
+            tensor = getattr(component, name, None)
+            if tensor is not None:
+                yield f"{name} {_checksum(_tensor(tensor))}"
+
+
+def _tensors(module: Any) -> Iterator[str]:
+    """Yield a line for each parameter and each buffer that is saved with the model."""
+    import torch
+
+    for name, tensor in sorted(module.state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):  # settings of quantized layers
+            yield f"{name} {tensor!r}"
+            continue
+        if tensor.is_meta:
+            tensor = _offloaded(module, name)
+        sums = "" if tensor.is_meta else _checksum(tensor)
+        yield f"{name} {tuple(tensor.shape)} {tensor.dtype} {sums}"
+
+
+def _offloaded(module: Any, name: str) -> torch.Tensor:
+    """Return a weight that a hook of accelerate keeps elsewhere until its layer runs."""
+    path, _, own = name.rpartition(".")
+    owner = module.get_submodule(path)
+    for hook in _hooks(getattr(owner, "_hf_hook", None)):
+        weights = getattr(hook, "weights_map", None)
+        if weights is not None:
+            stored: torch.Tensor = weights[own]
+            return stored
+    weight: torch.Tensor = getattr(owner, own)
+    return weight
+
+
+def _hooks(hook: Any) -> list[Any]:
+    return list(getattr(hook, "hooks", (hook,)))
+
+
+def _adapter_scales(module: Any) -> Iterator[str]:
+    for path, layer in module.named_modules():
+        scaling = getattr(layer, "scaling", None)
+        if isinstance(scaling, dict) and hasattr(layer, "active_adapters"):
+            yield f"{path} {sorted(scaling.items())} {list(layer.active_adapters)}"
+
+
+def _tokenizer(tokenizer: Any) -> str:
+    """Return a checksum of a tokenizer's vocabulary, added tokens, and rules."""
+    described: dict[str, Any] = {"vocabulary": sorted(tokenizer.get_vocab().items())}
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    described["added"] = {str(number): repr(token) for number, token in sorted(added.items())}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        rules = json.loads(backend.to_str())
+        # A call of the tokenizer changes the first two; the vocabulary is listed above.
+        for changing in ("padding", "truncation", "added_tokens"):
+            rules.pop(changing, None)
+        described["rules"] = rules
+    text = json.dumps(described, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tensor(values: Any) -> torch.Tensor:
+    import torch
+
+    return torch.as_tensor(values)
+
+
+def _checksum(tensor: torch.Tensor) -> str:
+    """Return a checksum of all bits of a tensor."""
+    import torch
+
+    tensor = tensor.detach()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    digest = hashlib.sha256()
+    for chunk in torch.split(tensor.contiguous().flatten().view(torch.uint8), _CHUNK):
+        digest.update(chunk.cpu().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""Words that a model was not trained on, where its words are known."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from daam_syntax.emoji import model as embedded
+from daam_syntax.emoji.caption_words import similar_word, unknown_words
+
+_PACKAGE: Final = __name__.partition(".")[0]
+_MENTIONED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""Words of which each pipeline's user was warned."""
+
+
+def untrained_words(pipe: Any, text: str) -> tuple[str, ...] | None:
+    """Return the words of a text that a model was not trained on.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline.
+    text
+        A prompt.
+
+    Returns
+    -------
+    tuple of str or None
+        The words in lower case, each once; None if the model's training captions are not known. They are known for the
+        embedded model alone.
+    """
+    return unknown_words(text) if embedded.is_emoji(pipe) else None
+
+
+def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
+    """Warn of the words that a model was not trained on, of each word once for each pipeline.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline.
+    texts
+        Prompts.
+    """
+    mentioned = _MENTIONED.setdefault(pipe, set())
+    found = dict.fromkeys(word for text in texts for word in untrained_words(pipe, text) or ())
+    new = [word for word in found if word not in mentioned]
+    if new:
+        mentioned.update(new)
+        warnings.warn(_message(new), stacklevel=_frames_of_package() + 1)
+
+
+def _message(words: list[str]) -> str:
+    near = {word: similar_word(word) for word in words}
+    instead = "; ".join(f"{other!r} for {word!r}" for word, other in near.items() if other)
+    return (
+        f"The embedded model was not trained on {', '.join(map(repr, words))}: the image shows something else, and the "
+        "maps of these words mean nothing. Use another model, or words that daam_syntax.emoji.known_words() returns"
+        f"{f' ({instead})' if instead else ''}."
+    )
+
+
+def _frames_of_package() -> int:
+    """Return how many frames lie between the function that calls this one and the first outside the package."""
+    n, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_back.f_globals.get("__name__", "").startswith(
+        _PACKAGE
+    ):
+        n, frame = n + 1, frame.f_back
+    return n
