@@ -16,14 +16,15 @@ from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.training import annotator, autoencoder, dataset, denoiser, latents, widening
 from daam_syntax.emoji.training.architectures import (
     LATENT_CHANNELS,
+    MAX_TOKENS,
     TEXT_WIDTH,
     build_autoencoder,
     build_unet,
+    learn_tokenizer,
 )
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.reconstruction import as_input, psnr
 from daam_syntax.emoji.training.shipping import ship
-from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
 from daam_syntax.errors import FileError
 from daam_syntax.util.data_files import data_path
 
@@ -282,3 +283,6 @@ def test_the_autoencoder_of_the_latents_is_shipped_unless_a_decoder_was_refined(
     curves = {path.stem for path in (tmp_path / "decoder" / "emoji-model" / "curves").iterdir()}
     assert curves == {"autoencoder", "denoiser", "annotator", "decoder"}
     assert Annotator.load(tmp_path / "decoder" / "emoji-annotator")
+    configs = list((tmp_path / "decoder" / "emoji-model").rglob("*.json"))
+    assert len(configs) >= 7
+    assert [path for path in configs if str(tmp_path) in path.read_text()] == []

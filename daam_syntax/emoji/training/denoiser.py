@@ -14,15 +14,16 @@ from transformers import CLIPTokenizer
 
 from daam_syntax.emoji.training.architectures import (
     LATENT_CHANNELS,
+    MAX_TOKENS,
     build_scheduler,
     build_text_encoder,
     build_unet,
+    learn_tokenizer,
 )
 from daam_syntax.emoji.training.dataset import complete_shards, read_array, read_captions
 from daam_syntax.emoji.training.devices import memory_format
 from daam_syntax.emoji.training.latents import SHAPE_CHANNELS
 from daam_syntax.emoji.training.loop import Session, Trainer
-from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
 from daam_syntax.emoji.training.widening import widened_unet
 from daam_syntax.errors import FileError
 

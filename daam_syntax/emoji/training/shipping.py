@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def ship(runs: Path, data: Path | None = None) -> None:
     )
     model, annotator = data / "emoji-model", data / "emoji-annotator"
     pipeline.to(dtype=torch.float16).save_pretrained(model)
+    for config in model.rglob("*.json"):
+        _forget_origin(config)
     shutil.rmtree(model / "curves", ignore_errors=True)
     (model / "curves").mkdir()
     for name, curve in curves.items():
@@ -41,3 +44,10 @@ def ship(runs: Path, data: Path | None = None) -> None:
     annotator.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(runs / "annotator" / name, annotator / name)
+
+
+def _forget_origin(config: Path) -> None:
+    """Remove the folder that diffusers loaded a part from: it only exists where the model was trained."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if values.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
