@@ -9,8 +9,8 @@ import xarray as xr
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences
 from daam_syntax.attention.softmax.refinement import refine as refine_maps
+from daam_syntax.attention.texts.sentences import PromptSentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from daam_syntax.attention.observers.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.recorded_maps import (
     check_recorded,
     frames_of_call,
@@ -18,6 +17,7 @@ from daam_syntax.attention.recorded_maps import (
     with_recorded_text,
 )
 from daam_syntax.attention.recording.recorder import Recorder
+from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
