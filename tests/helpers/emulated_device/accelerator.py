@@ -19,6 +19,7 @@ from helpers.emulated_device.tensor import EmulatedTensor, real
 
 _HERE = str(Path(__file__).parent)
 _PACKAGE = str(Path(daam_syntax.__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
 _LIBRARIES = ("diffusers", "transformers", "accelerate")
 
 
@@ -198,11 +199,11 @@ def _wrong(value: Tensor) -> Tensor:
 
 
 def _frames() -> Iterator[Any]:
-    """Return the stack from the inside to the outside, without this emulation and modes that observe a call."""
+    """Return the stack from the inside to the outside, without torch, this emulation, and modes that observe a call."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         is_mode = frame.f_code.co_name in ("__torch_function__", "__torch_dispatch__")
-        if not is_mode and not frame.f_code.co_filename.startswith(_HERE):
+        if not is_mode and not frame.f_code.co_filename.startswith((_HERE, _TORCH)):
             yield frame
         frame = frame.f_back
 
@@ -215,6 +216,6 @@ def _caller() -> tuple[str, str]:
         for library in _LIBRARIES:
             if f"/{library}/" in path:
                 return library, f"{path.partition(f'/{library}/')[2]}:{frame.f_lineno}"
-        if "/torch/" not in path and "/contextlib.py" not in path:
+        if not path.endswith("/contextlib.py"):
             return "other", f"{Path(path).name}:{frame.f_lineno}"
     raise AssertionError("code outside torch started this")
