@@ -50,7 +50,7 @@ def check(pipe_of, draw_with):
     assert max(first.values()) <= 2  # once for each of the calls that guidance makes
     assert second == {}
     assert after == {
-        "pipeline_call/drawn_text.py": 1,
+        "texts/drawn_text.py": 1,
         "pipeline_call/timesteps.py": 2,
         "softmax/layer_sums.py": maps.provenance["layers"],
     }
