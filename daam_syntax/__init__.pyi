@@ -42,6 +42,7 @@ from .maps import MapWeights as MapWeights
 from .maps import learn_weights as learn_weights
 from .maps import mask_iou as mask_iou
 from .pipelines import load_pipeline as load_pipeline
+from .runs import open_run as open_run
 from .workflow import analyze as analyze
 
 __version__: str

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from daam_syntax.analysis import measure_tables, summarize
-from daam_syntax.drawing.traced_images import draw
-from daam_syntax.errors import PromptError
-from daam_syntax.explorer import explore
-from daam_syntax.language import Sentence, check_schemes, parse_many, prompt_id
-from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
+from daam_syntax.drawing.traced_images import draw_batch
+from daam_syntax.errors import FileError, ModelError
+from daam_syntax.language import PromptSet, check_schemes
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.pipelines.identity import identify
 from daam_syntax.pipelines.loading import DEFAULT_MODEL, load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
-from daam_syntax.runs.analysis_folder import TABLES, AnalysisFolder
+from daam_syntax.runs.arguments import check_seeds, count_of
+from daam_syntax.runs.drawing.parses import Parses
+from daam_syntax.runs.drawing.prompt_reading import Given, given_prompts
+from daam_syntax.runs.drawing.starting import ReadPrompts, RunOptions, draw_run
+from daam_syntax.runs.drawing.worker_tasks import ModelSource
+from daam_syntax.runs.reanalysis import Reanalysis
+from daam_syntax.runs.store.prompt_metadata import with_prompt_columns
+from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.stored_run import Run
+from daam_syntax.runs.views import TABLES, export_images, stored_images, write_views
 from daam_syntax.util.progress import show_progress
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
     from PIL.Image import Image
     from spacy.language import Language
+
+_LARGEST_BATCH: Final = 8
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -69,13 +77,13 @@ class Analysis:
 
 
 def analyze(
-    prompts: str | Iterable[str],
+    prompts: str | PromptSet | Given | Iterable[Given],
     pipe: DiffusionPipeline | str | Path = DEFAULT_MODEL,
     *,
     revision: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     steps: int | None = None,
     guidance: float | None = None,
     height: int | None = None,
@@ -85,6 +93,7 @@ def analyze(
     parser: str | Language | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    overviews: bool = True,
     progress: bool = False,
 ) -> Analysis:
     """Draw prompts, record the map of every word, and measure every pair of head and dependent.
@@ -92,14 +101,14 @@ def analyze(
     Parameters
     ----------
     prompts
-        One prompt, or several different ones.
+        One prompt, or several different ones: texts, spaCy Docs, or sentences; a set of prompts, whose names and
+        columns come along in the tables; or a `pathlib.Path` of a CoNLL-U file. Given parses are used as they are.
     pipe
         A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype
         See `load_pipeline`; ignored if `pipe` is a pipeline.
     seeds
-        Number of images per prompt: a count, not seed numbers. The same seed index gives different noise for different
-        prompts.
+        Number of images per prompt, or a list of seeds. The same seed gives different noise for different prompts.
     steps, guidance, height, width
         Settings of the pipeline calls. None leaves a setting to the pipeline (the embedded model: 20 steps, guidance
         4).
@@ -112,10 +121,12 @@ def analyze(
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     out
-        Folder in which to store everything, see `daam_syntax.runs.analysis_folder`. An analysis that was interrupted
-        there is resumed.
+        Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`) and what people look at
+        (see `daam_syntax.runs.views`). An analysis that was interrupted there is resumed, and a finished one is read.
     overwrite
         Whether to replace another analysis in that folder.
+    overviews
+        Whether to draw an overview figure of each image into the folder.
     progress
         Whether to show a progress bar.
 
@@ -129,117 +140,149 @@ def analyze(
     DaamSyntaxError
         If the input is unusable; the message says what to do. Images that were drawn before an error are in `out`.
     """
-    texts = check_prompts(prompts)
-    if not isinstance(seeds, Integral) or seeds < 1:
-        raise PromptError(
-            f"Expected a number of images per prompt, at least 1, but got seeds={seeds!r}; "
-            "seeds=2 draws the seeds 0 and 1."
+    arguments = {"revision": revision, "device": device, "dtype": dtype}
+    drawing = DrawingSettings(steps, guidance, height, width)
+    options = RunOptions(
+        seeds=seeds,
+        thresholds=[threshold],
+        schemes=schemes,
+        parser=parser,
+        map_dtype="float32",
+        batch_size=_batch_size(seeds),
+        shard_size=None,
+        retry_failed=True,
+        overwrite=overwrite,
+        progress=progress,
+        keep_rules=True,
+    ).checked()
+    drawing.check()
+    read = partial(given_prompts, prompts)
+    if out is None:
+        return _in_memory(read, pipe, arguments, drawing, options)
+    source = ModelSource(pipe, **arguments)
+    on_shard = partial(export_images, Path(out))
+    draw_run(read, out, source, drawing, replace(options, on_shard=on_shard))
+    return stored_analysis(
+        out, threshold=threshold, schemes=schemes, overviews=overviews, progress=progress
+    )
+
+
+def stored_analysis(
+    out: str | Path,
+    *,
+    threshold: str | None = None,
+    schemes: str | Sequence[str] | None = None,
+    overviews: bool = True,
+    progress: bool = False,
+) -> Analysis:
+    """Return the analysis in the folder of a run, measured with the given rules, and write what people look at.
+
+    Parameters
+    ----------
+    out
+        The folder of `analyze` or `run`.
+    threshold, schemes
+        Rules of the tables; those of the run if None.
+    overviews
+        Whether to draw an overview figure of each image.
+    progress
+        Whether to show progress on stderr.
+
+    Raises
+    ------
+    FileError
+        If a file is damaged, or has no images.
+    ModelError
+        If an image could not be drawn; the others are in the folder.
+    """
+    run = Run(out)
+    rule = run.settings.thresholds[0] if threshold is None else str(parse_threshold(threshold))
+    wanted = check_schemes(run.settings.schemes if schemes is None else schemes)
+    is_stored = run.settings.thresholds == (rule,) and run.settings.schemes == wanted
+    with RunFolder(out).locked():
+        images = stored_images(run)
+        if not images:
+            raise _no_images(run)
+        if is_stored:
+            source: Run | Reanalysis = run
+        else:
+            source = run.reanalyze(threshold=rule, schemes=wanted, progress=progress)
+        pairs, words = source.pairs(), source.words()
+        tables = (pairs, words, summarize(pairs, by="relation"))
+        write_views(
+            run,
+            images,
+            dict(zip(TABLES, tables, strict=True)),
+            threshold=rule,
+            schemes=wanted,
+            overviews=overviews,
         )
-    parse_threshold(threshold)
-    check_schemes(schemes)  # before the parser is loaded
-    sentences = parse_many(texts, parser)
-    wanted = check_schemes(schemes, sentences)
-    numbers = range(seeds)
-    folder = None if out is None else AnalysisFolder(out)
-    if folder is not None:
-        folder.check_writable()  # before the model is loaded, which can take long
+    _refuse_failures(run)
+    return Analysis([each.image for each in images], [each.maps for each in images], *tables)
+
+
+def _no_images(run: Run) -> FileError | ModelError:
+    failed = sum(record.n_failed for record in run.records)
+    if failed:
+        return _failure(run, failed)
+    return FileError(
+        f"Expected stored images in {run.path}, but there are none: run the same command again to draw them, with "
+        "images (`run` without --no-images)."
+    )
+
+
+def _refuse_failures(run: Run) -> None:
+    failed = sum(record.n_failed for record in run.records)
+    if failed:
+        raise _failure(run, failed)
+
+
+def _failure(run: Run, n_failed: int) -> ModelError:
+    rows = run.images()
+    first = rows[rows["status"] == "failed"].iloc[0]
+    return ModelError(
+        f"Expected to draw {run.plan.n_images} images, but {n_failed} failed; the first is {first['prompt'][:80]!r}, "
+        f"seed {first['seed']}: {first['reason'].rstrip('.')}. The others are in {run.path}; the same command draws "
+        "those that failed again."
+    )
+
+
+def _batch_size(seeds: object) -> int:
+    """Return how many images are drawn together: the seeds of a prompt, at most 8."""
+    return min(_LARGEST_BATCH, count_of(check_seeds(seeds)))
+
+
+def _in_memory(
+    read: ReadPrompts,
+    pipe: DiffusionPipeline | str | Path,
+    arguments: dict[str, str | None],
+    drawing: DrawingSettings,
+    options: RunOptions,
+) -> Analysis:
+    """Draw and measure without a folder, in the same batches."""
+    prompts, given = read()
+    parses = Parses(prompts, options.parser, given)
+    sentences = parses.of(range(len(prompts)))
+    schemes = check_schemes(options.schemes, sentences)
     if isinstance(pipe, str | Path):
-        pipe = load_pipeline(pipe, revision=revision, device=device, dtype=dtype)
+        pipe = load_pipeline(pipe, **arguments)
         pipe.set_progress_bar_config(disable=True)  # the bar of all images is enough
-    warn_of_untrained_words(pipe, texts)  # of all at once, before anything is drawn
-    settings = DrawingSettings(steps, guidance, height, width).for_pipeline(pipe)
-    if folder is not None:
-        folder.start(
-            {
-                "prompts": texts,
-                "names": [f"{prompt_id(text)}-{seed}" for text in texts for seed in numbers],
-                "seeds": seeds,
-                "parser": sentences[0].parser,
-                **settings.as_dict(),
-                **identify(pipe),
-            },
-            overwrite=overwrite,
-        )
+    warn_of_untrained_words(pipe, prompts.texts)  # of all at once, before anything is drawn
+    settings = drawing.for_pipeline(pipe)
+    seeds = check_seeds(options.seeds)
+    plan = ShardPlan.of(len(prompts), seeds, options.batch_size or 1, options.shard_size or 1)
     images: list[Image] = []
     maps: list[HeatMaps] = []
-    with show_progress(progress, len(texts) * seeds) as bar:
-        for sentence in sentences:
-            for image, recorded in _draw_or_read(sentence, pipe, numbers, settings, folder):
-                images.append(image)
-                maps.append(recorded)
-                bar.advance()
-    analysis = Analysis(images, maps, *tables(maps, threshold, wanted))
-    if folder is not None:
-        write_tables(folder, analysis.pairs, analysis.words, analysis.summary)
-        write_overviews(folder, images, maps, scheme=wanted[0])
-        write_pages(folder, images, maps, threshold=threshold, scheme=wanted[0])
-        folder.finish(
-            threshold=threshold, schemes=list(wanted), provenance=dict(maps[0].provenance)
-        )
-    return analysis
-
-
-def tables(
-    maps: Sequence[HeatMaps], threshold: str, schemes: Sequence[str] = ("ud",)
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the pair table, the word table and the summary of heat maps."""
-    check_schemes(schemes, (recorded.sentence for recorded in maps))
-    pairs, words = measure_tables(maps, schemes=schemes, threshold=threshold)
-    return pairs, words, summarize(pairs, by="relation")
-
-
-def write_tables(
-    folder: AnalysisFolder, pairs: pd.DataFrame, words: pd.DataFrame, summary: pd.DataFrame
-) -> None:
-    """Write the three tables of an analysis."""
-    for name, table in zip(TABLES, (pairs, words, summary), strict=True):
-        folder.write_table(name, table)
-
-
-def write_overviews(
-    folder: AnalysisFolder, images: Sequence[Image], maps: Sequence[HeatMaps], scheme: str = "ud"
-) -> None:
-    """Write an overview figure of every image of an analysis."""
-    from daam_syntax.figures import overview
-
-    for name, image, recorded in zip(folder.names(), images, maps, strict=True):
-        save = partial(overview(image, recorded, scheme=scheme).savefig, dpi=130, format="png")
-        folder.write(f"overview-{name}.png", save)
-
-
-def write_pages(
-    folder: AnalysisFolder,
-    images: Sequence[Image],
-    maps: Sequence[HeatMaps],
-    threshold: str,
-    scheme: str = "ud",
-) -> None:
-    """Write an interactive page for each prompt of an analysis, with all its seeds."""
-    for text in dict.fromkeys(recorded.prompt for recorded in maps):
-        own = [i for i, recorded in enumerate(maps) if recorded.prompt == text]
-        page = explore(
-            [images[i] for i in own], [maps[i] for i in own], threshold=threshold, scheme=scheme
-        )
-        folder.write(f"explore-{prompt_id(text)}.html", page.save)
-
-
-def _draw_or_read(
-    sentence: Sentence,
-    pipe: DiffusionPipeline,
-    seeds: Sequence[int],
-    settings: DrawingSettings,
-    folder: AnalysisFolder | None,
-) -> list[tuple[Image, HeatMaps]]:
-    """Return the images of a prompt in the order of the seeds; draw those that are not in the folder."""
-    done: dict[int, tuple[Image, HeatMaps]] = {}
-    if folder is not None:
-        for seed in seeds:
-            stored = folder.get(f"{prompt_id(sentence.text)}-{seed}")
-            if stored is not None:
-                done[seed] = stored
-    missing = [seed for seed in seeds if seed not in done]
-    for traced in draw([sentence], pipe, seeds=missing, settings=settings):
-        if folder is not None:
-            folder.add(f"{traced.prompt_id}-{traced.seed}", traced.image, traced.maps)
-        done[traced.seed] = (traced.image, traced.maps)
-    return [done[seed] for seed in seeds]
+    with show_progress(options.progress, plan.n_images) as bar:
+        for shard in range(plan.n_shards):
+            for batch in plan.batches(shard):
+                items = [(sentences[each.prompt], each.seed) for each in batch]
+                for each, traced in zip(batch, draw_batch(items, pipe, settings), strict=True):
+                    name = prompts.rows[each.prompt].id
+                    images.append(traced.image)
+                    maps.append(traced.maps.with_provenance(prompt_id=name))
+                    bar.advance()
+    pairs, words = measure_tables(maps, schemes=schemes, threshold=options.thresholds[0])
+    summary = summarize(pairs, by="relation")
+    pairs, words = (with_prompt_columns(table, prompts) for table in (pairs, words))
+    return Analysis(images, maps, pairs, words, summary)

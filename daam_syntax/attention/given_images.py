@@ -18,7 +18,7 @@ from torch import Tensor
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
 from daam_syntax.attention.families.video import require_images
-from daam_syntax.attention.pipeline_call.sentences import Sentences
+from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt

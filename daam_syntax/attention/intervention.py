@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from daam_syntax.attention.observers.controller import AttentionController, CallSite
+from daam_syntax.attention.observers.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import (
     KINDS,
     columns_of,
@@ -27,6 +26,7 @@ from daam_syntax.attention.pipeline_call.word_keys import (
 from daam_syntax.attention.softmax.edited_weights import replace_weights, scaled_columns
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.attention.softmax.transfers import indices
+from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import (
     LayerSelection,

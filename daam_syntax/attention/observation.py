@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from daam_syntax.attention.observers.controller import AttentionController, CallSite
+from daam_syntax.attention.observers.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import (
     KINDS,
     columns_of,
@@ -21,6 +20,7 @@ from daam_syntax.attention.pipeline_call.word_keys import (
 )
 from daam_syntax.attention.softmax.edited_weights import attention_weights
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import Grid

@@ -11,8 +11,8 @@ from typing import Any, Final
 import torch
 
 from daam_syntax.attention.families import Family, TextEncoder, family_of
-from daam_syntax.attention.pipeline_call.textual_inversion import written_out
-from daam_syntax.attention.pipeline_call.token_spans import (
+from daam_syntax.attention.texts.textual_inversion import written_out
+from daam_syntax.attention.texts.token_spans import (
     Reading,
     all_spans,
     find_prompts,

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from daam_syntax.attention.families import TokenLayout
+from daam_syntax.attention.observers.controller import AttentionController, CallSite
+from daam_syntax.attention.observers.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.controller import AttentionController, CallSite
-from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
 from daam_syntax.attention.pipeline_call.word_keys import keys_by_kind, keys_by_word
 from daam_syntax.attention.softmax.edited_weights import (
     attention_weights,
@@ -26,6 +25,7 @@ from daam_syntax.attention.softmax.edited_weights import (
 )
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.attention.softmax.transfers import indices
+from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector

@@ -1,4 +1,4 @@
-"""Heat maps of recorded pipeline calls."""
+"""Heat maps of recorded pipeline calls, and which of them a trace has."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import xarray as xr
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.refinement import refine as refine_maps
+from daam_syntax.attention.texts.sentences import PromptSentences
+from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps
 
 
@@ -79,3 +81,58 @@ def _tokens(pipeline_call: PipelineCall, index: int) -> dict[str, Any]:
         ],
         "truncated_at": limits if several else next(iter(limits.values())),
     }
+
+
+def with_recorded_text(pipeline_call: PipelineCall, of: str | None, negative: bool) -> PipelineCall:
+    """Return a call with a traced text outside the prompts, or the negative prompts, in place of the prompts."""
+    if of is not None:
+        text = next(text for text in pipeline_call.also if text.prompts == (of,))
+        return pipeline_call.with_text(text)
+    if not negative:
+        return pipeline_call
+    assert pipeline_call.negative is not None, "a finished call has every text that the spec names"
+    return pipeline_call.with_text(pipeline_call.negative)
+
+
+def origin(
+    maps: HeatMaps, original: PipelineCall, shown: PipelineCall, negative: bool
+) -> dict[str, Any]:
+    """Return provenance that maps of another text than the prompts need, see `Trace.heat_maps`."""
+    if shown is original:
+        return {}
+    half = {"half": "unconditional: rows of the negative prompt"} if negative else {}
+    return {"drawn_from": original.prompts[maps.provenance["prompt_index"]]} | half
+
+
+def check_recorded(
+    spec: RecordingSpec, of: str | None, refined: bool, negative: bool, reference: int | None
+) -> None:
+    """Raise a `TraceError` for maps of anything that was not traced; the parameters are those of `Trace.heat_maps`."""
+    if refined and not spec.refine:
+        raise TraceError(
+            "Expected a trace that recorded self-attention, to refine its maps, but this one did not: trace with "
+            "refine=True."
+        )
+    if negative and not spec.negative:
+        raise TraceError(
+            "Expected a trace that recorded the negative prompts, but this one did not: trace with negative=True."
+        )
+    if negative and (refined or of is not None):
+        raise TraceError(
+            "Expected negative=True alone, but got it with refined=True or of=...: self-attention and texts "
+            "outside the prompts are recorded in the conditional rows only."
+        )
+    if reference is not None and not spec.references:
+        raise TraceError(
+            "Expected a trace that recorded reference images, but this one did not: trace with references=True."
+        )
+    if reference is not None and (refined or negative or of is not None):
+        raise TraceError(
+            f"Expected reference={reference} alone, but got it with refined=True, negative=True or of=...: only "
+            "the prompt's words are recorded on reference images."
+        )
+    if of is not None and of not in spec.also:
+        raise TraceError(
+            f"Expected one of the texts traced besides the prompts, {list(spec.also)}, but got {of!r}: "
+            f"trace with also=[{of!r}]."
+        )

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
-from daam_syntax.attention.pipeline_call.observer_context import ObserverContext
+from daam_syntax.attention.observers.observer_context import ObserverContext
+from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences, Sentences
-from daam_syntax.attention.recorded_maps import frames_of_call, maps_of_call
+from daam_syntax.attention.recorded_maps import (
+    check_recorded,
+    frames_of_call,
+    maps_of_call,
+    origin,
+    with_recorded_text,
+)
 from daam_syntax.attention.recording.recorder import Recorder
+from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
@@ -41,7 +47,8 @@ def trace(
     ----------
     pipe
         A diffusers text-to-image pipeline of a known family (see `FAMILIES`). Image-to-image, inpainting and
-        ControlNet pipelines work in the same way.
+        ControlNet pipelines work in the same way; so do pipelines that draw beside reference images (see
+        `references`) and, with `Trace.video_maps`, some pipelines that generate videos.
     parser
         The dependency parser for the prompts: a name, a loaded spaCy pipeline, or None for the default.
     layers
@@ -247,7 +254,7 @@ class Trace(ObserverContext):
             If no pipeline call finished, a given sentence is not the parse of any prompt, or `of`, the negative
             prompts, reference images or self-attention were not traced.
         """
-        self._check_recorded(of, refined, negative, reference)
+        check_recorded(self.spec, of, refined, negative, reference)
         calls = self._calls(reference)
         if any(call.n_frames > 1 for call in calls):
             n = max(call.n_frames for call in calls)
@@ -255,21 +262,14 @@ class Trace(ObserverContext):
                 f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
                 "maps of their own: use Trace.video_maps()."
             )
-        is_of_prompts = of is None and not negative
-        shown = [
-            call if is_of_prompts else call.with_text(_recorded_text(call, of)) for call in calls
-        ]
+        shown = [with_recorded_text(call, of, negative) for call in calls]
         read = PromptSentences(sentences, self._parser if parser is None else parser)
         read.parse_all(prompt for call in shown for prompt in call.prompts)
         warn_of_untrained_words(self._pipe, (text for call in shown for text in call.prompts))
         result = []
         for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
             for maps in maps_of_call(call, number, read, refined):
-                known: dict[str, Any] = {}
-                if call is not original:
-                    known["drawn_from"] = original.prompts[maps.provenance["prompt_index"]]
-                if negative:
-                    known["half"] = "unconditional: rows of the negative prompt"
+                known = origin(maps, original, call, negative)
                 if (untrained := untrained_words(self._pipe, maps.prompt)) is not None:
                     known["untrained"] = list(untrained)
                 result.append(maps.with_provenance(**known) if known else maps)
@@ -298,18 +298,20 @@ class Trace(ObserverContext):
         TraceError
             If no pipeline call finished, or the pipeline generates images.
         """
-        self._check_recorded(None, False, negative, None)
+        check_recorded(self.spec, None, False, negative, None)
         calls = self._calls(None)
         if not all(call.frames for call in calls):
             raise TraceError(
                 f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."
             )
-        shown = [call.with_text(_recorded_text(call, None)) if negative else call for call in calls]
+        shown = [with_recorded_text(call, None, negative) for call in calls]
         read = PromptSentences(sentences, self._parser if parser is None else parser)
         read.parse_all(prompt for call in shown for prompt in call.prompts)
         return [
-            VideoMaps(frames, call.frames)
-            for number, call in enumerate(shown)
+            VideoMaps(frames, call.frames).with_provenance(
+                **origin(frames[0], original, call, negative)
+            )
+            for number, (original, call) in enumerate(zip(calls, shown, strict=True))
             for frames in frames_of_call(call, number, read)
         ]
 
@@ -334,39 +336,6 @@ class Trace(ObserverContext):
             raise TraceError(f"Expected a reference image from 0 to {n - 1}, but got {reference}.")
         return [call.with_reference(reference) for call in calls]
 
-    def _check_recorded(
-        self, of: str | None, refined: bool, negative: bool, reference: int | None
-    ) -> None:
-        """Refuse maps of anything that was not traced."""
-        if refined and not self.spec.refine:
-            raise TraceError(
-                "Expected a trace that recorded self-attention, to refine its maps, but this one did not: trace with "
-                "refine=True."
-            )
-        if negative and not self.spec.negative:
-            raise TraceError(
-                "Expected a trace that recorded the negative prompts, but this one did not: trace with negative=True."
-            )
-        if negative and (refined or of is not None):
-            raise TraceError(
-                "Expected negative=True alone, but got it with refined=True or of=...: self-attention and texts "
-                "outside the prompts are recorded in the conditional rows only."
-            )
-        if reference is not None and not self.spec.references:
-            raise TraceError(
-                "Expected a trace that recorded reference images, but this one did not: trace with references=True."
-            )
-        if reference is not None and (refined or negative or of is not None):
-            raise TraceError(
-                f"Expected reference={reference} alone, but got it with refined=True, negative=True or of=...: only "
-                "the prompt's words are recorded on reference images."
-            )
-        if of is not None and of not in self.spec.also:
-            raise TraceError(
-                f"Expected one of the texts traced besides the prompts, {list(self.spec.also)}, but got {of!r}: "
-                f"trace with also=[{of!r}]."
-            )
-
     def __repr__(self) -> str:
         calls = self._recorder.finished
         images = sum(call.n_images for call in calls)
@@ -376,11 +345,3 @@ class Trace(ObserverContext):
             f"<Trace of {self._pipeline} ({len(self._recorder.attentions)} text attentions): {state}, "
             f"{plural(len(calls), 'pipeline call')} with {plural(images, 'image')}{unfinished}>"
         )
-
-
-def _recorded_text(pipeline_call: PipelineCall, of: str | None) -> EncodedText:
-    """Return one of the traced texts outside the prompts; the negative prompts if None."""
-    if of is not None:
-        return next(text for text in pipeline_call.also if text.prompts == (of,))
-    assert pipeline_call.negative is not None, "a finished call has every text that the spec names"
-    return pipeline_call.negative

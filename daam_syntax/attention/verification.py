@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import statistics
-import time
-import warnings
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from daam_syntax.attention.device_costs import peaks, times, waits_by_line
 from daam_syntax.attention.observation import ObservedAttention, observe
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.tracing import Trace, trace
@@ -27,7 +24,6 @@ from daam_syntax.util.wording import human_size
 
 PROMPT: Final = "a red cat on a small blue chair"
 TOLERANCE: Final = 1e-6
-_PACKAGE: Final = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +86,11 @@ class TraceCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as values that JSON can hold."""
-        return asdict(self) | {"is_right": self.is_right}
+        differences = {
+            kernel: found if math.isfinite(found) else None
+            for kernel, found in self.log_sum_exp.items()
+        }
+        return asdict(self) | {"log_sum_exp": differences, "is_right": self.is_right}
 
     def __str__(self) -> str:
         return "\n".join(f"{name + ':':14}{text}" for name, text in self._lines())
@@ -197,9 +197,9 @@ def check_trace(
         (call,) = recording._recorder.finished
         worst_layer, largest_error = reference.largest_error(call)
         bar.advance()
-        seconds, time_ratio = _times(draw, draw_traced, rounds, device)
+        seconds, time_ratio = times(draw, draw_traced, rounds, device)
         bar.advance()
-        peaks, waits = _peaks(draw, draw_traced, device), _waits(draw_traced, device)
+        peak_bytes, waits = peaks(draw, draw_traced, device), waits_by_line(draw_traced, device)
         bar.advance()
     return TraceCheck(
         device=_device_name(device),
@@ -215,7 +215,7 @@ def check_trace(
         log_sum_exp=recording._recorder.log_sum_exp_differences,
         seconds=seconds,
         time_ratio=time_ratio,
-        peak_bytes=peaks,
+        peak_bytes=peak_bytes,
         waits=waits,
         steps=steps,
     )
@@ -283,70 +283,10 @@ class _Reference:
                 keys = [key for key in call.positions if key < summed.shape[1]]
                 expected = torch.zeros_like(found)
                 expected[:, places] = summed[:, keys] / self._n_calls[layer]
-                differences.append(float((found - expected).abs().max()))
+                largest = torch.nan_to_num((found - expected).abs(), nan=torch.inf).max()
+                differences.append(float(largest))
             errors[layer] = max(differences)
         return max(errors.items(), key=lambda each: each[1])
-
-
-def _times(
-    draw: Callable[[], Any], draw_traced: Callable[[], Any], rounds: int, device: torch.device
-) -> tuple[float, float]:
-    untraced, ratios = [], []
-    for _ in range(rounds):
-        beside = _seconds(draw, device)
-        untraced.append(beside)
-        ratios.append(_seconds(draw_traced, device) / beside)
-    return statistics.median(untraced), statistics.median(ratios)
-
-
-def _seconds(run: Callable[[], Any], device: torch.device) -> float:
-    _synchronize(device)
-    started = time.perf_counter()
-    run()
-    _synchronize(device)
-    return time.perf_counter() - started
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
-def _peaks(
-    draw: Callable[[], Any], draw_traced: Callable[[], Any], device: torch.device
-) -> dict[str, int]:
-    if device.type != "cuda":
-        return {}
-    peaks = {}
-    for name, run in {"untraced": draw, "traced": draw_traced}.items():
-        gc.collect()
-        torch.cuda.reset_peak_memory_stats(device)
-        run()
-        peaks[name] = torch.cuda.max_memory_allocated(device)
-    return peaks
-
-
-def _waits(draw_traced: Callable[[], Any], device: torch.device) -> dict[str, int]:
-    """Count by line how often this package makes the host wait for a CUDA device."""
-    if device.type != "cuda":
-        return {}
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            draw_traced()
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
-    lines = Counter(
-        f"{Path(each.filename).name}:{each.lineno}"
-        for each in caught
-        if "synchronizing CUDA operation" in str(each.message)
-        and each.filename.startswith(_PACKAGE)
-    )
-    return dict(lines.most_common())
 
 
 def _device_name(device: torch.device) -> str:

@@ -40,19 +40,17 @@ def explore(
 ) -> None:
     """Make an interactive page of stored images. It shows words, arcs, maps and overlap, and needs no model."""
     from daam_syntax.explorer import explore as make_page
-    from daam_syntax.language import check_schemes, prompt_id
+    from daam_syntax.language import check_schemes
     from daam_syntax.maps import parse_threshold
-    from daam_syntax.runs.store.run_folder import RunFolder
 
     parse_threshold(threshold)  # check before reading anything
     check_schemes([scheme])
-    names = {name for text in prompt or () for name in (text, prompt_id(text))}
+    names = set(prompt or ())
 
-    def is_wanted(known: dict[str, Any]) -> bool:
-        return not names or known["prompt_id"] in names
+    def is_wanted(row: dict[str, Any]) -> bool:
+        return not names or bool(names & {row["prompt"], row["prompt_id"]})
 
-    read = _from_run if RunFolder(folder).has_shards() else _from_analysis
-    drawn = read(folder, is_wanted, limit)
+    drawn = _from_run(folder, is_wanted, limit)
     if not drawn:
         asked = f" of {', '.join(map(repr, prompt))}" if prompt else ""
         raise PromptError(
@@ -72,12 +70,3 @@ def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: 
     images = dict(islice(run.pil_images(is_wanted), limit))
     found = run.numbered_maps(lambda row: row["image"] in images)
     return [(images[number], maps) for number, maps in islice(found, len(images))]
-
-
-def _from_analysis(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: int) -> Drawn:
-    from daam_syntax.runs.analysis_folder import AnalysisFolder
-
-    run = AnalysisFolder(folder)
-    names = [name for name in run.names() if is_wanted({"prompt_id": name.rpartition("-")[0]})]
-    kept = (run.get(name) for name in names[:limit])
-    return [drawn for drawn in kept if drawn is not None]

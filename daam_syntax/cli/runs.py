@@ -66,16 +66,15 @@ def run(
     ] = None,
 ) -> None:
     """Draw many prompts with several seeds into a folder. Repeating the command resumes the run."""
-    from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import run as draw
 
-    chosen = find_prompts(prompts, format, strict=False)
     quiet_libraries()
     with resumable(out):
         done = draw(
-            chosen,
+            prompts,
             out,
             model,
+            format=format,
             revision=revision,
             device=device,
             dtype=dtype,

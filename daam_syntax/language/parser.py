@@ -133,16 +133,24 @@ def parse_many(
         If the parser cannot be loaded, or a Doc has no dependencies.
     """
     given = list(prompts)
-    texts = [check_prompt(prompt) for prompt in given if not _is_doc(prompt)]
+    texts = [check_prompt(prompt) for prompt in given if not is_doc(prompt)]
     parsed: Iterator[Sentence] = iter(())
     if texts:
         nlp = load_parser(parser)
         label_set = detect_labels(_labels(nlp))
         parsed = (_sentence(doc, label_set, _name(nlp)) for doc in nlp.pipe(texts))
-    return [from_doc(p) if _is_doc(p) else next(parsed) for p in given]
+    return [from_doc(p) if is_doc(p) else next(parsed) for p in given]
 
 
-def _is_doc(prompt: object) -> TypeIs[Doc]:
+def count_words(prompts: Iterable[str], parser: str | Path | Language | None = None) -> list[int]:
+    """Return the number of tokens of each prompt, without parsing it."""
+    texts = list(prompts)
+    nlp = load_parser(parser) if texts else None
+    return [len(nlp.make_doc(text)) for text in texts] if nlp else []
+
+
+def is_doc(prompt: object) -> TypeIs[Doc]:
+    """Whether a prompt is a spaCy Doc."""
     spacy_tokens = sys.modules.get("spacy.tokens")  # a Doc exists only if it is loaded
     return spacy_tokens is not None and isinstance(prompt, spacy_tokens.Doc)
 

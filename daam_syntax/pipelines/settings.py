@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.emoji import model as embedded
@@ -34,6 +35,27 @@ class DrawingSettings:
     height: int | None = None
     width: int | None = None
 
+    def check(self) -> None:
+        """Check the numbers, as far as that is possible without a pipeline.
+
+        Raises
+        ------
+        ModelError
+            If one is not a number, or out of range; the message has its name.
+        """
+        if self.steps is not None and not _is_whole(self.steps):
+            raise ModelError(
+                f"Expected a whole number of denoising steps, at least 1, but got {self.steps!r}."
+            )
+        for name, side in (("height", self.height), ("width", self.width)):
+            if side is not None and not _is_whole(side):
+                raise ModelError(
+                    f"Expected a {name} in pixels, a whole number of at least 1, but got {side!r}."
+                )
+        is_number = isinstance(self.guidance, Real) and not isinstance(self.guidance, bool)
+        if self.guidance is not None and not (is_number and math.isfinite(self.guidance)):
+            raise ModelError(f"Expected a finite number as guidance, but got {self.guidance!r}.")
+
     def for_pipeline(
         self, pipe: DiffusionPipeline, *, embedded_steps: int = embedded.STEPS
     ) -> DrawingSettings:
@@ -51,12 +73,9 @@ class DrawingSettings:
         Raises
         ------
         ModelError
-            If the number of steps is not a positive integer, or the pipeline cannot draw this image size.
+            If a number is out of range, or the pipeline cannot draw this image size.
         """
-        if self.steps is not None and not (isinstance(self.steps, Integral) and self.steps >= 1):
-            raise ModelError(
-                f"Expected a whole number of denoising steps, at least 1, but got {self.steps!r}."
-            )
+        self.check()
         factor = getattr(pipe, "vae_scale_factor", 1)
         for name, side in (("height", self.height), ("width", self.width)):
             if side is not None and side % factor:
@@ -86,6 +105,10 @@ class DrawingSettings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings by name."""
         return asdict(self)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def cpu_batch_size(pipe: DiffusionPipeline) -> int:

@@ -76,17 +76,17 @@ def reanalyze(
     """Measure a run again; see `Run.reanalyze`."""
     rules = run.settings.thresholds if threshold is None else threshold
     thresholds = [str(parse_threshold(rule)) for rule in _listed(rules)]
-    sentences = run.sentences
+    sample = _first_parses(run)
     if parser is not None:
-        sentences = tuple(parse_many([sentence.text for sentence in sentences], parser))
-    checked = list(check_schemes(run.settings.schemes if schemes is None else schemes, sentences))
+        sample = parse_many([sentence.text for sentence in sample], parser)
+    checked = list(check_schemes(run.settings.schemes if schemes is None else schemes, sample))
     more: dict[str, Any] = {"size": size, "unrelated": unrelated}
     if measures is not None:
         more["measures"] = _listed(measures)
     options = {
         "threshold": thresholds,
         "schemes": checked,
-        "parser": sentences[0].parser,
+        "parser": sample[0].parser if sample else run.settings.parser,
         **more,
     }
     name = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
@@ -98,7 +98,7 @@ def reanalyze(
     with show_progress(progress, n_images, label="Measuring") as bar:
         for number, record in enumerate(run.records):
             tables = _measure_shard(
-                run, record, sentences, thresholds=thresholds, schemes=checked, **more
+                run, record, parser, thresholds=thresholds, schemes=checked, **more
             )
             for table, parts in tables.items():
                 _write(parts, table, path / table / f"part-{number:05d}.parquet")
@@ -113,13 +113,15 @@ def _listed(values: str | Iterable[str]) -> list[str]:
 
 
 def _measure_shard(
-    run: RunReader, record: ShardRecord, sentences: Sequence[Sentence], **options: Any
+    run: RunReader, record: ShardRecord, parser: str | Language | None, **options: Any
 ) -> dict[str, list[pa.Table]]:
     """Return the tables of a shard, each in parts."""
     tables: dict[str, list[pa.Table]] = {table: [] for table in _TABLES}
     for batch in _batches(run.shard_maps(record)):
         numbers = [number for number, _ in batch]
-        maps = [_reparsed(each, sentences[run.plan.image(n).prompt]) for n, each in batch]
+        maps = [each for _, each in batch]
+        if parser is not None:
+            maps = _parsed_again(maps, parser)
         for table, frame in measure_images(maps, numbers, **options):
             tables[table].append(from_frame(frame, table))
     return tables
@@ -130,8 +132,20 @@ def _batches(maps: Iterator[tuple[int, HeatMaps]]) -> Iterator[list[tuple[int, H
         yield batch
 
 
-def _reparsed(maps: HeatMaps, sentence: Sentence) -> HeatMaps:
-    return maps if maps.sentence == sentence else maps.with_sentence(sentence)
+def _first_parses(run: RunReader) -> list[Sentence]:
+    """Return the parse of the first prompt, which has the schemes of all, unless nothing was drawn yet."""
+    return [maps.sentence for maps in islice(run.maps(), 1)]
+
+
+def _parsed_again(maps: Sequence[HeatMaps], parser: str | Language) -> list[HeatMaps]:
+    texts = list(dict.fromkeys(each.prompt for each in maps))
+    sentences = dict(zip(texts, parse_many(texts, parser), strict=True))
+    return [
+        each
+        if each.sentence == sentences[each.prompt]
+        else each.with_sentence(sentences[each.prompt])
+        for each in maps
+    ]
 
 
 def _write(parts: list[pa.Table], table: str, path: Path) -> None:

@@ -4,10 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from daam_syntax.errors import FileError
+from daam_syntax.language import check_schemes
+from daam_syntax.maps import parse_threshold
 from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.runs.field_types import (
+    check_fields,
+    each,
+    flag,
+    mapping,
+    missing_or,
+    number,
+    text,
+    whole,
+)
+
+_SIDE: Final = missing_or(whole(1, 2**16))
+
+
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+_DRAWING: Final = {
+    "steps": missing_or(whole(1)),
+    "guidance": missing_or(number),
+    "height": _SIDE,
+    "width": _SIDE,
+}
+_MODEL: Final = {"model": text}
+_FIELDS: Final = {
+    "drawing": mapping,
+    "model": mapping,
+    "parser": text,
+    "thresholds": each(text),
+    "schemes": each(text),
+    "map_size": missing_or(whole(1)),
+    "keep_images": flag,
+    "map_dtype": lambda value: value in ("float16", "float32"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +67,8 @@ class RunSettings:
         Longest side of the stored maps; None keeps the grid of the recording.
     keep_images
         Whether images are stored.
+    map_dtype
+        Number format of the stored maps, "float16" or "float32".
     """
 
     drawing: DrawingSettings
@@ -39,6 +78,7 @@ class RunSettings:
     schemes: tuple[str, ...]
     map_size: int | None
     keep_images: bool
+    map_dtype: str = "float16"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
@@ -60,10 +100,13 @@ class RunSettings:
             If a setting is missing, or unknown to this version.
         """
         try:
-            sequences = {name: tuple(values[name]) for name in ("thresholds", "schemes")}
-            drawing = DrawingSettings(**values["drawing"])
-            return cls(**{**values, **sequences, "drawing": drawing})
-        except (KeyError, TypeError) as error:
+            found = check_fields(values, _FIELDS)
+            drawing = DrawingSettings(**check_fields(found["drawing"], _DRAWING))
+            check_fields(found["model"], _MODEL, dict.fromkeys(found["model"], _plain))
+            rules = tuple(str(parse_threshold(rule)) for rule in found["thresholds"])
+            schemes = check_schemes(found["schemes"])
+        except ValueError as error:
             raise FileError(
                 f"Expected the settings of a run that this version knows, but {error}."
             ) from error
+        return cls(**{**found, "thresholds": rules, "schemes": schemes, "drawing": drawing})

@@ -12,7 +12,7 @@ from diffusers.callbacks import (
 )
 
 from daam_syntax.attention import observe, trace
-from daam_syntax.attention.pipeline_call.drawn_text import DrawnTexts, Embedding
+from daam_syntax.attention.texts.drawn_text import DrawnTexts, Embedding
 from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin, Reference
 from helpers.family_cases import CASES
@@ -342,3 +342,23 @@ def test_results_on_an_accelerator_are_read_only_at_the_end():
     assert drawn.first_other(may_wait=False) is None
     with pytest.raises(NotImplementedError):
         drawn.first_other(may_wait=True)
+
+
+def test_callbacks_of_pipelines_that_do_not_check_their_inputs():
+    case = next(each for each in CASES if each.name == "Z-Image")
+    pipe = pipeline(case.name)
+    assert not hasattr(pipe, "check_inputs")
+
+    def swap_list(pipe, index, timestep, tensors):
+        return {"prompt_embeds": pipe.encode_prompt(BIRD, max_sequence_length=64)[0]}
+
+    options = {
+        "callback_on_step_end": swap_list,
+        "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
+        "steps": 2,
+    }
+    with trace(pipe) as recording:
+        with pytest.raises(TraceError, match=r"step 1 .* that are of 'a red owl'"):
+            draw(case, [CAT], **options)
+        draw(case, [OWL])
+    assert [maps.prompt for maps in recording.heat_maps()] == [OWL]

@@ -202,7 +202,7 @@ def test_a_sentence_that_is_given_is_used(sd, monkeypatch):
     def refuse(*_):
         raise AssertionError("the prompt was parsed")
 
-    monkeypatch.setattr("daam_syntax.attention.pipeline_call.sentences.parse_many", refuse)
+    monkeypatch.setattr("daam_syntax.attention.texts.sentences.parse_many", refuse)
     keys = []
     with observe(sd, lambda each: keys.append(each.word_keys(0, "cat")), sentences=parse(CAT)):
         draw(sd, CAT, steps=1)

@@ -234,7 +234,7 @@ def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
         parsed.extend(texts)
         return parse_many(texts, parser)
 
-    monkeypatch.setattr("daam_syntax.attention.pipeline_call.sentences.parse_many", counted)
+    monkeypatch.setattr("daam_syntax.attention.texts.sentences.parse_many", counted)
     recording.heat_maps()
     assert parsed == [CAT, OWL]
     parsed.clear()

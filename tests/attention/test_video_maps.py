@@ -121,6 +121,8 @@ def test_the_negative_prompt_has_maps_on_each_frame(name):
         draw(name, 9, **options)
     (video,) = recording.video_maps(negative=True)
     assert video.prompt == "the blue strawberry"
+    assert video.provenance["drawn_from"] == OWL
+    assert video.provenance["half"].startswith("unconditional")
     shares = by_hand(name, watch, guided=True, negative=True)[0]
     np.testing.assert_allclose(video.data, expected_maps(shares, video, 3), atol=1e-6)
 

@@ -12,10 +12,11 @@ from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs import open_run
 from daam_syntax.runs.drawing import shard_drawer
+from daam_syntax.runs.drawing.parses import Parses
 from daam_syntax.runs.drawing.sessions import DrawnShard, Session
 from daam_syntax.runs.drawing.shard_drawer import ShardDrawer
 from daam_syntax.runs.run_settings import RunSettings
-from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.run_folder import RunFolder, Wanted
 from daam_syntax.runs.store.shards import ShardPlan
 from helpers.examples import make_sentence
 
@@ -54,16 +55,18 @@ def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTIN
     """Write a run of prompts whose words are separated by single spaces."""
     folder = RunFolder(out)
     chosen = prompts if isinstance(prompts, PromptSet) else PromptSet.from_records(prompts)
-    sentences = [sentence_of(text) for text in chosen]
+    parses = Parses(chosen, given={text: sentence_of(text) for text in chosen})
     plan = ShardPlan.of(len(chosen), seeds, batch_size, shard_size)
     with folder.locked(), mock.patch.object(shard_drawer, "draw_batch", made_up):
-        folder.start(settings.as_dict(), plan, chosen, sentences)
-        drawer = ShardDrawer(None, settings, plan, sentences)
+        found = folder.start(Wanted(settings.as_dict(), plan, chosen, parses.digest([])))
+        session = Session(folder, chosen, found=found)
+        drawer = ShardDrawer(None, settings, plan)
 
         def draw(missing, advance):
             for shard in missing:
-                work = folder.new_work()
-                yield DrawnShard(shard, work, drawer.draw(shard, work, advance))
+                work, stamp = folder.shards.new_work(), session.planned(shard).stamp
+                prompts = parses.shard(plan.prompts(shard))
+                yield DrawnShard(shard, work, drawer.draw(stamp, prompts, work, advance))
 
-        Session(folder, []).draw(draw, progress=False)
+        session.draw(draw, progress=False)
     return open_run(out)

@@ -16,7 +16,7 @@ from daam_syntax.errors import FileError, ModelError, PromptError
 from daam_syntax.language import PromptSet
 from daam_syntax.runs import measuring
 from daam_syntax.runs.drawing.shard_drawer import is_fatal, is_out_of_memory
-from daam_syntax.runs.store.run_folder import RunFolder, is_disk_full
+from daam_syntax.runs.store.shard_store import ShardStore, is_disk_full
 from daam_syntax.util.whole_files import whole_file
 from helpers.small_runs import N_IMAGES, PROMPTS, assert_same, draw, in_child
 from helpers.synthetic_run import made_up, sentence_of
@@ -113,7 +113,8 @@ def test_a_run_continues_after_bad_prompts_at_its_start(tmp_path, emoji_pipe, mo
 def test_a_resumed_run_stops_if_its_model_no_longer_draws(tmp_path, emoji_pipe, monkeypatch):
     settings = {"prompts": ["a cat", "a bed"], "seeds": 1, "batch_size": 1, "shard_size": 1}
     draw(tmp_path, emoji_pipe, **settings)
-    (tmp_path / "committed" / "part-00001.json").unlink()
+    for folder in ("committed", "problems"):
+        next((tmp_path / folder).glob("part-00001.*")).unlink()
     seeds = {generator_seed(prompt, 0) for prompt in ("a bed", "a photo")}
     with_nan_latents(emoji_pipe, monkeypatch, seeds)
     with pytest.raises(ModelError, match="'a bed' failed"):
@@ -183,8 +184,8 @@ def test_errors_that_mean_out_of_memory():
 def test_a_full_disk(uninterrupted, tmp_path, emoji_pipe):
     """Simulate a full disk with a limit on the size of files."""
     draw(tmp_path, emoji_pipe)
-    for record in tmp_path.glob("committed/part-0000[12].json"):
-        record.unlink()
+    for path in tmp_path.glob("*/part-0000[12].*"):
+        path.unlink()
 
     def with_small_files_only():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, resource.RLIM_INFINITY))
@@ -203,15 +204,15 @@ def test_a_full_disk(uninterrupted, tmp_path, emoji_pipe):
 
 def test_a_disk_that_is_full_temporarily(uninterrupted, tmp_path, emoji_pipe, monkeypatch):
     """One shard cannot be moved to its final place (a simulated error); the others are kept."""
-    commit = RunFolder.commit
+    commit = ShardStore.commit
 
-    def commit_all_but_the_first(self, record, work):
+    def commit_all_but_the_first(self, record, work, planned):
         if record.shard == 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        commit(self, record, work)
+        commit(self, record, work, planned)
 
     with monkeypatch.context() as full:
-        full.setattr(RunFolder, "commit", commit_all_but_the_first)
+        full.setattr(ShardStore, "commit", commit_all_but_the_first)
         run = draw(tmp_path, emoji_pipe)
     assert not run.is_complete
     assert [record.shard for record in run.records] == [1, 2]

@@ -9,7 +9,6 @@ import datasets
 import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -17,7 +16,7 @@ import daam_syntax as ds
 from daam_syntax import runs
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summarize
 from daam_syntax.errors import FileError, PromptError, ThresholdError
-from daam_syntax.runs.analysis_folder import AnalysisFolder
+from daam_syntax.language import prompt_id
 from daam_syntax.runs.store.checksums import sealed
 from daam_syntax.runs.store.schemas import FORMAT
 from helpers.imports import MODEL_LIBRARIES, loaded_by
@@ -47,11 +46,6 @@ def test_every_image_is_stored_once_and_equals_that_of_analyze(run, analysis):
         assert image.size == (96, 64)
         difference = np.asarray(image, int) - np.asarray(reference, int)
         assert np.abs(difference).max() <= 1, number  # the batch size can change the last bits
-
-
-def test_the_folder_of_a_run_is_refused_by_the_reader_of_analyze(run):
-    with pytest.raises(FileError, match="which `daam-syntax report` reads"):
-        AnalysisFolder(run.path).manifest()
 
 
 def test_stored_maps_are_16_bit_means_over_areas_of_the_recording(run, analysis):
@@ -177,7 +171,8 @@ def test_another_model_is_refused(run, emoji_pipe):
 
 def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
     (tmp_path / "maps").mkdir()
-    with pytest.raises(FileError, match="daam-syntax did not write"):
+    (tmp_path / "maps" / "map.txt").write_text("mine")
+    with pytest.raises(FileError, match=r"daam-syntax did not write, for instance .*map\.txt"):
         draw(tmp_path, emoji_pipe)
 
 
@@ -187,7 +182,10 @@ def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
         ({"format": FORMAT + 1}, f"format {FORMAT + 1}, not"),
         ({"kind": "something"}, "'something'"),
         ({"command": "rm"}, "keys"),
-        ({"plan": {"n_prompts": 1}}, "missing"),
+        ({"plan": {"n_prompts": 1}}, "lacks"),
+        ({"plan": {"n_prompts": 10**12, "n_seeds": 1, "batch_size": 1, "shard_size": 1}}, "10000"),
+        ({"run": "../x"}, "'run' is '../x'"),
+        ({"sessions": [3]}, "sessions"),
         ({"settings": {"steps": 2}}, "settings"),
     ],
 )
@@ -206,7 +204,6 @@ def test_a_table_in_place_of_another_is_refused(run):
 
     with pytest.raises(FileError, match="'table': 'words'"):
         read_table(run.path / "words" / "part-00000.parquet", "pairs")
-    pq.write_table(pq.read_table(run.path / "sentences.parquet"), run.path / "report.parquet")
     (run.path / "report.parquet").write_bytes(b"PAR1")
     with pytest.raises(FileError, match=r"report\.parquet"):
         read_table(run.path / "report.parquet", "pairs")
@@ -233,8 +230,14 @@ def test_a_run_stores_the_metadata_of_its_prompts(tmp_path, emoji_pipe):
     prompts = ds.PromptSet.from_records(rows)
     run = draw(tmp_path, emoji_pipe, prompts=prompts, seeds=1)
     assert run.prompts == prompts
-    joined = run.images().merge(run.prompts.to_frame(), on="prompt")
-    assert joined["category"].tolist() == ["pets", ""]
+    assert run.images()["prompt_id"].tolist() == run.prompts.to_frame()["id"].tolist()
+    pairs = run.pairs()
+    assert set(zip(pairs["prompt_id"], pairs["category"], strict=True)) == {
+        ("x", "pets"),
+        (prompt_id("a red bus"), ""),
+    }
+    assert [maps.provenance["prompt_id"] for maps in run.maps()] == ["x", prompt_id("a red bus")]
+    assert run.words()["category"].iloc[0] == "pets"
     other = ds.PromptSet.from_records([rows[0] | {"category": "cats"}, rows[1]])
     with pytest.raises(FileError, match="category of 'a cat': 'pets' before, 'cats' now"):
         draw(tmp_path, emoji_pipe, prompts=other, seeds=1)
@@ -258,7 +261,7 @@ def test_a_damaged_table_of_problems_is_itself_a_problem(tmp_path):
 def test_bad_input_is_refused_before_anything_is_drawn(tmp_path, emoji_pipe):
     with pytest.raises(ThresholdError):
         draw(tmp_path / "run", emoji_pipe, threshold="median")
-    with pytest.raises(PromptError, match="at least one seed"):
+    with pytest.raises(PromptError, match="number of images per prompt"):
         draw(tmp_path / "run", emoji_pipe, seeds=0)
     with pytest.raises(ValueError, match="schemes"):
         draw(tmp_path / "run", emoji_pipe, schemes="mine")

@@ -7,12 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from daam_syntax.attention.pipeline_call.drawn_text import DrawnTexts, Embedding
 from daam_syntax.attention.pipeline_call.memory import Layer
+from daam_syntax.attention.pipeline_call.provenance import reproducible_seed
 from daam_syntax.attention.pipeline_call.timesteps import Timesteps
-from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.refinement import SelfAttention
+from daam_syntax.attention.texts.drawn_text import DrawnTexts, Embedding
+from daam_syntax.attention.texts.token_spans import TokenizedPrompt
 from daam_syntax.maps.selection import Grid
 
 
@@ -218,6 +219,16 @@ class PipelineCall(EncodedText):
             text.embeddings.clear()
             text.sums.move_to_host()
         self.self_attention.move_to_host()
+
+    def add_seeds(self, generator: Any) -> None:
+        """Add the seeds of the call's generator or generators."""
+        if isinstance(generator, list) or self.n_images == 1:
+            generators = generator if isinstance(generator, list) else [generator]
+            if len(generators) == self.n_images:  # otherwise the pipeline itself refuses them
+                self.seeds = [reproducible_seed(each) for each in generators]
+        else:
+            # One generator for several images: its seed alone reproduces no single image.
+            self.settings["batch_seed"] = reproducible_seed(generator)
 
     def prompt_index(self, image: int) -> int:
         """Return the index of the prompt of an image."""

@@ -12,21 +12,21 @@ from torch import Tensor
 
 from daam_syntax.attention.families import Family, TextEncoder
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, TextBlock
-from daam_syntax.attention.pipeline_call.drawn_text import Embedding, largest_angle
 from daam_syntax.attention.pipeline_call.other_texts import encode_alone
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_other_embeddings,
     refuse_replaced_text,
 )
-from daam_syntax.attention.pipeline_call.token_spans import (
+from daam_syntax.attention.softmax.layer_sums import LayerSums
+from daam_syntax.attention.texts.drawn_text import Embedding, largest_angle
+from daam_syntax.attention.texts.token_spans import (
     Reading,
     find_prompts,
     read_prompt,
     record_readings,
     stop_recording,
 )
-from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.errors import TraceError
 
 _OTHER_TEXT: Final = 45
@@ -210,8 +210,9 @@ class PromptEncoding:
         """Let the pipeline encode another text while it generates images, and remember which text that was."""
         result = encode()
         texts = next(iter(_text_arguments(arguments).values()), ())
-        known = [Embedding.of(each) for each in _embeddings(result)]
-        pipeline_call.drawn.beside += [(texts, each) for each in known[:1] if texts]
+        embedded = result[0] if isinstance(result, tuple) else result
+        if texts and _is_text(embedded):
+            pipeline_call.drawn.beside.append((texts, Embedding.of(embedded)))
         return result
 
     def _add_prompts(

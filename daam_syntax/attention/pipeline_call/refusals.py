@@ -8,10 +8,10 @@ from typing import Any, Final, NoReturn
 import torch
 from torch import nn
 
-from daam_syntax.attention.pipeline_call.drawn_text import OtherText
-from daam_syntax.attention.pipeline_call.textual_inversion import written_out
-from daam_syntax.attention.pipeline_call.token_spans import Reading
 from daam_syntax.attention.softmax.probabilities import AttentionCall
+from daam_syntax.attention.texts.drawn_text import OtherText
+from daam_syntax.attention.texts.textual_inversion import written_out
+from daam_syntax.attention.texts.token_spans import Reading
 from daam_syntax.errors import TraceError
 
 _CLASSIC: Final = ("AttnProcessor", "AttnAddedKVProcessor", "CustomDiffusionAttnProcessor")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daam_syntax.attention.families import Family
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
-from daam_syntax.attention.pipeline_call.drawn_text import Embedding
+from daam_syntax.attention.texts.drawn_text import Embedding
 from daam_syntax.errors import TraceError
 
 

@@ -12,9 +12,10 @@ from torch import nn
 
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.observers.attachable import Attached
+from daam_syntax.attention.observers.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
-from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.other_texts import (
     embed_for_attention,
     other_text_probabilities,

@@ -26,17 +26,23 @@ together get less than twice that at every pixel, no two words can reach the cut
 FEW_STEPS: Final = 0.25
 """Limit of the share of the steps that were recorded.
 
-A quarter of the steps, spread over all of them, gives nearly the maps of all; see also `HALF`.
+In the embedded model, maps of every fourth step correlate with those of all steps at 0.99, and maps of the first step
+at 0.55.
 """
 
 HALF: Final = 0.5
 """Progress before which steps are early, and from which they are late.
 
-Early steps lay out the image, and late ones work out details, so the mean of one half is not the mean of both.
+Early steps lay out the image, and late ones work out details. In the embedded model, maps of the first half correlate
+with those of all steps at 0.92, and maps of the first third at 0.84.
 """
 
 FEWEST_STEPS: Final = 5
-"""Limit of the number of steps with guidance; models that were distilled to fewer run without it."""
+"""Limit of the number of steps with guidance; most models that were distilled to fewer steps run without it.
+
+In the embedded model, maps of images that were drawn in 2, 4, and 6 steps correlate with those of 20 steps, from the
+same noise, at 0.78, 0.93, and 0.97. The annotator finds the noun in 81 %, 94 %, and 94 % of the images.
+"""
 
 BLACK: Final = 8 / 255
 """Limit of the brightest pixel of a black image, which is 0 unless it was compressed."""
@@ -170,8 +176,8 @@ def find_few_steps(examined: Examination) -> Iterator[Finding]:
             "denoising steps with guidance",
             total,
             FEWEST_STEPS,
-            "Unless the model was distilled to so few steps, the image is hardly more than patches of color, and the "
-            "maps are those of an unfinished image.",
+            "Unless the model was distilled to so few steps, the image is unfinished, and its maps differ from those "
+            "of more steps.",
             "more steps, such as num_inference_steps=20.",
         )
 

@@ -28,7 +28,7 @@ quarter of the maximum or more. Copies differ by rounding, in 16 bits by a few t
 FLAT: Final = 0.06
 """Limit of the coefficient of variation: pixels differ from the mean by 6 %.
 
-Articles and prepositions, the flattest words of the embedded model, have 0.08 and more.
+Articles and prepositions, the flattest words of the embedded model, have 0.076 and more.
 """
 
 SCATTERED: Final = 0.5
@@ -41,7 +41,7 @@ half of the map's own I. The roughest maps of the embedded model have 0.58.
 BORDER: Final = 2.0
 """Limit of the rise at the border, in standard deviations of the map inside.
 
-A background reaches the border without a step, and objects at a side rise by about one standard deviation at most.
+A background reaches the border without a step. The maps of the embedded model rise by 1.3 at most.
 """
 
 COARSE: Final = 16

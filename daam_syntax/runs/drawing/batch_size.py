@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,9 +17,7 @@ _LARGEST: Final = 32
 _SHARE: Final = 0.8  # of the free memory; fragmentation and longer prompts need the rest
 
 
-def choose_batch_size(
-    pipe: DiffusionPipeline, settings: DrawingSettings, sentences: Sequence[Sentence]
-) -> int:
+def choose_batch_size(pipe: DiffusionPipeline, settings: DrawingSettings, longest: Sentence) -> int:
     """Return the number of images to draw together.
 
     On a GPU, one image and then two images of the longest prompt are drawn with two steps; the memory that the second
@@ -31,7 +28,6 @@ def choose_batch_size(
     device = execution_device(pipe)
     if device.type != "cuda":
         return cpu_batch_size(pipe)
-    longest = max(sentences, key=lambda sentence: len(sentence.text))
     peaks = []
     for n_images in (1, 2):
         torch.cuda.empty_cache()

@@ -8,43 +8,34 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from daam_syntax.errors import DaamSyntaxError, ModelError
+from daam_syntax.errors import DaamSyntaxError
 from daam_syntax.language import Sentence
-from daam_syntax.pipelines.identity import identify_on_device
-from daam_syntax.pipelines.loading import load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
-from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
+from daam_syntax.runs.drawing.parses import Parses
+from daam_syntax.runs.drawing.preparing import PreparedModel
 from daam_syntax.runs.drawing.sessions import DrawnShard
-from daam_syntax.runs.drawing.shard_drawer import ShardDrawer, is_fatal
+from daam_syntax.runs.drawing.worker_tasks import ModelSource, ShardTask, draw_shard, prepare_model
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
-from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.shard_store import Planned
+from daam_syntax.runs.store.shards import ShardPlan
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
-    from distributed import Client
+    from distributed import Client, Future
 
+__all__ = ["ModelSource", "RunOnWorkers", "open_client", "slurm_cluster", "visible_gpus"]
+
+_PATIENCE: Final = 2.0  # seconds without a worker until that is said
+_AGAIN: Final = 60.0  # seconds until it is said again
 _INSTALL: Final = 'install it with `pip install "daam-syntax[cluster]"`'
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """The arguments with which every worker calls `load_pipeline`."""
-
-    model: str
-    revision: str | None
-    device: str | None
-    dtype: str | None = None
-
-
-# -- the cluster -------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -82,10 +73,10 @@ def open_client(
             else:
                 target = cluster
             client = stack.enter_context(Client(target))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise DaamSyntaxError(
                 f'Expected "local", "slurm" or the address of a reachable Dask scheduler, but '
-                f"{cluster!r} failed: {error}"
+                f"{cluster!r} failed: {_one_line(error)}"
             ) from error
         yield client
 
@@ -145,131 +136,164 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
-# -- on a worker -------------------------------------------------------------------------------------------------
+class RunOnWorkers:
+    """A run whose shards are drawn by the workers of a cluster.
 
+    Parameters
+    ----------
+    client
+        The client of the cluster.
+    source
+        From where each worker loads the model.
+    folder
+        The folder of the run, absolute.
+    """
 
-@cache
-def _pipeline(source: ModelSource) -> DiffusionPipeline:
-    """Load the model, once per worker."""
-    pipe = load_pipeline(
-        source.model, revision=source.revision, device=source.device, dtype=source.dtype
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    def __init__(self, client: Client, source: ModelSource, folder: Path) -> None:
+        self.client = client
+        self.source = source
+        self.folder = folder
+        # New for each start, because workers and what they loaded can outlive a run.
+        self.session = uuid.uuid4().hex
 
+    def prepare(
+        self,
+        settings: DrawingSettings,
+        texts: Sequence[str],
+        longest: Sentence,
+        batch_size: int | None,
+    ) -> PreparedModel:
+        """Let a worker identify its model, and choose the batch size if it is None.
 
-@cache
-def _drawer(source: ModelSource, folder: Path, session: int) -> ShardDrawer:
-    """Return the drawer of a run's shards, made once per worker and session."""
-    run = RunFolder(folder)
-    settings = RunSettings.from_dict(run.manifest()["settings"])
-    pipe = _pipeline(source)
-    here = identify_on_device(pipe, source.revision)
-    if here != settings.model:
-        raise ModelError(
-            f"Expected the model with which the run started, {dict(settings.model)}, but this worker has {here}; "
-            "give all workers the same model and kind of device, or start another run."
+        Raises
+        ------
+        DaamSyntaxError
+            If the scheduler stopped, or workers died.
+        """
+        from distributed import KilledWorker
+
+        task = self.client.submit(
+            prepare_model,
+            self.source,
+            self.session,
+            settings,
+            list(texts),
+            longest,
+            batch_size,
+            pure=False,
         )
-    return ShardDrawer(pipe, settings, run.plan, run.sentences())
+        self._wait([task])
+        try:
+            with _scheduler_errors():
+                prepared: PreparedModel = task.result()
+        except KilledWorker as error:
+            raise DaamSyntaxError(
+                "Expected a worker to load the model, but each worker that tried died: "
+                f"{_one_line(error)} Their logs say why; often the model needs more memory than a worker has."
+            ) from error
+        return prepared
+
+    def draw(
+        self,
+        settings: RunSettings,
+        plan: ShardPlan,
+        planned: Callable[[int], Planned],
+        parses: Parses,
+        note: Callable[[Problem], None],
+        shards: Sequence[int],
+        advance: Callable[[int], None],
+    ) -> Iterator[DrawnShard]:
+        """Let workers draw shards, and yield each as soon as it is finished.
+
+        Prompts are parsed here, shard by shard, while workers draw. A shard whose workers died repeatedly
+        (``distributed.scheduler.allowed-failures``) is skipped and noted.
+
+        Raises
+        ------
+        DaamSyntaxError
+            If the scheduler stopped.
+        """
+        from distributed import KilledWorker
+
+        left = iter(shards)
+        tasks: dict[Future, int] = {}
+        try:
+            while True:
+                with _scheduler_errors():
+                    wanted = 2 * max(1, len(self.client.nthreads())) - len(tasks)
+                for shard, _ in zip(left, range(max(0, wanted)), strict=False):
+                    prompts = parses.shard(plan.prompts(shard))
+                    task = ShardTask(
+                        self.source,
+                        self.session,
+                        self.folder,
+                        settings,
+                        plan,
+                        planned(shard).stamp,
+                        prompts,
+                    )
+                    tasks[self.client.submit(draw_shard, task, pure=False)] = shard
+                if not tasks:
+                    return
+                for done in self._wait(list(tasks)):
+                    shard = tasks.pop(done)
+                    try:
+                        with _scheduler_errors():
+                            drawn = done.result()
+                    except KilledWorker as error:
+                        note(_died(error, shard))
+                    else:
+                        yield drawn
+                    advance(plan.size(shard))
+        finally:
+            self.client.cancel(list(tasks))
+
+    def _wait(self, tasks: Sequence[Future]) -> list[Future]:
+        """Wait until a task is finished, and return those that are; say if there is no worker to do it."""
+        from distributed import wait
+
+        said = time.monotonic() - _AGAIN + _PATIENCE
+        while True:
+            try:
+                with _scheduler_errors():
+                    return list(wait(tasks, timeout=_PATIENCE, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                with _scheduler_errors():
+                    is_alone = not self.client.nthreads()
+            if is_alone and time.monotonic() - said >= _AGAIN:
+                said = time.monotonic()
+                address = self.client.scheduler_info()["address"]
+                print(
+                    f"Waiting for a worker: the scheduler at {address} has none; start one (`dask worker {address}`), "
+                    "or press Ctrl-C and repeat the command later.",
+                    file=sys.stderr,
+                )
 
 
-def _prepare(
-    source: ModelSource,
-    settings: DrawingSettings,
-    sentences: Sequence[Sentence],
-    batch_size: int | None,
-) -> PreparedModel:
-    return prepare(_pipeline(source), settings, sentences, source.revision, batch_size)
+def _died(error: BaseException, shard: int) -> Problem:
+    return Problem(
+        "draw",
+        "workers died",
+        _one_line(error),
+        "The shard is missing; run the same command again to draw it.",
+        shard,
+    )
 
 
-def _draw(source: ModelSource, folder: Path, session: int, shard: int) -> DrawnShard:
-    """Draw a shard into a work folder."""
-    drawer = _drawer(source, folder, session)
-    work = RunFolder(folder).new_work()
-    try:
-        return DrawnShard(shard, work, drawer.draw(shard, work))
-    except OSError as error:
-        return DrawnShard(shard, work, error)
-    except Exception as error:
-        if is_fatal(error):
-            # This process can no longer use its GPU; Dask starts another one and gives it the shard.
-            os._exit(1)
-        raise
-
-
-# -- where the run was started ----------------------------------------------------------------------------------
-
-
-def prepare_on_worker(
-    client: Client,
-    source: ModelSource,
-    settings: DrawingSettings,
-    sentences: Sequence[Sentence],
-    batch_size: int | None,
-) -> PreparedModel:
-    """Let a worker identify its model, and choose the batch size if it is None."""
-    task = client.submit(_prepare, source, settings, sentences, batch_size, pure=False)
-    with _scheduler_errors():
-        return task.result()
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 @contextmanager
 def _scheduler_errors() -> Iterator[None]:
-    """Explain the error that Dask raises if the scheduler lost a task."""
+    """Explain the errors that Dask raises if the scheduler lost a task, or is gone."""
     from distributed import CancelledError
+    from distributed.comm import CommClosedError
 
     try:
         yield
-    except CancelledError as error:
+    except (CancelledError, CommClosedError) as error:
         raise DaamSyntaxError(
-            f"Expected the Dask scheduler to keep running, but it stopped: {' '.join(str(error).split())} Finished "
+            f"Expected the Dask scheduler to keep running, but it stopped: {_one_line(error)} Finished "
             "shards are kept; start a scheduler, and run the same command again."
         ) from error
-
-
-def draw_on_workers(
-    client: Client,
-    source: ModelSource,
-    folder: RunFolder,
-    session: int,
-    note: Callable[[Problem], None],
-    shards: Sequence[int],
-    advance: Callable[[int], None],
-) -> Iterator[DrawnShard]:
-    """Let workers draw shards, and yield each as soon as it is finished.
-
-    A shard whose workers died repeatedly (``distributed.scheduler.allowed-failures``) is skipped and noted.
-
-    Raises
-    ------
-    DaamSyntaxError
-        If the scheduler stopped.
-    """
-    from distributed import KilledWorker, as_completed
-
-    plan = folder.plan
-    path = folder.path.resolve()
-    tasks = {
-        client.submit(_draw, source, path, session, shard, pure=False): shard for shard in shards
-    }
-    try:
-        for task in as_completed(tasks):
-            shard = tasks[task]
-            try:
-                with _scheduler_errors():
-                    drawn = task.result()
-            except KilledWorker as error:
-                note(
-                    Problem(
-                        "draw",
-                        "workers died",
-                        " ".join(str(error).split()),
-                        "The shard is missing; run the same command again to draw it.",
-                        shard,
-                    )
-                )
-            else:
-                yield drawn
-            advance(plan.size(shard))
-    finally:
-        client.cancel(list(tasks))

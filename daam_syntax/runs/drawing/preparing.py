@@ -66,19 +66,23 @@ class PreparedModel:
 def prepare(
     pipe: DiffusionPipeline,
     settings: DrawingSettings,
-    sentences: Sequence[Sentence],
+    texts: Sequence[str],
+    longest: Sentence,
     revision: str | None,
     batch_size: int | None,
 ) -> PreparedModel:
-    """Check settings and prompts, identify the model, and choose the batch size if it is None."""
+    """Check settings and prompts, identify the model, and choose the batch size if it is None.
+
+    The batch size depends on the longest prompt.
+    """
     checked = settings.for_pipeline(pipe)
     if batch_size is None:
-        batch_size = choose_batch_size(pipe, checked, sentences)
+        batch_size = choose_batch_size(pipe, checked, longest)
     prepared = PreparedModel(checked, identify_on_device(pipe, revision), batch_size)
     try:
         limits = text_limits(pipe)
         tokenizers = {limit: getattr(pipe, limit.tokenizer) for limit in limits}
-        found = find_overflow([sentence.text for sentence in sentences], tokenizers)
+        found = find_overflow(texts, tokenizers)
     except Exception as error:  # only a check: the pipeline may still be able to encode the prompts
         return replace(prepared, unchecked=" ".join(str(error).split()) or type(error).__name__)
     return replace(prepared, limits=limits, overflow=found)

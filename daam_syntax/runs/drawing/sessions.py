@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.parquet as pq
 
 from daam_syntax.errors import FileError
+from daam_syntax.language import PromptSet
 from daam_syntax.pipelines.identity import library_versions
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.run_folder import RunFolder, is_disk_full
+from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.store.schemas import from_problems
+from daam_syntax.runs.store.shard_store import ForeignShardError, is_disk_full
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import whole_file
 
@@ -52,23 +54,34 @@ class Session:
     ----------
     folder
         The folder of the run, locked and started.
+    prompts
+        The prompts.
     prompt_problems
         Problems with the prompts.
     limits
         How much of a prompt each text encoder reads.
+    found
+        Problems with the folder.
+    on_shard
+        Called with the record of each shard when it is in its place.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        prompt_problems: Sequence[Problem],
+        prompts: PromptSet,
+        prompt_problems: Sequence[Problem] = (),
         limits: Sequence[TextLimit] = (),
+        found: Sequence[Problem] = (),
+        on_shard: Callable[[ShardRecord], None] = lambda record: None,
     ) -> None:
         self._folder = folder
+        self.planned = folder.planned(prompts)
+        self._on_shard = on_shard
         manifest = folder.manifest()
         self._plan = folder.plan
         self.number = len(manifest["sessions"])
-        self._problems: list[Problem] = []
+        self._problems: list[Problem] = list(found)
         self._notes: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {**library_versions(), "pyarrow": version("pyarrow")},
@@ -101,7 +114,9 @@ class Session:
         """
         n_images = self._plan.n_images
         with show_progress(progress, n_images, label="Checking") as bar:
-            missing = self._folder.missing(self.note, bar.advance, retry_failed)
+            missing = self._folder.shards.missing(
+                self._plan, self.planned, self.note, bar.advance, retry_failed
+            )
         left = sum(self._plan.size(shard) for shard in missing)
         if not missing:
             return self._finish(0.0)
@@ -133,7 +148,19 @@ class Session:
         try:
             if isinstance(shard.result, OSError):
                 raise shard.result
-            self._folder.commit(shard.result, shard.work)
+            self._folder.shards.commit(shard.result, shard.work, self.planned(shard.shard))
+        except ForeignShardError as error:
+            shutil.rmtree(shard.work, ignore_errors=True)
+            self.note(
+                Problem(
+                    "check",
+                    "another run's shard",
+                    str(error),
+                    "The shard was not kept; run the same command again to draw it.",
+                    shard.shard,
+                )
+            )
+            return True
         except OSError as error:
             shutil.rmtree(shard.work, ignore_errors=True)
             self.note(
@@ -147,6 +174,7 @@ class Session:
             )
             return False
         self._notes["images"] += shard.result.n_images
+        self._on_shard(shard.result)
         return True
 
     def note(self, problem: Problem) -> None:
@@ -161,11 +189,10 @@ class Session:
 
     def _finish(self, seconds: float) -> None:
         """Write the notes of the session to the manifest."""
-        self._folder.clear_work()
+        self._folder.shards.clear_work()
         self._notes |= {"seconds": round(seconds, 3), **peak_memory()}
         manifest = self._folder.manifest()
-        records = (self._folder.record(shard) for shard in range(self._plan.n_shards))
-        is_complete = all(record is not None for record in records)
+        is_complete = self._folder.shards.numbers() == list(range(self._plan.n_shards))
         manifest["status"] = "complete" if is_complete else "incomplete"
         manifest["sessions"][self.number] = self._notes
         if self._problems:

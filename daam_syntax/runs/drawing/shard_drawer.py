@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +15,14 @@ import pyarrow as pa
 from daam_syntax.drawing.seeds import generator_seed
 from daam_syntax.drawing.traced_images import TracedImage, draw_batch
 from daam_syntax.errors import ModelError
-from daam_syntax.language import Sentence, Token, prompt_id
+from daam_syntax.language import Sentence, Token
 from daam_syntax.maps import HeatMaps
+from daam_syntax.runs.drawing.parses import ShardPrompts
 from daam_syntax.runs.measuring import measure_images
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, from_frame, from_rows
+from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, Stamp, from_frame, from_rows
 from daam_syntax.runs.store.shard_files import ShardFiles
 from daam_syntax.runs.store.shards import PlannedImage, ShardPlan
 from daam_syntax.runs.store.stored_maps import reduce_maps, to_table, truncation_columns
@@ -46,8 +47,6 @@ class ShardDrawer:
         A diffusers text-to-image pipeline.
     settings, plan
         Settings and plan of the run.
-    sentences
-        The parsed prompts of the run, in order.
     largest
         Largest number of images to draw together; it is reduced when memory runs out.
     """
@@ -55,22 +54,28 @@ class ShardDrawer:
     pipe: DiffusionPipeline
     settings: RunSettings
     plan: ShardPlan
-    sentences: Sequence[Sentence]
     largest: int = 0
     _can_draw: bool = False
+    _prompts: ShardPrompts = field(default=ShardPrompts(0, (), ()), init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.largest = self.largest or self.plan.batch_size
 
     def draw(
-        self, shard: int, work: Path, advance: Callable[[int], None] = lambda n: None
+        self,
+        stamp: Stamp,
+        prompts: ShardPrompts,
+        work: Path,
+        advance: Callable[[int], None] = lambda n: None,
     ) -> ShardRecord:
         """Draw and measure a shard, and write its files into a work folder.
 
         Parameters
         ----------
-        shard
-            Number of the shard.
+        stamp
+            Run and number of the shard.
+        prompts
+            The prompts of the shard.
         work
             The folder in which to write.
         advance
@@ -85,16 +90,16 @@ class ShardDrawer:
         """
         started = time.perf_counter()
         problems: list[Problem] = []
-        n_failed = 0
-        with ShardFiles(work) as files:
+        n_failed, shard = 0, stamp.shard
+        self._prompts = prompts
+        with ShardFiles(work, stamp, self.settings.map_dtype) as files:
             for batch in self.plan.batches(shard):
                 results = dict(self._draw_or_bisect(batch, shard, problems))
                 self._write(files, batch, results)
                 n_failed += sum(isinstance(result, str) for result in results.values())
                 advance(len(batch))
-            written = files.finish(problems)
-        seconds = round(time.perf_counter() - started, 3)
-        return ShardRecord(shard, written, self.plan.size(shard), n_failed, seconds)
+            seconds = round(time.perf_counter() - started, 3)
+            return files.finish(problems, self.plan.size(shard), n_failed, seconds)
 
     def _draw_or_bisect(
         self, batch: Sequence[PlannedImage], shard: int, problems: list[Problem]
@@ -107,7 +112,7 @@ class ShardDrawer:
                 )
             return
         try:
-            items = [(self.sentences[planned.prompt], planned.seed) for planned in batch]
+            items = [(self._prompts.sentence(planned.prompt), planned.seed) for planned in batch]
             traced = draw_batch(items, self.pipe, self.settings.drawing)
         except Exception as error:
             if is_fatal(error):
@@ -149,15 +154,15 @@ class ShardDrawer:
         except Exception as error:
             if is_fatal(error):
                 raise
+            prompt = self._prompts.sentence(planned.prompt).text[:80]
             raise ModelError(
-                f"Expected to draw, but {self.sentences[planned.prompt].text[:80]!r} failed ({reason.rstrip('.')}), "
+                f"Expected to draw, but {prompt!r} failed ({reason.rstrip('.')}), "
                 f"and so did the plain {_PLAIN.text!r}, so the cause is not the prompt: {_describe(error)} Finished "
                 "shards are kept."
             ) from error
         self._can_draw = True
 
     def _problem(self, planned: PlannedImage, shard: int, no_memory: bool, reason: str) -> Problem:
-        prompt = self.sentences[planned.prompt].text
         return Problem(
             "draw",
             "out of memory" if no_memory else "no drawing",
@@ -165,8 +170,8 @@ class ShardDrawer:
             "The image was left out.",
             shard=shard,
             image=planned.number,
-            prompt_id=prompt_id(prompt),
-            prompt=prompt,
+            prompt_id=self._prompts.name(planned.prompt),
+            prompt=self._prompts.sentence(planned.prompt).text,
             seed=planned.seed,
         )
 
@@ -185,7 +190,9 @@ class ShardDrawer:
             if isinstance(result, str):
                 rows.append(self._failed_row(planned, result))
                 continue
-            maps = reduce_maps(result.maps, self.settings.map_size)
+            name = self._prompts.name(planned.prompt)
+            kept_maps = reduce_maps(result.maps, self.settings.map_size, self.settings.map_dtype)
+            maps = kept_maps.with_provenance(prompt_id=name)
             rows.append(self._image_row(planned, result, maps))
             numbers.append(planned.number)
             kept.append(maps)
@@ -198,15 +205,16 @@ class ShardDrawer:
             files.add(table, from_frame(frame, table))
 
     def _failed_row(self, planned: PlannedImage, reason: str) -> dict[str, Any]:
-        prompt = self.sentences[planned.prompt].text
+        sentence = self._prompts.sentence(planned.prompt)
         return {
             "image": planned.number,
-            "prompt_id": prompt_id(prompt),
-            "prompt": prompt,
+            "prompt_id": self._prompts.name(planned.prompt),
+            "prompt": sentence.text,
             "seed": planned.seed,
-            "generator_seed": generator_seed(prompt, planned.seed),
+            "generator_seed": generator_seed(sentence.text, planned.seed),
             "status": "failed",
             "reason": reason,
+            "sentence": json.dumps(sentence.to_dict()),
         }
 
     def _image_row(
@@ -223,7 +231,7 @@ class ShardDrawer:
         if self.settings.keep_images:
             buffer = io.BytesIO()
             traced.image.save(buffer, format="PNG")
-            name = f"{traced.prompt_id}-{traced.seed}.png"
+            name = f"{row['prompt_id']}-{planned.seed}.png"
             row["picture"] = {"bytes": buffer.getvalue(), "path": name}
         return row
 

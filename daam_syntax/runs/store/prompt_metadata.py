@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from daam_syntax.language import PromptSet, prompt_id
+from daam_syntax.language import PromptSet
 
 
 class PromptMetadata:
@@ -29,7 +30,7 @@ class PromptMetadata:
     def __init__(self, prompts: PromptSet, taken: Sequence[str]) -> None:
         frame = prompts.to_frame()
         self.columns = [name for name in frame.columns if name not in taken]
-        self._ids = pa.array([prompt_id(text) for text in prompts])
+        self._ids = pa.array([row.id for row in prompts.rows])
         self._values = {name: pa.array(frame[name], pa.string()) for name in self.columns}
 
     def join(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -41,3 +42,20 @@ class PromptMetadata:
                 for name in columns
             }
         )
+
+
+def with_prompt_columns(table: pd.DataFrame, prompts: PromptSet) -> pd.DataFrame:
+    """Return a table with the columns of its prompts: category, pair, role, slots, and metadata.
+
+    Parameters
+    ----------
+    table
+        A table with the column ``prompt_id``.
+    prompts
+        The set of prompts. Columns that the table has, too, are those of the table.
+    """
+    frame = prompts.to_frame().set_index("id")
+    added = frame.drop(columns=[name for name in frame.columns if name in table.columns])
+    joined = table.join(added, on="prompt_id")
+    joined.attrs = table.attrs
+    return joined

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from daam_syntax.runs.field_types import check_fields, hexadecimal, mapping, number, whole
 from daam_syntax.runs.store.checksums import sha256
 from daam_syntax.runs.store.schemas import TABLES
+
+_FILE: Final = {"sha256": hexadecimal(64), "n_bytes": whole(most=2**50), "n_rows": whole()}
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,27 @@ class ShardRecord:
     n_failed: int
     seconds: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as plain values, ready for JSON."""
+        return asdict(self)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ShardRecord:
-        """Return the record from the dictionary that ``asdict`` makes of it.
+        """Return the record from the dictionary that `as_dict` makes of it.
 
         Raises
         ------
-        ValueError, KeyError, TypeError
+        ValueError
             If the dictionary is anything else.
         """
-        files = {table: FileRecord(**values["files"][table]) for table in TABLES}
-        if set(values["files"]) != set(TABLES):
-            raise ValueError(f"it names the tables {sorted(values['files'])}")
-        return cls(**{**values, "files": files})
+        numbers = dict.fromkeys(("shard", "n_images", "n_failed"), whole())
+        found = check_fields(values, {**numbers, "files": mapping, "seconds": number})
+        if set(found["files"]) != set(TABLES):
+            raise ValueError(f"it names the tables {sorted(map(str, found['files']))[:9]}")
+        files = {t: FileRecord(**check_fields(found["files"][t], _FILE)) for t in TABLES}
+        if found["n_failed"] > found["n_images"]:
+            raise ValueError("it has more failed images than images")
+        return cls(**{**found, "files": files})
 
 
 def describe_file(path: Path, n_rows: int) -> FileRecord:

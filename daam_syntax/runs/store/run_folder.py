@@ -1,11 +1,10 @@
-"""The folder of a run: its files, their verification, and the lock of the process that writes.
+"""The folder of a run: its manifest and prompts, its shards, and the lock of the process that writes.
 
 ::
 
     run/
-      manifest.json                   settings, frozen plan, sessions
+      manifest.json                   settings, frozen plan, sessions; manifest.backup.json is its second copy
       prompts.parquet                 the prompts with their metadata
-      sentences.parquet               the prompts with their parses
       pairs/part-00000.parquet        one file per table and shard: pairs, words, maps, images, problems
       committed/part-00000.json       record of a finished shard, with the checksums of its files
       .work/                          files that are being written
@@ -14,47 +13,76 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
-import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from daam_syntax.errors import FileError, PromptError
-from daam_syntax.language import PromptSet, Sentence, prompt_id
+from daam_syntax.language import PromptSet
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.changes import metadata_changes, prompt_changes, setting_changes
-from daam_syntax.runs.store.checksums import (
-    prompts_digest,
-    sealed,
-    sentences_digest,
-    sha256,
-    unsealed,
+from daam_syntax.runs.store.checksums import prompts_digest
+from daam_syntax.runs.store.manifest import (
+    MANIFEST,
+    DamagedManifestError,
+    has_manifest,
+    read_manifest,
+    write_manifest,
 )
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.schemas import FORMAT, SENTENCES_SCHEMA, TABLES, from_rows, read_table
+from daam_syntax.runs.store.schemas import TABLES, Stamp
+from daam_syntax.runs.store.shard_store import COMMITTED, WORK, Planned, ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.whole_files import file_errors
 
-MANIFEST: Final = "manifest.json"
-_KIND: Final = "daam-syntax corpus"  # as it is in existing runs
-_PROMPTS: Final = "prompts.parquet"
-_SENTENCES: Final = "sentences.parquet"
-_COMMITTED: Final = "committed"
-_WORK: Final = ".work"
-_MANIFEST_KEYS: Final = {
-    *("format", "kind", "status", "settings", "plan"),
-    *("prompts", "sentences", "sessions"),
-}
-_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PROMPTS: Final = "prompts.parquet"
+_VIEWS: Final = ("pairs.csv", "words.csv", "summary.csv", "index.html")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to be: two runs that agree in it have the same results.
+
+    Attributes
+    ----------
+    settings
+        See `RunSettings.as_dict`.
+    plan
+        The division into shards.
+    prompts
+        The prompts with their metadata.
+    parses
+        Checksum of parses, see `Parses.digest`.
+    """
+
+    settings: Mapping[str, Any]
+    plan: ShardPlan
+    prompts: PromptSet
+    parses: str
+
+    def entries(self) -> dict[str, Any]:
+        """Return the entries of the manifest."""
+        return {
+            "settings": json.loads(json.dumps(dict(self.settings))),
+            "plan": self.plan.as_dict(),
+            "prompts": prompts_digest(self.prompts),
+            "parses": self.parses,
+        }
+
+
+def entries_digest(manifest: Mapping[str, Any]) -> str:
+    """Return a checksum of what a manifest says about the results of a run."""
+    names = ("settings", "plan", "prompts", "parses")
+    text = json.dumps({name: manifest[name] for name in names}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class RunFolder:
@@ -68,6 +96,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.shards = ShardStore(self.path)
 
     # -- lock ---------------------------------------------------------------------------------------------------
 
@@ -75,14 +104,20 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing. The system releases the lock when this process ends, even if it crashes.
 
+        A folder that was created for the lock is deleted again if nothing was written.
+
         Raises
         ------
         FileError
             If another process is writing in the folder, or it cannot be created.
         """
+        path = self.path / ".lock"
         with file_errors(self.path):
+            is_new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
+            if path.is_symlink():
+                raise FileError(f"Expected a file at {path}, but it is a link; delete it.")
+            lock = FileLock(path)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -94,200 +129,181 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if is_new and not any(name.name != ".lock" for name in self.path.iterdir()):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+                    self.path.rmdir()
 
     # -- starting and resuming ----------------------------------------------------------------------------------
 
     def is_run(self) -> bool:
         """Whether the folder has a manifest."""
-        with file_errors(self.path):
-            return (self.path / MANIFEST).exists()
+        return has_manifest(self.path)
 
-    def start(
-        self,
-        settings: Mapping[str, Any],
-        plan: ShardPlan,
-        prompts: PromptSet,
-        sentences: Sequence[Sentence],
-    ) -> None:
-        """Start a run, or resume a run with the same settings; delete files that were only partly written.
+    def has_shards(self) -> bool:
+        """Whether any shard is finished, or was before its record was lost."""
+        return bool(self.shards.numbers() or self.shards.numbers("problems"))
+
+    def start(self, wanted: Wanted, *, overwrite: bool = False) -> list[Problem]:
+        """Start a run, or resume the same run; delete files that were only partly written.
+
+        Parameters
+        ----------
+        wanted
+            What the run is to be.
+        overwrite
+            Whether to delete another run. Only its own files are deleted.
+
+        Returns
+        -------
+        list of Problem
+            What was restored or set aside.
 
         Raises
         ------
         FileError
-            If the folder holds a run with other settings (the message lists the differences) or files of another
-            origin, or cannot be written.
+            If the folder holds another run (the message lists the differences) or files of another origin, or cannot
+            be written.
         """
-        now = json.loads(json.dumps(dict(settings)))
-        if not self.is_run():
-            self._refuse_other_files()
-        elif self.has_shards():
-            self._refuse_changes(now, plan, prompts, sentences)
-        else:
-            # A run without finished shards is replaced, but not a damaged or unknown manifest.
-            self.manifest()
-        if not self.has_shards():
-            for table in TABLES:  # a killed run with another plan can have left files there
-                shutil.rmtree(self.path / table, ignore_errors=True)
-            self.write_manifest(
-                {
-                    "format": FORMAT,
-                    "kind": _KIND,
-                    "status": "running",
-                    "settings": now,
-                    "plan": asdict(plan),
-                    "prompts": prompts_digest(prompts),
-                    "sentences": sentences_digest(sentences),
-                    "sessions": [],
-                }
-            )
+        now = wanted.entries()
+        problems: list[Problem] = []
+        manifest = self._found(now, problems)
+        if manifest is not None and any(manifest[name] != value for name, value in now.items()):
+            if self.has_shards() and not overwrite:
+                raise self._refusal(manifest, wanted, now)
+            self._remove(manifest, delete=overwrite, problems=problems)
+            manifest = None
+        if manifest is None:
+            manifest = {"run": uuid.uuid4().hex, "status": "running", **now, "sessions": []}
+        self.write_manifest(manifest)
         self._clear()
-        for name in (*TABLES, _COMMITTED, _WORK):
-            with file_errors(self.path / name):
-                (self.path / name).mkdir(exist_ok=True)
-        try:
-            self.sentences()
-        except FileError:
-            self._write_sentences(sentences)
+        self.shards.make_folders()
         try:
             self.prompts()
         except FileError:
-            prompts.to_file(self.path / _PROMPTS)
+            wanted.prompts.to_file(self.path / PROMPTS)
+        return problems
 
-    def has_shards(self) -> bool:
-        """Whether any shard is finished."""
-        with file_errors(self.path):
-            return any((self.path / _COMMITTED).glob("part-*.json"))
+    def _found(self, now: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+        """Return the manifest, restored if it was lost; None if the folder has no run."""
+        try:
+            manifest, damage = read_manifest(self.path)
+        except DamagedManifestError as error:
+            return self._rebuilt(now, str(error), problems)
+        if damage:
+            kept = "It was restored from its second copy."
+            problems.append(Problem("check", "manifest restored", damage, kept))
+        return manifest
+
+    def _rebuilt(
+        self, now: Mapping[str, Any], damage: str, problems: list[Problem]
+    ) -> dict[str, Any] | None:
+        """Return a manifest for shards of the run that is asked for; None if there are no shards."""
+        stamps = set(self.shards.stamps())
+        ours = {s.run for s in stamps if s is not None and s.digest == entries_digest(now)}
+        if len(ours) == 1 and all(s is not None and s.run in ours for s in stamps):
+            kept = "It was made again from the same command; shards that are as they were written were kept."
+            problems.append(Problem("check", "manifest restored", damage, kept))
+            return {"run": ours.pop(), "status": "running", **now, "sessions": []}
+        if stamps or not self.is_run():
+            self._refuse_other_files()
+        return None
 
     def _refuse_other_files(self) -> None:
+        names = (*TABLES, COMMITTED, PROMPTS, *_VIEWS)
         with file_errors(self.path):
-            names = (*TABLES, _COMMITTED, _SENTENCES)
-            found = [self.path / name for name in names if (self.path / name).exists()]
-        if found:
+            paths = [self.path / name for name in names]
+            files = [file for path in paths if path.is_dir() for file in path.iterdir()]
+            files += [path for path in paths if path.is_file()]
+        if files:
             raise FileError(
-                f"Expected a new folder or that of a run, but {self.path} has files that daam-syntax did not write "
-                f"({found[0].name}) and no {MANIFEST}; choose another folder."
+                f"Expected a new folder or that of a run, but {self.path} has files that daam-syntax did not write, "
+                f"for instance {files[0]}, and no {MANIFEST} that fits them; choose another folder."
             )
 
-    def _refuse_changes(
-        self,
-        now: Mapping[str, Any],
-        plan: ShardPlan,
-        prompts: PromptSet,
-        sentences: Sequence[Sentence],
-    ) -> None:
-        manifest = self.manifest()
+    def _refusal(
+        self, manifest: Mapping[str, Any], wanted: Wanted, now: Mapping[str, Any]
+    ) -> FileError:
         differences = setting_changes(
-            {**manifest["settings"], **manifest["plan"]}, {**now, **asdict(plan)}
+            {**manifest["settings"], **manifest["plan"]}, {**now["settings"], **now["plan"]}
         )
-        if manifest["sentences"] != sentences_digest(sentences):
-            differences += self._changed_prompts(sentences)
-        elif manifest["prompts"] != prompts_digest(prompts):
-            differences += self._changed_metadata(prompts)
-        if differences:
-            raise FileError(
-                f"Expected the settings and prompts of the run in {self.path}, but they differ: "
-                f"{'; '.join(differences)}. Use those that it started with, or choose another folder."
-            )
+        if manifest["prompts"] != now["prompts"]:
+            differences += self._changed_prompts(wanted.prompts)
+        elif manifest["parses"] != now["parses"]:
+            differences.append("the parses of the same prompts")
+        return FileError(
+            f"Expected the settings and prompts of the run in {self.path}, but they differ: "
+            f"{'; '.join(differences)}. Use those that it started with, or choose another folder, or overwrite it "
+            "(overwrite=True, --overwrite)."
+        )
 
-    def _changed_prompts(self, sentences: Sequence[Sentence]) -> list[str]:
+    def _changed_prompts(self, now: PromptSet) -> list[str]:
         try:
-            before = [sentence.text for sentence in self.sentences()]
+            before = self.prompts()
         except FileError:
-            return ["the prompts or their parses"]
-        return prompt_changes(before, [sentence.text for sentence in sentences])
+            return ["the prompts or their metadata"]
+        if list(before) != list(now):
+            return prompt_changes(list(before), list(now))
+        return metadata_changes(before, now)
 
-    def _changed_metadata(self, prompts: PromptSet) -> list[str]:
+    def _remove(
+        self, manifest: Mapping[str, Any], *, delete: bool, problems: list[Problem]
+    ) -> None:
+        """Delete the files of a run if that was asked for, and move what remains of unfinished ones away."""
+        parts = self.shards.parts()
+        if delete:
+            views = self._view_names(ShardPlan.from_dict(manifest["plan"]))
+            own = [self.path / name for name in (*views, PROMPTS)]
+            own += (self.path / "problems").glob("*.parquet")
+            with file_errors(self.path):
+                for path in {*parts, *own}:
+                    path.unlink(missing_ok=True)
+            parts = []
+        analyses = self.path / "analyses"
+        parts += [analyses] if analyses.exists() else []
+        if parts:
+            place = self.shards.set_aside(parts)
+            message = f"The folder had {len(parts)} files of a run that did not finish a shard."
+            problems.append(Problem("check", "set aside", message, f"They were moved to {place}."))
+
+    def _view_names(self, plan: ShardPlan) -> list[str]:
+        """Return the names of the files that `analyze` makes for people, as far as they are there."""
         try:
-            return metadata_changes(self.prompts(), prompts)
+            rows = self.prompts().rows  # ids are safe as names of files
         except FileError:
-            return ["the metadata of the prompts"]
+            return []
+        names = [*_VIEWS, *(f"explore-{row.id}.html" for row in rows)]
+        images = (plan.image(number) for number in range(plan.n_images))
+        for stem in (f"{rows[image.prompt].id}-{image.seed}.png" for image in images):
+            names += [f"images/{stem}", f"overview-{stem}"]
+        with file_errors(self.path):
+            there = {path.name for path in self.path.iterdir()}
+            there |= {f"images/{path.name}" for path in (self.path / "images").glob("*.png")}
+        return [name for name in names if name in there]
 
     def _clear(self) -> None:
         """Delete the partly written files of a killed process."""
         with file_errors(self.path):
-            shutil.rmtree(self.path / _WORK, ignore_errors=True)
-            for folder in (self.path, self.path / _COMMITTED, self.path / "problems"):
+            if not (self.path / WORK).is_symlink():
+                shutil.rmtree(self.path / WORK, ignore_errors=True)
+            for folder in (self.path, *(self.path / n for n in (COMMITTED, "problems", "images"))):
                 for left in folder.glob(".*.partial"):
                     left.unlink(missing_ok=True)
 
-    # -- manifest ------------------------------------------------------------------------------------------------
+    # -- manifest and prompts ------------------------------------------------------------------------------------
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest.
-
-        Raises
-        ------
-        FileError
-            If it is missing, damaged, or of an unknown version.
-        """
-        path = self.path / MANIFEST
-        try:
-            manifest = unsealed(path.read_text(encoding="utf-8"))
-            if manifest.get("kind") != _KIND or manifest.get("format") != FORMAT:
-                raise ValueError(
-                    f"it is {manifest.get('kind')!r}, format {manifest.get('format')!r}, not "
-                    f"{_KIND!r}, format {FORMAT}"
-                )
-            if set(manifest) != _MANIFEST_KEYS:
-                raise ValueError(
-                    f"it has the keys {sorted(manifest)}, not {sorted(_MANIFEST_KEYS)}"
-                )
-            ShardPlan(**manifest["plan"])
-        except FileNotFoundError:
-            raise FileError(
-                f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax run`."
-            ) from None
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
-        return dict(manifest)
+        """Return the manifest; see `read_manifest`."""
+        return read_manifest(self.path)[0]
 
     @property
     def plan(self) -> ShardPlan:
         """The division into batches and shards, fixed when the run started."""
-        return ShardPlan(**self.manifest()["plan"])
+        return ShardPlan.from_dict(self.manifest()["plan"])
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest completely or not at all."""
-        with (
-            whole_file(self.path / MANIFEST) as partial,
-            partial.open("w", encoding="utf-8") as file,
-        ):
-            file.write(sealed(manifest))
-            file.flush()
-            # Shards can be drawn again after a power failure, but the plan exists only here.
-            os.fsync(file.fileno())
-
-    # -- prompts and parses --------------------------------------------------------------------------------------
-
-    def _write_sentences(self, sentences: Sequence[Sentence]) -> None:
-        rows = [
-            {"prompt_id": prompt_id(s.text), "prompt": s.text, "sentence": json.dumps(s.to_dict())}
-            for s in sentences
-        ]
-        table = from_rows(rows, SENTENCES_SCHEMA, "sentences")
-        with whole_file(self.path / _SENTENCES) as partial:
-            pq.write_table(table, partial, compression="zstd")
-
-    def sentences(self) -> list[Sentence]:
-        """Return the parsed prompts, in order.
-
-        Raises
-        ------
-        FileError
-            If they are missing, or differ from those with which the run started.
-        """
-        path = self.path / _SENTENCES
-        table = read_table(path, "sentences", SENTENCES_SCHEMA)
-        try:
-            found = [Sentence.from_dict(json.loads(text)) for text in table["sentence"].to_pylist()]
-            if sentences_digest(found) != self.manifest()["sentences"]:
-                raise ValueError("they differ from those with which the run started")
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(
-                f"Expected the parsed prompts of the run in {path}, but {error}. Run the same `daam-syntax run` "
-                "command again to restore them."
-            ) from error
-        return found
+        write_manifest(self.path, manifest)
 
     def prompts(self) -> PromptSet:
         """Return the prompts with their metadata, in order.
@@ -297,136 +313,36 @@ class RunFolder:
         FileError
             If they are missing, or differ from those with which the run started.
         """
-        path = self.path / _PROMPTS
+        path = self.path / PROMPTS
         try:
             found = PromptSet.from_file(path)
             if prompts_digest(found) != self.manifest()["prompts"]:
                 raise ValueError("they differ from those with which the run started")
         except (FileError, PromptError, ValueError) as error:
+            reason = " ".join(str(error).split())
             raise FileError(
-                f"Expected the prompts of the run in {path}, but {error}. Run the same `daam-syntax run` command "
+                f"Expected the prompts of the run in {path}, but {reason}. Run the same `daam-syntax run` command "
                 "again to restore them."
             ) from error
         return found
 
     # -- shards --------------------------------------------------------------------------------------------------
 
-    def file(self, table: str, shard: int) -> Path:
-        """Return the path of the file of a table and a shard."""
-        return self.path / table / f"part-{shard:05d}.parquet"
+    def planned(self, prompts: PromptSet) -> Callable[[int], Planned]:
+        """Return a function from the number of a shard to what its images must be."""
+        manifest = self.manifest()
+        plan, digest = ShardPlan.from_dict(manifest["plan"]), entries_digest(manifest)
+        rows = prompts.rows
 
-    def missing(
-        self,
-        note: Callable[[Problem], None],
-        advance: Callable[[int], None],
-        retry_failed: bool = False,
-    ) -> list[int]:
-        """Return the shards that are not finished or are damaged.
+        def of(shard: int) -> Planned:
+            images = plan.images(shard)
+            return Planned(
+                Stamp(manifest["run"], shard, digest),
+                [(i.number, rows[i.prompt].id, rows[i.prompt].text, i.seed) for i in images],
+            )
 
-        Parameters
-        ----------
-        note
-            Called with a problem for every damaged shard.
-        advance
-            Called with the number of images of every shard that was checked.
-        retry_failed
-            Whether shards with failed images count as missing.
-        """
-        plan = self.plan
-        missing = []
-        for shard in range(plan.n_shards):
-            try:
-                record = self.record(shard)
-                if record is None or (retry_failed and record.n_failed):
-                    missing.append(shard)
-                else:
-                    for table in TABLES:
-                        self.check(record, table)
-            except FileError as error:
-                note(
-                    Problem("check", "damaged file", str(error), "The shard is drawn again.", shard)
-                )
-                missing.append(shard)
-            advance(plan.size(shard))
-        return missing
-
-    def new_work(self) -> Path:
-        """Create a folder in which to write the files of a shard."""
-        work = self.path / _WORK / uuid.uuid4().hex
-        with file_errors(work):
-            work.mkdir(parents=True)
-        return work
-
-    def clear_work(self) -> None:
-        """Delete the unfinished files of workers that died."""
-        for left in (self.path / _WORK).glob("*"):
-            shutil.rmtree(left, ignore_errors=True)
-
-    def commit(self, record: ShardRecord, work: Path) -> None:
-        """Move the files of a shard from their work folder to their final places, then write its record.
-
-        The record comes last because it marks the shard as finished.
-        """
-        with file_errors(self.path):
-            self._record_path(record.shard).unlink(missing_ok=True)
-            for table in TABLES:
-                os.replace(work / f"{table}.parquet", self.file(table, record.shard))
-            work.rmdir()
-        with whole_file(self._record_path(record.shard)) as partial:
-            partial.write_text(sealed({"format": FORMAT, **asdict(record)}), encoding="utf-8")
-
-    def _record_path(self, shard: int) -> Path:
-        return self.path / _COMMITTED / f"part-{shard:05d}.json"
+        return of
 
     def record(self, shard: int) -> ShardRecord | None:
-        """Return the record of a shard, or None if the shard is not finished.
-
-        Raises
-        ------
-        FileError
-            If its record is damaged.
-        """
-        path = self._record_path(shard)
-        try:
-            values = unsealed(path.read_text(encoding="utf-8"))
-            if values.pop("format") != FORMAT or values["shard"] != shard:
-                raise ValueError("it belongs to another shard")
-            return ShardRecord.from_dict(values)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(
-                f"Expected the record of a shard in {path}, but it is damaged ({error}); run the same `daam-syntax "
-                "run` command again to draw this shard again."
-            ) from error
-
-    def check(self, record: ShardRecord, table: str) -> Path:
-        """Compare the file of a table and a finished shard with its checksum, and return its path.
-
-        Raises
-        ------
-        FileError
-            If the file is missing, truncated or altered.
-        """
-        path = self.file(table, record.shard)
-        written = record.files[table]
-        try:
-            size = path.stat().st_size
-            if size != written.n_bytes:
-                problem = f"it has {size} bytes, not {written.n_bytes}"
-            elif sha256(path) != written.sha256:
-                problem = "its checksum differs"
-            else:
-                return path
-        except OSError as error:
-            problem = error.strerror or str(error)
-        raise FileError(
-            f"Expected the file of a finished shard at {path}, but {problem}; run the same `daam-syntax run` "
-            "command again to draw this shard again."
-        )
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error means that the disk is full, or that a file would be too large."""
-    causes = (error, error.__cause__)
-    return any(isinstance(e, OSError) and e.errno in _DISK_FULL for e in causes)
+        """Return the record of a shard; see `ShardStore.record`."""
+        return self.shards.record(shard)

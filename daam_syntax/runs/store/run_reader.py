@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,25 +15,28 @@ from daam_syntax.language import PromptSet, Sentence
 from daam_syntax.maps import HeatMaps
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
 from daam_syntax.runs.store.schemas import (
     IMAGES_SCHEMA,
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
+    Stamp,
     check_identity,
     from_problems,
     read_table,
     to_frame,
 )
 from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.stored_maps import from_table
+from daam_syntax.runs.store.stored_maps import from_table, parse_of
 from daam_syntax.runs.store.table_files import ShardedTables
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_WITHOUT_PIXELS = [name for name in IMAGES_SCHEMA.names if name != "picture"]
+_ROWS = [name for name in IMAGES_SCHEMA.names if name != "picture"]
+_SHOWN = [name for name in _ROWS if name != "sentence"]
 
 
 class RunReader(ShardedTables):
@@ -55,7 +57,9 @@ class RunReader(ShardedTables):
         self._folder = RunFolder(path)
         self._manifest = self._folder.manifest()
         self.settings = RunSettings.from_dict(self._manifest["settings"])
-        self.plan = ShardPlan(**self._manifest["plan"])
+        self.plan = ShardPlan.from_dict(self._manifest["plan"])
+        self._digest = entries_digest(self._manifest)
+        self._last: tuple[str, Sentence] | None = None
         self._verified: set[tuple[str, int]] = set()
 
     @property
@@ -71,7 +75,8 @@ class RunReader(ShardedTables):
     @cached_property
     def records(self) -> tuple[ShardRecord, ...]:
         """The records of the finished shards, in order."""
-        found = (self._folder.record(shard) for shard in range(self.plan.n_shards))
+        numbers = [n for n in self._folder.shards.numbers() if n < self.plan.n_shards]
+        found = [self._folder.record(number) for number in numbers]
         return tuple(record for record in found if record is not None)
 
     @property
@@ -81,8 +86,13 @@ class RunReader(ShardedTables):
 
     @cached_property
     def sentences(self) -> tuple[Sentence, ...]:
-        """The parsed prompts, in order."""
-        return tuple(self._folder.sentences())
+        """The parses of the prompts of finished shards, in order."""
+        rows = self.table("images", ["image", "prompt", "sentence"])
+        first = rows.drop_duplicates("prompt").sort_values("image")
+        return tuple(
+            parse_of({str(name): value for name, value in row.items()})
+            for row in first.to_dict("records")
+        )
 
     @cached_property
     def prompts(self) -> PromptSet:
@@ -91,7 +101,7 @@ class RunReader(ShardedTables):
 
     def images(self) -> pd.DataFrame:
         """Return the table of images without their pixels; failed images have rows with a reason."""
-        return self.table("images", _WITHOUT_PIXELS)
+        return self.table("images", _SHOWN)
 
     def problems(self) -> pd.DataFrame:
         """Return the table of problems, first of finished shards, then of sessions; see `PROBLEM_COLUMNS`."""
@@ -137,7 +147,9 @@ class RunReader(ShardedTables):
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the numbers of the images of a finished shard with their heat maps; see `maps`."""
-        wanted = self._image_rows(self._verified_file(record, "images"), where)
+        wanted = self._image_rows(record, where)
+        if not wanted:
+            return
         with pq.ParquetFile(self._verified_file(record, "maps")) as file:
             check_identity(file.schema_arrow, "maps", MAPS_SCHEMA)
             for group in range(file.num_row_groups):
@@ -148,8 +160,8 @@ class RunReader(ShardedTables):
                 for number in dict.fromkeys(numbers):
                     if number in wanted:
                         start, n = numbers.index(number), numbers.count(number)
-                        sentence = self.sentences[self.plan.image(number).prompt]
-                        yield number, from_table(table.slice(start, n), wanted[number], sentence)
+                        row = wanted[number]
+                        yield number, from_table(table.slice(start, n), row, self._parse_of(row))
 
     def pil_images(
         self, where: Callable[[dict[str, Any]], bool] | None = None
@@ -166,35 +178,46 @@ class RunReader(ShardedTables):
         FileError
             If an image is damaged.
         """
-        from PIL import Image as PillowImage
-
         for record in self.records:
-            path = self._verified_file(record, "images")
-            wanted = self._image_rows(path, where)
-            if not wanted:
-                continue
-            table = read_table(path, "images", IMAGES_SCHEMA, ["image", "picture"])
-            for row in table.to_pylist():
-                if row["picture"] is None or row["image"] not in wanted:
-                    continue
-                try:
-                    image = PillowImage.open(io.BytesIO(row["picture"]["bytes"]), formats=["PNG"])
-                    yield row["image"], image.convert("RGB")
-                except (OSError, SyntaxError) as error:
-                    raise FileError(
-                        f"Expected the pixels of image {row['image']}, but {error}."
-                    ) from error
+            for number, row, content in self.stored_images(record, where):
+                yield number, decoded(content, (row["height"], row["width"]), number)
+
+    def stored_images(
+        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+        """Yield number, row, and PNG file of the images of a finished shard; see `pil_images`."""
+        wanted = self._image_rows(record, where)
+        if not wanted:
+            return
+        path = self._folder.shards.file("images", record.shard)
+        table = read_table(path, "images", IMAGES_SCHEMA, ["image", "picture"])
+        for stored in table.to_pylist():
+            if stored["picture"] is not None and stored["image"] in wanted:
+                yield stored["image"], wanted[stored["image"]], stored["picture"]["bytes"]
 
     def _image_rows(
-        self, path: Path, where: Callable[[dict[str, Any]], bool] | None
+        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None
     ) -> dict[int, dict[str, Any]]:
         """Return the rows of a shard's selected images that were drawn, by the number of the image."""
-        rows = read_table(path, "images", IMAGES_SCHEMA, _WITHOUT_PIXELS).to_pylist()
+        path = self._verified_file(record, "images")
+        rows = read_table(path, "images", IMAGES_SCHEMA, _ROWS).to_pylist()
+        planned = self.plan.images(record.shard)
+        found = [(row["image"], row["seed"]) for row in rows]
+        if found != [(image.number, image.seed) for image in planned]:
+            raise FileError(
+                f"Expected the images {planned[0].number} to {planned[-1].number} in {path}, but it has others."
+            )
         return {
             row["image"]: row
             for row in rows
             if row["status"] == "drawn" and (where is None or where(row))
         }
+
+    def _parse_of(self, row: dict[str, Any]) -> Sentence:
+        """Return the parse of an image's prompt, read once for all its seeds."""
+        if self._last is None or self._last[0] != row["sentence"]:
+            self._last = (row["sentence"], parse_of(row))
+        return self._last[1]
 
     def _files(self, table: str) -> Iterator[Path]:
         return (self._verified_file(record, table) for record in self.records)
@@ -203,6 +226,7 @@ class RunReader(ShardedTables):
         """Return the path of a table's file after comparing it with its checksum, once."""
         key = (table, record.shard)
         if key not in self._verified:
-            self._folder.check(record, table)
+            stamp = Stamp(self._manifest["run"], record.shard, self._digest)
+            self._folder.shards.verify(record, table, stamp)
             self._verified.add(key)
-        return self._folder.file(table, record.shard)
+        return self._folder.shards.file(table, record.shard)

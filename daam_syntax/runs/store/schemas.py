@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 TABLES: Final = ("pairs", "words", "maps", "images", "problems")
 """The tables of a shard; each has a folder of its own."""
 
@@ -38,7 +38,7 @@ MAPS_SCHEMA: Final = pa.schema(
         ("encoder", pa.string()),  # missing if the model has one text encoder
         ("map_height", pa.int64()),
         ("map_width", pa.int64()),
-        ("values", pa.list_(pa.float16())),  # mean attention probability, row by row
+        ("values", pa.list_(pa.float16())),  # mean attention probability, row by row; or float32
     ]
 )
 IMAGES_SCHEMA: Final = pa.schema(
@@ -54,22 +54,38 @@ IMAGES_SCHEMA: Final = pa.schema(
         ("width", pa.int64()),
         ("truncated_at", pa.int64()),  # character from which no text encoder read on
         ("truncated_by", pa.string()),  # JSON: the same for each of several text encoders
+        ("sentence", pa.string()),  # JSON: the parse
         ("provenance", pa.string()),  # JSON
         ("picture", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),  # PNG
     ]
 )
-_ADDED: Final = ("encoder", "truncated_by")
-"""Columns that the first runs of this format lack; in those runs every model had one text encoder."""
-
 PROBLEMS_SCHEMA: Final = pa.schema(
     [
         (name, pa.int64() if name in ("shard", "image", "seed", "row") else pa.string())
         for name in PROBLEM_COLUMNS
     ]
 )
-SENTENCES_SCHEMA: Final = pa.schema(
-    [("prompt_id", pa.string()), ("prompt", pa.string()), ("sentence", pa.string())]
-)
+MAP_DTYPES: Final = {"float16": pa.float16(), "float32": pa.float32()}
+"""Number formats of stored maps."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every file of a shard says about its origin.
+
+    Attributes
+    ----------
+    run
+        Identity of the run, new for each run that is started.
+    shard
+        Number of the shard.
+    digest
+        Checksum of the settings, the plan, and the prompts of the run.
+    """
+
+    run: str
+    shard: int
+    digest: str
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -78,9 +94,16 @@ def schema_of(table: str) -> pa.Schema:
     return fixed[table] if table in fixed else measured_schema(table)
 
 
-def with_identity(schema: pa.Schema, table: str) -> pa.Schema:
-    """Add metadata to a schema: the name of its table, and how Hugging Face ``datasets`` shows the images."""
-    metadata = {"daam_syntax": json.dumps({"format": FORMAT, "table": table})}
+def maps_schema(dtype: str) -> pa.Schema:
+    """Return the schema of maps with values of one of `MAP_DTYPES`."""
+    place = MAPS_SCHEMA.get_field_index("values")
+    return MAPS_SCHEMA.set(place, pa.field("values", pa.list_(MAP_DTYPES[dtype])))
+
+
+def with_identity(schema: pa.Schema, table: str, stamp: Stamp | None = None) -> pa.Schema:
+    """Add metadata to a schema: table, run and shard, and how Hugging Face ``datasets`` shows the images."""
+    identity = {"format": FORMAT, "table": table, **(asdict(stamp) if stamp else {})}
+    metadata = {"daam_syntax": json.dumps(identity)}
     if table == "images":
         features: dict[str, dict[str, str]] = {
             field.name: {"_type": "Image"}
@@ -99,13 +122,27 @@ def measured_schema(table: str) -> pa.Schema:
     It is read from the table of an example with no missing values. It therefore follows the tables of `analysis`, and
     does not depend on which values happen to be missing in a shard.
     """
+    frame = _example(table)
+    return pa.schema([(str(name), _type(frame[name])) for name in frame.columns])
+
+
+def _example(table: str) -> pd.DataFrame:
+    """Return the table of pairs or words of an example."""
     tokens = (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "b", "b", "NOUN", "NN", 2, 3))
     sentence = Sentence("a b", tokens, {"ud": (Edge(1, 0, "det"),)})
     values = xr.DataArray(np.ones((2, 1, 2), dtype=np.float32), dims=("token", "y", "x"))
     subwords = [Subword(1, "a", 0, 1), Subword(2, "b", 2, 3)]
     maps = HeatMaps(values, subwords, sentence, (1, 2), provenance={"seed": 0})
-    frame = measure_pairs(maps, schemes="ud") if table == "pairs" else word_table(maps)
-    return pa.schema([(str(name), _type(frame[name])) for name in frame.columns])
+    return measure_pairs(maps, schemes="ud") if table == "pairs" else word_table(maps)
+
+
+@cache
+def _nullable() -> frozenset[str]:
+    """Return the integer columns of the tables of pairs and words that can have missing values."""
+    frames = map(_example, ("pairs", "words"))
+    return frozenset(
+        str(name) for frame in frames for name in frame if frame[name].dtype == pd.Int64Dtype()
+    )
 
 
 def _type(column: pd.Series) -> pa.DataType:
@@ -130,8 +167,10 @@ def from_frame(frame: pd.DataFrame, table: str) -> pa.Table:
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Convert an Arrow table to a data frame; integer columns with missing values stay integer."""
     frame = table.to_pandas()
+    nullable = _nullable()
     for field in table.schema:
-        if pa.types.is_integer(field.type) and table[field.name].null_count:
+        is_missing = table[field.name].null_count or field.name in nullable
+        if pa.types.is_integer(field.type) and is_missing:
             frame[field.name] = table[field.name].to_pandas(
                 types_mapper={pa.int64(): pd.Int64Dtype()}.get
             )
@@ -149,7 +188,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, table: str) 
 
 
 def map_lists(values: np.ndarray) -> pa.Array:
-    """Convert float16 maps, *shape* ``(subword, y, x)``, to an Arrow array with one list per subword."""
+    """Convert maps, *shape* ``(subword, y, x)``, to an Arrow array with one list per subword."""
     n_pixels = values.shape[1] * values.shape[2]
     offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(n_pixels))
     return pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
@@ -174,7 +213,8 @@ def read_table(
             f"Expected the table {table} at {path}, but there is no such file."
         ) from None
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise FileError(f"Expected the table {table} in {path}, but {error}") from error
+        reason = " ".join(str(error).split())
+        raise FileError(f"Expected the table {table} in {path}, but {reason}") from error
 
 
 def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None) -> None:
@@ -185,13 +225,25 @@ def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None
     ValueError
         If it is not.
     """
-    identity = json.loads((found.metadata or {}).get(b"daam_syntax", b"{}"))
-    if identity != {"format": FORMAT, "table": table}:
+    identity = identity_of(found)
+    if (identity.get("format"), identity.get("table")) != (FORMAT, table):
         raise ValueError(f"it is marked as {identity or 'something else'}.")
-    if schema is None:
-        return
-    earlier = pa.schema([field for field in schema if field.name not in _ADDED])
-    if not (found.equals(schema) or found.equals(earlier)):
+    allowed = [schema, maps_schema("float32")] if schema is MAPS_SCHEMA else [schema]
+    if schema is not None and not any(found.equals(each) for each in allowed):
         raise ValueError(
             f"its columns ({', '.join(found.names)}) have other names or types than expected."
         )
+
+
+def identity_of(found: pa.Schema) -> dict[str, Any]:
+    """Return what the metadata of a file say about its table, run, and shard.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read.
+    """
+    identity = json.loads((found.metadata or {}).get(b"daam_syntax", b"{}"))
+    if not isinstance(identity, dict):
+        raise ValueError("its metadata are not a JSON object.")
+    return identity

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.runs.problems import Problem
-from daam_syntax.runs.store.records import FileRecord, describe_file
-from daam_syntax.runs.store.schemas import TABLES, from_problems, schema_of, with_identity
+from daam_syntax.runs.store.checksums import sealed, unsealed
+from daam_syntax.runs.store.records import FileRecord, ShardRecord, describe_file
+from daam_syntax.runs.store.schemas import (
+    TABLES,
+    Stamp,
+    from_problems,
+    maps_schema,
+    schema_of,
+    with_identity,
+)
 
 _WITHOUT_DICTIONARY: Final = ("values", "picture")
 """Columns whose values never repeat, so that a dictionary would only cost space."""
+
+_RECORD: Final = b"daam_syntax_record"
+"""Key of the metadata of a shard's table of problems, which is written last and describes the other files."""
 
 
 class ShardFiles:
@@ -26,10 +38,16 @@ class ShardFiles:
     ----------
     work
         The folder in which to write ``<table>.parquet``.
+    stamp
+        The origin of the files.
+    map_dtype
+        Number format of the maps.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, stamp: Stamp, map_dtype: str = "float16") -> None:
         self._work = work
+        self._stamp = stamp
+        self._map_dtype = map_dtype
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows = dict.fromkeys(TABLES, 0)
         self._open = ExitStack()
@@ -50,28 +68,57 @@ class ShardFiles:
     def add(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table."""
         if rows.num_rows:
-            self._writer(table, rows.schema).write_table(rows)
+            writer = self._writer(table, rows.schema)
+            writer.write_table(rows.replace_schema_metadata(writer.schema.metadata))
             self._rows[table] += rows.num_rows
 
-    def _writer(self, table: str, schema: pa.Schema) -> pq.ParquetWriter:
+    def _writer(
+        self, table: str, schema: pa.Schema, more: dict[bytes, str] | None = None
+    ) -> pq.ParquetWriter:
         if table not in self._writers:
-            with_dictionary = [name for name in schema.names if name not in _WITHOUT_DICTIONARY]
+            stamped = with_identity(schema, table, self._stamp)
             writer = pq.ParquetWriter(
                 self._work / f"{table}.parquet",
-                schema,
+                stamped.with_metadata({**(stamped.metadata or {}), **(more or {})}),
                 compression="zstd",  # DuckDB cannot read the denser encodings of 16-bit floats
-                use_dictionary=with_dictionary,
+                use_dictionary=[name for name in schema.names if name not in _WITHOUT_DICTIONARY],
             )
             self._writers[table] = self._open.enter_context(writer)
         return self._writers[table]
 
-    def finish(self, problems: Sequence[Problem]) -> dict[str, FileRecord]:
-        """Write the problems, close all files, including those without rows, and return their records."""
-        self.add("problems", from_problems(problems))
-        for table in TABLES:
-            self._writer(table, with_identity(schema_of(table), table))
+    def finish(
+        self, problems: Sequence[Problem], n_images: int, n_failed: int, seconds: float
+    ) -> ShardRecord:
+        """Close all files, including those without rows, write the problems, and return the record of the shard."""
+        others = [table for table in TABLES if table != "problems"]
+        for table in others:
+            is_map = table == "maps"
+            self._writer(table, maps_schema(self._map_dtype) if is_map else schema_of(table))
         self._open.close()
-        return {
-            table: describe_file(self._work / f"{table}.parquet", rows)
-            for table, rows in self._rows.items()
-        }
+        files = {table: self._describe(table) for table in others}
+        record = ShardRecord(self._stamp.shard, files, n_images, n_failed, seconds)
+        rows = from_problems(problems)
+        writer = self._writer("problems", rows.schema, {_RECORD: sealed(record.as_dict())})
+        writer.write_table(rows.replace_schema_metadata(writer.schema.metadata))
+        writer.close()
+        self._rows["problems"] = rows.num_rows
+        return replace(record, files={**files, "problems": self._describe("problems")})
+
+    def _describe(self, table: str) -> FileRecord:
+        return describe_file(self._work / f"{table}.parquet", self._rows[table])
+
+
+def embedded_record(path: Path) -> ShardRecord:
+    """Return the record of a shard that its table of problems contains.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file is damaged, or has none.
+    """
+    with pq.ParquetFile(path) as file:
+        metadata: dict[bytes, Any] = file.schema_arrow.metadata or {}
+        values = unsealed(metadata.get(_RECORD, b"").decode())
+        n_rows = file.read().num_rows
+    own = vars(describe_file(path, n_rows))
+    return ShardRecord.from_dict({**values, "files": {**values["files"], "problems": own}})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from daam_syntax.runs.field_types import MOST, check_fields, each, whole
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,58 @@ class ShardPlan:
         Images that are drawn together; a batch can contain several prompts.
     shard_size
         Images of a shard, a multiple of `batch_size`.
+    seeds
+        The seeds; if empty, they are 0, 1, 2, and so on.
     """
 
     n_prompts: int
     n_seeds: int
     batch_size: int
     shard_size: int
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.n_prompts, self.n_seeds, self.batch_size, self.shard_size) < 1:
             raise ValueError(f"Expected numbers of at least 1, but got {self}.")
         if self.shard_size % self.batch_size:
             raise ValueError(f"Expected shards of whole batches, but got {self}.")
+        if self.seeds and len(self.seeds) != self.n_seeds:
+            raise ValueError(f"Expected {self.n_seeds} seeds, but got {len(self.seeds)}.")
 
     @classmethod
-    def of(cls, n_prompts: int, n_seeds: int, batch_size: int, shard_size: int) -> ShardPlan:
-        """Make a plan with shards of at most `shard_size` images, or of one batch if that is larger."""
+    def of(
+        cls, n_prompts: int, seeds: int | Sequence[int], batch_size: int, shard_size: int
+    ) -> ShardPlan:
+        """Make a plan with shards of at most `shard_size` images, or of one batch if that is larger.
+
+        `seeds` are a number of seeds, or the seeds.
+        """
+        listed = () if isinstance(seeds, int) else tuple(seeds)
+        n_seeds = seeds if isinstance(seeds, int) else len(listed)
         batch_size = min(batch_size, n_prompts * n_seeds)
-        whole = max(1, shard_size // batch_size) * batch_size
-        return cls(n_prompts, n_seeds, batch_size, whole)
+        whole_batches = max(1, shard_size // batch_size) * batch_size
+        return cls(n_prompts, n_seeds, batch_size, whole_batches, listed)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ShardPlan:
+        """Return the plan that `as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If the values are anything else.
+        """
+        numbers = dict.fromkeys(("n_prompts", "n_seeds", "batch_size", "shard_size"), whole(1))
+        found = check_fields(values, numbers, {"seeds": each(whole())})
+        plan = cls(**{**found, "seeds": tuple(found.get("seeds", ()))})
+        if plan.n_images > MOST:
+            raise ValueError(f"it has {plan.n_images} images")
+        return plan
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers by name, ready for JSON."""
+        found = asdict(self) | {"seeds": list(self.seeds)}
+        return found if self.seeds else {n: v for n, v in found.items() if n != "seeds"}
 
     @property
     def n_images(self) -> int:
@@ -72,16 +108,26 @@ class ShardPlan:
 
     def image(self, number: int) -> PlannedImage:
         """Return the image with this number."""
-        return PlannedImage(number, *divmod(number, self.n_seeds))
+        prompt, place = divmod(number, self.n_seeds)
+        return PlannedImage(number, prompt, self.seeds[place] if self.seeds else place)
 
     def size(self, shard: int) -> int:
         """Return the number of images of a shard."""
         return min(self.shard_size, self.n_images - shard * self.shard_size)
 
+    def images(self, shard: int) -> list[PlannedImage]:
+        """Return the images of a shard, in order."""
+        first = shard * self.shard_size
+        return [self.image(number) for number in range(first, first + self.size(shard))]
+
+    def prompts(self, shard: int) -> range:
+        """Return the numbers of the prompts that a shard has images of."""
+        first = shard * self.shard_size
+        last = first + self.size(shard) - 1
+        return range(first // self.n_seeds, last // self.n_seeds + 1)
+
     def batches(self, shard: int) -> Iterator[list[PlannedImage]]:
         """Yield the batches of a shard."""
-        first = shard * self.shard_size
-        end = first + self.size(shard)
-        for start in range(first, end, self.batch_size):
-            numbers = range(start, min(start + self.batch_size, end))
-            yield [self.image(number) for number in numbers]
+        images = self.images(shard)
+        for start in range(0, len(images), self.batch_size):
+            yield images[start : start + self.batch_size]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +14,20 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.maps.resizing import averaged
-from daam_syntax.runs.store.schemas import MAPS_SCHEMA, map_lists, with_identity
+from daam_syntax.runs.store.schemas import map_lists, maps_schema, with_identity
+
+_DAMAGE: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    ArithmeticError,
+)
+"""What values of wrong types or sizes raise when they are put together."""
 
 
-def reduce_maps(maps: HeatMaps, map_size: int | None) -> HeatMaps:
+def reduce_maps(maps: HeatMaps, map_size: int | None, dtype: str = "float16") -> HeatMaps:
     """Return maps exactly as they are stored, so that measuring the stored maps later gives the same results.
 
     Parameters
@@ -26,19 +36,21 @@ def reduce_maps(maps: HeatMaps, map_size: int | None) -> HeatMaps:
         The recording.
     map_size
         Longest side of the stored grid; a finer recording is averaged over areas. None keeps the grid of the recording.
+    dtype
+        Number format in which they are stored, "float16" or "float32".
 
     Returns
     -------
     HeatMaps
-        Maps without axes, with values that 16-bit floats represent exactly (rounding changes a value by less than
-        0.0005 of itself, or by less than 3e-8), and with ``map_dtype`` and ``map_grid`` in the provenance.
+        Maps without axes, with values that the number format represents exactly (rounding to 16 bits changes a value by
+        less than 0.0005 of itself, or by less than 3e-8), and with ``map_dtype`` and ``map_grid`` in the provenance.
     """
     values = maps.mean
     grid = stored_grid(maps.grid, map_size)
     if grid != maps.grid:
         values = np.stack([averaged(each, grid) for each in values])
-    values = values.astype(np.float16).astype(np.float32)
-    return maps.with_values(values, map_dtype="float16", map_grid=list(grid))
+    values = values.astype(dtype).astype(np.float32)
+    return maps.with_values(values, map_dtype=dtype, map_grid=list(grid))
 
 
 def stored_grid(grid: tuple[int, int], map_size: int | None) -> tuple[int, int]:
@@ -51,7 +63,7 @@ def stored_grid(grid: tuple[int, int], map_size: int | None) -> tuple[int, int]:
 
 def to_table(maps: HeatMaps, image: int) -> pa.Table:
     """Convert the maps of one image to a table with one row per subword."""
-    subwords = maps.subwords
+    subwords, dtype = maps.subwords, str(maps.provenance["map_dtype"])
     height, width = maps.grid
     n = len(subwords)
     columns = {
@@ -66,15 +78,35 @@ def to_table(maps: HeatMaps, image: int) -> pa.Table:
         "encoder": [s.encoder or None for s in subwords],
         "map_height": [height] * n,
         "map_width": [width] * n,
-        "values": map_lists(maps.mean.astype(np.float16)),
+        "values": map_lists(maps.mean.astype(dtype)),
     }
-    return pa.Table.from_pydict(columns, schema=with_identity(MAPS_SCHEMA, "maps"))
+    return pa.Table.from_pydict(columns, schema=with_identity(maps_schema(dtype), "maps"))
 
 
 def truncation_columns(maps: HeatMaps) -> dict[str, Any]:
     """Return the columns of the table of images that say where the text encoders stopped reading."""
     limits = json.dumps(dict(maps.truncated_by)) if maps.encoders else None
     return {"truncated_at": maps.truncated_at, "truncated_by": limits}
+
+
+def parse_of(image: Mapping[str, Any]) -> Sentence:
+    """Return the parse that a row of the table of images contains.
+
+    Raises
+    ------
+    FileError
+        If it is not a parse of the row's prompt.
+    """
+    try:
+        sentence = Sentence.from_dict(json.loads(image["sentence"]))
+        if sentence.text != image["prompt"]:
+            raise ValueError(f"it is that of {sentence.text[:60]!r}")
+        return sentence
+    except _DAMAGE as error:
+        raise FileError(
+            f"Expected the parse of {str(image['prompt'])[:60]!r} with image {image['image']}, but "
+            f"{_reason(error)}."
+        ) from error
 
 
 def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> HeatMaps:
@@ -92,12 +124,13 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
     Raises
     ------
     FileError
-        If the rows do not fit together.
+        If the rows do not fit together, or belong to another image.
     """
     try:
+        _check_origin(rows, image)
         described = rows.drop_columns("values").to_pylist()
         grid = (described[0]["map_height"], described[0]["map_width"])
-        limits = image.get("truncated_by")
+        limits = image["truncated_by"]
         values = rows["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return HeatMaps(
             xr.DataArray(values.reshape(len(described), *grid), dims=("token", "y", "x")),
@@ -108,7 +141,7 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
                     r["start"],
                     r["end"],
                     r["kind"],
-                    r.get("encoder") or "",
+                    r["encoder"] or "",
                 )
                 for r in described
             ],
@@ -117,7 +150,27 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
             truncated_at=json.loads(limits) if limits else image["truncated_at"],
             provenance=json.loads(image["provenance"]),
         )
-    except (ValueError, IndexError, TypeError) as error:
+    except _DAMAGE as error:
         raise FileError(
-            f"Expected the maps of image {image['image']}, but its rows do not fit together: {error}"
+            f"Expected the maps of image {image['image']}, but its rows do not fit together: {_reason(error)}"
         ) from error
+
+
+def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
+    """Check that maps are those of the prompt and the seed of their image."""
+    for name in ("prompt_id", "seed"):
+        found = set(rows[name].unique().to_pylist())
+        if found != {image[name]}:
+            raise ValueError(
+                f"the maps have the {name} {sorted(map(str, found))[:3]}, the image {image[name]!r}"
+            )
+    provenance = json.loads(image["provenance"])
+    for name in ("prompt_id", "seed", "generator_seed"):
+        if name in provenance and provenance[name] != image[name]:
+            raise ValueError(
+                f"the provenance has the {name} {provenance[name]!r}, the image {image[name]!r}"
+            )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

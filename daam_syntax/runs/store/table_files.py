@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.store.prompt_metadata import PromptMetadata
+from daam_syntax.runs.store.prompt_metadata import PromptMetadata, with_prompt_columns
 from daam_syntax.runs.store.schemas import read_table, schema_of, to_frame
 from daam_syntax.runs.store.streaming import summarize_shards
 
@@ -30,15 +30,25 @@ class ShardedTables(ABC):
         """Yield the files of a table, each of them verified."""
 
     def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of pairs, or only some of its columns; see `daam_syntax.analysis.PAIR_COLUMNS`."""
-        return self.table("pairs", columns)
+        """Return the table of pairs with the prompts' own columns, or only some columns of the table.
+
+        See `daam_syntax.analysis.PAIR_COLUMNS` and `daam_syntax.language.prompt_sets.COLUMNS`.
+        """
+        return self._described("pairs", columns)
 
     def words(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the table of words, or only some of its columns; see `daam_syntax.analysis.WORD_COLUMNS`."""
-        return self.table("words", columns)
+        """Return the table of words with the prompts' own columns, or only some columns of the table.
+
+        See `daam_syntax.analysis.WORD_COLUMNS` and `daam_syntax.language.prompt_sets.COLUMNS`.
+        """
+        return self._described("words", columns)
+
+    def _described(self, table: str, columns: Sequence[str] | None) -> pd.DataFrame:
+        frame = self.table(table, columns)
+        return with_prompt_columns(frame, self.prompts) if columns is None else frame
 
     def table(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return a table by its name, or only some of its columns."""
+        """Return a table by its name as it is stored, or only some of its columns."""
         return pd.concat(self.shards(table, columns), ignore_index=True)
 
     def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:

@@ -9,7 +9,7 @@ import torch
 import daam_syntax as ds
 from daam_syntax.analysis import attention_shares
 from daam_syntax.attention import FAMILIES, family_of, trace
-from daam_syntax.attention.pipeline_call.token_spans import (
+from daam_syntax.attention.texts.token_spans import (
     find_prompts,
     read_prompt,
     record_readings,

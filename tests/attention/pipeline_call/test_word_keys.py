@@ -3,13 +3,13 @@
 import pytest
 
 from daam_syntax.attention.pipeline_call.call import PipelineCall, TextBlock
-from daam_syntax.attention.pipeline_call.token_spans import TokenizedPrompt
 from daam_syntax.attention.pipeline_call.word_keys import (
     keys_by_kind,
     keys_by_word,
     keys_of_kinds,
     keys_of_words,
 )
+from daam_syntax.attention.texts.token_spans import TokenizedPrompt
 from daam_syntax.errors import WordError
 from daam_syntax.language import parse
 from daam_syntax.maps import Subword

@@ -1,12 +1,16 @@
 """How findings are shown: as text, HTML, a table, and a line below the maps."""
 
+import json
 import pickle
+import re
 
 import numpy as np
 
+from benchmarks.diagnosis.page import PAGE, RESULTS, page
 from daam_syntax.maps import Diagnosis, Finding
+from daam_syntax.maps.diagnosis import recording, shapes
 from daam_syntax.maps.diagnosis.findings import KINDS
-from helpers.examples import box, make_maps
+from helpers.examples import box, make_maps, make_sentence
 
 FLAT = Finding("flat", (0, 3), ("<red>", "red"), "variation", (0.01, 0.02), 0.06, "Means.", "this.")
 STEPS = Finding("steps", (), (), "share", (0.05,), 0.25, "Means steps.", "more.")
@@ -78,3 +82,33 @@ def test_findings_come_in_the_order_of_the_kinds():
     found = maps.diagnose().kinds
     assert found == tuple(kind for kind in KINDS if kind in found)
     assert len(found) == 6  # truncated, untrained, identical, flat, steps, blacked out
+
+
+def test_the_page_shows_a_finding_as_it_is_printed_and_the_limits():
+    shown_page = PAGE.read_text(encoding="utf-8")
+    example = re.search(r"    Diagnosis of .*?(?=\n\n)", shown_page, re.DOTALL)[0]
+    text = re.search(r"Diagnosis of '(.+?)'", example)[1]
+    arrays = [np.ones((4, 6), np.float32)] * 7
+    maps = make_maps(
+        arrays[:6],
+        sentence=make_sentence(text, edges=()),
+        provenance={"untrained": ["two", "cats"]},
+    )
+    (shown,) = [str(each) for each in maps.diagnose() if each.kind == "untrained"]
+    for line in shown.splitlines():
+        assert line in example
+    limits = (recording.SATURATED, shapes.FLAT)
+    assert all(f"less than {100 * limit:g} %" in shown_page for limit in limits)
+    assert f"below {shapes.SCATTERED:g}" in shown_page
+    assert f"more than {shapes.BORDER:g} standard deviations" in shown_page
+    assert f"fewer than {recording.FEWEST_STEPS} steps" in shown_page
+
+
+def test_the_page_has_the_tables_of_the_benchmark():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page(text, results), "results changed: write the page with benchmarks.diagnosis"
+    assert all(each["share"] >= 0.95 for each in results["planted"].values())
+    assert all(
+        each["share"] <= 0.02 for each in (results["good"]["images"], results["good"]["words"])
+    )

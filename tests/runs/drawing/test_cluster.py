@@ -1,7 +1,9 @@
 """Shards drawn by workers of a real Dask cluster on this machine, and the script of a SLURM job."""
 
+import copy
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -10,16 +12,19 @@ from pathlib import Path
 import dask
 import distributed  # puts its settings into dask.config, before a test changes them
 import pytest
+import torch
 
 from daam_syntax import runs
-from daam_syntax.errors import DaamSyntaxError, ModelError
+from daam_syntax.errors import DaamSyntaxError, FileError, ModelError
 from daam_syntax.runs.drawing import cluster
 from daam_syntax.runs.drawing.cluster import (
-    draw_on_workers,
+    ModelSource,
+    RunOnWorkers,
     open_client,
     slurm_cluster,
     visible_gpus,
 )
+from daam_syntax.runs.drawing.parses import Parses
 from daam_syntax.runs.store.run_folder import RunFolder
 from helpers.commands import run, run_here
 from helpers.small_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
@@ -72,7 +77,7 @@ def test_tables_equal_those_of_one_process_even_if_a_worker_is_killed(tmp_path, 
             time.sleep(0.1)
         assert len(now) == 2  # it was replaced
         assert killed[0] not in now
-    assert run.is_complete
+    assert run.is_complete, run.problems().to_dict("records")
     assert not list(out.glob(".work/*"))
     assert run.sessions[-1]["images"] == N_IMAGES
     assert_same(run, alone)
@@ -107,8 +112,10 @@ def wait(*arguments):
 
 def test_a_scheduler_that_stopped(tmp_path, monkeypatch):
     """Cancel the tasks, which is what a client sees after it lost its scheduler."""
-    folder = RunFolder(write_run(tmp_path, ["a cat"]).path)
-    monkeypatch.setattr(cluster, "_draw", wait)
+    run = write_run(tmp_path, ["a cat"])
+    planned = RunFolder(run.path).planned(run.prompts)
+    parses = Parses(run.prompts, given={"a cat": run.sentences[0]})
+    monkeypatch.setattr(cluster, "draw_shard", wait)
     options = {"processes": False, "n_workers": 1, "dashboard_address": None}
     with distributed.Client(**options) as client:
 
@@ -116,8 +123,62 @@ def test_a_scheduler_that_stopped(tmp_path, monkeypatch):
             client.cancel([distributed.Future(key, client) for key in client.futures])
 
         threading.Timer(0.5, cancel).start()
+        on_workers = RunOnWorkers(client, ModelSource("emoji"), run.path)
         with pytest.raises(DaamSyntaxError, match=r"it stopped: .*the same command again"):
-            next(draw_on_workers(client, None, folder, 0, print, [0], print))
+            next(on_workers.draw(run.settings, run.plan, planned, parses, print, [0], print))
+
+
+def test_a_scheduler_that_lives_on_draws_what_is_asked_for_now(tmp_path, emoji_pipe):
+    """The folder is given to another run, with other prompts and settings, while the workers live on."""
+    out, model = tmp_path / "out", tmp_path / "model"
+    emoji_pipe.save_pretrained(model)
+    small = SMALL | {"seeds": 1, "guidance": 4.0}
+    options = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+    with distributed.Client(**options, dashboard_address=None) as client:
+        address = client.scheduler_info()["address"]
+        first = runs.run(["a cat"], out, model, cluster=address, **small)
+        identity = first.settings.model["fingerprint"]
+        shutil.rmtree(out)
+        changes = small | {"steps": 1, "threshold": "absolute:0.1"}
+        run = runs.run(["a dog", "an owl"], out, model, cluster=address, **changes)
+        assert run.images()["prompt"].tolist() == ["a dog", "an owl"]
+        assert [maps.provenance["n_steps"] for maps in run.maps()] == [1, 1]
+        assert_same(run, runs.run(["a dog", "an owl"], tmp_path / "alone", model, **changes))
+        # The model changes on disk, under the same name.
+        other = copy.deepcopy(emoji_pipe)
+        with torch.no_grad():
+            next(other.unet.parameters()).flatten()[9:].neg_()
+        other.save_pretrained(model)
+        with pytest.raises(FileError, match="fingerprint"):
+            runs.run(["a dog", "an owl"], out, model, cluster=address, **changes)
+        shutil.rmtree(out)
+        run = runs.run(["a dog"], out, model, cluster=address, **changes)
+        assert run.settings.model["fingerprint"] != identity
+
+
+def test_waiting_for_workers_is_said(tmp_path, capsys):
+    options = {"processes": False, "n_workers": 0, "dashboard_address": None}
+    with distributed.Client(**options) as client:
+        address = client.scheduler_info()["address"]
+        threading.Timer(5, lambda: client.cluster.scale(1)).start()
+        run = runs.run(["a cat"], tmp_path, cluster=address, **SMALL | {"seeds": 1})
+    assert run.is_complete
+    said = capsys.readouterr().err
+    assert said.count("Waiting for a worker: the scheduler at") == 1
+    assert address in said
+
+
+def die(*arguments):
+    os._exit(1)
+
+
+def test_workers_that_die_at_their_start_are_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "prepare_model", die)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        pytest.raises(DaamSyntaxError, match=r"^Expected a worker to load the model.*died.*$"),
+    ):
+        runs.run(["a cat"], tmp_path, cluster="local", workers=1, **SMALL)
 
 
 def test_the_gpus_visible_to_this_process(monkeypatch):

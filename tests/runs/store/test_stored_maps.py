@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from daam_syntax.errors import FileError
 from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, MAPS_SCHEMA, check_identity, with_identity
 from daam_syntax.runs.store.stored_maps import (
     from_table,
@@ -23,28 +24,35 @@ def test_stored_grids_keep_their_aspect_ratio():
     assert stored_grid((2, 200), 10) == (1, 10)
 
 
-def test_maps_that_were_stored_without_encoder_columns_can_be_read():
-    """Runs that were drawn before these columns existed had one text encoder."""
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_stored_maps_are_read_as_they_were(dtype):
     (traced,) = made_up([(sentence_of("a b"), 0)], None, None)
-    maps = reduce_maps(traced.maps, None)
+    maps = reduce_maps(traced.maps, None, dtype)
     rows = to_table(maps, 0)
     assert rows["encoder"].null_count == rows.num_rows
     assert truncation_columns(maps) == {"truncated_at": None, "truncated_by": None}
     image = {
         "image": 0,
+        "prompt_id": maps.provenance["prompt_id"],
+        "seed": 0,
         "height": maps.image_size[0],
         "width": maps.image_size[1],
         "truncated_at": None,
+        "truncated_by": None,
         "provenance": json.dumps(dict(maps.provenance)),
     }
-    restored = from_table(rows.drop_columns("encoder"), image, maps.sentence)
+    restored = from_table(rows, image, maps.sentence)
     assert restored.subwords == maps.subwords
     np.testing.assert_array_equal(restored.data, maps.data)
-    for table, schema, added in (
-        ("maps", MAPS_SCHEMA, "encoder"),
-        ("images", IMAGES_SCHEMA, "truncated_by"),
-    ):
-        earlier = schema.remove(schema.get_field_index(added))
-        check_identity(with_identity(earlier, table), table, schema)
+    if dtype == "float32":
+        np.testing.assert_array_equal(restored.data, traced.maps.data)
+    for name, value in (("seed", 1), ("prompt_id", "another")):
+        with pytest.raises(FileError, match=f"the maps have the {name}"):
+            from_table(rows, image | {name: value}, maps.sentence)
+
+
+def test_schemas_are_checked():
+    for table, schema in (("maps", MAPS_SCHEMA), ("images", IMAGES_SCHEMA)):
+        check_identity(with_identity(schema, table), table, schema)
         with pytest.raises(ValueError, match="other names or types"):
-            check_identity(with_identity(earlier.remove(0), table), table, schema)
+            check_identity(with_identity(schema.remove(0), table), table, schema)

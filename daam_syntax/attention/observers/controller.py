@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from daam_syntax.attention.families import TokenLayout
 from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.observers.attachable import Attached
+from daam_syntax.attention.observers.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.observer import Attached, PipelineObserver
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.probabilities import AttentionCall

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from daam_syntax.attention.pipeline_call.observer import PipelineObserver
+from daam_syntax.attention.observers.observer import PipelineObserver
 
 Exit = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]
 
@@ -59,7 +59,9 @@ class ObserverContext:
             self._observer.attach()
         finally:
             if not self._observer.is_open:
-                self._net = None  # nothing is left to restore, and an interrupt in there would be lost
+                self._net = (
+                    None  # nothing is left to restore, and an interrupt in there would be lost
+                )
         return self
 
     __exit__ = _RestoringExit()

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import inspect
-import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import Family, TokenLayout, family_of
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.hooks.attention_hooks import AttentionHooks, OutputOverride
-from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
+from daam_syntax.attention.observers.attachable import Attachable
+from daam_syntax.attention.observers.running_call import RunningCall
+from daam_syntax.attention.observers.skipped_attention import (
+    refuse_missing,
+    refuse_pipeline,
+    refuse_skipping,
+    refuse_tiles,
+)
+from daam_syntax.attention.observers.text_check import TextCheck
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.image_guidance import JointEncoding, has_image_guidance
 from daam_syntax.attention.pipeline_call.prompt_encoding import PromptEncoding
-from daam_syntax.attention.pipeline_call.provenance import provenance_of, reproducible_seed
+from daam_syntax.attention.pipeline_call.provenance import provenance_of
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, coming_timesteps
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_compiled,
-    refuse_other_text,
     refuse_unobserved_attention,
 )
 from daam_syntax.attention.pipeline_call.rows import (
     NO_ROWS,
     refuse_rows,
     rows_of,
-    text_differs,
-)
-from daam_syntax.attention.pipeline_call.skipped_attention import (
-    refuse_missing,
-    refuse_pipeline,
-    refuse_skipping,
-    refuse_tiles,
 )
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
-Attached = WeakKeyDictionary[nn.Module, "weakref.ref[PipelineObserver]"]
 
-
-class PipelineObserver(ABC):
+class PipelineObserver(Attachable):
     """Follows a pipeline and its denoiser, and keeps the state of the current pipeline call.
 
     While attached, it wraps methods of the pipeline (`starting`, `encoding`, `preparing` and `finishing` run around
@@ -81,10 +76,6 @@ class PipelineObserver(ABC):
         If the pipeline's family is unknown, or the pipeline generates images without text.
     """
 
-    exclusive: Attached | None = None
-    """The observer of this kind that is attached to each denoiser, if there may be only one at a time."""
-    refusal = "Expected an observer that is not attached, but it is: end its `with` block first."
-    """Error message for a second one."""
     _selects_steps = False
     """Whether the user can choose which steps to record."""
 
@@ -120,14 +111,12 @@ class PipelineObserver(ABC):
         self._requested_size: tuple[int, int] | None = None
         self._in_pipeline = False
         self._prepared: tuple[int, ...] | None = None  # height and width of the latents
-        self._timestep: Any = 0.0
         self._ran: set[str] = set()  # paths of the attentions in the current denoiser call
-        self._differs: dict[bool, Tensor] = {}  # by whether it is of the negative prompts
-        self._checked_inputs = False  # by the pipeline's own call, which has not finished
+        self._text_check = TextCheck(self.family, selects_steps=self._selects_steps)
+        self._running = RunningCall(pipe)
         # By sizes; each is found once per denoiser call, since finding it may read from an accelerator.
         self._layouts: dict[CallSizes, TokenLayout | list[TokenLayout] | None] = {}
         self._fitting: dict[int, Grid | None] = {}
-        self._is_open = False
         self._hooks: AttentionHooks | None = None
         self._wrapped: list[WrappedMethods] = []
         self.current: PipelineCall | None = None
@@ -138,36 +127,7 @@ class PipelineObserver(ABC):
         """How far the log-sum-exp of each attention kernel is off, see `LogSumExpReader`; empty before it ran."""
         return {} if self._hooks is None else self._hooks.log_sum_exp_differences
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether an exclusive observer of this kind is attached to the denoiser."""
-        return self._attached_one() is not None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether this observer follows the pipeline."""
-        return self._is_open
-
-    def attach(self) -> None:
-        """Follow the pipeline until `detach`. If this is interrupted, the pipeline is restored.
-
-        Raises
-        ------
-        TraceError
-            If this observer is attached already, or another exclusive observer of this kind is.
-        """
-        if self.is_attached or self._is_open:
-            raise TraceError(self.refusal)
-        try:
-            self._attach()
-        except BaseException:
-            self.detach()
-            raise
-
     def _attach(self) -> None:
-        self._is_open = True
-        if self.exclusive is not None:
-            self.exclusive[self.denoiser] = weakref.ref(self)
         others = {path: self.denoiser.get_submodule(path) for path in self.others}
         self._hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
         methods = WrappedMethods(self._pipe)
@@ -184,38 +144,24 @@ class PipelineObserver(ABC):
         # Every pipeline calls this method last, so a pipeline call that gets here was not interrupted.
         methods.wrap("maybe_free_model_hooks", self.finishing)
 
-    def detach(self) -> None:
-        """Restore the pipeline. Does nothing if it is restored already."""
-        restore_completely(self._restore)
-
     def _restore(self) -> None:
-        if not self._is_open:
-            return
         self.discard_current()
         if self._hooks is not None:
             self._hooks.detach()
         for methods in self._wrapped:
             methods.restore()
         self._encoding.stop()
-        if self.exclusive is not None and self._attached_one() is self:
-            del self.exclusive[self.denoiser]
-        self._is_open = False
-
-    def _attached_one(self) -> PipelineObserver | None:
-        """Return the exclusive observer of this kind that is attached to the denoiser."""
-        reference = None if self.exclusive is None else self.exclusive.get(self.denoiser)
-        return None if reference is None else reference()
 
     def starting(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Discard an unfinished pipeline call when the next one checks its inputs."""
         self.discard_current()
-        self._checked_inputs = False
+        self._running.end()
         try:
             result = call()
         except BaseException:
             self._requested_size = None  # the size belongs to the pipeline call that just failed
             raise
-        self._checked_inputs = True
+        self._running.begin()
         return result
 
     def choosing_size(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
@@ -241,8 +187,7 @@ class PipelineObserver(ABC):
         """Start a pipeline call when its prompts are encoded, or add further text to it."""
         if self.current is not None and self._encoding.is_more_of(self.current):
             return self._encoding.add(self.current, call, arguments)
-        if self.current is not None and self._checked_inputs and _is_running(self._pipe):
-            # A callback encodes a text while the images are generated.
+        if self.current is not None and self._running.is_current():  # in a callback
             return self._encoding.beside(self.current, call, arguments)
         self.discard_current()
         requested_size, self._requested_size = self._requested_size, None
@@ -250,6 +195,7 @@ class PipelineObserver(ABC):
         denoiser = self.family.denoiser_of(self._pipe)
         refuse_compiled(denoiser, getattr(self._pipe, self.family.denoiser))
         refuse_skipping(denoiser, self.family.denoiser)
+        self._running.encode()
         result, pipeline_call = self._encoding.begin(call, arguments)
         pipeline_call.image_size = requested_size
         self.current = pipeline_call
@@ -266,7 +212,7 @@ class PipelineObserver(ABC):
             pipeline_call.images_per_prompt = n_images // len(pipeline_call.prompts)
             pipeline_call.seeds = [None] * pipeline_call.n_images
         if pipeline_call is not None and arguments.get("latents") is None:
-            _add_seeds(pipeline_call, arguments.get("generator"))
+            pipeline_call.add_seeds(arguments.get("generator"))
         result = call()
         latents = result[0] if isinstance(result, tuple) else result
         is_image = isinstance(latents, Tensor) and latents.ndim == 4
@@ -294,7 +240,7 @@ class PipelineObserver(ABC):
         """Close the pipeline call when the pipeline has finished."""
         result = call()
         pipeline_call, self.current = self.current, None
-        self._checked_inputs = False
+        self._running.end()
         if pipeline_call is None:
             return result
         if not pipeline_call.observed:
@@ -303,7 +249,7 @@ class PipelineObserver(ABC):
                 "or compiled: start after changing the model, and before torch.compile or inside "
                 'torch.compiler.set_stance("force_eager").'
             )
-        self._check_text(pipeline_call, may_wait=True)
+        self._text_check.check(pipeline_call, may_wait=True)
         self.call_finished(pipeline_call)
         return result
 
@@ -344,22 +290,7 @@ class PipelineObserver(ABC):
         self._fitting.clear()
         self._ran.clear()
         pipeline_call.timesteps.append(inputs[self.family.timestep])
-        self._timestep = inputs[self.family.timestep]
-        pipeline_call.drawn.n_steps += self._rows.prompts is not None
-        self._compare_text(pipeline_call, inputs)
-
-    def _compare_text(self, pipeline_call: PipelineCall, inputs: Mapping[str, Any]) -> None:
-        """Compare the text of the rows with the text that their maps are reported for."""
-        texts: dict[bool, tuple[EncodedText, slice | None]] = {
-            False: (pipeline_call, self._rows.prompts)
-        }
-        if pipeline_call.negative is not None:
-            texts[True] = pipeline_call.negative, self._rows.negative
-        self._differs = {
-            is_negative: text_differs(self.family, pipeline_call, inputs, rows, of=text)
-            for is_negative, (text, rows) in texts.items()
-            if rows is not None
-        }
+        self._text_check.compare(pipeline_call, inputs, self._rows)
 
     @abstractmethod
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
@@ -370,27 +301,12 @@ class PipelineObserver(ABC):
         self._inputs = {}
         self._check_observed(self.attentions, "text attentions")
         pipeline_call = self._pipeline_call()
-        if self._reports_step():
-            for is_negative, differs in self._differs.items():
-                timestep = self._timestep
-                pipeline_call.drawn.add(timestep, differs, is_negative=is_negative)
-        self._timestep, self._differs = 0.0, {}
-        self._check_text(pipeline_call)
+        self._text_check.end_step(pipeline_call, is_reported=self._reports_step())
+        self._text_check.check(pipeline_call)
 
     def _reports_step(self) -> bool:
         """Whether anything is reported of the current step."""
         return True
-
-    def _check_text(self, pipeline_call: PipelineCall, *, may_wait: bool = False) -> None:
-        """Refuse steps that were drawn from another text than the reported one."""
-        other = pipeline_call.drawn.first_other(may_wait=may_wait)
-        if other is None:
-            return
-        text = pipeline_call.negative if other.is_negative else pipeline_call
-        assert text is not None, "only texts that are recorded are compared"
-        refuse_other_text(
-            self.family.denoiser, other, text.prompts, selects_steps=self._selects_steps
-        )
 
     def _check_observed(self, expected: Iterable[str], kind: str) -> None:
         """Refuse a step in which some attentions did not run, if it is reported."""
@@ -461,25 +377,3 @@ class PipelineObserver(ABC):
                 "register a Family for it."
             )
         return grid
-
-
-def _is_running(pipe: Any) -> bool:
-    """Return whether this is called from within a call of the pipeline."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is pipe:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _add_seeds(pipeline_call: PipelineCall, generator: Any) -> None:
-    """Add the seeds of a pipeline call's generator or generators."""
-    n_images = pipeline_call.n_images
-    if isinstance(generator, list) or n_images == 1:
-        generators = generator if isinstance(generator, list) else [generator]
-        if len(generators) == n_images:  # otherwise the pipeline itself refuses them
-            pipeline_call.seeds = [reproducible_seed(each) for each in generators]
-    else:
-        # One generator for several images: its seed alone reproduces no single image.
-        pipeline_call.settings["batch_seed"] = reproducible_seed(generator)

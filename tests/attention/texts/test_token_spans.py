@@ -5,7 +5,7 @@ import threading
 import pytest
 from transformers import ByT5Tokenizer
 
-from daam_syntax.attention.pipeline_call.token_spans import (
+from daam_syntax.attention.texts.token_spans import (
     find_prompts,
     locate,
     read_prompt,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from daam_syntax.attention.pipeline_call import sentences
-from daam_syntax.attention.pipeline_call.sentences import PromptSentences
+from daam_syntax.attention.texts import sentences
+from daam_syntax.attention.texts.sentences import PromptSentences
 from daam_syntax.errors import TraceError
 from daam_syntax.language import parse, parse_many
 

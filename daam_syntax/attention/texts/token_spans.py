@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from daam_syntax.attention.pipeline_call.textual_inversion import CharSpan, spans_in_prompt
+from daam_syntax.attention.texts.textual_inversion import CharSpan, spans_in_prompt
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import Subword
 

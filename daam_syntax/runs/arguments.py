@@ -1,0 +1,69 @@
+"""Check arguments that the command line checks by itself, so that Python refuses the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import TYPE_CHECKING, Final
+
+from daam_syntax.errors import PromptError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+_MOST_SEEDS: Final = 10**6
+
+
+def is_whole(value: object) -> TypeIs[Integral]:
+    """Whether a value is a whole number of any library, and not a truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_optional(name: str, value: object) -> int | None:
+    """Return a whole number of at least 1, or None; see `check_whole`."""
+    return None if value is None else check_whole(name, value)
+
+
+def check_whole(name: str, value: object) -> int:
+    """Return a whole number of at least 1.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else; the message has the name of the argument.
+    """
+    if not is_whole(value) or int(value) < 1:
+        raise ValueError(
+            f"Expected {name} to be a whole number of at least 1, but got {str(value)[:200]!r}."
+        )
+    return int(value)
+
+
+def check_seeds(seeds: object) -> int | tuple[int, ...]:
+    """Return a number of seeds, or the seeds, if they are not 0, 1, 2, and so on.
+
+    Raises
+    ------
+    PromptError
+        If it is neither.
+    """
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | dict):
+        listed = list(seeds)
+        if listed and all(map(_is_seed, listed)) and len(set(listed)) == len(listed):
+            chosen = tuple(int(seed) for seed in listed)
+            return len(chosen) if chosen == tuple(range(len(chosen))) else chosen
+    elif is_whole(seeds) and 1 <= int(seeds) <= _MOST_SEEDS:
+        return int(seeds)
+    raise PromptError(
+        f"Expected a number of images per prompt, from 1 to {_MOST_SEEDS:,}, or different seeds of at least 0, but got "
+        f"seeds={str(seeds)[:200]}; seeds=2 and seeds=[0, 1] draw the seeds 0 and 1."
+    )
+
+
+def count_of(seeds: int | tuple[int, ...]) -> int:
+    """Return the number of seeds."""
+    return seeds if isinstance(seeds, int) else len(seeds)
+
+
+def _is_seed(value: object) -> bool:
+    return is_whole(value) and 0 <= int(value) < 2**31

@@ -1,0 +1,223 @@
+"""Start or resume a run: lock its folder, read and check what is asked for, and draw what is missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from daam_syntax.attention.prompt_overflow import Overflow
+from daam_syntax.language import PromptSet, Sentence, check_schemes
+from daam_syntax.maps import parse_threshold
+from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
+from daam_syntax.runs.arguments import check_optional, check_seeds, count_of
+from daam_syntax.runs.drawing import cluster as clusters
+from daam_syntax.runs.drawing.cluster import ModelSource
+from daam_syntax.runs.drawing.parses import Parses
+from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
+from daam_syntax.runs.drawing.prompt_reading import leave_out_long_prompts
+from daam_syntax.runs.drawing.sessions import DrawnShard, DrawShards, Session
+from daam_syntax.runs.drawing.shard_drawer import ShardDrawer
+from daam_syntax.runs.problems import Problem
+from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.records import ShardRecord
+from daam_syntax.runs.store.run_folder import RunFolder, Wanted
+from daam_syntax.runs.store.shard_store import Planned
+from daam_syntax.runs.store.shards import ShardPlan
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from spacy.language import Language
+
+_MOST_SHARDS: Final = 100
+
+ReadPrompts = Callable[[], tuple[PromptSet, Mapping[str, Sentence]]]
+"""Function that reads the prompts, and parses that were given with them."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of `run` except prompts, model, and drawing settings; and some that only `analyze` needs.
+
+    Attributes
+    ----------
+    shard_size
+        Images of a shard; if None, one batch, or as many as make about a hundred shards.
+    map_dtype
+        Number format of the stored maps.
+    keep_rules
+        Whether a run that is resumed keeps its threshold rules and schemes; others are applied to its stored maps.
+    on_shard
+        Called with the record of each shard when it is in its place.
+    """
+
+    seeds: int | Sequence[int] = 1
+    thresholds: Sequence[str] = ("relative:0.4",)
+    schemes: str | Sequence[str] = ("ud",)
+    parser: str | Language | None = None
+    map_size: int | None = None
+    map_dtype: str = "float16"
+    keep_images: bool = True
+    batch_size: int | None = None
+    shard_size: int | None = 64
+    retry_failed: bool = False
+    overwrite: bool = False
+    cluster: str | None = None
+    workers: int | None = None
+    progress: bool = False
+    keep_rules: bool = False
+    on_shard: Callable[[ShardRecord], None] = lambda record: None
+
+    def checked(self) -> RunOptions:
+        """Return the options in their plain form.
+
+        Raises
+        ------
+        ValueError
+            If one of them is unusable; the message has its name.
+        """
+        check_schemes(self.schemes)
+        return replace(
+            self,
+            seeds=check_seeds(self.seeds),
+            thresholds=tuple(str(parse_threshold(rule)) for rule in self.thresholds),
+            map_size=check_optional("map_size", self.map_size),
+            batch_size=check_optional("batch_size", self.batch_size),
+            shard_size=check_optional("shard_size", self.shard_size),
+            workers=check_optional("workers", self.workers),
+        )
+
+
+def draw_run(
+    read: ReadPrompts,
+    out: str | Path,
+    source: ModelSource,
+    drawing: DrawingSettings,
+    options: RunOptions,
+) -> None:
+    """Draw a run, or what is missing of it; see `daam_syntax.runs.run`."""
+    options = options.checked()
+    drawing.check()
+    folder = RunFolder(out)
+    # The lock comes first: a second process must not read and parse all prompts before it is refused.
+    with folder.locked(), ExitStack() as stack:
+        started = _Start(folder, read, options)
+        if options.cluster is None:
+            pipe = _loaded(source)
+            warn_of_untrained_words(pipe, started.parses.prompts.texts)
+            prepared = prepare(
+                pipe, drawing, *started.of_model(), source.revision, started.batch_size
+            )
+        else:
+            source = source.for_workers()
+            client = stack.enter_context(clusters.open_client(options.cluster, options.workers))
+            on_workers = clusters.RunOnWorkers(client, source, folder.path.resolve())
+            prepared = on_workers.prepare(drawing, *started.of_model(), started.batch_size)
+        settings, plan, session = started.begin(prepared)
+        draw: DrawShards
+        if options.cluster is None:
+            drawer = ShardDrawer(pipe, settings, plan)
+            draw = partial(_draw_here, folder, drawer, session.planned, started.parses)
+        else:
+            draw = partial(
+                on_workers.draw, settings, plan, session.planned, started.parses, session.note
+            )
+        session.draw(draw, options.progress, retry_failed=options.retry_failed)
+
+
+class _Start:
+    """What is known of a run before its model is loaded."""
+
+    def __init__(self, folder: RunFolder, read: ReadPrompts, options: RunOptions) -> None:
+        self.folder = folder
+        self.options = options
+        prompts, given = read()
+        prompts, self.left_out = leave_out_long_prompts(prompts, given, options.parser)
+        self.parses = Parses(prompts, options.parser, given)
+        self.sample = self.parses.sample()
+        self.schemes = check_schemes(options.schemes, self.sample)
+        stored = folder.manifest() if folder.is_run() and folder.has_shards() else None
+        self.stored: Mapping[str, Any] | None = stored
+        is_frozen = stored is not None and options.batch_size is None
+        self.batch_size = (
+            ShardPlan.from_dict(stored["plan"]).batch_size
+            if stored and is_frozen
+            else options.batch_size
+        )
+
+    def of_model(self) -> tuple[Sequence[str], Sentence]:
+        """Return what the check of a model needs: the texts, and the parse of the longest."""
+        return self.parses.prompts.texts, self.parses.longest()
+
+    def begin(self, prepared: PreparedModel) -> tuple[RunSettings, ShardPlan, Session]:
+        """Start or resume the run in its folder."""
+        options, prompts = self.options, self.parses.prompts
+        settings = RunSettings(
+            drawing=prepared.settings,
+            model=prepared.model,
+            parser=self.sample[0].parser,
+            thresholds=tuple(options.thresholds),
+            schemes=self.schemes,
+            map_size=options.map_size,
+            keep_images=options.keep_images,
+            map_dtype=options.map_dtype,
+        )
+        if options.keep_rules and self.stored is not None:
+            before = RunSettings.from_dict(self.stored["settings"])
+            settings = replace(settings, thresholds=before.thresholds, schemes=before.schemes)
+        seeds = check_seeds(options.seeds)
+        size = options.shard_size or max(1, len(prompts) * count_of(seeds) // _MOST_SHARDS)
+        plan = ShardPlan.of(len(prompts), seeds, prepared.batch_size, size)
+        wanted = Wanted(settings.as_dict(), plan, prompts, self.parses.digest(self.sample))
+        found = self.folder.start(wanted, overwrite=options.overwrite)
+        problems = [*map(Problem.of_row, prompts.problems), *self.left_out, *prepared.problems()]
+        if options.progress and prepared.overflow:
+            _warn_of_overflow(prepared.overflow)
+        session = Session(self.folder, prompts, problems, prepared.limits, found, options.on_shard)
+        return settings, plan, session
+
+
+def _loaded(source: ModelSource) -> DiffusionPipeline:
+    if not isinstance(source.model, str | Path):
+        return source.model
+    pipe = load_pipeline(
+        source.model, revision=source.revision, device=source.device, dtype=source.dtype
+    )
+    pipe.set_progress_bar_config(disable=True)  # the bar of the run is enough
+    return pipe
+
+
+def _warn_of_overflow(overflow: Sequence[Overflow]) -> None:
+    """Report on stderr that prompts are too long, before anything is drawn."""
+    n = len({found.prompt for found in overflow})
+    first = overflow[0]
+    print(
+        f"{n:,} {'prompt exceeds' if n == 1 else 'prompts exceed'} the text encoder's limit; words past it have no "
+        f"map. The first, {first.prompt[:60]!r}, has {first}",
+        file=sys.stderr,
+    )
+
+
+def _draw_here(
+    folder: RunFolder,
+    drawer: ShardDrawer,
+    planned: Callable[[int], Planned],
+    parses: Parses,
+    shards: Sequence[int],
+    advance: Callable[[int], None],
+) -> Iterator[DrawnShard]:
+    """Draw shards one after another in this process."""
+    for shard in shards:
+        prompts = parses.shard(drawer.plan.prompts(shard))
+        work = folder.shards.new_work()
+        try:
+            record = drawer.draw(planned(shard).stamp, prompts, work, advance)
+            yield DrawnShard(shard, work, record)
+        except OSError as error:
+            yield DrawnShard(shard, work, error)

@@ -1,0 +1,140 @@
+"""What a worker of a cluster does: load the model once for each start of a run, and draw shards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from daam_syntax.errors import ModelError
+from daam_syntax.language import Sentence
+from daam_syntax.pipelines.identity import identify_on_device
+from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.runs.drawing.parses import ShardPrompts
+from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
+from daam_syntax.runs.drawing.sessions import DrawnShard
+from daam_syntax.runs.drawing.shard_drawer import ShardDrawer, is_fatal
+from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.schemas import Stamp
+from daam_syntax.runs.store.shard_store import ShardStore
+from daam_syntax.runs.store.shards import ShardPlan
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+_pipelines: Final[dict[str, Any]] = {}
+_drawers: Final[dict[str, ShardDrawer]] = {}
+"""What this worker has loaded, by the session that asked for it; only the last is kept."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from: a pipeline, or the arguments with which `load_pipeline` is called."""
+
+    model: Any
+    revision: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+    def for_workers(self) -> ModelSource:
+        """Return the source for other processes, which run in other working directories.
+
+        Raises
+        ------
+        ModelError
+            If it is a pipeline, which cannot be sent to them.
+        """
+        if not isinstance(self.model, str | Path):
+            raise ModelError(
+                f"Expected the name or folder of a model, but got a {type(self.model).__name__}: every worker of a "
+                "cluster loads the model itself, so pass what `load_pipeline` takes."
+            )
+        is_folder = Path(self.model).is_dir()
+        return replace(self, model=str(Path(self.model).resolve() if is_folder else self.model))
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that a worker must know to draw a shard; it takes nothing from the folder of the run.
+
+    Attributes
+    ----------
+    source
+        From where to load the model.
+    session
+        Identity of this start of the run.
+    folder
+        The folder of the run.
+    settings, plan
+        Settings and plan of the run.
+    stamp
+        Run and number of the shard.
+    prompts
+        The prompts of the shard.
+    """
+
+    source: ModelSource
+    session: str
+    folder: Path
+    settings: RunSettings
+    plan: ShardPlan
+    stamp: Stamp
+    prompts: ShardPrompts
+
+
+def prepare_model(
+    source: ModelSource,
+    session: str,
+    settings: DrawingSettings,
+    texts: Sequence[str],
+    longest: Sentence,
+    batch_size: int | None,
+) -> PreparedModel:
+    """Load the model, and check settings and prompts against it."""
+    pipe = _pipeline(source, session)
+    return prepare(pipe, settings, texts, longest, source.revision, batch_size)
+
+
+def draw_shard(task: ShardTask) -> DrawnShard:
+    """Draw a shard into a work folder."""
+    drawer, shard = _drawer(task), task.stamp.shard
+    work = ShardStore(task.folder).new_work()
+    try:
+        return DrawnShard(shard, work, drawer.draw(task.stamp, task.prompts, work))
+    except OSError as error:
+        return DrawnShard(shard, work, error)
+    except Exception as error:
+        if is_fatal(error):
+            # This process can no longer use its GPU; Dask starts another one and gives it the shard.
+            os._exit(1)
+        raise
+
+
+def _pipeline(source: ModelSource, session: str) -> DiffusionPipeline:
+    """Return the model as it is now; it may have changed on disk since an earlier session loaded it."""
+    if session not in _pipelines:
+        _drawers.clear()
+        _pipelines.clear()  # before another model takes its memory
+        pipe = load_pipeline(
+            source.model, revision=source.revision, device=source.device, dtype=source.dtype
+        )
+        pipe.set_progress_bar_config(disable=True)
+        _pipelines[session] = pipe
+    return _pipelines[session]
+
+
+def _drawer(task: ShardTask) -> ShardDrawer:
+    """Return the drawer of a session, made once per worker."""
+    if task.session not in _drawers:
+        pipe = _pipeline(task.source, task.session)
+        here = identify_on_device(pipe, task.source.revision)
+        if here != dict(task.settings.model):
+            raise ModelError(
+                f"Expected the model with which the run started, {dict(task.settings.model)}, but this worker has "
+                f"{here}; give all workers the same model and kind of device, or start another run."
+            )
+        _drawers[task.session] = ShardDrawer(pipe, task.settings, task.plan)
+    return _drawers[task.session]

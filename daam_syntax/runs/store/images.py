@@ -1,0 +1,52 @@
+"""Stored images, which may come from files that other people wrote."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final
+
+from daam_syntax.errors import FileError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MOST_PIXELS: Final = 2**26
+"""More than any model draws; 200 MB as RGB."""
+
+
+def decoded(content: bytes, size: tuple[int, int], number: int) -> Image:
+    """Return an image from the bytes of a PNG file.
+
+    Parameters
+    ----------
+    content
+        The file.
+    size
+        Height and width that the image must have.
+    number
+        Number of the image, for messages.
+
+    Raises
+    ------
+    FileError
+        If it is not a PNG file of this size.
+    """
+    from PIL import Image as PillowImage
+
+    try:
+        # Only this decoder, because the others have had faults that files could exploit.
+        image = PillowImage.open(io.BytesIO(content), formats=["PNG"])
+        if image.size != (size[1], size[0]) or size[0] * size[1] > MOST_PIXELS:
+            raise ValueError(
+                f"it has {image.size[0]} x {image.size[1]} pixels, not {size[1]} x {size[0]}"
+            )
+        return image.convert("RGB")
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        PillowImage.DecompressionBombError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise FileError(f"Expected image {number} as PNG, but {reason}.") from error

@@ -1,0 +1,144 @@
+"""The manifest of a run, and its second copy."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from daam_syntax.errors import FileError
+from daam_syntax.runs.field_types import (
+    check_fields,
+    each,
+    flag,
+    hexadecimal,
+    mapping,
+    text,
+)
+from daam_syntax.runs.store.checksums import sealed, unsealed
+from daam_syntax.runs.store.schemas import FORMAT
+from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.util.whole_files import file_errors, whole_file
+
+MANIFEST: Final = "manifest.json"
+BACKUP: Final = "manifest.backup.json"
+"""Written after the manifest, so that one of the two is whole at any moment."""
+
+_KIND: Final = "daam-syntax run"
+_LARGEST: Final = 2**26  # bytes; a manifest has some kilobytes, and some for each session
+_STATUSES: Final = ("running", "incomplete", "complete")
+_FIELDS: Final = {
+    "format": lambda value: value == FORMAT,
+    "kind": lambda value: value == _KIND,
+    "run": hexadecimal(32),
+    "status": lambda value: value in _STATUSES,
+    "settings": mapping,
+    "plan": mapping,
+    "prompts": hexadecimal(64),
+    "parses": hexadecimal(64),
+    "sessions": each(mapping),
+}
+_VIEWS: Final = {
+    "threshold": text,
+    "schemes": each(text),
+    "overviews": flag,
+    "shards": hexadecimal(64),
+    "files": mapping,
+}
+
+
+def _views(value: object) -> bool:
+    """Whether a value describes the files that `analyze` makes for people."""
+    found = check_fields(value, _VIEWS)
+    return all(map(hexadecimal(64), found["files"].values()))
+
+
+_OPTIONAL: Final = {"views": _views}
+
+
+class DamagedManifestError(FileError):
+    """A manifest that is missing, or is not what was written."""
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder has a manifest or its second copy."""
+    with file_errors(folder):
+        return any(os.path.lexists(folder / name) for name in (MANIFEST, BACKUP))
+
+
+def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the manifest of a run, from its second copy if the first is missing or damaged.
+
+    Returns
+    -------
+    manifest : dict
+        The manifest.
+    damage : str
+        What is wrong with the first copy; "" if nothing is.
+
+    Raises
+    ------
+    DamagedManifestError
+        If neither copy can be used.
+    FileError
+        If it is that of something else, or of an unknown version.
+    """
+    try:
+        return _read(folder / MANIFEST), ""
+    except DamagedManifestError as error:
+        damage = error
+    try:
+        return _read(folder / BACKUP), str(damage)
+    except DamagedManifestError:
+        raise damage from None
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest and then its second copy, each completely or not at all."""
+    written = sealed({"format": FORMAT, "kind": _KIND, **manifest})
+    for name in (MANIFEST, BACKUP):
+        with (
+            whole_file(folder / name) as partial,
+            partial.open("w", encoding="utf-8") as file,
+        ):
+            file.write(written)
+            file.flush()
+            # Shards can be drawn again after a power failure, but the plan exists only here.
+            os.fsync(file.fileno())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        manifest = unsealed(_text(path))
+    except FileNotFoundError:
+        raise DamagedManifestError(
+            f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax run` or "
+            "`daam-syntax analyze`."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DamagedManifestError(
+            f"Expected the manifest of a run in {path}, but {reason}; run the same command again to restore it."
+        ) from error
+    found = (manifest.get("kind"), manifest.get("format"))
+    try:
+        if found != (_KIND, FORMAT):
+            raise ValueError(
+                f"it is {found[0]!r}, format {found[1]!r}, not {_KIND!r}, format {FORMAT}"
+            )
+        checked = check_fields(manifest, _FIELDS, _OPTIONAL)
+        ShardPlan.from_dict(checked["plan"])
+    except ValueError as error:
+        raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
+    return checked
+
+
+def _text(path: Path) -> str:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > _LARGEST:
+        raise ValueError(f"it has {status.st_size:,} bytes")
+    return path.read_text(encoding="utf-8")

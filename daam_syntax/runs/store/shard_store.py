@@ -1,0 +1,347 @@
+"""The shards of a run: their files, the records that mark them as finished, and what is done with the others."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from daam_syntax.errors import FileError
+from daam_syntax.runs.problems import Problem
+from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
+from daam_syntax.runs.store.records import ShardRecord
+from daam_syntax.runs.store.schemas import FORMAT, TABLES, Stamp, identity_of, read_table
+from daam_syntax.runs.store.shard_files import embedded_record
+from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.util.whole_files import file_errors, whole_file
+
+COMMITTED: Final = "committed"
+WORK: Final = ".work"
+_PART: Final = re.compile(r"part-(\d{5,9})\.(parquet|json)", re.ASCII)
+_DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_AGAIN: Final = "run the same command again to draw this shard again."
+_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the images of a shard must be: the origin of the files, and a row for each image.
+
+    Attributes
+    ----------
+    stamp
+        Run, shard, and checksum of the settings.
+    rows
+        ``(image, prompt_id, prompt, seed)`` of each image, in order.
+    """
+
+    stamp: Stamp
+    rows: Sequence[tuple[int, str, str, int]]
+
+
+class ForeignShardError(FileError):
+    """A shard of another run, or of other prompts, seeds, or settings."""
+
+
+class ShardStore:
+    """The files of the shards of a run.
+
+    Parameters
+    ----------
+    path
+        The folder of the run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # -- paths ---------------------------------------------------------------------------------------------------
+
+    def file(self, table: str, shard: int) -> Path:
+        """Return the path of the file of a table and a shard."""
+        return self.path / table / f"part-{shard:05d}.parquet"
+
+    def record_path(self, shard: int) -> Path:
+        """Return the path of the record of a shard."""
+        return self.path / COMMITTED / f"part-{shard:05d}.json"
+
+    def numbers(self, folder: str = COMMITTED) -> list[int]:
+        """Return the numbers of the shards that have a file in a folder, in order."""
+        with file_errors(self.path / folder):
+            names = (path.name for path in (self.path / folder).glob("part-*"))
+            found = (_PART.fullmatch(name) for name in names)
+            return sorted({int(match[1]) for match in found if match})
+
+    def make_folders(self) -> None:
+        """Create the folders of the tables, and refuse links, which could lead out of the folder of the run."""
+        for name in (*TABLES, COMMITTED, WORK):
+            folder = self.path / name
+            with file_errors(folder):
+                if folder.is_symlink():
+                    raise FileError(
+                        f"Expected a folder at {folder}, but it is a link; put the folder itself there."
+                    )
+                folder.mkdir(exist_ok=True)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def record(self, shard: int) -> ShardRecord | None:
+        """Return the record of a shard, or None if the shard is not finished.
+
+        Raises
+        ------
+        FileError
+            If its record is damaged.
+        """
+        path = self.record_path(shard)
+        try:
+            values = unsealed(path.read_text(encoding="utf-8"))
+            if values.pop("format", None) != FORMAT or values.get("shard") != shard:
+                raise ValueError("it belongs to another shard")
+            return ShardRecord.from_dict(values)
+        except FileNotFoundError:
+            return None
+        except (*_DAMAGE, RecursionError) as error:
+            raise FileError(
+                f"Expected the record of a shard in {path}, but it is damaged ({_reason(error)}); {_AGAIN}"
+            ) from error
+
+    def check(self, record: ShardRecord, table: str) -> Path:
+        """Compare the file of a table and a finished shard with its checksum, and return its path.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, truncated or altered.
+        """
+        path = self.file(table, record.shard)
+        written = record.files[table]
+        try:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                problem = "it is not a regular file"
+            elif status.st_size != written.n_bytes:
+                problem = f"it has {status.st_size} bytes, not {written.n_bytes}"
+            elif sha256(path) != written.sha256:
+                problem = "its checksum differs"
+            else:
+                return path
+        except OSError as error:
+            problem = error.strerror or str(error)
+        raise FileError(f"Expected the file of a finished shard at {path}, but {problem}; {_AGAIN}")
+
+    def verify(self, record: ShardRecord, table: str, stamp: Stamp) -> Path:
+        """Check that the file of a table and a finished shard is as it was written, and is of this run; see `check`."""
+        path = self.check(record, table)
+        _check_stamp(path, stamp)
+        return path
+
+    def stamps(self) -> Iterator[Stamp | None]:
+        """Yield the origin of each shard all of whose files were once moved here; None if it cannot be read."""
+        for shard in self.numbers("problems"):
+            yield self.stamp("problems", shard)
+
+    def stamp(self, table: str, shard: int) -> Stamp | None:
+        """Return the origin of the file of a table and a shard; None if it cannot be read."""
+        try:
+            return _stamp(self.file(table, shard))
+        except _DAMAGE:
+            return None
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def new_work(self) -> Path:
+        """Create a folder in which to write the files of a shard."""
+        work = self.path / WORK / uuid.uuid4().hex
+        with file_errors(work):
+            work.mkdir(parents=True)
+        return work
+
+    def clear_work(self) -> None:
+        """Delete the unfinished files of workers that died."""
+        for left in (self.path / WORK).glob("*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def commit(self, record: ShardRecord, work: Path, planned: Planned) -> None:
+        """Move the files of a shard from their work folder to their final places, then write its record.
+
+        The record comes last because it marks the shard as finished.
+
+        Raises
+        ------
+        ForeignShardError
+            If the files are those of another run, or of other images than planned.
+        """
+        _check_images(work / "images.parquet", planned)
+        for table in TABLES:
+            _check_stamp(work / f"{table}.parquet", planned.stamp)
+        with file_errors(self.path):
+            self.record_path(record.shard).unlink(missing_ok=True)
+            for table in TABLES:
+                os.replace(work / f"{table}.parquet", self.file(table, record.shard))
+            work.rmdir()
+        self._write_record(record)
+
+    def _write_record(self, record: ShardRecord) -> None:
+        with whole_file(self.record_path(record.shard)) as partial:
+            text = sealed({"format": FORMAT, **record.as_dict()})
+            partial.write_text(text, encoding="utf-8")
+
+    def missing(
+        self,
+        plan: ShardPlan,
+        planned: Callable[[int], Planned],
+        note: Callable[[Problem], None],
+        advance: Callable[[int], None],
+        retry_failed: bool = False,
+    ) -> list[int]:
+        """Return the shards that are not finished or are damaged; take up finished ones that lost their record.
+
+        Parameters
+        ----------
+        plan
+            The plan of the run.
+        planned
+            Function that returns what the images of a shard must be.
+        note
+            Called with a problem for every damaged shard.
+        advance
+            Called with the number of images of every shard that was checked.
+        retry_failed
+            Whether shards with failed images count as missing.
+        """
+        missing = []
+        for shard in range(plan.n_shards):
+            record = self._usable(shard, planned, note)
+            if record is None or (retry_failed and record.n_failed):
+                missing.append(shard)
+            advance(plan.size(shard))
+        return missing
+
+    def _usable(
+        self, shard: int, planned: Callable[[int], Planned], note: Callable[[Problem], None]
+    ) -> ShardRecord | None:
+        """Return the record of a shard whose files are all as they were written, else None."""
+        expected, damage = planned(shard), ""
+        try:
+            record = self.record(shard)
+            if record is not None:
+                for table in TABLES:
+                    self.verify(record, table, expected.stamp)
+                return record
+        except FileError as error:
+            damage = str(error)
+        restored = self._take_up(expected)
+        if restored is not None:
+            lost = damage or f"{self.record_path(shard)} was missing."
+            kept = "The files of the shard are as they were written, and were taken up again."
+            note(Problem("check", "record restored", lost, kept, shard))
+            return restored
+        if damage:
+            note(Problem("check", "damaged file", damage, "The shard is drawn again.", shard))
+        self._set_aside_foreign(expected.stamp, note)
+        return None
+
+    def _take_up(self, planned: Planned) -> ShardRecord | None:
+        """Return and write the record of a shard that lost it, if its files are as they were written, else None."""
+        shard = planned.stamp.shard
+        try:
+            record = embedded_record(self.file("problems", shard))
+            if record.shard != shard:
+                return None
+            for table in TABLES:
+                self.verify(record, table, planned.stamp)
+            _check_images(self.file("images", shard), planned)
+        except (*_DAMAGE, FileError):
+            return None
+        self._write_record(record)
+        return record
+
+    def _set_aside_foreign(self, stamp: Stamp, note: Callable[[Problem], None]) -> None:
+        """Move files that are not of this run out of the way of those that will be drawn."""
+        marked = {table: self.stamp(table, stamp.shard) for table in TABLES}
+        foreign = [
+            self.file(table, stamp.shard)
+            for table, found in marked.items()
+            if found not in (None, stamp)
+        ]
+        if foreign:
+            place = self.set_aside(foreign)
+            names = ", ".join(str(path.relative_to(self.path)) for path in foreign)
+            message = f"Files of another run were found: {names}."
+            kept = f"They were moved to {place}."
+            note(Problem("check", "set aside", message, kept, stamp.shard))
+
+    def set_aside(self, paths: Sequence[Path]) -> Path:
+        """Move files into a new folder ``set-aside-<date>``, under the same names, and return it."""
+        day = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
+        place = self.path / f"set-aside-{day}-{uuid.uuid4().hex[:6]}"
+        for path in paths:
+            target = place / path.relative_to(self.path)
+            with file_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+        return place
+
+    def parts(self) -> list[Path]:
+        """Return the files of all shards, and their records."""
+        found: list[Path] = []
+        for name in (*TABLES, COMMITTED):
+            with file_errors(self.path / name):
+                files = sorted((self.path / name).glob("part-*"))
+            found += [path for path in files if _PART.fullmatch(path.name)]
+        return found
+
+
+def _stamp(path: Path) -> Stamp | None:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return None
+    found = identity_of(pq.read_schema(path))
+    try:
+        return Stamp(**{name: found[name] for name in ("run", "shard", "digest")})
+    except KeyError:
+        return None
+
+
+def _check_stamp(path: Path, stamp: Stamp) -> None:
+    try:
+        found = _stamp(path)
+    except _DAMAGE as error:
+        raise FileError(f"Expected a table of a run in {path}, but {_reason(error)}") from error
+    if found != stamp:
+        raise ForeignShardError(
+            f"Expected a file of shard {stamp.shard} of this run ({stamp.run[:8]}), but {path} is marked as {found}."
+        )
+
+
+def _check_images(path: Path, planned: Planned) -> None:
+    columns = ["image", "prompt_id", "prompt", "seed"]
+    rows = read_table(path, "images", columns=columns)
+    found = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+    if found != list(planned.rows):
+        wrong = next((f for f, p in zip(found, planned.rows, strict=False) if f != p), found[-1:])
+        raise ForeignShardError(
+            f"Expected the images that were planned for shard {planned.stamp.shard}, but {path.name} has "
+            f"(image, prompt_id, prompt, seed) {wrong}."
+        )
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error means that the disk is full, or that a file would be too large."""
+    causes = (error, error.__cause__)
+    return any(isinstance(e, OSError) and e.errno in _DISK_FULL for e in causes)

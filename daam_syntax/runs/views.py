@@ -1,0 +1,244 @@
+"""What people look at in the folder of `analyze`: tables, images, figures and pages, made from the stored run.
+
+::
+
+    out/
+      pairs.csv  words.csv  summary.csv
+      images/<prompt_id>-<seed>.png
+      overview-<prompt_id>-<seed>.png
+      explore-<prompt_id>.html          an interactive page with all seeds of a prompt
+      index.html                        all prompts
+
+They can be deleted: the same call makes them again from the files of the run (see `daam_syntax.runs.store.run_folder`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+import pandas as pd
+
+from daam_syntax.analysis import write_table
+from daam_syntax.explorer import explore
+from daam_syntax.runs.store.checksums import sha256
+from daam_syntax.runs.store.images import decoded
+from daam_syntax.runs.store.records import ShardRecord
+from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.runs.stored_run import Run
+from daam_syntax.util.whole_files import file_errors, whole_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from daam_syntax.maps import HeatMaps
+
+TABLES: Final = ("pairs", "words", "summary")
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of a run with its heat maps.
+
+    Attributes
+    ----------
+    name
+        Name of its files: ``<prompt_id>-<seed>``.
+    prompt_id, prompt, seed
+        Its prompt and seed.
+    content
+        The PNG file.
+    image
+        The image.
+    maps
+        Its heat maps, as they are stored.
+    """
+
+    name: str
+    prompt_id: str
+    prompt: str
+    seed: int
+    content: bytes
+    image: Image
+    maps: HeatMaps
+
+
+def stored_images(run: Run) -> list[StoredImage]:
+    """Return all images of a run with their heat maps, in order; those that could not be drawn are left out."""
+    found = []
+    for record in run.records:
+        maps = dict(run.shard_maps(record))
+        for number, row, content in run.stored_images(record):
+            image = decoded(content, (row["height"], row["width"]), number)
+            identity = {name: row[name] for name in ("prompt_id", "prompt", "seed")}
+            name = f"{row['prompt_id']}-{row['seed']}"
+            found.append(
+                StoredImage(name, **identity, content=content, image=image, maps=maps[number])
+            )
+    return found
+
+
+def export_images(path: Path, record: ShardRecord) -> None:
+    """Write the images of a shard as PNG files, so that people see them while others are drawn."""
+    for _, row, content in Run(path).stored_images(record):
+        _write(path, f"images/{row['prompt_id']}-{row['seed']}.png", partial(_save, content))
+
+
+def write_views(
+    run: Run,
+    images: Sequence[StoredImage],
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    threshold: str,
+    schemes: Sequence[str],
+    overviews: bool,
+) -> None:
+    """Write the views of a run; those that are as they were written, and fit the run, stay.
+
+    Parameters
+    ----------
+    run
+        The run; its folder is locked by the caller.
+    images
+        Its images.
+    tables
+        Tables by name, see `TABLES`.
+    threshold, schemes
+        The rules with which the tables were measured.
+    overviews
+        Whether to draw an overview figure of each image, which takes about a second.
+    """
+    folder = RunFolder(run.path)
+    manifest = folder.manifest()
+    described = {
+        "threshold": threshold,
+        "schemes": list(schemes),
+        "overviews": overviews,
+        "shards": _content(run.records),
+    }
+    before = manifest.get("views", {})
+    is_current = all(before.get(name) == value for name, value in described.items())
+    written: dict[str, str] = dict(before.get("files", {})) if is_current else {}
+    makers = dict(_views(run, images, tables, threshold, schemes, overviews=overviews))
+    for name, save in makers.items():
+        if name not in written or not _is_as_written(run.path / name, written[name]):
+            _write(run.path, name, save)
+            written[name] = sha256(run.path / name)
+    views = {**described, "files": {name: written[name] for name in makers}}
+    if views != before:
+        folder.write_manifest({**folder.manifest(), "views": views})
+
+
+Save = Callable[[Path], Any]
+
+
+def _views(
+    run: Run,
+    images: Sequence[StoredImage],
+    tables: Mapping[str, pd.DataFrame],
+    threshold: str,
+    schemes: Sequence[str],
+    *,
+    overviews: bool,
+) -> list[tuple[str, Save]]:
+    """Return the name of each view with the function that writes it to a path."""
+    views: list[tuple[str, Save]] = [
+        (f"{name}.csv", partial(_save_table, table)) for name, table in tables.items()
+    ]
+    for each in images:
+        views.append((f"images/{each.name}.png", partial(_save, each.content)))
+        if overviews:
+            views.append((f"overview-{each.name}.png", partial(_save_overview, each, schemes[0])))
+    for name, group in groupby(images, key=lambda each: each.prompt_id):
+        page = partial(_save_page, list(group), threshold, schemes[0])
+        views.append((f"explore-{name}.html", page))
+    views.append(("index.html", partial(_save_index, run, images, overviews)))
+    return views
+
+
+def _content(records: Sequence[ShardRecord]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update("".join(file.sha256 for file in record.files.values()).encode())
+    return digest.hexdigest()
+
+
+def _is_as_written(path: Path, checksum: str) -> bool:
+    try:
+        return not path.is_symlink() and sha256(path) == checksum
+    except OSError:
+        return False
+
+
+def _write(folder: Path, name: str, save: Save) -> None:
+    target = folder / name
+    with file_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(target) as partial_path:
+        save(partial_path)
+
+
+def _save(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _save_table(table: pd.DataFrame, path: Path) -> None:
+    # `write_table` chooses the format by the suffix.
+    made = path.with_suffix(".csv")
+    write_table(table, made)
+    made.replace(path)
+
+
+def _save_overview(each: StoredImage, scheme: str, path: Path) -> None:
+    from daam_syntax.figures import overview
+
+    overview(each.image, each.maps, scheme=scheme).savefig(path, dpi=130, format="png")
+
+
+def _save_page(images: Sequence[StoredImage], threshold: str, scheme: str, path: Path) -> None:
+    page = explore(
+        [each.image for each in images],
+        [each.maps for each in images],
+        threshold=threshold,
+        scheme=scheme,
+    )
+    page.save(path)
+
+
+def _save_index(run: Run, images: Sequence[StoredImage], overviews: bool, path: Path) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("daam_syntax.runs", "templates"),
+        autoescape=True,  # prompts come from files of other people
+        undefined=jinja2.StrictUndefined,
+    )
+    prompts = [
+        _entry(list(group), overviews) for _, group in groupby(images, lambda i: i.prompt_id)
+    ]
+    page = environment.get_template("index.html").render(
+        title=f"Analysis: {run.path.resolve().name}", n_images=len(images), prompts=prompts
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _entry(images: Sequence[StoredImage], overviews: bool) -> dict[str, Any]:
+    """Return what the index shows of a prompt."""
+    first = images[0]
+    return {
+        "text": first.prompt,
+        "id": first.prompt_id,
+        "page": f"explore-{first.prompt_id}.html",
+        "images": [
+            {
+                "seed": each.seed,
+                "file": f"images/{each.name}.png",
+                "target": f"overview-{each.name}.png" if overviews else f"images/{each.name}.png",
+            }
+            for each in images
+        ],
+    }

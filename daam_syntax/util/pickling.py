@@ -1,0 +1,24 @@
+"""Values of this package can be pickled and copied, although they hold read-only mappings.
+
+``copyreg`` is how Python lets a package say how a type of the standard library is pickled. `multiprocessing`, joblib,
+Dask, and `copy.deepcopy` follow it.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from types import MappingProxyType
+from typing import Any
+
+
+def _restore(values: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(values)
+
+
+def _reduce(mapping: MappingProxyType[Any, Any]) -> tuple[Any, ...]:
+    return _restore, (dict(mapping),)
+
+
+def allow_pickling() -> None:
+    """Let read-only mappings be pickled."""
+    copyreg.pickle(MappingProxyType, _reduce)
