@@ -77,7 +77,7 @@ def test_exact_scenes_of_every_kind_are_right_and_spoiled_ones_wrong():
 
 
 def test_the_annotator_sees_most_of_it_too(annotator):
-    meanings = [m for kind in ("noun alone", "and", "ride") for m in prompts(KINDS[kind], 4)]
+    meanings = [m for kind in ("noun alone", "and", "ride") for m in prompts(KINDS[kind], 12)]
     drawn = [exact(meaning, i) for i, meaning in enumerate(meanings)]
     seen = annotator([item.image for item in drawn])
     verdicts = [judge(a, m, d.image, ()) for a, m, d in zip(seen, meanings, drawn, strict=True)]
