@@ -187,6 +187,13 @@ def test_images_of_ids():
     assert layout.references == (slice(7, 13), slice(33, 39))
 
 
+def test_ids_in_16_bits_and_in_inference_mode():
+    rounded = ids((0, 64, 96), (1, 96, 64)).to(torch.bfloat16)
+    assert images_of_ids({"img_ids": rounded}) == PackedImages(((64, 96), (96, 64)), target=0)
+    with torch.inference_mode():
+        assert images_of_ids({"img_ids": ids((0, 4, 5))}).grid == (4, 5)
+
+
 def test_ids_are_read_again_when_they_change_in_place():
     changing = ids((0, 4, 5))
     assert images_of_ids({"img_ids": changing}).grid == (4, 5)
