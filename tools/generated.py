@@ -17,6 +17,7 @@ from types import ModuleType
 import nbformat
 
 from benchmarks import emoji_model, report
+from benchmarks.diagnosis import page as diagnosis_page
 from benchmarks.null_worlds import page as calibration_page
 from tools import lowest_versions, measures_page, models_page
 from tools.digests import ROOT, digest_of
@@ -86,6 +87,12 @@ def _measures() -> dict[Path, str]:
     return {page: measures_page.updated(page.read_text(encoding="utf-8"))}
 
 
+def _diagnosis() -> dict[Path, str]:
+    results = json.loads(diagnosis_page.RESULTS.read_text(encoding="utf-8"))
+    path = diagnosis_page.PAGE
+    return {path: diagnosis_page.page(path.read_text(encoding="utf-8"), results)}
+
+
 def _card() -> dict[Path, str]:
     results = json.loads((emoji_model.RESULTS / "emoji_model.json").read_text(encoding="utf-8"))
     return {ROOT / "data" / "emoji-model" / "README.md": emoji_model.model_card(results)}
@@ -112,6 +119,7 @@ TEXTS = (
     Text("measures", _measures),
     Text("benchmarks", lambda: {report.PAGE: report.page()}),
     Text("calibration", lambda: {calibration_page.PAGE: calibration_page.markdown()}),
+    Text("diagnosis", _diagnosis),
     Text("card", _card),
     Text("assignments", _assignments),
     Text("prompts", _prompts),
@@ -136,6 +144,12 @@ RECORDED = (
     Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
     Recorded("emoji-model", ("-m", "benchmarks.emoji_model"), WEIGHTS),
     Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
+    Recorded(
+        "diagnosis-results",
+        ("-m", "benchmarks.diagnosis"),
+        ("benchmarks/diagnosis/*.py", *WEIGHTS),
+        ("daam_syntax/maps/diagnosis/*.py",),
+    ),
     Recorded("map-weights", ("-m", "benchmarks.map_weights"), WEIGHTS),
     Recorded("parsing", ("-m", "benchmarks.parsing"), WEIGHTS),
     Recorded(
