@@ -20,7 +20,7 @@ from daam_syntax.attention.families.image_latents import PLAIN, require_autoenco
 from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.attention.tracing import trace
-from daam_syntax.errors import FileError, TraceError
+from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection
@@ -197,7 +197,7 @@ def trace_images(
 
             looped = [family.image_latents.in_loop(pipe, each) for each in noised]
             schedule = _Schedule(pipe.scheduler, noising.timesteps, looped, describe)
-            with _replaced(pipe, schedule):
+            with _replaced(pipe, schedule), _from_text_alone(pipe):
                 pipe(
                     prompt=[prompts[row] for row in rows],
                     latents=family.image_latents.as_argument(pipe, noised[0]).to(denoiser.dtype),
@@ -206,6 +206,23 @@ def trace_images(
                     **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
                 )
     return recording.heat_maps(sentences=sentences, refined=refined)
+
+
+@contextmanager
+def _from_text_alone(pipe: Any) -> Iterator[None]:
+    """Say what to do if a pipeline that accepts images fails without one."""
+    try:
+        yield
+    except DaamSyntaxError:
+        raise
+    except Exception as error:
+        if "image" not in inspect.signature(type(pipe).__call__).parameters:
+            raise
+        raise TraceError(
+            f"Expected a pipeline that draws from text alone, to trace a given image, but {type(pipe).__name__} fails "
+            f"without another image ({error}): use the text-to-image pipeline of its model, such as "
+            "FluxPipeline.from_pipe(pipe) for FluxKontextPipeline."
+        ) from error
 
 
 class _Noising:

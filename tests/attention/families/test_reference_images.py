@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention import observe, trace
+from daam_syntax.attention import observe, trace, trace_image
 from daam_syntax.attention.families.joint_attention import Z_IMAGE
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.families.packed_images import (
@@ -153,6 +153,16 @@ def test_refined_maps_are_propagated_among_the_pixels_of_the_image():
     propagated = words @ np.asarray(own / own.sum(dim=1, keepdim=True)).T
     propagated -= propagated.min(axis=1, keepdims=True)
     np.testing.assert_allclose(maps.data, propagated.reshape(-1, *grid), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Flux Kontext", "Qwen-Image-Edit"])
+def test_given_images_need_a_pipeline_that_draws_from_text_alone(name):
+    pixels = np.zeros((64, 128, 3))
+    with pytest.raises(TraceError, match=r"use the text-to-image pipeline of its model"):
+        trace_image(pipeline(name), pixels, CAT, timesteps=[500])
+    if name == "Flux Kontext":
+        own = diffusers.FluxPipeline.from_pipe(pipeline(name))
+        assert trace_image(own, pixels, CAT, timesteps=[500]).image_size == (64, 128)
 
 
 def test_z_image_with_references_is_refused():
