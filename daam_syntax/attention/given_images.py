@@ -18,6 +18,7 @@ from torch import Tensor
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
 from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
@@ -332,14 +333,18 @@ class _Schedule:
 def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
     """Temporarily replace the pipeline's scheduler, and hide its progress bar."""
     scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
-    # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
-    object.__setattr__(pipe, "scheduler", schedule)
-    pipe.set_progress_bar_config(**{**bar, "disable": True})
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         object.__setattr__(pipe, "scheduler", scheduler)
         pipe.set_progress_bar_config(**bar)
+
+    try:
+        # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
+        object.__setattr__(pipe, "scheduler", schedule)
+        pipe.set_progress_bar_config(**{**bar, "disable": True})
+        yield
+    finally:
+        restore_completely(restore)
 
 
 def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:
