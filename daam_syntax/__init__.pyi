@@ -39,6 +39,7 @@ from .language import prompts as prompts
 from .maps import HeatMap as HeatMap
 from .maps import HeatMaps as HeatMaps
 from .maps import MapWeights as MapWeights
+from .maps import VideoMaps as VideoMaps
 from .maps import learn_weights as learn_weights
 from .maps import mask_iou as mask_iou
 from .pipelines import load_pipeline as load_pipeline

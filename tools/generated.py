@@ -16,6 +16,7 @@ from types import ModuleType
 import nbformat
 
 from benchmarks import report
+from benchmarks.diagnosis import page as diagnosis_page
 from benchmarks.emoji_model import card
 from benchmarks.null_worlds import page as calibration_page
 from tools import lowest_versions, measures_page, models_page
@@ -86,6 +87,12 @@ def _measures() -> dict[Path, str]:
     return {page: measures_page.updated(page.read_text(encoding="utf-8"))}
 
 
+def _diagnosis() -> dict[Path, str]:
+    results = json.loads(diagnosis_page.RESULTS.read_text(encoding="utf-8"))
+    path = diagnosis_page.PAGE
+    return {path: diagnosis_page.page(path.read_text(encoding="utf-8"), results)}
+
+
 def _card() -> dict[Path, str]:
     return {card.CARD: card.model_card(card.read_results())}
 
@@ -111,6 +118,7 @@ TEXTS = (
     Text("measures", _measures),
     Text("benchmarks", lambda: {report.PAGE: report.page()}),
     Text("calibration", lambda: {calibration_page.PAGE: calibration_page.markdown()}),
+    Text("diagnosis", _diagnosis),
     Text("card", _card),
     Text("assignments", _assignments),
     Text("prompts", _prompts),
@@ -141,6 +149,12 @@ RECORDED = (
         "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
     ),
     Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
+    Recorded(
+        "diagnosis-results",
+        ("-m", "benchmarks.diagnosis"),
+        ("benchmarks/diagnosis/*.py", *WEIGHTS),
+        ("daam_syntax/maps/diagnosis/*.py",),
+    ),
     Recorded("map-weights", ("-m", "benchmarks.map_weights"), WEIGHTS),
     Recorded("parsing", ("-m", "benchmarks.parsing"), WEIGHTS),
     Recorded(

@@ -180,6 +180,50 @@ Tokens that a pipeline adds around the prompt (a system prompt, a chat template)
 and belong to no word. Tokenizers without character offsets are aligned by decoding one more token at a time. If
 decoding does not reproduce the prompt exactly, the tokenizer is refused.
 
+A textual inversion of several vectors ("<zebra>", which the pipeline writes out as "<zebra> <zebra>_1 <zebra>_2") has
+one map, of all its vectors, wherever it stands in the prompt (`tests/attention/test_textual_inversion.py`).
+
+## Which text an image is drawn from
+
+In every step, the embeddings that the denoiser receives for the rows of the prompt are compared with a copy of those
+that `encode_prompt` returned. The comparison runs on the device and is read once, when the image is finished (on a CPU,
+after each step). The text is the same if the embedding of every token points in the same direction, up to rounding.
+So tokens may be weighted, by scaling their embeddings before or during the call, or switched off by zeros; dynamic
+guidance and the callbacks of diffusers that cut guidance off change no text. All of them stay exact.
+
+Another text is refused, with the number of the step and, if `pipe.encode_prompt` encoded it in a callback, its words.
+That includes changes in place, interpolated prompts, and noise on embeddings. If the prompt is exchanged while the
+image is drawn (prompt scheduling), record the steps before: `trace(pipe, steps=slice(0, 10))`. Negative prompts are
+compared if they are recorded. All families were run with exchanged and with weighted text
+(`tests/attention/test_drawn_text.py`).
+
+`trace(pipe, prompts=...)` with `prompt_embeds`: tokens may also be moved towards or away from the embeddings of the
+empty text, as compel does to weight them. Embeddings that differ more are reported with a warning, and from 45 degrees
+on they are refused as those of another text.
+
+## Attention that does not run
+
+Maps are means over steps and layers, so every layer has to run in every recorded step. The caches of diffusers
+(`enable_cache`, or functions such as `apply_first_block_cache`: FasterCache, FirstBlockCache, MagCache, Pyramid
+Attention Broadcast, SeaCache, TaylorSeer) and skipped layers are refused by name before anything is drawn, with the
+call that switches them off. SeaCache was not run. Whatever else skips blocks, such as a cache outside diffusers, is
+noticed in the first step in which a layer does not run (`tests/attention/test_skipped_attention.py`).
+
+Perturbed-attention guidance (the PAG pipelines of Stable Diffusion, SDXL, SD3, PixArt-sigma, Sana, and HunyuanDiT) adds
+rows whose self-attention is perturbed. The maps are those of the unperturbed rows of the prompt, also in layers that
+are perturbed (`tests/attention/test_perturbed_attention.py`). Skip-layer guidance of SD3 makes further calls, which are
+left out. Refused by name: StableDiffusionSAGPipeline, whose further calls see degraded latents, and
+StableDiffusionPanoramaPipeline, whose calls see tiles; for other pipelines, latents of another size than the image's
+are refused.
+
+## Interrupts
+
+The pipeline is restored whatever moment Ctrl-C comes at, while the `with` block is entered, left, or in between. A
+second Ctrl-C waits until that is done. What Python does not allow: if a trace is entered in another way than by a
+`with` statement (by an `ExitStack`, for instance), an interrupt in the few instructions between that object and the
+trace can leave hooks behind. And an exception that another thread raises in this one asynchronously, twice within the
+restoration, can interrupt it for good (`tests/attention/test_interrupts.py`).
+
 ## What else works
 
 Each of these was run with tiny random pipelines on a non-square image. The image is bit-identical, and the maps

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from benchmarks.null_worlds.catalog import every_recipe
 from benchmarks.null_worlds.claims import Recipe
+from benchmarks.null_worlds.defaults import default_claims
 from benchmarks.null_worlds.prompts import read_parses, write_parses
 from benchmarks.null_worlds.scoring import (
     Counts,
@@ -94,9 +95,10 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
 
     for number in range(task.first, task.first + CHUNK[task.cost]):
         study = draw(world, number, N_TWINS if task.cost == "default" else 0)
+        shared = default_claims(study) if task.cost == "default" else {}
         for recipe in wanted(world, task.cost):
             try:
-                claims = list(recipe.make(study))
+                claims = shared.get(recipe.name) or list(recipe.make(study))
             except Exception as error:  # one study must not end hours of simulation
                 problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
                 count(recipe.name, {CRASH: {"studies": 1, "problems": {problem: 1}}})

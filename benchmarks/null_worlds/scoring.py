@@ -218,5 +218,6 @@ def coverage(counts: Counts, n_cells: int = 1) -> tuple[float, float, float]:
     mm, cc, mc = counts["squares"]
     variance = (cc - 2 * rate * mc + rate**2 * mm) / m**2
     independent = rate * (1 - rate) / m
-    effective = m * min(1.0, independent / variance) if variance > 0 and independent > 0 else n
+    varies = variance > 0 and independent > 0
+    effective = m * min(1.0, independent / variance) if varies else min(m, n)
     return (rate, *limits(rate * effective, effective, n_cells))

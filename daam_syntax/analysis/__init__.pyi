@@ -26,6 +26,7 @@ from .inference.side_balance import balance as balance
 from .inference.simulation import SimulatedStudy as SimulatedStudy
 from .relations.estimates import Relatedness as Relatedness
 from .relations.estimates import estimate_relations as estimate_relations
+from .relations.planning import relation_components as relation_components
 from .relations.regression import Regression as Regression
 from .relations.regression import regress as regress
 from .relations.summary import SUMMARY_COLUMNS as SUMMARY_COLUMNS

@@ -18,9 +18,10 @@ from torch import Tensor
 from daam_syntax.attention.families import Family, family_of
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
 from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.attention.tracing import trace
-from daam_syntax.errors import FileError, TraceError
+from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection
@@ -197,7 +198,7 @@ def trace_images(
 
             looped = [family.image_latents.in_loop(pipe, each) for each in noised]
             schedule = _Schedule(pipe.scheduler, noising.timesteps, looped, describe)
-            with _replaced(pipe, schedule):
+            with _replaced(pipe, schedule), _from_text_alone(pipe):
                 pipe(
                     prompt=[prompts[row] for row in rows],
                     latents=family.image_latents.as_argument(pipe, noised[0]).to(denoiser.dtype),
@@ -206,6 +207,23 @@ def trace_images(
                     **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
                 )
     return recording.heat_maps(sentences=sentences, refined=refined)
+
+
+@contextmanager
+def _from_text_alone(pipe: Any) -> Iterator[None]:
+    """Say what to do if a pipeline that accepts images fails without one."""
+    try:
+        yield
+    except DaamSyntaxError:
+        raise
+    except Exception as error:
+        if "image" not in inspect.signature(type(pipe).__call__).parameters:
+            raise
+        raise TraceError(
+            f"Expected a pipeline that draws from text alone, to trace a given image, but {type(pipe).__name__} fails "
+            f"without another image ({error}): use the text-to-image pipeline of its model, such as "
+            "FluxPipeline.from_pipe(pipe) for FluxKontextPipeline."
+        ) from error
 
 
 class _Noising:
@@ -315,14 +333,18 @@ class _Schedule:
 def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
     """Temporarily replace the pipeline's scheduler, and hide its progress bar."""
     scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
-    # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
-    object.__setattr__(pipe, "scheduler", schedule)
-    pipe.set_progress_bar_config(**{**bar, "disable": True})
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         object.__setattr__(pipe, "scheduler", scheduler)
         pipe.set_progress_bar_config(**bar)
+
+    try:
+        # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
+        object.__setattr__(pipe, "scheduler", schedule)
+        pipe.set_progress_bar_config(**{**bar, "disable": True})
+        yield
+    finally:
+        restore_completely(restore)
 
 
 def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:

@@ -93,8 +93,9 @@ def trace(
         Qwen-Image-Edit), for ``heat_maps(reference=0)``. Takes as much memory for each pixel as the image.
     prompts
         The text of the prompts, if the pipeline receives ``prompt_embeds`` instead: one text for each of their rows,
-        the same in every call. The embeddings must have the length of the pipeline's own embeddings of the text. The
-        pipeline computes these once more, so it needs its text encoders.
+        the same in every call. The embeddings must have the length of the pipeline's own embeddings of the text, and
+        their directions, except that tokens may be weighted (see docs/models.md). The pipeline computes its own once
+        more, so it needs its text encoders.
 
     Returns
     -------

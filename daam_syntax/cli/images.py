@@ -119,7 +119,7 @@ def measure(
     show_tables(analysis.pairs, analysis.summary, threshold)
     stored, wanted = len(analysis.images), run.plan.n_images
     missing = (
-        f", for {stored} of {wanted} images: run `analyze` again to draw the others"
+        f", for {stored} of {wanted} images: run the same command again to draw the others"
         if stored < wanted
         else ""
     )

@@ -24,5 +24,5 @@ from .subwords import WordAlignment as WordAlignment
 from .subwords import align as align
 from .thresholds import Threshold as Threshold
 from .thresholds import parse_threshold as parse_threshold
-from .video_maps import VideoMaps as VideoMaps
+from .videos.video_maps import VideoMaps as VideoMaps
 from .weight_learning import learn_weights as learn_weights

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_syntax.emoji import model as embedded
 from daam_syntax.pipelines.devices import execution_device
-from daam_syntax.pipelines.fingerprint import fingerprint
+from daam_syntax.pipelines.fingerprints import fingerprint
 from daam_syntax.util.version import __version__
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ DESIGN: Final = StudyDesign(
     },
     tables={
         "words": "Change of the map of each word by pair, seed and condition; a word without a map has a reason.",
-        "pictures": "Change of the image by pair, seed and condition.",
+        "images": "Change of the image by pair, seed and condition.",
     },
 )
 CONDITIONS: Final = ("other word", "other noise")
@@ -93,7 +93,7 @@ def run(setup: Setup, *, threshold: str = "relative:0.4") -> StudyResult:
         DESIGN,
         setup,
         [_of_images(image_table), *_of_words(word_table)],
-        {"words": word_table, "pictures": image_table},
+        {"words": word_table, "images": image_table},
         {"example": draw_images(example, title=f"{pairs[0].first.text}: {pairs[0].exchanged}")},
         threshold=str(rule),
     )

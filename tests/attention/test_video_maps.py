@@ -1,10 +1,13 @@
 """Traces of videos, against a softmax by hand."""
 
 import functools
+import inspect
 
+import diffusers
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from daam_syntax.attention import intervene, observe, trace, trace_image
 from daam_syntax.drawing.traced_images import draw_batch
@@ -200,11 +203,45 @@ def test_models_that_join_frames_or_take_turns_are_refused(monkeypatch):
         draw("Wan", 9)
 
 
-def test_other_pipelines_with_the_same_denoiser_are_refused():
-    import diffusers
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [("Wan", "WanVideoToVideoPipeline"), ("CogVideoX", "CogVideoXVideoToVideoPipeline")],
+)
+def test_videos_that_start_from_a_video(name, cls):
+    known = inspect.signature(getattr(diffusers, cls).__init__).parameters
+    parts = {part: value for part, value in pipeline(name).components.items() if part in known}
+    pipe = getattr(diffusers, cls)(**parts)
+    pipe.set_progress_bar_config(disable=True)
+    noise = np.random.default_rng(0).integers(0, 255, (9, *SIZE, 3), dtype=np.uint8)
 
-    wan = pipeline("Wan")
-    parts = {name: part for name, part in wan.components.items() if name != "transformer_2"}
-    pipe = diffusers.WanVideoToVideoPipeline(**parts)
-    with pytest.raises(TraceError, match="WanVideoToVideoPipeline generates the frames"):
+    def start():
+        return pipe(
+            video=[Image.fromarray(frame) for frame in noise],
+            prompt=[OWL],
+            height=SIZE[0],
+            width=SIZE[1],
+            num_inference_steps=4,
+            strength=0.5,
+            max_sequence_length=24,
+            guidance_scale=4.0,
+            generator=torch.Generator().manual_seed(3),
+            output_type="pt",
+        ).frames
+
+    watch = watched(name)
+    untraced = watch.during(start)
+    with trace(pipe) as recording:
+        frames = start()
+    assert torch.equal(frames, untraced)
+    (video,) = recording.video_maps()
+    assert video.n_drawn == frames.shape[1] == 9
+    shares = by_hand(name, watch, guided=True)[0]
+    np.testing.assert_allclose(video.data, expected_maps(shares, video, 3), atol=1e-6)
+    assert video.provenance["steps"] == 2
+
+
+def test_other_pipelines_with_the_same_denoiser_are_refused():
+    cog = pipeline("CogVideoX")
+    pipe = diffusers.CogVideoXFunControlPipeline(**cog.components)
+    with pytest.raises(TraceError, match="CogVideoXFunControlPipeline generates the frames"):
         trace(pipe)

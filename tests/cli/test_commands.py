@@ -62,7 +62,8 @@ def test_measure_computes_the_tables_again(analyzed, folder):
     after = after[after["scheme"] == "ud"]
     assert len(after) == len(before)
     assert not after["iou"].equals(before["iou"])
-    assert json.loads((out / "manifest.json").read_text())["threshold"] == "absolute:0.05"
+    views = json.loads((out / "manifest.json").read_text())["views"]
+    assert (views["threshold"], views["schemes"]) == ("absolute:0.05", ["ud", "enhanced"])
     run_here("measure", "out", "--threshold", "relative:0.4", cwd=folder)
     pd.testing.assert_frame_equal(pd.read_csv(out / "pairs.csv"), before)
 
@@ -184,7 +185,7 @@ def test_an_interrupt_explains_how_to_resume(folder):
         # A process started in the background, such as these tests, may ignore interrupts, and so do its children.
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    while not list((folder / "i" / "maps").glob("*.npz")):
+    while not list((folder / "i" / "committed").glob("*.json")):
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -196,8 +197,8 @@ def test_an_interrupt_explains_how_to_resume(folder):
     assert stdout == ""
     done = run_here("measure", "i", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "of 500 images: run `analyze` again" in " ".join(done.stdout.split())
-    assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "running"
+    assert "of 500 images: run the same command again" in " ".join(done.stdout.split())
+    assert json.loads((folder / "i" / "manifest.json").read_text())["status"] == "incomplete"
 
 
 def test_help_shows_defaults_that_are_written_in_brackets(folder):
@@ -205,11 +206,18 @@ def test_help_shows_defaults_that_are_written_in_brackets(folder):
     assert "[default: en_core_web_sm]" in " ".join(done.stdout.split())
 
 
-def test_report_of_a_folder_of_analyze_names_the_command_that_reads_it(analyzed, folder):
+def test_every_command_reads_a_folder_of_analyze(analyzed, folder):
     done = run_here("report", "out", cwd=folder)
-    assert done.returncode == 1
-    assert "`measure` reads what `analyze` wrote" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 images" in done.stdout
+    assert (folder / "out" / "report" / "index.html").exists()
+    done = run_here("explore", "out", "--limit", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "The page with 1 image" in done.stdout
+    (folder / "few.txt").write_text("a cat\na dog\n")
+    done = run_here("plan", "few.txt", "--pilot", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "2 images at" in done.stdout
 
 
 def test_another_run_is_not_overwritten_by_default(analyzed, folder):
@@ -226,7 +234,7 @@ def test_damaged_maps_are_reported_in_one_line(analyzed, folder):
     next((out / "maps").iterdir()).write_bytes(b"PK")
     done = run_here("measure", out, cwd=folder)
     assert done.returncode == 1
-    assert "damaged" in done.stderr
+    assert "maps/part-00000.parquet, but it has 2 bytes" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

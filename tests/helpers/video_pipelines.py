@@ -106,7 +106,7 @@ class Video:
 VIDEOS = [
     Video(
         "Wan",
-        "WanPipeline (Wan 2.1, and models of Wan 2.2 with one transformer)",
+        "WanPipeline, WanVideoToVideoPipeline (Wan 2.1, and models of Wan 2.2 with one transformer)",
         "T5 (UMT5)",
         "cross-attention",
         "first call",
@@ -116,7 +116,7 @@ VIDEOS = [
     ),
     Video(
         "CogVideoX",
-        "CogVideoXPipeline (not CogVideoX 1.5)",
+        "CogVideoXPipeline, CogVideoXVideoToVideoPipeline (not CogVideoX 1.5)",
         "T5",
         "joint: text, pixels",
         "second half",

@@ -9,7 +9,7 @@ import torch
 
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.pipeline_call.provenance import provenance_of
-from daam_syntax.pipelines.fingerprint import fingerprint
+from daam_syntax.pipelines.fingerprints import fingerprint
 from daam_syntax.pipelines.identity import identify, identify_on_device, model_name
 from helpers.imports import loaded_by
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.null_worlds import page, running
 from benchmarks.null_worlds.catalog import every_recipe
 from benchmarks.null_worlds.claims import POOLED, Claim
+from benchmarks.null_worlds.defaults import default_claims
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.pair_worlds import measures
 from benchmarks.null_worlds.prompts import write_parses
@@ -24,7 +25,13 @@ from benchmarks.null_worlds.scoring import (
     truth,
 )
 from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
-from daam_syntax.analysis import measure_pairs, summarize
+from daam_syntax.analysis import (
+    estimate_relations,
+    measure_pairs,
+    power_table,
+    relation_components,
+    summarize,
+)
 
 RECIPES = every_recipe()
 NAN = float("nan")
@@ -217,12 +224,12 @@ def test_a_recipe_that_raises_an_exception_is_reported(quick, monkeypatch):
     def fail(study):
         raise KeyError("nothing")
 
-    recipe = dataclasses.replace(RECIPES["summarize"], make=fail)
+    recipe = dataclasses.replace(RECIPES["regress"], make=fail)
     monkeypatch.setattr(running, "every_recipe", lambda: {recipe.name: recipe})
-    _, counts = running.simulate(running.Task("noise", 0, "default"))
-    assert counts["summarize | crash"]["problems"] == {"KeyError: 'nothing'": 1}
+    _, counts = running.simulate(running.Task("noise", 0, "cheap"))
+    assert counts["regress | crash"]["problems"] == {"KeyError: 'nothing'": 1}
     text = page.tables({"noise": {"cells": counts}})
-    assert "*summarize* in *noise* (1: KeyError: 'nothing')" in text
+    assert "*regress* in *noise* (1: KeyError: 'nothing')" in text
 
 
 def test_the_truth_of_worlds_of_maps_is_what_the_exchange_of_the_effects_gives():
@@ -235,6 +242,35 @@ def test_the_truth_of_worlds_of_maps_is_what_the_exchange_of_the_effects_gives()
     pairs_only = draw(small("true: noise", 40), 2, N_TWINS)
     exchanged, own = exchanged_effects(pairs_only, "phi"), prompt_effects(pairs_only, "phi")
     assert exchanged[POOLED] == pytest.approx(own[POOLED].mean(), abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["true: area by part of speech", "one structure", "lemmas"])
+def test_default_recipes_claim_what_summaries_do(name):
+    study = draw(small(name), 1)
+    found = default_claims(study)
+    for recipe in ("summarize", "summarize, by kind"):
+        expected = {(c.measure, c.row): c for c in RECIPES[recipe].make(study)}
+        claims = {(c.measure, c.row): c for c in found[recipe]}
+        assert claims.keys() == expected.keys()
+        for key, claim in claims.items():
+            values, wanted = dataclasses.astuple(claim)[2:], dataclasses.astuple(expected[key])[2:]
+            np.testing.assert_allclose(values, wanted, err_msg=str(key))
+
+
+def test_power_comes_out_as_promised():
+    """Each study promises power from its own variances and the true effect; the share that finds it is the power."""
+    world, effect = WORLDS["true: small"], truth("true: small")["iou"]["det"]
+    promised, found = [], []
+    for number in range(25):
+        pairs = draw(world, number).pairs
+        pilot = relation_components(pairs, "det")
+        size = {"effects": [effect], "prompts": [pilot.n_prompts], "seeds": [2]}
+        promised.append(power_table(pilot, n_simulations=200, **size)["power"].item())
+        estimate = estimate_relations(pairs, n_resamples=999)["det"].estimate
+        found.append(estimate.p <= 0.05)
+    assert 0.2 < np.mean(promised) < 0.7
+    low, high = limits(np.sum(found), len(found))
+    assert low <= np.mean(promised) <= high
 
 
 def test_pages_of_studies_are_made_from_simulated_studies():

@@ -83,9 +83,11 @@ def test_unknown_rules_are_refused(run):
 
 @pytest.mark.parametrize("by", [["category"], ["slot.noun", "relation", "pair"]])
 def test_groups_by_prompt_metadata(with_metadata, by):
-    pairs = with_metadata.pairs().merge(
+    pairs = with_metadata.table("pairs").merge(
         with_metadata.prompts.to_frame().drop(columns="relation"), on="prompt"
     )
+    own = ["category", "slot.noun", "pair"]
+    pd.testing.assert_frame_equal(with_metadata.pairs()[own], pairs[own])
     again = with_metadata.reanalyze(measures=["iod", "ioh", "phi"])
     for each, measure in ((with_metadata, "iou"), (again, "iod")):
         expected = summarize(pairs, by, measure=measure)

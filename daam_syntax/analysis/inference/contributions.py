@@ -17,7 +17,6 @@ from daam_syntax.analysis.statistics.cluster_robust import two_way_error
 from daam_syntax.analysis.statistics.sign_flips import (
     MIN_FLIPPED,
     Nuisance,
-    flipped_scale,
     least_p,
     sign_flip_interval,
     sign_flip_p,
@@ -38,8 +37,7 @@ class Contributions:
     clusters
         Cluster of each row as codes from 0, of one kind or of two crossed kinds. *Shape:* ``(row,)`` each.
     nuisance
-        Nuisance coefficients that the rows were adjusted with, with one row for each of these rows instead of clusters;
-        None if there are none.
+        Moments of what the rows were adjusted with, of each row instead of each cluster; None if they were not.
     """
 
     sums: np.ndarray
@@ -60,16 +58,12 @@ class Contributions:
         sums, counts = (np.bincount(codes, values) for values in (self.sums, self.counts))
         return sums[present], counts[present]
 
-    def nuisance_by_cluster(self) -> Nuisance:
-        """Return the nuisance coefficients with one row for each cluster of the first kind."""
-        assert self.nuisance is not None
-        present, codes = np.unique(self.clusters[0], return_inverse=True)
-        parts = []
-        for rows in (self.nuisance.loads, self.nuisance.scores):
-            totals = np.zeros((len(present), rows.shape[1]))
-            np.add.at(totals, codes, rows)
-            parts.append(totals)
-        return Nuisance(parts[0], parts[1], self.nuisance.inverse)
+    def flipped_by_cluster(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return sums and counts to flip, with nuisance coefficients of the other clusters; None if there are none."""
+        if self.nuisance is None:
+            return None
+        codes = np.unique(self.clusters[0], return_inverse=True)[1]
+        return self.nuisance.summed(codes).without_each()
 
 
 def infer_difference(
@@ -107,25 +101,42 @@ def infer_difference(
         return fields | {"reason": f"no {noun} has both sides"}
     _, error = mean_and_error(sums, counts)
     options: dict[str, Any] = {"n_resamples": n_resamples, "seed": seed}
-    if found.nuisance is not None:
-        options["scale"] = flipped_scale(sums, counts, found.nuisance_by_cluster(), **options)
+    moved = found.flipped_by_cluster()
     fields["standard_error"] = float(error)
     fields["least_p"] = least_p(n)
-    fields["p"] = max(float(sign_flip_p(sums, **options)), least_p(n))
+    p = sign_flip_p(sums, flipped=None if moved is None else moved[0], **options)
+    fields["p"] = max(float(p), least_p(n))
     if margin is not None:
-        sides = [sign * sums + margin * counts for sign in (1, -1)]
-        p = max(float(sign_flip_p(side, alternative="greater", **options)) for side in sides)
-        fields["p_equivalent"] = max(p, least_p(n) / 2)
+        fields["p_equivalent"] = _equivalence((sums, counts), moved, margin, n, options)
     if n < MIN_FLIPPED:
         return fields | {
             "reason": f"{plural(n, noun)}, and an interval of sign flips needs at least {MIN_FLIPPED}"
         }
     if error == 0:
         return fields | {"reason": f"all {many(noun)} have the same value"}
-    low, high = sign_flip_interval(sums, counts, level=level, **options)
+    low, high = sign_flip_interval(sums, counts, level=level, flipped=moved, **options)
     if not np.isfinite([low, high]).all():
         return fields | {"reason": f"too few {many(noun)} to exclude any value at this level"}
     return fields | {"low": float(low), "high": float(high)}
+
+
+def _equivalence(
+    observed: tuple[np.ndarray, np.ndarray],
+    moved: tuple[np.ndarray, np.ndarray] | None,
+    margin: float,
+    n: int,
+    options: dict[str, Any],
+) -> float:
+    """Return the larger p-value of the two tests against a difference beyond a margin."""
+    found = []
+    for sign in (1, -1):
+        side, other = (
+            None if pair is None else sign * pair[0] + margin * pair[1]
+            for pair in (observed, moved)
+        )
+        assert side is not None
+        found.append(float(sign_flip_p(side, alternative="greater", flipped=other, **options)))
+    return max(*found, least_p(n) / 2)
 
 
 def two_way(

@@ -111,7 +111,9 @@ def adjust_for_distance(related: Contrasts, unrelated: Contrasts) -> Adjusted:
         Images have the same weight in a prompt, and pairs in an image. Without adjustment, the difference is the mean
         of the prompts' contrasts. With it, both kinds of pairs are regressed on relatedness and on what their contrasts
         have in distance; the effective scores of relatedness are the contributions, so flipping their signs tests
-        relatedness alone (Hemerik, Goeman and Finos 2020, doi:10.1111/rssb.12369).
+        relatedness alone (Hemerik, Goeman and Finos 2020, doi:10.1111/rssb.12369). The scores that are flipped have
+        residuals from a fit without their cluster, as in the cluster jackknife (Bell and McCaffrey 2002): with few
+        prompts, residuals of a common fit are too small.
 
     Notes
     -----
@@ -135,11 +137,12 @@ def adjust_for_distance(related: Contrasts, unrelated: Contrasts) -> Adjusted:
         np.concatenate(parts) for parts in zip(related.clusters, unrelated.clusters, strict=True)
     )
     sums, counts = weights * kept * outcome, weights * kept**2
-    residuals = outcome - sums.sum() / counts.sum() * kept
     weighted = weights[:, None] * nuisance
-    between = Nuisance(
-        loads=kept[:, None] * weighted,
-        scores=residuals[:, None] * weighted,
-        inverse=np.linalg.pinv(nuisance.T @ weighted),
+    moments = Nuisance(
+        cross=weighted[:, :, None] * nuisance[:, None, :],
+        regressor=weighted * is_related[:, None],
+        outcome=weighted * contrast[:, None],
+        left_regressor=weights * kept * is_related,
+        left_outcome=weights * kept * contrast,
     )
-    return Adjusted(Contributions(sums, counts, clusters, between), True, False)
+    return Adjusted(Contributions(sums, counts, clusters, moments), True, False)

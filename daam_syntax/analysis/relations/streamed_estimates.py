@@ -248,11 +248,9 @@ def _adjust(
     crossed = np.einsum("i,pij,j->p", by_x, z_z, by_y)
     sums = x_y - x_z @ by_y - y_z @ by_x + crossed
     counts = has - 2 * x_z @ by_x + np.einsum("i,pij,j->p", by_x, z_z, by_x)
-    loads = x_z - z_z @ by_x
-    scores = y_z - z_z @ by_y - sums.sum() / counts.sum() * loads
-    between = Nuisance(loads, scores, np.linalg.pinv(total))
+    moments = Nuisance(z_z, x_z, y_z, has - x_z @ by_x, x_y - y_z @ by_x)
     codes = _clusters(prompts, structures)
-    return Adjusted(Contributions(sums, counts, (codes,), between), True, False)
+    return Adjusted(Contributions(sums, counts, (codes,), moments), True, False)
 
 
 def _clusters(prompts: Iterable[Any], structures: pd.Series | None) -> np.ndarray:

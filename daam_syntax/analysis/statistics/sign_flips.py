@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import product
 from typing import Final, Literal
@@ -16,9 +16,6 @@ MIN_FLIPPED: Final = 6
 _TINY: Final = 1e-9
 """Differences below this share of the values are rounding error."""
 
-_LEAST_SCALE: Final = 0.05
-"""Relative variances below this are estimation error."""
-
 _KEPT: Final = 2**22
 """Largest matrix of signs that is kept for the next test, in numbers: 32 MB."""
 
@@ -28,22 +25,58 @@ _AT_ONCE: Final = 2**20
 
 @dataclass(frozen=True)
 class Nuisance:
-    """How the sums of clusters depend on each other through nuisance coefficients that were estimated from all of them.
+    """Moments of clusters in a regression of an outcome on one regressor and on nuisance regressors.
+
+    With Z for the nuisance regressors, W for weights, and k for what is left of the regressor x when Z is taken out.
 
     Attributes
     ----------
-    loads
-        Sum over each cluster of weight times remaining regressor times nuisance regressors. *Shape:* ``(cluster,
-        nuisance)``. They add up to 0.
-    scores
-        Sum over each cluster of weight times residual times nuisance regressors. *Shape:* ``(cluster, nuisance)``.
-    inverse
-        Inverse of the weighted cross-products of the nuisance regressors. *Shape:* ``(nuisance, nuisance)``.
+    cross
+        Z'WZ of each cluster. *Shape:* ``(cluster, nuisance, nuisance)``.
+    regressor, outcome
+        Z'Wx and Z'Wy of each cluster. *Shape:* ``(cluster, nuisance)`` each.
+    left_regressor, left_outcome
+        k'Wx and k'Wy of each cluster. *Shape:* ``(cluster,)`` each.
     """
 
-    loads: np.ndarray
-    scores: np.ndarray
-    inverse: np.ndarray
+    cross: np.ndarray
+    regressor: np.ndarray
+    outcome: np.ndarray
+    left_regressor: np.ndarray
+    left_outcome: np.ndarray
+
+    def summed(self, codes: np.ndarray) -> Nuisance:
+        """Return the moments of larger clusters, given their codes from 0. *Shape:* ``(cluster,)``."""
+        found = []
+        for values in (getattr(self, item.name) for item in fields(self)):
+            totals = np.zeros((codes.max() + 1, *values.shape[1:]))
+            np.add.at(totals, codes, values)
+            found.append(totals)
+        return Nuisance(*found)
+
+    def without_each(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return k'W(y - Zg) and k'W(x - Za) of each cluster, with slopes g and a from the other clusters.
+
+        Residuals from slopes that were fitted to the cluster itself are too small, the more so the more the cluster
+        determines the slopes.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            *Shape:* ``(cluster,)`` each.
+        """
+        inverse = np.linalg.pinv(self.cross.sum(axis=0) - self.cross, hermitian=True)
+        total = np.linalg.pinv(self.cross.sum(axis=0), hermitian=True)
+        slopes = total @ self.regressor.sum(axis=0)
+        loads = self.regressor - self.cross @ slopes  # k'WZ of each cluster
+        found = []
+        for left, values in (
+            (self.left_outcome, self.outcome),
+            (self.left_regressor, self.regressor),
+        ):
+            others = np.einsum("gij,gj->gi", inverse, values.sum(axis=0) - values)
+            found.append(left - (loads * others).sum(axis=1))
+        return found[0], found[1]
 
 
 def least_p(n_clusters: int) -> float:
@@ -55,7 +88,7 @@ def sign_flip_p(
     sums: ArrayLike,
     *,
     alternative: Literal["two-sided", "greater"] = "two-sided",
-    scale: np.ndarray | None = None,
+    flipped: ArrayLike | None = None,
     n_resamples: int = 9999,
     seed: int = 0,
 ) -> np.ndarray:
@@ -72,9 +105,8 @@ def sign_flip_p(
         Sum of the prompts' differences in each cluster. *Shape:* ``(..., cluster)``.
     alternative
         "two-sided", or "greater" to test against a mean above 0.
-    scale
-        Standard deviation of the flipped sum of each pattern relative to that of the observed sum, see
-        `flipped_scale`. *Shape:* ``(pattern,)``. None: 1.
+    flipped
+        Sums to flip instead of `sums`, such as those of `Nuisance.without_each`. *Shape:* ``(..., cluster)``.
     n_resamples
         Largest number of sign patterns.
     seed
@@ -87,15 +119,19 @@ def sign_flip_p(
     """
     sums = np.asarray(sums, dtype=float)
     exact = _exact(sums.shape[-1], n_resamples)
-    observed, flipped = sums.sum(axis=-1), _flipped_sums(sums, n_resamples, seed)
-    flipped = flipped if scale is None else flipped / scale
+    moved = sums if flipped is None else np.asarray(flipped, dtype=float)
+    observed, patterns = sums.sum(axis=-1), _flipped_sums(moved, n_resamples, seed)
     if alternative == "two-sided":
-        observed, flipped = np.abs(observed), np.abs(flipped)
+        observed, patterns = np.abs(observed), np.abs(patterns)
     # Patterns that tie with the observed one, up to rounding error, count as extreme.
     slack = _TINY * np.abs(sums).sum(axis=-1)
-    extreme = (flipped >= (observed - slack)[..., None]).sum(axis=-1)
-    n_patterns = flipped.shape[-1]
-    return np.asarray(extreme / n_patterns if exact else (extreme + 1) / (n_patterns + 1))
+    extreme = (patterns >= (observed - slack)[..., None]).sum(axis=-1)
+    n_patterns = patterns.shape[-1]
+    if not exact:
+        return np.asarray((extreme + 1) / (n_patterns + 1))
+    # The observed pattern is one of them, and so is its mirror image, even if other sums are flipped.
+    least = 2 if alternative == "two-sided" else 1
+    return np.asarray(np.minimum(np.maximum(extreme, least), n_patterns) / n_patterns)
 
 
 def sign_flip_interval(
@@ -103,7 +139,7 @@ def sign_flip_interval(
     counts: ArrayLike = 1,
     *,
     level: float = 0.95,
-    scale: np.ndarray | None = None,
+    flipped: tuple[ArrayLike, ArrayLike] | None = None,
     n_resamples: int = 9999,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +155,9 @@ def sign_flip_interval(
         `counts`. *Shape:* ``(..., cluster)``, broadcast to each other; counts are not negative.
     level
         Confidence level.
-    scale, n_resamples, seed
+    flipped
+        Sums and counts to flip instead.
+    n_resamples, seed
         See `sign_flip_p`.
 
     Returns
@@ -130,10 +168,10 @@ def sign_flip_interval(
     sums, counts = np.broadcast_arrays(np.asarray(sums, float), np.asarray(counts, float))
     exact = _exact(sums.shape[-1], n_resamples)
     total, size = sums.sum(axis=-1)[..., None], counts.sum(axis=-1)[..., None]
-    flipped = _flipped_sums(sums, n_resamples, seed)
-    flipped_size = _flipped_sums(counts, n_resamples, seed)
-    if scale is not None:
-        flipped, flipped_size = flipped / scale, flipped_size / scale
+    moved = (sums, counts) if flipped is None else flipped
+    patterns, flipped_size = (
+        _flipped_sums(np.asarray(values, float), n_resamples, seed) for values in moved
+    )
     # Pattern s is as extreme as the observed one at v where |F_s - v G_s| >= |T - v N|, with the flipped sums F and G
     # and the totals T and N. That is an interval around the estimate T / N.
     ends = []
@@ -141,62 +179,22 @@ def sign_flip_interval(
     for sign in (1, -1):
         gap = size - sign * flipped_size
         with np.errstate(divide="ignore", invalid="ignore"):
-            # A gap of 0 or less, possible if the scale is below 1, means that no value rejects.
-            ends.append(np.where(gap > slack, (total - sign * flipped) / gap, np.nan))
+            # A gap of 0 or less, possible if other sums are flipped, means that no value rejects.
+            ends.append(np.where(gap > slack, (total - sign * patterns) / gap, np.nan))
     low, high = np.fmin(*ends), np.fmax(*ends)
     unbounded = np.isnan(ends[0]) | np.isnan(ends[1])
     low, high = np.where(unbounded, -np.inf, low), np.where(unbounded, np.inf, high)
     # The observed pattern itself is extreme at every value.
-    n_patterns = flipped.shape[-1] + (not exact)
+    n_patterns = patterns.shape[-1] + (not exact)
     allowed = int(np.floor((1 - level) * n_patterns * (1 + _TINY))) - (not exact)
     if allowed < 0:
         return np.full(low.shape[:-1], -np.inf), np.full(high.shape[:-1], np.inf)
-    place = min(allowed, flipped.shape[-1] - 1)
+    place = min(allowed, patterns.shape[-1] - 1)
     found = np.sort(low, axis=-1)[..., place], -np.sort(-high, axis=-1)[..., place]
     # An end at 0 up to rounding error is 0, which the interval includes.
     scale = np.abs(sums).sum(axis=-1) / np.maximum(size[..., 0], _TINY)
     low, high = (np.where(np.abs(end) <= _TINY * scale, 0.0, end) for end in found)
     return low, high
-
-
-def flipped_scale(
-    sums: np.ndarray,
-    counts: np.ndarray,
-    nuisance: Nuisance,
-    *,
-    n_resamples: int = 9999,
-    seed: int = 0,
-) -> np.ndarray:
-    """Return the standard deviation of flipped sums relative to that of the observed sum.
-
-    The observed sum is free of the nuisance coefficients; flipped sums are not. Without this standardization the test
-    is too liberal for few clusters (De Santis, Goeman, Hemerik, Davenport and Finos 2022, arXiv:2209.13918). Variances
-    are estimated from the clusters.
-
-    Parameters
-    ----------
-    sums, counts
-        See `sign_flip_interval`. *Shape:* ``(cluster,)`` each.
-    nuisance
-        The nuisance coefficients.
-    n_resamples, seed
-        See `sign_flip_p`.
-
-    Returns
-    -------
-    numpy.ndarray
-        *Shape:* ``(pattern,)``.
-    """
-    residuals = sums - sums.sum() / counts.sum() * counts
-    total = (residuals**2).sum()
-    if total <= 0:
-        return np.ones(_flipped_sums(sums, n_resamples, seed).shape[-1])
-    along = nuisance.inverse @ _flipped_sums(nuisance.loads.T, n_resamples, seed)
-    shared = _flipped_sums((nuisance.scores * residuals[:, None]).T, n_resamples, seed)
-    spread = nuisance.scores.T @ nuisance.scores
-    variance = total - 2 * (along * shared).sum(axis=0)
-    variance += np.einsum("ip,ij,jp->p", along, spread, along)
-    return np.asarray(np.sqrt(np.maximum(variance / total, _LEAST_SCALE)))
 
 
 def _exact(n: int, n_resamples: int) -> bool:

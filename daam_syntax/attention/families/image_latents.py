@@ -63,7 +63,7 @@ def _most_likely(pipe: Any, pixels: Tensor) -> Tensor:
 
 
 def _per_channel(values: list[float], latents: Tensor) -> Tensor:
-    return torch.tensor(values).view(1, -1, *[1] * (latents.ndim - 2)).to(latents)
+    return torch.tensor(values, device="cpu").view(1, -1, *[1] * (latents.ndim - 2)).to(latents)
 
 
 def _encoded_frame(pipe: Any, pixels: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def _wan_grid(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | Non
 WAN: Final = Family(
     name="Wan",
     denoiser_classes=("WanTransformer3DModel",),
-    pipelines=("WanPipeline",),
+    pipelines=("WanPipeline", "WanVideoToVideoPipeline"),
     encoders=(TextEncoder(name="t5"),),
     is_text_attention=ends_with(".attn2"),
     layout=cross,
@@ -83,7 +83,7 @@ def _cog_grid(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | Non
 COG_VIDEO_X: Final = Family(
     name="CogVideoX",
     denoiser_classes=("CogVideoXTransformer3DModel",),
-    pipelines=("CogVideoXPipeline",),
+    pipelines=("CogVideoXPipeline", "CogVideoXVideoToVideoPipeline"),
     encoders=(TextEncoder(name="t5"),),
     is_text_attention=ends_with(".attn1"),
     layout=text_first,

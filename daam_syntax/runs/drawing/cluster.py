@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -221,7 +222,7 @@ class RunOnWorkers:
             while True:
                 with _scheduler_errors():
                     wanted = 2 * max(1, len(self.client.nthreads())) - len(tasks)
-                for shard, _ in zip(left, range(max(0, wanted)), strict=False):
+                for shard in islice(left, max(0, wanted)):
                     prompts = parses.shard(plan.prompts(shard))
                     task = ShardTask(
                         self.source,

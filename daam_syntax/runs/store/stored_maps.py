@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -129,6 +129,7 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
     try:
         _check_origin(rows, image)
         described = rows.drop_columns("values").to_pylist()
+        _check_offsets(described, sentence.text)
         grid = (described[0]["map_height"], described[0]["map_width"])
         limits = image["truncated_by"]
         values = rows["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -156,6 +157,13 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
         ) from error
 
 
+def _check_offsets(subwords: Sequence[Mapping[str, Any]], prompt: str) -> None:
+    """Check that the subwords of a prompt lie inside it."""
+    for subword in subwords:
+        if subword["kind"] == "text" and not 0 <= subword["start"] <= subword["end"] <= len(prompt):
+            raise ValueError(f"subword {subword['position']} lies outside the prompt")
+
+
 def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
     """Check that maps are those of the prompt and the seed of their image."""
     for name in ("prompt_id", "seed"):
@@ -165,6 +173,9 @@ def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
                 f"the maps have the {name} {sorted(map(str, found))[:3]}, the image {image[name]!r}"
             )
     provenance = json.loads(image["provenance"])
+    limits = json.loads(image["truncated_by"] or "{}")
+    if not (isinstance(provenance, dict) and isinstance(limits, dict)):
+        raise ValueError("its provenance and limits are not JSON objects")
     for name in ("prompt_id", "seed", "generator_seed"):
         if name in provenance and provenance[name] != image[name]:
             raise ValueError(

@@ -245,7 +245,10 @@ def _test(row: Mapping[Any, Any]) -> list[str]:
         )
     elif row["p"] <= ALPHA < p:
         # The interval is that of one test, and excludes 0 if that test alone rejects.
-        parts.append(f"alone p {format_p(row['p'], equals=True)}, not a finding among all tests")
+        n = plural(row["n_clusters"] or row["n_prompts"], "prompt")
+        least = f", the least that {n} can give" if row["p"] <= row["least_p"] else ""
+        p_alone = format_p(row["p"], equals=True)
+        parts.append(f"alone p {p_alone}{least}, not a finding among all tests")
     return parts
 
 

@@ -43,8 +43,9 @@ def assert_same(found, expected):
     [
         {"refine": True, "padding": True},
         {"keep": ("step", "head"), "negative": True, "also": [OTHER]},
+        {"steps": [0, 1]},
     ],
-    ids=["refined", "kept"],
+    ids=["refined", "kept", "chosen steps"],
 )
 def test_options(pipe_of, options):
     expected_images, _, expected = traced(pipe_of(), **options)
@@ -58,7 +59,10 @@ def test_options(pipe_of, options):
         assert held_by(recording) == []
     assert_same(found, expected)
     # Kept maps are waited for once a step for each text, not in each of the 7 or 8 layers.
-    assert waits[1] == ({"softmax/transfers.py": len(found)} if "keep" in options else {})
+    expected_waits = {"softmax/transfers.py": len(found)} if "keep" in options else {}
+    # A step is selected by its timestep, which is on the device.
+    expected_waits |= {"pipeline_call/timesteps.py": 1} if "steps" in options else {}
+    assert waits[1] == expected_waits
 
 
 def edited(pipe):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention import observe, trace
+from daam_syntax.attention import observe, trace, trace_image
 from daam_syntax.attention.families.joint_attention import Z_IMAGE
 from daam_syntax.attention.families.layouts import CallSizes
 from daam_syntax.attention.families.packed_images import (
@@ -155,6 +155,16 @@ def test_refined_maps_are_propagated_among_the_pixels_of_the_image():
     np.testing.assert_allclose(maps.data, propagated.reshape(-1, *grid), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["Flux Kontext", "Qwen-Image-Edit"])
+def test_given_images_need_a_pipeline_that_draws_from_text_alone(name):
+    pixels = np.zeros((64, 128, 3))
+    with pytest.raises(TraceError, match=r"use the text-to-image pipeline of its model"):
+        trace_image(pipeline(name), pixels, CAT, timesteps=[500])
+    if name == "Flux Kontext":
+        own = diffusers.FluxPipeline.from_pipe(pipeline(name))
+        assert trace_image(own, pixels, CAT, timesteps=[500]).image_size == (64, 128)
+
+
 def test_z_image_with_references_is_refused():
     image = torch.zeros(4, 1, 8, 12)
     with pytest.raises(TraceError, match="one image for each row, but got 2"):
@@ -185,6 +195,13 @@ def test_images_of_ids():
     layout = after_text(CallSizes(queries=39, keys=39, text=7), found)
     assert (layout.pixels, layout.text) == (slice(13, 33), slice(0, 7))
     assert layout.references == (slice(7, 13), slice(33, 39))
+
+
+def test_ids_in_16_bits_and_in_inference_mode():
+    rounded = ids((0, 64, 96), (1, 96, 64)).to(torch.bfloat16)
+    assert images_of_ids({"img_ids": rounded}) == PackedImages(((64, 96), (96, 64)), target=0)
+    with torch.inference_mode():
+        assert images_of_ids({"img_ids": ids((0, 4, 5))}).grid == (4, 5)
 
 
 def test_ids_are_read_again_when_they_change_in_place():

@@ -38,7 +38,7 @@ def test_p_values_are_adjusted_over_all_findings():
     table = estimates_table([*findings, Finding("third", "unit", (estimate_mean(ROWS, "x"),))])
     np.testing.assert_allclose(table["p_adjusted"], [2 * found.p] * 2 + [np.nan])
     assert (
-        "Holm-adjusted p = 0.062; alone p = 0.031, not a finding"
+        "Holm-adjusted p = 0.062; alone p = 0.031, the least that 6 prompts can give, not a finding"
         in sentences(findings[0], table)[0]
     )
     assert estimates_table([]).empty

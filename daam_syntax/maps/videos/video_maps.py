@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from daam_syntax.language.sentence import Sentence
-from daam_syntax.maps import video_storage
 from daam_syntax.maps.heatmaps import HeatMaps
 from daam_syntax.maps.map_weights import MapWeights
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
+from daam_syntax.maps.videos import video_storage
 
 
 class VideoMaps:

@@ -1,4 +1,4 @@
-"""Is a trace exact on a device? ``python -m benchmarks.devices [--device cuda] [--parts families formats ...]``.
+"""Is a trace exact on a device? ``python -m tools.device_checks [--device cuda] [--parts families formats ...]``.
 
 Runs `daam_syntax.attention.verification.check_trace` on tiny random pipelines of all families:
 
@@ -28,12 +28,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.small_models import stable_diffusion_pipeline
 from daam_syntax.attention.verification import TraceCheck, check_trace
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))
 
-from helpers.family_cases import CASES, Case
-from helpers.family_pipelines import make
+from helpers.family_cases import CASES, Case  # noqa: E402
+from helpers.family_pipelines import make  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results" / "devices.json"
+RESULTS = ROOT / "benchmarks" / "results" / "devices.json"
 PROMPT = "a red cat on a small red chair"
 CASE_OF = {case.name: case for case in CASES}
 HALVED = ("Flux", "SD3", "Qwen-Image", "Z-Image", "Lumina 2", "AuraFlow", "PixArt-sigma")
