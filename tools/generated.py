@@ -7,6 +7,7 @@ compared with those recorded when it was made.
 from __future__ import annotations
 
 import importlib.util
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
