@@ -190,21 +190,27 @@ def check(rounds: int = 5) -> dict[str, Any]:
 
 def write_pairs(place: Path, n_pairs: int) -> Any:
     """Make a run with so many stored pairs: the pairs of a small run over and over, with other prompts and numbers."""
-    from dataclasses import asdict, replace
-
     from daam_syntax import runs
-    from daam_syntax.runs.store.run_folder import RunFolder
-    from daam_syntax.runs.store.schemas import from_frame
+    from daam_syntax.language import Prompt, PromptSet
+    from daam_syntax.runs.store.run_folder import RunFolder, Wanted
+    from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, from_frame, from_rows
     from daam_syntax.runs.store.shard_files import ShardFiles
     from daam_syntax.runs.store.shards import ShardPlan
 
     small = runs.run(some_prompts(16), place / "small", **SETTINGS)
-    pairs, (record,) = small.pairs(), small.records
+    pairs = small.table("pairs")
     n_shards = -(-n_pairs // len(pairs))
     folder = RunFolder(place / "large")
     plan = ShardPlan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
     with folder.locked():
-        folder.start(small.settings.as_dict(), plan, small.prompts, small.sentences)
+        rows = [
+            Prompt(f"{row.text} {shard}", f"{row.id}-{shard}")
+            for shard in range(n_shards)
+            for row in small.prompts.rows
+        ]
+        prompts = PromptSet(tuple(rows))
+        folder.start(Wanted(small.settings.as_dict(), plan, prompts, "0" * 64))
+        planned = folder.planned(prompts)
         random = np.random.default_rng(0)
         for shard in range(n_shards):
             own = pairs.assign(
@@ -212,12 +218,15 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
                 image=pairs["image"] + 64 * shard,
                 iou=np.clip(pairs["iou"] + random.normal(0, 0.05, len(pairs)), 0, 1),
             )
-            work = folder.new_work()
-            with ShardFiles(work) as files:
+            work, expected = folder.shards.new_work(), planned(shard)
+            names = ("image", "prompt_id", "prompt", "seed")
+            images = [dict(zip(names, row, strict=True)) for row in expected.rows]
+            with ShardFiles(work, expected.stamp) as files:
                 files.add("pairs", from_frame(own, "pairs"))
-                written = files.finish([])
-            folder.commit(replace(record, shard=shard, files=written), work)
-    assert asdict(plan)["n_prompts"] == 16 * n_shards
+                files.add("images", from_rows(images, IMAGES_SCHEMA, "images"))
+                record = files.finish([], len(images), 0, 1.0)
+            folder.shards.commit(record, work, expected)
+    assert plan.n_prompts == 16 * n_shards
     return runs.open_run(place / "large")
 
 

@@ -164,7 +164,7 @@ def tables(results: Mapping[str, Any]) -> str:
         "",
         "## Errors in null worlds",
         "",
-        f"Percent of studies with an error, for recipes with at least {MANY} studies of the world. In parentheses: "
+        f"Percent of studies with an error, where there are at least {MANY} studies. In parentheses: "
         "percent of tests that were withheld. **Bold**: fails. "
         "*Italics*: not what the documentation recommends for such prompts, and not judged. A dash: nothing to test. "
         "With five prompts no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere rates "
@@ -204,11 +204,8 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def _often(found: Sequence[Cell]) -> list[Cell]:
-    """Return the cells of columns that have at least `MANY` studies of some world."""
-    largest: dict[str, int] = {}
-    for cell in found:
-        largest[cell.column] = max(largest.get(cell.column, 0), cell.counts["studies"])
-    return [cell for cell in found if largest[cell.column] >= MANY]
+    """Return the cells with at least `MANY` studies."""
+    return [cell for cell in found if cell.counts["studies"] >= MANY]
 
 
 def _crashes(results: Mapping[str, Any]) -> list[str]:

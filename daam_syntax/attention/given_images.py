@@ -25,6 +25,7 @@ from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection
+from daam_syntax.util.pixels import as_rgb
 
 GivenImage = Image.Image | NDArray[Any] | str | Path
 """A PIL image, the path of its file, or an array ``(y, x, 3)`` of 8-bit integers or of floats in [0, 1]."""
@@ -370,7 +371,7 @@ def _pixels(image: GivenImage, factor: int) -> Tensor:
             image.load()
         except OSError as error:  # raised by Pillow for other files, too
             raise FileError(f"Expected an image file, but {error}.") from error
-    array = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+    array = np.asarray(as_rgb(image) if isinstance(image, Image.Image) else image)
     if array.ndim != 3 or array.shape[-1] != 3:
         raise TraceError(
             "Expected a PIL image, the path of its file or an array of shape (y, x, 3), but got the shape "

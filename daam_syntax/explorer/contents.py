@@ -13,6 +13,7 @@ from daam_syntax.figures.shared.styles import HEAT, PALETTE
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Threshold
+from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,11 +84,19 @@ def _sentence(sentence: Sentence) -> dict[str, Any]:
 
 def _image(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, Any]:
     values = np.ascontiguousarray(maps.stack(), dtype="<f4")
+    if not np.isfinite(values).all():
+        raise ValueError(f"Expected finite maps, but those of image {number + 1} have NaN.")
+    pixels = as_rgb(image)
+    if pixels.size != (maps.image_size[1], maps.image_size[0]):
+        raise ValueError(
+            f"Expected image {number + 1} with the {maps.image_size[1]} x {maps.image_size[0]} pixels for which its "
+            f"maps were recorded, but got {pixels.width} x {pixels.height}."
+        )
     return {
         "label": _label(maps.provenance, number),
         "size": list(maps.image_size),
         "grid": list(maps.grid),
-        "source": _as_url(image),
+        "source": _as_url(pixels),
         "maps": base64.b64encode(values.tobytes()).decode(),
         "mapped": list(maps.mapped),
         "reasons": {
@@ -103,14 +112,9 @@ def _label(provenance: Mapping[str, Any], number: int) -> str:
     return f"image {number + 1}" if seed is None else f"image {number + 1}, seed {seed}"
 
 
-def _as_url(image: Image | np.ndarray) -> str:
+def _as_url(image: Image) -> str:
     """Return an image as a data URL."""
-    from PIL import Image as PillowImage
-
-    if isinstance(image, np.ndarray):
-        full = 1 if image.dtype == np.uint8 else 255
-        image = PillowImage.fromarray((image * full).clip(0, 255).astype(np.uint8))
     buffer = io.BytesIO()
     form = "PNG" if image.width * image.height <= _LOSSLESS else "JPEG"
-    image.convert("RGB").save(buffer, format=form, **({"quality": 92} if form == "JPEG" else {}))
+    image.save(buffer, format=form, **({"quality": 92} if form == "JPEG" else {}))
     return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL: Final = embedded.NAME
 """The default model."""
 
+_PICKLED: Final = ("weights_only", "pickle", ".bin", "safetensors found")
+
 DTYPES: Final = ("float32", "float16", "bfloat16")
 """Number formats in which weights can be loaded."""
 
@@ -59,20 +61,23 @@ def load_pipeline(
         raise ModelError(f"Expected one of the dtypes {', '.join(DTYPES)}, but got {dtype!r}.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if device == "cpu" else "float16")
-    options = {"safety_checker": None} if model == embedded.NAME else {}
+    options: dict[str, Any] = {"safety_checker": None} if model == embedded.NAME else {}
     try:
         # The embedded model loads in a moment: progress bars and advice about its parts would be noise.
         with quietly() if model == embedded.NAME else nullcontext():
             from diffusers import DiffusionPipeline
 
             pipeline = DiffusionPipeline.from_pretrained(
-                _source(model), dtype=getattr(torch, dtype), revision=revision, **options
+                _source(model),
+                dtype=getattr(torch, dtype),
+                revision=revision,
+                use_safetensors=True,  # other weights are pickled, and could run code
+                **options,
             )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"Expected a model: {embedded.NAME!r}, a folder in diffusers format (with a model_index.json), or a "
-            f"Hub id; but {str(model)!r} could not be loaded: {reason}"
+            f"Hub id; but {str(model)!r} could not be loaded: {_reason(error)}"
         ) from error
     try:
         return pipeline.to(device)
@@ -112,6 +117,17 @@ def load_tokenizers(
         raise ModelError(
             f"Expected the tokenizers {', '.join(names)} of {str(model)!r}, but they could not be loaded: {error}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error; advice of libraries to load pickled weights is not passed on."""
+    text = str(error).strip()
+    if any(word in text for word in _PICKLED):
+        return (
+            "it has weights that are not in the format safetensors; pickled weights can run code and are not loaded, "
+            "so choose a model in safetensors"
+        )
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _source(model: str | Path) -> str | Path:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, IPNDMScheduler
+from PIL import Image
 from torch.overrides import _get_current_function_mode_stack
 
 from daam_syntax.attention import trace, trace_image, trace_images
@@ -108,6 +109,21 @@ def test_image_files(sd, tmp_path):
     for wrong in ("text.png", "missing.png"):
         with pytest.raises(FileError, match=f"an image file, but .*{wrong}"):
             trace_image(sd, tmp_path / wrong, CAT)
+
+
+def test_photographs_are_traced_upright_and_deep_ones_in_their_grays(sd, tmp_path):
+    photo = make_image()
+    expected = values(trace_image(sd, photo, CAT))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned; a viewer turns the image back
+    photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    turned = values(trace_image(sd, tmp_path / "turned.png", CAT))
+    np.testing.assert_array_equal(turned, expected)
+    gray = np.asarray(photo.convert("L"))
+    deep = Image.fromarray(gray.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(
+        values(trace_image(sd, deep, CAT)), values(trace_image(sd, photo.convert("L"), CAT))
+    )
 
 
 def test_provenance(sd):

@@ -178,6 +178,10 @@ class TestPage:
             ds.explore(IMAGE, maps, scheme="native")
         with pytest.raises(ThresholdError, match=r"relative:0\.4"):
             ds.explore(IMAGE, maps, threshold="half")
+        with pytest.raises(ValueError, match=r"60 x 40 pixels for which .* but got 8 x 8"):
+            ds.explore(IMAGE[:8, :8], maps)
+        with pytest.raises(ValueError, match="finite pixels, but got NaN"):
+            ds.explore(np.full_like(IMAGE, np.nan, dtype=float), maps)
         with pytest.raises(ds.DaamSyntaxError, match="folder that exists"):
             ds.explore(IMAGE, maps).save(tmp_path / "no" / "page.html")
 

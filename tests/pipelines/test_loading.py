@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import daam_syntax as ds
 from daam_syntax.errors import ModelError
@@ -45,3 +46,14 @@ def test_a_damaged_model_folder_is_refused(tmp_path):
     (tmp_path / "model_index.json").write_text("{")
     with pytest.raises(ModelError, match="could not be loaded"):
         ds.load_pipeline(tmp_path)
+
+
+def test_pickled_weights_are_not_loaded(emoji_pipe, tmp_path):
+    emoji_pipe.save_pretrained(tmp_path)
+    (weights,) = (tmp_path / "unet").glob("*.safetensors")
+    weights.unlink()
+    for state in (emoji_pipe.unet.state_dict(), emoji_pipe.unet):  # the second runs code
+        torch.save(state, weights.with_suffix(".bin"))
+        with pytest.raises(ModelError, match="not in the format safetensors") as refused:
+            ds.load_pipeline(tmp_path)
+        assert "weights_only" not in str(refused.value)

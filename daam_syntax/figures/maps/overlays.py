@@ -14,6 +14,7 @@ from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.styles import HEAT, color_map
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, HeatMaps
+from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,15 +63,14 @@ def overlay(
     expect(heat_map, HeatMap)
     if ax is None:
         _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
-    pixels = np.asarray(image, dtype=np.float32)
-    gray = pixels[..., :3] @ np.array([0.299, 0.587, 0.114]) if pixels.ndim == 3 else pixels
+    pixels = np.asarray(as_rgb(image), dtype=np.float32)
+    gray = pixels @ np.array([0.299, 0.587, 0.114])
     height, width = gray.shape
     values = heat_map.resize((height, width))
     norm = Normalize(0.0, float(vmax if vmax is not None else values.max()) or 1.0)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     # Lightened, because the dark end of the color map must differ from a dark image.
-    full = 255.0 if pixels.max() > 1 else 1.0
-    ax.imshow(0.25 + 0.75 * gray / full, cmap="gray", vmin=0, vmax=1, extent=extent)
+    ax.imshow(0.25 + 0.75 * gray / 255, cmap="gray", vmin=0, vmax=1, extent=extent)
     opacity = _STRONGEST * np.sqrt(np.clip(norm(values), 0.0, 1.0))
     ax.imshow(
         values,

@@ -17,6 +17,7 @@ from daam_syntax.figures.shared.styles import add_color_bar, color_map
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.figures.trees.arcs import dependency_arcs
 from daam_syntax.maps import HeatMaps
+from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,7 +74,7 @@ def overview(
         hspace=0.02,
     )
     image_axes = figure.add_subplot(grid[:, :image_columns])
-    image_axes.imshow(np.asarray(image))
+    image_axes.imshow(np.asarray(as_rgb(image)))
     image_axes.set_axis_off()
     arcs_axes = figure.add_subplot(grid[0, image_columns:-1])
     # If all words fit in one row, they are written above their overlays, otherwise below the arcs.

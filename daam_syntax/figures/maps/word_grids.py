@@ -19,6 +19,7 @@ from daam_syntax.figures.shared.arguments import paired
 from daam_syntax.figures.shared.styles import add_color_bar, color_map, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMaps
+from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -146,7 +147,7 @@ def _draw_cell(
 ) -> None:
     """Draw a word, or the image itself for word -1."""
     if word < 0:
-        ax.imshow(np.asarray(image))
+        ax.imshow(np.asarray(as_rgb(image)))
         ax.set_axis_off()
     else:
         draw_word(image, maps, word, ax=ax, vmax=vmax)

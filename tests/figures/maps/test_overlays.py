@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from daam_syntax import figures
+from daam_syntax.util.pixels import as_rgb
 from helpers.examples import make_maps
 from helpers.figure_data import IMAGE
 
@@ -42,3 +43,18 @@ def test_color_maps_can_be_named():
 
 def test_a_map_of_zeros_can_be_drawn():
     figures.overlay(IMAGE, make_maps()[2])
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "LA", "YCbCr", "HSV", "1", "RGBA"])
+def test_figures_show_images_of_every_mode(mode):
+    maps = make_maps(image_size=(40, 60))
+    photo = as_rgb(IMAGE)
+    image = photo.convert("L").convert("LA") if mode == "LA" else photo.convert(mode)
+    expected = np.asarray(as_rgb(image))
+    panel = figures.overview(image, maps).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(panel, expected)
+    gray = figures.overlay(image, maps["car"]).images[0].get_array()
+    np.testing.assert_allclose(
+        gray, 0.25 + 0.75 * (expected @ [0.299, 0.587, 0.114]) / 255, atol=1e-5
+    )
+    plt.close("all")
