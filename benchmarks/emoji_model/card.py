@@ -94,7 +94,9 @@ Everything below is made by `python -m benchmarks.emoji_model` ({settings["steps
 
 ## Training
 
-{TRAINING} The curves of the shipped weights are in `curves/`
+{TRAINING}
+
+The curves of the shipped weights are in `curves/`
 (![curves](../../benchmarks/results/curves.png)). Trained on nothing
 but scenes composed from Noto Emoji artwork (see `THIRD_PARTY_NOTICES.md`).
 """
