@@ -179,7 +179,7 @@ def test_a_failed_start_keeps_the_earlier_analysis(tmp_path, emoji_pipe):
     ds.analyze("a cat", emoji_pipe, steps=1, out=tmp_path)
     with pytest.raises(ModelError):
         ds.analyze("a cat", "no/such-model", out=tmp_path, overwrite=True)
-    with pytest.raises(ModelError, match="multiple of 4"):
+    with pytest.raises(ModelError, match="multiple of 8"):
         ds.analyze("a cat", emoji_pipe, height=63, out=tmp_path, overwrite=True)
     assert next(ds.open_run(tmp_path).maps()).prompt == "a cat"
 
@@ -260,7 +260,7 @@ def test_errors_of_input_say_what_to_do(emoji_pipe, tmp_path):
         ds.analyze(["a cat", "a cat"], emoji_pipe)
     with pytest.raises(ThresholdError, match=r"relative:0\.4"):
         ds.analyze("a cat", emoji_pipe, threshold="median")
-    with pytest.raises(ModelError, match="multiple of 4 pixels, but got 63; 64 would do"):
+    with pytest.raises(ModelError, match="multiple of 8 pixels, but got 63; 64 would do"):
         ds.analyze("a cat", emoji_pipe, height=63)
     with pytest.raises(ModelError, match="'no/such-model' could not be loaded"):
         ds.load_pipeline("no/such-model")

@@ -16,8 +16,9 @@ from types import ModuleType
 
 import nbformat
 
-from benchmarks import emoji_model, report
+from benchmarks import report
 from benchmarks.diagnosis import page as diagnosis_page
+from benchmarks.emoji_model import card
 from benchmarks.null_worlds import page as calibration_page
 from tools import lowest_versions, measures_page, models_page
 from tools.digests import ROOT, digest_of
@@ -94,8 +95,7 @@ def _diagnosis() -> dict[Path, str]:
 
 
 def _card() -> dict[Path, str]:
-    results = json.loads((emoji_model.RESULTS / "emoji_model.json").read_text(encoding="utf-8"))
-    return {ROOT / "data" / "emoji-model" / "README.md": emoji_model.model_card(results)}
+    return {card.CARD: card.model_card(card.read_results())}
 
 
 def _assignments() -> dict[Path, str]:
@@ -142,7 +142,13 @@ RECORDED = (
     Recorded("gallery", ("docs/gallery.py",), ("docs/gallery.py", *WEIGHTS)),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),
     Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
-    Recorded("emoji-model", ("-m", "benchmarks.emoji_model"), WEIGHTS),
+    Recorded(
+        "emoji-model",
+        ("-m", "benchmarks.emoji_model", "all", "--again"),
+        WEIGHTS,
+        (*PACKAGE, "benchmarks/emoji_model/**/*.py"),
+        "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
+    ),
     Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
     Recorded(
         "diagnosis-results",

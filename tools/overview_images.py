@@ -16,8 +16,8 @@ import daam_syntax as ds
 from daam_syntax.workflow import Analysis
 
 DOCS = Path(__file__).parents[1] / "docs"
-PROMPT = "a red cat chasing a small blue owl in the snow"
-SHOWN = {"head": "owl", "dependent": "blue"}
+PROMPT = "a dog chasing a small yellow duck in the snow"
+SHOWN = {"head": "duck", "dependent": "yellow"}
 WINDOW = (1290, 1000)  # pixels
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

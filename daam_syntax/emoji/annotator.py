@@ -31,7 +31,10 @@ NOUN_CLASSES: Final = ("", *NOUNS)
 COLOR_CLASSES: Final = ("", "own color", *COLORS)
 """Names of the color classes by number; "own color" is the class of untinted sprites."""
 
-MIN_AREA: Final = 20
+READING_SIZE: Final = 64
+"""Pixels along each side of the images that the network reads; its classes are enlarged to `IMAGE_SIZE`."""
+
+MIN_AREA: Final = 80
 """Number of pixels that a noun must cover to count as present: half the area of the smallest sprite."""
 
 
@@ -150,14 +153,20 @@ class Annotator:
     def __init__(self, network: SegmentationNet) -> None:
         self._network = network.eval().float()
 
+    @property
+    def network(self) -> SegmentationNet:
+        """The network, in 32 bits."""
+        return self._network
+
     @classmethod
     def load(cls, folder: Path | None = None) -> Annotator:
         """Load the shipped annotator, or the one in `folder`."""
         return _load(folder or data_path("emoji-annotator"))
 
     def __call__(self, images: Sequence[Image.Image]) -> list[Annotation]:
-        """Annotate images; those of another size are resized to 64 x 64 pixels first."""
-        side = (IMAGE_SIZE, IMAGE_SIZE)
+        """Annotate images of any size, which are read at `READING_SIZE`; annotations have `IMAGE_SIZE`."""
+        side = (READING_SIZE, READING_SIZE)
+        enlarged = np.ones((IMAGE_SIZE // READING_SIZE,) * 2, dtype=np.uint8)
         annotations: list[Annotation] = []
         for start in range(0, len(images), 32):
             batch = [image.convert("RGB") for image in images[start : start + 32]]
@@ -170,7 +179,10 @@ class Annotator:
                 nouns, colors = self._network(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
             for noun, color in zip(nouns.argmax(1), colors.argmax(1), strict=True):
                 annotations.append(
-                    Annotation(noun.numpy().astype(np.uint8), color.numpy().astype(np.uint8))
+                    Annotation(
+                        np.kron(noun.numpy().astype(np.uint8), enlarged),
+                        np.kron(color.numpy().astype(np.uint8), enlarged),
+                    )
                 )
         return annotations
 

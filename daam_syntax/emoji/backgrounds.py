@@ -9,24 +9,33 @@ from PIL import Image, ImageDraw
 
 _Color = tuple[int, int, int]
 
+_OVERSAMPLING: Final = 2  # backgrounds are drawn larger and averaged down, for smooth edges
+
 # Place: colors of the upper sky, the sky at the horizon, and the ground.
 _PLACES: Final[dict[str, tuple[_Color, _Color, _Color]]] = {
     "beach": ((120, 200, 250), (190, 230, 255), (240, 215, 150)),
-    "field": ((130, 200, 250), (210, 235, 255), (110, 190, 70)),
-    "snow": ((170, 190, 215), (215, 225, 240), (245, 248, 255)),
+    "field": ((130, 200, 250), (190, 226, 252), (110, 190, 70)),
+    "snow": ((125, 150, 190), (170, 190, 220), (203, 219, 240)),
     "night": ((8, 10, 40), (30, 35, 90), (20, 40, 35)),
     "city": ((190, 205, 220), (220, 225, 230), (95, 95, 100)),
     "forest": ((70, 130, 80), (120, 170, 110), (80, 60, 35)),
-    "room": ((245, 225, 195), (235, 210, 175), (160, 105, 60)),
+    "room": ((228, 204, 170), (218, 190, 152), (160, 105, 60)),
     "desert": ((250, 190, 110), (255, 225, 160), (215, 150, 80)),
 }
 
 
 def draw_background(place: str | None, side: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a background of `side` x `side` pixels; if `place` is None, a plain light one."""
+    """Draw a background of `side` x `side` pixels; if `place` is None, a plain soft pastel.
+
+    No background is as bright as a white object, so that white objects can be seen on all of them.
+    """
     if place is None:
-        gray = int(rng.integers(226, 250))
-        return Image.new("RGB", (side, side), (gray, gray, gray))
+        red, green, blue = (int(value) for value in rng.integers(190, 223, 3))
+        return Image.new("RGB", (side, side), (red, green, blue))
+    return _draw_place(place, side * _OVERSAMPLING, rng).reduce(_OVERSAMPLING)
+
+
+def _draw_place(place: str, side: int, rng: np.random.Generator) -> Image.Image:
     above, horizon, ground = (np.array(color, dtype=np.float32) for color in _PLACES[place])
     line = int(side * rng.uniform(0.5, 0.65))
     fade = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from daam_syntax.emoji.backgrounds import draw_background
 from daam_syntax.emoji.grammar import BACKGROUND, ObjectSpec, Pattern, SceneSpec, write_caption
-from daam_syntax.emoji.sprites import draw_sprite
+from daam_syntax.emoji.sprites import draw_rim, draw_sprite
 from daam_syntax.emoji.vocabulary import (
     ANIMATE,
     BACKGROUNDS,
@@ -23,24 +23,24 @@ from daam_syntax.emoji.vocabulary import (
 )
 from daam_syntax.language.sentence import Sentence
 
-IMAGE_SIZE: Final = 64
+IMAGE_SIZE: Final = 128
 """Pixels along each side of a scene, and of images of the embedded model."""
 
-_CANVAS: Final = 128  # scenes are composed at twice the size and averaged down, for smooth edges
 # Longer side of a sprite of ordinary size, by the number of objects; the largest size still fits.
 _SIDES: Final = {1: 80.0, 2: 62.0, 3: 44.0}
 _LARGEST: Final = 112.0
 
+# Relations that decide who is on which side are the hardest to learn, so they are the most frequent.
 _RELATIONS: Final = {
     "and": 5.0,
     "next to": 2.5,
     "on": 1.8,
     "above": 1.5,
     "below": 1.2,
-    "to the left of": 2.0,
-    "to the right of": 2.0,
+    "to the left of": 4.0,
+    "to the right of": 4.0,
     "ride": 1.5,
-    "chase": 1.8,
+    "chase": 3.5,
     "wear": 1.5,
     "hold": 1.5,
 }
@@ -83,7 +83,7 @@ class Scene:
     Attributes
     ----------
     image
-        RGB image of 64 x 64 pixels.
+        RGB image of 128 x 128 pixels.
     sentence
         The caption with its basic UD tree (scheme ``"ud"``).
     spec
@@ -146,7 +146,7 @@ def is_reserved(spec: SceneSpec) -> bool:
 
 def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> SceneSpec:
     """Sample the meaning and the pattern of a scene."""
-    n = n_objects or int(rng.choice([1, 2, 3], p=[0.40, 0.50, 0.10]))
+    n = n_objects or int(rng.choice([1, 2, 3], p=[0.36, 0.54, 0.10]))
     relation = _choose(rng, _RELATIONS) if n > 1 else "and"
     nouns: list[str] = []
     for i in range(n):
@@ -154,16 +154,17 @@ def sample_spec(rng: np.random.Generator, n_objects: int | None = None) -> Scene
         if relation in VERB_OBJECTS and i < 2:
             pool = sorted(ANIMATE if i == 0 else VERB_OBJECTS[relation])
         nouns.append(str(rng.choice([noun for noun in pool if noun not in nouns])))
+    p_color = float(rng.choice([0.0, 0.5, 1.0], p=[0.30, 0.35, 0.35]))
     objects = tuple(
         ObjectSpec(
             noun,
-            color=str(rng.choice(list(COLORS))) if rng.random() < 0.5 else None,
+            color=str(rng.choice(list(COLORS))) if rng.random() < p_color else None,
             size=(
                 str(rng.choice(list(SIZES)))
-                if rng.random() < 0.18 and _has_free_size(i, n, relation)
+                if rng.random() < 0.2 and _has_free_size(i, n, relation)
                 else None
             ),
-            by_category=bool(rng.random() < 0.08),
+            by_category=bool(rng.random() < 0.12),
         )
         for i, noun in enumerate(nouns)
     )
@@ -192,7 +193,7 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
         for obj in spec.objects
     ]
     sides, centers = _lay_out(spec, sides, rng)
-    canvas = draw_background(spec.background, _CANVAS, rng).convert("RGBA")
+    canvas = draw_background(spec.background, IMAGE_SIZE, rng).convert("RGBA")
     masks: dict[int, np.ndarray] = {}
     for i in _drawing_order(spec):
         obj = spec.objects[i]
@@ -202,16 +203,11 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
             tinted,
             (int(centers[i][0] - tinted.width / 2), int(centers[i][1] - tinted.height / 2)),
         )
-        canvas = Image.alpha_composite(canvas, layer)
-        coverage = _average_down(np.asarray(layer)[..., 3] / 255.0)
-        visible = coverage > 0.5
+        canvas = Image.alpha_composite(Image.alpha_composite(canvas, draw_rim(layer)), layer)
+        visible = np.asarray(layer)[..., 3] > 127
         masks = {j: mask & ~visible for j, mask in masks.items()}
         masks[i] = visible
-    image = Image.fromarray(
-        np.round(_average_down(np.asarray(canvas.convert("RGB"), dtype=np.float64))).astype(
-            np.uint8
-        )
-    )
+    image = canvas.convert("RGB")
     sentence, refers = write_caption(spec)
     masks[BACKGROUND] = ~np.any([masks[i] for i in range(len(spec.objects))], axis=0)
     heads = {phrase.root for phrase in sentence.noun_phrases}
@@ -221,13 +217,6 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     )
     word_masks = {word: masks[thing] for word, thing in refers.items()}
     return Scene(image, sentence, spec, objects, word_masks)
-
-
-def _average_down(pixels: np.ndarray) -> np.ndarray:
-    """Average 2 x 2 canvas pixels into each image pixel: ``(2y, 2x, ...)`` to ``(y, x, ...)``."""
-    factor = _CANVAS // IMAGE_SIZE
-    shape = (IMAGE_SIZE, factor, IMAGE_SIZE, factor, *pixels.shape[2:])
-    return np.asarray(pixels).reshape(shape).mean(axis=(1, 3))
 
 
 def _drawing_order(spec: SceneSpec) -> list[int]:
@@ -247,7 +236,7 @@ def _lay_out(
         return float(rng.uniform(-amount, amount))
 
     if len(sides) == 1:
-        slack = max(4.0, (_CANVAS - sides[0]) / 2 - 4)
+        slack = max(4.0, (IMAGE_SIZE - sides[0]) / 2 - 4)
         return sides, [(64 + jitter(slack), 66 + jitter(min(slack, 18)))]
     if len(sides) == 3:
         return _lay_out_three(spec, sides, rng)
@@ -302,7 +291,7 @@ def _lay_out_three(
     pair_sides, pair = _lay_out(pair_spec, [s / _SIDES[3] * _SIDES[2] for s in sides[:2]], rng)
     shrink = 0.70
     at_left = bool(rng.random() < 0.5)
-    offset = (1 - shrink) * _CANVAS if at_left else 0.0
+    offset = (1 - shrink) * IMAGE_SIZE if at_left else 0.0
     centers = [(x * shrink + offset, y * shrink + 24) for x, y in pair]
     third = (18 + jitter(2) if at_left else 110 + jitter(2), level + jitter(4))
     return [*(s * shrink for s in pair_sides), min(sides[2], 40.0)], [*centers, third]

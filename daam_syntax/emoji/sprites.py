@@ -6,13 +6,15 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from daam_syntax.emoji.vocabulary import COLORS
 from daam_syntax.util.data_files import data_path
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601
 _OWN_COLOR: Final = 0.12  # share of a sprite's own color that shows through its tint
+_RIM_COLOR: Final = (45, 45, 60)
+_RIM_OPACITY: Final = 0.45
 
 
 @cache
@@ -31,6 +33,26 @@ def draw_sprite(noun: str, side: float, color: str | None = None) -> Image.Image
     width, height = (max(2, round(n * scale)) for n in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     return _tint(image, color) if color else image
+
+
+def draw_rim(layer: Image.Image) -> Image.Image:
+    """Draw the thin soft shadow around what a layer shows, which sets white things off pale grounds.
+
+    Parameters
+    ----------
+    layer
+        An RGBA image, transparent around what it shows.
+
+    Returns
+    -------
+    Image.Image
+        The shadow alone, RGBA, to be laid under the layer.
+    """
+    alpha = layer.getchannel("A").filter(ImageFilter.MaxFilter(3))
+    alpha = alpha.filter(ImageFilter.GaussianBlur(0.8)).point(lambda a: int(_RIM_OPACITY * a))
+    rim = Image.new("RGBA", layer.size, (*_RIM_COLOR, 0))
+    rim.putalpha(alpha)
+    return rim
 
 
 def _tint(image: Image.Image, color: str) -> Image.Image:

@@ -16,14 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
-
-import conllu
+from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.errors import FileError
 from daam_syntax.language.sentence import Edge, Sentence, Token
 from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
 from daam_syntax.util.whole_files import whole_file
+
+if TYPE_CHECKING:
+    import conllu
 
 PARSER_NAME: Final = "CoNLL-U"
 
@@ -120,6 +121,8 @@ def _blocks(text: str) -> list[_Lines]:
 
 def _rows(lines: _Lines) -> tuple[list[dict[str, Any]], list[str]]:
     """Parse the lines of a sentence; return its rows with their line numbers, and all problems."""
+    import conllu
+
     rows, problems = [], []
     for number, line in lines:
         if line.startswith("#"):
@@ -155,6 +158,8 @@ def _id(value: Any) -> str:
 
 
 def _read_sentence(lines: _Lines, rows: list[dict[str, Any]]) -> tuple[Sentence | None, list[str]]:
+    import conllu
+
     first = lines[0][0]
     comments = "\n".join(line for _, line in lines if line.startswith("#"))
     metadata = conllu.parse(f"{comments}\n1\t_\n")[0].metadata
@@ -276,6 +281,8 @@ def _with_deps(sentence: Sentence, rows: Sequence[Mapping[str, Any]]) -> Sentenc
 
 
 def _write_sentence(sentence: Sentence) -> conllu.TokenList:
+    import conllu
+
     words = [token for token in sentence.tokens if token.text.strip()]
     number = {token.index: i for i, token in enumerate(words, start=1)}
     basic = {edge.dependent: edge for edge in sentence.edges_of("ud")}

@@ -104,7 +104,7 @@ def test_prompts_from_a_file(folder):
         (["analyze", "a cat", "--parser", "xx_none"], "spacy download xx_none"),
         (["analyze", "a cat", "--threshold", "median:2"], "relative:0.4"),
         (["analyze", "a cat", "--out", "/proc/none/out"], "Choose a folder"),
-        (["analyze", "a cat", "--height", "63"], "multiple of 4"),
+        (["analyze", "a cat", "--height", "63"], "multiple of 8"),
         (["analyze", "a cat", "--dtype", "int3"], "float32, float16, bfloat16"),
         (["analyze", "--prompts", "missing.txt"], "cannot be read"),
         (["analyze", "--prompts", "nouns"], "`daam-syntax prompts` lists them"),

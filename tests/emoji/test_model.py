@@ -11,7 +11,7 @@ from torch import nn
 from daam_syntax.emoji import ObjectSpec, SceneSpec, draw_scene, scene
 from daam_syntax.emoji.annotator import Annotation, Annotator
 from daam_syntax.emoji.training.dataset import label_maps, read_dataset, write_dataset
-from daam_syntax.emoji.training.loop import Trainer
+from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.vocabulary import NOUNS
 from daam_syntax.errors import FileError
 from daam_syntax.util.data_files import data_path
@@ -77,9 +77,9 @@ def test_the_annotator_finds_the_objects_of_scenes(annotator):
 
 def test_the_annotator_sees_colors_and_other_sizes(annotator):
     drawn = draw_scene(SceneSpec((ObjectSpec("car", "blue"),)), np.random.default_rng(0))
-    small, large = annotator([drawn.image, drawn.image.resize((128, 128))])
+    small, large = annotator([drawn.image, drawn.image.resize((192, 192))])
     assert small.color("car") == "blue"
-    assert large.nouns.shape == (64, 64)
+    assert large.nouns.shape == (128, 128)
     assert large.color("car") == "blue"
     assert small.color("owl") is None
     with pytest.raises(ValueError, match="nouns, but got 'unicorn'"):
@@ -87,15 +87,15 @@ def test_the_annotator_sees_colors_and_other_sizes(annotator):
 
 
 def test_annotations_count_pixels():
-    nouns = np.zeros((8, 8), np.uint8)
-    nouns[:5, :5] = NOUNS.index("cat") + 1
-    nouns[6:, 6:] = NOUNS.index("dog") + 1
+    nouns = np.zeros((16, 16), np.uint8)
+    nouns[:10, :10] = NOUNS.index("cat") + 1
+    nouns[12:, 12:] = NOUNS.index("dog") + 1
     colors = np.zeros_like(nouns)
-    colors[:3, :5], colors[3:5, :5] = 2, 3
+    colors[:6, :10], colors[6:10, :10] = 2, 3
     seen = Annotation(nouns, colors)
-    assert seen.present() == {"cat": 25}
-    assert seen.present(min_area=1) == {"cat": 25, "dog": 4}
-    assert seen.mask("cat").sum() == 25
+    assert seen.present() == {"cat": 100}
+    assert seen.present(min_area=1) == {"cat": 100, "dog": 16}
+    assert seen.mask("cat").sum() == 100
     assert seen.color("cat") == "red"
 
 
@@ -122,19 +122,18 @@ def train(folder, steps, stop=None):
     """Train a line, up to step `stop` if given, and return its averaged weights."""
     torch.manual_seed(0)
     line = nn.Linear(3, 1)
-    trainer = Trainer({"line": line}, folder, steps=steps, learning_rate=0.05, warm_up=2)
+    trainer = Trainer({"line": line}, folder, Session(steps), learning_rate=0.05, warm_up=2)
 
     def losses():
         if trainer.step == stop:
             raise KeyboardInterrupt
         x = torch.randn(8, 3, generator=torch.Generator().manual_seed(trainer.step))
-        error = line(x.bfloat16()).float() - x.sum(dim=1, keepdim=True)
+        error = line(x.to(trainer.dtype)).float() - x.sum(dim=1, keepdim=True)
         return {"loss": error.square().mean()}
 
     trainer.run(losses, log_every=2, save_every=2)
-    averaged = []
-    trainer.with_average(lambda: averaged.extend(p.detach().clone() for p in line.parameters()))
-    return torch.cat([p.flatten() for p in averaged])
+    averaged = trainer.averaged()["line"].parameters()
+    return torch.cat([p.detach().flatten() for p in averaged])
 
 
 def test_training_resumes_where_it_stopped(tmp_path):
@@ -148,7 +147,7 @@ def test_steps_lost_in_an_interruption_leave_the_curve(tmp_path):
     train(tmp_path, 4)
     with (tmp_path / "curve.csv").open("a") as file:
         file.write("6,9,1e-3,0.5\n")  # logged after the last checkpoint, then interrupted
-    Trainer({"line": nn.Linear(3, 1)}, tmp_path, steps=8, learning_rate=0.05)
+    Trainer({"line": nn.Linear(3, 1)}, tmp_path, Session(8), learning_rate=0.05)
     steps = [row.split(",")[0] for row in (tmp_path / "curve.csv").read_text().splitlines()]
     assert steps == ["step", "2", "4"]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from daam_syntax.emoji import ObjectSpec, SceneSpec, draw_scene, scene, write_caption
 from daam_syntax.emoji.scenes import is_reserved, sample_spec
@@ -202,7 +203,9 @@ def test_masks_are_where_the_image_changes():
     plain = pixels[0, 0]  # without a place, the background is plain
     changed = np.abs(pixels - plain).max(axis=-1) > 12
     mask = one.objects[0].mask
-    assert (changed & mask).sum() / (changed | mask).sum() > 0.85
+    near = np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(9))) > 0
+    assert (changed & mask).sum() / mask.sum() > 0.9
+    assert not (changed & ~near).any()  # only the rim is around it
     red, green, blue = pixels[mask].mean(axis=0)
     assert red > 1.5 * max(green, blue)
 
@@ -245,6 +248,18 @@ def test_sizes_are_drawn_as_said(relation, index):
         assert (
             sides[3] < sides[4]
         )  # of two objects, the edge of the image may hide part of a huge one
+
+
+@pytest.mark.parametrize("background", [None, *BACKGROUNDS])
+def test_white_objects_are_seen_on_every_background(background):
+    for seed in range(5):
+        spec = SceneSpec((ObjectSpec("sheep", "white"),), background=background)
+        drawn = draw_scene(spec, np.random.default_rng(seed))
+        mask = drawn.objects[0].mask
+        light = np.asarray(drawn.image.convert("L")).astype(float)
+        around = Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(3))
+        rim = (np.asarray(around) > 0) & ~mask
+        assert np.quantile(light[mask], 0.75) - np.median(light[rim]) > 25
 
 
 def test_no_caption_states_a_size_that_is_not_drawn():

@@ -171,8 +171,8 @@ def test_shipped_weights_fit_images_of_any_shape(emoji_pipe):
         emoji_pipe(
             "a red cat and a red car",
             num_inference_steps=2,
-            height=64,
-            width=96,
+            height=128,
+            width=192,
             guidance_scale=1.0,
         )
     (maps,) = recording.heat_maps()

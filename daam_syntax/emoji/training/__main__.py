@@ -8,15 +8,40 @@ from typing import Annotated
 import torch
 import typer
 
+from daam_syntax.emoji.training.devices import training_device
+from daam_syntax.emoji.training.loop import Session
+
 app = typer.Typer(add_completion=False, help=__doc__)
 
 Runs = Annotated[Path, typer.Option(help="Folder for the dataset and the checkpoints.")]
-Threads = Annotated[int, typer.Option(help="Number of threads for torch.")]
+Steps = Annotated[int, typer.Option(help="Total number of steps over all sessions.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        help="Total minutes over all sessions, if training is to end before the steps do."
+    ),
+]
+Batch = Annotated[int, typer.Option(help="Scenes in a batch.")]
+Device = Annotated[
+    str | None, typer.Option(help="Device of torch; by default a GPU if there is one.")
+]
+Threads = Annotated[int, typer.Option(help="Number of threads for torch on a CPU.")]
+OldModel = Annotated[
+    Path,
+    typer.Option(help="The embedded model of 64 x 64 pixels, whose weights are the first ones."),
+]
+
+
+def _session(
+    steps: int, minutes: float | None, batch: int, device: str | None, threads: int
+) -> Session:
+    torch.set_num_threads(threads)
+    return Session(steps, minutes, batch, training_device(device), threads)
 
 
 @app.command()
-def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) -> None:
-    """Compose the training scenes."""
+def dataset(runs: Runs = Path("runs"), scenes: int = 200_000, workers: int = 2) -> None:
+    """Compose training scenes; more can be added later."""
     from daam_syntax.emoji.training.dataset import write_dataset
 
     write_dataset(runs / "dataset", scenes, workers)
@@ -24,39 +49,88 @@ def dataset(runs: Runs = Path("runs"), scenes: int = 120_000, workers: int = 2) 
 
 @app.command()
 def autoencoder(
-    runs: Runs = Path("runs"), steps: int = 2_600, threads: Threads = 2, decoder_only: bool = False
+    runs: Runs = Path("runs"),
+    steps: Steps = 6_000,
+    minutes: Minutes = None,
+    batch: Batch = 64,
+    device: Device = None,
+    threads: Threads = 2,
+    start_from: OldModel = Path("data/emoji-model"),
+    resume_from: Annotated[
+        Path | None,
+        typer.Option(help="Autoencoder of 128 x 128 pixels to train further."),
+    ] = None,
+    scenes: Annotated[int | None, typer.Option(help="Number of scenes; default all.")] = None,
 ) -> None:
-    """Train the autoencoder, or only its decoder."""
+    """Train the autoencoder."""
     from daam_syntax.emoji.training.autoencoder import train
 
+    session = _session(steps, minutes, batch, device, threads)
+    old = start_from / "vae"
+    train(runs / "dataset", runs / "autoencoder", session, old, resume_from, scenes)
+
+
+@app.command()
+def latents(runs: Runs = Path("runs"), device: Device = None, threads: Threads = 2) -> None:
+    """Encode the scenes that are not encoded yet."""
+    from daam_syntax.emoji.training.latents import write_latents
+
     torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "autoencoder", steps, threads, decoder_only)
+    vae = runs / "autoencoder" / "vae"
+    write_latents(vae, runs / "dataset", runs / "latents", training_device(device))
+
+
+@app.command()
+def decoder(
+    runs: Runs = Path("runs"),
+    steps: Steps = 3_000,
+    minutes: Minutes = None,
+    batch: Batch = 64,
+    device: Device = None,
+    threads: Threads = 2,
+) -> None:
+    """Train only the decoder, after the latents were written; they stay valid."""
+    from daam_syntax.emoji.training.autoencoder import train_decoder
+
+    session = _session(steps, minutes, batch, device, threads)
+    train_decoder(runs / "dataset", runs / "decoder", session, runs / "latents" / "vae")
 
 
 @app.command()
 def denoiser(
     runs: Runs = Path("runs"),
-    steps: int = 14_600,
+    steps: Steps = 30_000,
+    minutes: Minutes = None,
+    batch: Batch = 256,
+    device: Device = None,
     threads: Threads = 2,
     start_from: Annotated[
         Path | None,
-        typer.Option(help="Pipeline with the initial weights, e.g. data/emoji-model."),
+        typer.Option(help="Pipeline with the initial weights; random ones if left out."),
     ] = None,
 ) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
-    torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "autoencoder", runs / "denoiser", steps, threads, start_from)
+    session = _session(steps, minutes, batch, device, threads)
+    train(runs / "latents", runs / "denoiser", session, start_from)
 
 
 @app.command()
-def annotator(runs: Runs = Path("runs"), steps: int = 1_500, threads: Threads = 2) -> None:
+def annotator(
+    runs: Runs = Path("runs"),
+    steps: Steps = 4_000,
+    minutes: Minutes = None,
+    batch: Batch = 64,
+    device: Device = None,
+    threads: Threads = 2,
+    scenes: Annotated[int | None, typer.Option(help="Number of scenes; default all.")] = 60_000,
+) -> None:
     """Train the annotator."""
     from daam_syntax.emoji.training.annotator import train
 
-    torch.set_num_threads(threads)
-    train(runs / "dataset", runs / "annotator", steps, threads)
+    session = _session(steps, minutes, batch, device, threads)
+    train(runs / "dataset", runs / "annotator", session, runs / "latents" / "vae", scenes)
 
 
 @app.command()

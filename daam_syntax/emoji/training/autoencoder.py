@@ -1,89 +1,174 @@
-"""Train the autoencoder, which maps 64 x 64 pixels to 16 x 16 cells of six channels and back."""
+"""Train the autoencoder, which maps 128 x 128 pixels to 16 x 16 cells of sixteen channels and back.
+
+It starts from an autoencoder of images half as large (see `widening`). A loss keeps the first latent channels close to
+those of that autoencoder, and the new channels carry the detail that those lose. So a denoiser of the old
+latents can be trained further, too.
+"""
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from torch import nn
 
-from daam_syntax.emoji.scenes import IMAGE_SIZE
-from daam_syntax.emoji.training.dataset import read_dataset
-from daam_syntax.emoji.training.loop import Trainer
+from daam_syntax.emoji.scenes import scene
+from daam_syntax.emoji.training.dataset import read_arrays
+from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.loop import Session, Trainer
+from daam_syntax.emoji.training.reconstruction import (
+    as_input,
+    draw_batch,
+    psnr,
+    reconstruction_losses,
+)
+from daam_syntax.emoji.training.widening import fit_outer_levels, widened_autoencoder
 
-LATENT_CHANNELS = 6
-BATCH = 16
-
-
-def build() -> AutoencoderKL:
-    """Build the untrained autoencoder."""
-    return AutoencoderKL(
-        in_channels=3,
-        out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(32, 64, 128),
-        layers_per_block=1,
-        latent_channels=LATENT_CHANNELS,
-        norm_num_groups=8,
-        sample_size=IMAGE_SIZE,
-        mid_block_add_attention=False,
-    )
+FIRST_TEST_SEED: Final = 500_000
+KEEP_WEIGHT: Final = 0.3  # of the loss that keeps the old channels
+KL_WEIGHT: Final = 1e-4
+POOLED_SHARE: Final = 8  # one in this many latents of a batch is averaged before decoding
 
 
-def as_input(images: np.ndarray) -> torch.Tensor:
-    """Convert uint8 images ``(image, y, x, 3)`` to floats in [-1, 1], ``(image, 3, y, x)``."""
-    scaled = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return scaled.contiguous(memory_format=torch.channels_last)
+@cache
+def _test_images(n_scenes: int) -> torch.Tensor:
+    seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + n_scenes)
+    return torch.from_numpy(np.stack([np.asarray(scene(seed).image) for seed in seeds]))
 
 
-def _edges(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return images[..., 1:, :] - images[..., :-1, :], images[..., :, 1:] - images[..., :, :-1]
+@torch.no_grad()
+def measure(model: AutoencoderKL, n_scenes: int = 100) -> dict[str, float]:
+    """Measure the reconstruction of scenes that are not in the training data.
 
-
-def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Compute the L1 and squared errors, and the L1 error of the image gradient, which preserves thin shapes."""
-    edge = sum((a - b).abs().mean() for a, b in zip(_edges(target), _edges(output), strict=True))
+    Returns
+    -------
+    dict of str to float
+        PSNR in dB of the autoencoder (``psnr_db``), and of bicubic enlargement from half the size
+        (``bicubic_from_half_db``).
+    """
+    target = as_input(_test_images(n_scenes).to(model.device))
+    outputs = [
+        model.decode(model.encode(batch.to(model.dtype)).latent_dist.mean).sample.float()
+        for batch in target.split(20)
+    ]
+    halved = nn.functional.avg_pool2d(target, 2)
+    enlarged = nn.functional.interpolate(halved, scale_factor=2, mode="bicubic")
     return {
-        "l1": (output - target).abs().mean(),
-        "mse": (output - target).square().mean(),
-        "edge": torch.as_tensor(edge),
+        "psnr_db": round(psnr(target, torch.cat(outputs)), 3),
+        "bicubic_from_half_db": round(psnr(target, enlarged), 3),
     }
 
 
 def train(
-    dataset: Path, folder: Path, steps: int, threads: int, decoder_only: bool = False
+    dataset: Path,
+    folder: Path,
+    session: Session,
+    start_from: Path,
+    resume_from: Path | None = None,
+    n_scenes: int | None = None,
 ) -> None:
     """Train the autoencoder, or resume; write ``vae/`` to `folder`.
 
-    With `decoder_only`, the encoder is frozen, so existing latents stay valid.
+    Parameters
+    ----------
+    dataset, folder
+        Folders of the scenes and of the results.
+    session
+        How long and where to train.
+    start_from
+        Folder of the autoencoder of images half as large, whose latent channels are kept.
+    resume_from
+        Folder of an autoencoder of this size to train further; None to widen that of `start_from`.
+    n_scenes
+        Number of scenes to use; None for all that are there.
     """
-    images = read_dataset(dataset).images
+    images = read_arrays(dataset, "images", n_scenes, session.device)
     torch.manual_seed(0)
-    model = build().to(memory_format=torch.channels_last)
-    if decoder_only:
-        model = AutoencoderKL.from_pretrained(folder / "vae")
-        model.encoder.requires_grad_(False)
-        model.quant_conv.requires_grad_(False)
-        folder = folder / "decoder"
+    old = _frozen(AutoencoderKL.from_pretrained(start_from), session)
+    model = AutoencoderKL.from_pretrained(resume_from) if resume_from else widened_autoencoder(old)
+    model.to(session.device, memory_format=memory_format(session.device))
+    if resume_from is None and not (folder / "checkpoint.pt").exists():
+        fit_outer_levels(model, old, images, session.batch)
     trainer = Trainer(
-        {"vae": model}, folder, steps=steps, learning_rate=1e-3, weight_decay=1e-4, ema=0.998
+        {"vae": model},
+        folder,
+        session,
+        learning_rate=8e-4,
+        weight_decay=1e-4,
+        ema=0.998,
+        decay_from=0.3,
     )
-    rng = np.random.default_rng(trainer.step)
+    torch.manual_seed(trainer.step)
+    old.to(trainer.dtype)
+    trainer.run(
+        lambda: _losses(model, old, draw_batch(images, session.batch), trainer.dtype),
+        on_save=partial(_save, trainer, folder),
+    )
+
+
+def train_decoder(dataset: Path, folder: Path, session: Session, start_from: Path) -> None:
+    """Train only the decoder of an autoencoder, whose latents stay valid; write ``vae/`` to `folder`."""
+    images = read_arrays(dataset, "images", None, session.device)
+    torch.manual_seed(0)
+    model = AutoencoderKL.from_pretrained(start_from)
+    model.encoder.requires_grad_(False)
+    model.quant_conv.requires_grad_(False)
+    model.to(session.device, memory_format=memory_format(session.device))
+    trainer = Trainer(
+        {"vae": model}, folder, session, learning_rate=8e-4, weight_decay=1e-4, ema=0.998
+    )
+    torch.manual_seed(trainer.step)
 
     def losses() -> dict[str, torch.Tensor]:
-        target = as_input(images[np.sort(rng.integers(0, len(images), BATCH))])
-        posterior = model.encode(target.bfloat16()).latent_dist
-        latents = posterior.sample()
-        # Averaged latents must decode to averaged images. This makes the latent space smooth, and
-        # the denoiser learns faster (scale equivariance, Kouzelis et al. 2025, arXiv 2502.09509).
-        if not decoder_only and rng.random() < 0.2:
-            latents = torch.nn.functional.avg_pool2d(latents, 2)
-            target = torch.nn.functional.avg_pool2d(target, 2)
+        target = draw_batch(images, session.batch)
+        with torch.no_grad():
+            latents = model.encode(target.to(trainer.dtype)).latent_dist.sample()
         parts = reconstruction_losses(target, model.decode(latents).sample.float())
-        kl = posterior.kl().float().mean() / posterior.mean[0].numel()
-        loss = parts["l1"] + parts["mse"] + 0.5 * parts["edge"] + 1e-4 * kl
-        return {"loss": loss, **parts, "kl": kl}
+        return {"loss": parts["l1"] + parts["mse"] + 0.5 * parts["edge"], **parts}
 
-    trainer.run(losses, threads=threads, on_save=lambda: model.save_pretrained(folder / "vae"))
+    trainer.run(losses, on_save=partial(_save, trainer, folder))
+
+
+def _frozen(model: AutoencoderKL, session: Session) -> AutoencoderKL:
+    model.float().eval().requires_grad_(False)
+    return model.to(session.device, memory_format=memory_format(session.device))
+
+
+def _losses(
+    model: AutoencoderKL, old: AutoencoderKL, target: torch.Tensor, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """Compute the losses of one batch of images in [-1, 1], ``(image, 3, y, x)``."""
+    posterior = model.encode(target.to(dtype)).latent_dist
+    latents = posterior.sample()
+    n = -(-len(target) // POOLED_SHARE)
+    parts = reconstruction_losses(target[n:], model.decode(latents[n:]).sample.float())
+    # Averaged latents must decode to averaged images. This makes the latent space smooth, and
+    # the denoiser learns faster (scale equivariance, Kouzelis et al. 2025, arXiv 2502.09509).
+    small, small_target = (nn.functional.avg_pool2d(x[:n], 2) for x in (latents, target))
+    pooled = reconstruction_losses(small_target, model.decode(small).sample.float())
+    parts = {name: torch.lerp(parts[name], pooled[name], 1 / POOLED_SHARE) for name in parts}
+    kl = posterior.kl().float().mean() / posterior.mean[0].numel()
+    kept = _kept_loss(posterior.mean.float(), old, target, dtype)
+    loss = parts["l1"] + parts["mse"] + 0.5 * parts["edge"] + KL_WEIGHT * kl + KEEP_WEIGHT * kept
+    return {"loss": loss, **parts, "kl": kl, "kept": kept}
+
+
+def _kept_loss(
+    means: torch.Tensor, old: AutoencoderKL, target: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """Compute how far the first channels are from the old latents of the image at half the size."""
+    with torch.no_grad():
+        halved = nn.functional.avg_pool2d(target, 2).to(dtype)
+        wanted = old.encode(halved).latent_dist.mean.float()
+    difference = means[:, : wanted.shape[1]] - wanted
+    return (old.config.scaling_factor * difference).square().mean()
+
+
+def _save(trainer: Trainer, folder: Path, averaged: dict[str, nn.Module]) -> None:
+    vae: Any = averaged["vae"]
+    vae.save_pretrained(folder / "vae")
+    print(f"{trainer.step} steps, {trainer.share:.0%}:", measure(vae), flush=True)

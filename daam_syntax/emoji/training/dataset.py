@@ -1,6 +1,7 @@
 """Training scenes as arrays on disk: ``python -m daam_syntax.emoji.training dataset``.
 
-A scene takes milliseconds; composing all of them once lets three trainings share them.
+A scene takes milliseconds; composing all of them once lets all trainings share them. Scenes come in shards, each with
+its own seeds. A shard is complete when its captions are there, so trainings can start while more are composed.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 
 from daam_syntax.emoji.scenes import IMAGE_SIZE, Scene, scene
 from daam_syntax.emoji.vocabulary import COLORS, NOUNS
+from daam_syntax.errors import FileError
 from daam_syntax.util.progress import show_progress
+from daam_syntax.util.whole_files import whole_file
 
 OWN_COLOR: Final = 1
 """Color class of an object in its own color; 0 is the background, and ``2 + i`` the i-th of `COLORS`."""
@@ -23,7 +28,8 @@ OWN_COLOR: Final = 1
 FIRST_TRAINING_SEED: Final = 1_000_000
 """First seed of the training scenes; smaller seeds are reserved for tests and evaluation."""
 
-_SHARD: Final = 500
+SHARD: Final = 500
+"""Number of scenes in a shard, which is named after its first seed."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Dataset:
         One per scene.
     """
 
-    images: np.ndarray
-    nouns: np.ndarray
-    colors: np.ndarray
+    images: torch.Tensor
+    nouns: torch.Tensor
+    colors: torch.Tensor
     captions: list[str]
 
 
@@ -57,41 +63,84 @@ def label_maps(drawn: Scene) -> tuple[np.ndarray, np.ndarray]:
     return nouns, colors
 
 
-def _draw_shard(first_seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    drawn = [scene(seed, split="train") for seed in range(first_seed, first_seed + _SHARD)]
+def write_shard(folder: Path, first_seed: int) -> None:
+    """Compose the scenes of one shard and write its arrays, then its captions."""
+    drawn = [scene(seed, split="train") for seed in range(first_seed, first_seed + SHARD)]
     labels = [label_maps(s) for s in drawn]
-    return (
-        np.stack([np.asarray(s.image) for s in drawn]),
-        np.stack([nouns for nouns, _ in labels]),
-        np.stack([colors for _, colors in labels]),
-        [s.caption for s in drawn],
-    )
+    write_array(folder / f"{first_seed}.images.npy", np.stack([np.asarray(s.image) for s in drawn]))
+    write_array(folder / f"{first_seed}.nouns.npy", np.stack([nouns for nouns, _ in labels]))
+    write_array(folder / f"{first_seed}.colors.npy", np.stack([colors for _, colors in labels]))
+    write_captions(folder / f"{first_seed}.json", [s.caption for s in drawn])
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array whole or not at all."""
+    with whole_file(path) as unfinished, unfinished.open("xb") as file:
+        np.save(file, array)
+
+
+def write_captions(path: Path, captions: list[str]) -> None:
+    """Write captions whole or not at all."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(captions), encoding="utf-8")
+
+
+def read_captions(path: Path) -> list[str]:
+    """Read what `write_captions` wrote."""
+    captions: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    return captions
+
+
+def complete_shards(folder: Path) -> list[int]:
+    """Return the first seeds of the shards that are complete, in order."""
+    return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
 
 
 def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
-    """Write `n_scenes` training scenes to `folder`, rounded up to whole shards."""
+    """Write training scenes to `folder` until it holds `n_scenes`, rounded up to whole shards."""
     folder.mkdir(parents=True, exist_ok=True)
-    starts = [FIRST_TRAINING_SEED + i for i in range(0, n_scenes, _SHARD)]
-    total = len(starts) * _SHARD
-    shards = []
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + n_scenes, SHARD)
+    there = set(complete_shards(folder))
+    missing = [seed for seed in seeds if seed not in there]
+    total, done = len(seeds) * SHARD, (len(seeds) - len(missing)) * SHARD
     with (
         ProcessPoolExecutor(workers) as pool,
-        show_progress(True, total, label="Composing", unit="scenes") as bar,
+        show_progress(True, total, done, label="Composing", unit="scenes") as bar,
     ):
-        for shard in pool.map(_draw_shard, starts):
-            shards.append(shard)
-            bar.advance(_SHARD)
-    for i, name in enumerate(("images", "nouns", "colors")):
-        np.save(folder / f"{name}.npy", np.concatenate([shard[i] for shard in shards]))
-    captions = [caption for shard in shards for caption in shard[3]]
-    (folder / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
+        for _ in pool.map(partial(write_shard, folder), missing):
+            bar.advance(SHARD)
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Open the dataset that `write_dataset` wrote; arrays are memory-mapped."""
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("images", "nouns", "colors")
-    }
-    captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
-    return Dataset(arrays["images"], arrays["nouns"], arrays["colors"], captions)
+def read_dataset(
+    folder: Path, n_scenes: int | None = None, device: torch.device | str = "cpu"
+) -> Dataset:
+    """Read the scenes that are there to a device; at most `n_scenes`, rounded up to whole shards."""
+    images, nouns, colors = (
+        read_arrays(folder, name, n_scenes, device) for name in ("images", "nouns", "colors")
+    )
+    seeds = _seeds_of_first(folder, n_scenes)
+    captions = [caption for seed in seeds for caption in read_captions(folder / f"{seed}.json")]
+    return Dataset(images, nouns, colors, captions)
+
+
+def read_arrays(
+    folder: Path, name: str, n_scenes: int | None = None, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Read only the "images", "nouns", or "colors" of a dataset; see `read_dataset`."""
+    seeds = _seeds_of_first(folder, n_scenes)
+    return torch.cat([read_array(folder / f"{seed}.{name}.npy", device) for seed in seeds])
+
+
+def _seeds_of_first(folder: Path, n_scenes: int | None) -> list[int]:
+    seeds = complete_shards(folder)[: None if n_scenes is None else -(-n_scenes // SHARD)]
+    if not seeds:
+        raise FileError(
+            f"Expected training scenes in {folder}, but there are none. "
+            "Compose them first: python -m daam_syntax.emoji.training dataset."
+        )
+    return seeds
+
+
+def read_array(path: Path, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Read an array to a device."""
+    return torch.from_numpy(np.load(path)).to(device)

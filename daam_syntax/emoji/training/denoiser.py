@@ -1,196 +1,275 @@
-"""Train the text encoder and the denoising UNet together, from scratch, on latents of the scenes."""
+"""Train the text encoder and the denoising UNet together, on latents of the scenes."""
 
 from __future__ import annotations
 
-import copy
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
+from torch import nn
+from transformers import CLIPTokenizer
 
-from daam_syntax.emoji.training.autoencoder import as_input
-from daam_syntax.emoji.training.dataset import read_dataset
-from daam_syntax.emoji.training.loop import Trainer
-from daam_syntax.emoji.training.tokenizer import MAX_TOKENS, learn_tokenizer
-from daam_syntax.util.progress import show_progress
-from daam_syntax.util.whole_files import whole_file
+from daam_syntax.emoji.training.architectures import (
+    LATENT_CHANNELS,
+    MAX_TOKENS,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    learn_tokenizer,
+)
+from daam_syntax.emoji.training.dataset import complete_shards, read_array, read_captions
+from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.latents import SHAPE_CHANNELS
+from daam_syntax.emoji.training.loop import Session, Trainer
+from daam_syntax.emoji.training.widening import widened_unet
+from daam_syntax.errors import FileError
 
-BATCH: Final = 32
 CAPTION_DROP: Final = 0.1  # share of captions replaced by "", for classifier-free guidance
-TEXT_WIDTH: Final = 128
+DETAIL_WEIGHT: Final = 0.6  # the ten channels of detail together weigh as much as the six of shape
 
 
-def build_unet(latent_channels: int, latent_size: int) -> UNet2DConditionModel:
-    """Build the untrained UNet, with cross-attention on grids of 16 x 16 and 8 x 8."""
-    return UNet2DConditionModel(
-        sample_size=latent_size,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        block_out_channels=(96, 160, 224),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=4,  # the number of attention heads, despite its name
-        norm_num_groups=16,
-    )
+class CaptionedLatents:
+    """Latents and token indices in the memory of a device, from which batches are drawn.
 
+    Parameters
+    ----------
+    folder
+        Folder of the latents; see `latents.write_latents`.
+    tokenizer
+        The tokenizer of the captions.
+    device
+        Where the scenes are kept.
+    capacity
+        Maximum number of scenes; None for all that are there now.
+    """
 
-def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Build the untrained text encoder, with three layers."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=4 * TEXT_WIDTH,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
-            projection_dim=TEXT_WIDTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            hidden_act="gelu",
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: CLIPTokenizer,
+        device: torch.device,
+        capacity: int | None = None,
+    ) -> None:
+        seeds = complete_shards(folder)
+        if not seeds:
+            raise FileError(
+                f"Expected latents in {folder}, but there are none. "
+                "Encode the scenes first: python -m daam_syntax.emoji.training latents."
+            )
+        first = read_array(folder / f"{seeds[0]}.npy")
+        capacity = max(capacity or 0, len(seeds) * len(first))
+        self._folder = folder
+        self._tokenizer = tokenizer
+        self._read: set[int] = set()
+        self.n_scenes = 0
+        self._latents = torch.empty(
+            (capacity, *first.shape[1:]), dtype=torch.float16, device=device
         )
-    )
+        self._tokens = torch.empty((capacity, MAX_TOKENS), dtype=torch.long, device=device)
+        # A recorded graph reads the number of scenes, so it has to be a tensor.
+        self._count = torch.zeros((), device=device)
+        self._no_caption = self._tokenize([""]).to(device)
+        self.read_new()
+
+    def read_new(self) -> None:
+        """Read the shards that were written since the last call, as far as there is room."""
+        captions: list[str] = []
+        first = self.n_scenes
+        for seed in [s for s in complete_shards(self._folder) if s not in self._read]:
+            latents = read_array(self._folder / f"{seed}.npy")
+            if first + len(captions) + len(latents) > len(self._latents):
+                break
+            start = first + len(captions)
+            self._latents[start : start + len(latents)] = latents.to(self._latents.device)
+            captions += read_captions(self._folder / f"{seed}.json")
+            self._read.add(seed)
+        if captions:
+            self.n_scenes = first + len(captions)
+            self._tokens[first : self.n_scenes] = self._tokenize(captions).to(self._tokens.device)
+            self._count.fill_(self.n_scenes)
+
+    def _tokenize(self, captions: list[str]) -> torch.Tensor:
+        # The tokenizer itself uses all processors; the class around it takes ten times as long.
+        tokenizer = self._tokenizer.backend_tokenizer
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.enable_padding(length=MAX_TOKENS, pad_id=self._tokenizer.pad_token_id)
+        return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(captions)])
+
+    def draw(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw `n` scenes at random; some captions are replaced by "".
+
+        Returns
+        -------
+        latents, tokens
+            *Shapes:* ``(scene, channel, y, x)``, float32; ``(scene, token)``, int64.
+        """
+        device = self._latents.device
+        chosen = (torch.rand(n, device=device) * self._count).long()
+        without = torch.rand(n, 1, device=device) < CAPTION_DROP
+        tokens = torch.where(without, self._no_caption, self._tokens[chosen])
+        return self._latents[chosen].float(), tokens
 
 
-def build_scheduler() -> DDIMScheduler:
-    """Build the noise schedule, which ends in pure noise (Lin et al. 2024, arXiv 2305.08891)."""
-    return DDIMScheduler(
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type="v_prediction",
-        clip_sample=False,
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        steps_offset=1,
-    )
+def sample_timesteps(n: int, n_timesteps: int, device: torch.device) -> torch.Tensor:
+    """Draw `n` timesteps: two fifths mostly in the middle (logit-normal), two fifths anywhere, a fifth late.
 
-
-def _sample_timesteps(n_timesteps: int) -> torch.Tensor:
-    """Sample timesteps: three quarters from the middle, where shapes are decided (logit-normal), the rest uniformly."""
-    middle = torch.sigmoid(torch.randn(BATCH) - 0.4)
-    anywhere = torch.rand(BATCH)
-    share = torch.where(torch.rand(BATCH) < 0.25, anywhere, middle)
+    Shapes are decided in the middle. But which object stands where is decided under the strongest noise, in the
+    first two or three of twenty steps.
+    """
+    middle = torch.sigmoid(torch.randn(n, device=device) - 0.4)
+    anywhere, late, kind = torch.rand(3, n, device=device)
+    share = torch.where(kind < 0.4, middle, torch.where(kind < 0.8, anywhere, 1 - 0.3 * late))
     return (share * n_timesteps).long().clamp(max=n_timesteps - 1)
 
 
-@torch.no_grad()
-def encode_dataset(dataset: Path, vae: AutoencoderKL, path: Path) -> None:
-    """Write the latent mean of every scene to `path`, float16, ``(scene, channel, y, x)``."""
-    images = read_dataset(dataset).images
-    vae = vae.to(torch.bfloat16).to(memory_format=torch.channels_last)
-    chunks = []
-    with show_progress(True, len(images), label="Encoding", unit="scenes") as bar:
-        for start in range(0, len(images), 64):
-            batch = images[start : start + 64]
-            chunks.append(vae.encode(as_input(batch).bfloat16()).latent_dist.mean.half())
-            bar.advance(len(batch))
-    with whole_file(path) as partial, partial.open("xb") as file:
-        np.save(file, torch.cat(chunks).numpy())
+def channel_weights(latent_channels: int) -> torch.Tensor:
+    """Return the weights of the errors of the latent channels; their mean is 1."""
+    weights = torch.ones(latent_channels)
+    weights[SHAPE_CHANNELS:] = DETAIL_WEIGHT
+    return weights / weights.mean()
 
 
-def train(
-    dataset: Path,
-    autoencoder: Path,
-    folder: Path,
-    steps: int,
-    threads: int,
-    start_from: Path | None = None,
-) -> None:
-    """Train, or resume; write a complete ``StableDiffusionPipeline`` to ``folder/pipeline``.
+class DenoisingLoss:
+    """The loss of the denoiser for random timesteps and noise.
 
-    Training resumes from the checkpoint in `folder`. Without one, it starts from the weights of the pipeline in the
-    folder `start_from`, or from random weights if that is None. A pipeline that training starts or resumes from keeps
-    its tokenizer and its autoencoder, regardless of the dataset.
+    Parameters
+    ----------
+    unet, text_encoder
+        The modules that are trained.
+    data
+        Draws the batches.
+    scaling_factor
+        Factor on the latents.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
-    base = (
-        None
-        if before is None
-        else StableDiffusionPipeline.from_pretrained(before, safety_checker=None)
-    )
-    vae = AutoencoderKL.from_pretrained(autoencoder / "vae") if base is None else base.vae
-    latents_path = folder / "latents.npy"
-    if not latents_path.exists():
-        encode_dataset(dataset, copy.deepcopy(vae).eval(), latents_path)
-    latents = torch.from_numpy(np.load(latents_path))
-    if base is None:
-        vae.register_to_config(scaling_factor=1.0 / float(latents[:4096].float().std()))
-    captions = json.loads((dataset / "captions.json").read_text(encoding="utf-8"))
-    if len(captions) != len(latents):
-        raise ValueError(
-            f"Expected the latents of {len(captions)} scenes in {latents_path}, but got {len(latents)}: "
-            "they are of another dataset; delete them."
-        )
 
-    torch.manual_seed(0)
-    tokenizer = learn_tokenizer(captions[:20_000]) if base is None else base.tokenizer
-    padded = {
-        "padding": "max_length",
-        "max_length": MAX_TOKENS,
-        "truncation": True,
-        "return_tensors": "pt",
-    }
-    ids = tokenizer(captions, **padded).input_ids
-    no_caption = tokenizer([""], **padded).input_ids[0]
-    text_encoder = build_text_encoder(tokenizer) if base is None else base.text_encoder.train()
-    unet = build_unet(latents.shape[1], latents.shape[2]) if base is None else base.unet.train()
-    unet.to(memory_format=torch.channels_last)
-    # On CPUs, the backward pass of the explicit processor is a third faster than that of the fused one.
-    unet.set_attn_processor(AttnProcessor())
-    scheduler = build_scheduler()
-    trainer = Trainer(
-        {"unet": unet, "text_encoder": text_encoder},
-        folder,
-        steps=steps,
-        learning_rate=8e-4,
-        warm_up=200,
-        decay_from=0.3,
-    )
-    torch.manual_seed(trainer.step)
-    alphas = scheduler.alphas_cumprod
+    def __init__(
+        self,
+        unet: nn.Module,
+        text_encoder: nn.Module,
+        data: CaptionedLatents,
+        scaling_factor: float,
+    ) -> None:
+        self._unet, self._text_encoder, self._data = unet, text_encoder, data
+        self._scaling_factor = scaling_factor
+        device = next(unet.parameters()).device
+        self._alphas = build_scheduler().alphas_cumprod.to(device)
+        self._weights = channel_weights(LATENT_CHANNELS).to(device)
 
-    def losses() -> dict[str, torch.Tensor]:
-        chosen = torch.randint(0, len(latents), (BATCH,))
-        clean = latents[chosen].float() * vae.config.scaling_factor
-        tokens = torch.where(torch.rand(BATCH, 1) < CAPTION_DROP, no_caption, ids[chosen])
-        timesteps = _sample_timesteps(len(alphas))
+    def __call__(self, n: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Compute the losses of a batch of `n` scenes; the modules compute in `dtype`."""
+        clean, tokens = self._data.draw(n)
+        clean = clean * self._scaling_factor
+        timesteps = sample_timesteps(n, len(self._alphas), clean.device)
+        alphas = self._alphas[timesteps]
+        signal, disturbance = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
-        noisy = scheduler.add_noise(clean, noise, timesteps)
-        target = scheduler.get_velocity(clean, noise, timesteps)
-        hidden = text_encoder(tokens).last_hidden_state
-        noisy = noisy.bfloat16().contiguous(memory_format=torch.channels_last)
-        output = unet(noisy, timesteps, hidden).sample.float()
-        error = (output - target).square().mean(dim=(1, 2, 3))
+        noisy = (signal * clean + disturbance * noise).to(dtype)
+        velocity = signal * noise - disturbance * clean
+        hidden = self._text_encoder(tokens).last_hidden_state
+        noisy = noisy.contiguous(memory_format=memory_format(clean.device))
+        output = self._unet(noisy, timesteps, hidden).sample.float()
+        by_channel = (output - velocity).square().mean(dim=(2, 3))
+        error = (self._weights * by_channel).mean(dim=1)
         # Little can be learned from nearly clean images or from pure noise (min-SNR, Hang et al. 2023,
         # arXiv 2303.09556). But most images of two objects go wrong under strong noise, where that weight
         # is small, so it is at least 0.4.
-        snr = alphas[timesteps] / (1 - alphas[timesteps])
+        snr = alphas / (1 - alphas)
         weight = torch.clamp(torch.clamp(snr, max=5.0) / (snr + 1.0), min=0.4)
-        return {"loss": (weight * error).mean(), "error": error.mean()}
+        return {
+            "loss": (weight * error).mean(),
+            "error": error.mean(),
+            "shapes": by_channel[:, :SHAPE_CHANNELS].mean(),
+            "detail": by_channel[:, SHAPE_CHANNELS:].mean(),
+        }
 
-    def save_pipeline() -> None:
-        unet.set_attn_processor(AttnProcessor2_0())
+
+def train(
+    latents: Path,
+    folder: Path,
+    session: Session,
+    start_from: Path | None = None,
+    *,
+    capacity: int | None = None,
+    add_latents: Callable[[], object] | None = None,
+) -> None:
+    """Train the text encoder and the UNet, or resume; write a ``StableDiffusionPipeline`` to ``folder/pipeline``.
+
+    Parameters
+    ----------
+    latents, folder
+        Folders of the latents (see `latents.write_latents`) and of the results.
+    session
+        How long and where to train.
+    start_from
+        Folder of a pipeline to start from, whose tokenizer is kept; if its latents have fewer channels, its UNet is
+        widened. None for random weights.
+    capacity
+        Maximum number of scenes; None for those that are there now. Latents that are written during the training
+        are used from the next row of the curve on.
+    add_latents
+        Called at each row of the curve, for instance to encode more scenes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    vae = AutoencoderKL.from_pretrained(latents / "vae")
+    torch.manual_seed(0)
+    before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
+    parts = _initial_parts(before, latents)
+    data = CaptionedLatents(latents, parts["tokenizer"], session.device, capacity)
+    unet, text_encoder = parts["unet"], parts["text_encoder"]
+    unet.float().train().to(session.device, memory_format=memory_format(session.device))
+    text_encoder.float().train()
+    if session.device.type == "cpu":
+        # On CPUs, the backward pass of the explicit processor is a third faster than that of the fused one.
+        unet.set_attn_processor(AttnProcessor())
+    trainer = Trainer(
+        {"unet": unet, "text_encoder": text_encoder},
+        folder,
+        session,
+        learning_rate=5e-4 * (session.batch / 32) ** 0.333,
+        warm_up=300,
+        decay_from=0.4,
+    )
+    torch.manual_seed(trainer.step)
+    loss = DenoisingLoss(unet, text_encoder, data, float(vae.config.scaling_factor))
+
+    def add() -> None:
+        if add_latents:
+            add_latents()
+        data.read_new()
+
+    def save(averaged: dict[str, nn.Module]) -> None:
         pipeline = StableDiffusionPipeline(
             vae=vae,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            unet=unet,
-            scheduler=scheduler,
+            tokenizer=parts["tokenizer"],
+            scheduler=build_scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
+            **averaged,
         )
         pipeline.save_pretrained(folder / "pipeline")
-        unet.set_attn_processor(AttnProcessor())
 
-    trainer.run(losses, threads=threads, on_save=save_pipeline)
+    trainer.run(lambda: loss(session.batch, trainer.dtype), on_log=add, on_save=save)
+
+
+def _initial_parts(start_from: Path | None, latents: Path) -> dict[str, Any]:
+    """Return the tokenizer, text encoder, and UNet to start from; untrained ones if `start_from` is None."""
+    if start_from is None:
+        captions: list[str] = []
+        for seed in complete_shards(latents)[:40]:
+            captions += read_captions(latents / f"{seed}.json")
+        tokenizer = learn_tokenizer(captions)
+        text_encoder = build_text_encoder(tokenizer)
+        return {
+            "tokenizer": tokenizer,
+            "text_encoder": text_encoder,
+            "unet": build_unet(LATENT_CHANNELS, 16),
+        }
+    base = StableDiffusionPipeline.from_pretrained(start_from, safety_checker=None)
+    unet = base.unet
+    if unet.config.in_channels != LATENT_CHANNELS:
+        unet = widened_unet(unet, LATENT_CHANNELS)
+    return {"tokenizer": base.tokenizer, "text_encoder": base.text_encoder, "unet": unet}

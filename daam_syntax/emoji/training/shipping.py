@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,28 +12,42 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from daam_syntax.util.data_files import data_path
 
 
-def ship(runs: Path) -> None:
-    """Write ``data/emoji-model`` and ``data/emoji-annotator`` from the folders of the trainings.
+def ship(runs: Path, data: Path | None = None) -> None:
+    """Write ``emoji-model`` and ``emoji-annotator`` from the folders of the trainings.
 
-    If a decoder was trained further by itself, it replaces the one trained with the encoder. Latents are
-    not affected.
+    If a decoder was trained further by itself, its autoencoder replaces that of the latents, which it has not changed.
+
+    Parameters
+    ----------
+    runs
+        Folder of the trainings, with ``denoiser/pipeline``, ``latents/vae``, and ``annotator``.
+    data
+        Folder to write to; None for the data folder of the package.
     """
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        runs / "denoiser" / "pipeline", safety_checker=None
-    )
+    data = data or data_path()
     curves = {name: runs / name / "curve.csv" for name in ("autoencoder", "denoiser", "annotator")}
-    refined = runs / "autoencoder" / "decoder"
-    if (refined / "vae").exists():
-        scale = pipeline.vae.config.scaling_factor
-        pipeline.vae = AutoencoderKL.from_pretrained(refined / "vae")
-        pipeline.vae.register_to_config(scaling_factor=scale)
-        curves["decoder"] = refined / "curve.csv"
-    model = data_path() / "emoji-model"
+    refined = (runs / "decoder" / "vae").exists()
+    if refined:
+        curves["decoder"] = runs / "decoder" / "curve.csv"
+    vae = AutoencoderKL.from_pretrained(runs / ("decoder" if refined else "latents") / "vae")
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        runs / "denoiser" / "pipeline", vae=vae, safety_checker=None
+    )
+    model, annotator = data / "emoji-model", data / "emoji-annotator"
     pipeline.to(dtype=torch.float16).save_pretrained(model)
-    (model / "curves").mkdir(exist_ok=True)
+    for config in model.rglob("*.json"):
+        _forget_origin(config)
+    shutil.rmtree(model / "curves", ignore_errors=True)
+    (model / "curves").mkdir()
     for name, curve in curves.items():
         shutil.copyfile(curve, model / "curves" / f"{name}.csv")
-    annotator = data_path() / "emoji-annotator"
     annotator.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(runs / "annotator" / name, annotator / name)
+
+
+def _forget_origin(config: Path) -> None:
+    """Remove the folder that diffusers loaded a part from: it only exists where the model was trained."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if values.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

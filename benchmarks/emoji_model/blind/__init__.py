@@ -1,0 +1,1 @@
+"""Blind readings: ``sheet`` makes a sheet of shuffled images, ``reading`` scores what somebody wrote about them."""
