@@ -12,7 +12,7 @@ from daam_syntax.cli.images import analyze, measure
 from daam_syntax.cli.prompt_sets import prompts
 from daam_syntax.cli.runs import plan, report, run
 from daam_syntax.cli.study import study
-from daam_syntax.cli.terminal import cell, fail
+from daam_syntax.cli.terminal import accept_any_text, cell, fail
 from daam_syntax.errors import DaamSyntaxError, PromptFileError
 from daam_syntax.util.version import __version__
 
@@ -47,6 +47,7 @@ app.add_typer(study, name="study")
 
 def main() -> None:
     """Run the command line; on bad input, print one line to stderr and exit with a non-zero code."""
+    accept_any_text()
     try:
         app()
     except PromptFileError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,13 @@ from daam_syntax.errors import DaamSyntaxError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def accept_any_text() -> None:
+    """Let stdout and stderr write characters that their encoding lacks, such as emoji on Windows, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
