@@ -16,7 +16,7 @@ SETTINGS = {
     "guidance": 1.0,  # none
     "height": 64,
     "width": 96,
-    "map_size": 12,
+    "map_size": 6,
     "batch_size": 2,  # the second batch holds both prompts
     "shard_size": 2,
 }

@@ -50,13 +50,13 @@ def test_every_image_is_stored_once_and_equals_that_of_analyze(run, analysis):
 
 def test_stored_maps_are_16_bit_means_over_areas_of_the_recording(run, analysis):
     for maps, recorded in zip(run.maps(), analysis.maps, strict=True):
-        assert (maps.grid, recorded.grid) == ((8, 12), (16, 24))
-        blocks = recorded.data.values.reshape(len(recorded.subwords), 8, 2, 12, 2)
+        assert (maps.grid, recorded.grid) == ((4, 6), (8, 12))
+        blocks = recorded.data.values.reshape(len(recorded.subwords), 4, 2, 6, 2)
         np.testing.assert_allclose(maps.data, blocks.mean(axis=(2, 4)), rtol=1e-3, atol=1e-6)
         assert maps.subwords == recorded.subwords
         assert maps.sentence == recorded.sentence
         assert maps.image_size == (64, 96)
-        assert maps.provenance["map_grid"] == [8, 12]
+        assert maps.provenance["map_grid"] == [4, 6]
         assert maps.provenance["generator_seed"] == recorded.provenance["generator_seed"]
 
 
@@ -90,7 +90,7 @@ def test_other_programs_read_the_files(run):
     maps = pd.read_parquet(run.path / "maps")
     assert maps["values"].iloc[0].dtype == np.float16
     first = next(run.maps())
-    np.testing.assert_array_equal(maps["values"].iloc[1].reshape(8, 12), first.data[1])
+    np.testing.assert_array_equal(maps["values"].iloc[1].reshape(4, 6), first.data[1])
     assert maps["subword"].iloc[1] == first.subwords[1].text
     sums = f"select sum(list_sum(values)) from '{run.path}/maps/*.parquet'"
     total = sum(float(m.data.sum()) for m in run.maps())
@@ -147,7 +147,7 @@ def test_the_same_call_again_draws_nothing(run, emoji_pipe, monkeypatch):
         ({"prompts": PROMPTS[::-1]}, "the order of the prompts"),
         ({"seeds": 4}, "n_seeds: 3 before, 4 now"),
         ({"threshold": "absolute:0.1"}, r"thresholds: \['relative:0.4'\] before"),
-        ({"map_size": None}, "map_size: 12 before, None now"),
+        ({"map_size": None}, "map_size: 6 before, None now"),
         ({"batch_size": 1}, "batch_size: 2 before, 1 now"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
