@@ -1,7 +1,7 @@
-"""What does tracing joint attention cost on a CPU? ``python -m benchmarks.joint_tracing [--maps CHECKOUT]``.
+"""What does tracing joint attention cost on a CPU? ``python -m benchmarks.joint_tracing [--peers FOLDER]``.
 
-Compares untraced, traced, and, where they run, the processors of attention-map-diffusers (see `peers`). Weights are
-random, since cost does not depend on them. The parts:
+Compares untraced, traced, and, for the model, attention-map-diffusers (see `peers`). Weights are random, since cost
+does not depend on them. The parts:
 
 - ``blocks``: a double-stream and a single-stream block of Flux (24 attention heads of 128) at 1024 x 1024, which is
   4,096 pixels and 512 text tokens (``--pixels 1024``: at 512 x 512);
@@ -25,12 +25,13 @@ from unittest import mock
 import torch
 
 from benchmarks.blocks import Block, flux_block, inside, traced
-from benchmarks.peers import MAPS, Ways, maps_of_modules
+from benchmarks.peers import MAPS, Ways, add_folder, maps_of_pipeline
 from benchmarks.side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
 from benchmarks.small_models import stable_diffusion_3_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "joint_tracing.json"
 PROMPT = "the red cat and the blue owl"
+KINDS = ("double-stream", "single-stream")
 WITHOUT = "traced without the kernel's log-sum-exp"
 
 
@@ -53,7 +54,7 @@ def drawing_ways(given: argparse.Namespace) -> Ways:
         return recording
 
     def draw_dearly() -> None:
-        with mock.patch("daam_syntax.attention.hooks.logsumexp._is_joint_on_cpu", _never):
+        with mock.patch("daam_syntax.attention.hooks.logsumexp._is_joint", _never):
             draw(trace(pipe)).heat_maps()
 
     ways: Ways = {
@@ -61,27 +62,19 @@ def drawing_ways(given: argparse.Namespace) -> Ways:
         "traced": lambda: draw(trace(pipe)).heat_maps(),
         WITHOUT: draw_dearly,
     }
-    if given.maps:
-        ways[MAPS] = lambda: draw(
-            maps_of_modules(pipe.transformer, "attn", given.maps, "joint_attn_call2_0")
-        )
+    if given.peers:
+        ways[MAPS] = lambda: draw(maps_of_pipeline(pipe))
     return ways
 
 
-def _never(given: Any) -> bool:
+def _never(*given: Any) -> bool:
     """Replace a condition; a mock would keep the tensors of its calls alive."""
     return False
 
 
-def block_ways(block: Block, maps: Path | None) -> Ways:
+def block_ways(block: Block) -> Ways:
     """Return the alternatives for running a block, by name."""
-    ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
-    if maps is not None:
-        ways[MAPS] = inside(
-            block,
-            partial(maps_of_modules, block.module, block.attention, maps, "flux_attn_call2_0"),
-        )
-    return ways
+    return {"untraced": block.run, "traced": inside(block, partial(traced, block))}
 
 
 def shape_of_block(given: argparse.Namespace, kind: str) -> str:
@@ -97,17 +90,12 @@ def shape_of_model(given: argparse.Namespace) -> str:
     )
 
 
-def flux_kinds(given: argparse.Namespace) -> dict[str, tuple[bool, Path | None]]:
-    """Return the kinds of Flux blocks: whether single-stream, and the checkout that can record it."""
-    # attention-map-diffusers does not record single-stream blocks.
-    return {"double-stream": (False, given.maps), "single-stream": (True, None)}
-
-
 def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
     """Time the blocks under all alternatives in turn."""
     results: dict[str, Any] = machine(given.threads)
-    for kind, (single, maps) in flux_kinds(given).items():
-        ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
+    for kind in KINDS:
+        block = flux_block(pixels=given.pixels, single=kind == "single-stream")
+        ways = block_ways(block)
         results[shape_of_block(given, kind)] = ratios(ways, given.rounds)
     return results
 
@@ -126,7 +114,7 @@ def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
     """Measure the extra peak memory of all alternatives."""
     arguments = ["--threads", str(given.threads), "--pixels", str(given.pixels)]
     arguments += ["--blocks", str(given.blocks), "--steps", str(given.steps)]
-    arguments += ["--maps", str(given.maps)] if given.maps else []
+    arguments += ["--peers", str(given.peers)] if given.peers else []
 
     def peaks(kind: str, ways: list[str]) -> dict[str, float]:
         return {
@@ -134,11 +122,8 @@ def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
             for way in ways
         }
 
-    results = {
-        shape_of_block(given, kind): peaks(kind, ["traced", *([MAPS] if maps else [])])
-        for kind, (_, maps) in flux_kinds(given).items()
-    }
-    ways = ["traced", WITHOUT, *([MAPS] if given.maps else [])]
+    results = {shape_of_block(given, kind): peaks(kind, ["traced"]) for kind in KINDS}
+    ways = ["traced", WITHOUT, *([MAPS] if given.peers else [])]
     return {"extra peak memory, MB": results | {shape_of_model(given): peaks("model", ways)}}
 
 
@@ -154,17 +139,17 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--maps", type=Path, help="checkout of attention-map-diffusers")
+    options.add_argument("--peers", type=Path, help="folder with the other packages")
     options.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(given.threads)
+    add_folder(given.peers)
     if given.peak_of:
         kind, way = given.peak_of
         if kind == "model":
             ways = drawing_ways(given)
         else:
-            single, maps = flux_kinds(given)[kind]
-            ways = block_ways(flux_block(pixels=given.pixels, single=single), maps)
+            ways = block_ways(flux_block(pixels=given.pixels, single=kind == "single-stream"))
         print(measured_extra_peak(ways[way], ways["untraced"]))
         return
     measure_parts(PARTS, given, RESULTS)

@@ -140,14 +140,35 @@ def tracing() -> str:
         [
             costs(rows, peaks),
             "",
-            f"The trace of the first row spends {100 * share:.1f} % of its processor time on attention. That was timed by "
-            "itself and hardly scatters: by what the ratio differs from it, the machine was at work.",
+            f"The trace of the first row spends {100 * share:.1f} % of its processor time on attention. That was timed "
+            "separately and hardly varies; the rest of the ratio's distance from 1 is noise of the machine.",
             "",
             "Runs: "
             + "; ".join(f"{name}: {conditions(part)}" for name, part in parts.items())
             + ".",
         ]
     )
+
+
+def devices() -> str:
+    """Tabulate checks of the trace on a GPU."""
+    lines = [
+        "| | images | largest error | denominators | kernel | time | waits |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    failed = []
+    for part in load("devices").values():
+        for name, found in part.items():
+            if "error" in found:
+                failed.append(f"{name} ({found['error']})")
+                continue
+            same = "identical" if found["is_identical"] else "different"
+            kernels = ", ".join(found["log_sum_exp"])
+            lines.append(
+                f"| {name} | {same} | {found['largest_error']:.1e} | {', '.join(found['denominators'])} | {kernels} | "
+                f"{found['time_ratio']:.2f} | {sum(found['waits'].values())} in {found['steps']} steps |"
+            )
+    return "\n".join([*lines, "", f"Could not run there: {'; '.join(failed) or 'none'}."])
 
 
 def batches() -> str:
@@ -286,6 +307,8 @@ annotator says where things are. IoU of thresholded maps with masks; the scene i
 reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own object" is a share: how often a word's map is stronger
 there, on average, than on every other object.
 
+These figures are of the previous weights of the embedded model (64 x 64 pixels).
+
 {attribution()}
 
 ## Are weighted or refined maps better?
@@ -293,6 +316,8 @@ there, on average, than on every other object.
 `python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
 layers and heads count as was learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`); and those carried along
 self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
+
+These figures are of the previous weights of the embedded model (64 x 64 pixels).
 
 {refined()}
 
@@ -310,14 +335,25 @@ that they were written from. There, most errors are phrases whose attachment is 
 
 ## What does tracing cost?
 
-`python -m benchmarks.tracing --daam FOLDER --maps CHECKOUT` and `python -m benchmarks.joint_tracing --maps CHECKOUT`, all ways in turn
-in one run; random weights, since cost does not depend on them. Ratios of processor time to the untraced time: median over the rounds
-[95 % bootstrap interval]. Peaks of resident memory are each measured in a process of its own, in which freed blocks are given back at
-once, against the untraced peak of the same process. Only the rows of the prompt are recomputed, not those of the guidance.
-The others are the released `daam` 0.2.0 and the processors of attention-map-diffusers (`benchmarks/peers.py` says which); these put
-a softmax of their own in the place of the model's attention, so that pictures are not the same to the bit.
+`python -m benchmarks.tracing --peers FOLDER` and `python -m benchmarks.joint_tracing --peers FOLDER` run all alternatives in turn, in
+one process, with random weights, since cost does not depend on them. Times are ratios of processor time to the untraced time: the
+median over the rounds [95 % bootstrap interval]. Peaks of resident memory are measured against the untraced peak, each in its own
+process, in which freed blocks are returned at once. Only the rows of the prompt are recorded, not those of guidance.
+The alternatives are the released packages daam 0.2.0 and attention-map-diffusers 1.0.0. The columns below are older: those of
+attention-map-diffusers are of its processors before the release (commit 68b51fd of its repository), which, like daam, put a softmax
+of their own in the place of the model's attention, so that images are not bit-identical. Version 1.0.0 has not been timed yet.
 
 {tracing()}
+
+## Is a trace exact on a GPU?
+
+`python -m tools.device_checks` on one NVIDIA H200 with torch 2.11.0 (CUDA 13.0) and diffusers 0.42.1: tiny random pipelines of all
+families, each of an image that is not square, with guidance, in three steps. "Largest error" is the largest difference of a recorded
+mean probability from a softmax in float64; "waits" counts how often the package makes the host wait for the device in one pipeline
+call. Tiny models take almost no time, so that the ratio of their times shows the cost of launching the kernels of the trace; the last
+row is a model of real size. `daam-syntax check-gpu` runs the same checks on your device and model.
+
+{devices()}
 
 ## What do batches gain?
 

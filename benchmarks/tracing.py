@@ -1,4 +1,4 @@
-"""What does tracing cross-attention cost? ``python -m benchmarks.tracing [--daam FOLDER] [--maps CHECKOUT]``.
+"""What does tracing cross-attention cost? ``python -m benchmarks.tracing [--peers FOLDER]``.
 
 Compares untraced, traced, and, if given, the packages of `peers`. Weights are random, since cost does not depend on
 them. The parts:
@@ -26,14 +26,13 @@ from unittest import mock
 import torch
 
 from benchmarks.blocks import Block, attention_of, inside, sdxl_block, traced
-from benchmarks.peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_modules
+from benchmarks.peers import DAAM, MAPS, Ways, add_folder, daam_of_module, maps_of_pipeline
 from benchmarks.side_by_side import extra_peak, machine, measure_parts, measured_extra_peak, ratios
 from benchmarks.small_models import stable_diffusion_pipeline
 
 RESULTS = Path(__file__).parent / "results" / "tracing.json"
 PROMPT = "a red cat chasing a small blue owl in the snow"
 SHAPE = "Stable Diffusion 1.5, 512 x 512, 1 image with guidance, float32"
-MAPS_CALL = "attn_call2_0"
 
 
 def draw(pipe: Any, steps: int, tracer: AbstractContextManager[Any]) -> Any:
@@ -53,14 +52,11 @@ def drawing_ways(pipe: Any, given: argparse.Namespace) -> Ways:
         "untraced": lambda: draw(pipe, given.steps, nullcontext()),
         "traced": lambda: draw(pipe, given.steps, trace(pipe)).heat_maps(),
     }
-    if given.daam:
+    if given.peers:
         import daam
 
         ways[DAAM] = lambda: draw(pipe, given.steps, daam.trace(pipe))
-    if given.maps:
-        ways[MAPS] = lambda: draw(
-            pipe, given.steps, maps_of_modules(pipe.unet, "attn2", given.maps, MAPS_CALL)
-        )
+        ways[MAPS] = lambda: draw(pipe, given.steps, maps_of_pipeline(pipe))
     return ways
 
 
@@ -68,13 +64,9 @@ def block_ways(block: Block, given: argparse.Namespace) -> Ways:
     """Return the alternatives for running a block, by name."""
     ways: Ways = {"untraced": block.run, "traced": inside(block, partial(traced, block))}
     attention = block.module.get_submodule(block.attention)
-    if given.daam:
+    if given.peers:
         pixels = block.split.pixels.stop
         ways[DAAM] = inside(block, partial(daam_of_module, attention, pixels))
-    if given.maps:
-        ways[MAPS] = inside(
-            block, partial(maps_of_modules, block.module, block.attention, given.maps, MAPS_CALL)
-        )
     return ways
 
 
@@ -124,11 +116,9 @@ def measure_blocks(given: argparse.Namespace) -> dict[str, Any]:
 
 def measure_memory(given: argparse.Namespace) -> dict[str, Any]:
     """Measure the extra peak memory of each alternative."""
-    ways = ["traced", *([DAAM] if given.daam else []), *([MAPS] if given.maps else [])]
+    ways = ["traced", *([DAAM, MAPS] if given.peers else [])]
     arguments = ["--steps", str(given.steps), "--threads", str(given.threads)]
-    for option in ("daam", "maps"):
-        if folder := getattr(given, option):
-            arguments += [f"--{option}", str(folder)]
+    arguments += ["--peers", str(given.peers)] if given.peers else []
     return {
         "steps": given.steps,
         "extra peak memory, MB": {
@@ -150,12 +140,11 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("--daam", type=Path, help="folder with the released daam package")
-    options.add_argument("--maps", type=Path, help="checkout of attention-map-diffusers")
+    options.add_argument("--peers", type=Path, help="folder with the other packages")
     options.add_argument("--peak-of", help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(given.threads)
-    add_folder(given.daam)
+    add_folder(given.peers)
     if given.peak_of:
         ways = drawing_ways(stable_diffusion_pipeline(), given)
         print(measured_extra_peak(ways[given.peak_of], ways["untraced"]))

@@ -18,6 +18,7 @@ from tools.digests import ROOT, record, recorded
 from tools.generated import RECORDED, TEXTS, Recorded, Text
 
 CURRENT, STALE, UNVERIFIED = "current", "OUT OF DATE", "made with other code"
+DUE = "of earlier inputs"  # as its pages say
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def check_recorded(entry: Recorded, known: dict[str, dict[str, str]]) -> Finding
     """Compare the digests of an entry with the recorded ones."""
     state = state_of(entry.digests(), known.get(entry.name, {}))
     remedy = f"python -m tools.check --make {entry.name}" if entry.command else entry.note
+    if state == STALE and entry.due:
+        return Finding(entry.name, DUE, f"{entry.due}: {remedy}")
     return Finding(entry.name, state, remedy)
 
 

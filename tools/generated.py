@@ -60,6 +60,8 @@ class Recorded:
         Glob patterns of code that the files depend on. If it changes, the files may be out of date.
     note
         What else a maintainer needs to know.
+    due
+        Why the files still are those of earlier inputs, which their pages say; empty if they are those of today's.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Recorded:
     inputs: tuple[str, ...]
     code: tuple[str, ...] = PACKAGE
     note: str = ""
+    due: str = ""
 
     def digests(self, root: Path = ROOT) -> dict[str, str]:
         """Return the digests of the inputs and of the code, as they are now."""
@@ -126,6 +129,7 @@ TEXTS = (
     Text("lowest", lambda: {lowest_versions.FILE: lowest_versions.constraints()}),
 )
 
+_PREVIOUS_WEIGHTS = "of the weights of 64 x 64 pixels, as its page says"
 _BY_HAND = "needs other packages or a quiet machine: see its docstring"
 
 RECORDED = (
@@ -138,23 +142,31 @@ RECORDED = (
             "notebooks/assignments/solutions/*.ipynb",
             *WEIGHTS,
         ),
+        due="outputs of all but the first are of the weights of 64 x 64 pixels, as docs/index.md says",
     ),
-    Recorded("gallery", ("docs/gallery.py",), ("docs/gallery.py", *WEIGHTS)),
+    Recorded(
+        "gallery",
+        ("docs/gallery.py",),
+        ("docs/gallery.py", *WEIGHTS),
+        due="of the weights of 64 x 64 pixels, as docs/index.md says",
+    ),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),
-    Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
+    Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS, due=_PREVIOUS_WEIGHTS),
     Recorded(
         "emoji-model",
         ("-m", "benchmarks.emoji_model", "all", "--again"),
         WEIGHTS,
         (*PACKAGE, "benchmarks/emoji_model/**/*.py"),
         "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
+        due="its contact sheet is of the weights of 64 x 64 pixels",
     ),
-    Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
+    Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS, due=_PREVIOUS_WEIGHTS),
     Recorded(
         "diagnosis-results",
         ("-m", "benchmarks.diagnosis"),
         ("benchmarks/diagnosis/*.py", *WEIGHTS),
         ("daam_syntax/maps/diagnosis/*.py",),
+        due=_PREVIOUS_WEIGHTS,
     ),
     Recorded("map-weights", ("-m", "benchmarks.map_weights"), WEIGHTS),
     Recorded("parsing", ("-m", "benchmarks.parsing"), WEIGHTS),

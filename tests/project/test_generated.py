@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import check, digests, generated, lowest_versions
-from tools.check import CURRENT, STALE, UNVERIFIED
+from tools.check import CURRENT, DUE, STALE, UNVERIFIED
 from tools.generated import RECORDED, TEXTS, Recorded, Text
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,8 @@ def test_what_is_cheap_to_make_is_current(entry):
 @pytest.mark.parametrize("entry", RECORDED, ids=lambda entry: entry.name)
 def test_the_inputs_of_what_is_expensive_are_those_it_was_made_from(entry):
     finding = check.check_recorded(entry, digests.recorded())
-    assert finding.state in (CURRENT, UNVERIFIED), finding.remedy
+    assert finding.state in (CURRENT, UNVERIFIED, DUE), finding.remedy
+    assert (finding.state == DUE) is bool(entry.due), "what was remade is no longer due"
     assert entry.command or entry.note
 
 
@@ -66,6 +67,13 @@ def test_changed_inputs_are_out_of_date_and_changed_code_may_be(tmp_path):
     assert state({}) == STALE
     with pytest.raises(FileNotFoundError, match="none do"):
         digests.digest_of(["*.nothing"], tmp_path)
+
+
+def test_what_is_due_says_why():
+    entry = Recorded("made", ("-m", "made"), ("README.md",), due="of last week")
+    finding = check.check_recorded(entry, {"made": {"inputs": "others", "code": ""}})
+    assert finding.state == DUE
+    assert finding.remedy == "of last week: python -m tools.check --make made"
 
 
 def test_notebooks_count_by_their_code(tmp_path):
