@@ -193,9 +193,9 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
     from daam_syntax import runs
     from daam_syntax.language import Prompt, PromptSet
     from daam_syntax.runs.store.run_folder import RunFolder, Wanted
-    from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, from_frame, from_rows
     from daam_syntax.runs.store.shard_files import ShardFiles
     from daam_syntax.runs.store.shards import ShardPlan
+    from daam_syntax.runs.store.tables.schemas import IMAGES_SCHEMA, from_frame, from_rows
 
     small = runs.run(some_prompts(16), place / "small", **SETTINGS)
     pairs = small.table("pairs")

@@ -25,9 +25,9 @@ from daam_syntax.runs.drawing.prompt_reading import Given, given_prompts
 from daam_syntax.runs.drawing.starting import ReadPrompts, RunOptions, draw_run
 from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.reanalysis import Reanalysis
-from daam_syntax.runs.store.prompt_metadata import with_prompt_columns
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.tables.prompt_metadata import with_prompt_columns
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.runs.views import TABLES, export_images, stored_images, write_views
 from daam_syntax.util.progress import show_progress

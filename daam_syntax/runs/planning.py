@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daam_syntax.errors import FileError, ModelError
-from daam_syntax.runs.store.schemas import TABLES
+from daam_syntax.runs.store.tables.schemas import TABLES
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.wording import duration, human_size
 

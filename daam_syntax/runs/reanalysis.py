@@ -17,8 +17,8 @@ from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.runs.measuring import measure_images
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_reader import RunReader
-from daam_syntax.runs.store.schemas import from_frame, schema_of, with_identity
-from daam_syntax.runs.store.table_files import ShardedTables
+from daam_syntax.runs.store.tables.schemas import from_frame, schema_of, with_identity
+from daam_syntax.runs.store.tables.table_files import ShardedTables
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import file_errors, whole_file
 

@@ -18,7 +18,7 @@ from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS, measure_pairs, summ
 from daam_syntax.errors import FileError, PromptError, ThresholdError
 from daam_syntax.language import prompt_id
 from daam_syntax.runs.store.checksums import sealed
-from daam_syntax.runs.store.schemas import FORMAT
+from daam_syntax.runs.store.tables.schemas import FORMAT
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.small_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from helpers.synthetic_run import write_run
@@ -200,7 +200,7 @@ def test_unknown_manifests_are_refused(run, tmp_path, change, message):
 
 
 def test_a_table_in_place_of_another_is_refused(run):
-    from daam_syntax.runs.store.schemas import read_table
+    from daam_syntax.runs.store.tables.schemas import read_table
 
     with pytest.raises(FileError, match="'table': 'words'"):
         read_table(run.path / "words" / "part-00000.parquet", "pairs")

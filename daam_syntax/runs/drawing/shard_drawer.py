@@ -22,10 +22,10 @@ from daam_syntax.runs.measuring import measure_images
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, Stamp, from_frame, from_rows
 from daam_syntax.runs.store.shard_files import ShardFiles
 from daam_syntax.runs.store.shards import PlannedImage, ShardPlan
 from daam_syntax.runs.store.stored_maps import reduce_maps, to_table, truncation_columns
+from daam_syntax.runs.store.tables.schemas import IMAGES_SCHEMA, Stamp, from_frame, from_rows
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline

@@ -18,9 +18,9 @@ from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
 from daam_syntax.runs.drawing.sessions import DrawnShard
 from daam_syntax.runs.drawing.shard_drawer import ShardDrawer, is_fatal
 from daam_syntax.runs.run_settings import RunSettings
-from daam_syntax.runs.store.schemas import Stamp
 from daam_syntax.runs.store.shard_store import ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.tables.schemas import Stamp
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline

@@ -18,8 +18,8 @@ from daam_syntax.runs.field_types import (
     text,
 )
 from daam_syntax.runs.store.checksums import sealed, unsealed
-from daam_syntax.runs.store.schemas import FORMAT
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.tables.schemas import FORMAT
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 MANIFEST: Final = "manifest.json"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from daam_syntax.runs.field_types import check_fields, hexadecimal, mapping, number, whole
 from daam_syntax.runs.store.checksums import sha256
-from daam_syntax.runs.store.schemas import TABLES
+from daam_syntax.runs.store.tables.schemas import TABLES
 
 _FILE: Final = {"sha256": hexadecimal(64), "n_bytes": whole(most=2**50), "n_rows": whole()}
 

@@ -38,9 +38,9 @@ from daam_syntax.runs.store.manifest import (
     write_manifest,
 )
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.schemas import TABLES, Stamp
 from daam_syntax.runs.store.shard_store import COMMITTED, WORK, Planned, ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.tables.schemas import TABLES, Stamp
 from daam_syntax.util.whole_files import file_errors
 
 PROMPTS: Final = "prompts.parquet"

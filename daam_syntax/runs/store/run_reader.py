@@ -18,7 +18,9 @@ from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
-from daam_syntax.runs.store.schemas import (
+from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.stored_maps import from_table, parse_of
+from daam_syntax.runs.store.tables.schemas import (
     IMAGES_SCHEMA,
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
@@ -28,9 +30,7 @@ from daam_syntax.runs.store.schemas import (
     read_table,
     to_frame,
 )
-from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.stored_maps import from_table, parse_of
-from daam_syntax.runs.store.table_files import ShardedTables
+from daam_syntax.runs.store.tables.table_files import ShardedTables
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.checksums import sealed, unsealed
 from daam_syntax.runs.store.records import FileRecord, ShardRecord, describe_file
-from daam_syntax.runs.store.schemas import (
+from daam_syntax.runs.store.tables.schemas import (
     TABLES,
     Stamp,
     from_problems,

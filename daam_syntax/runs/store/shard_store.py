@@ -21,9 +21,9 @@ from daam_syntax.errors import FileError
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
 from daam_syntax.runs.store.records import ShardRecord
-from daam_syntax.runs.store.schemas import FORMAT, TABLES, Stamp, identity_of, read_table
 from daam_syntax.runs.store.shard_files import embedded_record
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.tables.schemas import FORMAT, TABLES, Stamp, identity_of, read_table
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 COMMITTED: Final = "committed"

@@ -14,7 +14,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.maps.resizing import averaged
-from daam_syntax.runs.store.schemas import map_lists, maps_schema, with_identity
+from daam_syntax.runs.store.tables.schemas import map_lists, maps_schema, with_identity
 
 _DAMAGE: Final = (
     ValueError,

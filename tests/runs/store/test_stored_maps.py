@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from daam_syntax.errors import FileError
-from daam_syntax.runs.store.schemas import IMAGES_SCHEMA, MAPS_SCHEMA, check_identity, with_identity
 from daam_syntax.runs.store.stored_maps import (
     from_table,
     reduce_maps,
     stored_grid,
     to_table,
     truncation_columns,
+)
+from daam_syntax.runs.store.tables.schemas import (
+    IMAGES_SCHEMA,
+    MAPS_SCHEMA,
+    check_identity,
+    with_identity,
 )
 from helpers.synthetic_run import made_up, sentence_of
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from daam_syntax.analysis import summarize
-from daam_syntax.runs.store.streaming import summarize_shards
+from daam_syntax.runs.store.tables.streaming import summarize_shards
 from helpers.simulated import phrase_pairs, random_pairs
 
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.language import PromptSet
-from daam_syntax.runs.store.prompt_metadata import PromptMetadata, with_prompt_columns
-from daam_syntax.runs.store.schemas import read_table, schema_of, to_frame
-from daam_syntax.runs.store.streaming import summarize_shards
+from daam_syntax.runs.store.tables.prompt_metadata import PromptMetadata, with_prompt_columns
+from daam_syntax.runs.store.tables.schemas import read_table, schema_of, to_frame
+from daam_syntax.runs.store.tables.streaming import summarize_shards
 
 
 class ShardedTables(ABC):

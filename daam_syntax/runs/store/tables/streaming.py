@@ -20,7 +20,7 @@ from daam_syntax.analysis.relations.summary import (
     summary_table,
 )
 from daam_syntax.maps import PAIR_MEASURES
-from daam_syntax.runs.store.schemas import to_frame
+from daam_syntax.runs.store.tables.schemas import to_frame
 
 _EXCHANGED: Final = (
     "relation",
