@@ -176,7 +176,7 @@ def test_untrusted_prompts_are_only_text(prompts):
         assert not [name for name in inside.attributes if name.startswith("on")]
         files = [p.relative_to(place) for p in Path(place).glob("**/*") if p.is_file()]
         expected = re.compile(
-            r"run/(\.lock|manifest\.json|(sentences|prompts)\.parquet|report/(index\.html|\w+\.csv)"
+            r"run/(\.lock|manifest(\.backup)?\.json|(sentences|prompts)\.parquet|report/(index\.html|\w+\.csv)"
             r"|\w+/part-\d{5}\.(parquet|json)|problems/prompts\.parquet)"
         )
         assert all(expected.fullmatch(str(file)) for file in files)

@@ -19,7 +19,7 @@ def result(emoji_pipe):
 
 
 def test_end_to_end(result, tmp_path):
-    words, images = result.tables["words"], result.tables["pictures"]
+    words, images = result.tables["words"], result.tables["images"]
     assert set(images.groupby(["prompt", "seed"])["condition"].nunique()) == {2}
     assert list(images["exchanged"].unique()) == ["cat / dog", "small / big"]
     assert len(words) == 2 * 2 * (6 + 3)
@@ -35,7 +35,7 @@ def test_end_to_end(result, tmp_path):
 def test_the_two_words_are_drawn_from_the_same_noise(emoji_pipe, result):
     setup = Setup(emoji_pipe, (), 2, DrawingSettings(2).for_pipeline(emoji_pipe))
     first, second = (setup.draw(prompt, 1, noise_of=PROMPTS[0]) for prompt in PROMPTS[:2])
-    images = result.tables["pictures"].set_index(["prompt", "seed", "condition"])["change"]
+    images = result.tables["images"].set_index(["prompt", "seed", "condition"])["change"]
     change = np.abs(second - first).mean()
     assert images[PROMPTS[0], 1, "other word"] == pytest.approx(change)
 
@@ -66,7 +66,7 @@ def test_pairs_of_a_prompt_set_are_drawn_and_articles_follow_suit(emoji_pipe):
     prompts = PromptSet.from_records({"prompt": text, "pair": pair} for text, pair in rows)
     result = run_study("minimal-pairs", emoji_pipe, prompts=prompts, seeds=1, steps=1)
     assert result.prompts == ("a cat", "an owl", "a big bed", "a tiny bed")
-    images = result.tables["pictures"]
+    images = result.tables["images"]
     assert list(images["exchanged"].unique()) == ["cat / owl", "big / tiny"]
     broken = PromptSet.from_records([{"prompt": t, "pair": "p"} for t in ("a cat", "the big dog")])
     with pytest.raises(PromptError, match="differ in one word"):

@@ -12,13 +12,15 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     table.write_bytes(
         b'id,prompt\n1,"a cat, a dog"\n2,\n3,a \xff\n4\n5,"two\nlines"\n6,"a cat, a dog"\n'
     )
-    prompts = read_prompts(table)
+    prompts, given = read_prompts(table)
+    assert given == {}
     assert list(prompts) == ["a cat, a dog", "two\nlines"]
     assert [problem.row for problem in prompts.problems] == [3, 4, 5, 8]
     assert prompts.problems[1].text == "a \\udcff"
     assert "4 rows left out" in repr(prompts)
-    assert "10,000 characters" in read_prompts(["a cat", "a" * (LONGEST + 1)]).problems[0].message
+    listed, _ = read_prompts(["a cat", "a" * (LONGEST + 1)])
+    assert "10,000 characters" in listed.problems[0].message
     table.write_text("prompt,color\na cat,red\n")
     with pytest.raises(PromptFileError, match=r"'metadata\.color'"):
         read_prompts(table)
-    assert read_prompts(prompts) is prompts
+    assert read_prompts(prompts)[0] is prompts
