@@ -14,7 +14,7 @@ from torch import nn
 from daam_syntax.emoji.annotator import READING_SIZE, SegmentationNet
 from daam_syntax.emoji.scenes import IMAGE_SIZE
 from daam_syntax.emoji.training.dataset import Dataset, read_dataset
-from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.devices import IMAGE_FORMAT
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.reconstruction import as_input
 
@@ -77,7 +77,7 @@ def draw_batch(
     nouns, colors = (
         labels[chosen][:, ::_SHRINK, ::_SHRINK].long() for labels in (data.nouns, data.colors)
     )
-    return images.contiguous(memory_format=memory_format(device)), nouns, colors
+    return images.contiguous(memory_format=IMAGE_FORMAT), nouns, colors
 
 
 def train(
@@ -103,13 +103,13 @@ def train(
     data = read_dataset(dataset, n_scenes, session.device)
     torch.manual_seed(0)
     network = SegmentationNet(WIDTHS)
-    network.to(session.device, memory_format=memory_format(session.device))  # type: ignore[call-overload]
+    network.to(session.device, memory_format=IMAGE_FORMAT)  # type: ignore[call-overload]
     trainer = Trainer({"network": network}, folder, session, learning_rate=1.5e-3, ema=0.998)
     torch.manual_seed(trainer.step)
     vae = None
     if autoencoder is not None:
         vae = AutoencoderKL.from_pretrained(autoencoder).eval().requires_grad_(False)
-        vae.to(session.device, trainer.dtype, memory_format=memory_format(session.device))
+        vae.to(session.device, trainer.dtype, memory_format=IMAGE_FORMAT)
 
     def losses() -> dict[str, torch.Tensor]:
         images, *targets = draw_batch(data, session.batch, vae)

@@ -18,13 +18,14 @@ from torch import nn
 
 from daam_syntax.emoji.scenes import scene
 from daam_syntax.emoji.training.dataset import read_arrays
-from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.devices import IMAGE_FORMAT
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.reconstruction import (
     as_input,
     draw_batch,
     psnr,
     reconstruction_losses,
+    weighted_sum,
 )
 from daam_syntax.emoji.training.widening import fit_outer_levels, widened_autoencoder
 
@@ -90,7 +91,7 @@ def train(
     torch.manual_seed(0)
     old = _frozen(AutoencoderKL.from_pretrained(start_from), session)
     model = AutoencoderKL.from_pretrained(resume_from) if resume_from else widened_autoencoder(old)
-    model.to(session.device, memory_format=memory_format(session.device))
+    model.to(session.device, memory_format=IMAGE_FORMAT)
     if resume_from is None and not (folder / "checkpoint.pt").exists():
         fit_outer_levels(model, old, images, session.batch)
     trainer = Trainer(
@@ -117,7 +118,7 @@ def train_decoder(dataset: Path, folder: Path, session: Session, start_from: Pat
     model = AutoencoderKL.from_pretrained(start_from)
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
-    model.to(session.device, memory_format=memory_format(session.device))
+    model.to(session.device, memory_format=IMAGE_FORMAT)
     trainer = Trainer(
         {"vae": model}, folder, session, learning_rate=8e-4, weight_decay=1e-4, ema=0.998
     )
@@ -128,14 +129,14 @@ def train_decoder(dataset: Path, folder: Path, session: Session, start_from: Pat
         with torch.no_grad():
             latents = model.encode(target.to(trainer.dtype)).latent_dist.sample()
         parts = reconstruction_losses(target, model.decode(latents).sample.float())
-        return {"loss": parts["l1"] + parts["mse"] + 0.5 * parts["edge"], **parts}
+        return {"loss": weighted_sum(parts), **parts}
 
     trainer.run(losses, on_save=partial(_save, trainer, folder))
 
 
 def _frozen(model: AutoencoderKL, session: Session) -> AutoencoderKL:
     model.float().eval().requires_grad_(False)
-    return model.to(session.device, memory_format=memory_format(session.device))
+    return model.to(session.device, memory_format=IMAGE_FORMAT)
 
 
 def _losses(
@@ -153,7 +154,7 @@ def _losses(
     parts = {name: torch.lerp(parts[name], pooled[name], 1 / POOLED_SHARE) for name in parts}
     kl = posterior.kl().float().mean() / posterior.mean[0].numel()
     kept = _kept_loss(posterior.mean.float(), old, target, dtype)
-    loss = parts["l1"] + parts["mse"] + 0.5 * parts["edge"] + KL_WEIGHT * kl + KEEP_WEIGHT * kept
+    loss = weighted_sum(parts) + KL_WEIGHT * kl + KEEP_WEIGHT * kept
     return {"loss": loss, **parts, "kl": kl, "kept": kept}
 
 

@@ -21,7 +21,7 @@ from daam_syntax.emoji.training.architectures import (
     learn_tokenizer,
 )
 from daam_syntax.emoji.training.dataset import complete_shards, read_array, read_captions
-from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.devices import IMAGE_FORMAT
 from daam_syntax.emoji.training.latents import SHAPE_CHANNELS
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.widening import widened_unet
@@ -169,7 +169,7 @@ class DenoisingLoss:
         noisy = (signal * clean + disturbance * noise).to(dtype)
         velocity = signal * noise - disturbance * clean
         hidden = self._text_encoder(tokens).last_hidden_state
-        noisy = noisy.contiguous(memory_format=memory_format(clean.device))
+        noisy = noisy.contiguous(memory_format=IMAGE_FORMAT)
         output = self._unet(noisy, timesteps, hidden).sample.float()
         by_channel = (output - velocity).square().mean(dim=(2, 3))
         error = (self._weights * by_channel).mean(dim=1)
@@ -219,7 +219,7 @@ def train(
     parts = _initial_parts(before, latents)
     data = CaptionedLatents(latents, parts["tokenizer"], session.device, capacity)
     unet, text_encoder = parts["unet"], parts["text_encoder"]
-    unet.float().train().to(session.device, memory_format=memory_format(session.device))
+    unet.float().train().to(session.device, memory_format=IMAGE_FORMAT)
     text_encoder.float().train()
     if session.device.type == "cpu":
         # On CPUs, the backward pass of the explicit processor is a third faster than that of the fused one.

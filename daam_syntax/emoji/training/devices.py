@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 
-_FORMAT_ON_GPU = torch.channels_last
+IMAGE_FORMAT: Final = torch.channels_last
+"""Order of the axes of images in memory with which CPUs and GPUs train fastest."""
 
 
 def training_device(name: str | None = None) -> torch.device:
@@ -27,8 +30,3 @@ def computing_dtype(device: torch.device) -> torch.dtype:
     """
     fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
-
-
-def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the order of the axes of images in memory with which a device trains fastest."""
-    return _FORMAT_ON_GPU if device.type == "cuda" else torch.channels_last

@@ -21,7 +21,7 @@ from daam_syntax.emoji.training.dataset import (
     write_array,
     write_captions,
 )
-from daam_syntax.emoji.training.devices import computing_dtype, memory_format
+from daam_syntax.emoji.training.devices import IMAGE_FORMAT, computing_dtype
 from daam_syntax.emoji.training.reconstruction import as_input
 from daam_syntax.util.progress import show_progress
 
@@ -60,7 +60,7 @@ def normalized_autoencoder(
         normalize(vae, read_arrays(dataset, "images", 1_000, device))
         vae.save_pretrained(folder / "vae")
     vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
-    return vae.to(device, computing_dtype(device), memory_format=memory_format(device))
+    return vae.to(device, computing_dtype(device), memory_format=IMAGE_FORMAT)
 
 
 def encode_shards(vae: AutoencoderKL, dataset: Path, folder: Path, at_most: int) -> int:

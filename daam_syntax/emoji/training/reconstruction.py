@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from daam_syntax.emoji.training.devices import memory_format
+from daam_syntax.emoji.training.devices import IMAGE_FORMAT
 
 
 def as_input(images: torch.Tensor) -> torch.Tensor:
     """Convert uint8 images ``(image, y, x, 3)`` to floats in [-1, 1], ``(image, 3, y, x)``."""
     scaled = images.permute(0, 3, 1, 2).float() / 127.5 - 1
-    return scaled.contiguous(memory_format=memory_format(images.device))
+    return scaled.contiguous(memory_format=IMAGE_FORMAT)
 
 
 def draw_batch(images: torch.Tensor, n: int) -> torch.Tensor:
@@ -34,9 +34,8 @@ def reconstruction_losses(target: torch.Tensor, output: torch.Tensor) -> dict[st
     }
 
 
-def reconstruction_loss(target: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """Return the weighted sum of the `reconstruction_losses`."""
-    parts = reconstruction_losses(target, output)
+def weighted_sum(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the loss to minimize, from the parts that `reconstruction_losses` returns."""
     return parts["l1"] + parts["mse"] + 0.5 * parts["edge"]
 
 

@@ -13,7 +13,11 @@ from daam_syntax.emoji.training.architectures import (
     build_autoencoder,
     build_unet,
 )
-from daam_syntax.emoji.training.reconstruction import draw_batch, reconstruction_loss
+from daam_syntax.emoji.training.reconstruction import (
+    draw_batch,
+    reconstruction_losses,
+    weighted_sum,
+)
 
 
 @torch.no_grad()
@@ -118,7 +122,7 @@ def fit_outer_levels(
         matched = (given - wanted).square().mean() / wanted.square().mean()
         features = decoder.up_blocks[3](decoder.up_blocks[2].upsamplers[0](drawn))
         output = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(features)))
-        (matched + reconstruction_loss(target, output)).backward()
+        (matched + weighted_sum(reconstruction_losses(target, output))).backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
