@@ -54,7 +54,7 @@ def drawing_ways(given: argparse.Namespace) -> Ways:
         return recording
 
     def draw_dearly() -> None:
-        with mock.patch("daam_syntax.attention.hooks.logsumexp._is_joint", _never):
+        with mock.patch("daam_syntax.attention.hooks.logsumexp._may_be_joint", _never):
             draw(trace(pipe)).heat_maps()
 
     ways: Ways = {

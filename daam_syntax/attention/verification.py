@@ -251,7 +251,8 @@ class _Reference:
     def _probabilities(self, observed: ObservedAttention, image: int) -> Tensor:
         call, row = observed._call, observed.rows[image]
         device = torch.device("cpu") if call.query.device.type == "mps" else call.query.device
-        pixels = self._chosen(observed.pixels[image])
+        start, stop = observed.pixels[image].start, observed.pixels[image].stop
+        pixels = slice(start, stop, self._every(stop - start))
         query = call.query[row][:, pixels].to(device).double()
         key = call.key[row].to(device).double()
         key = key.repeat_interleave(query.shape[0] // key.shape[0], dim=0)
@@ -266,16 +267,15 @@ class _Reference:
         share = torch.softmax(logits, dim=-1)[..., observed.text[image]].mean(dim=0)
         return torch.nan_to_num(share).cpu()  # a query without keys attends to nothing
 
-    def _chosen(self, pixels: slice) -> slice:
-        n = pixels.stop - pixels.start
-        return slice(pixels.start, pixels.stop, max(1, n // self._n_queries))
+    def _every(self, n_pixels: int) -> int:
+        return max(1, n_pixels // self._n_queries)
 
     def largest_error(self, call: PipelineCall) -> tuple[str, float]:
         """Return the layer whose recorded means differ most, and the difference."""
         errors = {}
         for layer, sums in self.sums.items():
             recorded = call.sums.mean_of_layer(layer)
-            step = max(1, recorded.shape[1] // self._n_queries)
+            step = self._every(recorded.shape[1])
             differences = []
             for image, summed in enumerate(sums):
                 found = recorded[image, ::step].double()

@@ -65,7 +65,7 @@ class LogSumExpReader:
             all text. *Shape:* ``(row, head, query)``
         """
         call = AttentionCall.from_arguments(args, kwargs)
-        if not _is_joint(call, kwargs):
+        if not _may_be_joint(call):
             return scaled_dot_product_attention(*args, **kwargs), None
         with _KernelObserver() as observed:
             output = scaled_dot_product_attention(*args, **kwargs)
@@ -91,9 +91,9 @@ class LogSumExpReader:
         return self._is_right[kind]
 
 
-def _is_joint(call: AttentionCall, kwargs: Mapping[str, Any]) -> bool:
-    """Return whether the keys may include pixels, and the denominator is that of a plain softmax."""
-    if call.query.ndim != 4 or call.is_causal or kwargs.get("dropout_p"):
+def _may_be_joint(call: AttentionCall) -> bool:
+    """Return whether the keys may include pixels, and the kernel's log-sum-exp is exact as far as is known."""
+    if call.query.ndim != 4 or call.is_causal:
         return False
     if call.query.device.type == "cpu" and call.query.dtype.itemsize < 4:
         return False  # the kernel approximates its exponentials there, to a relative error of 6e-5

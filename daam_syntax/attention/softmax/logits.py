@@ -15,37 +15,51 @@ from torch import Tensor
 _SIGNIFICANT_PAIRS = ((0, 0), (0, 1), (1, 0), (0, 2), (2, 0), (1, 1))  # the others are below 2**-24
 
 
-def attention_logits(key: Tensor, query: Tensor, scale: float) -> Tensor:
-    """Return the scaled products of keys and queries, accumulated and scaled in float32.
+class Keys:
+    """The keys of attention calls in float32, converted once for the products with any number of queries.
 
     Parameters
     ----------
     key
         *Shape:* ``(row, head, key, feature)``
-    query
-        *Shape:* ``(row, head, query, feature)``
-    scale
-        Factor on the products. It is applied after them, since a scaled 16-bit key would not be a 16-bit number.
-
-    Returns
-    -------
-    Tensor
-        *Shape:* ``(row, head, key, query)``. A token is contiguous in memory, which is fast to select and to average.
+    query_dtype
+        Number format of the queries.
     """
-    rounded_to = product_bits(query.device)
-    keys, queries = key.float(), query.float()
-    if rounded_to < min(24, max(_bits(key.dtype), _bits(query.dtype))):
-        pairs = [(_parts(keys)[i], _parts(queries)[j]) for i, j in _SIGNIFICANT_PAIRS]
-        keys, queries = (torch.cat(side, dim=-1) for side in zip(*pairs, strict=True))
-    rows, heads = keys.shape[:2]
-    products = torch.baddbmm(
-        keys.new_zeros(()),
-        keys.flatten(0, 1),
-        queries.flatten(0, 1).transpose(-1, -2),
-        beta=0,
-        alpha=scale,
-    )
-    return products.unflatten(0, (rows, heads))
+
+    def __init__(self, key: Tensor, query_dtype: torch.dtype) -> None:
+        self._n_rows, self._n_heads = key.shape[:2]
+        self._is_split = product_bits(key.device) < max(_bits(key.dtype), _bits(query_dtype))
+        self._keys = self._operand(key, [first for first, _ in _SIGNIFICANT_PAIRS])
+
+    def logits(self, query: Tensor, scale: float) -> Tensor:
+        """Return the scaled products with queries, accumulated and scaled in float32.
+
+        Parameters
+        ----------
+        query
+            *Shape:* ``(row, head, query, feature)``
+        scale
+            Factor on the products. It is applied after them, since a scaled 16-bit key would not be a 16-bit number.
+
+        Returns
+        -------
+        Tensor
+            *Shape:* ``(row, head, key, query)``. A token is contiguous in memory, which is fast to select and to
+            average.
+        """
+        queries = self._operand(query, [second for _, second in _SIGNIFICANT_PAIRS])
+        products = torch.baddbmm(
+            queries.new_zeros(()), self._keys, queries.transpose(-1, -2), beta=0, alpha=scale
+        )
+        return products.unflatten(0, (self._n_rows, self._n_heads))
+
+    def _operand(self, values: Tensor, chosen: list[int]) -> Tensor:
+        """Return values in float32, or some of their parts side by side, *shape* ``(row * head, ..., feature)``."""
+        values = values.float()
+        if self._is_split:
+            parts = _parts(values)
+            values = torch.cat([parts[number] for number in chosen], dim=-1)
+        return values.flatten(0, 1)
 
 
 def product_bits(device: torch.device) -> int:

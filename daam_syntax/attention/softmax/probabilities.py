@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daam_syntax.attention.softmax.logits import attention_logits
+from daam_syntax.attention.softmax.logits import Keys
 from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 
@@ -120,11 +120,8 @@ def text_probabilities(
             "Expected queries of shape (row, head, query, feature), but got "
             f"{tuple(call.query.shape)}: this attention cannot be read."
         )
-    query = call.query[rows, :, queries]
-    key = call.key[rows]
+    query, key = call.query[rows, :, queries], _keys_of_heads(call)[rows]
     chosen = tokens if isinstance(tokens, slice) else indices(tokens, query.device)
-    if call.enable_gqa:
-        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
     mask = _whole_mask(call)
     if mask is not None:
         mask = mask[rows, :, queries]
@@ -136,8 +133,8 @@ def text_probabilities(
         keys = chosen = slice(None)
     scale = _scale(call)
 
-    def shares(row: slice, part: slice) -> Tensor:
-        logits = attention_logits(key[row], query[row, :, part], scale)
+    def shares(row: slice, row_keys: Keys, part: slice) -> Tensor:
+        logits = row_keys.logits(query[row, :, part], scale)
         if mask is not None:
             logits = _masked(logits, mask[row, :, part].transpose(-1, -2))
             sees_nothing = logits.amax(-2, keepdim=True) == -torch.inf
@@ -148,7 +145,10 @@ def text_probabilities(
 
     row_parts, query_parts = _parts(query, key.shape[-2])
     with torch.autocast(query.device.type, enabled=False):
-        by_row = [torch.cat([shares(row, q) for q in query_parts], dim=-1) for row in row_parts]
+        by_row = []
+        for row in row_parts:
+            row_keys = Keys(key[row], query.dtype)
+            by_row.append(torch.cat([shares(row, row_keys, q) for q in query_parts], dim=-1))
     return torch.cat(by_row).transpose(-1, -2)
 
 
@@ -168,15 +168,20 @@ def reference_logsumexp(call: AttentionCall, queries: slice) -> Tensor:
     Tensor
         Negative infinity for queries whose keys are all masked. *Shape:* ``(1, head, query)``
     """
-    query, key = call.query[:1, :, queries], call.key[:1]
-    if call.enable_gqa:
-        key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    query, key = call.query[:1, :, queries], _keys_of_heads(call)[:1]
     with torch.autocast(query.device.type, enabled=False):
-        logits = attention_logits(key, query, _scale(call))
+        logits = Keys(key, query.dtype).logits(query, _scale(call))
     mask = _whole_mask(call)
     if mask is not None:
         logits = _masked(logits, mask[:1, :, queries].transpose(-1, -2))
     return logits.logsumexp(dim=-2)
+
+
+def _keys_of_heads(call: AttentionCall) -> Tensor:
+    """Return the keys of each query head, *shape* ``(row, head, key, feature)``."""
+    if not call.enable_gqa:
+        return call.key
+    return call.key.repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=1)
 
 
 def _scale(call: AttentionCall) -> float:

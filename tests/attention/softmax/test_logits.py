@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention.softmax.logits import attention_logits, product_bits
+from daam_syntax.attention.softmax.logits import Keys, product_bits
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from helpers.softmax_by_hand import attend_by_hand
 
@@ -59,7 +59,7 @@ def test_the_emulated_rounding_matters(rounding):
     rough = torch.baddbmm(torch.zeros(()), given.key[0], given.query[0].mT, beta=0, alpha=128**-0.5)
     exact = given.key[0].double() @ given.query[0].double().mT * 128**-0.5
     assert (rough - exact).abs().max() > 1e-3
-    fine = attention_logits(given.key, given.query, 128**-0.5)[0]
+    fine = Keys(given.key, given.query.dtype).logits(given.query, 128**-0.5)[0]
     assert (fine - exact).abs().max() < 1e-5
 
 
