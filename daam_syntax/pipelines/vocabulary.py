@@ -10,8 +10,12 @@ from weakref import WeakKeyDictionary
 
 from daam_syntax.emoji import model as embedded
 from daam_syntax.emoji.caption_words import similar_word, unknown_words
+from daam_syntax.util.wording import plural
 
 _PACKAGE: Final = __name__.partition(".")[0]
+_SHOWN: Final = 20
+"""Words that a warning names, each compared with all known words; prompts can have thousands of others."""
+
 _MENTIONED: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """Words of which each pipeline's user was warned."""
 
@@ -36,7 +40,9 @@ def untrained_words(pipe: Any, text: str) -> tuple[str, ...] | None:
 
 
 def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
-    """Warn of the words that a model was not trained on, of each word once for each pipeline.
+    """Warn of the words that a model was not trained on, once per word and pipeline.
+
+    A warning names the first 20 words, and counts the others.
 
     Parameters
     ----------
@@ -46,7 +52,7 @@ def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
         Prompts.
     """
     mentioned = _MENTIONED.setdefault(pipe, set())
-    found = dict.fromkeys(word for text in texts for word in untrained_words(pipe, text) or ())
+    found = untrained_words(pipe, "\n".join(texts)) or ()
     new = [word for word in found if word not in mentioned]
     if new:
         mentioned.update(new)
@@ -54,11 +60,14 @@ def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
 
 
 def _message(words: list[str]) -> str:
-    near = {word: similar_word(word) for word in words}
+    shown, n_more = words[:_SHOWN], len(words[_SHOWN:])
+    near = {word: similar_word(word) for word in shown}
     instead = "; ".join(f"{other!r} for {word!r}" for word, other in near.items() if other)
+    more = f" and {plural(n_more, 'other word')}" if n_more else ""
     return (
-        f"The embedded model was not trained on {', '.join(map(repr, words))}: the image shows something else, and the "
-        "maps of these words mean nothing. Use another model, or words that daam_syntax.emoji.known_words() returns"
+        f"The embedded model was not trained on {', '.join(map(repr, shown))}{more}: the image shows something else, "
+        "and the maps of these words mean nothing. Use another model, or words that "
+        "daam_syntax.emoji.known_words() returns"
         f"{f' ({instead})' if instead else ''}."
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 import daam_syntax as ds
 from daam_syntax.emoji import known_words
-from daam_syntax.pipelines.vocabulary import untrained_words
+from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
 
 
 @pytest.fixture
@@ -57,6 +57,16 @@ def test_analyze_warns_once_of_all_prompts_before_it_draws(pipe):
         ds.analyze(["a wizard", "a cat", "a wizard and a pirate"], pipe, steps=1)
     (warning,) = [each for each in seen if "not trained" in str(each.message)]
     assert warning.filename == __file__
+
+
+def test_a_warning_names_some_of_many_words_and_counts_the_others(pipe):
+    words = [f"w{number}" for number in range(25)]
+    with pytest.warns(UserWarning, match="'w0', 'w1', .*'w19' and 5 other words:") as seen:
+        warn_of_untrained_words(pipe, [f"a {word} and a cat" for word in words])
+    assert "'w20'" not in str(seen[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_untrained_words(pipe, ["a w24"])  # counted before
 
 
 def test_the_words_that_the_warning_names_are_a_remedy(pipe):
