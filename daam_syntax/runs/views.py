@@ -33,6 +33,7 @@ from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -221,7 +222,9 @@ def _save_index(run: Run, images: Sequence[StoredImage], overviews: bool, path: 
         _entry(list(group), overviews) for _, group in groupby(images, lambda i: i.prompt_id)
     ]
     page = environment.get_template("index.html").render(
-        title=f"Analysis: {run.path.resolve().name}", n_images=len(images), prompts=prompts
+        title=f"Analysis: {run.path.resolve().name}",
+        counts=f"{plural(len(images), 'image')} of {plural(len(prompts), 'prompt')}",
+        prompts=prompts,
     )
     path.write_text(page, encoding="utf-8")
 
