@@ -142,11 +142,13 @@ class Family:
 
     def denoiser_of(self, pipe: Any) -> nn.Module:
         """Return the denoiser of a pipeline, unwrapped if it was passed to `torch.compile`."""
-        denoiser: nn.Module = getattr(pipe, self.denoiser)
-        return getattr(denoiser, "_orig_mod", denoiser)
+        return uncompiled(getattr(pipe, self.denoiser))
 
     def describes(self, pipe: Any) -> bool:
-        """Return whether the description covers what a pipeline with this denoiser generates."""
+        """Return whether the description covers a pipeline: its denoiser, its class, and what it generates."""
+        denoiser = uncompiled(getattr(pipe, self.denoiser, None))
+        if class_names(denoiser).isdisjoint(self.denoiser_classes):
+            return False
         if self.frames is None and generates_frames(pipe):
             return False
         return not self.pipelines or not class_names(pipe).isdisjoint(self.pipelines)
@@ -173,6 +175,11 @@ class Family:
         if self.guidance == "unconditional-first":
             return slice(n_images, n_rows)
         return slice(0, n_images)
+
+
+def uncompiled(module: Any) -> Any:
+    """Return the module that was passed to `torch.compile`; any other value unchanged."""
+    return getattr(module, "_orig_mod", module)
 
 
 def class_names(value: object) -> set[str]:

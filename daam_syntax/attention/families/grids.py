@@ -32,7 +32,12 @@ def halved_grid(size: Grid, n_queries: int) -> Grid | None:
     height, width = size
     while height * width > n_queries:
         height, width = -(-height // 2), -(-width // 2)
-    return (height, width) if height * width == n_queries else None
+    return fitting((height, width), n_queries)
+
+
+def fitting(grid: Grid, n_pixels: int) -> Grid | None:
+    """Return a grid if it has one cell per pixel query, otherwise None."""
+    return grid if grid[0] * grid[1] == n_pixels else None
 
 
 def latent_size(inputs: Mapping[str, Any]) -> Grid:
@@ -66,7 +71,7 @@ def patches(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     """Return the grid of a transformer that divides its latents into square patches."""
     side = int(pipe.transformer.config.patch_size)
     height, width = latent_size(inputs)
-    return _if_it_fits((height // side, width // side), n_pixels)
+    return fitting((height // side, width // side), n_pixels)
 
 
 def latents_decoded(pipe: Any, inputs: Mapping[str, Any]) -> Grid:
@@ -96,7 +101,3 @@ def _vae_factor(pipe: Any) -> int | None:
         if factor is not None:
             return int(factor)
     return None
-
-
-def _if_it_fits(grid: Grid, n_pixels: int) -> Grid | None:
-    return grid if grid[0] * grid[1] == n_pixels else None

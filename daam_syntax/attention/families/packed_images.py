@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daam_syntax.attention.families.grids import fitting
 from daam_syntax.attention.families.layouts import CallSizes, TokenLayout
 from daam_syntax.attention.softmax.transfers import ReadOnce
 from daam_syntax.errors import TraceError
@@ -152,8 +153,7 @@ class PackedLatents:
 
     def grid(self, pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
         """Return the grid of the image that is drawn, see `Family`."""
-        height, width = grid = self.images(inputs).grid
-        return grid if height * width == n_pixels else None
+        return fitting(self.images(inputs).grid, n_pixels)
 
     def image_size(self, pipe: Any, inputs: Mapping[str, Any]) -> Grid:
         """Return the size of the image that is drawn, see `Family`."""

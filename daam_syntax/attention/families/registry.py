@@ -17,8 +17,8 @@ from daam_syntax.attention.families.cross_attention import (
 from daam_syntax.attention.families.description import (
     Family,
     TextEncoder,
-    class_names,
     is_cross_attention,
+    uncompiled,
 )
 from daam_syntax.attention.families.grids import halvings, latents_decoded
 from daam_syntax.attention.families.joint_attention import (
@@ -34,7 +34,7 @@ from daam_syntax.attention.families.joint_attention import (
 )
 from daam_syntax.attention.families.layouts import cross
 from daam_syntax.attention.families.unets import KANDINSKY_3, UNET
-from daam_syntax.attention.families.video import generates_frames, refuse_frames
+from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.attention.families.video_models import COG_VIDEO_X, WAN
 from daam_syntax.errors import TraceError
 
@@ -116,14 +116,14 @@ def family_of(pipe: Any) -> Family:
     Returns
     -------
     Family
-        The first of `FAMILIES` with the class of the pipeline's denoiser. For another denoiser with diffusers' plain
-        cross-attention, a generic description.
+        The first of `FAMILIES` that describes the pipeline. For another denoiser with diffusers' plain cross-attention,
+        a generic description.
 
     Raises
     ------
     TraceError
-        If no description fits, and the denoiser has no plain cross-attention; or if the pipeline generates frames of
-        a video, and its family does not describe them.
+        If no description fits, and the denoiser has no plain cross-attention, or the pipeline generates the frames of
+        a video.
     """
     if isinstance(pipe, str | PathLike):
         raise TraceError(
@@ -131,22 +131,23 @@ def family_of(pipe: Any) -> Family:
             f"load_pipeline({str(pipe)!r})."
         )
     for family in FAMILIES:
-        if getattr(pipe, family.denoiser, None) is None:
-            continue
-        if not class_names(family.denoiser_of(pipe)).isdisjoint(family.denoiser_classes):
-            if not family.describes(pipe):
-                refuse_frames(pipe)
+        if family.describes(pipe):
             return family
     if generates_frames(pipe):
-        refuse_frames(pipe)
+        described = [name for family in FAMILIES if family.frames for name in family.pipelines]
+        raise TraceError(
+            "Expected a pipeline whose pixels are those of one image, or a described one of videos "
+            f"({', '.join(described)}), but {type(pipe).__name__} generates the frames of a video, and how it divides "
+            "its queries into frames is not known: use one of docs/models.md, or register a Family that describes the "
+            "frames."
+        )
     return _unknown_family(pipe)
 
 
 def _unknown_family(pipe: Any) -> Family:
     """Return a generic description of a denoiser with plain cross-attention, or refuse it."""
     for name in _DENOISERS:
-        module = getattr(pipe, name, None)
-        module = getattr(module, "_orig_mod", module)
+        module = uncompiled(getattr(pipe, name, None))
         if isinstance(module, nn.Module) and any(
             is_cross_attention(path, each) for path, each in module.named_modules()
         ):

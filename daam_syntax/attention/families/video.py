@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from daam_syntax.errors import TraceError
 
@@ -19,15 +19,6 @@ _SIGNS: Final = (
 def generates_frames(pipe: Any) -> bool:
     """Return whether a pipeline generates frames of a video, or decodes its latents as such."""
     return any(getattr(pipe, name, None) is not None for name in _SIGNS)
-
-
-def refuse_frames(pipe: Any) -> NoReturn:
-    """Raise a `TraceError` for a pipeline that generates frames that are not described."""
-    raise TraceError(
-        "Expected a pipeline whose pixels are those of one image, or a described one of videos (WanPipeline, "
-        f"CogVideoXPipeline), but {type(pipe).__name__} generates the frames of a video, and how it divides its "
-        "queries into frames is not known: use one of docs/models.md, or register a Family that describes the frames."
-    )
 
 
 def require_images(pipe: Any, purpose: str) -> None:

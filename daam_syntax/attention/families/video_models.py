@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
+from daam_syntax.attention.families.grids import fitting
 from daam_syntax.attention.families.layouts import cross, text_first
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -47,8 +48,7 @@ def _wan_frames(pipe: Any, inputs: Mapping[str, Any]) -> list[range]:
 
 def _wan_grid(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     (height, width), (_, down, across) = _size(inputs), pipe.transformer.config.patch_size
-    grid = height // down, width // across
-    return grid if grid[0] * grid[1] == n_pixels else None
+    return fitting((height // down, width // across), n_pixels)
 
 
 WAN: Final = Family(
@@ -76,8 +76,7 @@ def _cog_frames(pipe: Any, inputs: Mapping[str, Any]) -> list[range]:
 
 def _cog_grid(pipe: Any, inputs: Mapping[str, Any], n_pixels: int) -> Grid | None:
     (height, width), side = _size(inputs), pipe.transformer.config.patch_size
-    grid = height // side, width // side
-    return grid if grid[0] * grid[1] == n_pixels else None
+    return fitting((height // side, width // side), n_pixels)
 
 
 COG_VIDEO_X: Final = Family(

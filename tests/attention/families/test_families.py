@@ -26,7 +26,7 @@ from daam_syntax.attention.families.layouts import (
 )
 from daam_syntax.errors import TraceError
 from helpers.family_pipelines import make
-from helpers.tiny_pipelines import make_sd
+from helpers.tiny_pipelines import make_sd, make_sdxl
 
 
 @pytest.fixture
@@ -109,6 +109,12 @@ def test_an_unknown_family_says_what_to_describe():
         match=r"UNet2DConditionModel.*transformer: NewTransformer.*register_family.*Family",
     ):
         family_of(pipe)
+
+
+def test_a_description_of_other_pipelines_does_not_hide_that_of_the_denoiser(known):
+    mine = register_family(dataclasses.replace(UNET, pipelines=("StableDiffusionXLPipeline",)))
+    assert family_of(make_sd()) is UNET
+    assert family_of(make_sdxl()) is mine
 
 
 def draw(pipe, guidance_scale=4.0, **options):
