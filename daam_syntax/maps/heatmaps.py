@@ -17,7 +17,7 @@ from daam_syntax.language.sentence import Sentence, Span
 from daam_syntax.maps import html_view, storage
 from daam_syntax.maps.consistency import find_problems
 from daam_syntax.maps.diagnosis.checks import run_checks
-from daam_syntax.maps.diagnosis.examination import Examination, as_pixels
+from daam_syntax.maps.diagnosis.examination import Examination
 from daam_syntax.maps.diagnosis.findings import Diagnosis
 from daam_syntax.maps.heatmap import HeatMap
 from daam_syntax.maps.kept_maps import Axis, KeptMaps
@@ -33,6 +33,7 @@ from daam_syntax.maps.subwords import (
     align,
     mean_by_encoder,
 )
+from daam_syntax.util.pixels import as_rgb
 
 
 class HeatMaps:
@@ -545,7 +546,8 @@ class HeatMaps:
         Parameters
         ----------
         image
-            The image, to find out whether it is black: one of Pillow, or an array, *shape* ``(y, x, channel)``.
+            The image, to find out whether it is black: one of Pillow in any mode, or an array of integers or of floats
+            from 0 to 1, *shape* ``(y, x)`` or ``(y, x, channel)``.
 
         Returns
         -------
@@ -555,7 +557,9 @@ class HeatMaps:
         Raises
         ------
         TypeError
-            If `image` is not an image.
+            If `image` is neither.
+        ValueError
+            If it is an array of another shape, or not finite.
 
         Examples
         --------
@@ -571,7 +575,7 @@ class HeatMaps:
                 word_maps=dict(zip(self.mapped, self.stack(), strict=True)),
                 steps=self._step_numbers(),
                 provenance=self.provenance,
-                image=None if image is None else as_pixels(image),
+                image=None if image is None else np.asarray(as_rgb(image)) / 255,
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Examination:
     provenance
         Provenance of the maps.
     image
-        Pixels of the image, from 0 to 1, *shape* ``(y, x, ...)``; None if it is not known.
+        Pixels of the image, from 0 to 1, *shape* ``(y, x, 3)``; None if it is not known.
     """
 
     sentence: Sentence
@@ -48,7 +49,7 @@ class Examination:
     provenance: Mapping[str, Any]
     image: np.ndarray | None = None
 
-    @property
+    @cached_property
     def stack(self) -> np.ndarray:
         """The maps of all words that have one, as float64. *Shape:* ``(word, y, x)``."""
         maps = [each.astype(np.float64) for each in self.word_maps.values()]
@@ -57,28 +58,3 @@ class Examination:
     def texts(self, words: Sequence[int]) -> tuple[str, ...]:
         """Return the texts of words."""
         return tuple(self.sentence[word].text for word in words)
-
-
-def as_pixels(image: Any) -> np.ndarray:
-    """Return the pixels of an image from 0 to 1.
-
-    Parameters
-    ----------
-    image
-        An image of Pillow in any mode, or an array: integers from 0 to 255, or floats from 0 to 1.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    if hasattr(
-        image, "convert"
-    ):  # an image of Pillow; palettes and CMYK have other numbers for black
-        image = image.convert("RGB")
-    pixels = np.asarray(image)
-    if pixels.ndim < 2 or not np.issubdtype(pixels.dtype, np.number):
-        raise TypeError(
-            f"Expected an image of Pillow, or an array of pixels, but got {type(image).__name__}."
-        )
-    return pixels / 255 if np.issubdtype(pixels.dtype, np.integer) else pixels

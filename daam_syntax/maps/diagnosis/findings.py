@@ -145,11 +145,14 @@ class Diagnosis(Sequence[Finding]):
             return ""
         return f"Something may be off: {'; '.join(finding.summary for finding in self.findings)}."
 
-    def __repr__(self) -> str:
+    @property
+    def _head(self) -> str:
         n_checked = len(KINDS) - len(self.unchecked)
-        head = f"Diagnosis of {self.prompt!r}: {len(self.findings) or 'nothing'} found, {n_checked} kinds checked"
+        return f"Diagnosis of {self.prompt!r}: {len(self.findings) or 'nothing'} found, {n_checked} kinds checked"
+
+    def __repr__(self) -> str:
         left_out = [f"  not checked: {kind}: {why}" for kind, why in self.unchecked.items()]
-        return "\n".join([head, *(f"- {finding}" for finding in self.findings), *left_out])
+        return "\n".join([self._head, *(f"- {finding}" for finding in self.findings), *left_out])
 
     def _repr_html_(self) -> str:
         items = "".join(
@@ -157,10 +160,9 @@ class Diagnosis(Sequence[Finding]):
             f"Try: {html.escape(each.remedy)}<br><small>{html.escape(each.evidence)}</small></li>"
             for each in self.findings
         )
-        first, *_ = repr(self).split("\n")
         left_out = "; ".join(f"{kind}: {why}" for kind, why in self.unchecked.items())
         small = f"<small>Not checked: {html.escape(left_out)}</small>" if left_out else ""
-        return f"<div>{html.escape(first)}<ul>{items}</ul>{small}</div>"
+        return f"<div>{html.escape(self._head)}<ul>{items}</ul>{small}</div>"
 
 
 def _rows(finding: Finding) -> list[tuple[object, ...]]:

@@ -1,7 +1,7 @@
 """Maps of words that are identical, flat, scattered, or along the border.
 
 The measures depend neither on the scale of a map nor on its number of pixels, since maps of models differ in both. The
-limits were set on half of the images of ``benchmarks/diagnosis.py``, and scored on the other half.
+limits were set on half of the images of ``benchmarks/diagnosis``, and scored on the other half.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def find_identical(examined: Examination) -> Iterator[Finding]:
     occurrences: dict[str, list[int]] = defaultdict(list)
     for word in examined.word_maps:
         occurrences[examined.sentence[word].text.lower()].append(word)
-    maps = {word: each.astype(np.float64) for word, each in examined.word_maps.items()}
+    maps = dict(zip(examined.word_maps, examined.stack, strict=True))
     for same in occurrences.values():
         pairs = {pair: difference(maps[pair[0]], maps[pair[1]]) for pair in combinations(same, 2)}
         alike = {pair: value for pair, value in pairs.items() if value < IDENTICAL}

@@ -150,6 +150,8 @@ def test_black_images():
     assert "blacked out" not in make_maps().diagnose(night).unchecked
     white = Image.new("CMYK", (6, 4))  # no ink: all numbers are 0
     assert "blacked out" not in kinds(make_maps(), white)
+    deep = Image.fromarray(np.full((4, 6), 40_000, np.uint16))
+    assert "blacked out" not in kinds(make_maps(), deep)
     assert "blacked out" in kinds(make_maps(), np.zeros((4, 6, 3)))
     assert "blacked out" not in kinds(make_maps(), np.full((4, 6, 3), 0.5))
     with pytest.raises(TypeError, match="Expected an image of Pillow"):
