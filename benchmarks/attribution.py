@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
 
+from benchmarks.scene_means import average_scenes, mean_with_interval
 from daam_syntax.attention import trace, trace_images
 from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.scenes import Scene, scene
@@ -66,20 +66,8 @@ def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], color: bool
 
 def over_scenes(targets: Sequence[Target], values: Sequence[float]) -> dict[str, float]:
     """Average within scenes, then over scenes; bootstrap the interval over scenes."""
-    by_scene: dict[int, list[float]] = {}
-    for target, value in zip(targets, values, strict=True):
-        by_scene.setdefault(target.scene, []).append(float(value))
-    means = np.array([np.mean(v) for v in by_scene.values()])
-    interval = bootstrap(
-        (means,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return {
-        "mean": float(means.mean()),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "n_scenes": len(means),
-        "n_objects": len(values),
-    }
+    means = average_scenes([target.scene for target in targets], values)
+    return mean_with_interval(means) | {"n_objects": len(values)}
 
 
 def miou(targets: Sequence[Target], tau: float) -> list[float]:

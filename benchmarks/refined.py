@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
 
 from benchmarks.attribution import FIRST_CHOOSING, FIRST_SCORED, MIN_VISIBLE
 from benchmarks.map_weights import FIRST_LEARNING, learn
 from benchmarks.map_weights import read as read_kept
+from benchmarks.scene_means import mean_with_interval
 from daam_syntax.attention import trace_images
 from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.emoji.scenes import Scene, scene
@@ -100,19 +100,6 @@ def mious(scenes: Sequence[Scene], maps: Sequence[HeatMaps]) -> np.ndarray:
         if found:
             by_scene.append(np.mean(found, axis=0))
     return np.transpose(by_scene)
-
-
-def mean_with_interval(values: np.ndarray) -> dict[str, float]:
-    """Average over scenes, with a bootstrap interval."""
-    interval = bootstrap(
-        (values,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return {
-        "mean": float(values.mean()),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "n_scenes": len(values),
-    }
 
 
 def differences(scores: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -225,8 +225,9 @@ def maps(results: dict[str, Any]) -> str:
     verdicts = [_size_verdict(found["plain"], size) for size in ("large", "small")]
     return "\n".join(
         [
-            "A map is compared with the exact mask of its object, for size words with that of the object they describe. Intervals "
-            'are bootstrapped over scenes. "Mean on the object / mean" is 1 by chance. '
+            "A map is compared with the exact mask of its object, for size words with that of the object they describe. The "
+            'scene is the sample: intervals are bootstrapped over scenes, and those of "stronger on its own object", a share, are '
+            'Wilson intervals with the scenes as trials. "Mean on the object / mean" is 1 by chance. '
             + " ".join(verdicts),
             "",
             *lines,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import bootstrap
 
+from benchmarks.scene_means import average_scenes, mean_with_interval, share_with_interval
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
 from daam_syntax.emoji.model import learned_weights
@@ -157,33 +157,22 @@ def _word(drawn: Scene, obj: DrawnObject, group: str) -> int | None:
 def _scores(words: Sequence[Word]) -> dict[str, Any]:
     rules = {tau: parse_threshold(f"relative:{tau}") for tau in TAUS}
     paired = [word for word in words if word.others]
+    means = {
+        f"miou at relative:{tau}": [float(mask_iou(rule.apply(w.values), w.own)) for w in words]
+        for tau, rule in rules.items()
+    }
+    means["mean on the object / mean"] = [w.inside for w in words]
     return {
         **{
-            f"miou at relative:{tau}": _over_scenes(
-                words, [float(mask_iou(rule.apply(w.values), w.own)) for w in words]
-            )
-            for tau, rule in rules.items()
+            name: mean_with_interval(_by_scene(words, values)) | {"n_words": len(words)}
+            for name, values in means.items()
         },
-        "mean on the object / mean": _over_scenes(words, [w.inside for w in words]),
-        "stronger on its own object": _over_scenes(
-            paired, [float(w.own_is_stronger) for w in paired]
-        ),
+        "stronger on its own object": share_with_interval(
+            _by_scene(paired, [w.own_is_stronger for w in paired])
+        )
+        | {"n_words": len(paired)},
     }
 
 
-def _over_scenes(words: Sequence[Word], values: Sequence[float]) -> dict[str, float]:
-    """Average within scenes, then over scenes; bootstrap the interval over scenes."""
-    by_scene: dict[int, list[float]] = {}
-    for word, value in zip(words, values, strict=True):
-        by_scene.setdefault(word.scene, []).append(value)
-    means = np.array([np.mean(found) for found in by_scene.values()])
-    interval = bootstrap(
-        (means,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return {
-        "mean": float(means.mean()),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "n_scenes": len(means),
-        "n_words": len(values),
-    }
+def _by_scene(words: Sequence[Word], values: Sequence[float]) -> np.ndarray:
+    return average_scenes([word.scene for word in words], values)

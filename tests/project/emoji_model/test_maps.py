@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.emoji_model.maps import LARGE, TAUS, Word, _scenes, _scores, _word, score_maps
+from benchmarks.scene_means import average_scenes, mean_with_interval, share_with_interval
 from daam_syntax.emoji import ObjectSpec, SceneSpec, draw_scene
 
 LEFT = np.repeat([[True, True, False, False]], 4, axis=0)
@@ -20,6 +21,18 @@ def test_a_map_is_compared_with_its_own_object_and_with_others():
     assert scores["stronger on its own object"]["mean"] == 0.5
     assert scores["miou at relative:0.5"]["mean"] == 0.5  # 1 on the left, 0 on the right
     assert scores["miou at relative:0.5"]["n_words"] == 2
+
+
+def test_scenes_are_the_sample():
+    means = average_scenes([4, 7, 4], [1.0, 0.5, 0.0])
+    assert list(means) == [0.5, 0.5]
+    found = mean_with_interval(means)
+    assert found == {"mean": 0.5, "low": 0.5, "high": 0.5, "n_scenes": 2}
+    # Newcombe 1998, Statistics in Medicine 17: 0 of 20, hence 20 of 20, and 15 of 148.
+    for share, n, low, high in ((1.0, 20, 0.8389, 1.0), (15 / 148, 148, 0.0624, 0.1605)):
+        found = share_with_interval(np.full(n, share))
+        assert (found["low"], found["high"]) == pytest.approx((low, high), abs=5e-5)
+        assert found["low"] <= found["mean"] <= found["high"]
 
 
 def test_the_word_of_a_group_is_that_of_the_object():
