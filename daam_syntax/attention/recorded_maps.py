@@ -83,7 +83,9 @@ def _tokens(pipeline_call: PipelineCall, index: int) -> dict[str, Any]:
     }
 
 
-def with_recorded_text(pipeline_call: PipelineCall, of: str | None, negative: bool) -> PipelineCall:
+def with_recorded_text(
+    pipeline_call: PipelineCall, *, of: str | None = None, negative: bool = False
+) -> PipelineCall:
     """Return a call with a traced text outside the prompts, or the negative prompts, in place of the prompts."""
     if of is not None:
         text = next(text for text in pipeline_call.also if text.prompts == (of,))
@@ -105,7 +107,12 @@ def origin(
 
 
 def check_recorded(
-    spec: RecordingSpec, of: str | None, refined: bool, negative: bool, reference: int | None
+    spec: RecordingSpec,
+    *,
+    of: str | None = None,
+    refined: bool = False,
+    negative: bool = False,
+    reference: int | None = None,
 ) -> None:
     """Raise a `TraceError` for maps of anything that was not traced; the parameters are those of `Trace.heat_maps`."""
     if refined and not spec.refine:

@@ -255,17 +255,16 @@ class Trace(ObserverContext):
             If no pipeline call finished, a given sentence is not the parse of any prompt, or `of`, the negative
             prompts, reference images or self-attention were not traced.
         """
-        check_recorded(self.spec, of, refined, negative, reference)
+        check_recorded(self.spec, of=of, refined=refined, negative=negative, reference=reference)
         calls = self._calls(reference)
-        if any(call.n_frames > 1 for call in calls):
-            n = max(call.n_frames for call in calls)
+        n = max(call.n_frames for call in calls)
+        if n > 1:
             raise TraceError(
                 f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
                 "maps of their own: use Trace.video_maps()."
             )
-        shown = [with_recorded_text(call, of, negative) for call in calls]
-        read = PromptSentences(sentences, self._parser if parser is None else parser)
-        read.parse_all(prompt for call in shown for prompt in call.prompts)
+        shown = [with_recorded_text(call, of=of, negative=negative) for call in calls]
+        read = self._parses(shown, sentences, parser)
         warn_of_untrained_words(self._pipe, (text for call in shown for text in call.prompts))
         result = []
         for number, (original, call) in enumerate(zip(calls, shown, strict=True)):
@@ -299,15 +298,14 @@ class Trace(ObserverContext):
         TraceError
             If no pipeline call finished, or the pipeline generates images.
         """
-        check_recorded(self.spec, None, False, negative, None)
-        calls = self._calls(None)
+        check_recorded(self.spec, negative=negative)
+        calls = self._calls()
         if not all(call.frames for call in calls):
             raise TraceError(
                 f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."
             )
-        shown = [with_recorded_text(call, None, negative) for call in calls]
-        read = PromptSentences(sentences, self._parser if parser is None else parser)
-        read.parse_all(prompt for call in shown for prompt in call.prompts)
+        shown = [with_recorded_text(call, negative=negative) for call in calls]
+        read = self._parses(shown, sentences, parser)
         return [
             VideoMaps(frames, call.frames).with_provenance(
                 **origin(frames[0], original, call, negative)
@@ -316,7 +314,15 @@ class Trace(ObserverContext):
             for frames in frames_of_call(call, number, read)
         ]
 
-    def _calls(self, reference: int | None) -> list[PipelineCall]:
+    def _parses(
+        self, calls: Sequence[PipelineCall], sentences: Sentences, parser: Any
+    ) -> PromptSentences:
+        """Return the parses of the texts of calls, of which some may be given."""
+        read = PromptSentences(sentences, self._parser if parser is None else parser)
+        read.parse_all(prompt for call in calls for prompt in call.prompts)
+        return read
+
+    def _calls(self, reference: int | None = None) -> list[PipelineCall]:
         """Return the finished calls, or those with a reference image in place of the generated ones."""
         calls = self._recorder.finished
         if not calls:
