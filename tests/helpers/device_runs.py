@@ -41,6 +41,14 @@ def waits_by_step(accelerator, pipe, run):
     return result, [after - before for before, after in itertools.pairwise(seen)]
 
 
+def every_map(recording):
+    """Return the maps of the first image of a trace: of its prompt, then of all else that the trace recorded."""
+    spec = recording.spec
+    options = [{}, *({"of": text} for text in spec.also)]
+    options += [{"refined": True}] * spec.refine + [{"negative": True}] * spec.negative
+    return [recording.heat_maps(**each)[0] for each in options]
+
+
 def held_by(value, seen=None):
     """Return the tensors of a device that can be reached from a value, except through the model itself."""
     seen = set() if seen is None else seen

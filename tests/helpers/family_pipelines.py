@@ -30,7 +30,7 @@ DECODER = {
 }
 
 
-def _ready(cls: Any, **parts: Any) -> Any:
+def assembled(cls: Any, **parts: Any) -> Any:
     """Assemble a pipeline, and sharpen its attention, which is almost uniform in a random model."""
     pipe = cls(**parts)
     for part in parts.values():
@@ -56,7 +56,8 @@ def _flow_matching() -> dict[str, Any]:
     return {"scheduler": FLOW(), "vae": vae}
 
 
-def _t5(tokenizer: Any, width: int, cls: Any = None) -> Any:
+def make_t5(tokenizer: Any, width: int, cls: Any = None) -> Any:
+    """Make a text encoder of T5, or of a class like it, whose embeddings have a width."""
     cls = cls or transformers.T5EncoderModel
     return cls(
         cls.config_class(
@@ -67,7 +68,7 @@ def _t5(tokenizer: Any, width: int, cls: Any = None) -> Any:
 
 def make_sd3_with_t5() -> Any:
     clip, t5 = make_tokenizer(), make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.StableDiffusion3Pipeline,
         transformer=diffusers.SD3Transformer2DModel(
             sample_size=16,
@@ -89,19 +90,19 @@ def make_sd3_with_t5() -> Any:
         tokenizer=clip,
         text_encoder_2=transformers.CLIPTextModelWithProjection(clip_config(clip, 16)),
         tokenizer_2=make_tokenizer(),
-        text_encoder_3=_t5(t5, 32),
+        text_encoder_3=make_t5(t5, 32),
         tokenizer_3=t5,
     )
 
 
 def make_flux() -> Any:
     clip, t5 = make_tokenizer(), make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.FluxPipeline,
         **_flow_matching(),
         text_encoder=transformers.CLIPTextModel(clip_config(clip, 16)),
         tokenizer=clip,
-        text_encoder_2=_t5(t5, 32),
+        text_encoder_2=make_t5(t5, 32),
         tokenizer_2=t5,
         transformer=diffusers.FluxTransformer2DModel(
             patch_size=1,
@@ -120,10 +121,10 @@ def make_flux() -> Any:
 
 def make_chroma() -> Any:
     t5 = make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.ChromaPipeline,
         **_flow_matching(),
-        text_encoder=_t5(t5, 32),
+        text_encoder=make_t5(t5, 32),
         tokenizer=t5,
         transformer=diffusers.ChromaTransformer2DModel(
             patch_size=1,
@@ -143,10 +144,10 @@ def make_chroma() -> Any:
 
 def make_pixart(cls: Any = diffusers.PixArtSigmaPipeline) -> Any:
     t5 = make_t5_tokenizer()
-    return _ready(
+    return assembled(
         cls,
         tokenizer=t5,
-        text_encoder=_t5(t5, 16),
+        text_encoder=make_t5(t5, 16),
         vae=make_vae(),
         transformer=diffusers.PixArtTransformer2DModel(
             sample_size=32,
@@ -197,7 +198,7 @@ def make_sana() -> Any:
         decoder_act_fns="silu",
         scaling_factor=0.41407,
     )
-    return _ready(
+    return assembled(
         diffusers.SanaPipeline,
         tokenizer=tokenizer,
         text_encoder=_gemma(tokenizer),
@@ -244,7 +245,7 @@ def make_qwen_image() -> Any:
         latents_mean=[0.0] * 4,
         latents_std=[1.0] * 4,
     )
-    pipe = _ready(
+    pipe = assembled(
         diffusers.QwenImagePipeline,
         scheduler=FLOW(),
         vae=vae,
@@ -277,7 +278,7 @@ def make_hunyuan_dit() -> Any:
         num_hidden_layers=2,
         num_attention_heads=2,
     )
-    return _ready(
+    return assembled(
         diffusers.HunyuanDiTPipeline,
         vae=make_vae(),
         text_encoder=transformers.BertModel(config),
@@ -301,17 +302,17 @@ def make_hunyuan_dit() -> Any:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-        text_encoder_2=_t5(t5, 16),
+        text_encoder_2=make_t5(t5, 16),
         tokenizer_2=t5,
     )
 
 
 def make_aura_flow() -> Any:
     tokenizer = make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.AuraFlowPipeline,
         tokenizer=tokenizer,
-        text_encoder=_t5(tokenizer, 32, transformers.UMT5EncoderModel),
+        text_encoder=make_t5(tokenizer, 32, transformers.UMT5EncoderModel),
         vae=make_vae(),
         transformer=diffusers.AuraFlowTransformer2DModel(
             sample_size=16,
@@ -340,7 +341,7 @@ def _qwen3(tokenizer: Any, cls: Any, layers: int = 2) -> Any:
 def make_flux_2(cls: Any = diffusers.Flux2Pipeline, layers: int = 31) -> Any:
     """Make a Flux 2 pipeline: [dev], with Qwen's tokenizer and text model instead of Mistral's, or [klein]."""
     tokenizer = make_qwen_tokenizer()
-    return _ready(
+    return assembled(
         cls,
         scheduler=FLOW(),
         vae=diffusers.AutoencoderKLFlux2(
@@ -392,7 +393,7 @@ def make_z_image() -> Any:
     )
     nn.init.normal_(transformer.x_pad_token)
     nn.init.normal_(transformer.cap_pad_token)
-    return _ready(
+    return assembled(
         diffusers.ZImagePipeline,
         **_flow_matching(),
         text_encoder=_qwen3(tokenizer, transformers.Qwen3Model),
@@ -403,7 +404,7 @@ def make_z_image() -> Any:
 
 def make_lumina_2() -> Any:
     tokenizer = make_gemma_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.Lumina2Pipeline,
         transformer=diffusers.Lumina2Transformer2DModel(
             sample_size=16,
@@ -432,7 +433,7 @@ def make_cogview_4() -> Any:
     config = transformers.GlmConfig(
         vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **DECODER
     )
-    return _ready(
+    return assembled(
         diffusers.CogView4Pipeline,
         tokenizer=tokenizer,
         text_encoder=transformers.GlmModel(config),
@@ -462,7 +463,7 @@ def make_prx() -> Any:
         is_encoder_decoder=False,
         vocab_size=len(tokenizer),
     )
-    return _ready(
+    return assembled(
         diffusers.PRXPipeline,
         transformer=diffusers.PRXTransformer2DModel(
             patch_size=2,
@@ -483,10 +484,10 @@ def make_prx() -> Any:
 
 def make_if() -> Any:
     tokenizer = make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.IFPipeline,
         tokenizer=tokenizer,
-        text_encoder=_t5(tokenizer, 16),
+        text_encoder=make_t5(tokenizer, 16),
         unet=diffusers.UNet2DConditionModel(
             sample_size=32,
             in_channels=3,
@@ -515,7 +516,7 @@ def make_if() -> Any:
 
 def make_lumina_next() -> Any:
     tokenizer = make_gemma_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.LuminaPipeline,
         transformer=diffusers.LuminaNextDiT2DModel(
             sample_size=16,
@@ -537,10 +538,10 @@ def make_lumina_next() -> Any:
 
 def make_kandinsky_3() -> Any:
     tokenizer = make_t5_tokenizer()
-    return _ready(
+    return assembled(
         diffusers.Kandinsky3Pipeline,
         tokenizer=tokenizer,
-        text_encoder=_t5(tokenizer, 16),
+        text_encoder=make_t5(tokenizer, 16),
         unet=diffusers.Kandinsky3UNet(
             in_channels=4,
             time_embedding_dim=8,

@@ -10,7 +10,7 @@ import diffusers
 import torch
 import transformers
 
-from helpers.family_pipelines import FLOW, _ready, _t5
+from helpers.family_pipelines import FLOW, assembled, make_t5
 from helpers.tiny_tokenizers import make_t5_tokenizer
 
 
@@ -23,10 +23,10 @@ def make_wan() -> Any:
         num_res_blocks=1,
         temperal_downsample=[False, True, True],
     )
-    return _ready(
+    return assembled(
         diffusers.WanPipeline,
         tokenizer=tokenizer,
-        text_encoder=_t5(tokenizer, 32, transformers.UMT5EncoderModel),
+        text_encoder=make_t5(tokenizer, 32, transformers.UMT5EncoderModel),
         vae=vae,
         scheduler=FLOW(shift=3.0),
         transformer=diffusers.WanTransformer3DModel(
@@ -59,10 +59,10 @@ def make_cog_video_x(joined: int | None = None) -> Any:
         norm_num_groups=2,
         temporal_compression_ratio=4,
     )
-    return _ready(
+    return assembled(
         diffusers.CogVideoXPipeline,
         tokenizer=tokenizer,
-        text_encoder=_t5(tokenizer, 32),
+        text_encoder=make_t5(tokenizer, 32),
         vae=vae,
         transformer=diffusers.CogVideoXTransformer3DModel(
             num_attention_heads=2,

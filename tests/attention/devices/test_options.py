@@ -12,7 +12,7 @@ from daam_syntax.attention import (
     trace,
     trace_image,
 )
-from helpers.device_runs import held_by, waits_by_step
+from helpers.device_runs import every_map, held_by, waits_by_step
 from helpers.emulated_device import emulated_device
 from helpers.tiny_pipelines import make_sd, make_sdxl
 from helpers.tracing import CAT, OWL, SQUARE, draw, make_image
@@ -23,11 +23,7 @@ OTHER = "a blue owl"
 def traced(pipe, run=lambda pipe, drawn: drawn(), **options):
     with trace(pipe, **options) as recording:
         found = run(pipe, lambda: draw(pipe, CAT, size=SQUARE, negative_prompt=OWL))
-    texts = [{}]
-    texts += [{"of": text} for text in options.get("also", [])]
-    texts += [{"refined": True}] if options.get("refine") else []
-    texts += [{"negative": True}] if options.get("negative") else []
-    return found, recording, [recording.heat_maps(**each)[0] for each in texts]
+    return found, recording, every_map(recording)
 
 
 def assert_same(found, expected):

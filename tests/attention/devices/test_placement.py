@@ -10,7 +10,7 @@ from daam_syntax.attention import overflow, trace, trace_image
 from daam_syntax.drawing import draw as draw_images
 from daam_syntax.pipelines import DrawingSettings
 from helpers import family_runs
-from helpers.device_runs import held_by
+from helpers.device_runs import every_map, held_by
 from helpers.emulated_device import emulated_device
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
@@ -49,11 +49,7 @@ def spread(pipe):
 def traced(pipe, run=lambda pipe: draw(pipe, CAT, size=SQUARE), **options):
     with trace(pipe, **options) as recording:
         images = run(pipe)
-    texts = [{}]
-    texts += [{"of": text} for text in options.get("also", [])]
-    texts += [{"refined": True}] if options.get("refine") else []
-    maps = [recording.heat_maps(**each)[0].data.values for each in texts]
-    return [images.cpu(), *maps], recording
+    return [images.cpu(), *(maps.data.values for maps in every_map(recording))], recording
 
 
 def assert_same(found, expected):
