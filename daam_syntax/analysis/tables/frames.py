@@ -8,14 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.image_batches import Batch, Size, pixel_size
-from daam_syntax.analysis.tables.pairs import (
-    MEASURES,
-    PairOptions,
-    join_rows,
-    measure_pairs,
-    pair_rows,
-)
+from daam_syntax.analysis.tables.image_batches import Batch, Size, batches, pixel_size
+from daam_syntax.analysis.tables.pairs import MEASURES, PairOptions, pair_table
 from daam_syntax.maps import HeatMaps, Threshold, VideoMaps, bicubic
 
 FRAME_COLUMNS: Final = {
@@ -69,19 +63,12 @@ def measure_frames(
     wanted = PairOptions(schemes, threshold, measures, unrelated)
     if together:
         _require_no_places(wanted)
-        batches = (_joined(number, video, size) for number, video in enumerate(_each(videos)))
-        whole = join_rows((pair_rows(batch, wanted) for batch in batches), wanted.columns)
+        joined = (_joined(number, video, size) for number, video in enumerate(_each(videos)))
+        whole = pair_table(joined, wanted)
         return _insert(whole, [pd.array([pd.NA] * len(whole), dtype="Int64")] * 3)
     tables = []
     for number, video in enumerate(_each(videos)):
-        table = measure_pairs(
-            list(video.frames),
-            schemes=schemes,
-            threshold=wanted.rules,
-            measures=[measure.name for measure in wanted.measures],
-            size=size,
-            unrelated=unrelated,
-        )
+        table = pair_table(batches(list(video.frames), size), wanted)
         frames = table["image"].astype(int)
         drawn = ([numbers[place] for numbers in video.drawn] for place in (0, -1))
         columns = [frames, *(np.array(each)[frames] for each in drawn)]

@@ -115,7 +115,7 @@ def measure_pairs(
         If a sentence does not have a scheme, a measure is unknown, or the size is not valid.
     """
     wanted = PairOptions(schemes, threshold, measures, unrelated)
-    return join_rows((pair_rows(batch, wanted) for batch in batches(maps, size)), wanted.columns)
+    return pair_table(batches(maps, size), wanted)
 
 
 def exchange_roles(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -180,6 +180,11 @@ class PairOptions:
         names = [measure.name for measure in self.measures]
         others = [name for name in PAIR_COLUMNS if name not in (*MEASURES, "reason")]
         self.columns = [*others, *names, "reason"]
+
+
+def pair_table(parts: Iterable[Batch], wanted: PairOptions) -> pd.DataFrame:
+    """Return the pair table of batches of images; see `measure_pairs`."""
+    return join_rows((pair_rows(batch, wanted) for batch in parts), wanted.columns)
 
 
 def pair_rows(batch: Batch, wanted: PairOptions) -> Columns:
