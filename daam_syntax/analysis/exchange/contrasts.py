@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -70,18 +70,13 @@ class Exchange:
         for tier in TIERS:
             matched = related[related["tier"] == tier].groupby(keys, dropna=False).size()
             rates[tier] = (matched / rates["n_pairs"]).fillna(0.0)
-        rates["tier"] = [
-            next((tier for tier in TIERS if row[tier] >= LEAST_SHARE), "")
-            for row in rates.to_dict("records")
-        ]
+        rates["tier"] = [strictest_tier(row) for row in rates.to_dict("records")]
         return rates.sort_values("n_pairs", ascending=False).reset_index()
 
     @cached_property
     def spread(self) -> pd.Series:
         """Standard deviation of each covariate over all pairs."""
-        n = self.totals["n"]
-        mean = self.totals["sum"] / n
-        return np.sqrt((self.totals["squares"] / n - mean**2).clip(lower=0))
+        return spread_of(self.totals)
 
     def sides(
         self, relation: str, tier: str = "two-sided", *, scheme: str | None = None
@@ -112,6 +107,17 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"Exchange of partners by {self.measure}\n{self.rates.to_string(index=False)}"
+
+
+def strictest_tier(shares: Mapping[Any, float]) -> str:
+    """Return the strictest of `TIERS` that matches at least `LEAST_SHARE` of the pairs, by its share; "" if none."""
+    return next((tier for tier in TIERS if shares[tier] >= LEAST_SHARE), "")
+
+
+def spread_of(totals: pd.DataFrame) -> pd.Series:
+    """Return the standard deviation of each covariate from the `totals` of an exchange, or the sum of several."""
+    mean = totals["sum"] / totals["n"]
+    return np.sqrt((totals["squares"] / totals["n"] - mean**2).clip(lower=0))
 
 
 def exchange_partners(

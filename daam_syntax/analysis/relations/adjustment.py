@@ -12,7 +12,8 @@ from daam_syntax.analysis.exchange.matrices import DISTANCES, ORDERS
 from daam_syntax.analysis.inference.contributions import Contributions, nested_weights
 from daam_syntax.analysis.statistics.sign_flips import MIN_FLIPPED, Nuisance
 
-_ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-9
+"""Differences of distance up to this size are rounding error."""
 
 
 def adjusted_for(names: Sequence[str]) -> list[str]:
@@ -120,8 +121,8 @@ def adjust_for_distance(related: Contrasts, unrelated: Contrasts) -> Adjusted:
     The inverse is a pseudoinverse, because a few prompts may not distinguish the forms of distance.
     """
     weights = related.weights
-    balanced = bool(np.abs(related.by_prompt(related.distances)).max(initial=0.0) < _ROUNDING)
-    differ = np.abs(unrelated.distances).max(axis=1, initial=0.0) > _ROUNDING
+    balanced = bool(np.abs(related.by_prompt(related.distances)).max(initial=0.0) < ROUNDING)
+    differ = np.abs(unrelated.distances).max(axis=1, initial=0.0) > ROUNDING
     if balanced or len(np.unique(unrelated.prompts[differ])) < MIN_FLIPPED:
         sums = weights * related.contrast
         return Adjusted(Contributions(sums, weights, related.clusters), False, balanced)

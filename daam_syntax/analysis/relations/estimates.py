@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.contrasts import (
-    LEAST_SHARE,
     TIERS,
     Exchange,
     exchange_partners,
+    strictest_tier,
 )
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of, infer_difference
 from daam_syntax.analysis.inference.differences import judged
@@ -282,7 +282,7 @@ def choose_tier(shares: np.ndarray, tier: str | None) -> tuple[str, float, str]:
         The tier that is asked for, or None.
     """
     found = dict(zip(TIERS, map(float, shares), strict=True))
-    wanted = tier or next((name for name in TIERS if found[name] >= LEAST_SHARE), "")
+    wanted = tier or strictest_tier(found)
     if wanted and found[wanted]:
         return wanted, found[wanted], ""
     largest = max(found.values())

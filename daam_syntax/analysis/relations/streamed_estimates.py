@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners
+from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners, spread_of
 from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
 from daam_syntax.analysis.inference.contributions import Contributions
 from daam_syntax.analysis.inference.estimate import Estimate
 from daam_syntax.analysis.inference.means import estimate_mean
-from daam_syntax.analysis.relations.adjustment import Adjusted, adjusted_for
+from daam_syntax.analysis.relations.adjustment import ROUNDING, Adjusted, adjusted_for
 from daam_syntax.analysis.relations.comparisons import RULE, related_columns
 from daam_syntax.analysis.relations.estimates import (
     NOTHING_TO_EXCHANGE,
@@ -146,10 +146,7 @@ class ExchangeMoments:
         self._frame = frame
         measured = pd.concat(self._measured, ignore_index=True)
         self._counts = measured.groupby(self.groups, dropna=False)[_PAIRS].sum()
-        n = self._covariates["n"]
-        mean = self._covariates["sum"] / n
-        variance = (self._covariates["squares"] / n - mean**2).clip(lower=0)
-        self.spread = np.sqrt(variance)
+        self.spread = spread_of(self._covariates)
 
     def relatedness(
         self, group: dict[str, Any], *, tier: str | None, accept: Sequence[str], **options: Any
@@ -218,9 +215,9 @@ def _adjust(
     Structures of the prompts are the clusters; None if prompts are.
     """
     names = adjusted_for(list(related.columns))
-    balanced = bool(np.abs(related[names].to_numpy(float)).max(initial=0.0) < 1e-9)
+    balanced = bool(np.abs(related[names].to_numpy(float)).max(initial=0.0) < ROUNDING)
     squares = [f"{name} {name}" for name in names]
-    differ = unrelated[squares].to_numpy(float).max(axis=1, initial=0.0) > 1e-18
+    differ = unrelated[squares].to_numpy(float).max(axis=1, initial=0.0) > ROUNDING**2
     prompts = np.union1d(related["prompt_id"], unrelated["prompt_id"])
     if balanced or int(differ.sum()) < MIN_FLIPPED:
         ones = np.ones(len(related))
