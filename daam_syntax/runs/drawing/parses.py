@@ -1,4 +1,4 @@
-"""The parses of a run's prompts, made when they are needed: the first image does not wait for the last parse."""
+"""Parse the prompts of a run shard by shard, so that the first image does not wait for the last parse."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Parses:
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     given
-        Parses by the text of their prompt, which are used as they are.
+        Maps the text of a prompt to its parse, which is used as it is.
     """
 
     def __init__(
@@ -62,13 +62,14 @@ class Parses:
         self.prompts = prompts
         self._parser = parser
         self._given = dict(given or {})
+        self._kept = dict(self._given)
 
     def of(self, numbers: Sequence[int]) -> list[Sentence]:
         """Return the parses of the prompts with these numbers."""
         texts = [self.prompts.rows[number].text for number in numbers]
-        made = parse_many([text for text in texts if text not in self._given], self._parser)
-        found = self._given | {sentence.text: sentence for sentence in made}
-        return [found[text] for text in texts]
+        missing = [text for text in texts if text not in self._kept]
+        made = {sentence.text: sentence for sentence in parse_many(missing, self._parser)}
+        return [made[text] if text in made else self._kept[text] for text in texts]
 
     def shard(self, numbers: range) -> ShardPrompts:
         """Return the prompts of a shard with their parses."""
@@ -86,6 +87,11 @@ class Parses:
         return sentences_digest([*own, *self._given.values()])
 
     def sample(self) -> list[Sentence]:
-        """Return the parses of prompts from the whole set, the first one among them."""
+        """Return the parses of up to 16 prompts from the whole set, the first one included.
+
+        They are kept, so that their shards need not parse them again.
+        """
         step = max(1, len(self.prompts) // _SAMPLE)
-        return self.of(range(0, len(self.prompts), step)[:_SAMPLE])
+        sample = self.of(range(0, len(self.prompts), step)[:_SAMPLE])
+        self._kept |= {sentence.text: sentence for sentence in sample}
+        return sample
