@@ -16,7 +16,7 @@ from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.errors import FileError, ModelError
 from daam_syntax.language import PromptSet, check_schemes
 from daam_syntax.maps import HeatMaps, parse_threshold
-from daam_syntax.pipelines.loading import DEFAULT_MODEL, load_pipeline
+from daam_syntax.pipelines.loading import DEFAULT_MODEL
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
 from daam_syntax.runs.arguments import check_seeds, count_of
@@ -140,7 +140,7 @@ def analyze(
     DaamSyntaxError
         If the input is unusable; the message says what to do. Images that were drawn before an error are in `out`.
     """
-    arguments = {"revision": revision, "device": device, "dtype": dtype}
+    source = ModelSource(pipe, revision, device, dtype)
     drawing = DrawingSettings(steps, guidance, height, width)
     options = RunOptions(
         seeds=seeds,
@@ -158,8 +158,7 @@ def analyze(
     drawing.check()
     read = partial(given_prompts, prompts)
     if out is None:
-        return _in_memory(read, pipe, arguments, drawing, options)
-    source = ModelSource(pipe, **arguments)
+        return _in_memory(read, source, drawing, options)
     on_shard = partial(export_images, Path(out))
     draw_run(read, out, source, drawing, replace(options, on_shard=on_shard))
     return stored_analysis(
@@ -254,8 +253,7 @@ def _batch_size(seeds: object) -> int:
 
 def _in_memory(
     read: ReadPrompts,
-    pipe: DiffusionPipeline | str | Path,
-    arguments: dict[str, str | None],
+    source: ModelSource,
     drawing: DrawingSettings,
     options: RunOptions,
 ) -> Analysis:
@@ -264,9 +262,7 @@ def _in_memory(
     parses = Parses(prompts, options.parser, given)
     sentences = parses.of(range(len(prompts)))
     schemes = check_schemes(options.schemes, sentences)
-    if isinstance(pipe, str | Path):
-        pipe = load_pipeline(pipe, **arguments)
-        pipe.set_progress_bar_config(disable=True)  # the bar of all images is enough
+    pipe = source.load()
     warn_of_untrained_words(pipe, prompts.texts)  # of all at once, before anything is drawn
     settings = drawing.for_pipeline(pipe)
     seeds = check_seeds(options.seeds)

@@ -11,9 +11,9 @@ from daam_syntax.language import PromptSet
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.arguments import check_whole
-from daam_syntax.runs.drawing.cluster import ModelSource
 from daam_syntax.runs.drawing.prompt_reading import Given, read_prompts
 from daam_syntax.runs.drawing.starting import RunOptions, draw_run
+from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.stored_run import Run
 
 if TYPE_CHECKING:

@@ -32,10 +32,8 @@ from daam_syntax.runs.store.shards import ShardPlan
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["ModelSource", "RunOnWorkers", "open_client", "slurm_cluster", "visible_gpus"]
-
-_PATIENCE: Final = 2.0  # seconds without a worker until that is said
-_AGAIN: Final = 60.0  # seconds until it is said again
+_FIRST_REPORT: Final = 2.0  # seconds without a worker until the user is informed
+_NEXT_REPORT: Final = 60.0  # seconds until the report is repeated
 _INSTALL: Final = 'install it with `pip install "daam-syntax[cluster]"`'
 
 
@@ -250,19 +248,21 @@ class RunOnWorkers:
             self.client.cancel(list(tasks))
 
     def _wait(self, tasks: Sequence[Future]) -> list[Future]:
-        """Wait until a task is finished, and return those that are; say if there is no worker to do it."""
+        """Wait until a task is finished, and return the finished ones; report on stderr if there is no worker."""
         from distributed import wait
 
-        said = time.monotonic() - _AGAIN + _PATIENCE
+        reported = time.monotonic() - _NEXT_REPORT + _FIRST_REPORT
         while True:
             try:
                 with _scheduler_errors():
-                    return list(wait(tasks, timeout=_PATIENCE, return_when="FIRST_COMPLETED").done)
+                    return list(
+                        wait(tasks, timeout=_FIRST_REPORT, return_when="FIRST_COMPLETED").done
+                    )
             except TimeoutError:
                 with _scheduler_errors():
                     is_alone = not self.client.nthreads()
-            if is_alone and time.monotonic() - said >= _AGAIN:
-                said = time.monotonic()
+            if is_alone and time.monotonic() - reported >= _NEXT_REPORT:
+                reported = time.monotonic()
                 address = self.client.scheduler_info()["address"]
                 print(
                     f"Waiting for a worker: the scheduler at {address} has none; start one (`dask worker {address}`), "

@@ -13,26 +13,25 @@ from typing import TYPE_CHECKING, Any, Final
 from daam_syntax.attention.prompt_overflow import Overflow
 from daam_syntax.language import PromptSet, Sentence, check_schemes
 from daam_syntax.maps import parse_threshold
-from daam_syntax.pipelines.loading import load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
 from daam_syntax.runs.arguments import check_optional, check_seeds, count_of
 from daam_syntax.runs.drawing import cluster as clusters
-from daam_syntax.runs.drawing.cluster import ModelSource
 from daam_syntax.runs.drawing.parses import Parses
 from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
 from daam_syntax.runs.drawing.prompt_reading import leave_out_long_prompts
 from daam_syntax.runs.drawing.sessions import DrawnShard, DrawShards, Session
 from daam_syntax.runs.drawing.shard_drawer import ShardDrawer
+from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.manifest import DamagedManifestError
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder, Wanted
 from daam_syntax.runs.store.shard_store import Planned
 from daam_syntax.runs.store.shards import ShardPlan
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
     from spacy.language import Language
 
 _MOST_SHARDS: Final = 100
@@ -109,7 +108,7 @@ def draw_run(
     with folder.locked(), ExitStack() as stack:
         started = _Start(folder, read, options)
         if options.cluster is None:
-            pipe = _loaded(source)
+            pipe = source.load()
             warn_of_untrained_words(pipe, started.parses.prompts.texts)
             prepared = prepare(
                 pipe, drawing, *started.of_model(), source.revision, started.batch_size
@@ -132,7 +131,7 @@ def draw_run(
 
 
 class _Start:
-    """What is known of a run before its model is loaded."""
+    """A run whose prompts and folder were read, but whose model is not loaded yet."""
 
     def __init__(self, folder: RunFolder, read: ReadPrompts, options: RunOptions) -> None:
         self.folder = folder
@@ -142,14 +141,10 @@ class _Start:
         self.parses = Parses(prompts, options.parser, given)
         self.sample = self.parses.sample()
         self.schemes = check_schemes(options.schemes, self.sample)
-        stored = folder.manifest() if folder.is_run() and folder.has_shards() else None
-        self.stored: Mapping[str, Any] | None = stored
-        is_frozen = stored is not None and options.batch_size is None
-        self.batch_size = (
-            ShardPlan.from_dict(stored["plan"]).batch_size
-            if stored and is_frozen
-            else options.batch_size
-        )
+        self.stored = _stored_manifest(folder)
+        self.batch_size = options.batch_size
+        if self.batch_size is None and self.stored is not None:
+            self.batch_size = ShardPlan.from_dict(self.stored["plan"]).batch_size
 
     def of_model(self) -> tuple[Sequence[str], Sentence]:
         """Return what the check of a model needs: the texts, and the parse of the longest."""
@@ -183,14 +178,12 @@ class _Start:
         return settings, plan, session
 
 
-def _loaded(source: ModelSource) -> DiffusionPipeline:
-    if not isinstance(source.model, str | Path):
-        return source.model
-    pipe = load_pipeline(
-        source.model, revision=source.revision, device=source.device, dtype=source.dtype
-    )
-    pipe.set_progress_bar_config(disable=True)  # the bar of the run is enough
-    return pipe
+def _stored_manifest(folder: RunFolder) -> Mapping[str, Any] | None:
+    """Return the manifest of a run with finished shards; None if there are none, or the manifest must be restored."""
+    try:
+        return folder.manifest() if folder.has_shards() else None
+    except DamagedManifestError:
+        return None
 
 
 def _warn_of_overflow(overflow: Sequence[Overflow]) -> None:

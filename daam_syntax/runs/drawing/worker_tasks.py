@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: load the model once for each start of a run, and draw shards."""
+"""Tasks of a worker of a cluster: load the model once for each start of a run, and draw shards."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ class ModelSource:
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+
+    def load(self) -> DiffusionPipeline:
+        """Return the pipeline, or load it without a progress bar of its own, because runs have one."""
+        if not isinstance(self.model, str | Path):
+            return self.model
+        pipe = load_pipeline(
+            self.model, revision=self.revision, device=self.device, dtype=self.dtype
+        )
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
 
     def for_workers(self) -> ModelSource:
         """Return the source for other processes, which run in other working directories.
@@ -118,11 +128,7 @@ def _pipeline(source: ModelSource, session: str) -> DiffusionPipeline:
     if session not in _pipelines:
         _drawers.clear()
         _pipelines.clear()  # before another model takes its memory
-        pipe = load_pipeline(
-            source.model, revision=source.revision, device=source.device, dtype=source.dtype
-        )
-        pipe.set_progress_bar_config(disable=True)
-        _pipelines[session] = pipe
+        _pipelines[session] = source.load()
     return _pipelines[session]
 
 

@@ -18,13 +18,13 @@ from daam_syntax import runs
 from daam_syntax.errors import DaamSyntaxError, FileError, ModelError
 from daam_syntax.runs.drawing import cluster
 from daam_syntax.runs.drawing.cluster import (
-    ModelSource,
     RunOnWorkers,
     open_client,
     slurm_cluster,
     visible_gpus,
 )
 from daam_syntax.runs.drawing.parses import Parses
+from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.store.run_folder import RunFolder
 from helpers.commands import run, run_here
 from helpers.small_runs import N_IMAGES, PROMPTS, SETTINGS, assert_same
@@ -156,7 +156,7 @@ def test_a_scheduler_that_lives_on_draws_what_is_asked_for_now(tmp_path, emoji_p
         assert run.settings.model["fingerprint"] != identity
 
 
-def test_waiting_for_workers_is_said(tmp_path, capsys):
+def test_waiting_for_workers_is_reported(tmp_path, capsys):
     options = {"processes": False, "n_workers": 0, "dashboard_address": None}
     with distributed.Client(**options) as client:
         on_workers = RunOnWorkers(client, ModelSource("emoji"), tmp_path)
@@ -165,9 +165,9 @@ def test_waiting_for_workers_is_said(tmp_path, capsys):
         with pytest.raises(DaamSyntaxError, match="it stopped"):
             on_workers._wait([task])
         address = client.scheduler_info()["address"]
-    said = capsys.readouterr().err
-    assert said.count("Waiting for a worker: the scheduler at") == 1
-    assert f"`dask worker {address}`" in said
+    reported = capsys.readouterr().err
+    assert reported.count("Waiting for a worker: the scheduler at") == 1
+    assert f"`dask worker {address}`" in reported
 
 
 def die(*arguments):
