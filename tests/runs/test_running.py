@@ -169,11 +169,28 @@ def test_another_model_is_refused(run, emoji_pipe):
         emoji_pipe.scheduler = scheduler
 
 
-def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe):
+@pytest.mark.parametrize("name", ["notes.txt", "manifest.json"])
+def test_files_of_another_origin_are_left_alone(tmp_path, emoji_pipe, name):
     (tmp_path / "maps").mkdir()
-    (tmp_path / "maps" / "map.txt").write_text("mine")
+    for path in (tmp_path / "maps" / "map.txt", tmp_path / name):
+        path.write_text("mine")
     with pytest.raises(FileError, match=r"daam-syntax did not write, for instance .*map\.txt"):
         draw(tmp_path, emoji_pipe)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_run_whose_two_manifests_are_damaged_is_restored_by_its_command(
+    run, tmp_path, emoji_pipe
+):
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    for name in ("manifest.json", "manifest.backup.json"):
+        (copy / name).write_text("{")
+    with pytest.raises(FileError, match="run the same command again to restore it"):
+        runs.open_run(copy)
+    restored = draw(copy, emoji_pipe)
+    assert_same(restored, run)
+    assert restored.sessions[-1]["images"] == 0
+    assert restored.problems()["problem"].tolist() == ["manifest restored"]
 
 
 @pytest.mark.parametrize(

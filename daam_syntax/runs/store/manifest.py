@@ -20,7 +20,7 @@ from daam_syntax.runs.field_types import (
 from daam_syntax.runs.store.checksums import sealed, unsealed
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import FORMAT
-from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.whole_files import whole_file
 
 MANIFEST: Final = "manifest.json"
 BACKUP: Final = "manifest.backup.json"
@@ -60,12 +60,6 @@ _OPTIONAL: Final = {"views": _views}
 
 class DamagedManifestError(FileError):
     """A manifest that is missing, or is not what was written."""
-
-
-def has_manifest(folder: Path) -> bool:
-    """Whether a folder has a manifest or its second copy."""
-    with file_errors(folder):
-        return any(os.path.lexists(folder / name) for name in (MANIFEST, BACKUP))
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:

@@ -33,7 +33,6 @@ from daam_syntax.runs.store.checksums import prompts_digest
 from daam_syntax.runs.store.manifest import (
     MANIFEST,
     DamagedManifestError,
-    has_manifest,
     read_manifest,
     write_manifest,
 )
@@ -136,10 +135,6 @@ class RunFolder:
 
     # -- starting and resuming ----------------------------------------------------------------------------------
 
-    def is_run(self) -> bool:
-        """Whether the folder has a manifest."""
-        return has_manifest(self.path)
-
     def has_shards(self) -> bool:
         """Whether any shard is finished, or was before its record was lost."""
         return bool(self.shards.numbers() or self.shards.numbers("problems"))
@@ -205,8 +200,7 @@ class RunFolder:
             kept = "It was made again from the same command; shards that are as they were written were kept."
             problems.append(Problem("check", "manifest restored", damage, kept))
             return {"run": ours.pop(), "status": "running", **now, "sessions": []}
-        if stamps or not self.is_run():
-            self._refuse_other_files()
+        self._refuse_other_files()
         return None
 
     def _refuse_other_files(self) -> None:
