@@ -215,7 +215,7 @@ def _from_text_alone(pipe: Any) -> Iterator[None]:
     """Say what to do if a pipeline that accepts images fails without one."""
     try:
         yield
-    except DaamSyntaxError:
+    except (DaamSyntaxError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if "image" not in inspect.signature(type(pipe).__call__).parameters:

@@ -165,6 +165,20 @@ def test_given_images_need_a_pipeline_that_draws_from_text_alone(name):
         assert trace_image(own, pixels, CAT, timesteps=[500]).image_size == (64, 128)
 
 
+def test_a_given_image_for_which_memory_runs_out_is_not_taken_for_a_lack_of_references():
+    pipe = pipeline("Flux 2 klein")  # draws with and without references
+
+    def fail(module, inputs):
+        raise torch.OutOfMemoryError
+
+    handle = pipe.transformer.register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            trace_image(pipe, np.zeros((64, 128, 3)), CAT, timesteps=[500])
+    finally:
+        handle.remove()
+
+
 def test_z_image_with_references_is_refused():
     image = torch.zeros(4, 1, 8, 12)
     with pytest.raises(TraceError, match="one image for each row, but got 2"):
