@@ -14,10 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from daam_syntax.figures.maps.overlays import SCALE_LABEL, overlay
+from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.styles import add_color_bar, color_map, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, VideoMaps
-from daam_syntax.maps.heatmaps import description_of
 from daam_syntax.util.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -175,11 +175,7 @@ def _drawn(image: Image | np.ndarray, heat_map: HeatMap, vmax: float, width: flo
 
 
 def _check(images: Frames, video: VideoMaps) -> None:
-    if not isinstance(video, VideoMaps):
-        raise TypeError(
-            "Expected VideoMaps, such as `trace.video_maps()[0]`, but got "
-            f"{description_of(video)}: for images there are `overview` and `word_grid`."
-        )
+    expect(video, VideoMaps)
     if len(images) != video.n_drawn:
         raise ValueError(
             f"Expected the {video.n_drawn} frames of the video, but got {len(images)} images: pass all frames that the "
