@@ -24,7 +24,8 @@ from daam_syntax.analysis.inference.sample import (
 )
 from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES
 from daam_syntax.analysis.relations.regression_models import NotFittedError, fit_model
-from daam_syntax.analysis.relations.regression_sample import Request, make_sample
+from daam_syntax.analysis.relations.regression_request import Request
+from daam_syntax.analysis.relations.regression_sample import make_sample
 from daam_syntax.analysis.statistics.cluster_robust import Fit
 from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
 

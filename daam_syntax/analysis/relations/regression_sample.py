@@ -2,111 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.exchange.contrasts import TIERS, Exchange, exchange_partners
+from daam_syntax.analysis.exchange.contrasts import Exchange, exchange_partners
 from daam_syntax.analysis.exchange.matrices import ORDERS
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of
-from daam_syntax.analysis.inference.differences import check_direction
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, check_rows, too_few
 from daam_syntax.analysis.inference.side_balance import balance
-from daam_syntax.analysis.relations.comparisons import EXCHANGED
+from daam_syntax.analysis.relations.covariates import (
+    DISTANCE_FORMS,
+    HELD_CONSTANT,
+    SOURCES,
+    covariate,
+    redundant_distances,
+    source_columns,
+)
 from daam_syntax.analysis.relations.dose_balance import imbalanced_doses
 from daam_syntax.analysis.relations.estimates import exchange_balance, samples_structures
-from daam_syntax.analysis.relations.regression_models import MODELS, ModelData
+from daam_syntax.analysis.relations.regression_models import ModelData
+from daam_syntax.analysis.relations.regression_request import Request
 from daam_syntax.analysis.statistics.cluster_robust import within_groups
 from daam_syntax.util.wording import listed
 
-COVARIATES: Final = ("log_distance", "linear_distance", "adjacency", "subwords")
-"""Default covariates: the distance between the two words in three forms, and their number of subwords."""
-
-AREAS: Final = ("log_head_area", "log_dependent_area")
-"""Covariates that ``areas=True`` adds, only for sensitivity analyses: the area of a mask is part of its overlap."""
-
-_DISTANCES: Final = COVARIATES[:3]
-_SOURCES: Final = {
-    "log_distance": ("linear_distance",),
-    "adjacency": ("linear_distance",),
-    "subwords": ("head_subwords", "dependent_subwords"),
-    "log_head_area": ("head_area",),
-    "log_dependent_area": ("dependent_area",),
-}
-_HOLDS_CONSTANT: Final = {
-    "log_distance": "distance",
-    "linear_distance": "distance",
-    "subwords": "subwords",
-    "log_head_area": "area",
-}
 _PREFIX: Final = "_covariate_"
 _EVERYTHING: Final = "_all"  # the only group of a regression on covariates alone
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a regression was asked for; the fields are the parameters of `regress`."""
-
-    measure: str
-    model: str
-    by: str | None
-    reference: str | None
-    covariates: Sequence[str] | None
-    areas: bool
-    within: str | None
-    tier: str
-    accept: Sequence[str]
-    cluster: Clusters
-    symmetric: Sequence[str]
-
-    def resolved(self, pairs: pd.DataFrame) -> Request:
-        """Return the request with its reference chosen.
-
-        Raises
-        ------
-        ValueError
-            If an argument is unknown, or the arguments do not go together.
-        """
-        if self.within not in ("image", None):
-            raise ValueError(f'Expected within="image" or None, but got {self.within!r}.')
-        if self.tier not in TIERS:
-            names = " or ".join(map(repr, TIERS))
-            raise ValueError(f"Expected the tier {names}, but got {self.tier!r}.")
-        if self.model not in MODELS:
-            raise ValueError(
-                f"Expected one of the models {', '.join(MODELS)}, but got {self.model!r}."
-            )
-        both_kinds = "kind" in pairs and {"dependency", "unrelated"} <= set(pairs["kind"])
-        reference = self.reference
-        if reference is None:
-            reference = EXCHANGED if self.model == "ols" and both_kinds else "unrelated"
-        if reference == "unrelated" and both_kinds:
-            check_direction(pairs, pairs, self.measure)
-        if self.by is None and both_kinds and reference != EXCHANGED:
-            raise ValueError(
-                'Expected model="ols" with reference="exchanged" for a regression on covariates alone, but got '
-                f"{self.model!r} with {reference!r}: without exchange, what the words are is mixed with how they are "
-                "related."
-            )
-        if reference == EXCHANGED and self.model != "ols":
-            raise ValueError(
-                f'Expected model="ols" with reference="exchanged", but got {self.model!r}: pass reference="unrelated".'
-            )
-        return replace(self, reference=reference)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the covariates."""
-        chosen = COVARIATES if self.covariates is None else self.covariates
-        return [*chosen, *(AREAS if self.areas else ())]
-
-    @property
-    def exchanged(self) -> bool:
-        """Whether pairs are compared with exchanged partners."""
-        return self.reference == EXCHANGED
 
 
 @dataclass(frozen=True)
@@ -174,10 +97,10 @@ def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
     by = request.by or _EVERYTHING
     if request.by is None:
         pairs = pairs.assign(**{by: request.reference})
-    sources = [source for name in request.names for source in _SOURCES.get(name, (name,))]
+    sources = [source for name in request.names for source in source_columns(name)]
     rows = check_rows(pairs, [request.measure, by, *sources], request.cluster)
     _check(rows, request, by)
-    values = pd.DataFrame({name: _covariate(rows, name) for name in request.names}, rows.index)
+    values = pd.DataFrame({name: covariate(rows, name) for name in request.names}, rows.index)
     complete = rows[request.measure].notna() & np.isfinite(values.to_numpy()).all(axis=1)
     if not complete.any():
         empty = [name for name in request.names if not np.isfinite(values[name].to_numpy()).any()]
@@ -202,7 +125,7 @@ def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
         found = replace(found, in_group=np.zeros(len(found.rows), bool))
     images = codes_of(found.rows, ["prompt_id", "image"])
     design = _design(found, by, images, request.model)
-    for name in _redundant_distances(design):
+    for name in redundant_distances(design):
         left_out[name] = "no different from the other terms in these pairs"
         design = design.drop(columns=name)
     centered = found.within and request.model == "ols"
@@ -240,9 +163,8 @@ def _exchanged_rows(rows: pd.DataFrame, values: pd.DataFrame, request: Request, 
     shared = table["structure"].nunique() < table["prompt_id"].nunique()
     by_structure = samples_structures(request.cluster, request.accept, shared=shared)
     covariates = table[list(named.columns)].set_axis(list(values.columns), axis="columns")
-    if set(_DISTANCES) & set(
-        values.columns
-    ):  # distance works in either order for a measure with a direction
+    # Distance works in either order for a measure with a direction.
+    if set(DISTANCE_FORMS) & set(values.columns):
         covariates = covariates.join(table[[name for name in ORDERS if name in table]])
     return _Rows(
         table,
@@ -293,19 +215,6 @@ def _check(rows: pd.DataFrame, request: Request, by: str) -> None:
         )
 
 
-def _covariate(rows: pd.DataFrame, name: str) -> pd.Series:
-    if name == "linear_distance":
-        return rows[name].abs().astype(float)
-    sources = [rows[column].astype(float) for column in _SOURCES.get(name, (name,))]
-    if name == "log_distance":
-        return sources[0].abs().clip(lower=1).map(np.log2)
-    if name == "adjacency":
-        return sources[0].abs().eq(1).astype(float).where(sources[0].notna())
-    if name in AREAS:  # the area of an empty mask has no logarithm
-        return sources[0].where(sources[0] > 0).map(np.log)
-    return sum(sources[1:], sources[0])
-
-
 def _groups_to_leave_out(
     rows: pd.DataFrame, outcome: np.ndarray, model: str, by: str
 ) -> dict[str, str]:
@@ -353,23 +262,9 @@ def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFra
     return design
 
 
-def _redundant_distances(design: pd.DataFrame) -> list[str]:
-    """Return forms of the distance that other terms determine, such as adjacency if there are only two distances."""
-    forms = (*_DISTANCES, *ORDERS)
-    kept = [name for name in design.columns if name not in forms]
-    redundant = []
-    for name in (name for name in design.columns if name in forms):
-        varies = np.ptp(design[name]) > 1e-12
-        if varies and np.linalg.matrix_rank(design[[*kept, name]]) <= len(kept):
-            redundant.append(name)
-        else:
-            kept.append(name)
-    return redundant
-
-
 def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> dict[str, str]:
     """Return the groups or doses that differ in something that is not a covariate, with the reason."""
-    constant = {_HOLDS_CONSTANT[name] for name in found.covariates if name in _HOLDS_CONSTANT}
+    constant = {HELD_CONSTANT[name] for name in found.covariates if name in HELD_CONSTANT}
     names = []
     if found.exchange is not None:
         names = [x for x in found.exchange.spread.index if not str(x).startswith(_PREFIX)]
@@ -378,7 +273,7 @@ def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> 
         if found.exchange is None:
             return {}  # there are no sides
         return imbalanced_doses(
-            [x for x in design.columns if x not in (*_SOURCES, *_DISTANCES, *ORDERS)],
+            [x for x in design.columns if x not in (*SOURCES, *DISTANCE_FORMS, *ORDERS)],
             design,
             found.rows,
             found.exchange,
