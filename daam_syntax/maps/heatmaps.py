@@ -16,7 +16,6 @@ from daam_syntax.errors import WordError
 from daam_syntax.language.sentence import Sentence, Span
 from daam_syntax.maps import html_view, storage
 from daam_syntax.maps.consistency import find_problems
-from daam_syntax.maps.diagnosis.checks import run_checks
 from daam_syntax.maps.diagnosis.examination import Examination
 from daam_syntax.maps.diagnosis.findings import Diagnosis
 from daam_syntax.maps.heatmap import HeatMap
@@ -565,6 +564,9 @@ class HeatMaps:
         --------
         >>> maps.diagnose(images[0])  # doctest: +SKIP
         """
+        # Here, because the checks' measures need SciPy, a fifth of the time that heat maps take to import.
+        from daam_syntax.maps.diagnosis.checks import run_checks
+
         return run_checks(
             Examination(
                 sentence=self.sentence,

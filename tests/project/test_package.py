@@ -27,6 +27,10 @@ def test_reading_and_measuring_load_no_model_library():
     assert loaded_by("import torch", MODEL_LIBRARIES) == "['torch']"  # the check itself can fail
 
 
+def test_heat_maps_load_without_scipy_which_only_measures_and_diagnosis_need():
+    assert loaded_by("from daam_syntax.maps import HeatMaps", ["scipy"]) == "[]"
+
+
 def test_every_public_name_is_there():
     for name in daam_syntax.__all__:
         assert getattr(daam_syntax, name) is not None
