@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from daam_syntax.attention import trace
+from daam_syntax.emoji.model import GUIDANCE, STEPS
 from daam_syntax.emoji.scenes import Scene, scene
 from daam_syntax.language import parse
 from daam_syntax.maps import HeatMaps
@@ -19,7 +20,8 @@ from daam_syntax.util.library_output import quietly
 FIRST_SCENE: Final = 820_000
 """First seed of the scenes, which no training has used."""
 
-STEPS, GUIDANCE, BATCH = 20, 4.0, 12
+BATCH: Final = 12
+"""Prompts to draw together."""
 
 
 @dataclass(frozen=True)

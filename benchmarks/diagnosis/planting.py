@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.diagnosis.drawing import STEPS, Drawn, traced_once
+from benchmarks.diagnosis.drawing import Drawn, traced_once
+from daam_syntax.emoji.model import STEPS
 from daam_syntax.emoji.scenes import scene
 from daam_syntax.emoji.vocabulary import NOUNS
 from daam_syntax.maps import HeatMaps

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
-from benchmarks.diagnosis.drawing import BATCH, GUIDANCE, STEPS, Drawn, draw, good_maps
+from benchmarks.diagnosis.drawing import BATCH, Drawn, draw, good_maps
 from benchmarks.diagnosis.planting import PLANTS, drawn_faults, is_found, repeated_words, swapped
+from benchmarks.emoji_model.intervals import share
 from daam_syntax.attention import trace
 from daam_syntax.emoji.annotator import Annotator
+from daam_syntax.emoji.model import GUIDANCE, STEPS
 from daam_syntax.emoji.vocabulary import NOUNS
 from daam_syntax.maps.diagnosis import recording, shapes
 from daam_syntax.pipelines.loading import load_pipeline
 
 FEWER_STEPS = (1, 2, 3, 4, 6)
-
-
-def rate(hits: Iterable[bool]) -> dict[str, float]:
-    """Return a proportion with its 95 % Wilson interval."""
-    results = list(hits)
-    found = binomtest(sum(results), len(results))
-    interval = found.proportion_ci(0.95, method="wilson")
-    return {
-        "share": found.statistic,
-        "low": interval.low,
-        "high": interval.high,
-        "n": len(results),
-    }
 
 
 def false_alarms(drawn: Sequence[Drawn]) -> dict[str, Any]:
@@ -41,8 +29,8 @@ def false_alarms(drawn: Sequence[Drawn]) -> dict[str, Any]:
     marked = [len({w for f in found for w in f.words}) for found in diagnoses]
     is_marked = [i < k for n, k in zip(n_words, marked, strict=True) for i in range(n)]
     return {
-        "images": rate(bool(found) for found in diagnoses),
-        "words": rate(is_marked),
+        "images": share([bool(found) for found in diagnoses]),
+        "words": share(is_marked),
         "found": [f"{each.prompt}: {f.summary}" for each in diagnoses for f in each],
     }
 
@@ -52,7 +40,7 @@ def detections(drawn: Sequence[Drawn], rng: np.random.Generator) -> dict[str, An
     result = {}
     for name, (kind, plant) in PLANTS.items():
         planted = [fault for each in drawn if (fault := plant(each, rng)) is not None]
-        result[name] = {"kind": kind, **rate(is_found(fault, kind) for fault in planted)}
+        result[name] = {"kind": kind, **share([is_found(fault, kind) for fault in planted])}
     return result
 
 
@@ -155,7 +143,7 @@ def fewer_steps(pipe: Any, drawn: Sequence[Drawn]) -> dict[str, dict[str, Any]]:
     """
     chosen = [each for each in drawn if len(each.scene.objects) == 1][: 3 * BATCH]
     result: dict[str, dict[str, Any]] = {
-        str(STEPS): {"nouns": rate(_nouns_found([each.image for each in chosen], chosen))}
+        str(STEPS): {"nouns": share(_nouns_found([each.image for each in chosen], chosen))}
     }
     for n in FEWER_STEPS:
         images, alike = [], []
@@ -170,7 +158,7 @@ def fewer_steps(pipe: Any, drawn: Sequence[Drawn]) -> dict[str, dict[str, Any]]:
                 for few, each in zip(maps, batch, strict=True)
                 for correlation in correlations(few.stack(), each.mean.stack())
             ]
-        found = rate(_nouns_found(images, chosen))
+        found = share(_nouns_found(images, chosen))
         result[str(n)] = {"nouns": found, "correlation": float(np.mean(alike))}
     return result
 
@@ -211,7 +199,7 @@ def measure(n_prompts: int, folder: Path | None) -> dict[str, Any]:
     chosen = choosing(first, rng)
     found = detections(second, rng)
     for name, (kind, hits) in drawn_faults(pipe, second).items():
-        found[name] = {"kind": kind, **rate(hits)}
+        found[name] = {"kind": kind, **share(hits)}
     exchanged = [fault for each in second if (fault := swapped(each, rng)) is not None]
     return {
         "settings": {
@@ -224,8 +212,8 @@ def measure(n_prompts: int, folder: Path | None) -> dict[str, Any]:
         "choosing": {"n_prompts": len(first), **chosen, "false alarms": false_alarms(first)},
         "planted": found,
         "good": false_alarms(second),
-        "not sought: maps of two words exchanged": rate(
-            bool(fault.maps.diagnose()) for fault in exchanged
+        "not sought: maps of two words exchanged": share(
+            [bool(fault.maps.diagnose()) for fault in exchanged]
         ),
         "correlation with the maps of all steps": like_all_steps(second),
         "drawn in fewer steps": fewer_steps(pipe, drawn),
