@@ -13,7 +13,7 @@ from daam_syntax.analysis.inference.contributions import Contributions, nested_w
 from daam_syntax.analysis.statistics.sign_flips import MIN_FLIPPED, Nuisance
 
 ROUNDING: Final = 1e-9
-"""Differences of distance up to this size are rounding error."""
+"""Differences of covariates up to this size are rounding error."""
 
 
 def adjusted_for(names: Sequence[str]) -> list[str]:

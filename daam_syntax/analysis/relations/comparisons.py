@@ -24,7 +24,7 @@ DESCRIPTIVE_CONTROLS: Final = {
     "shifted": "two words of an image can exceed shifted maps without being related",
     "cross-prompt": "two words of an image can exceed words of other images without being related",
 }
-"""Controls that are no test of relatedness, with the reason."""
+"""Controls that do not test relatedness, with the reason."""
 
 EXCHANGED: Final = "exchanged"
 """Name of the default control: the same words with exchanged partners, see `exchange_partners`."""

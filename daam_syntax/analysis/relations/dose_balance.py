@@ -28,7 +28,7 @@ def imbalanced_doses(
     Parameters
     ----------
     doses
-        Columns of the design that are no controls.
+        Columns of the design that are not controls.
     design
         Contrasts of everything that the measure is regressed on, one row per row of the table.
     table

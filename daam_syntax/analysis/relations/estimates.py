@@ -22,6 +22,7 @@ from daam_syntax.analysis.inference.means import bounds_of, truncated
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule
 from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
+    ROUNDING,
     Adjusted,
     Contrasts,
     adjust_for_distance,
@@ -382,7 +383,7 @@ def exchange_balance(
     spread
         Standard deviation of each covariate between pairs.
     measure
-        The measure; areas are no covariates of an area.
+        The measure; areas are not covariates of an area.
     adjusted
         Whether distance was adjusted for.
     seed
@@ -398,9 +399,8 @@ def exchange_balance(
         ]
     )
     values = covariates.to_numpy(float)[:, names.get_indexer(kept)]
-    values = np.where(
-        np.abs(values) > 1e-9, values, 0.0
-    )  # an exchange that cancels is no difference
+    # What cancels up to rounding does not differ.
+    values = np.where(np.abs(values) > ROUNDING, values, 0.0)
     deviations = spread.to_numpy(float)[spread.index.get_indexer(kept)]
     shown = [name.replace("_", " ") for name in kept]
     means = {name: (mean, 0.0) for name, mean in zip(shown, values.mean(axis=0), strict=True)}
