@@ -121,8 +121,8 @@ def analyze(
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     out
-        Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`) and what people look at
-        (see `daam_syntax.runs.views`). An analysis that was interrupted there is resumed, and a finished one is read.
+        Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`), and tables, images, and
+        pages to look at (see `daam_syntax.runs.views`). An interrupted analysis is resumed, and a finished one is read.
     overwrite
         Whether to replace another analysis in that folder.
     overviews
@@ -174,7 +174,7 @@ def stored_analysis(
     overviews: bool = True,
     progress: bool = False,
 ) -> Analysis:
-    """Return the analysis in the folder of a run, measured with the given rules, and write what people look at.
+    """Return the analysis in the folder of a run, measured with the given rules, and write its views.
 
     Parameters
     ----------

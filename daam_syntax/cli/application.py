@@ -15,6 +15,7 @@ from daam_syntax.cli.study import study
 from daam_syntax.cli.terminal import accept_any_text, cell, fail
 from daam_syntax.errors import DaamSyntaxError, PromptFileError
 from daam_syntax.util.version import __version__
+from daam_syntax.util.wording import one_line
 
 app = typer.Typer(
     add_completion=False,
@@ -54,4 +55,4 @@ def main() -> None:
         first, *others = str(error).splitlines()
         fail("\n".join([first, *map(cell, others)]))
     except DaamSyntaxError as error:
-        fail(" ".join(str(error).split()))
+        fail(one_line(error))

@@ -103,7 +103,7 @@ def run(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder that `run` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that `analyze` or `run` wrote.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the report [default: report/ in the folder of the run]."),

@@ -110,7 +110,7 @@ def _run(
         Path | None,
         typer.Option(
             "--run",
-            help="Folder that `run` wrote: measure its maps instead of drawing. Needs no model.",
+            help="Folder that `analyze` or `run` wrote: measure its maps instead of drawing. Needs no model.",
         ),
     ] = None,
     seeds: Annotated[

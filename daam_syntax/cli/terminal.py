@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from daam_syntax.errors import DaamSyntaxError
+from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +47,12 @@ def one_line_errors() -> Iterator[None]:
     except DaamSyntaxError:  # printed by `main`
         raise
     except ValueError as error:
-        fail(" ".join(str(error).split()))
+        fail(one_line(error))
 
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Print each warning as one line to stderr, without the place in the code that it comes from."""
+    """Print each warning as one line to stderr, without the line of code that it comes from."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"daam-syntax: {message}", file=sys.stderr)
         yield

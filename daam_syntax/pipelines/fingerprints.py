@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 2**24  # bytes that are copied from a GPU at a time
 _SCHEDULER_TENSORS: Final = ("betas", "alphas", "alphas_cumprod")
-"""Tensors that a scheduler has from its start; others change while it draws."""
+"""Tensors of a scheduler that are fixed; its others change while it draws."""
 
 
 def fingerprint(pipe: DiffusionPipeline) -> str:
@@ -30,9 +30,9 @@ def fingerprint(pipe: DiffusionPipeline) -> str:
 
 
 def _parts(component: Any) -> Iterator[str]:
-    from torch import nn
+    import torch
 
-    if isinstance(component, nn.Module):
+    if isinstance(component, torch.nn.Module):
         yield from _tensors(component)
         yield from _adapter_scales(component)
     elif hasattr(component, "get_vocab"):
@@ -41,9 +41,9 @@ def _parts(component: Any) -> Iterator[str]:
         yield type(component).__name__
         yield json.dumps(dict(component.config), sort_keys=True, default=str)
         for name in _SCHEDULER_TENSORS:
-            tensor = getattr(component, name, None)
-            if tensor is not None:
-                yield f"{name} {_checksum(_tensor(tensor))}"
+            values = getattr(component, name, None)
+            if values is not None:
+                yield f"{name} {_checksum(torch.as_tensor(values))}"
 
 
 def _tensors(module: Any) -> Iterator[str]:
@@ -98,12 +98,6 @@ def _tokenizer(tokenizer: Any) -> str:
         described["rules"] = rules
     text = json.dumps(described, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _tensor(values: Any) -> torch.Tensor:
-    import torch
-
-    return torch.as_tensor(values)
 
 
 def _checksum(tensor: torch.Tensor) -> str:

@@ -1,4 +1,4 @@
-"""What people look at in the folder of `analyze`: tables, images, figures and pages, made from the stored run.
+"""Views of a stored run for people to look at: tables, images, figures, and pages in the folder of `analyze`.
 
 ::
 
@@ -9,7 +9,7 @@
       explore-<prompt_id>.html          an interactive page with all seeds of a prompt
       index.html                        all prompts
 
-They can be deleted: the same call makes them again from the files of the run (see `daam_syntax.runs.store.run_folder`).
+They can be deleted; the same call makes them again from the files of the run (see `daam_syntax.runs.store.run_folder`).
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def stored_images(run: Run) -> list[StoredImage]:
 
 
 def export_images(path: Path, record: ShardRecord) -> None:
-    """Write the images of a shard as PNG files, so that people see them while others are drawn."""
+    """Write the images of a shard as PNG files, so that they can be viewed while the run goes on."""
     for _, row, content in Run(path).stored_images(record):
-        _write(path, f"images/{row['prompt_id']}-{row['seed']}.png", partial(_save, content))
+        _write(path, f"images/{row['prompt_id']}-{row['seed']}.png", partial(_save_bytes, content))
 
 
 def write_views(
@@ -100,7 +100,7 @@ def write_views(
     schemes: Sequence[str],
     overviews: bool,
 ) -> None:
-    """Write the views of a run; those that are as they were written, and fit the run, stay.
+    """Write the views of a run, except those that are up to date and unaltered.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def write_views(
         "threshold": threshold,
         "schemes": list(schemes),
         "overviews": overviews,
-        "shards": _content(run.records),
+        "shards": _shards_digest(run.records),
     }
     before = manifest.get("views", {})
     is_current = all(before.get(name) == value for name, value in described.items())
@@ -133,7 +133,7 @@ def write_views(
             written[name] = sha256(run.path / name)
     views = {**described, "files": {name: written[name] for name in makers}}
     if views != before:
-        folder.write_manifest({**folder.manifest(), "views": views})
+        folder.write_manifest({**manifest, "views": views})
 
 
 Save = Callable[[Path], Any]
@@ -153,7 +153,7 @@ def _views(
         (f"{name}.csv", partial(_save_table, table)) for name, table in tables.items()
     ]
     for each in images:
-        views.append((f"images/{each.name}.png", partial(_save, each.content)))
+        views.append((f"images/{each.name}.png", partial(_save_bytes, each.content)))
         if overviews:
             views.append((f"overview-{each.name}.png", partial(_save_overview, each, schemes[0])))
     for name, group in groupby(images, key=lambda each: each.prompt_id):
@@ -163,7 +163,8 @@ def _views(
     return views
 
 
-def _content(records: Sequence[ShardRecord]) -> str:
+def _shards_digest(records: Sequence[ShardRecord]) -> str:
+    """Return a checksum of the files of finished shards, hexadecimal."""
     digest = hashlib.sha256()
     for record in records:
         digest.update("".join(file.sha256 for file in record.files.values()).encode())
@@ -185,7 +186,7 @@ def _write(folder: Path, name: str, save: Save) -> None:
         save(partial_path)
 
 
-def _save(content: bytes, path: Path) -> None:
+def _save_bytes(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 

@@ -1,7 +1,7 @@
-"""Values of this package can be pickled and copied, although they hold read-only mappings.
+"""Let values that hold read-only mappings be pickled and copied.
 
-``copyreg`` is how Python lets a package say how a type of the standard library is pickled. `multiprocessing`, joblib,
-Dask, and `copy.deepcopy` follow it.
+`copyreg` registers how a type of the standard library is pickled; `multiprocessing`, joblib, Dask, and `copy.deepcopy`
+use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images as people have them, converted to 8-bit RGB."""
+"""Convert images of any mode, bit depth, and orientation to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def as_rgb(image: Any) -> Image:
     ----------
     image
         An image of Pillow in any mode; or an array of floats from 0 to 1 (or to 255), of booleans, or of integers.
-        *Shape:* ``(y, x)``, or ``(y, x, channel)`` with 1 channel (gray), 3 (RGB), or 4 (RGB and opacity). What is
-        transparent becomes white. A photograph is turned as its EXIF tag says.
+        *Shape:* ``(y, x)``, or ``(y, x, channel)`` with 1 channel (gray), 3 (RGB), or 4 (RGB and opacity).
+        Transparent pixels become white. A photograph is rotated according to its EXIF tag.
 
     Raises
     ------

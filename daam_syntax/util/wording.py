@@ -1,4 +1,4 @@
-"""Counts, sizes and time spans in words."""
+"""Counts, sizes, time spans, and errors in words."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def listed(names: Sequence[str]) -> str:
     """Join names as in a sentence, such as "area, place and distance"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line; the name of its class if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def human_size(n_bytes: float) -> str:

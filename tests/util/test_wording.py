@@ -1,8 +1,8 @@
-"""Counts, sizes and time spans in words."""
+"""Counts, sizes, time spans, and errors in words."""
 
 import pytest
 
-from daam_syntax.util.wording import duration, human_size, plural
+from daam_syntax.util.wording import duration, human_size, one_line, plural
 
 
 def test_nouns_agree_with_their_counts():
@@ -29,3 +29,8 @@ def test_sizes_have_a_readable_unit(n_bytes, text):
 def test_time_spans_have_days_only_if_there_are_any():
     assert duration(3725) == "01:02:05"
     assert duration(200_000) == "2 d 07:33:20"
+
+
+def test_errors_have_one_line():
+    assert one_line(ValueError("it is\n  altered")) == "it is altered"
+    assert one_line(TimeoutError()) == "TimeoutError"

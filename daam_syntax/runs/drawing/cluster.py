@@ -28,6 +28,7 @@ from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.shard_store import Planned
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -75,7 +76,7 @@ def open_client(
         except (OSError, ValueError, RuntimeError) as error:
             raise DaamSyntaxError(
                 f'Expected "local", "slurm" or the address of a reachable Dask scheduler, but '
-                f"{cluster!r} failed: {_one_line(error)}"
+                f"{cluster!r} failed: {one_line(error)}"
             ) from error
         yield client
 
@@ -188,7 +189,7 @@ class RunOnWorkers:
         except KilledWorker as error:
             raise DaamSyntaxError(
                 "Expected a worker to load the model, but each worker that tried died: "
-                f"{_one_line(error)} Their logs say why; often the model needs more memory than a worker has."
+                f"{one_line(error)} Their logs say why; often the model needs more memory than a worker has."
             ) from error
         return prepared
 
@@ -275,14 +276,10 @@ def _died(error: BaseException, shard: int) -> Problem:
     return Problem(
         "draw",
         "workers died",
-        _one_line(error),
+        one_line(error),
         "The shard is missing; run the same command again to draw it.",
         shard,
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 @contextmanager
@@ -295,6 +292,6 @@ def _scheduler_errors() -> Iterator[None]:
         yield
     except (CancelledError, CommClosedError) as error:
         raise DaamSyntaxError(
-            f"Expected the Dask scheduler to keep running, but it stopped: {_one_line(error)} Finished "
+            f"Expected the Dask scheduler to keep running, but it stopped: {one_line(error)} Finished "
             "shards are kept; start a scheduler, and run the same command again."
         ) from error

@@ -12,6 +12,7 @@ from daam_syntax.pipelines.identity import identify_on_device
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.drawing.batch_size import choose_batch_size
 from daam_syntax.runs.problems import Problem
+from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -84,5 +85,5 @@ def prepare(
         tokenizers = {limit: getattr(pipe, limit.tokenizer) for limit in limits}
         found = find_overflow(texts, tokenizers)
     except Exception as error:  # only a check: the pipeline may still be able to encode the prompts
-        return replace(prepared, unchecked=" ".join(str(error).split()) or type(error).__name__)
+        return replace(prepared, unchecked=one_line(error))
     return replace(prepared, limits=limits, overflow=found)

@@ -33,7 +33,7 @@ def read_prompts(
     prompts: str | Path | PromptSet | Given | Iterable[Given | Mapping[str, Any]],
     format: str | None = None,
 ) -> tuple[PromptSet, dict[str, Sentence]]:
-    """Return the prompts of a file, of a set of the package, or of a list; `problems` names the unusable rows.
+    """Return the prompts of a file, of a set of the package, or of a list; its `problems` name the unusable rows.
 
     Parameters
     ----------

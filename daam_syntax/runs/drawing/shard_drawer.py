@@ -26,6 +26,7 @@ from daam_syntax.runs.store.shard_files import ShardFiles
 from daam_syntax.runs.store.shards import PlannedImage, ShardPlan
 from daam_syntax.runs.store.stored_maps import reduce_maps, to_table, truncation_columns
 from daam_syntax.runs.store.tables.schemas import IMAGES_SCHEMA, Stamp, from_frame, from_rows
+from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -117,7 +118,7 @@ class ShardDrawer:
         except Exception as error:
             if is_fatal(error):
                 raise
-            no_memory, reason = is_out_of_memory(error), _describe(error)
+            no_memory, reason = is_out_of_memory(error), one_line(error)
         else:
             self._can_draw = True
             yield from zip(batch, traced, strict=True)
@@ -157,7 +158,7 @@ class ShardDrawer:
             prompt = self._prompts.sentence(planned.prompt).text[:80]
             raise ModelError(
                 f"Expected to draw, but {prompt!r} failed ({reason.rstrip('.')}), "
-                f"and so did the plain {_PLAIN.text!r}, so the cause is not the prompt: {_describe(error)} Finished "
+                f"and so did the plain {_PLAIN.text!r}, so the cause is not the prompt: {one_line(error)} Finished "
                 "shards are kept."
             ) from error
         self._can_draw = True
@@ -252,10 +253,6 @@ def is_fatal(error: BaseException) -> bool:
     import torch
 
     return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
-
-
-def _describe(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _free_memory() -> None:

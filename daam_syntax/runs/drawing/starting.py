@@ -1,4 +1,4 @@
-"""Start or resume a run: lock its folder, read and check what is asked for, and draw what is missing."""
+"""Start or resume a run: lock its folder, check prompts and options, and draw the missing images."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def draw_run(
     drawing: DrawingSettings,
     options: RunOptions,
 ) -> None:
-    """Draw a run, or what is missing of it; see `daam_syntax.runs.run`."""
+    """Draw a run, or the images that it lacks; see `daam_syntax.runs.run`."""
     options = options.checked()
     drawing.check()
     folder = RunFolder(out)

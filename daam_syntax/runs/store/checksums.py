@@ -1,7 +1,7 @@
 """Checksums of files, of prompts, and of JSON files that contain their own.
 
-`records` makes the record of each file of a shard, with its checksum. `run_folder` writes and verifies manifests and
-records, and compares prompts, parses and files with them; `run_reader` has each file verified when it is first read.
+`records` makes the record of each file of a shard, with its checksum; `shard_store` verifies files and records, and
+`manifest` manifests. `run_folder` compares prompts and parses with the manifest.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def unsealed(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError("it is not a JSON object")
     if "checksum" not in values:
-        raise ValueError(
-            "it has no checksum: `daam-syntax run` did not write it (`measure` reads what `analyze` wrote)"
-        )
+        raise ValueError("it has no checksum: daam-syntax did not write it")
     if values.pop("checksum") != _json_digest(values):
         raise ValueError("its checksum differs: it was altered")
     return values

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from daam_syntax.errors import FileError
+from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,5 +49,4 @@ def decoded(content: bytes, size: tuple[int, int], number: int) -> Image:
         TypeError,
         PillowImage.DecompressionBombError,
     ) as error:
-        reason = " ".join(str(error).split())
-        raise FileError(f"Expected image {number} as PNG, but {reason}.") from error
+        raise FileError(f"Expected image {number} as PNG, but {one_line(error)}.") from error

@@ -21,6 +21,7 @@ from daam_syntax.runs.store.checksums import sealed, unsealed
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import FORMAT
 from daam_syntax.util.whole_files import whole_file
+from daam_syntax.util.wording import one_line
 
 MANIFEST: Final = "manifest.json"
 BACKUP: Final = "manifest.backup.json"
@@ -50,7 +51,7 @@ _VIEWS: Final = {
 
 
 def _views(value: object) -> bool:
-    """Whether a value describes the files that `analyze` makes for people."""
+    """Whether a value describes views, see `daam_syntax.runs.views`."""
     found = check_fields(value, _VIEWS)
     return all(map(hexadecimal(64), found["files"].values()))
 
@@ -112,9 +113,9 @@ def _read(path: Path) -> dict[str, Any]:
             "`daam-syntax analyze`."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DamagedManifestError(
-            f"Expected the manifest of a run in {path}, but {reason}; run the same command again to restore it."
+            f"Expected the manifest of a run in {path}, but {one_line(error)}; "
+            "run the same command again to restore it."
         ) from error
     found = (manifest.get("kind"), manifest.get("format"))
     try:

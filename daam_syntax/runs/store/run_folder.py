@@ -36,11 +36,11 @@ from daam_syntax.runs.store.manifest import (
     read_manifest,
     write_manifest,
 )
-from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.shard_store import COMMITTED, WORK, Planned, ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import TABLES, Stamp
 from daam_syntax.util.whole_files import file_errors
+from daam_syntax.util.wording import one_line
 
 PROMPTS: Final = "prompts.parquet"
 _VIEWS: Final = ("pairs.csv", "words.csv", "summary.csv", "index.html")
@@ -48,7 +48,7 @@ _VIEWS: Final = ("pairs.csv", "words.csv", "summary.csv", "index.html")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run is to be: two runs that agree in it have the same results.
+    """A run as it is requested; two runs with the same settings, plan, prompts, and parses have the same results.
 
     Attributes
     ----------
@@ -145,14 +145,14 @@ class RunFolder:
         Parameters
         ----------
         wanted
-            What the run is to be.
+            The requested run.
         overwrite
             Whether to delete another run. Only its own files are deleted.
 
         Returns
         -------
         list of Problem
-            What was restored or set aside.
+            One for each thing that was restored or set aside.
 
         Raises
         ------
@@ -193,11 +193,17 @@ class RunFolder:
     def _rebuilt(
         self, now: Mapping[str, Any], damage: str, problems: list[Problem]
     ) -> dict[str, Any] | None:
-        """Return a manifest for shards of the run that is asked for; None if there are no shards."""
+        """Return a manifest for the shards of the requested run; None if the folder has no shards and no other files.
+
+        Raises
+        ------
+        FileError
+            If there are shards or files of something else.
+        """
         stamps = set(self.shards.stamps())
         ours = {s.run for s in stamps if s is not None and s.digest == entries_digest(now)}
         if len(ours) == 1 and all(s is not None and s.run in ours for s in stamps):
-            kept = "It was made again from the same command; shards that are as they were written were kept."
+            kept = "It was restored from the same command; shards that are as they were written were kept."
             problems.append(Problem("check", "manifest restored", damage, kept))
             return {"run": ours.pop(), "status": "running", **now, "sessions": []}
         self._refuse_other_files()
@@ -243,7 +249,7 @@ class RunFolder:
     def _remove(
         self, manifest: Mapping[str, Any], *, delete: bool, problems: list[Problem]
     ) -> None:
-        """Delete the files of a run if that was asked for, and move what remains of unfinished ones away."""
+        """Delete the files of a run, or move those that it left without finishing a shard into another folder."""
         parts = self.shards.parts()
         if delete:
             views = self._view_names(ShardPlan.from_dict(manifest["plan"]))
@@ -261,7 +267,7 @@ class RunFolder:
             problems.append(Problem("check", "set aside", message, f"They were moved to {place}."))
 
     def _view_names(self, plan: ShardPlan) -> list[str]:
-        """Return the names of the files that `analyze` makes for people, as far as they are there."""
+        """Return the names of those views (see `daam_syntax.runs.views`) that exist."""
         try:
             rows = self.prompts().rows  # ids are safe as names of files
         except FileError:
@@ -271,9 +277,9 @@ class RunFolder:
         for stem in (f"{rows[image.prompt].id}-{image.seed}.png" for image in images):
             names += [f"images/{stem}", f"overview-{stem}"]
         with file_errors(self.path):
-            there = {path.name for path in self.path.iterdir()}
-            there |= {f"images/{path.name}" for path in (self.path / "images").glob("*.png")}
-        return [name for name in names if name in there]
+            present = {path.name for path in self.path.iterdir()}
+            present |= {f"images/{path.name}" for path in (self.path / "images").glob("*.png")}
+        return [name for name in names if name in present]
 
     def _clear(self) -> None:
         """Delete the partly written files of a killed process."""
@@ -313,17 +319,16 @@ class RunFolder:
             if prompts_digest(found) != self.manifest()["prompts"]:
                 raise ValueError("they differ from those with which the run started")
         except (FileError, PromptError, ValueError) as error:
-            reason = " ".join(str(error).split())
             raise FileError(
-                f"Expected the prompts of the run in {path}, but {reason}. Run the same `daam-syntax run` command "
-                "again to restore them."
+                f"Expected the prompts of the run in {path}, but {one_line(error)}. Run the same `daam-syntax run` "
+                "command again to restore them."
             ) from error
         return found
 
     # -- shards --------------------------------------------------------------------------------------------------
 
     def planned(self, prompts: PromptSet) -> Callable[[int], Planned]:
-        """Return a function from the number of a shard to what its images must be."""
+        """Return a function that maps the number of a shard to the images that it must contain."""
         manifest = self.manifest()
         plan, digest = ShardPlan.from_dict(manifest["plan"]), entries_digest(manifest)
         rows = prompts.rows
@@ -336,7 +341,3 @@ class RunFolder:
             )
 
         return of
-
-    def record(self, shard: int) -> ShardRecord | None:
-        """Return the record of a shard; see `ShardStore.record`."""
-        return self.shards.record(shard)

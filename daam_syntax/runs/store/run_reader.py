@@ -76,7 +76,7 @@ class RunReader(ShardedTables):
     def records(self) -> tuple[ShardRecord, ...]:
         """The records of the finished shards, in order."""
         numbers = [n for n in self._folder.shards.numbers() if n < self.plan.n_shards]
-        found = [self._folder.record(number) for number in numbers]
+        found = [self._folder.shards.record(number) for number in numbers]
         return tuple(record for record in found if record is not None)
 
     @property

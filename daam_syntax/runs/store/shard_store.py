@@ -1,4 +1,4 @@
-"""The shards of a run: their files, the records that mark them as finished, and what is done with the others."""
+"""The shards of a run: commit them, verify them, and restore or set aside what does not fit."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from daam_syntax.runs.store.shard_files import embedded_record
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import FORMAT, TABLES, Stamp, identity_of, read_table
 from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.wording import one_line
 
 COMMITTED: Final = "committed"
 WORK: Final = ".work"
@@ -36,7 +37,7 @@ _DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, pa.A
 
 @dataclass(frozen=True)
 class Planned:
-    """What the images of a shard must be: the origin of the files, and a row for each image.
+    """The images that a shard must contain: the origin of its files, and a row for each image.
 
     Attributes
     ----------
@@ -114,17 +115,23 @@ class ShardStore:
             return None
         except (*_DAMAGE, RecursionError) as error:
             raise FileError(
-                f"Expected the record of a shard in {path}, but it is damaged ({_reason(error)}); {_AGAIN}"
+                f"Expected the record of a shard in {path}, but it is damaged ({one_line(error)}); {_AGAIN}"
             ) from error
 
-    def check(self, record: ShardRecord, table: str) -> Path:
-        """Compare the file of a table and a finished shard with its checksum, and return its path.
+    def verify(self, record: ShardRecord, table: str, stamp: Stamp) -> Path:
+        """Check that the file of a table and a finished shard is as it was written, and return its path.
 
         Raises
         ------
         FileError
-            If the file is missing, truncated or altered.
+            If the file is missing, truncated, altered, or of another run.
         """
+        path = self._check_bytes(record, table)
+        _check_stamp(path, stamp)
+        return path
+
+    def _check_bytes(self, record: ShardRecord, table: str) -> Path:
+        """Compare the file of a table and a finished shard with its checksum, and return its path."""
         path = self.file(table, record.shard)
         written = record.files[table]
         try:
@@ -140,12 +147,6 @@ class ShardStore:
         except OSError as error:
             problem = error.strerror or str(error)
         raise FileError(f"Expected the file of a finished shard at {path}, but {problem}; {_AGAIN}")
-
-    def verify(self, record: ShardRecord, table: str, stamp: Stamp) -> Path:
-        """Check that the file of a table and a finished shard is as it was written, and is of this run; see `check`."""
-        path = self.check(record, table)
-        _check_stamp(path, stamp)
-        return path
 
     def stamps(self) -> Iterator[Stamp | None]:
         """Yield the origin of each shard all of whose files were once moved here; None if it cannot be read."""
@@ -206,14 +207,14 @@ class ShardStore:
         advance: Callable[[int], None],
         retry_failed: bool = False,
     ) -> list[int]:
-        """Return the shards that are not finished or are damaged; take up finished ones that lost their record.
+        """Return the shards that are not finished or are damaged; restore the records of finished ones that lost them.
 
         Parameters
         ----------
         plan
             The plan of the run.
         planned
-            Function that returns what the images of a shard must be.
+            Function that maps the number of a shard to the images that it must contain.
         note
             Called with a problem for every damaged shard.
         advance
@@ -242,10 +243,10 @@ class ShardStore:
                 return record
         except FileError as error:
             damage = str(error)
-        restored = self._take_up(expected)
+        restored = self._restore_record(expected)
         if restored is not None:
             lost = damage or f"{self.record_path(shard)} was missing."
-            kept = "The files of the shard are as they were written, and were taken up again."
+            kept = "The files of the shard are as they were written, and were kept."
             note(Problem("check", "record restored", lost, kept, shard))
             return restored
         if damage:
@@ -253,8 +254,8 @@ class ShardStore:
         self._set_aside_foreign(expected.stamp, note)
         return None
 
-    def _take_up(self, planned: Planned) -> ShardRecord | None:
-        """Return and write the record of a shard that lost it, if its files are as they were written, else None."""
+    def _restore_record(self, planned: Planned) -> ShardRecord | None:
+        """Write a shard's lost record again and return it, if the files are as they were written, else None."""
         shard = planned.stamp.shard
         try:
             record = embedded_record(self.file("problems", shard))
@@ -269,7 +270,7 @@ class ShardStore:
         return record
 
     def _set_aside_foreign(self, stamp: Stamp, note: Callable[[Problem], None]) -> None:
-        """Move files that are not of this run out of the way of those that will be drawn."""
+        """Move files of other runs into another folder, so that this run's shard can be written."""
         marked = {table: self.stamp(table, stamp.shard) for table in TABLES}
         foreign = [
             self.file(table, stamp.shard)
@@ -318,7 +319,7 @@ def _check_stamp(path: Path, stamp: Stamp) -> None:
     try:
         found = _stamp(path)
     except _DAMAGE as error:
-        raise FileError(f"Expected a table of a run in {path}, but {_reason(error)}") from error
+        raise FileError(f"Expected a table of a run in {path}, but {one_line(error)}") from error
     if found != stamp:
         raise ForeignShardError(
             f"Expected a file of shard {stamp.shard} of this run ({stamp.run[:8]}), but {path} is marked as {found}."
@@ -335,10 +336,6 @@ def _check_images(path: Path, planned: Planned) -> None:
             f"Expected the images that were planned for shard {planned.stamp.shard}, but {path.name} has "
             f"(image, prompt_id, prompt, seed) {wrong}."
         )
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.maps.resizing import averaged
 from daam_syntax.runs.store.tables.schemas import map_lists, maps_schema, with_identity
+from daam_syntax.util.wording import one_line
 
 _DAMAGE: Final = (
     ValueError,
@@ -105,7 +106,7 @@ def parse_of(image: Mapping[str, Any]) -> Sentence:
     except _DAMAGE as error:
         raise FileError(
             f"Expected the parse of {str(image['prompt'])[:60]!r} with image {image['image']}, but "
-            f"{_reason(error)}."
+            f"{one_line(error)}."
         ) from error
 
 
@@ -153,7 +154,7 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
         )
     except _DAMAGE as error:
         raise FileError(
-            f"Expected the maps of image {image['image']}, but its rows do not fit together: {_reason(error)}"
+            f"Expected the maps of image {image['image']}, but its rows do not fit together: {one_line(error)}"
         ) from error
 
 
@@ -181,7 +182,3 @@ def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"the provenance has the {name} {provenance[name]!r}, the image {image[name]!r}"
             )
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -20,6 +20,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
+from daam_syntax.util.wording import one_line
 
 FORMAT: Final = 2
 TABLES: Final = ("pairs", "words", "maps", "images", "problems")
@@ -213,8 +214,7 @@ def read_table(
             f"Expected the table {table} at {path}, but there is no such file."
         ) from None
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise FileError(f"Expected the table {table} in {path}, but {reason}") from error
+        raise FileError(f"Expected the table {table} in {path}, but {one_line(error)}") from error
 
 
 def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None) -> None:
