@@ -10,10 +10,14 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
+from typer.testing import CliRunner
 
 from daam_syntax.emoji import scene
 from daam_syntax.emoji.annotator import Annotator
+from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
+from daam_syntax.emoji.scenes import is_reserved, sample_spec
 from daam_syntax.emoji.training import annotator, autoencoder, dataset, denoiser, latents, widening
+from daam_syntax.emoji.training.__main__ import app
 from daam_syntax.emoji.training.architectures import (
     LATENT_CHANNELS,
     MAX_TOKENS,
@@ -138,20 +142,16 @@ def test_mirrored_scenes_are_whole(images):
     assert 8 < mirrored < 32
 
 
-def test_shards_are_encoded_once_and_added_while_training(tiny_shards, tmp_path):
+def test_shards_are_encoded_once_and_drawn_as_they_are(tiny_shards, tmp_path):
     torch.manual_seed(0)
     vae, folder = build_autoencoder().eval(), tmp_path / "latents"
     folder.mkdir()
     assert latents.encode_shards(vae, tiny_shards, folder, at_most=1) == 1
-    captions = dataset.read_captions(tiny_shards / f"{SEEDS[0]}.json")
-    tokenizer = learn_tokenizer(captions)
-    data = denoiser.CaptionedLatents(folder, tokenizer, torch.device("cpu"), capacity=4)
-    assert data.n_scenes == 2
     assert latents.encode_shards(vae, tiny_shards, folder, at_most=9) == 1
     assert latents.encode_shards(vae, tiny_shards, folder, at_most=9) == 0
-    data.read_new()
-    data.read_new()
-    assert data.n_scenes == 4
+    captions = dataset.read_captions(tiny_shards / f"{SEEDS[0]}.json")
+    tokenizer = learn_tokenizer(captions)
+    data = denoiser.CaptionedLatents(folder, tokenizer, torch.device("cpu"))
     drawn, tokens = data.draw(200)
     images = dataset.read_arrays(tiny_shards, "images")
     exact = latents.encode(vae, images).half().float()
@@ -161,6 +161,90 @@ def test_shards_are_encoded_once_and_added_while_training(tiny_shards, tmp_path)
     padded = {"padding": "max_length", "max_length": MAX_TOKENS, "return_tensors": "pt"}
     wanted = tokenizer(captions[0], **padded).input_ids[0]
     assert any(torch.equal(one, wanted) for one in tokens)
+
+
+def test_a_shipped_autoencoder_encodes_as_it_is(tiny_shards, tmp_path):
+    """Latents that are normalized already are not normalized again: a trained denoiser knows them."""
+    torch.manual_seed(0)
+    build_autoencoder().save_pretrained(tmp_path / "shipped" / "vae")
+    for normalized, folder in ((True, tmp_path / "kept"), (False, tmp_path / "changed")):
+        vae = tmp_path / "shipped" / "vae"
+        device = torch.device("cpu")
+        latents.write_latents(vae, tiny_shards, folder, device, normalized=normalized)
+    weights = {
+        name: torch.cat([p.flatten() for p in AutoencoderKL.from_pretrained(path).parameters()])
+        for name, path in (
+            ("shipped", tmp_path / "shipped" / "vae"),
+            ("kept", tmp_path / "kept" / "vae"),
+            ("changed", tmp_path / "changed" / "vae"),
+        )
+    }
+    assert torch.equal(weights["kept"], weights["shipped"])
+    assert not torch.equal(weights["changed"], weights["shipped"])
+
+
+def test_weights_make_kinds_of_scenes_more_frequent(monkeypatch):
+    """Of scenes with the only weight of 3, three times as many per other scene as before; none is reserved."""
+    monkeypatch.setattr(dataset, "draw_scene", lambda spec, rng: spec)
+    weights = {"three objects": 3.0, "tulip": 3.0}
+
+    def odds(specs):
+        heavy = sum(bool(dataset.kinds_of(spec) & set(weights)) for spec in specs)
+        return heavy / (len(specs) - heavy)
+
+    rng = np.random.default_rng(0)
+    plain = [spec for spec in (sample_spec(rng) for _ in range(3000)) if not is_reserved(spec)]
+    seeds = range(1_500_000, 1_501_500)
+    weighted = [dataset.weighted_scene(seed, weights) for seed in seeds]
+    assert odds(weighted) == pytest.approx(3 * odds(plain), rel=0.25)
+    assert not any(is_reserved(spec) for spec in weighted)
+    assert {spec.relation for spec in weighted} == {spec.relation for spec in plain}
+    assert dataset.weighted_scene(1_500_000, weights) == weighted[0]
+
+
+def test_without_weights_scenes_are_those_of_the_training_split():
+    mine, theirs = dataset.weighted_scene(1_000_007, {}), scene(1_000_007, split="train")
+    assert mine.image.tobytes() == theirs.image.tobytes()
+    assert mine.caption == theirs.caption
+
+
+def test_kinds_of_a_scene():
+    spec = SceneSpec(
+        (ObjectSpec("cat", color="red"), ObjectSpec("owl", size="tiny", by_category=True)),
+        "next to",
+    )
+    assert dataset.kinds_of(spec) == {
+        *("two objects", "plain", "next to", "cat", "red", "owl", "tiny", "category")
+    }
+    alone = SceneSpec((ObjectSpec("bed"),), background="beach")
+    assert dataset.kinds_of(alone) == {"one object", "beach", "bed"}
+    rng = np.random.default_rng(0)
+    kinds = set().union(*(dataset.kinds_of(sample_spec(rng)) for _ in range(1000)))
+    assert kinds == set(dataset.KINDS_OF_SCENES)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"first_seed": 999_500}, "reserved for evaluation"),
+        ({"weights": {"unicorn": 2.0}}, "'unicorn' is none of them"),
+        ({"weights": {"cat": 0.5}}, "more weight to the other kinds"),
+        ({"weights": {"cat": float("nan")}}, "at least 1"),
+    ],
+)
+def test_wrong_seeds_and_weights_are_refused(tmp_path, options, problem):
+    with pytest.raises(ValueError, match=problem):
+        dataset.write_dataset(tmp_path, 2, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_on_the_command_line_is_a_kind_and_a_number(tmp_path):
+    options = ["dataset", "--runs", str(tmp_path), "--weight"]
+    runner = CliRunner()
+    assert "KIND=NUMBER" in runner.invoke(app, [*options, "cat"]).output
+    result = runner.invoke(app, [*options, "next to the=2"])
+    assert isinstance(result.exception, ValueError)
+    assert "'next to the' is none of them" in str(result.exception)
 
 
 def test_without_scenes_the_error_says_how_to_make_them(tmp_path):

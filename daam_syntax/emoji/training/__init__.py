@@ -12,7 +12,14 @@ The stages, in this order; each resumes from its checkpoints in ``--runs``::
 
 The minutes are those of one H200; the learning rate decays with them. The shipped autoencoder had 9,000 steps on a CPU
 before (``--resume-from``; see the model card). On a CPU, leave the minutes out, give ``--batch`` and ``--steps``, and
-expect days. ``decoder`` trains the decoder alone after ``latents``. Weights are drawn with seed 0, and
+expect days. ``decoder`` trains the decoder alone after ``latents``. To train the shipped denoiser further, on scenes
+among which the kinds that it draws badly are more frequent, with a low learning rate::
+
+    dataset --scenes 30000 --first-seed 1500000 --weight "three objects=3" --weight "next to=3"
+    latents --start-from data/emoji-model        # encoded as they are by the shipped autoencoder
+    denoiser --start-from data/emoji-model --learning-rate 1.5e-4 --batch 32 --minutes 92 --threads 1
+
+Weights are drawn with seed 0, and
 a resumed training continues with the seed of its step. Results are not identical to the bit, because the number of
 steps in a minute differs. ``sprites`` renders the artwork.
 

@@ -39,12 +39,35 @@ def _session(
     return Session(steps, minutes, batch, training_device(device), threads)
 
 
+def _weight(given: str) -> tuple[str, float]:
+    kind, _, number = given.rpartition("=")
+    try:
+        return kind, float(number)
+    except ValueError:
+        raise typer.BadParameter(f"Expected KIND=NUMBER, but got {given!r}.") from None
+
+
 @app.command()
-def dataset(runs: Runs = Path("runs"), scenes: int = 200_000, workers: int = 2) -> None:
+def dataset(
+    runs: Runs = Path("runs"),
+    scenes: int = 200_000,
+    workers: int = 2,
+    first_seed: Annotated[
+        int, typer.Option(help="Seed of the first scene; smaller than 1,000,000 is for evaluation.")
+    ] = 1_000_000,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND=NUMBER, how much more frequent scenes of a kind are: a noun, relation, color, size, "
+            "background, 'three objects', ... Can be repeated."
+        ),
+    ] = None,
+) -> None:
     """Compose training scenes; more can be added later."""
     from daam_syntax.emoji.training.dataset import write_dataset
 
-    write_dataset(runs / "dataset", scenes, workers)
+    weights = dict(_weight(given) for given in weight or ())
+    write_dataset(runs / "dataset", scenes, workers, first_seed=first_seed, weights=weights)
 
 
 @app.command()
@@ -71,13 +94,29 @@ def autoencoder(
 
 
 @app.command()
-def latents(runs: Runs = Path("runs"), device: Device = None, threads: Threads = 2) -> None:
+def latents(
+    runs: Runs = Path("runs"),
+    device: Device = None,
+    threads: Threads = 2,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pipeline whose autoencoder encodes as it is, to train its denoiser further; "
+            "by default the trained autoencoder, normalized."
+        ),
+    ] = None,
+) -> None:
     """Encode the scenes that are not encoded yet."""
     from daam_syntax.emoji.training.latents import write_latents
 
     torch.set_num_threads(threads)
-    vae = runs / "autoencoder" / "vae"
-    write_latents(vae, runs / "dataset", runs / "latents", training_device(device))
+    write_latents(
+        (start_from or runs / "autoencoder") / "vae",
+        runs / "dataset",
+        runs / "latents",
+        training_device(device),
+        normalized=start_from is not None,
+    )
 
 
 @app.command()
@@ -108,12 +147,18 @@ def denoiser(
         Path | None,
         typer.Option(help="Pipeline with the initial weights; random ones if left out."),
     ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate; by default that of a whole training, 5e-4 for batches of 32."
+        ),
+    ] = None,
 ) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
     session = _session(steps, minutes, batch, device, threads)
-    train(runs / "latents", runs / "denoiser", session, start_from)
+    train(runs / "latents", runs / "denoiser", session, start_from, learning_rate=learning_rate)
 
 
 @app.command()

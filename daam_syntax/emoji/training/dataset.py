@@ -2,11 +2,13 @@
 
 A scene takes milliseconds; composing all of them once lets all trainings share them. Scenes come in shards, each with
 its own seeds. A shard is complete when its captions are there, so trainings can start while more are composed.
+Kinds of scenes that a model draws badly can be made more frequent by weights.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +18,23 @@ from typing import Final
 import numpy as np
 import torch
 
-from daam_syntax.emoji.scenes import IMAGE_SIZE, Scene, scene
-from daam_syntax.emoji.vocabulary import COLORS, NOUNS
+from daam_syntax.emoji.grammar import SceneSpec
+from daam_syntax.emoji.scenes import (
+    IMAGE_SIZE,
+    Scene,
+    draw_scene,
+    is_reserved,
+    sample_spec,
+    scene,
+)
+from daam_syntax.emoji.vocabulary import (
+    BACKGROUNDS,
+    COLORS,
+    NOUNS,
+    PREPOSITIONS,
+    SIZES,
+    VERB_FORMS,
+)
 from daam_syntax.errors import FileError
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import whole_file
@@ -30,6 +47,22 @@ FIRST_TRAINING_SEED: Final = 1_000_000
 
 SHARD: Final = 500
 """Number of scenes in a shard, which is named after its first seed."""
+
+_NUMBERS: Final = ("one object", "two objects", "three objects")
+
+KINDS_OF_SCENES: Final = (
+    *_NUMBERS,
+    "and",
+    *PREPOSITIONS,
+    *VERB_FORMS,
+    *NOUNS,
+    "category",
+    *COLORS,
+    *SIZES,
+    *BACKGROUNDS,
+    "plain",
+)
+"""What weights can be given to; a scene is of several kinds (see `kinds_of`)."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +96,60 @@ def label_maps(drawn: Scene) -> tuple[np.ndarray, np.ndarray]:
     return nouns, colors
 
 
-def write_shard(folder: Path, first_seed: int) -> None:
+def kinds_of(spec: SceneSpec) -> set[str]:
+    """Return the kinds of a scene: number and nouns of its objects, relation, colors, sizes, and background."""
+    kinds = {_NUMBERS[len(spec.objects) - 1], spec.background or "plain"}
+    if len(spec.objects) > 1:
+        kinds.add(spec.relation)
+    for obj in spec.objects:
+        kinds |= {said for said in (obj.noun, obj.color, obj.size) if said}
+        if obj.by_category:
+            kinds.add("category")
+    return kinds
+
+
+def weighted_scene(seed: int, weights: Mapping[str, float]) -> Scene:
+    """Compose the training scene of a seed, with some kinds of scenes more frequent than others.
+
+    Parameters
+    ----------
+    seed
+        Any non-negative integer; the same seed and weights give the same scene.
+    weights
+        Kinds (of `KINDS_OF_SCENES`) to weights of at least 1; other kinds have 1. The heaviest kind of a scene decides
+        how frequent it is beside its frequency without weights. If empty, this is `scene` of the training split.
+    """
+    if not weights:
+        return scene(seed, split="train")
+    rng = np.random.default_rng(seed)
+    heaviest = max(weights.values())
+    while True:
+        spec = sample_spec(rng)
+        weight = max(weights.get(kind, 1.0) for kind in kinds_of(spec))
+        if not is_reserved(spec) and rng.random() * heaviest < weight:
+            return draw_scene(spec, rng)
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Raise `ValueError` if weights are given to unknown kinds, or are below 1 or not finite."""
+    unknown = [kind for kind in weights if kind not in KINDS_OF_SCENES]
+    if unknown:
+        raise ValueError(
+            f"Expected weights of kinds of scenes, but {unknown[0]!r} is none of them: "
+            f"{', '.join(KINDS_OF_SCENES)}."
+        )
+    for kind, weight in weights.items():
+        if not 1 <= weight < float("inf"):
+            raise ValueError(
+                f"Expected weights of at least 1, but that of {kind!r} is {weight}. "
+                "Give more weight to the other kinds instead."
+            )
+
+
+def write_shard(folder: Path, first_seed: int, weights: Mapping[str, float] | None = None) -> None:
     """Compose the scenes of one shard and write its arrays, then its captions."""
-    drawn = [scene(seed, split="train") for seed in range(first_seed, first_seed + SHARD)]
+    seeds = range(first_seed, first_seed + SHARD)
+    drawn = [weighted_scene(seed, weights or {}) for seed in seeds]
     labels = [label_maps(s) for s in drawn]
     write_array(folder / f"{first_seed}.images.npy", np.stack([np.asarray(s.image) for s in drawn]))
     write_array(folder / f"{first_seed}.nouns.npy", np.stack([nouns for nouns, _ in labels]))
@@ -96,10 +180,43 @@ def complete_shards(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
 
 
-def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
-    """Write training scenes to `folder` until it holds `n_scenes`, rounded up to whole shards."""
+def write_dataset(
+    folder: Path,
+    n_scenes: int,
+    workers: int = 2,
+    *,
+    first_seed: int = FIRST_TRAINING_SEED,
+    weights: Mapping[str, float] | None = None,
+) -> None:
+    """Write training scenes to a folder until those of `n_scenes` seeds are there, rounded up to whole shards.
+
+    Parameters
+    ----------
+    folder
+        Folder of the scenes.
+    n_scenes
+        Number of scenes.
+    workers
+        Number of processes.
+    first_seed
+        Seed of the first scene, at least `FIRST_TRAINING_SEED`. Scenes that are there already stay as they are, so
+        scenes with other weights need other seeds.
+    weights
+        Weights of kinds of scenes (see `weighted_scene`).
+
+    Raises
+    ------
+    ValueError
+        If the seed is reserved for evaluation, or a weight is wrong.
+    """
+    if first_seed < FIRST_TRAINING_SEED:
+        raise ValueError(
+            f"Expected a first seed of at least {FIRST_TRAINING_SEED:,}, but got {first_seed:,}. "
+            "Smaller seeds are reserved for evaluation."
+        )
+    check_weights(weights or {})
     folder.mkdir(parents=True, exist_ok=True)
-    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + n_scenes, SHARD)
+    seeds = range(first_seed, first_seed + n_scenes, SHARD)
     there = set(complete_shards(folder))
     missing = [seed for seed in seeds if seed not in there]
     total, done = len(seeds) * SHARD, (len(seeds) - len(missing)) * SHARD
@@ -107,7 +224,7 @@ def write_dataset(folder: Path, n_scenes: int, workers: int = 2) -> None:
         ProcessPoolExecutor(workers) as pool,
         show_progress(True, total, done, label="Composing", unit="scenes") as bar,
     ):
-        for _ in pool.map(partial(write_shard, folder), missing):
+        for _ in pool.map(partial(write_shard, folder, weights=weights), missing):
             bar.advance(SHARD)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,54 +41,21 @@ class CaptionedLatents:
         The tokenizer of the captions.
     device
         Where the scenes are kept.
-    capacity
-        Maximum number of scenes; None for all that are there now.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        tokenizer: CLIPTokenizer,
-        device: torch.device,
-        capacity: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, tokenizer: CLIPTokenizer, device: torch.device) -> None:
         seeds = complete_shards(folder)
         if not seeds:
             raise FileError(
                 f"Expected latents in {folder}, but there are none. "
                 "Encode the scenes first: python -m daam_syntax.emoji.training latents."
             )
-        first = read_array(folder / f"{seeds[0]}.npy")
-        capacity = max(capacity or 0, len(seeds) * len(first))
-        self._folder = folder
         self._tokenizer = tokenizer
-        self._read: set[int] = set()
-        self.n_scenes = 0
-        self._latents = torch.empty(
-            (capacity, *first.shape[1:]), dtype=torch.float16, device=device
-        )
-        self._tokens = torch.empty((capacity, MAX_TOKENS), dtype=torch.long, device=device)
-        # A recorded graph reads the number of scenes, so it has to be a tensor.
-        self._count = torch.zeros((), device=device)
+        shards = [read_array(folder / f"{seed}.npy", device) for seed in seeds]
+        self._latents = torch.cat(shards)
+        captions = [caption for s in seeds for caption in read_captions(folder / f"{s}.json")]
+        self._tokens = self._tokenize(captions).to(device)
         self._no_caption = self._tokenize([""]).to(device)
-        self.read_new()
-
-    def read_new(self) -> None:
-        """Read the shards that were written since the last call, as far as there is room."""
-        captions: list[str] = []
-        first = self.n_scenes
-        for seed in [s for s in complete_shards(self._folder) if s not in self._read]:
-            latents = read_array(self._folder / f"{seed}.npy")
-            if first + len(captions) + len(latents) > len(self._latents):
-                break
-            start = first + len(captions)
-            self._latents[start : start + len(latents)] = latents.to(self._latents.device)
-            captions += read_captions(self._folder / f"{seed}.json")
-            self._read.add(seed)
-        if captions:
-            self.n_scenes = first + len(captions)
-            self._tokens[first : self.n_scenes] = self._tokenize(captions).to(self._tokens.device)
-            self._count.fill_(self.n_scenes)
 
     def _tokenize(self, captions: list[str]) -> torch.Tensor:
         # The tokenizer itself uses all processors; the class around it takes ten times as long.
@@ -107,7 +73,7 @@ class CaptionedLatents:
             *Shapes:* ``(scene, channel, y, x)``, float32; ``(scene, token)``, int64.
         """
         device = self._latents.device
-        chosen = (torch.rand(n, device=device) * self._count).long()
+        chosen = (torch.rand(n, device=device) * len(self._latents)).long()
         without = torch.rand(n, 1, device=device) < CAPTION_DROP
         tokens = torch.where(without, self._no_caption, self._tokens[chosen])
         return self._latents[chosen].float(), tokens
@@ -192,8 +158,7 @@ def train(
     session: Session,
     start_from: Path | None = None,
     *,
-    capacity: int | None = None,
-    add_latents: Callable[[], object] | None = None,
+    learning_rate: float | None = None,
 ) -> None:
     """Train the text encoder and the UNet, or resume; write a ``StableDiffusionPipeline`` to ``folder/pipeline``.
 
@@ -206,18 +171,16 @@ def train(
     start_from
         Folder of a pipeline to start from, whose tokenizer is kept; if its latents have fewer channels, its UNet is
         widened. None for random weights.
-    capacity
-        Maximum number of scenes; None for those that are there now. Latents that are written during the training
-        are used from the next row of the curve on.
-    add_latents
-        Called at each row of the curve, for instance to encode more scenes.
+    learning_rate
+        Peak learning rate; None for that of a whole training, 5e-4 for batches of 32. To train finished weights
+        further, a third of it or less.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderKL.from_pretrained(latents / "vae")
     torch.manual_seed(0)
     before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
     parts = _initial_parts(before, latents)
-    data = CaptionedLatents(latents, parts["tokenizer"], session.device, capacity)
+    data = CaptionedLatents(latents, parts["tokenizer"], session.device)
     unet, text_encoder = parts["unet"], parts["text_encoder"]
     unet.float().train().to(session.device, memory_format=IMAGE_FORMAT)
     text_encoder.float().train()
@@ -228,17 +191,12 @@ def train(
         {"unet": unet, "text_encoder": text_encoder},
         folder,
         session,
-        learning_rate=5e-4 * (session.batch / 32) ** 0.333,
+        learning_rate=learning_rate or 5e-4 * (session.batch / 32) ** 0.333,
         warm_up=300,
         decay_from=0.4,
     )
     torch.manual_seed(trainer.step)
     loss = DenoisingLoss(unet, text_encoder, data, float(vae.config.scaling_factor))
-
-    def add() -> None:
-        if add_latents:
-            add_latents()
-        data.read_new()
 
     def save(averaged: dict[str, nn.Module]) -> None:
         pipeline = StableDiffusionPipeline(
@@ -252,7 +210,7 @@ def train(
         )
         pipeline.save_pretrained(folder / "pipeline")
 
-    trainer.run(lambda: loss(session.batch, trainer.dtype), on_log=add, on_save=save)
+    trainer.run(lambda: loss(session.batch, trainer.dtype), on_save=save)
 
 
 def _initial_parts(start_from: Path | None, latents: Path) -> dict[str, Any]:

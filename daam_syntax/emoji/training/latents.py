@@ -31,7 +31,14 @@ SHAPE_CHANNELS: Final = 6
 _BATCH: Final = 250
 
 
-def write_latents(autoencoder: Path, dataset: Path, folder: Path, device: torch.device) -> None:
+def write_latents(
+    autoencoder: Path,
+    dataset: Path,
+    folder: Path,
+    device: torch.device,
+    *,
+    normalized: bool = False,
+) -> None:
     """Encode the scenes of a dataset that are not encoded yet.
 
     Parameters
@@ -42,8 +49,11 @@ def write_latents(autoencoder: Path, dataset: Path, folder: Path, device: torch.
         Where the normalized autoencoder (``vae/``) and the shards (``<first seed>.npy``, ``.json``) go.
     device
         Where to encode.
+    normalized
+        Whether the latents of the autoencoder are normalized already, as those of a shipped one are; it is then kept
+        as it is, for denoisers that know its latents.
     """
-    vae = normalized_autoencoder(autoencoder, dataset, folder, device)
+    vae = normalized_autoencoder(autoencoder, dataset, folder, device, normalized)
     total = len(complete_shards(dataset)) - len(complete_shards(folder))
     with show_progress(True, total, label="Encoding", unit="shards") as bar:
         while encode_shards(vae, dataset, folder, at_most=1):
@@ -51,13 +61,18 @@ def write_latents(autoencoder: Path, dataset: Path, folder: Path, device: torch.
 
 
 def normalized_autoencoder(
-    autoencoder: Path, dataset: Path, folder: Path, device: torch.device
+    autoencoder: Path,
+    dataset: Path,
+    folder: Path,
+    device: torch.device,
+    is_normalized: bool = False,
 ) -> AutoencoderKL:
     """Return the autoencoder of the latents in `folder`, ready to encode; make it first if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "vae").exists():
         vae = AutoencoderKL.from_pretrained(autoencoder).float().eval().to(device)
-        normalize(vae, read_arrays(dataset, "images", 1_000, device))
+        if not is_normalized:
+            normalize(vae, read_arrays(dataset, "images", 1_000, device))
         vae.save_pretrained(folder / "vae")
     vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
     return vae.to(device, computing_dtype(device), memory_format=IMAGE_FORMAT)
