@@ -8,15 +8,14 @@ artwork faces left.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
 
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.emoji_model.judge.regions import Region
+from benchmarks.emoji_model.judge.regions import STRETCHED, Region
+from benchmarks.emoji_model.judge.sprite_shapes import coverage, stretch
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
-from daam_syntax.emoji.sprites import draw_sprite
 from daam_syntax.emoji.vocabulary import SIZES
 
 OVERLAPPING: Final = ("on", "ride", "wear", "hold")
@@ -45,13 +44,6 @@ _EXTENTS: Final = {
 }
 
 
-@cache
-def coverage(noun: str) -> float:
-    """Return the share of the square around a sprite that it covers."""
-    alpha = np.asarray(draw_sprite(noun, 128))[..., 3]
-    return float((alpha > 127).sum()) / 128**2
-
-
 def is_whole(region: Region, spec: SceneSpec, index: int) -> bool:
     """Whether a region is as large as the object of this index is in exact scenes, not only a part of it."""
     n = len(spec.objects)
@@ -71,16 +63,7 @@ def is_doubled(region: Region, spec: SceneSpec, index: int) -> bool:
     if n > 1 and spec.relation in OVERLAPPING:
         return False
     expected = _NOMINAL[n] * SIZES.get(spec.objects[index].size or "", 1.0)
-    left, top, right, bottom = region.box
-    stretched = abs(np.log((right - left) / (bottom - top) / _aspect(region.noun)))
-    return bool(region.extent > 1.25 * expected and stretched > np.log(1.4))
-
-
-@cache
-def _aspect(noun: str) -> float:
-    """Return the ratio of the width of a sprite to its height."""
-    width, height = draw_sprite(noun, 128).size
-    return width / height
+    return region.extent > 1.25 * expected and stretch(region.noun, region.box) > STRETCHED
 
 
 def holds(relation: str, first: Region, second: Region) -> bool:

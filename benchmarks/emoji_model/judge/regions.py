@@ -5,13 +5,14 @@ Lengths are shares of the image's side and areas shares of the image, so that th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.emoji_model.judge.sprite_shapes import Box, coverage, stretch
 from daam_syntax.emoji.annotator import NOUN_CLASSES
 
 SPECKLE: Final = 0.005
@@ -22,6 +23,13 @@ TOUCHING: Final = 1 / 32
 
 SECOND: Final = 0.35
 """A part of this share of the largest part of its noun is a second object, not a remnant."""
+
+STRETCHED: Final = 1.4
+"""A region whose proportions differ from those of its sprite by more than this factor is not one whole sprite."""
+
+FILLED: Final = 0.75
+"""Smallest area of parts that are one sprite, as a share of that of a sprite of their extent; two sprites in a row or
+diagonal have half of it."""
 
 _EIGHT: Final = np.ones((3, 3), dtype=bool)
 
@@ -74,7 +82,7 @@ class Region:
         return float(self.mask.mean())
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """Left, top, right, and bottom, as shares of the sides of the image."""
         ys, xs = np.nonzero(self.mask)
         height, width = self.mask.shape
@@ -168,7 +176,22 @@ def _region(own: list[Part], attached: list[Part], blobs: np.ndarray | None) -> 
     area = sum(part.area for part in own)
     objects = [part for part in own if part.area >= SECOND * own[0].area]
     count = len(objects)
-    if blobs is not None:
+    if count > 1 and is_one_sprite(objects):
+        count = 1
+    elif blobs is not None:
         count = len({int(np.bincount(blobs[part.mask]).argmax()) for part in objects})
     mask = np.any([part.mask for part in (*own, *attached)], axis=0)
     return Region(own[0].noun, mask, area / (area + sum(p.area for p in attached)), count)
+
+
+def is_one_sprite(parts: Sequence[Part]) -> bool:
+    """Whether parts of one noun touch and have the shape of one sprite together.
+
+    Annotators miss thin lines, such as the stem between the blossom and the leaves of a tulip, and split what is whole.
+    """
+    mask = np.any([part.mask for part in parts], axis=0)
+    if ndimage.label(near(mask), _EIGHT)[1] > 1:
+        return False
+    region = Region(parts[0].noun, mask, 1.0, 1)
+    whole = coverage(region.noun) * region.extent**2
+    return region.area >= FILLED * whole and stretch(region.noun, region.box) <= STRETCHED

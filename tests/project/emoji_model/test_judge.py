@@ -15,6 +15,7 @@ from benchmarks.emoji_model.judge.spoiled import SYMMETRIC, chimera, exact
 from benchmarks.emoji_model.prompts import KINDS, prompts
 from daam_syntax.emoji import ObjectSpec, SceneSpec, scene
 from daam_syntax.emoji.annotator import NOUN_CLASSES, Annotation, Annotator
+from daam_syntax.emoji.sprites import draw_sprite
 from daam_syntax.emoji.vocabulary import PREPOSITIONS, SIZES, VERB_FORMS
 
 RELATIONS = ("and", *PREPOSITIONS, *VERB_FORMS)
@@ -114,6 +115,22 @@ def test_twins_that_touch_are_too_long_for_one():
     assert faults(labels((cow, 2, 18, 62, 46)), spec("cow")) == ("twin",)
     assert faults(labels((cow, 12, 12, 48, 48)), spec("cow")) == ()
     assert faults(labels((cow, 5, 5, 59, 59)), spec("cow")) == ()  # large, but not long
+
+
+def test_parts_that_are_one_sprite_together_are_one_object():
+    """The annotator misses the stem of a tulip: blossom and leaves are one tulip, two blossoms are two."""
+    tulip = NOUN_CLASSES.index("tulip")  # its sprite is higher than wide
+    blossom, leaves = (tulip, 22, 8, 44, 32), (tulip, 20, 35, 46, 52)
+    assert faults(labels(blossom, leaves), spec("tulip")) == ()
+    apart = (blossom, (tulip, 20, 44, 46, 61))  # too far from each other to touch
+    assert faults(labels(*apart), spec("tulip")) == ("twin",)
+    beside = ((tulip, 4, 8, 30, 52), (tulip, 32, 8, 58, 52))  # two whole ones
+    assert faults(labels(*beside), spec("tulip")) == ("twin",)
+    cat = np.asarray(draw_sprite("cat", 30))[..., 3] > 127
+    nouns = np.zeros((64, 64), np.uint8)
+    for corner in (0, 31):  # the shape of one box, half filled
+        nouns[corner : corner + cat.shape[0], corner : corner + cat.shape[1]] = CAT * cat
+    assert "twin" in faults(Annotation(nouns, nouns), spec("cat"))
 
 
 def test_an_object_that_another_one_splits_is_one_object():
