@@ -29,6 +29,7 @@ from .attention import reuse_attention as reuse_attention
 from .attention import trace as trace
 from .attention import trace_image as trace_image
 from .attention import trace_images as trace_images
+from .attention import trace_text as trace_text
 from .errors import DaamSyntaxError as DaamSyntaxError
 from .explorer import explore as explore
 from .language import PromptSet as PromptSet
@@ -40,6 +41,7 @@ from .maps import HeatMap as HeatMap
 from .maps import HeatMaps as HeatMaps
 from .maps import MapWeights as MapWeights
 from .maps import VideoMaps as VideoMaps
+from .maps import WordAttention as WordAttention
 from .maps import learn_weights as learn_weights
 from .maps import mask_iou as mask_iou
 from .pipelines import load_pipeline as load_pipeline

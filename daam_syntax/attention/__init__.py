@@ -25,6 +25,7 @@ from daam_syntax.attention.prompt_to_prompt import (
     record_attention,
     reuse_attention,
 )
+from daam_syntax.attention.text_tracing import trace_encoder, trace_text
 from daam_syntax.attention.tracing import Trace, trace
 from daam_syntax.maps.selection import LayerSelection
 
@@ -55,6 +56,8 @@ __all__ = [
     "reuse_attention",
     "text_limits",
     "trace",
+    "trace_encoder",
     "trace_image",
     "trace_images",
+    "trace_text",
 ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import torch
 
-from daam_syntax.attention.families import Family, TextEncoder, family_of
-from daam_syntax.attention.texts.textual_inversion import written_out
+from daam_syntax.attention.families import TextEncoder, family_of
+from daam_syntax.attention.text_encoders.calls import encode_arguments
+from daam_syntax.attention.texts.textual_inversion import CharSpan, written_out
 from daam_syntax.attention.texts.token_spans import (
     Reading,
     all_spans,
@@ -20,7 +21,6 @@ from daam_syntax.attention.texts.token_spans import (
     record_readings,
 )
 from daam_syntax.errors import TraceError
-from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.util.library_output import quietly
 
 _PROBE: Final = "Cat " + "cat " * 1200
@@ -32,6 +32,9 @@ FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     "lower case": lambda prompt: prompt.strip().lower(),
 }
 """How pipelines change a prompt before they pass it to a tokenizer."""
+
+_AT_ONCE: Final = 1000
+"""Prompts that are tokenized together, which is several times as fast as one by one."""
 
 _WORD: Final = re.compile(r"\w+(?:[-'’]\w+)*")
 
@@ -125,13 +128,38 @@ def find_overflow(
     prompts: Iterable[str], tokenizers: Mapping[TextLimit, Any]
 ) -> tuple[Overflow, ...]:
     """Find the prompts that are longer than the given limits, with the tokenizer of each; see `overflow`."""
-    return tuple(
-        found
-        for prompt in prompts
+    limited = {
+        limit: _plain(tokenizer)
         for limit, tokenizer in tokenizers.items()
         if limit.n_tokens is not None
-        for found in _overflow(prompt, limit, _plain(tokenizer))
-    )
+    }
+    left = iter(prompts)
+    found: list[Overflow] = []
+    while some := list(islice(left, _AT_ONCE)):
+        long = {limit: _long_texts(some, limit, each) for limit, each in limited.items()}
+        for prompt in some:
+            for limit, tokenizer in limited.items():
+                if prompt in long[limit]:
+                    found += _overflow(prompt, limit, tokenizer)
+    return tuple(found)
+
+
+def _long_texts(prompts: Sequence[str], limit: TextLimit, tokenizer: Any) -> set[str]:
+    """Return the prompts whose texts have more tokens than an encoder reads; the others need no alignment."""
+    assert limit.n_tokens is not None
+    texts = [_passed_text(limit, tokenizer, prompt)[0] for prompt in prompts]
+    tokens = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    return {
+        prompt for prompt, own in zip(prompts, tokens, strict=True) if len(own) > limit.n_tokens
+    }
+
+
+def _passed_text(
+    limit: TextLimit, tokenizer: Any, prompt: str
+) -> tuple[str, str, Sequence[CharSpan]]:
+    """Return the text that a tokenizer gets, the prompt in it, and the offsets of its characters in `prompt`."""
+    text, origin = written_out(tokenizer, FORMS[limit.form](prompt))
+    return f"{limit.before}{text}{limit.after}", text, origin
 
 
 def _overflow(prompt: str, limit: TextLimit, tokenizer: Any) -> Iterator[Overflow]:
@@ -149,9 +177,9 @@ def _overflow(prompt: str, limit: TextLimit, tokenizer: Any) -> Iterator[Overflo
 
 def _own_tokens(limit: TextLimit, tokenizer: Any, prompt: str) -> dict[int, int]:
     """Return the positions of a prompt's tokens among all tokens, each with its offset in the passed prompt."""
-    text, origin = written_out(tokenizer, FORMS[limit.form](prompt))
+    passed, text, origin = _passed_text(limit, tokenizer, prompt)
     first, end = len(limit.before), len(limit.before) + len(text)
-    spans = all_spans(tokenizer, f"{limit.before}{text}{limit.after}")
+    spans = all_spans(tokenizer, passed)
     return {
         # A token may contain the end of the text before the prompt and the start of the prompt.
         place: origin[max(0, span[0] - first)][0]
@@ -181,7 +209,7 @@ def text_limits(pipe: Any, **options: Any) -> tuple[TextLimit, ...]:
     family = family_of(pipe)
     encoders = [each for each in family.encoders if each.tokenizer_of(pipe) is not None]
     found: dict[str, TextLimit] = {}
-    for arguments in _arguments(pipe, family, options):
+    for arguments in encode_arguments(pipe, family, _PROBE, options):
         tokenizers = [each.tokenizer_of(pipe) for each in encoders]
         with record_readings(tokenizers) as recorded, torch.no_grad(), quietly():
             pipe.encode_prompt(
@@ -191,33 +219,6 @@ def text_limits(pipe: Any, **options: Any) -> tuple[TextLimit, ...]:
             if readings and encoder.name not in found:
                 found[encoder.name] = _limit(pipe, encoder, readings, arguments)
     return tuple(found.values())
-
-
-def _arguments(pipe: Any, family: Family, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the arguments with which the pipeline itself calls `encode_prompt`: once, or once per encoder."""
-    own = inspect.signature(pipe.encode_prompt).parameters
-    called = inspect.signature(pipe.__call__).parameters
-    values: dict[str, Any] = {
-        name: called[name].default
-        for name in own
-        if name in called and called[name].default is not inspect.Parameter.empty
-    }
-    fixed = {
-        "prompt": _PROBE,
-        "device": execution_device(pipe),
-        "num_images_per_prompt": 1,
-        "do_classifier_free_guidance": False,
-    }
-    values |= {name: value for name, value in {**options, **fixed}.items() if name in own}
-    # `TextEncoder.kept` also reads arguments that have a default, by name.
-    plain = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    defaults = {n: p.default for n, p in own.items() if p.kind == plain and n not in values}
-    values |= {n: None if d is inspect.Parameter.empty else d for n, d in defaults.items()}
-    if "text_encoder_index" in own:
-        for index in range(len(family.encoders)):
-            yield values | {"text_encoder_index": index}
-    else:
-        yield values
 
 
 def _limit(

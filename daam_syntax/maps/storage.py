@@ -26,8 +26,13 @@ from daam_syntax.util.whole_files import whole_file
 
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
 VIDEO_FORMAT: Final = "daam-syntax video maps 1"
+WORD_ATTENTION_FORMAT: Final = "daam-syntax word attention 1"
 
-_READERS: Final = {**dict.fromkeys(_FORMATS, "HeatMaps.load"), VIDEO_FORMAT: "VideoMaps.load"}
+_READERS: Final = {
+    **dict.fromkeys(_FORMATS, "HeatMaps.load"),
+    VIDEO_FORMAT: "VideoMaps.load",
+    WORD_ATTENTION_FORMAT: "WordAttention.load",
+}
 
 
 def write_maps(
@@ -94,9 +99,19 @@ def opened_maps(path: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def opened_archive(
-    path: Path, formats: Sequence[str]
+    path: Path, formats: Sequence[str], what: str = "heat maps"
 ) -> Iterator[tuple[Mapping[str, np.ndarray], dict[str, Any]]]:
-    """Yield the arrays and the header of a file of maps in one of some formats; see `opened_maps`."""
+    """Yield the arrays and the header of a file in one of some formats; see `opened_maps`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    formats
+        The formats.
+    what
+        What it holds, for messages.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             if archive.zip.testzip() is not None:
@@ -111,12 +126,12 @@ def opened_archive(
                 raise ValueError(f"its format is {found!r}, not {formats[-1]!r}")
             yield archive, header
     except FileNotFoundError:
-        raise FileError(f"Expected saved heat maps at {path}, but there is no such file.") from None
+        raise FileError(f"Expected saved {what} at {path}, but there is no such file.") from None
     except FileError:
         raise
     except OSError as error:
         raise FileError(
-            f"Expected saved heat maps at {path}, but it cannot be read: {error.strerror or error}."
+            f"Expected saved {what} at {path}, but it cannot be read: {error.strerror or error}."
         ) from error
     except Exception as error:
         # A damaged zip raises errors of many types that have only Exception in common.
@@ -124,8 +139,8 @@ def opened_archive(
         if "pickle" in reason:  # NumPy takes any other file for a pickle and suggests loading it
             reason = "it is not an archive of arrays"
         raise FileError(
-            f"Expected saved heat maps in {path}, but the file is damaged or not a heat-map file: {reason}. "
-            "Generate the image again."
+            f"Expected saved {what} in {path}, but the file is damaged or not a file of {what}: {reason}. "
+            "Make it again."
         ) from error
 
 

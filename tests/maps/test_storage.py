@@ -53,14 +53,14 @@ def test_other_kinds_of_files_are_refused(tmp_path):
     with pytest.raises(FileError, match="no such file"):
         HeatMaps.load(path)
     path.write_bytes(b"")
-    with pytest.raises(FileError, match="damaged or not a heat-map file"):
+    with pytest.raises(FileError, match="damaged or not a file of heat maps"):
         HeatMaps.load(path)
     np.savez(path, maps=np.zeros(3), header=np.array('{"format": "other 9"}'))
     with pytest.raises(FileError, match="'other 9'"):
         HeatMaps.load(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("hello.txt", "hello")
-    with pytest.raises(FileError, match="damaged or not a heat-map file"):
+    with pytest.raises(FileError, match="damaged or not a file of heat maps"):
         HeatMaps.load(path)
 
 

@@ -15,14 +15,10 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import (
-    TorchFunctionMode,
-    _get_current_function_mode_stack,
-    _pop_mode,
-    _push_mode,
-)
+from torch.overrides import TorchFunctionMode
 
 from daam_syntax.attention.hooks.logsumexp import LogSumExpReader
+from daam_syntax.attention.hooks.owned_hooks import OwnedHook, leave_mode, remove_hooks
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 
 OutputOverride = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
@@ -86,20 +82,20 @@ class AttentionHooks:
         """Register the hooks."""
         self._thread = threading.get_ident()
         self._denoiser.register_forward_pre_hook(
-            _Hook(self, self._before_denoiser), with_kwargs=True
+            OwnedHook(self, self._before_denoiser), with_kwargs=True
         )
-        self._denoiser.register_forward_hook(_Hook(self, self._after_denoiser))
+        self._denoiser.register_forward_hook(OwnedHook(self, self._after_denoiser))
         for path, module in self._attentions.items():
-            module.register_forward_pre_hook(_Hook(self, self._before_attention(path)))
+            module.register_forward_pre_hook(OwnedHook(self, self._before_attention(path)))
             # Function modes are a stack: with several traces, the last to enter must leave first.
             module.register_forward_hook(
-                _Hook(self, self._after_attention(path)), prepend=True, always_call=True
+                OwnedHook(self, self._after_attention(path)), prepend=True, always_call=True
             )
 
     def detach(self) -> None:
         """Remove the hooks, also if `attach` was interrupted. Does nothing if they are removed already."""
         for module in (self._denoiser, *self._attentions.values()):
-            _remove_hooks(module, self)
+            remove_hooks(module, self)
         self._collector.stop_all()
 
     def _is_foreign(self) -> bool:
@@ -137,33 +133,6 @@ class AttentionHooks:
         return hook
 
 
-class _Hook:
-    """A hook that knows its owner, so that it is found on the module, whether or not its registration has returned."""
-
-    def __init__(self, owner: AttentionHooks, run: Callable[..., None]) -> None:
-        self.owner = owner
-        self._run = run
-
-    def __call__(self, *args: Any) -> None:
-        self._run(*args)
-
-
-def _remove_hooks(module: nn.Module, owner: AttentionHooks) -> None:
-    """Remove the hooks of one owner from a module."""
-    for hooks, flags in (
-        (module._forward_pre_hooks, (module._forward_pre_hooks_with_kwargs,)),
-        (
-            module._forward_hooks,
-            (module._forward_hooks_with_kwargs, module._forward_hooks_always_called),
-        ),
-    ):
-        for number, hook in list(hooks.items()):
-            if isinstance(hook, _Hook) and hook.owner is owner:
-                for flag in flags:
-                    flag.pop(number, None)
-                hooks.pop(number, None)
-
-
 class _CallCollector(TorchFunctionMode):
     """Collects the attention calls of the innermost module that is running."""
 
@@ -183,21 +152,12 @@ class _CallCollector(TorchFunctionMode):
             return []  # the module failed before `start`
         _, calls = self._running.pop()
         if not self._running:
-            self._leave()
+            leave_mode(self)
         return calls
 
     def stop_all(self) -> None:
         self._running.clear()
-        self._leave()
-
-    def _leave(self) -> None:
-        """Remove the mode from torch's stack; after an interrupt, others may be above it."""
-        while any(mode is self for mode in _get_current_function_mode_stack()):
-            above = []
-            while (mode := _pop_mode()) is not self:
-                above.append(mode)
-            for mode in reversed(above):
-                _push_mode(mode)
+        leave_mode(self)
 
     def __torch_function__(
         self,

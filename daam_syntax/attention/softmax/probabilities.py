@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -67,6 +67,15 @@ class AttentionCall:
             logsumexp=None if logsumexp is None else logsumexp.detach(),
         )
 
+    def with_explicit_mask(self) -> AttentionCall:
+        """Return the same call with its causality as a mask, counted from the first query and key as torch does."""
+        if not self.is_causal:
+            return self
+        allowed = torch.ones(
+            self.query.shape[-2], self.key.shape[-2], dtype=torch.bool, device=self.query.device
+        ).tril()
+        return replace(self, mask=allowed, is_causal=False)
+
 
 @torch.no_grad()
 def text_probabilities(
@@ -120,9 +129,9 @@ def text_probabilities(
             "Expected queries of shape (row, head, query, feature), but got "
             f"{tuple(call.query.shape)}: this attention cannot be read."
         )
-    query, key = call.query[rows, :, queries], _keys_of_heads(call)[rows]
+    query, key = call.query[rows, :, queries], keys_of_heads(call)[rows]
     chosen = tokens if isinstance(tokens, slice) else indices(tokens, query.device)
-    mask = _whole_mask(call)
+    mask = whole_mask(call)
     if mask is not None:
         mask = mask[rows, :, queries]
     known = None
@@ -131,7 +140,7 @@ def text_probabilities(
         key = key[:, :, keys][:, :, chosen]
         mask = None if mask is None else mask[..., keys][..., chosen]
         keys = chosen = slice(None)
-    scale = _scale(call)
+    scale = scale_of(call)
 
     def shares(row: slice, row_keys: Keys, part: slice) -> Tensor:
         logits = row_keys.logits(query[row, :, part], scale)
@@ -168,23 +177,24 @@ def reference_logsumexp(call: AttentionCall, queries: slice) -> Tensor:
     Tensor
         Negative infinity for queries whose keys are all masked. *Shape:* ``(1, head, query)``
     """
-    query, key = call.query[:1, :, queries], _keys_of_heads(call)[:1]
+    query, key = call.query[:1, :, queries], keys_of_heads(call)[:1]
     with torch.autocast(query.device.type, enabled=False):
-        logits = Keys(key, query.dtype).logits(query, _scale(call))
-    mask = _whole_mask(call)
+        logits = Keys(key, query.dtype).logits(query, scale_of(call))
+    mask = whole_mask(call)
     if mask is not None:
         logits = _masked(logits, mask[:1, :, queries].transpose(-1, -2))
     return logits.logsumexp(dim=-2)
 
 
-def _keys_of_heads(call: AttentionCall) -> Tensor:
+def keys_of_heads(call: AttentionCall) -> Tensor:
     """Return the keys of each query head, *shape* ``(row, head, key, feature)``."""
     if not call.enable_gqa:
         return call.key
     return call.key.repeat_interleave(call.query.shape[1] // call.key.shape[1], dim=1)
 
 
-def _scale(call: AttentionCall) -> float:
+def scale_of(call: AttentionCall) -> float:
+    """Return the factor on the logits."""
     return 1 / math.sqrt(call.query.shape[-1]) if call.scale is None else call.scale
 
 
@@ -214,7 +224,7 @@ def _is_everything(keys: slice, n: int) -> bool:
     return keys in (slice(None), slice(0, n))
 
 
-def _whole_mask(call: AttentionCall) -> Tensor | None:
+def whole_mask(call: AttentionCall) -> Tensor | None:
     """Return a view of the mask, *shape* ``(row, head or 1, query, key)``."""
     if call.mask is None:
         return None
