@@ -3,6 +3,11 @@
 A difference in overlap can come from anything in which the sides differ: how far apart their words are, where they are
 in the sentence, their parts of speech, their subwords, the areas of their masks. No test of the overlap can detect
 that, but the balance of the sides can be tested.
+
+Sides of one relation, such as those of two prompts of a pair, may well be alike, and then differ by chance only. Sides of
+different relations, or of related and unrelated words, are not a random division of anything. That a small sample
+does not show their imbalance with certainty is no evidence of balance, so there only the size counts (Imai, King, and
+Stuart 2008).
 """
 
 from __future__ import annotations
@@ -33,6 +38,9 @@ PROPERTIES: Final = {
 OF_AREAS: Final = ("head_area", "dependent_area", "log_area_ratio")
 """Measures that are areas."""
 
+_NATURAL: Final = ("dependency", "unrelated")
+"""Kinds of pairs that are found in a prompt; the others were made alike."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Balance:
@@ -55,8 +63,8 @@ class Balance:
 
         ``property`` (a key of `PROPERTIES`), ``covariate``, ``mean`` and ``control`` (means of the sides),
         ``difference`` (standardized by the deviation between pairs; for parts of speech, the share of pairs whose parts
-        of speech the other side does not have), and ``imbalance`` (whether it is larger than `LEAST_IMBALANCE` and than
-        chance would make it).
+        of speech the other side does not have), and ``imbalance`` (whether it is larger than `LEAST_IMBALANCE`, and,
+        unless the sides are of different relations or kinds, than chance would make it).
         """
         return pd.DataFrame(self.columns)
 
@@ -95,8 +103,11 @@ def balance(
     Returns
     -------
     Balance
-        If the sides are exchangeable within units, some imbalance is found in at most 5 % of the samples, however many
-        covariates there are (largest standardized difference; Westfall and Young 1993).
+        If the sides have the same relations and kinds and are exchangeable within units, some imbalance is found in at
+        most 5 % of the samples, however many covariates there are (largest standardized difference; Westfall and
+        Young 1993). If related words are compared with unrelated ones, or different relations with each other, every
+        standardized difference above `LEAST_IMBALANCE` is an imbalance. Controls that were made alike (matched pairs,
+        for instance) count as sides of the same relation.
     """
     units = [unit] if isinstance(unit, str) else list(unit)
     sides = _Sides(pairs, control, measure, units)
@@ -175,7 +186,22 @@ class _Sides:
             name: (float(self.found[0][name].mean()), float(self.found[1][name].mean()))
             for name in self.names
         }
-        return judge(values, deviation, means, parts, patterns)
+        return judge(
+            values, deviation, means, parts, patterns, by_size=_differ_by_nature(*self.rows)
+        )
+
+
+def _differ_by_nature(pairs: pd.DataFrame, control: pd.DataFrame) -> bool:
+    """Return whether two sides are different relations, or related and unrelated words, as they are in prompts."""
+    labels = ["kind", "relation"]
+    if not all(set(labels) <= set(side.columns) for side in (pairs, control)):
+        return False
+    if not all(side["kind"].isin(_NATURAL).all() for side in (pairs, control)):
+        return False
+    first, second = (
+        set(side[labels].itertuples(index=False, name=None)) for side in (pairs, control)
+    )
+    return first.isdisjoint(second)
 
 
 def judge(
@@ -184,6 +210,8 @@ def judge(
     means: dict[str, tuple[float, float]],
     parts: np.ndarray | None,
     patterns: np.ndarray,
+    *,
+    by_size: bool = False,
 ) -> Balance:
     """Test the differences of covariates.
 
@@ -200,6 +228,8 @@ def judge(
     patterns
         Signs or weights of the units, first the observed ones; the mean over units of weight times value is the
         difference. *Shape:* ``(pattern, unit)``.
+    by_size
+        Whether the size of a difference alone decides, because chance does not explain it.
     """
     names = list(values.columns)
     found = patterns @ values.to_numpy(float) / max(len(values), 1)  # (pattern, covariate)
@@ -221,7 +251,7 @@ def judge(
         "mean": sides[:, 0],
         "control": sides[:, 1],
         "difference": sizes,
-        "imbalance": (p <= _ALPHA) & (np.abs(sizes) > LEAST_IMBALANCE),
+        "imbalance": ((p <= _ALPHA) | by_size) & (np.abs(sizes) > LEAST_IMBALANCE),
     }
     return Balance(columns, float(p.min()) if len(p) else 1.0)
 

@@ -145,6 +145,25 @@ def test_a_difference_with_unbalanced_sides_has_no_p_value(words):
         estimate_difference(*split(words), accept="color")
 
 
+@pytest.mark.parametrize("n_prompts", [5, 6, 15])
+def test_sides_that_differ_by_nature_are_unbalanced_however_few_prompts_there_are(rng, n_prompts):
+    """With five prompts no sign flips are below 0.05, which is no evidence of balance."""
+    table = phrase_pairs(n_prompts=n_prompts)
+    table = table.assign(iou=rng.random(len(table)), head_area=0.2, dependent_area=0.2)
+    different = [
+        split(table),
+        (table[table["relation"] == "amod"], table[table["relation"] == "det"]),
+    ]
+    for sides in different:
+        assert "part of speech" in balance(*sides).imbalances
+        assert np.isnan(estimate_difference(*sides).p)
+    amod, control = split(table)
+    for kind in ("matched", "crossed"):
+        alike = amod.assign(kind=kind, linear_distance=4)
+        certain = () if n_prompts == 5 else ("distance",)
+        assert balance(amod, alike).imbalances == certain
+
+
 @pytest.mark.parametrize(
     ("column", "name", "shift"),
     [

@@ -198,7 +198,7 @@ def test_a_difference_is_paired_within_images():
 
 def test_intervals_and_p_values_are_those_of_sign_flips_of_the_prompts_differences(pairs):
     amod, control = sides(pairs)
-    found = estimate_difference(amod, control)
+    found = estimate_difference(amod, control, accept="all")
     differences = (prompt_means(amod, "iou") - prompt_means(control, "iou")).to_numpy()
     np.testing.assert_allclose((found.low, found.high), sign_flip_interval(differences))
     assert found.p == sign_flip_p(differences)
@@ -209,12 +209,12 @@ def test_intervals_and_p_values_are_those_of_sign_flips_of_the_prompts_differenc
 
 def test_more_pairs_and_seeds_of_the_same_prompts_are_not_new_prompts(pairs):
     amod, control = sides(pairs)
-    once = estimate_difference(amod, control)
+    once = estimate_difference(amod, control, accept="all")
     more_pairs = pd.concat([amod, amod])
     more_seeds = pd.concat([amod, amod.assign(image=amod["image"] + 100)])
     more_controls = pd.concat([control, control.assign(image=control["image"] + 100)])
     for more, other in ((more_pairs, control), (more_seeds, more_controls)):
-        again = estimate_difference(more, other)
+        again = estimate_difference(more, other, accept="all")
         assert again.n_pairs == 2 * once.n_pairs
         assert (again.low, again.high, again.p) == pytest.approx((once.low, once.high, once.p))
     new_prompts = [t.assign(prompt_id=t["prompt_id"] + "b") for t in (amod, control)]
@@ -227,7 +227,7 @@ def test_more_prompts_of_the_same_templates_are_not_new_templates(pairs):
     pairs["template"] = pairs["prompt_id"].map(templates)
     copies = pairs.assign(prompt_id=pairs["prompt_id"] + "b")
     once, twice = (
-        estimate_difference(*sides(table), cluster="template")
+        estimate_difference(*sides(table), accept="all", cluster="template")
         for table in (pairs, pd.concat([pairs, copies]))
     )
     assert (twice.n_prompts, twice.n_clusters) == (24, 6)
@@ -309,7 +309,7 @@ def test_tables_without_any_value_give_nan_and_a_reason():
 
 
 def test_reprs_have_estimate_interval_test_and_sample(pairs):
-    text = repr(estimate_difference(*sides(pairs), label="amod - unrelated"))
+    text = repr(estimate_difference(*sides(pairs), accept="all", label="amod - unrelated"))
     assert text.startswith("Estimate(amod - unrelated: iou 0.0")
     for part in ("95% interval [", "p ", "dz = ", "12 prompts, 24 images, 72 pairs", "sign flips"):
         assert part in text

@@ -154,7 +154,7 @@ def test_a_mixed_model_of_values_without_noise_gives_no_number(pairs):
 
 
 def test_a_term_is_an_estimate(pairs):
-    regression = regress(pairs)
+    regression = regress(pairs, accept="all")
     row = regression.terms.set_index("term").loc["relation[amod]"]
     found = regression.estimate("relation[amod]", "amod")
     assert (found.label, found.estimate, found.low, found.p) == (
