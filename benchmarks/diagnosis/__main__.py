@@ -15,7 +15,7 @@ from benchmarks.diagnosis.scoring import measure
 def main() -> None:
     """Measure, and write the results and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=180)
+    parser.add_argument("--prompts", type=int, default=400)
     parser.add_argument("--maps", type=Path, help="folder of drawn maps, to keep or to read")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
