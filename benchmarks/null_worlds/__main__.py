@@ -4,6 +4,8 @@ python -m benchmarks.null_worlds --processes 2                  # here
 python -m benchmarks.null_worlds --prepare FOLDER               # what another machine needs, which has no parser
 python -m benchmarks.null_worlds --prepared FOLDER --results FILE --seconds 500 --first-study 1000   # there
 python -m benchmarks.null_worlds --merge FILE                   # here: its studies, too
+python -m benchmarks.null_worlds --forget NAME                  # after its code changed
+python -m benchmarks.null_worlds --recipes NAME --first-study 2000   # simulate it alone
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing later")
     parser.add_argument("--worlds", nargs="*", default=list(WORLDS), help="names of worlds")
+    parser.add_argument("--recipes", nargs="+", default=[], help="names of the only recipes")
+    parser.add_argument("--forget", nargs="+", help="only drop the results of these recipes")
     parser.add_argument("--prepare", type=Path, help="only write a folder with parsed prompts")
     parser.add_argument("--prepared", type=Path, help="folder of --prepare")
     parser.add_argument("--results", type=Path, help="write results to this file, and no page")
@@ -36,13 +40,16 @@ def main() -> None:
     if options.prepare:
         running.prepare(options.prepare)
         return
-    if options.merge:
+    if options.forget:
+        running.forget(options.forget)
+    elif options.merge:
         running.merge(options.merge)
     elif not options.report:
         running.run(
             options.worlds,
             {"default": options.studies, "cheap": options.cheap, "slow": options.slow},
             first=options.first_study,
+            recipes=options.recipes,
             processes=options.processes,
             seconds=options.seconds,
             prepared=options.prepared,

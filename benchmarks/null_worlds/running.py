@@ -52,16 +52,19 @@ class Task:
         Number of its first study.
     cost
         Recipes to try: "default", "cheap", or "slow".
+    recipes
+        Names of the only recipes to try; empty for all, and the oracle.
     """
 
     world: str
     first: int
     cost: str
+    recipes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Name of the chunk within its world."""
-        return f"{self.cost} {self.first}"
+        return " ".join([self.cost, str(self.first), *("of " + name for name in self.recipes)])
 
 
 def prepare(folder: Path) -> None:
@@ -78,9 +81,10 @@ def use_prepared(folder: Path | None) -> None:
         read_truths(folder / "truths.json")
 
 
-def wanted(world: World, cost: str) -> list[Recipe]:
-    """Return the recipes of a cost class that a world is for."""
-    return [r for r in every_recipe().values() if r.cost == cost and r.suits(world)]
+def wanted(world: World, cost: str, names: Sequence[str] = ()) -> list[Recipe]:
+    """Return the recipes of a cost class that a world is for; only those with the given names, if there are any."""
+    found = [r for r in every_recipe().values() if r.cost == cost and r.suits(world)]
+    return [r for r in found if not names or r.name in names]
 
 
 def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
@@ -94,9 +98,10 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
             total[key] = add(total.get(key, {}), counts)
 
     for number in range(task.first, task.first + CHUNK[task.cost]):
-        study = draw(world, number, N_TWINS if task.cost == "default" else 0)
-        shared = default_claims(study) if task.cost == "default" else {}
-        for recipe in wanted(world, task.cost):
+        everything = task.cost == "default" and not task.recipes
+        study = draw(world, number, N_TWINS if everything else 0)
+        shared = default_claims(study) if everything else {}
+        for recipe in wanted(world, task.cost, task.recipes):
             try:
                 claims = shared.get(recipe.name) or list(recipe.make(study))
             except Exception as error:  # one study must not end hours of simulation
@@ -104,14 +109,19 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
                 count(recipe.name, {CRASH: {"studies": 1, "problems": {problem: 1}}})
                 continue
             count(recipe.name, score(world, claims, scaled=recipe.has_known_truth(world)))
-        if task.cost == "default":
+        if everything:
             found = list(oracle(study))
             for name in dict.fromkeys(name for name, _ in found):
                 count(name, score(world, [claim for other, claim in found if other == name]))
     return task, total
 
 
-def tasks(worlds: Sequence[str], studies: Mapping[str, int], first: int = 0) -> list[Task]:
+def tasks(
+    worlds: Sequence[str],
+    studies: Mapping[str, int],
+    first: int = 0,
+    recipes: Sequence[str] = (),
+) -> list[Task]:
     """Return the tasks in an order in which all worlds and costs grow in proportion, wherever it is cut.
 
     Parameters
@@ -122,15 +132,20 @@ def tasks(worlds: Sequence[str], studies: Mapping[str, int], first: int = 0) -> 
         Number of studies per world, by cost of the recipes.
     first
         Number of the first study.
+    recipes
+        Names of the only recipes to try.
     """
     found = []
     for cost, n in studies.items():
         for name in worlds:
-            if wanted(WORLDS[name], cost):
+            if wanted(WORLDS[name], cost, recipes):
                 # In true worlds, power needs fewer studies than the level does in null worlds.
                 enough = max(1, n // 3) if n and WORLDS[name].effect else n
                 starts = range(0, enough, CHUNK[cost])
-                found += [((k + CHUNK[cost]) / enough, Task(name, first + k, cost)) for k in starts]
+                found += [
+                    ((k + CHUNK[cost]) / enough, Task(name, first + k, cost, tuple(recipes)))
+                    for k in starts
+                ]
     return [task for _, task in sorted(found, key=lambda item: item[0])]
 
 
@@ -139,6 +154,7 @@ def run(
     studies: Mapping[str, int],
     *,
     first: int = 0,
+    recipes: Sequence[str] = (),
     processes: int = 1,
     seconds: float = float("inf"),
     prepared: Path | None = None,
@@ -149,7 +165,7 @@ def run(
 
     Parameters
     ----------
-    worlds, studies, first
+    worlds, studies, first, recipes
         See `tasks`.
     processes
         Number of processes.
@@ -163,7 +179,7 @@ def run(
         Whether to show progress.
     """
     results = read(path)
-    every = tasks(list(worlds), studies, first)
+    every = tasks(list(worlds), studies, first, recipes)
     missing = [t for t in every if t.key not in results.get(t.world, {}).get("chunks", [])]
     done, until = len(every) - len(missing), time.monotonic() + seconds
     written = time.monotonic()
@@ -236,6 +252,24 @@ def merge(paths: Iterable[Path], path: Path = RESULTS) -> Results:
                 world["cells"][key] = add(world["cells"].get(key, {}), counts)
     write(results, path)
     return results
+
+
+def forget(recipes: Sequence[str], path: Path = RESULTS) -> None:
+    """Drop the results of recipes whose code changed; those of others stay.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe.
+    """
+    unknown = sorted(set(recipes) - set(every_recipe()))
+    if unknown:
+        raise ValueError(f"Expected names of recipes, but got {', '.join(map(repr, unknown))}.")
+    results = read(path)
+    for world in results.values():
+        cells = world["cells"].items()
+        world["cells"] = {k: v for k, v in cells if k.rpartition(" | ")[0] not in recipes}
+    write(results, path)
 
 
 def read(path: Path = RESULTS) -> Results:

@@ -212,6 +212,20 @@ def test_studies_of_another_machine_are_merged(tmp_path, quick):
     assert late == expected  # nothing is begun after the time
 
 
+def test_a_recipe_whose_code_changed_is_simulated_alone(tmp_path, quick):
+    path = tmp_path / "results.json"
+    options = {"path": path, "progress": False}
+    before = running.run(["noise"], SIZE, **options)["noise"]["cells"]
+    running.forget(["summarize"], path)
+    kept = running.read(path)["noise"]["cells"]
+    assert kept == {k: v for k, v in before.items() if not k.startswith("summarize |")}
+    again = running.run(["noise"], SIZE, recipes=["summarize"], **options)["noise"]
+    assert again["chunks"] == ["default 0", "default 0 of summarize"]
+    assert again["cells"] == before
+    with pytest.raises(ValueError, match="names of recipes, but got 'sumarize'"):
+        running.forget(["sumarize"], path)
+
+
 def test_all_worlds_and_costs_grow_in_proportion():
     tasks = running.tasks(["noise", "lemmas"], {"default": 100, "cheap": 10, "slow": 2}, first=7)
     half = [task for task in tasks[: len(tasks) // 2] if task.world == "noise"]
