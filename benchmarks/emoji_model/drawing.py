@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from daam_syntax.emoji.annotator import Annotator
-from daam_syntax.emoji.model import CPU_BATCH_SIZE, GUIDANCE, STEPS
+from daam_syntax.emoji.model import GUIDANCE, STEPS
 from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.pipelines.settings import CPU_BATCH_SIZE
 
 GPU_BATCH_SIZE: Final = 100
 """Images to draw together on a GPU."""

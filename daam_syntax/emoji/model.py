@@ -23,9 +23,6 @@ STEPS: Final = 20
 GUIDANCE: Final = 4.0
 """Default classifier-free guidance scale."""
 
-CPU_BATCH_SIZE: Final = 16
-"""Images to draw together on a CPU: a sixth less time per image than 4, and more saves nothing (docs/benchmarks.md)."""
-
 
 def model_folder() -> Path:
     """Return the folder of the weights, in diffusers format."""

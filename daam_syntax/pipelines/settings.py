@@ -13,7 +13,8 @@ from daam_syntax.errors import ModelError
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-_CPU_BATCH_SIZE: Final = 4
+CPU_BATCH_SIZE: Final = 4
+"""Images to draw together on a CPU; more save no time, and need more memory (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,3 @@ class DrawingSettings:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
-
-
-def cpu_batch_size(pipe: DiffusionPipeline) -> int:
-    """Return the number of images to draw together on a CPU."""
-    return embedded.CPU_BATCH_SIZE if embedded.is_emoji(pipe) else _CPU_BATCH_SIZE

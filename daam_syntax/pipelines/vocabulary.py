@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from daam_syntax.emoji.caption_words import similar_word, unknown_words
 from daam_syntax.util.wording import plural
 
 _PACKAGE: Final = __name__.partition(".")[0]
+_AT_ONCE: Final = 1000  # texts
 _SHOWN: Final = 20
 """Words that a warning names, each compared with all known words; prompts can have thousands of others."""
 
@@ -52,7 +54,10 @@ def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
         Prompts.
     """
     mentioned = _MENTIONED.setdefault(pipe, set())
-    found = untrained_words(pipe, "\n".join(texts)) or ()
+    left = iter(texts)
+    found: dict[str, None] = {}
+    while some := list(islice(left, _AT_ONCE)):
+        found |= dict.fromkeys(untrained_words(pipe, "\n".join(some)) or ())
     new = [word for word in found if word not in mentioned]
     if new:
         mentioned.update(new)

@@ -85,8 +85,7 @@ def run(
     keep_images
         Whether to store the images.
     batch_size
-        Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4, or 16 of the embedded
-        model.
+        Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4.
     shard_size
         Images of a shard. A run that is killed loses at most one shard per worker.
     retry_failed

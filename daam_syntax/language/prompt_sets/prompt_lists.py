@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
             )
     if not checked:
         raise PromptError("Expected at least one prompt, but got none.")
-    twice = next((p for i, p in enumerate(checked) if p in checked[:i]), None)
+    twice = next((p for p, n in Counter(checked).items() if n > 1), None)
     if twice is not None:
         raise PromptError(
             f"Expected each prompt once, but got {twice!r} twice; ask for more seeds instead."

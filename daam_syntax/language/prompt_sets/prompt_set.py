@@ -217,7 +217,15 @@ class PromptSet:
             raise PromptError(
                 f"Expected at least one usable prompt in {source}, but there is none: {what}"
             )
-        return cls(tuple(found.rows), tuple(found.problems))
+        return cls._of_checked(found.rows, found.problems)
+
+    @classmethod
+    def _of_checked(cls, rows: Iterable[Prompt], problems: Iterable[RowProblem] = ()) -> PromptSet:
+        """Make a set of rows that were checked together, and need not be checked again."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "rows", tuple(rows))
+        object.__setattr__(made, "problems", tuple(problems))
+        return made
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -263,7 +271,7 @@ class PromptSet:
 
     def where(self, keep: Callable[[Prompt], bool]) -> PromptSet:
         """Return the set of prompts for which a function returns true."""
-        return PromptSet(without_broken_pairs([row for row in self.rows if keep(row)]))
+        return self._of_checked(without_broken_pairs([row for row in self.rows if keep(row)]))
 
     def pairs(self, *, minimal: bool = False) -> tuple[PromptPair, ...]:
         """Return the pairs, in the order of their first prompts.
@@ -291,7 +299,7 @@ class PromptSet:
         if not 1 <= n <= len(self):
             raise PromptError(f"Expected a sample of 1 to {len(self):,} prompts, but got {n:,}.")
         chosen = sorted(random.Random(seed).sample(range(len(self)), n))
-        return PromptSet(without_broken_pairs([self.rows[number] for number in chosen]))
+        return self._of_checked(without_broken_pairs([self.rows[number] for number in chosen]))
 
     def stratify(
         self,

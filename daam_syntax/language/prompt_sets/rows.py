@@ -32,10 +32,11 @@ TEXT_COLUMNS: Final = tuple(name for name in COLUMNS if not name.endswith(".NAME
 GROUPS: Final = {"slot": "slots", "metadata": "metadata"}
 """Maps each column prefix to the attribute of `Prompt` that holds the values."""
 
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a set may have 100,000
 class Prompt:
     """A prompt with its columns, "" where unknown; see `COLUMNS`.
 
@@ -62,7 +63,8 @@ class Prompt:
 
     def __post_init__(self) -> None:
         for name in GROUPS.values():
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            values = dict(getattr(self, name))
+            object.__setattr__(self, name, MappingProxyType(values) if values else _NOTHING)
         object.__setattr__(self, "id", self.id or prompt_id(self.text))
 
     def values(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.language import Sentence
 from daam_syntax.pipelines.devices import execution_device
-from daam_syntax.pipelines.settings import DrawingSettings, cpu_batch_size
+from daam_syntax.pipelines.settings import CPU_BATCH_SIZE, DrawingSettings
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -21,13 +21,13 @@ def choose_batch_size(pipe: DiffusionPipeline, settings: DrawingSettings, longes
     """Return the number of images to draw together.
 
     On a GPU, one image and then two images of the longest prompt are drawn with two steps; the memory that the second
-    image adds is compared with the free memory. On a CPU, see `cpu_batch_size`.
+    image adds is compared with the free memory. On a CPU, it is `CPU_BATCH_SIZE`.
     """
     import torch
 
     device = execution_device(pipe)
     if device.type != "cuda":
-        return cpu_batch_size(pipe)
+        return CPU_BATCH_SIZE
     peaks = []
     for n_images in (1, 2):
         torch.cuda.empty_cache()

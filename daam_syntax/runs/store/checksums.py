@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ def _json_digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def _list_digest(items: Iterable[Any]) -> str:
+    """Return the digest of a list in JSON, without having all of it in memory."""
+    digest = hashlib.sha256(b"[")
+    for number, item in enumerate(items):
+        digest.update(f"{', ' if number else ''}{json.dumps(item, sort_keys=True)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 checksum of a file, hexadecimal."""
     with path.open("rb") as file:
@@ -50,9 +59,9 @@ def sha256(path: Path) -> str:
 
 def sentences_digest(sentences: Sequence[Sentence]) -> str:
     """Return a checksum of parsed prompts, hexadecimal."""
-    return _json_digest([sentence.to_dict() for sentence in sentences])
+    return _list_digest(sentence.to_dict() for sentence in sentences)
 
 
 def prompts_digest(prompts: PromptSet) -> str:
     """Return a checksum of prompts with their metadata, hexadecimal."""
-    return _json_digest([row.values() for row in prompts.rows])
+    return _list_digest(row.values() for row in prompts.rows)

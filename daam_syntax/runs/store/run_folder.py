@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language import PromptSet
+from daam_syntax.language.prompt_sets.files.tabular import holds_parquet
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.changes import metadata_changes, prompt_changes, setting_changes
 from daam_syntax.runs.store.checksums import prompts_digest
@@ -173,9 +174,7 @@ class RunFolder:
         self.write_manifest(manifest)
         self._clear()
         self.shards.make_folders()
-        try:
-            self.prompts()
-        except FileError:
+        if not holds_parquet(self.path / PROMPTS, wanted.prompts.rows):
             wanted.prompts.to_file(self.path / PROMPTS)
         return problems
 

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daam_syntax.errors import ProblemKind, RowProblem
+from daam_syntax.errors import ProblemKind, RowProblem, RowUnit
 from daam_syntax.language.prompt_sets.files.records import Record
 from daam_syntax.language.prompt_sets.problems import excerpt
 from daam_syntax.language.prompt_sets.rows import Prompt, read_row
+
+_Place = tuple[int, RowUnit]
 
 
 @dataclass
@@ -28,7 +30,7 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
     found = Collected()
     texts: dict[str, int] = {}
     ids: dict[str, int] = {}
-    places: list[Record] = []
+    places: list[_Place] = []
     for record in records:
         if isinstance(record, RowProblem):
             found.problems.append(record)
@@ -50,7 +52,7 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
             continue
         texts[prompt.text] = ids[name] = record.row
         found.rows.append(prompt)
-        places.append(record)
+        places.append((record.row, record.unit))
     _check_pairs(found, places)
     return found
 
@@ -67,16 +69,14 @@ def without_broken_pairs(rows: Sequence[Prompt]) -> tuple[Prompt, ...]:
     )
 
 
-def _check_pairs(found: Collected, places: Sequence[Record]) -> None:
+def _check_pairs(found: Collected, places: Sequence[_Place]) -> None:
     """Dissolve each pair without exactly two prompts, and report it."""
     sizes = Counter(row.pair for row in found.rows)
     whole = without_broken_pairs(found.rows)
-    for row, kept, place in zip(found.rows, whole, places, strict=True):
+    for row, kept, (place, unit) in zip(found.rows, whole, places, strict=True):
         if row != kept:
             message = (
                 f"Expected two prompts in the pair {row.pair[:80]!r}, but got {sizes[row.pair]}."
             )
-            found.problems.append(
-                RowProblem(place.row, message, excerpt(row.text), place.unit, "pair")
-            )
+            found.problems.append(RowProblem(place, message, excerpt(row.text), unit, "pair"))
     found.rows = list(whole)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,6 +18,7 @@ from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of
 from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+_AT_ONCE: Final = 10_000  # rows of a Parquet file in memory
 _OTHER_ENCODINGS: Final = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 and UTF-32 begin
 
 
@@ -226,8 +228,36 @@ def write_parquet(path: Path, rows: Sequence[Prompt]) -> None:
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, pa.string()) for name in columns_of(rows)])
-    with whole_file(path) as partial:
-        pq.write_table(pa.Table.from_pylist([row.values() for row in rows], schema), partial)
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for some in _chunks(rows):
+            writer.write_table(pa.Table.from_pylist([row.values() for row in some], schema))
+
+
+def holds_parquet(path: Path, rows: Sequence[Prompt]) -> bool:
+    """Whether a Parquet file has exactly these rows. Compares them some at a time, so it needs little memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    left = iter(rows)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = pa.schema([(name, pa.string()) for name in columns_of(rows)])
+            if file.schema_arrow.remove_metadata() != schema or file.metadata.num_rows != len(rows):
+                return False
+            return all(
+                batch
+                == pa.RecordBatch.from_pylist(
+                    [row.values() for row in islice(left, len(batch))], schema
+                )
+                for batch in file.iter_batches(_AT_ONCE)
+            )
+    except (pa.ArrowException, OSError, ValueError):
+        return False
+
+
+def _chunks(rows: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+    for start in range(0, len(rows), _AT_ONCE):
+        yield rows[start : start + _AT_ONCE]
 
 
 def write_text(path: Path, rows: Sequence[Prompt]) -> None:
