@@ -18,11 +18,11 @@ FOLDER = Path(__file__).parent
 
 def notebooks() -> list[Path]:
     """Return every complete notebook: lessons and solutions, but not the students' versions."""
-    return sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("assignments/solutions/*.ipynb")])
+    return sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("instructors/solutions/*.ipynb")])
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """Execute a notebook in a fresh kernel; solutions run in the folder of their assignment.
+    """Execute a notebook in a fresh kernel; solutions run in the folder of the assignments.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
         If a cell without the tag ``raises-exception`` fails.
     """
     notebook = nbformat.read(path, as_version=4)
-    folder = path.parent.parent if path.parent.name == "solutions" else path.parent
+    folder = FOLDER / "assignments" if path.parent.name == "solutions" else path.parent
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )

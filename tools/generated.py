@@ -103,9 +103,8 @@ def _card() -> dict[Path, str]:
 
 def _assignments() -> dict[Path, str]:
     folder = ROOT / "notebooks" / "assignments"
-    make = _load(folder / "make.py")
-    solutions = sorted(folder.glob("solutions/*.ipynb"))
-    made = {p.name: make.student_version(nbformat.read(p, as_version=4)) for p in solutions}
+    make = _load(ROOT / "notebooks" / "instructors" / "make.py")
+    made = {p.name: make.student_version(nbformat.read(p, as_version=4)) for p in make.solutions()}
     return {folder / name: nbformat.writes(notebook) + "\n" for name, notebook in made.items()}
 
 
@@ -138,8 +137,8 @@ RECORDED = (
         ("notebooks/execute.py",),
         (
             "notebooks/*.ipynb",
-            "notebooks/assignments/checks.py",
-            "notebooks/assignments/solutions/*.ipynb",
+            "notebooks/assignments/*.py",
+            "notebooks/instructors/solutions/*.ipynb",
             *WEIGHTS,
         ),
         due="outputs of all but the first are of the weights of 64 x 64 pixels, as docs/index.md says",

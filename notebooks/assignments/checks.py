@@ -1,117 +1,388 @@
-"""Checks for the assignments: each confirms an answer, or says what to reconsider.
+"""Checks of the assignments: each confirms an answer, or says what to reconsider.
 
-They use small cases that can be solved by hand, so they reveal nothing about the answer on real images.
+They use small cases that can be solved by hand, so they do not give away the answer on the generated images.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     raise AssertionError(message) from None
 
 
-def _close(got: float, wanted: float, hint: str) -> None:
+def _number(got: Any, hint: str) -> float:
     try:
-        number = float(got)
+        return float(got)
     except (TypeError, ValueError):
         _fail(f"Expected one number, but got {type(got).__name__}. {hint}")
-    if math.isnan(number) or not math.isclose(number, wanted, abs_tol=1e-6):
-        _fail(f"On the small case the answer is {wanted:g}, but yours is {number:g}. {hint}")
 
 
-def _missing(got: float, message: str) -> None:
+def _close(
+    got: Any,
+    wanted: float,
+    hint: str,
+    *,
+    mistakes: Mapping[float, str] | None = None,
+    within: float = 1e-6,
+) -> None:
+    """Compare a number with the answer; known wrong numbers have hints of their own."""
+    number = _number(got, hint)
+    if math.isclose(number, wanted, abs_tol=within):
+        return
+    for wrong, reason in (mistakes or {}).items():
+        if math.isclose(number, wrong, abs_tol=within):
+            hint = reason
+    _fail(f"On the small case the answer is {wanted:g}, but yours is {number:g}. {hint}")
+
+
+def _undefined(call: Callable[[], Any], message: str) -> None:
+    """Require NaN."""
     try:
-        number = float(got)
-    except (TypeError, ValueError):
+        number = float(call())
+    except (TypeError, ValueError, ZeroDivisionError):
         number = 0.0
     if not math.isnan(number):
         _fail(message)
 
 
+# Assignment 1
+
+
+def _nested_pairs() -> pd.DataFrame:
+    """Return three prompts whose dominances are 0.5, -0.4, and 0.2."""
+    rows = [
+        # prompt a: image 0 has 0.8, 0.1 and 0: 0.3; with 0.4 and 0.8 of the other images, 0.5
+        ("a", 0, 0.9, 0.1), ("a", 0, 0.5, 0.4), ("a", 0, 0.3, 0.3),
+        ("a", 1, 0.6, 0.2), ("a", 2, 0.9, 0.1), ("b", 3, 0.2, 0.6), ("c", 4, 0.5, 0.3),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["prompt_id", "image", "iod", "ioh"])
+    return table.assign(kind="dependency", relation="amod", threshold="relative:0.4")
+
+
 def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
     """Check the mean of IoD - IoH: over pairs in an image, images of a prompt, then prompts."""
-    table = pd.DataFrame(
-        {
-            "kind": ["dependency"] * 5 + ["unrelated"],
-            "relation": ["amod", "amod", "amod", "amod", "punct", "unrelated"],
-            "prompt_id": ["a", "a", "a", "b", "b", "b"],
-            "image": [0, 0, 1, 2, 2, 2],
-            "iod": [0.9, 0.7, 0.5, 0.2, 1.0, 1.0],
-            "ioh": [0.5, 0.5, 0.1, 0.8, 0.0, 0.0],
-        }
-    )
-    # prompt a: image 0 has (0.4 + 0.2) / 2 = 0.3, image 1 has 0.4: 0.35; prompt b: -0.6.
-    only = table[table["relation"] == "amod"]
-    _close(
-        dominance(only),
-        (0.35 - 0.6) / 2,
-        "Average IoD - IoH over the pairs of an image, then over the images of a prompt, then over prompts; "
-        f"averaging all rows at once gives {float((only['iod'] - only['ioh']).mean()):g}.",
-    )
+    table = _nested_pairs()
+    steps = "Average IoD - IoH over the pairs of an image, then over the images of a prompt, then over prompts."
+    median = "That is a median. A few large differences count in a mean, and not in a median."
     _close(
         dominance(table),
-        (0.35 - 0.6) / 2,
+        0.1,
+        steps,
+        mistakes={
+            -0.1: "The sign is reversed: it is IoD minus IoH.",
+            1.9 / 7: "That is the average of all rows, so prompts with many pairs count more. " + steps,
+            0.2: median,
+            (1.3 / 3 - 0.2) / 3: median,
+            0.2 / 3: median,
+            (1.9 / 5 - 0.2) / 3: "Average within each image before you average over the images of a prompt.",
+        },
+    )  # fmt: skip
+    extra = table.iloc[[0, 0]].assign(
+        kind=["unrelated", "dependency"], relation=["unrelated", "punct"], iod=1.0, ioh=0.0
+    )
+    _close(
+        dominance(pd.concat([table, extra], ignore_index=True)),
+        0.1,
         'Leave out the control (kind "unrelated") and punctuation (relation "punct").',
     )
-    missing = only.copy()
+    missing = table.copy()
     missing.loc[0, ["iod", "ioh"]] = np.nan
     _close(
         dominance(missing),
-        ((0.2 + 0.4) / 2 - 0.6) / 2,
+        ((0.05 + 0.4 + 0.8) / 3 - 0.2) / 3,
         "A pair with an empty mask has NaN: its overlap is undefined, so leave it out instead of counting 0.",
     )
-    print(
-        "Right: prompts have equal weight, the control and punctuation are left out, and NaN does not count as 0."
-    )
+    print("Right: prompts have equal weight, the control is left out, and NaN does not count as 0.")
+
+
+def check_rules(
+    by_rule: Any,
+    pairs: pd.DataFrame,
+    dominance: Callable[[pd.DataFrame], float],
+    rules: Sequence[str],
+) -> None:
+    """Check the dominance under each rule, with the student's own `dominance`, which is checked before."""
+    found = set(pairs["threshold"])
+    if absent := [rule for rule in rules if rule not in found]:
+        _fail(
+            f"Expected pairs under every rule, but {absent} are missing: pass all rules to measure_pairs."
+        )
+    if not isinstance(by_rule, pd.Series) or sorted(map(str, by_rule.index)) != sorted(rules):
+        _fail("Expected a Series with one value per rule, and the rules as its index.")
+    for rule in rules:
+        expected = dominance(pairs[pairs["threshold"] == rule])
+        if not math.isclose(float(by_rule[rule]), expected, abs_tol=1e-9):
+            _fail(
+                f"Expected the dominance of the pairs measured under {rule} alone, {expected:.3f}, but got "
+                f"{float(by_rule[rule]):.3f}."
+            )
+    print("Right: one dominance per rule.")
 
 
 def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
     """Check the largest difference between log(IoD / IoH) and the log area ratio."""
     table = pd.DataFrame(
         {
-            "iod": [0.5, 0.8, 0.0, np.nan],
-            "ioh": [0.25, 0.4, 0.0, np.nan],
-            "log_area_ratio": [math.log(2), math.log(2) - 0.1, 1.0, np.nan],
+            "iod": [0.5, 0.8, 0.6, 0.0, np.nan],
+            "ioh": [0.25, 0.4, 0.6, 0.0, np.nan],
+            "log_area_ratio": [math.log(2), math.log(2) - 0.1, 0.3, 1.0, np.nan],
         }
     )
+    hint = "Take |ln(IoD / IoH) - log_area_ratio| of the pairs that overlap (IoD > 0), and its maximum."
     _close(
         difference(table),
-        0.1,
-        "Take |ln(IoD / IoH) - log_area_ratio| of the pairs that overlap at all (IoD > 0), and its maximum.",
+        0.3,
+        hint,
+        mistakes={
+            0.1: "Take the absolute value before the maximum: the largest difference is negative.",
+            0.4
+            / 3: "That is the mean of the differences; one large difference is enough to refute an identity.",
+        },
     )
     print("Right: the largest difference, over the pairs that overlap.")
+
+
+def check_per_prompt(
+    per_prompt: Callable[[pd.DataFrame], Iterable[float]],
+    dominance: Callable[[pd.DataFrame], float],
+) -> None:
+    """Check the dominance of each prompt, with the student's own `dominance`, which is checked before."""
+    table = _nested_pairs()
+    try:
+        values = sorted(float(value) for value in per_prompt(table))
+    except TypeError:
+        _fail("Expected one number per prompt.")
+    if len(values) != 3:
+        _fail(
+            f"Expected one value for each of the 3 prompts, but got {len(values)}: prompts are the sample."
+        )
+    expected = sorted(dominance(rows) for _, rows in table.groupby("prompt_id"))
+    for value, wanted in zip(values, expected, strict=True):
+        _close(value, wanted, "Apply `dominance` to the rows of one prompt at a time.")
+    print("Right: one value per prompt.")
+
+
+def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
+    """Check the 95% percentile bootstrap interval of a mean."""
+    values = np.array([0.0, 0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.9, 2.2])  # their mean is 0.4
+    got = interval(values)
+    try:
+        low, high = (float(bound) for bound in got)
+    except (TypeError, ValueError):
+        _fail("Expected two numbers, low and high.")
+    if low > high:
+        _fail("Expected the lower bound first.")
+    hints = {
+        (0.0, 0.55): "That is the interval of the median.",
+        (0.11, 0.79): "That is a 90% interval.",
+        (-0.05, 0.71): 'That is the method "basic"; use "percentile".',
+        (0.13, 1.10): 'That is the method "BCa"; use "percentile".',
+        (-0.09, 0.89): "That is Student's t interval; resample instead.",
+        (0.0, 1.9075): "Those are quantiles of the values; take quantiles of resampled means.",
+    }
+    if abs(low - 0.09) > 0.015 or abs(high - 0.855) > 0.03:
+        near = [
+            text for (a, b), text in hints.items() if abs(low - a) < 0.015 and abs(high - b) < 0.03
+        ]
+        _fail(
+            f"On ten values with mean 0.4 the interval is about [0.09, 0.86], but yours is [{low:.2f}, {high:.2f}]. "
+            + (near[0] if near else 'Use scipy.stats.bootstrap with np.mean, method="percentile".')
+        )
+    print("Right: 95% of the resampled means lie in the interval.")
+
+
+# Assignment 2
 
 
 def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
     """Check the share of a map's mass that lies on a mask."""
     heat = np.array([[1.0, 3.0], [0.0, 4.0]])
     mask = np.array([[True, False], [False, True]])
+    hint = "Sum the map where the mask is True, and divide by the sum of the whole map."
     _close(
         mass_on(heat, mask),
         5 / 8,
-        "Sum the map where the mask is True, and divide by the sum of the whole map.",
+        hint,
+        mistakes={
+            2.5: "That is the mean value in the mask. A share divides by the sum of the whole map.",
+            5.0: "That is the sum in the mask. Divide it by the sum of the whole map.",
+            5 / 3: "Divide by the sum of the whole map, not by the sum outside the mask.",
+            3 / 8: "That is the share outside the mask.",
+            0.5: "That is the share of pixels. Weight each pixel by the map.",
+        },
     )
-    _missing(
-        mass_on(np.zeros((2, 2)), mask),
+    _undefined(
+        lambda: mass_on(np.zeros((2, 2)), mask),
         "In a map without any mass the share is undefined: return NaN.",
     )
-    print("Right.")
+    print("Right: a share of the map's mass, and NaN where there is none.")
 
 
 def check_leakage(leakage: Callable[[float, float], float]) -> None:
     """Check leakage: the share of the other object in the attention to both objects."""
-    _close(leakage(0.3, 0.1), 0.25, "It is other / (own + other).")
-    nothing = "With no attention to either object, leakage is undefined: return NaN."
-    try:
-        _missing(leakage(0.0, 0.0), nothing)
-    except ZeroDivisionError:
-        _fail(nothing)
-    print(
-        "Right: 0 is perfect binding, 0.5 is no binding, and more than 0.5 is binding to the wrong object."
+    _close(
+        leakage(0.3, 0.1),
+        0.25,
+        "It is other / (own + other).",
+        mistakes={
+            0.75: "Own and other are exchanged: leakage counts what lies on the wrong object.",
+            1 / 3: "Divide by what lies on both objects: other / (own + other).",
+            0.1: "Divide by what lies on both objects: other / (own + other).",
+        },
     )
+    _undefined(
+        lambda: leakage(0.0, 0.0),
+        "With no attention to either object, leakage is undefined: return NaN.",
+    )
+    print(
+        "Right: 0 is perfect binding, 0.5 is no preference, and more than 0.5 is binding to the wrong object."
+    )
+
+
+class _SmallMaps:
+    """Maps of "a red car and a blue cat" on 4 x 4 pixels: car on the left half, cat in the right column."""
+
+    prompt = "a red car and a blue cat"
+    sentence = SimpleNamespace(words=tuple(prompt.split()))
+    image_size = (4, 4)
+    # mass on the left half, the third column, and the right column
+    _masses = MappingProxyType({1: (6.0, 4.0, 2.0), 5: (3.0, 8.0, 1.0)})
+
+    def __getitem__(self, word: int) -> Any:
+        left, middle, right = self._masses[word]
+        heat = np.zeros((4, 4))
+        heat[:, :2], heat[:, 2], heat[:, 3] = left / 8, middle / 4, right / 4
+        return SimpleNamespace(resize=lambda: heat)
+
+
+class _SmallAnnotation:
+    """Annotation of the same image."""
+
+    def __init__(self, *nouns: str) -> None:
+        self._nouns = nouns
+
+    def present(self) -> dict[str, int]:
+        return {noun: int(self.mask(noun).sum()) for noun in self._nouns}
+
+    def mask(self, noun: str) -> np.ndarray:
+        mask = np.zeros((4, 4), dtype=bool)
+        mask[:, slice(0, 2) if noun == "car" else slice(3, 4)] = noun in self._nouns
+        return mask
+
+    def color(self, noun: str) -> str | None:
+        return {"car": "red", "cat": "blue"}[noun] if noun in self._nouns else None
+
+
+def check_color_words(color_words: Callable[[Any, Any], list[dict[str, Any]]]) -> None:
+    """Check the rows of one image: leakage of each color word, and that of a flat map."""
+    rows = color_words(_SmallMaps(), _SmallAnnotation("car", "cat"))
+    if not isinstance(rows, list) or [row.get("adjective") for row in rows] != ["red", "blue"]:
+        _fail('Expected a list with a row for "red" and then one for "blue".')
+    exchanged = "Own and other are exchanged: the leakage of *red* is what lies on the cat."
+    # red: 6 on the car and 2 on the cat; blue: 1 on the cat and 3 on the car; a flat map: 8 and 4 pixels
+    for row, wanted, flat in zip(rows, (2 / 8, 3 / 4), (4 / 12, 8 / 12), strict=True):
+        word = row["adjective"]
+        _close(
+            row.get("leakage"),
+            wanted,
+            f"(leakage of {word}) Pass the mass on the adjective's own noun first.",
+            mistakes={1 - wanted: exchanged, flat: "That is the leakage of the flat map."},
+        )
+        _close(
+            row.get("control"),
+            flat,
+            f"(control of {word}) Use a map that is 1 everywhere, with the same two masks.",
+            mistakes={1 - flat: exchanged, wanted: "The control needs a flat map, not the adjective's.",
+                      0.5: "A flat map has more mass on the larger object, so its leakage is not 0.5."},
+        )  # fmt: skip
+    for row in color_words(_SmallMaps(), _SmallAnnotation("car")):
+        if not row.get("reason") or not math.isnan(_number(row.get("leakage"), "Use NaN.")):
+            _fail("Without the cat there is no leakage: keep the row, with NaN and a reason.")
+    print("Right: a row for every color word, also where a noun is missing.")
+
+
+def check_per_prompt_difference(per_prompt: Callable[[pd.DataFrame], pd.Series]) -> None:
+    """Check each prompt's mean of leakage minus control."""
+    table = pd.DataFrame(
+        {
+            "prompt": ["a", "a", "a", "b", "b"],
+            "leakage": [0.3, 0.2, 0.9, 0.4, np.nan],
+            "control": [0.4, 0.4, 0.3, 0.6, 0.1],
+        }
+    )
+    got = per_prompt(table)
+    if not isinstance(got, pd.Series) or sorted(got.index) != ["a", "b"]:
+        _fail("Expected a Series with one value per prompt, and the prompts as its index.")
+    _close(
+        got["a"],
+        0.1,
+        "Average leakage minus control over the rows of the prompt.",
+        mistakes={
+            -0.1: "That is a median, or control minus leakage: average leakage minus control.",
+            1.4 / 3: "Subtract the control.",
+            0.3: "That is a sum: average it.",
+        },
+    )
+    _close(got["b"], -0.2, "A row without a measurement is left out; it does not count as 0.")
+    print("Right: each prompt's mean of leakage minus control.")
+
+
+# Assignment 3
+
+_READINGS = {"supported", "not supported", "not tested", "nothing to compare"}
+_KEY = {  # digests of the answers
+    "reading:amod": "b3b1e6d7",
+    "reading:det": "12d91481",
+    "reading:case": "5c54788a",
+    "reading:cc": "0d2aefc8",
+    "reading:fixed": "4f610d35",
+    "flaws": "08970798",
+}
+_HINTS = {
+    "amod": "Look at the interval of the difference and at p_adjusted, and whether phi agrees with IoU.",
+    "det": "Is a difference of 0 inside the interval?",
+    "case": "Is there an interval or a p-value that could have been small? The note says why.",
+    "cc": "Look for the p-value, and read the note.",
+    "fixed": "Are there like words in the image to exchange partners with?",
+    "flaws": "For each statement ask: is it true of this analysis, and would it produce the result in a world without "
+    "any effect of relations?",
+}
+
+
+def _digest(question: str, answer: str) -> str:
+    return hashlib.sha256(f"{question}={answer}".encode()).hexdigest()[:8]
+
+
+def check_reading(reading: Mapping[str, str]) -> None:
+    """Check what the forest plot supports, relation by relation."""
+    relations = [name.partition(":")[2] for name in _KEY if name.startswith("reading:")]
+    if missing := [relation for relation in relations if relation not in reading]:
+        _fail(f"Expected an answer for every relation, but {', '.join(missing)} have none.")
+    for relation in relations:
+        answer = str(reading[relation]).strip().lower()
+        if answer not in _READINGS:
+            _fail(
+                f"{relation}: expected one of {', '.join(sorted(_READINGS))}, but got {answer!r}."
+            )
+        if _digest(f"reading:{relation}", answer) != _KEY[f"reading:{relation}"]:
+            _fail(f"{relation}: not {answer!r}. {_HINTS[relation]}")
+    print("Right: every relation is read as the plot and the table show it.")
+
+
+def check_flaws(flaws: Iterable[str]) -> None:
+    """Check which statements explain the claim."""
+    chosen = "".join(sorted({str(flaw).strip().lower() for flaw in flaws}))
+    if _digest("flaws", chosen) != _KEY["flaws"]:
+        _fail(
+            f"Not {', '.join(chosen) or 'nothing'}: at least one is missing or does not belong. {_HINTS['flaws']}"
+        )
+    print("Right: these statements are true of the analysis, and together they produce the claim.")
