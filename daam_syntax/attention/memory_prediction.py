@@ -20,6 +20,7 @@ def predict_memory(
     steps: StepSelection = None,
     refine: bool = False,
     padding: bool = False,
+    relations: Iterable[str] | str = ("image-text",),
     **options: Any,
 ) -> int:
     """Return how many bytes a recording would take, by running only its first step.
@@ -30,7 +31,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps, refine, padding
+    keep, layers, steps, refine, padding, relations
         As for `trace`.
     **options
         Further arguments of the pipeline call: ``num_inference_steps``, ``height``, ``width``,
@@ -58,6 +59,7 @@ def predict_memory(
         steps=steps,
         refine=refine,
         padding=padding,
+        relations=relations,
         max_bytes=-1,  # refuses any recording after its first step
     )
     try:

@@ -8,7 +8,11 @@ from typing import Any
 
 from daam_syntax.attention.observers.observer_context import ObserverContext
 from daam_syntax.attention.pipeline_call.call import PipelineCall
-from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, as_texts
+from daam_syntax.attention.pipeline_call.recording_spec import (
+    RecordingSpec,
+    as_texts,
+    check_relations,
+)
 from daam_syntax.attention.recorded_maps import (
     check_recorded,
     frames_of_call,
@@ -16,12 +20,23 @@ from daam_syntax.attention.recorded_maps import (
     origin,
     with_recorded_text,
 )
+from daam_syntax.attention.recorded_relations import (
+    among_pixels,
+    among_text,
+    check_alone,
+    check_relation,
+    in_encoders,
+    with_text_as_queries,
+)
 from daam_syntax.attention.recording.recorder import Recorder
+from daam_syntax.attention.recording.relation_recorder import RelatedCall, RelationRecorder
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
+from daam_syntax.maps.word_attention.image_attention import ImageAttention
+from daam_syntax.maps.word_attention.values import WordAttention
 from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
 from daam_syntax.util.wording import plural
 
@@ -40,6 +55,7 @@ def trace(
     negative: bool = False,
     references: bool = False,
     prompts: Iterable[str] | str = (),
+    relations: Iterable[str] | str = ("image-text",),
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline generates images.
 
@@ -96,6 +112,11 @@ def trace(
         the same in every call. The embeddings must have the length of the pipeline's own embeddings of the text, and
         their directions, except that tokens may be weighted (see docs/models.md). The pipeline computes its own once
         more, so it needs its text encoders.
+    relations
+        Further relations of attention to record, besides "image-text": "text-text" and "text-image" (models whose text
+        is among the queries, with joint attention), "image-image" (between at most 16 x 16 cells of the image, and in
+        layers of at most 16,384 pixels), and "encoder", the text among itself in the text encoders. See
+        `Trace.word_attention`, `Trace.heat_maps` and `Trace.image_attention`. Their memory is predicted with the rest.
 
     Returns
     -------
@@ -110,7 +131,7 @@ def trace(
         During a pipeline call, if the recording would be larger than `max_bytes`. The message lists ways to make it
         smaller.
     ValueError
-        If an axis or a selection of steps is not valid.
+        If an axis, a relation, or a selection of steps is not valid.
     PromptError
         If a text of `also` or `prompts` has no words.
 
@@ -131,6 +152,7 @@ def trace(
         negative=negative,
         references=references,
         prompts=as_texts(prompts),
+        relations=check_relations(relations),
     )
     return Trace(pipe, spec, parser=parser)
 
@@ -161,7 +183,8 @@ class Trace(ObserverContext):
         self._parser = parser
         self._pipe = pipe
         self._pipeline = type(pipe).__name__
-        self._recorder = Recorder(pipe, self.spec)
+        has_more = self.spec.relations != ("image-text",)
+        self._recorder = (RelationRecorder if has_more else Recorder)(pipe, self.spec)
         super().__init__(self._recorder)
 
     @property
@@ -212,6 +235,7 @@ class Trace(ObserverContext):
         refined: bool = False,
         negative: bool = False,
         reference: int | None = None,
+        relation: str = "image-text",
     ) -> list[HeatMaps]:
         """Return the heat maps of all generated images, in the pipeline's order.
 
@@ -240,6 +264,11 @@ class Trace(ObserverContext):
         reference
             Number of a reference image, from 0, to get the maps of the prompt's words on it, which requires
             ``trace(references=True)``; None for the images that were generated.
+        relation
+            "image-text", or "text-image" for the attention from each token to the pixels, which requires
+            ``trace(relations="text-image")``: the maps of a token sum to at most 1 over the pixels, and the map of a
+            word is the mean over its tokens, which are the queries. Of the options above, only `parser` and
+            `sentences` can be combined with it.
 
         Returns
         -------
@@ -255,8 +284,12 @@ class Trace(ObserverContext):
             If no pipeline call finished, a given sentence is not the parse of any prompt, or `of`, the negative
             prompts, reference images or self-attention were not traced.
         """
+        if relation != "image-text":
+            check_alone(relation, of=of, refined=refined, negative=negative, reference=reference)
         check_recorded(self.spec, of=of, refined=refined, negative=negative, reference=reference)
         calls = self._calls(reference)
+        if relation != "image-text":
+            calls = [with_text_as_queries(*each) for each in self._related_calls(relation)]
         n = max(call.n_frames for call in calls)
         if n > 1:
             raise TraceError(
@@ -274,6 +307,74 @@ class Trace(ObserverContext):
                     known["untrained"] = list(untrained)
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
+
+    def word_attention(
+        self, relation: str = "text-text", parser: Any = None, *, sentences: Sentences = ()
+    ) -> list[WordAttention]:
+        """Return the attention from word to word.
+
+        Parameters
+        ----------
+        relation
+            "text-text", the attention among the text in the denoiser's joint attention; or "encoder", that in the text
+            encoders. The relation must have been traced (`relations`).
+        parser, sentences
+            As for `heat_maps`.
+
+        Returns
+        -------
+        list of WordAttention
+            "text-text": one for each image, in order; words of several text encoders are merged as in heat maps, and
+            the attention to pixels is the entry "image". "encoder": one for each prompt and text encoder.
+
+        Raises
+        ------
+        TraceError
+            If no pipeline call finished, or the relation was not traced.
+        """
+        if relation not in ("text-text", "encoder"):
+            raise ValueError(
+                f"Expected a relation between words, 'text-text' or 'encoder', but got {relation!r}."
+            )
+        pairs = self._related_calls(relation)
+        read = self._parses([call for call, _ in pairs], sentences, parser)
+        if relation == "encoder":
+            return [
+                found
+                for call, related in pairs
+                for found in in_encoders(call, related, self.spec, read)
+            ]
+        return [
+            found
+            for number, (call, related) in enumerate(pairs)
+            for found in among_text(call, related, number, read)
+        ]
+
+    def image_attention(self) -> list[ImageAttention]:
+        """Return the attention between the cells of each image, which requires ``trace(relations="image-image")``.
+
+        Only the layers of the finest recorded grid are averaged, or kept.
+
+        Returns
+        -------
+        list of ImageAttention
+            One for each image, in order.
+
+        Raises
+        ------
+        TraceError
+            If no pipeline call finished, or the relation was not traced.
+        """
+        return [
+            found
+            for number, (call, related) in enumerate(self._related_calls("image-image"))
+            for found in among_pixels(call, related, number)
+        ]
+
+    def _related_calls(self, relation: str) -> list[tuple[PipelineCall, RelatedCall]]:
+        check_relation(self.spec, relation)
+        assert isinstance(self._recorder, RelationRecorder), "the relation was recorded"
+        return list(zip(self._calls(), self._recorder.related, strict=True))
 
     def video_maps(
         self, parser: Any = None, *, sentences: Sentences = (), negative: bool = False

@@ -26,5 +26,6 @@ from .thresholds import Threshold as Threshold
 from .thresholds import parse_threshold as parse_threshold
 from .videos.video_maps import VideoMaps as VideoMaps
 from .weight_learning import learn_weights as learn_weights
+from .word_attention.image_attention import ImageAttention as ImageAttention
 from .word_attention.token_groups import TokenGroup as TokenGroup
 from .word_attention.values import WordAttention as WordAttention

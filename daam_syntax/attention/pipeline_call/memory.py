@@ -16,6 +16,10 @@ from daam_syntax.maps.selection import Grid
 from daam_syntax.util.wording import human_size
 
 _BYTES_PER_NUMBER: Final = 4  # sums are float32, whatever the model's type
+N_OTHER_GROUPS: Final = 7
+"""Kinds of tokens that are no words, each of which is one row and one column of attention between words."""
+MAX_CELLS: Final = 16
+"""Largest number of rows and of columns of the cells of an image between which attention is recorded."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,56 @@ def predict_bytes(
     )
     steps = n_steps if "step" in axes else 1
     return _BYTES_PER_NUMBER * n_images * (n_tokens * steps * numbers + pairs)
+
+
+def cell_grid(grid: Grid) -> Grid:
+    """Return the rows and columns of the cells of a grid: square blocks of as few pixels as the limit allows."""
+    side = -(-max(grid) // MAX_CELLS)
+    return -(-grid[0] // side), -(-grid[1] // side)
+
+
+def predict_relation_bytes(
+    layers: Iterable[Layer],
+    *,
+    relations: Iterable[str],
+    keep: Iterable[str] = (),
+    n_images: int,
+    n_tokens: int,
+    n_steps: int,
+) -> int:
+    """Predict the size of recorded relations of attention other than that from image to text.
+
+    From text to text there are 8 bytes for each image and pair of tokens, of which there are at most seven besides
+    those of the words; from image to image, 8 bytes for each image and pair of cells, at most 16 x 16. Kept axes
+    multiply both. From text to image, it is the size of another recording from image to text.
+
+    Parameters
+    ----------
+    layers, keep, n_images, n_tokens, n_steps
+        As for `predict_bytes`.
+    relations
+        The relations.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    axes, layers, wanted = check_axes(keep), list(layers), set(relations)
+    sizes: dict[str, Any] = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
+    places = n_steps if "step" in axes else 1
+    heads = [layer.n_heads if "head" in axes else 1 for layer in layers]
+    times = places * (sum(heads) if "layer" in axes else max(heads))
+    total = predict_bytes(layers, keep=axes, **sizes) if "text-image" in wanted else 0
+    if "text-text" in wanted:
+        total += 2 * _BYTES_PER_NUMBER * n_images * times * (n_tokens + N_OTHER_GROUPS) ** 2
+    if "image-image" in wanted:
+        # Layers of one grid share a sum, unless layers are kept.
+        grids = {layer.grid for layer in layers}
+        times *= 1 if "layer" in axes else len(grids)
+        cells = max(math.prod(cell_grid(grid)) for grid in grids)
+        total += 2 * _BYTES_PER_NUMBER * n_images * times * cells**2
+    return total
 
 
 def default_max_bytes(device: torch.device | None = None) -> int:

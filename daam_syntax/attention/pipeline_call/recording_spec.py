@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import torch
 
@@ -51,6 +51,28 @@ def coming_timesteps(pipe: Any, in_pipeline: bool) -> tuple[float, ...] | None:
     return tuple(map(float, values))[: getattr(pipe, "_num_timesteps", None)]
 
 
+Relation = Literal["image-text", "text-image", "text-text", "image-image", "encoder"]
+"""What attends to what in a denoiser, or "encoder" for the text among itself in the text encoders."""
+
+RELATIONS: Final[tuple[Relation, ...]] = get_args(Relation)
+
+
+def check_relations(given: Iterable[str] | str) -> tuple[Relation, ...]:
+    """Return relations in the order of `RELATIONS`, each once, with "image-text".
+
+    Raises
+    ------
+    ValueError
+        If a relation is unknown.
+    """
+    wanted = {"image-text", *as_texts(given)}
+    if unknown := wanted.difference(RELATIONS):
+        raise ValueError(
+            f"Expected relations of attention among {RELATIONS}, but got {sorted(unknown)}."
+        )
+    return tuple(each for each in RELATIONS if each in wanted)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingSpec:
     """What a trace records; `daam_syntax.trace` explains each parameter at length.
@@ -78,11 +100,13 @@ class RecordingSpec:
         Whether to record the pixels of reference images, too.
     prompts
         The prompts, where the pipeline receives ``prompt_embeds`` instead of text.
+    relations
+        Relations of attention to record, among `RELATIONS`; "image-text" is always recorded.
 
     Raises
     ------
     ValueError
-        If an axis or a selection of steps is not valid.
+        If an axis, a relation, or a selection of steps is not valid.
     PromptError
         If a text has no words.
     """
@@ -97,6 +121,7 @@ class RecordingSpec:
     negative: bool = False
     references: bool = False
     prompts: tuple[str, ...] = ()
+    relations: tuple[Relation, ...] = ("image-text",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", check_axes(self.keep))
@@ -106,6 +131,7 @@ class RecordingSpec:
         )
         object.__setattr__(self, "prompts", prompts)
         object.__setattr__(self, "also", tuple(dict.fromkeys(also)))
+        object.__setattr__(self, "relations", check_relations(self.relations))
         step_selector(self.steps)  # raises a ValueError if it is not a selection
 
     @cached_property

@@ -12,6 +12,7 @@ from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import (
     default_max_bytes,
     predict_bytes,
+    predict_relation_bytes,
     refuse_size,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
@@ -65,6 +66,13 @@ class MemoryLimit:
         self.predicted_bytes = predict_bytes(
             pipeline_call.layers.values(), keep=self._spec.keep, **sizes
         ) + self._bytes_of_references(pipeline_call, sizes)
+        own = {name: size for name, size in sizes.items() if name != "refine"}
+        self.predicted_bytes += predict_relation_bytes(
+            pipeline_call.layers.values(),
+            relations=self._spec.relations,
+            keep=self._spec.keep,
+            **own,
+        )
         if n_bytes_before + self.predicted_bytes > self._limit:
             limit = int(self._limit) - n_bytes_before
             raise refuse_size(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from daam_syntax.attention.hooks.encoder_hooks import EncoderHooks, RowWeights
 from daam_syntax.attention.hooks.interrupts import restore_completely
+from daam_syntax.attention.softmax.pair_sums import pooled
 from daam_syntax.attention.text_encoders.components import EncoderParts
 from daam_syntax.attention.texts.token_spans import (
     Reading,
@@ -109,11 +110,8 @@ def pooled_weights(weights: Tensor, group_of: Tensor, n_groups: int) -> Tensor:
     Tensor
         *Shape:* ``(head, group, group)``
     """
-    group_of = group_of.to(weights.device)
-    n_heads, n_queries, _ = weights.shape
-    by_key = weights.new_zeros(n_heads, n_queries, n_groups).index_add_(-1, group_of, weights)
-    summed = weights.new_zeros(n_heads, n_groups, n_groups).index_add_(-2, group_of, by_key)
-    return summed / torch.bincount(group_of, minlength=n_groups)[:, None]
+    summed = pooled(pooled(weights, group_of, n_groups, -1), group_of, n_groups, -2)
+    return summed / torch.bincount(group_of, minlength=n_groups).to(summed.device)[:, None]
 
 
 class EncoderRecorder:

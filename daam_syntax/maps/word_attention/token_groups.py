@@ -1,8 +1,9 @@
 """The tokens of a sequence in groups, and how attention between tokens becomes attention between groups and words.
 
 Attention goes from a query to keys, and the weights of a query sum to 1. So the attention from a group is the **mean**
-over its queries, and the attention to a group the **sum** over its keys. Every key is in exactly one group, and the
-weight of a key that several words share is divided equally among them, so rows still sum to 1.
+over its queries (of each text encoder, then over the encoders, as for heat maps), and the attention to a group is the
+**sum** over its keys. Every key is in exactly one group, and the weight of a key that several words share is divided
+equally among them, so rows still sum to 1.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class TokenGroup:
         empty.
     start, end
         Character offsets into the prompt, end exclusive; equal for special tokens.
+    encoder
+        Name of the text encoder where the sequence has the tokens of several; "" where there is one.
     """
 
     kind: GroupKind
@@ -48,6 +51,7 @@ class TokenGroup:
     positions: tuple[int, ...]
     start: int = 0
     end: int = 0
+    encoder: str = ""
 
 
 def group_tokens(subwords: Sequence[Subword]) -> tuple[TokenGroup, ...]:
@@ -59,7 +63,14 @@ def group_tokens(subwords: Sequence[Subword]) -> tuple[TokenGroup, ...]:
         All tokens of a sequence, including padding.
     """
     groups = [
-        TokenGroup("text", subword.text, (subword.position,), subword.start, subword.end)
+        TokenGroup(
+            "text",
+            subword.text,
+            (subword.position,),
+            subword.start,
+            subword.end,
+            subword.encoder,
+        )
         for subword in subwords
         if subword.kind == "text"
     ]
@@ -114,10 +125,14 @@ class WordAxis:
                 entries.append([number])
                 labels.append(group.kind)
         member = np.zeros((len(entries), len(groups)))
+        as_queries = member.copy()
         for row, own in enumerate(entries):
             member[row, own] = 1.0
-        n_queries = np.maximum(member.sum(axis=1, keepdims=True), 1)
-        return cls(words, tuple(labels), member / n_queries, member / member.sum(axis=0))
+            encoders = [groups[number].encoder for number in own]
+            for number in own:  # each encoder that has the word counts once
+                n_own = encoders.count(groups[number].encoder)
+                as_queries[row, number] = 1 / (n_own * len(set(encoders)))
+        return cls(words, tuple(labels), as_queries, member / member.sum(axis=0))
 
 
 def _plain_kind(group: TokenGroup) -> Literal["text", "template"]:

@@ -1,0 +1,329 @@
+"""A recorder of the other relations of attention: text to text, text to image, image to image, and text encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from daam_syntax.attention.families import TokenLayout, layouts
+from daam_syntax.attention.families.video import require_images
+from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.recording.image_cells import attention_between_cells, check_pixels
+from daam_syntax.attention.recording.recorder import Recorder
+from daam_syntax.attention.recording.self_attention import self_attention_call, self_attentions
+from daam_syntax.attention.softmax.double_precision import in_64_bits
+from daam_syntax.attention.softmax.layer_sums import LayerSums
+from daam_syntax.attention.softmax.pair_sums import PairSums, pooled
+from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
+from daam_syntax.attention.text_encoders.components import encoders_of
+from daam_syntax.attention.text_encoders.encoder_recorder import EncoderRecorder
+from daam_syntax.errors import TraceError
+from daam_syntax.maps import Subword
+from daam_syntax.maps.selection import Grid
+from daam_syntax.maps.word_attention.token_groups import TokenGroup, group_tokens
+
+_FROM_TEXT = ("text-text", "text-image")
+
+
+@dataclass
+class RelatedCall:
+    """The recorded relations of one pipeline call.
+
+    Attributes
+    ----------
+    encoders
+        Recorders of the text encoders.
+    text_text
+        For each image, sums of the attention between groups of tokens.
+    text_image
+        Sums of the attention from each recorded text token to each pixel, in the form of that from pixels.
+    image_image
+        For each image, sums of the attention between cells, by the grid of their pixels.
+    groups
+        For each image, its groups of tokens.
+    """
+
+    encoders: list[EncoderRecorder] = field(default_factory=list)
+    text_text: list[PairSums] = field(default_factory=list)
+    text_image: LayerSums = field(default_factory=LayerSums)
+    image_image: list[dict[Grid, PairSums]] = field(default_factory=list)
+    groups: list[tuple[TokenGroup, ...]] = field(default_factory=list)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size in memory."""
+        pairs = [*self.text_text, *(each for own in self.image_image for each in own.values())]
+        return sum(each.n_bytes for each in pairs) + self.text_image.n_bytes
+
+    def move_to_host(self) -> None:
+        """Move everything to main memory."""
+        self.text_image.move_to_host()
+        for sums in [*self.text_text, *(each for own in self.image_image for each in own.values())]:
+            sums.move_to_host()
+
+
+class RelationRecorder(Recorder):
+    """Records further relations of attention beside that from image to text.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline of a known family.
+    spec
+        What to record, with at least one relation besides "image-text".
+
+    Attributes
+    ----------
+    related
+        The relations of each finished pipeline call.
+    """
+
+    def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
+        super().__init__(pipe, spec)
+        self.related: list[RelatedCall] = []
+        self._relations = frozenset(spec.relations)
+        self._related = RelatedCall()
+        if self._relations.intersection(_FROM_TEXT) and self.family.layout is layouts.cross:
+            self._refuse_queries()
+        if "text-image" in self._relations or "image-image" in self._relations:
+            require_images(pipe, "record attention to their pixels")
+        if "image-image" in self._relations and not self._self_attentions:
+            self._self_attentions = self_attentions(self.family, self.denoiser, self.attentions)
+            self.others = tuple(self._self_attentions)
+        # By prompt and layout, which are the same in most layers and steps.
+        self._known_groups: dict[tuple[object, ...], tuple[tuple[TokenGroup, ...], Tensor]] = {}
+
+    def _refuse_queries(self) -> None:
+        wanted = " and ".join(sorted(self._relations.intersection(_FROM_TEXT)))
+        raise TraceError(
+            f"Expected text among the queries of {type(self._pipe).__name__}, to record {wanted} attention, but the "
+            f"{self.family.name} family attends from pixels alone: record relations=('encoder',), the attention among "
+            "the text in its text encoders, or use a model with joint attention (see docs/models.md)."
+        )
+
+    def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        """Record the text encoders while the prompts are encoded."""
+        if "encoder" not in self._relations:
+            return super().encoding(call, arguments)
+        before = self.current
+        begins = before is None or bool(before.timesteps)
+        recorders = self._encoder_recorders(arguments) if begins else self._related.encoders
+        with ExitStack() as stack:
+            for recorder in recorders:
+                stack.enter_context(recorder.recording())
+            result = super().encoding(call, arguments)
+        if self.current is not before:
+            self._related = RelatedCall(encoders=recorders)
+        return result
+
+    def _encoder_recorders(self, arguments: Mapping[str, Any]) -> list[EncoderRecorder]:
+        """Return a recorder for each text encoder, for the prompts that it reads."""
+        given = arguments.get("prompt")
+        if given is None:
+            raise TraceError(
+                "Expected prompts as text, to record what the text encoders attend to (relations='encoder'), but the "
+                "pipeline got prompt_embeds: pass prompt=..., or call daam_syntax.trace_text(pipe, prompts)."
+            )
+        prompts = [given] if isinstance(given, str) else list(given)
+        keep = [axis for axis in self._spec.keep if axis != "step"]
+        recorders = []
+        for each in encoders_of(self._pipe, self.family):
+            other = arguments.get(f"prompt{each.name.removeprefix('text_encoder')}")
+            own = prompts if other is None else [other] if isinstance(other, str) else list(other)
+            recorders.append(EncoderRecorder(each, own, keep))
+        return recorders
+
+    def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
+        """Add the attention of one module."""
+        if path in self._self_attentions and "image-image" in self._relations:
+            if self._rows.prompts is not None:
+                self._pixels_ran(path, module, calls, self._rows.prompts)
+            if not self._spec.refine:
+                return
+        super().attention_ran(path, module, calls)
+
+    def _pixels_ran(
+        self, path: str, module: nn.Module, calls: Sequence[AttentionCall], rows: slice
+    ) -> None:
+        call = self_attention_call(path, module, calls, self.family.denoiser)
+        self._check_rows(call)
+        self._ran.add(path)
+        grid = self._grid(path, call.query.shape[-2])
+        pipeline_call = self._pipeline_call()
+        self._begin_step(pipeline_call)
+        if self._records(self._self_attentions[path], grid):
+            self._add_cells(pipeline_call, path, grid, call, rows, None)
+
+    def _record(
+        self,
+        pipeline_call: PipelineCall,
+        text: EncodedText,
+        rows: slice,
+        path: str,
+        module: nn.Module,
+        calls: Sequence[AttentionCall],
+    ) -> tuple[AttentionCall, TokenLayout | list[TokenLayout], Grid]:
+        """Add the attention of some rows to their own text, and the other relations of the prompts."""
+        call, layout, grid = super()._record(pipeline_call, text, rows, path, module, calls)
+        if text is pipeline_call and self._records(path, grid):
+            own = layout[rows] if isinstance(layout, list) else [layout] * pipeline_call.n_images
+            if self._relations.intersection(_FROM_TEXT):
+                self._add_text(pipeline_call, path, grid, call, rows, own)
+            if "image-image" in self._relations and not self._self_attentions:
+                self._add_cells(pipeline_call, path, grid, call, rows, own)
+        return call, layout, grid
+
+    def _add_text(
+        self,
+        pipeline_call: PipelineCall,
+        path: str,
+        grid: Grid,
+        call: AttentionCall,
+        rows: slice,
+        own: Sequence[TokenLayout],
+    ) -> None:
+        """Add the attention from the text."""
+        if call.query.shape[-2] != call.key.shape[-2]:
+            self._refuse_queries()
+        related, by_head = self._related, "head" in self._spec.keep
+        step = len(pipeline_call.steps) - 1
+        positions = pipeline_call.positions
+        to_pixels = []
+        for image, layout in enumerate(own):
+            row = slice(rows.start + image, rows.start + image + 1)
+            weights = text_probabilities(call, rows=row, queries=layout.text, by_head=by_head)[0]
+            if "text-text" in self._relations:
+                groups, group_of = self._groups(
+                    pipeline_call, pipeline_call.prompt_index(image), layout, call.key.shape[-2]
+                )
+                if image == len(related.text_text):
+                    related.text_text.append(PairSums(self._spec.keep))
+                    related.groups.append(groups)
+                values = _between_groups(in_64_bits(weights), groups, group_of, layout.text)
+                related.text_text[image].add(step, path, values)
+            if "text-image" in self._relations:
+                pixels = weights[..., layout.pixels].transpose(-1, -2)
+                whole = pixels.new_zeros(*pixels.shape[:-1], len(positions))
+                seen = [place for place, p in enumerate(positions) if p < pixels.shape[-1]]
+                whole[..., seen] = pixels[..., [positions[place] for place in seen]]
+                to_pixels.append(whole)
+        if to_pixels:
+            if not related.text_image.grids:
+                related.text_image = LayerSums(self._spec.keep)
+            related.text_image.add(path, grid, torch.stack(to_pixels), step)
+
+    def _groups(
+        self, pipeline_call: PipelineCall, prompt: int, layout: TokenLayout, n_keys: int
+    ) -> tuple[tuple[TokenGroup, ...], Tensor]:
+        """Return the groups of the tokens of a sequence, and the number of the group of each key."""
+        place = (prompt, layout.text.start, layout.text.stop, layout.pixels.start, n_keys)
+        if place not in self._known_groups:
+            self._known_groups[place] = self._find_groups(pipeline_call, prompt, layout, n_keys)
+        return self._known_groups[place]
+
+    def _find_groups(
+        self, pipeline_call: PipelineCall, prompt: int, layout: TokenLayout, n_keys: int
+    ) -> tuple[tuple[TokenGroup, ...], Tensor]:
+        n_text = layout.text.stop - layout.text.start
+        groups = list(group_tokens(_subwords(pipeline_call, prompt, n_text)))
+        group_of = torch.full((n_keys,), -1)
+        for number, group in enumerate(groups):
+            group_of[[layout.text.start + position for position in group.positions]] = number
+        group_of[layout.pixels] = len(groups)
+        groups.append(TokenGroup("image", "image", ()))
+        if (group_of < 0).any():
+            group_of[group_of < 0] = len(groups)
+            groups.append(TokenGroup("other", "other", ()))
+        return tuple(groups), group_of
+
+    def _add_cells(
+        self,
+        pipeline_call: PipelineCall,
+        path: str,
+        grid: Grid,
+        call: AttentionCall,
+        rows: slice,
+        own: Sequence[TokenLayout] | None,
+    ) -> None:
+        """Add the attention between the cells of each image."""
+        check_pixels(path, grid)
+        by_head = "head" in self._spec.keep
+        for image in range(pipeline_call.n_images):
+            row = slice(rows.start + image, rows.start + image + 1)
+            pixels = keys = slice(0, grid[0] * grid[1])
+            if own is not None:
+                pixels = keys = own[image].pixels
+                if call.query.shape[-2] != call.key.shape[-2]:
+                    start = own[image].text.stop
+                    keys = slice(start, start + pixels.stop - pixels.start)
+                if keys.stop > call.key.shape[-2]:
+                    raise TraceError(
+                        f"Expected {path} to attend to pixels, too, to record image-image attention, but it attends "
+                        f"to text alone, and {type(self.denoiser).__name__} has no known self-attention beside it: "
+                        "trace without 'image-image'."
+                    )
+
+            def weights(queries: slice, row: slice = row, keys: slice = keys) -> Tensor:
+                return text_probabilities(
+                    call, rows=row, queries=queries, keys=keys, by_head=by_head
+                )[0]
+
+            size = call.key.shape[-2] * (call.query.shape[1] if by_head else 1)
+            values = attention_between_cells(weights, grid, pixels, size)
+            if image == len(self._related.image_image):
+                self._related.image_image.append({})
+            sums = self._related.image_image[image]
+            sums.setdefault(grid, PairSums(self._spec.keep)).add(
+                len(pipeline_call.steps) - 1, path, values
+            )
+
+    def discard_current(self) -> None:
+        """Discard a pipeline call that did not finish."""
+        super().discard_current()
+        self._related = RelatedCall()
+        self._known_groups = {}
+
+    def call_finished(self, pipeline_call: PipelineCall) -> None:
+        """Keep a finished pipeline call."""
+        for recorder in self._related.encoders:
+            recorder.check()
+        super().call_finished(pipeline_call)
+        self._related.move_to_host()
+        self.related.append(self._related)
+        self._related = RelatedCall()
+
+
+def _subwords(pipeline_call: PipelineCall, prompt: int, n_text: int) -> list[Subword]:
+    """Return all tokens of a prompt that are among the text keys, including padding that is not recorded."""
+    found = []
+    several = len(pipeline_call.blocks) > 1
+    for block in pipeline_call.blocks:
+        tokens = block.prompts[prompt]
+        known = {subword.position: subword for subword in tokens.subwords}
+        for position in range(tokens.length):
+            each = known.get(position, Subword(position, "", 0, 0, "padding"))
+            encoder = block.encoder if several else ""
+            found.append(
+                Subword(block.start + position, each.text, each.start, each.end, each.kind, encoder)
+            )
+    return [subword for subword in found if subword.position < n_text]
+
+
+def _between_groups(
+    weights: Tensor, groups: Sequence[TokenGroup], group_of: Tensor, text: slice
+) -> Tensor:
+    """Average over the queries of each group and sum over its keys; NaN for groups that are no text."""
+    n_groups = len(groups)
+    queries = group_of[text]
+    by_key = pooled(weights, group_of, n_groups, -1)
+    counts = torch.bincount(queries, minlength=n_groups).to(weights.device)
+    mean = pooled(by_key, queries, n_groups, -2) / counts[:, None]
+    lacking = [n for n, group in enumerate(groups) if group.kind in ("image", "other")]
+    mean[..., lacking, :] = torch.nan
+    return mean
