@@ -149,7 +149,9 @@ def sweep_curves(
                     "high": found.high,
                 }
             )
-    return pd.DataFrame(rows, columns=list(dict.fromkeys([*groups, *CURVE_COLUMNS])))
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*groups, *CURVE_COLUMNS])))
+    table.attrs["level"] = options.get("level", 0.95)
+    return table
 
 
 def sweep_auc(swept: pd.DataFrame) -> pd.DataFrame:

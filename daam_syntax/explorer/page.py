@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 import numpy as np
@@ -23,7 +23,11 @@ from daam_syntax.util.wording import plural
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FRAME_HEIGHT: Final = 760  # pixels, in a notebook
+_FRAME: Final = 660  # pixels of a notebook: all but the arcs and the rows of the table
+_LEVEL: Final = 24  # pixels of a level of arcs, see arcs.js
+_PANEL: Final = 200  # pixels of the width of a panel
+_ROW: Final = 26  # pixels of a row of the table
+_LEAST_ROWS: Final = 8  # the explanation stands beside the table
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,10 +40,13 @@ class Page:
         The whole page. It loads no other files and runs only its own script.
     n_images
         Number of images on the page.
+    height
+        Pixels of its frame in a notebook, enough for the whole page if the notebook is about 900 pixels wide.
     """
 
     html: str
     n_images: int
+    height: int
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file that any browser opens, even offline. The file is written completely or not at all.
@@ -61,7 +68,7 @@ class Page:
         # A frame keeps its style and its script out of the notebook.
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
-            f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
+            f'style="width: 100%; height: {self.height}px; border: 0"></iframe>'
         )
 
 
@@ -130,4 +137,17 @@ def explore(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         contents=contents,
     )
-    return Page(page, len(all_maps))
+    return Page(page, len(all_maps), _frame_height(contents))
+
+
+def _frame_height(contents: dict[str, Any]) -> int:
+    """Return the pixels of a frame that shows the whole page for the largest tree."""
+    trees = [
+        scheme["edges"]
+        for sentence in contents["sentences"]
+        for scheme in sentence["schemes"].values()
+    ]
+    levels = max((edge["level"] for edges in trees for edge in edges), default=1)
+    rows = max((len(edges) for edges in trees), default=0) + 1
+    tallest = max(image["size"][0] / image["size"][1] for image in contents["images"])
+    return round(_FRAME + _LEVEL * levels + _ROW * max(rows, _LEAST_ROWS) + _PANEL * (tallest - 1))

@@ -1,7 +1,10 @@
 // The panels of the page: the image, maps over it, and two masks over each other.
 
 const SHARED = "#111111";
-const STRONGEST = 0.85; // opacity where attention is highest: the image still shows through
+// Opacity and gray as in Python's figures/shared/colors.py and figures/maps/overlays.py.
+const STRONGEST = 0.9; // opacity where attention is highest: the image still shows through
+const FADING = 0.85; // exponent of the opacity
+const PAPER = 216; // gray of a light region under an overlay, for the color bar
 
 function rgb(hex) {
   return [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
@@ -20,7 +23,7 @@ async function loadPixels(source, [height, width]) {
   const gray = new Uint8ClampedArray(width * height);
   for (let i = 0; i < gray.length; i++) {
     const [r, g, b] = colors.data.subarray(4 * i, 4 * i + 3);
-    gray[i] = 63.75 + 0.75 * (0.299 * r + 0.587 * g + 0.114 * b);
+    gray[i] = 102 + 0.6 * (0.299 * r + 0.587 * g + 0.114 * b);
   }
   return { colors, gray };
 }
@@ -40,11 +43,14 @@ function tinted(pixels, palette, paint, opacity) {
   return result;
 }
 
+/** Return the opacity of a map where it has a share of the top of its scale. */
+const opacity = (share) => STRONGEST * share ** FADING;
+
 /** Return a word's map over the image, on a color scale from 0 to `top`. */
 function mapImage(pixels, map, top, colors) {
   const share = (i) => Math.min(1, map[i] / (top || 1));
   const paint = (i) => Math.round(share(i) * (colors.length - 1));
-  return tinted(pixels, colors, paint, (i) => STRONGEST * Math.sqrt(share(i)));
+  return tinted(pixels, colors, paint, (i) => opacity(share(i)));
 }
 
 /** Return two masks over the image, each in its color, and their overlap in a third. */

@@ -117,6 +117,7 @@ function showTree() {
   words.replaceChildren(...sentence().words.map((word, index) => {
     const isSpace = !word.text.trim();
     const button = element("button", { type: "button", text: isSpace ? "␣" : word.text });
+    button.append(element("small", { text: word.pos }));
     button.title = isMapped(index) ? `${word.lemma}, ${word.pos}` : currentImage().reasons[index];
     button.classList.toggle("unmapped", !isMapped(index));
     button.addEventListener("click", () => choose({ head: index, dependent: null }));
@@ -258,6 +259,9 @@ function showControls() {
 
 async function showAll() {
   document.title = sentence().text;
+  byId("prompt").textContent = sentence().text;
+  const parser = sentence().parser ? `; parsed by ${sentence().parser}` : "";
+  byId("source").textContent = `${currentImage().label}, ${currentImage().model}${parser}`;
   showControls();
   showTree();
   showPairs();
@@ -319,8 +323,9 @@ function readAddress() {
 
 function start() {
   const colors = byId("colors").getContext("2d");
-  COLORS.forEach((color, x) => {
-    colors.fillStyle = `rgb(${color})`;
+  COLORS.forEach((color, x) => { // as they look over light gray
+    const alpha = opacity(x / (COLORS.length - 1));
+    colors.fillStyle = `rgb(${color.map((value) => Math.round(value * alpha + PAPER * (1 - alpha)))})`;
     colors.fillRect(x, 0, 1, 1);
   });
   const several = contents.sentences.length > 1;

@@ -5,8 +5,8 @@ from .maps.video_frames import animate as animate
 from .maps.video_frames import frame_grid as frame_grid
 from .maps.word_grids import word_grid as word_grid
 from .maps.word_matrices import word_matrix as word_matrix
-from .shared.styles import CONTROL as CONTROL
-from .shared.styles import PALETTE as PALETTE
+from .shared.colors import CONTROL as CONTROL
+from .shared.colors import PALETTE as PALETTE
 from .shared.styles import paper as paper
 from .shared.styles import save as save
 from .tables.breadth_plots import breadth_by_pos as breadth_by_pos

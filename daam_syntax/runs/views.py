@@ -198,9 +198,13 @@ def _save_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def _save_overview(each: StoredImage, scheme: str, path: Path) -> None:
+    from matplotlib import pyplot as plt
+
     from daam_syntax.figures import overview
 
-    overview(each.image, each.maps, scheme=scheme).savefig(path, dpi=130, format="png")
+    figure = overview(each.image, each.maps, scheme=scheme)
+    figure.savefig(path, dpi=130, format="png")
+    plt.close(figure)
 
 
 def _save_page(images: Sequence[StoredImage], threshold: str, scheme: str, path: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
-from daam_syntax.figures.maps.overlays import SCALE_LABEL, draw_word, largest_value
+from daam_syntax.figures.maps.overlays import ROOT_SCALE_LABEL, draw_word, largest_value
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.styles import add_color_bar, color_map, figure_of, new_axes
+from daam_syntax.figures.shared.colors import overlay_colors, root_norm
+from daam_syntax.figures.shared.styles import add_color_bar, figure_of, new_axes
 from daam_syntax.figures.trees.arcs import arcs_height, dependency_arcs
 from daam_syntax.maps import HeatMaps
 
@@ -36,8 +36,8 @@ def arcs_with_overlays(
 ) -> Axes:
     """Draw an arc from each head to its dependents, with the map of each word below it.
 
-    All maps share one color scale. A word without a map appears with its status. New axes are as wide as the words
-    need; a column of a paper has room for about five words.
+    All maps share one square-root color scale. A word without a map appears with its status. New axes are as wide as
+    the words need; a column of a paper has room for about five words.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def arcs_with_overlays(
     if vmax is None:
         vmax = largest_value([maps])
     if colorbar:
-        scale = ScalarMappable(Normalize(0.0, vmax or 1.0), color_map())
-        add_color_bar(scale, SCALE_LABEL, ax=ax, pad=0.01, aspect=30)
+        scale = ScalarMappable(root_norm(vmax), overlay_colors())
+        add_color_bar(scale, ROOT_SCALE_LABEL.replace(" (", "\n("), ax=ax, pad=0.01, aspect=30)
     height = _make_room(ax, aspect)
     bottom = ax.get_ylim()[0]
     for word in maps.words:
         cell = ax.inset_axes((word.index - 0.46, bottom, 0.92, height), transform=ax.transData)
         cell.set_anchor("N")
-        draw_word(image, maps, word.index, ax=cell, vmax=vmax)
+        draw_word(image, maps, word.index, ax=cell, top=vmax)
     return ax
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.styles import HEAT, color_map
+from daam_syntax.figures.shared.colors import color_map, opacity, overlay_colors, root_norm
+from daam_syntax.figures.shared.styles import add_color_bar, new_axes
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, HeatMaps
 from daam_syntax.util.pixels import as_rgb
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 SCALE_LABEL: Final = "mean attention probability"
 """Label of the color scale of heat maps."""
 
-_STRONGEST: Final = 0.85  # opacity where attention is highest: the image still shows through
+ROOT_SCALE_LABEL: Final = "mean attention probability (square-root scale)"
+"""Label of the color scale of maps that share one scale."""
+
+_DARKEST: Final = 0.4  # gray of black pixels: a dark image must differ from much attention
 
 
 def overlay(
@@ -31,13 +35,15 @@ def overlay(
     *,
     ax: Axes | None = None,
     vmax: float | None = None,
+    norm: Normalize | None = None,
     cmap: str | Colormap | None = None,
     title: str | None = None,
+    colorbar: bool | None = None,
 ) -> Axes:
     """Draw a heat map over its image.
 
-    The image is shown in gray, so color means attention only. The map is opaque where attention is high and transparent
-    where there is none.
+    The image is shown in light gray, so color means attention only: the darker, the more, and transparent where there
+    is none.
 
     Parameters
     ----------
@@ -50,33 +56,51 @@ def overlay(
     vmax
         Mean attention probability at the top of the color scale; the map's own maximum if None. Pass the same value
         to several overlays to make them comparable.
+    norm
+        Another color scale than a linear one from 0 to `vmax`, such as ``matplotlib.colors.PowerNorm(0.5, 0, 0.3)``.
     cmap
-        Color map, or the name of one of matplotlib or seaborn; "rocket" if None.
+        Color map, or the name of one of matplotlib or seaborn; that of all figures (yellow to dark red) if None.
     title
         Title; the map's label if None, no title if empty.
+    colorbar
+        Whether to add a color bar, which takes up part of the axes; if None, only to new axes.
 
     Returns
     -------
     matplotlib.axes.Axes
         The axes. ``ax.images[-1]`` has the color scale, for a color bar.
+
+    Raises
+    ------
+    TypeError
+        If `heat_map` is not a `HeatMap`.
+    ValueError
+        If both `vmax` and `norm` are given.
     """
     expect(heat_map, HeatMap)
+    if vmax is not None and norm is not None:
+        raise ValueError(
+            f"Expected vmax or norm, but got vmax={vmax!r} and a norm; set the top of the norm."
+        )
+    if colorbar is None:
+        colorbar = ax is None
     if ax is None:
-        _, ax = plt.subplots(figsize=(3, 3), layout="constrained")
+        ax = new_axes(2.8, 3.4)
     pixels = np.asarray(as_rgb(image), dtype=np.float32)
     gray = pixels @ np.array([0.299, 0.587, 0.114])
     height, width = gray.shape
     values = heat_map.resize((height, width))
-    norm = Normalize(0.0, float(vmax if vmax is not None else values.max()) or 1.0)
+    if norm is None:
+        norm = Normalize(0.0, float(vmax if vmax is not None else values.max()) or 1.0)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    # Lightened, because the dark end of the color map must differ from a dark image.
-    ax.imshow(0.25 + 0.75 * gray / 255, cmap="gray", vmin=0, vmax=1, extent=extent)
-    opacity = _STRONGEST * np.sqrt(np.clip(norm(values), 0.0, 1.0))
+    light = _DARKEST + (1 - _DARKEST) * gray / 255
+    ax.imshow(light, cmap="gray", vmin=0, vmax=1, extent=extent)
+    colors = cmap if isinstance(cmap, Colormap) else color_map(cmap)
     ax.imshow(
         values,
-        cmap=cmap if isinstance(cmap, Colormap) else color_map(cmap or HEAT),
+        cmap=colors,
         norm=norm,
-        alpha=opacity,
+        alpha=opacity(np.asarray(norm(values))),
         extent=extent,
         interpolation="nearest",
     )
@@ -84,6 +108,9 @@ def overlay(
     text = label(heat_map.label) if title is None else title
     if text:
         ax.set_title(text, fontfamily=label_fonts(), parse_math=False)
+    if colorbar:
+        scale = ScalarMappable(norm, overlay_colors(colors))
+        add_color_bar(scale, SCALE_LABEL, ax=ax, shrink=0.8, pad=0.02)
     return ax
 
 
@@ -93,7 +120,7 @@ def largest_value(maps: Iterable[HeatMaps]) -> float:
 
 
 def draw_word(
-    image: Image | np.ndarray, maps: HeatMaps, word: int, *, ax: Axes, vmax: float | None
+    image: Image | np.ndarray, maps: HeatMaps, word: int, *, ax: Axes, top: float | None
 ) -> None:
     """Draw the map of a word over its image, without a title, or the word's status if it has no map.
 
@@ -107,12 +134,12 @@ def draw_word(
         Index of the word.
     ax
         Axes to draw on.
-    vmax
-        Mean attention probability at the top of the color scale; the map's own maximum if None.
+    top
+        Mean attention probability at the top of a square-root scale; a linear scale to the map's own maximum if None.
     """
     status = maps.words[word].status
     if status == "mapped":
-        overlay(image, maps[word], ax=ax, vmax=vmax, title="")
+        overlay(image, maps[word], ax=ax, norm=None if top is None else root_norm(top), title="")
     else:
         _draw_status(ax, status, maps.image_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,12 +11,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.maps.overlays import SCALE_LABEL, overlay
+from daam_syntax.figures.maps.overlays import ROOT_SCALE_LABEL, overlay
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.styles import add_color_bar, color_map, points
+from daam_syntax.figures.shared.colors import overlay_colors, root_norm
+from daam_syntax.figures.shared.composites import new_figure
+from daam_syntax.figures.shared.styles import add_color_bar, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, VideoMaps
 from daam_syntax.util.whole_files import whole_file
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 Frames = Sequence["Image | np.ndarray"] | np.ndarray
 """The frames of a video: images, or one array. *Shape:* ``(frame, y, x, 3)``."""
 
-_BAR: Final = 0.75  # inches for the color bar and its labels
+_BAR: Final = 0.8  # inches for the color bar and its labels
+_LEAST: Final = 1.25  # inches: room for the label of the color bar
 _WIDEST: Final = 1.6  # inches of a frame
 
 
@@ -40,8 +43,8 @@ def frame_grid(
 ) -> Figure:
     """Draw the maps of words over each latent frame of a video: a row for each word, a column for each frame.
 
-    A latent frame is shown over the middle one of the frames of the video that it becomes. All maps share one color
-    scale.
+    A latent frame is shown over the middle one of the frames of the video that it becomes. All maps share one
+    square-root color scale.
 
     Parameters
     ----------
@@ -59,7 +62,7 @@ def frame_grid(
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that pyplot does not manage: save it with ``figure.savefig(path)``.
+        A figure that a notebook displays once; save it with ``figure.savefig(path)``.
 
     Raises
     ------
@@ -76,13 +79,15 @@ def frame_grid(
     columns, (height, breadth) = len(video.frames), video.image_size
     cell = min(_WIDEST, (width - _BAR) / columns)
     tall = cell * height / breadth + 1.6 * points("small") / 72
-    figure = plt.Figure(
-        figsize=(columns * cell + _BAR, max(1.1, len(chosen) * tall)), layout="constrained"
+    figure = new_figure(
+        columns * cell + _BAR, max(_LEAST, len(chosen) * tall) + 0.15, layout="constrained"
     )
     axes = figure.subplots(len(chosen), columns, squeeze=False)
     for row, word in zip(axes, chosen, strict=True):
         for ax, frame, drawn in zip(row, video.frames, video.drawn, strict=True):
-            overlay(images[drawn[len(drawn) // 2]], frame[word], ax=ax, vmax=top, title="")
+            overlay(
+                images[drawn[len(drawn) // 2]], frame[word], ax=ax, norm=root_norm(top), title=""
+            )
         name = label(video.sentence[word].text)
         row[0].set_title(
             name, loc="left", fontsize="small", fontfamily=label_fonts(), parse_math=False
@@ -97,8 +102,10 @@ def frame_grid(
             va="top",
             fontsize="small",
         )
-    scale = ScalarMappable(Normalize(0.0, top or 1.0), color_map())
-    add_color_bar(scale, SCALE_LABEL, ax=figure.axes, fontsize="small", pad=0.01)
+    figure.supxlabel("frame of the video", fontsize="small")
+    text = textwrap.fill(ROOT_SCALE_LABEL, 18) if len(chosen) * tall < 2 else ROOT_SCALE_LABEL
+    scale = ScalarMappable(root_norm(top), overlay_colors())
+    add_color_bar(scale, text, ax=figure.axes, pad=0.01)
     return figure
 
 
@@ -114,7 +121,7 @@ def animate(
 ) -> Path:
     """Write a GIF of a video with the map of a word over each of its frames.
 
-    Each frame of the video has the map of the latent frame that became it. All share one color scale.
+    Each frame of the video has the map of the latent frame that became it. All share one square-root color scale.
 
     Parameters
     ----------
@@ -169,7 +176,7 @@ def _drawn(image: Image | np.ndarray, heat_map: HeatMap, vmax: float, width: flo
     height, breadth = heat_map.image_size
     figure = plt.Figure(figsize=(width, width * height / breadth), dpi=100)
     canvas = FigureCanvasAgg(figure)
-    overlay(image, heat_map, ax=figure.add_axes((0, 0, 1, 1)), vmax=vmax, title="")
+    overlay(image, heat_map, ax=figure.add_axes((0, 0, 1, 1)), norm=root_norm(vmax), title="")
     canvas.draw()
     return Images.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 

@@ -7,16 +7,22 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.maps.overlays import SCALE_LABEL, draw_word, largest_value
-from daam_syntax.figures.shared.arguments import paired
-from daam_syntax.figures.shared.styles import add_color_bar, color_map, points
+from daam_syntax.figures.maps.overlays import (
+    ROOT_SCALE_LABEL,
+    SCALE_LABEL,
+    draw_word,
+    largest_value,
+)
+from daam_syntax.figures.shared.arguments import check_scale, paired
+from daam_syntax.figures.shared.colors import overlay_colors, root_norm
+from daam_syntax.figures.shared.composites import new_figure
+from daam_syntax.figures.shared.styles import add_color_bar, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.pixels import as_rgb
@@ -28,9 +34,8 @@ _CELL: Final = 0.62  # inches: the narrowest cell that shows a map
 _WIDEST: Final = 1.3
 _BAR: Final = 0.75  # inches for the color bar and its labels
 _TALLEST_BAR: Final = 3.0  # inches
-_LOW: Final = 2.0  # inches: in a figure lower than this, the label of the color bar takes two lines
-_LEAST: Final = 1.1  # inches: room for these two lines
-_HEADING: Final = 0.35  # inches for the heading that says that scales differ
+_LOW: Final = 2.0  # inches: in a figure lower than this, the label of the color bar has short lines
+_LEAST: Final = 1.25  # inches: room for these lines
 
 
 def word_grid(
@@ -52,8 +57,8 @@ def word_grid(
     maps
         The heat maps of the images, in the same order.
     scale
-        "shared": one color scale for all maps of all images, which makes colors comparable. "own": each map from 0 to
-        its own maximum, which is written below its word.
+        "shared": one square-root color scale for all maps of all images, which makes colors comparable. "own": each
+        map from 0 to its own maximum, which is written below its word.
     vmax
         Mean attention probability at the top of the shared scale; the largest value of any word if None.
     width
@@ -62,7 +67,7 @@ def word_grid(
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that pyplot does not manage: save it with ``figure.savefig(path)``.
+        A figure that a notebook displays once; save it with ``figure.savefig(path)``.
 
     Raises
     ------
@@ -71,14 +76,11 @@ def word_grid(
         their own.
     """
     all_images, all_maps = paired(images, maps)
-    if scale not in ("shared", "own") or (scale == "own" and vmax is not None):
-        raise ValueError(
-            f'Expected scale="shared", or scale="own" without a vmax, but got {scale!r} with vmax={vmax!r}.'
-        )
+    check_scale(scale, vmax)
     shared = scale == "shared"
     if shared and vmax is None:
         vmax = largest_value(all_maps)
-    room = width - _BAR * shared
+    room = width - _BAR
     columns = max(2, min(max(len(m) for m in all_maps) + 1, int(room / _CELL)))
     cell = min(_WIDEST, room / columns)
     letters = int(72 * cell / (0.62 * points("small")))  # that fit above a cell
@@ -89,8 +91,7 @@ def word_grid(
         for height in _heights(m, block, columns, cell)
     ]
     tall = sum(heights)
-    size = (columns * cell + _BAR * shared, max(tall, _LEAST) + _HEADING * (not shared))
-    figure = plt.Figure(figsize=size, layout="constrained")
+    figure = new_figure(columns * cell + _BAR, max(tall, _LEAST), layout="constrained")
     grid = figure.add_gridspec(
         len(heights), columns, height_ratios=heights, wspace=0.02, hspace=0.0
     )
@@ -102,22 +103,19 @@ def word_grid(
             _draw_cell(ax, image, m, number - 1, vmax)
             ax.set_title(title, fontsize="small", pad=2, fontfamily=label_fonts(), parse_math=False)
         first += math.ceil(len(block) / columns)
-    if vmax is None:
-        figure.suptitle(
-            "Each map has its own scale, from 0 to the largest\nmean attention probability (below the word)",
-            fontsize="small",
-        )
-    else:
-        shrink = min(1.0, _TALLEST_BAR / tall)
-        add_color_bar(
-            ScalarMappable(Normalize(0.0, vmax or 1.0), color_map()),
-            textwrap.fill(SCALE_LABEL, 15) if tall < _LOW else SCALE_LABEL,
-            ax=figure.axes,
-            shrink=shrink,
-            aspect=14 * tall * shrink,
-            anchor=(0, 1),
-            pad=0.01,
-        )
+    shrink = min(1.0, _TALLEST_BAR / tall)
+    scale_label = ROOT_SCALE_LABEL if shared else f"{SCALE_LABEL}, each map to its own maximum"
+    bar = add_color_bar(
+        ScalarMappable(Normalize(0.0, 1.0) if vmax is None else root_norm(vmax), overlay_colors()),
+        textwrap.fill(scale_label, 18 if tall < _LOW else 40),
+        ax=figure.axes,
+        shrink=shrink,
+        aspect=14 * tall * shrink,
+        anchor=(0, 1),
+        pad=0.01,
+    )
+    if not shared:
+        bar.set_ticks([0, 1], labels=["0", "max"])
     return figure
 
 
@@ -128,7 +126,7 @@ def _titles(maps: HeatMaps, number: int, letters: int, shared: bool) -> list[str
     for word in maps.words:
         lines = textwrap.wrap(label(maps.sentence[word.index].text), letters)
         if not shared and word.status == "mapped":
-            lines.append(f"≤ {maps[word.index].resize().max():.2g}")
+            lines.append(f"max {maps[word.index].resize().max():#.2g}")
         titles.append("\n".join(lines))
     return titles
 
@@ -150,4 +148,4 @@ def _draw_cell(
         ax.imshow(np.asarray(as_rgb(image)))
         ax.set_axis_off()
     else:
-        draw_word(image, maps, word, ax=ax, vmax=vmax)
+        draw_word(image, maps, word, ax=ax, top=vmax)

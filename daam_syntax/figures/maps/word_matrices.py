@@ -9,15 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from daam_syntax.figures.shared.arguments import expect
+from daam_syntax.figures.shared.colors import DIVERGING, color_map
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import (
-    HEAT,
-    PALETTE,
-    add_color_bar,
-    color_map,
-    new_axes,
-    points,
-)
+from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, bicubic, parse_threshold
@@ -30,7 +24,7 @@ from daam_syntax.maps.measures import (
     measure_masks,
 )
 
-_DIVERGING: Final = "vlag"  # for measures that can be negative
+_FRAME: Final = "0.15"
 _SLANTED: Final = 12  # most words whose slanted labels fit next to each other; more are vertical
 
 
@@ -85,7 +79,7 @@ def word_matrix(
         side = max(3.3, 1.2 + 0.022 * points("small") * n)
         ax = new_axes(0.85 * side, side)
     signed = chosen.low < 0
-    cmap = color_map(_DIVERGING if signed else f"{HEAT}_r")
+    cmap = color_map(DIVERGING if signed else None)
     others = values[~np.eye(n, dtype=bool)]
     if vmax is None:
         vmax = float(np.nanmax(np.abs(others))) if np.isfinite(others).any() else 1.0
@@ -102,6 +96,9 @@ def word_matrix(
     _frame_phrases(ax, maps.sentence)
     if scheme is not None:
         _mark_edges(ax, maps.sentence, scheme, np.asarray(image.cmap(image.norm(values))))
+    dots = "" if scheme is None else f"; dots: {scheme} dependencies"
+    ax.set_xlabel(f"dependent\n(frames: noun phrases{dots})", fontsize="small")
+    ax.set_ylabel("head", fontsize="small")
     if colorbar:
         note = "" if chosen.kind == "soft" else f"\nmasks: {threshold}"
         add_color_bar(image, f"{measure_label(measure)}{note}", ax=ax, shrink=0.85, pad=0.03)
@@ -144,7 +141,7 @@ def _frame_phrases(ax: Axes, sentence: Sentence) -> None:
     for span in sentence.noun_phrases:
         size = span.end - span.start
         corner = (span.start - 0.5, span.start - 0.5)
-        ax.add_patch(Rectangle(corner, size, size, fill=False, ec=PALETTE[2], lw=1.6))
+        ax.add_patch(Rectangle(corner, size, size, fill=False, ec=_FRAME, lw=1.3))
 
 
 def _mark_edges(ax: Axes, sentence: Sentence, scheme: str, colors: np.ndarray) -> None:

@@ -110,3 +110,17 @@ def require_one(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
                 f"Expected {what} of one {column}, but got {', '.join(map(str, found))}; choose one, such as "
                 f"table[table[{column!r}] == {found[0]!r}]."
             )
+
+
+def check_scale(scale: str, vmax: float | None) -> None:
+    """Check the color scale of the maps of several words.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scale, or `vmax` is given although each map has its own.
+    """
+    if scale not in ("shared", "own") or (scale == "own" and vmax is not None):
+        raise ValueError(
+            f'Expected scale="shared", or scale="own" without a vmax, but got {scale!r} with vmax={vmax!r}.'
+        )

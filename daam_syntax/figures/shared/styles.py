@@ -1,4 +1,4 @@
-"""Colors for color-blind readers, new axes, color bars, legends that fit, and sizes for a paper."""
+"""New axes, color bars, legends that fit, and sizes for a paper."""
 
 from __future__ import annotations
 
@@ -14,45 +14,12 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
-PALETTE: Final = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
-"""The color-blind safe colors of Okabe and Ito (2008), without yellow, which is too light on white."""
-
-CONTROL: Final = "0.2"
-"""The gray of the control; no relation has it."""
-
-HEAT: Final = "rocket"
-"""Color map of attention: seaborn's perceptually uniform map from black through red to white."""
-
 _VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
-_DASHES: Final = ("-", "--", ":", "-.")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-
-
-def color_map(name: str = HEAT) -> Colormap:
-    """Return a color map of seaborn or matplotlib by name; the suffix "_r" reverses it."""
-    import seaborn as sns  # takes a second to import, so only when a figure needs it
-
-    return sns.color_palette(name, as_cmap=True)
-
-
-def series_style(number: int) -> dict[str, Any]:
-    """Return the color, dashes and marker of one series; the first 24 differ in color or dashes.
-
-    Parameters
-    ----------
-    number
-        Number of the series, from 0.
-    """
-    return {
-        "color": PALETTE[number % len(PALETTE)],
-        "linestyle": _DASHES[number // len(PALETTE) % len(_DASHES)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-    }
 
 
 def new_axes(height: float, width: float | None = None) -> Axes:
@@ -92,8 +59,8 @@ def plain_axes(ax: Axes, grid: Literal["both", "x"] = "both") -> None:
 
 def add_color_bar(
     scale: ScalarMappable, label: str, *, fontsize: str | float = "small", **placement: Any
-) -> None:
-    """Add a color bar with its label.
+) -> Colorbar:
+    """Add a color bar with its label, and return it.
 
     Parameters
     ----------
@@ -112,6 +79,8 @@ def add_color_bar(
     bar = figure.colorbar(scale, **placement)
     bar.set_label(label, fontsize=fontsize)
     bar.ax.tick_params(labelsize=fontsize)
+    bar.outline.set_linewidth(0.5)
+    return bar
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:

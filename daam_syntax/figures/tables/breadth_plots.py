@@ -10,14 +10,9 @@ from matplotlib.axes import Axes
 
 from daam_syntax.analysis import estimate_mean, prompt_means
 from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.colors import PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import (
-    PALETTE,
-    mark_unmeasured,
-    new_axes,
-    plain_axes,
-    points,
-)
+from daam_syntax.figures.shared.styles import mark_unmeasured, new_axes, plain_axes, points
 
 _WHAT: Final = "a word table (see `word_table`)"
 _LEAST_ROWS: Final = 5  # room for the label of the y axis

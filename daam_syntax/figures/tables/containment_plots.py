@@ -8,13 +8,18 @@ import numpy as np
 import pandas as pd
 from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 
 from daam_syntax.figures.shared.arguments import PAIR_TABLE, require, require_one
+from daam_syntax.figures.shared.colors import CONTROL, PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import CONTROL, PALETTE, legend_above, new_axes, points
+from daam_syntax.figures.shared.styles import legend_above, new_axes, points
 from daam_syntax.util.wording import plural
 
 _SIDE: Final = 4.2  # inches, if the settings allow that width
+_MARKS: Final = 300  # most marks of a group that do not hide each other
+_CELLS: Final = 20  # along a side
+_LARGEST_DISK: Final = 110.0  # square points: about the area of a cell
 _RATIOS: Final = (8, 4, 2)  # their inverses are drawn too
 
 
@@ -29,7 +34,8 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     pairs
         A pair table with one scheme and one threshold, see `measure_pairs`.
     control
-        Kind of the control pairs, drawn as gray crosses.
+        Kind of the control pairs, drawn as gray crosses. Of more than 300 pairs of a group, cells of the square are
+        drawn instead: the darker, or the larger the disk, the more pairs they hold.
     ax
         Axes to draw on; new ones if None.
 
@@ -50,20 +56,61 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     ax = ax or new_axes(side, side)
     _draw_isolines(ax)
     is_control = pairs["kind"] == control
-    groups: tuple[tuple[pd.DataFrame, str, dict[str, Any]], ...] = (
-        (pairs[is_control], "unrelated", {"marker": "x", "c": CONTROL, "alpha": 0.45, "lw": 0.9}),
-        (pairs[~is_control], "head and dependent", {"c": PALETTE[0], "alpha": 0.7, "lw": 0}),
-    )
-    for rows, name, style in groups:
-        if len(rows):
-            ax.scatter(rows["ioh"], rows["iod"], s=16, label=_count(rows, name), **style)
+    others, related = pairs[is_control], pairs[~is_control]
+    _draw_controls(ax, others)
+    _draw_related(ax, related)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     n = plural(pairs["prompt_id"].nunique(), "prompt")
-    ax.set_xlabel(f"{measure_label('ioh')}\none mark per pair and image, {n}")
+    dense = max(map(len, (others, related))) > _MARKS
+    shown = "gray, disks: pairs per cell" if dense else "one mark per pair and image"
+    ax.set_xlabel(f"{measure_label('ioh')}\n{shown}, {n}")
     ax.set_ylabel(measure_label("iod"))
     ax.tick_params(labelsize="small")
     legend_above(ax, lift=6 + 1.5 * points("small"), grow=own)  # above the area ratios
     return ax
+
+
+def _draw_controls(ax: Axes, rows: pd.DataFrame) -> None:
+    if rows.empty:
+        return
+    label = _count(rows, "unrelated")
+    if len(rows) <= _MARKS:
+        style: dict[str, Any] = {"marker": "x", "c": CONTROL, "alpha": 0.45, "lw": 0.9}
+        ax.scatter(rows["ioh"], rows["iod"], s=16, label=label, **style)
+        return
+    counts, edges = _counts(rows)
+    ax.pcolormesh(
+        edges,
+        edges,
+        np.ma.masked_equal(counts, 0).T,
+        cmap="Greys",
+        norm=LogNorm(0.3, 3 * counts.max()),  # neither white nor black
+        zorder=-1,
+    )
+    ax.plot([], [], "s", color="0.7", ms=5, label=label)
+
+
+def _draw_related(ax: Axes, rows: pd.DataFrame) -> None:
+    if rows.empty:
+        return
+    label, color = _count(rows, "head and dependent"), PALETTE[0]
+    if len(rows) <= _MARKS:
+        ax.scatter(rows["ioh"], rows["iod"], s=16, c=color, alpha=0.7, lw=0, label=label)
+        return
+    counts, edges = _counts(rows)
+    middles = (edges[:-1] + edges[1:]) / 2
+    x, y = counts.nonzero()
+    sizes = _LARGEST_DISK * counts[x, y] / counts.max()
+    ax.scatter(
+        middles[x], middles[y], s=np.maximum(sizes, 2), c=color, alpha=0.75, lw=0, label=label
+    )
+
+
+def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs in each cell of the square, *shape* ``(ioh, iod)``, and the edges of the cells."""
+    measured = rows[["ioh", "iod"]].dropna()
+    edges = np.linspace(0.0, 1.0, _CELLS + 1)
+    return np.histogram2d(measured["ioh"], measured["iod"], bins=edges)[0], edges
 
 
 def _count(rows: pd.DataFrame, name: str) -> str:

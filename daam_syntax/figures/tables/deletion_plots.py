@@ -10,13 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.shared.arguments import require
-from daam_syntax.figures.shared.styles import (
-    CONTROL,
-    legend_above,
-    new_axes,
-    plain_axes,
-    series_style,
-)
+from daam_syntax.figures.shared.colors import CONTROL, series_style
+from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name
+from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.util.wording import plural
 
 _WHAT: Final = "a table of curves"
 _REFERENCES: Final = ("--", ":", "-.")
@@ -65,20 +62,31 @@ def deletion_curves(
     areas = {name: _area(curves[curves["curve"] == name]) for name in names}
     labels = {n: f"{n} (AUC {'–' if np.isnan(a) else f'{a:.3f}'})" for n, a in areas.items()}
     own = ax is None
-    ax = ax or new_axes(2.4)
+    ax = ax or new_axes(2.6)
     styles = {name: {**series_style(i), "markersize": 3.5} for i, name in enumerate(drawn)}
     for i, name in enumerate(n for n in names if n in references):
         styles[name] = {"color": CONTROL, "linestyle": _REFERENCES[i % len(_REFERENCES)]}
     for name, style in styles.items():
         rows = curves[curves["curve"] == name].sort_values("share")
-        ax.plot(rows["share"], rows["mean"], lw=1.3, label=labels[name], **style)
-        band = rows["low"], rows["high"]
-        ax.fill_between(rows["share"], *band, color=style["color"], alpha=0.15, lw=0)
+        places = rows["share"].to_numpy(float)
+        values = rows[["mean", "low", "high"]].to_numpy(float).T
+        look = {**style, "linewidth": 1.3, "label": labels[name]}
+        if name in drawn:
+            draw_curve(ax, places, values, look, number=drawn.index(name), of=len(drawn))
+        else:
+            draw_band(ax, places, values, look, strength=0.1)
     ax.set_xlabel(deleted)
-    ax.set_ylabel(f"{change}\nmean with interval")
+    ax.set_ylabel(f"{change}\nmean; bars, band: {interval_name(curves)}{_sample(curves)}")
     plain_axes(ax)
     legend_above(ax, grow=own)
     return ax
+
+
+def _sample(curves: pd.DataFrame) -> str:
+    """Return the number of prompts as text, if the table has it."""
+    if "n_prompts" not in curves.columns:
+        return ""
+    return f", {plural(int(curves['n_prompts'].max()), 'prompt')}"
 
 
 def _check_shares(curves: pd.DataFrame) -> None:

@@ -10,10 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.colors import CONTROL, PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import (
-    CONTROL,
-    PALETTE,
     legend_above,
     mark_unmeasured,
     new_axes,

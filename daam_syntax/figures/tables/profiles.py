@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from daam_syntax.figures.shared.arguments import require, require_one
+from daam_syntax.figures.shared.colors import CONTROL, series_style
+from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name, with_sizes
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import (
-    CONTROL,
-    legend_above,
-    new_axes,
-    plain_axes,
-    series_style,
-)
+from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
 
-_BANDED: Final = 6  # most lines whose bands can be distinguished
+_UNORDERED: Final = ("head", "attention_head")
+"""Columns whose values have no order, so no line joins them."""
+
 _RULES: Final = {
     "relative": "relative threshold\n(share of the map's maximum)",
     "absolute": "absolute threshold\n(mean attention probability)",
@@ -51,7 +49,8 @@ def threshold_sweep(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes. Intervals are drawn as bands for up to six relations; the label of the y axis says whether they are.
+        The axes. Each relation has its marks and its intervals at other thresholds, because they would hide each
+        other; the legend says how many prompts were measured.
 
     Raises
     ------
@@ -88,7 +87,8 @@ def overlap_profile(
         Tidy table of one scheme and one threshold, with the columns ``measure``, ``relation``, ``mean``, ``low``,
         ``high`` and the one named by `along`. A missing mean is a gap in the line.
     along
-        Column on the x axis. Numbers are drawn to scale, names side by side in the order of the table.
+        Column on the x axis. Numbers are drawn to scale, names side by side in the order of the table. Attention heads
+        have no order, so no line joins them.
     measure, control, ax
         As in `threshold_sweep`.
 
@@ -110,7 +110,7 @@ def overlap_profile(
     if not pd.api.types.is_numeric_dtype(rows[along]):
         codes, names = pd.factorize(rows[along])
         rows = rows.assign(**{along: codes})
-    ax = _draw(rows, along, measure, control, ax)
+    ax = _draw(rows, along, measure, control, ax, joined=along not in _UNORDERED)
     ax.set_xlabel({"head": "attention head"}.get(along, along.replace("_", " ")))
     if names is None:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -127,31 +127,35 @@ def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:
     return rows
 
 
-def _draw(rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | None) -> Axes:
-    relations = [name for name in rows["relation"].unique() if name != control]
+def _draw(
+    rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | None, *, joined: bool = True
+) -> Axes:
+    names = [name for name in rows["relation"].unique() if name != control]
     own = ax is None
-    ax = ax or new_axes(2.4)
-    banded = len(relations) <= _BANDED
-    for number, name in enumerate(relations):
-        style = {**series_style(number), "markersize": 3.5, "linewidth": 1.2, "label": name}
-        _draw_line(ax, rows[rows["relation"] == name], x, style, banded)
-    if control in set(rows["relation"]):
-        style = {"color": CONTROL, "linestyle": "--", "linewidth": 1.6, "label": control}
-        _draw_line(ax, rows[rows["relation"] == control], x, style, True)
-    shown = "mean with interval" if banded else "mean, intervals not drawn"
-    ax.set_ylabel(f"{measure_label(measure)}\n{shown}")
+    ax = ax or new_axes(2.8)
+    for number, name in enumerate(names):
+        places, values, label = _series(rows[rows["relation"] == name], x, name)
+        style = {**series_style(number), "markersize": 4, "linewidth": 1.3, "label": label}
+        draw_curve(ax, places, values, style, number=number, of=len(names), joined=joined)
+    has_control = control in set(rows["relation"])
+    if has_control:
+        places, values, label = _series(rows[rows["relation"] == control], x, control)
+        style = {"color": CONTROL, "linestyle": "--", "linewidth": 1.6, "label": label}
+        draw_band(ax, places, values, style, joined=joined)
+    band = ", band" if has_control else ""
+    sizes = " (n prompts)" if "n_prompts" in rows.columns else ""
+    ax.set_ylabel(f"{measure_label(measure)}\nmean{sizes}; bars{band}: {interval_name(rows)}")
     plain_axes(ax)
     legend_above(ax, grow=own)
     return ax
 
 
-def _draw_line(ax: Axes, rows: pd.DataFrame, x: str, style: dict[str, Any], band: bool) -> None:
+def _series(rows: pd.DataFrame, x: str, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return the places, the means with their intervals (*shape:* ``(3, place)``), and the label of a relation."""
     rows = rows.sort_values(x)
-    places, mean, low, high = (rows[c].to_numpy(float) for c in (x, "mean", "low", "high"))
+    places = rows[x].to_numpy(float)
     if len(np.unique(places)) < len(places):
         raise ValueError(
-            f"Expected one row per relation and {x}, but {style['label']!r} has several: average them first."
+            f"Expected one row per relation and {x}, but {name!r} has several: average them first."
         )
-    ax.plot(places, mean, **style)
-    if band:
-        ax.fill_between(places, low, high, color=style["color"], alpha=0.15, lw=0)
+    return places, rows[["mean", "low", "high"]].to_numpy(float).T, with_sizes(name, rows)

@@ -11,14 +11,10 @@ from matplotlib.axes import Axes
 from daam_syntax.analysis import regress
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS
 from daam_syntax.figures.shared.arguments import require
+from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import (
-    CONTROL,
-    legend_above,
-    new_axes,
-    plain_axes,
-    series_style,
-)
+from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.maps.measures import PAIR_MEASURES
 from daam_syntax.util.wording import plural
 
 
@@ -67,7 +63,7 @@ def similarity_scatter(
     rows = table.dropna(subset=[similarity, measure])
     categories = list(table[category].unique())
     own = ax is None
-    ax = ax or new_axes(2.4)
+    ax = ax or new_axes(2.8)
     for number, name in enumerate(categories):
         some = rows[rows[category] == name]
         style = series_style(number)
@@ -85,6 +81,11 @@ def similarity_scatter(
         f"{similarity.replace('_', ' ')} of the words\n{plural(len(rows), 'pair')} of words{note}"
     )
     ax.set_ylabel(measure_label(measure))
+    known = PAIR_MEASURES.get(measure)
+    if known is not None and known.low == 0:
+        ax.set_ylim(
+            bottom=-0.02 * rows[measure].max() if len(rows) else None
+        )  # a line may leave the range
     plain_axes(ax)
     legend_above(ax, grow=own)
     return ax
@@ -128,4 +129,4 @@ def _draw_fit(
     note = f"slope {slope:.2f}"
     if not np.isfinite([term["low"], term["high"]]).all():
         return f"{note}, no interval: too few pairs"
-    return f"{note} [{term['low']:.2f}, {term['high']:.2f}]"
+    return f"{note}, {level:.0%} interval [{term['low']:.2f}, {term['high']:.2f}]"

@@ -13,8 +13,9 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import FancyArrowPatch
 
 from daam_syntax.figures.shared.arguments import PAIR_TABLE, expect, require, require_one
+from daam_syntax.figures.shared.colors import color_map
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import HEAT, add_color_bar, color_map, new_axes, points
+from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.util.wording import plural
@@ -77,8 +78,8 @@ def dependency_graph(
     found = [w for w in weights.values() if np.isfinite(w)]
     top = vmax if vmax is not None else max(found, default=1.0)
     norm = Normalize(0.0, top or 1.0)
-    heat = color_map(f"{HEAT}_r")
-    colors = [heat(0.2), heat(0.55), heat(0.95)]  # the ends are too light and too dark
+    heat = color_map()
+    colors = [heat(0.25), heat(0.6), heat(1.0)]  # a thin light line is hard to see
     scale = ScalarMappable(norm, LinearSegmentedColormap.from_list("edges", colors))
     for edge, weight in weights.items():
         _draw_edge(ax, edge, weight, depth, scale)

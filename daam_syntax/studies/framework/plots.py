@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from daam_syntax.analysis import Estimate
-from daam_syntax.figures.shared.styles import CONTROL, PALETTE
+from daam_syntax.figures.shared.colors import CONTROL, PALETTE, color_map
 from daam_syntax.studies.framework.findings import Finding, name_of
 
 _LABEL: Final = 50  # characters per line of a label
+_PANEL: Final = 1.7  # inches: the width of an image
+_UNDER: Final = 19  # characters per line of its name; more would touch the next name
 _ROW, _FRAME = 0.28, 1.1  # inches: a line of a label; title and axis of a panel
 
 
@@ -119,13 +121,13 @@ def draw_images(images: Sequence[tuple[str, np.ndarray]], title: str = "") -> Fi
     figure, axes = plt.subplots(
         1,
         n,
-        figsize=(1.55 * n, 1.55 * min(height / width, 2) + (0.65 if title else 0.35)),
+        figsize=(_PANEL * n, _PANEL * min(height / width, 2) + (0.65 if title else 0.35)),
         layout="constrained",
         squeeze=False,
     )
     for ax, (name, image) in zip(axes[0], images, strict=True):
-        ax.imshow(image, cmap="viridis", interpolation="nearest")
-        lines = [textwrap.fill(line, 22) for line in name.splitlines()]
+        ax.imshow(image, cmap=color_map(), interpolation="nearest")
+        lines = [textwrap.fill(line, _UNDER) for line in name.splitlines()]
         ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
         ax.set_axis_off()
     if title:

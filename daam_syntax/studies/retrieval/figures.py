@@ -10,9 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.shared.styles import PALETTE, figure_of
+from daam_syntax.figures.shared.colors import PALETTE, color_map
+from daam_syntax.figures.shared.styles import figure_of
 from daam_syntax.studies.retrieval.attention_reader import GROUPS
 
+_SLOTS: Final = "Blues"  # slots are not shares of attention
 _ROWS: Final = 48  # maximum number of rows for attention heads; above it, rows are layers
 
 
@@ -50,7 +52,7 @@ def draw_heads(by_head: pd.DataFrame) -> Figure:
         values = named.pivot_table(
             index="name", columns="attention_head", values=measure, sort=False
         )
-        _draw_matrix(ax, values, label)
+        _draw_matrix(ax, values, label, None if measure == "content" else _SLOTS)
         ax.set_xlabel("attention head")
     axes[1].tick_params(labelleft=False)
     return figure
@@ -74,8 +76,9 @@ def draw_retrieved(retrieved: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
-    drawn = ax.imshow(values, cmap="viridis", aspect="auto")
+def _draw_matrix(ax: Axes, values: pd.DataFrame, label: str, colors: str | None = None) -> None:
+    """Draw a matrix in the colors of attention, or of another quantity; dark is much."""
+    drawn = ax.imshow(values, cmap=color_map(colors), aspect="auto")
     ax.set_yticks(range(len(values)), values.index, fontsize="small", parse_math=False)
     ax.set_xticks(range(values.shape[1]), values.columns, fontsize="small")
     figure_of(ax).colorbar(drawn, ax=ax, label=label)

@@ -1,8 +1,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import PowerNorm
 
 from daam_syntax import figures
+from daam_syntax.figures.shared.colors import color_map, opacity, overlay_colors
 from daam_syntax.util.pixels import as_rgb
 from helpers.examples import make_maps
 from helpers.figure_data import IMAGE
@@ -35,6 +37,33 @@ def test_overlays_draw_on_the_given_axes_with_the_given_scale():
     assert not axes[0].images
 
 
+def test_a_new_overlay_has_a_color_bar_and_given_axes_keep_their_room():
+    overlay = figures.overlay(IMAGE, make_maps()[0])
+    assert [ax.get_ylabel() for ax in overlay.figure.axes] == ["", "mean attention probability"]
+    _, ax = plt.subplots()
+    assert figures.overlay(IMAGE, make_maps()[0], ax=ax).figure.axes == [ax]
+
+
+def test_an_overlay_can_have_another_scale():
+    norm = PowerNorm(0.5, 0, 0.5)
+    assert figures.overlay(IMAGE, make_maps()[0], norm=norm).images[-1].norm is norm
+    with pytest.raises(ValueError, match="Expected vmax or norm"):
+        figures.overlay(IMAGE, make_maps()[0], norm=norm, vmax=0.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_a_color_bar_has_the_colors_of_its_overlay_over_light_gray(share):
+    maps = make_maps(image_size=(40, 60))
+    color = color_map()(share)[:3]
+    alpha = opacity(np.array(share))
+    np.testing.assert_allclose(
+        overlay_colors()(share)[:3], alpha * np.array(color) + (1 - alpha) * 0.85, atol=0.01
+    )
+    drawn = figures.overlay(IMAGE, maps["car"]).images[-1]
+    assert drawn.get_cmap() is color_map()
+    np.testing.assert_allclose(drawn.get_alpha(), opacity(drawn.norm(drawn.get_array())), rtol=1e-5)
+
+
 def test_color_maps_can_be_named():
     for name in ("mako", "viridis_r"):
         drawn = figures.overlay(IMAGE, make_maps()[0], cmap=name).images[-1]
@@ -55,6 +84,6 @@ def test_figures_show_images_of_every_mode(mode):
     np.testing.assert_array_equal(panel, expected)
     gray = figures.overlay(image, maps["car"]).images[0].get_array()
     np.testing.assert_allclose(
-        gray, 0.25 + 0.75 * (expected @ [0.299, 0.587, 0.114]) / 255, atol=1e-5
+        gray, 0.4 + 0.6 * (expected @ [0.299, 0.587, 0.114]) / 255, atol=1e-5
     )
     plt.close("all")

@@ -1,19 +1,50 @@
-import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 from daam_syntax import figures
 from helpers.examples import box, make_maps, make_sentence
 from helpers.figure_data import IMAGE, texts
+from helpers.readable import assert_readable
 
 
-def test_the_overview_has_one_panel_per_word_on_one_scale():
+def overlays_of(figure):
+    return [ax for ax in figure.axes if len(ax.images) == 2]
+
+
+def test_each_word_has_its_part_of_speech_its_map_and_its_maximum():
     maps = make_maps(image_size=(40, 60))
     figure = figures.overview(IMAGE, maps)
-    overlays = [ax for ax in figure.axes if len(ax.images) == 2]
-    assert [ax.get_title() for ax in overlays] == ["red", "car", ",", "red", "zebra"]
-    tops = {ax.images[-1].norm.vmax for ax in overlays}
-    assert tops == {max(maps[i].resize().max() for i in range(5))}
-    assert "mean attention probability" in [ax.get_ylabel() for ax in figure.axes]
+    tops = [float(maps[i].resize().max()) for i in range(5)]
+    shown = [texts(ax) for ax in overlays_of(figure)]
+    words = ["red", "car", ",", "red", "zebra"]
+    pos = [token.pos for token in maps.sentence.tokens]
+    assert shown == [
+        [word, tag, f"max {top:#.2g}"] for word, tag, top in zip(words, pos, tops, strict=True)
+    ]
+    assert [ax.images[-1].norm.vmax for ax in overlays_of(figure)] == [top or 1.0 for top in tops]
+    (note,) = [t for ax in figure.axes for t in texts(ax) if "mean attention probability" in t]
+    assert "each map from 0 to its own maximum" in note
+
+
+def test_bars_below_the_maps_compare_their_maxima():
+    maps = make_maps(image_size=(40, 60))
+    tops = np.array([float(maps[i].resize().max()) for i in range(5)])
+    bars = [ax.child_axes[0].lines[1] for ax in overlays_of(figures.overview(IMAGE, maps))]
+    np.testing.assert_allclose([bar.get_xdata()[1] for bar in bars], tops / tops.max())
+
+
+def test_words_can_share_a_square_root_scale():
+    maps = make_maps(image_size=(40, 60))
+    figure = figures.overview(IMAGE, maps, scale="shared")
+    norms = [ax.images[-1].norm for ax in overlays_of(figure)]
+    assert {(norm.vmax, norm.gamma) for norm in norms} == {
+        (max(float(maps[i].resize().max()) for i in range(5)), 0.5)
+    }
+    assert any("the same for all words" in t for ax in figure.axes for t in texts(ax))
+    fixed = figures.overview(IMAGE, maps, scale="shared", vmax=0.9)
+    assert {ax.images[-1].norm.vmax for ax in overlays_of(fixed)} == {0.9}
+    with pytest.raises(ValueError, match="without a vmax"):
+        figures.overview(IMAGE, maps, vmax=0.9)
 
 
 def test_words_without_a_map_are_panels_with_their_status():
@@ -30,6 +61,8 @@ def test_long_prompts_wrap(tmp_path):
     assert figure.get_figwidth() < 25
 
 
-def test_no_figure_is_left_open_by_the_overview():
-    figures.overview(IMAGE, make_maps(image_size=(40, 60)))
-    assert plt.get_fignums() == []
+@pytest.mark.parametrize("maps", [make_maps(image_size=(40, 60)), make_maps(image_size=(90, 30))])
+@pytest.mark.parametrize("scale", ["own", "shared"])
+def test_an_overview_can_be_read(maps, scale):
+    image = np.zeros((*maps.image_size, 3), np.uint8)
+    assert_readable(figures.overview(image, maps, scale=scale))

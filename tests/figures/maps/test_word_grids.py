@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import pytest
 
 from daam_syntax import figures
@@ -17,16 +16,17 @@ def test_maps_of_all_words_of_all_images_share_one_scale():
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     sentence = ["red", "car", ",", "red", "zebra"]
     assert titles == ["image 0", *sentence, "image 1", *sentence, "image 2", "red"]
-    assert plt.get_fignums() == []
+    assert {ax.images[-1].norm.gamma for ax in overlays} == {0.5}
 
 
 def test_maps_with_their_own_scales_say_so():
     maps = make_maps(image_size=(40, 60))
     figure = figures.word_grid(IMAGE, maps, scale="own")
-    zebra = figure.axes[-1]
-    assert zebra.get_title() == f"zebra\n≤ {maps['zebra'].resize().max():.2g}"
+    *_, zebra, bar = figure.axes
+    assert zebra.get_title() == f"zebra\nmax {maps['zebra'].resize().max():#.2g}"
     assert zebra.images[-1].norm.vmax == pytest.approx(maps["zebra"].resize().max())
-    assert "its own scale" in figure.get_suptitle()
+    assert "own maximum" in bar.get_ylabel().replace("\n", " ")
+    assert [t.get_text() for t in bar.get_yticklabels()] == ["0", "max"]
 
 
 def test_long_words_are_broken_and_words_without_maps_stay():

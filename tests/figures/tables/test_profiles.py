@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from daam_syntax import figures
@@ -12,7 +13,7 @@ def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
     np.testing.assert_allclose(line.get_ydata(), [0.5, 0.3, np.nan])
     assert len(ax.collections) == 3  # two relations and the control
     assert line_of(ax, "unrelated").get_linestyle() == "--"
-    assert "mean with interval" in ax.get_ylabel()
+    assert "mean; bars, band: interval" in ax.get_ylabel()
     assert "relative threshold" in ax.get_xlabel()
 
 
@@ -22,12 +23,44 @@ def test_another_control_keeps_its_name():
     assert line_of(ax, "shifted").get_linestyle() == "--"
 
 
-def test_many_lines_differ_and_the_label_says_that_bands_are_missing():
+def test_many_lines_differ_in_color_or_dashes():
     ax = figures.threshold_sweep(make_sweep(RELATIONS))
-    assert "intervals not drawn" in ax.get_ylabel()
-    assert len(ax.collections) == 1
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 21
     assert len(ax.get_legend().get_texts()) == 21
+
+
+def test_each_relation_has_its_intervals_at_other_thresholds_and_says_its_sample():
+    values = np.arange(0.1, 0.9, 0.1)
+    rows = [
+        {"threshold": f"relative:{value:.1f}", "relation": name, "mean": 0.5 - 0.1 * number}
+        for number, name in enumerate(("amod", "det", "conj"))
+        for value in values
+    ]
+    table = pd.DataFrame(rows).assign(measure="iou", n_prompts=10)
+    table = table.assign(low=table["mean"] - 0.1, high=table["mean"] + 0.1)
+    table.attrs["level"] = 0.9
+    ax = figures.threshold_sweep(table)
+    places = [{round(float(s[0, 0]), 1) for s in bars.get_segments()} for bars in ax.collections]
+    assert set.union(*places) == set(values.round(1).tolist())
+    assert sum(map(len, places)) == len(values)
+    for line, own in zip(ax.lines, places, strict=True):
+        assert {round(float(line.get_xdata()[k]), 1) for k in line.get_markevery()} == own
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "amod (10)",
+        "det (10)",
+        "conj (10)",
+    ]
+    assert "mean (n prompts); bars: 90% interval" in ax.get_ylabel()
+
+
+def test_no_line_joins_attention_heads():
+    profile = make_profile().assign(head=lambda t: t["step"])
+    ax = figures.overlap_profile(profile, along="head")
+    one, other = line_of(ax, "amod"), line_of(ax, "nsubj")
+    assert one.get_linestyle() == "None"
+    assert (one.get_xdata() < other.get_xdata()).all()
+    assert np.isnan(line_of(ax, "unrelated").get_xdata()).sum() == 3  # a step for each head
+    assert len(ax.patches) == 3
 
 
 @pytest.mark.parametrize(

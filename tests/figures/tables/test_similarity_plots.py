@@ -22,7 +22,7 @@ def test_the_fit_is_that_of_least_squares():
     ).terms.set_index("term")
     low, high = terms.loc["similarity", ["low", "high"]]
     assert terms.loc["similarity", "estimate"] == pytest.approx(expected.slope)
-    assert line_of(ax, f"slope {expected.slope:.2f} [{low:.2f}, {high:.2f}]")
+    assert line_of(ax, f"slope {expected.slope:.2f}, 95% interval [{low:.2f}, {high:.2f}]")
     line = next(line for line in ax.lines if line.get_linestyle() == "-" and len(line.get_xdata()))
     np.testing.assert_allclose(
         line.get_ydata(), expected.intercept + expected.slope * line.get_xdata()
