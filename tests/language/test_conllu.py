@@ -1,7 +1,11 @@
+from contextlib import suppress
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daam_syntax.errors import FileError
-from daam_syntax.language import Edge, conllu, parse
+from daam_syntax.language import Edge, Sentence, Token, conllu, parse
 
 PLAIN = """# text = A cat, sleeping.
 1	A	a	DET	DT	Definite=Ind	2	det	_	_
@@ -33,6 +37,15 @@ ELLIPSIS = """# text = Ann eats pears, Bob figs
 5.1	eats	eat	VERB	_	_	_	_	2:conj	CopyOf=2
 6	figs	fig	NOUN	_	_	5	orphan	5.1:obj	_
 """
+
+
+def crowded(n):
+    """Return a sentence whose empty nodes depend on each other, which makes more paths than can be followed."""
+    nodes = [f"1.{i}" for i in range(1, n + 1)]
+    deps = {node: "|".join(f"{other}:dep" for other in nodes if other != node) for node in nodes}
+    lines = ["1\tcat\tcat\tNOUN\t_\t_\t0\troot\t1.1:dep\t_"]
+    lines += [f"{node}\tx\tx\tX\t_\t_\t_\t_\t{deps[node]}\t_" for node in nodes]
+    return "\n".join(lines)
 
 
 def test_a_sentence_with_its_offsets_and_schemes():
@@ -116,6 +129,85 @@ def test_parses_survive_a_file(tmp_path, prompt):
     assert read.parser == sentence.parser
 
 
+BLANKS = " \t\n\r\v\f\x1c\x85\xa0\u1680\u2009\u2028\u2029\u202f\u3000\u200b\ufeff"
+ODD = st.text(st.sampled_from(BLANKS + "a_|=\\:;#1\u0301😀\ud800é-"), max_size=4)
+WORD = ODD.filter(str.strip)
+
+
+@st.composite
+def sentences(draw):
+    """Make parses with any blanks, separators and labels; some words share their characters."""
+    forms = draw(st.lists(WORD, min_size=1, max_size=4))
+    text, tokens = draw(st.text(st.sampled_from(BLANKS), max_size=2)), []
+    for form in forms:
+        for _ in range(draw(st.sampled_from([1, 1, 2]))):
+            values = (draw(ODD), draw(ODD), draw(ODD), len(text), len(text) + len(form))
+            tokens.append(Token(len(tokens), form, *values))
+        text += form + draw(st.text(st.sampled_from(BLANKS), max_size=2))
+    n = len(tokens)
+    tree = [Edge(draw(st.integers(0, i - 1)), i, draw(ODD)) for i in range(1, n)]
+    more = {
+        Edge(head, i, draw(ODD))
+        for i, head in draw(st.sets(st.tuples(*[st.integers(0, n - 1)] * 2), max_size=3))
+        if head != i
+    }
+    edges = {"native": tree, "ud": tree, "enhanced": tuple({*tree, *more})}
+    return Sentence(text, tuple(tokens), edges, root_indices={"enhanced": (0,)})
+
+
+@settings(max_examples=120, deadline=None)
+@given(sentences())
+def test_whatever_a_parse_holds_is_read_back(tmp_path_factory, sentence):
+    path = tmp_path_factory.getbasetemp() / "any.conllu"
+    conllu.write([sentence, sentence], path)
+    for read in conllu.read(path):
+        assert (read.text, read.tokens) == (sentence.text, sentence.tokens)
+        assert read.edges["ud"] == sentence.edges["ud"]
+        assert set(read.edges["enhanced"]) == set(sentence.edges["enhanced"])
+        assert read.roots("enhanced") == (0,)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2000), st.sampled_from([*"\t\n|:_-.#\\", "\xa0", "", "99999999999", "\u2028"])
+)
+def test_a_damaged_file_is_read_or_refused_with_a_line(place, put):
+    text = SPANISH + "\n" + ELLIPSIS
+    place %= len(text)
+    with suppress(FileError):
+        conllu.loads(text[:place] + put + text[place + 1 :])
+
+
+@pytest.mark.parametrize("relation", ["obl:2+gen", "nmod:24/7", "acl:relcl>nsubj"])
+def test_any_relation_in_deps_is_read(relation):
+    (sentence,) = conllu.loads(PLAIN.replace("acl\t_", f"acl\t2:{relation}"))
+    assert Edge(1, 3, relation) in sentence.edges["enhanced"]
+
+
+def test_a_no_break_space_is_part_of_a_word_or_of_the_text_between():
+    (read,) = conllu.loads(conllu.dumps([parse("10\u00a0km \u00a0 a red cat\u00a0")]))
+    assert read.text == "10\u00a0km \u00a0 a red cat\u00a0"
+    assert "None" not in read.words
+
+
+def test_a_sentence_that_no_file_can_hold_is_refused():
+    two = (Token(0, "a", "a", "", "", 0, 1), Token(1, " ", " ", "", "", 1, 2))
+    cases = [
+        ({"ud": [Edge(0, 1, "dep")]}, "white space"),
+        ({"ud": [Edge(1, 0, "dep")]}, "white space"),
+    ]
+    for edges, message in cases:
+        with pytest.raises(ValueError, match=message):
+            conllu.dumps([Sentence("a ", two, edges)])
+    words = (Token(0, "a", "", "", "", 0, 1), Token(1, "b", "", "", "", 1, 2))
+    many = {"ud": [Edge(0, 1, "dep"), Edge(0, 1, "obj")]}
+    with pytest.raises(ValueError, match="one head per word"):
+        conllu.dumps([Sentence("ab", words, many)])
+    back = (Token(0, "b", "", "", "", 1, 2), Token(1, "a", "", "", "", 0, 1))
+    with pytest.raises(ValueError, match="reversed"):
+        conllu.dumps([Sentence("ab", back, {"ud": [Edge(0, 1, "dep")]})])
+
+
 def test_other_labels_stay_native():
     (sentence,) = conllu.loads(PLAIN.replace("acl", "partmod"))
     assert list(sentence.edges) == ["native"]
@@ -133,7 +225,7 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
     assert str(path) in message
     for part in (
         "line 2 has 9 columns",
-        "line 4: Failed parsing field 'head'",
+        "line 4: 'four' in HEAD",
         "line 11: word 3 has head 9",
     ):
         assert part in message
@@ -147,6 +239,15 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
         (PLAIN.replace("\n2\t", "\n7\t"), "not numbered"),
         (PLAIN.replace("0\troot", "4\tdep"), "is its own ancestor"),
         (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in DEPS is not a word"),
+        (PLAIN.replace("acl\t_", "acl\t1:"), "line 5: '1:' in DEPS has no relation"),
+        (PLAIN.replace("\n1\tA", "\n1\t"), "line 2: the word is empty"),
+        (PLAIN.replace("\n1\tA", "\n1-x\tA"), "line 2: '1-x' in ID"),
+        (SPANISH.replace("3-4\t", "1-2\t"), "1-2 is not a range"),
+        (crowded(30), "more than 10,000 paths"),
+        (
+            "".join(f"{i}\ta\ta\tX\t_\t_\t{i - 1}\tdep\t_\t_\n" for i in range(1, 4002)),
+            "4,001 words",
+        ),
     ],
 )
 def test_problems_are_reported(text, problem):
