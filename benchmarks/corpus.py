@@ -1,4 +1,4 @@
-"""What a corpus run takes: ``python -m benchmarks.corpus [memory] [disk] [batching] [workers] [pairs] [check]``.
+"""What a corpus run takes: ``python -m benchmarks.corpus [part ...]``, with the parts below, all if none is given.
 
 On the embedded model, one thread for each process. Memory, disk and pairs do not depend on the number of steps: there,
 one step without guidance is drawn.
@@ -9,7 +9,8 @@ one step without guidance is drawn.
 - ``batching``: processor seconds per image of batches of several sizes, in turn (4 steps with guidance);
 - ``workers``: images per second of two workers against one, in turn, each with one thread (8 steps with guidance);
 - ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard;
-- ``check``: how fast checksums are compared when a run is taken up.
+- ``check``: how fast checksums are compared when a run is taken up;
+- ``start``: seconds and peak memory until the first image of 100,000 prompts, see `benchmarks.corpus_start`.
 
 Writes ``benchmarks/results/corpus.json``, or where ``--out`` says; parts that are not asked for stay as they were.
 """
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.corpus_start import start
 
 RESULTS = Path(__file__).parent / "results" / "corpus.json"
 SETTINGS: dict[str, Any] = {"seeds": 4, "steps": 1, "guidance": 1.0}
@@ -268,6 +271,7 @@ def main() -> None:
         "check": check,
         "pairs": pairs,
         "memory": lambda: memory((100, 2000)),
+        "start": start,
     }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
