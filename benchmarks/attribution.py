@@ -2,8 +2,8 @@
 
 Scores the maps of the embedded model on fresh scenes, whose exact masks are known (`trace_images`), and on images that
 it generates, whose masks come from the annotator. Layers and threshold are chosen on a separate set of scenes. The
-scene is the sample: objects are averaged within a scene, and 95 % percentile intervals are bootstrapped over scenes.
-Writes ``benchmarks/results/attribution.json``.
+scene is the sample: objects are averaged within a scene. 95 % percentile intervals are bootstrapped over scenes; shares
+have Wilson intervals with the scenes as trials. Writes ``benchmarks/results/attribution.json``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.scene_means import average_scenes, mean_with_interval
+from benchmarks.scene_means import average_scenes, mean_with_interval, share_with_interval
 from daam_syntax.attention import trace, trace_images
 from daam_syntax.emoji.annotator import Annotator
 from daam_syntax.emoji.scenes import Scene, scene
@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "attribution.json"
 TAUS = (0.3, 0.4, 0.5)
 LAYERS: dict[str, list[int] | None] = {"all layers": None, "finest grid": [16], "second grid": [8]}
 FIRST_SCORED, FIRST_CHOOSING = 600_000, 700_000
-MIN_VISIBLE = 12  # pixels; objects with fewer are almost entirely hidden
+MIN_VISIBLE = 0.003  # share of the image; objects with less are almost entirely hidden
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def scene_targets(scenes: Sequence[Scene], maps: Sequence[HeatMaps], color: bool
     """Pair the map of every noun (or, with `color`, of every color word) with its exact mask."""
     targets = []
     for number, (drawn, recorded) in enumerate(zip(scenes, maps, strict=True)):
-        visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
+        visible = [obj for obj in drawn.objects if obj.mask.mean() >= MIN_VISIBLE]
         for obj in visible:
             word = obj.word
             if color:
@@ -68,6 +68,12 @@ def over_scenes(targets: Sequence[Target], values: Sequence[float]) -> dict[str,
     """Average within scenes, then over scenes; bootstrap the interval over scenes."""
     means = average_scenes([target.scene for target in targets], values)
     return mean_with_interval(means) | {"n_objects": len(values)}
+
+
+def share_of_scenes(targets: Sequence[Target], hits: Sequence[float]) -> dict[str, float]:
+    """Average hits, 0 or 1, within scenes, then over scenes, with a Wilson interval whose trials are the scenes."""
+    shares = average_scenes([target.scene for target in targets], hits)
+    return share_with_interval(shares) | {"n_objects": len(hits)}
 
 
 def miou(targets: Sequence[Target], tau: float) -> list[float]:
@@ -147,7 +153,7 @@ def score(targets: Sequence[Target]) -> dict[str, Any]:
     return {
         **{f"miou at relative:{tau}": over_scenes(targets, miou(targets, tau)) for tau in TAUS},
         "whole image": over_scenes(targets, [t.mask.mean() for t in targets]),
-        "stronger on its own object": over_scenes(pairs, hits),
+        "stronger on its own object": share_of_scenes(pairs, hits),
     }
 
 
@@ -194,7 +200,7 @@ def main() -> None:
             "miou": over_scenes(chosen, miou(chosen, best_tau)),
             "candidates": choices,
         },
-        "drawn pictures, annotator's masks": {
+        "drawn images, annotator's masks": {
             **score(drawn),
             "nouns in the prompts": n_nouns,
             "nouns that the annotator finds": len(drawn),

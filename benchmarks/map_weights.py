@@ -40,7 +40,7 @@ def read(pipe: Any, scenes: Sequence[Scene], keep: Sequence[str] = AXES) -> list
 def learn(maps: Sequence[HeatMaps], scenes: Sequence[Scene]) -> MapWeights:
     """Learn weights from the masks of the scenes' nouns."""
     masks = [
-        {obj.word: obj.mask for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE}
+        {obj.word: obj.mask for obj in drawn.objects if obj.mask.mean() >= MIN_VISIBLE}
         for drawn in scenes
     ]
     return learn_weights(maps, masks, axes=AXES)

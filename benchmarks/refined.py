@@ -91,7 +91,7 @@ def mious(scenes: Sequence[Scene], maps: Sequence[HeatMaps]) -> np.ndarray:
     rules = [parse_threshold(f"relative:{tau}") for tau in TAUS]
     by_scene = []
     for drawn, recorded in zip(scenes, maps, strict=True):
-        visible = [obj for obj in drawn.objects if obj.mask.sum() >= MIN_VISIBLE]
+        visible = [obj for obj in drawn.objects if obj.mask.mean() >= MIN_VISIBLE]
         resized = [recorded[obj.word].resize(obj.mask.shape) for obj in visible]
         found = [
             [float(mask_iou(rule.apply(values), obj.mask)) for rule in rules]

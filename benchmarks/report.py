@@ -26,7 +26,7 @@ def attribution() -> str:
     columns = (
         "exact masks, nouns",
         "exact masks, color words",
-        "drawn pictures, annotator's masks",
+        "drawn images, annotator's masks",
     )
     rows = list(results[columns[0]])
     lines = [
@@ -48,7 +48,7 @@ def attribution() -> str:
             *lines,
             "",
             f"Numbers of words: {'; '.join(counts)}. Of {drawn['nouns in the prompts']} nouns that were asked for in "
-            f"drawn pictures, the annotator finds {drawn['nouns that the annotator finds']}; only these are scored.",
+            f"drawn images, the annotator finds {drawn['nouns that the annotator finds']}; only these are scored.",
             "",
             f"Layers and threshold chosen on other scenes: {chosen['layers']}, relative:{chosen['tau']}; noun mIoU with "
             f"them {interval(chosen['miou'])}.",
@@ -301,13 +301,11 @@ Made by `python -m benchmarks.report` from the results in `benchmarks/results/`.
 
 ## Do the maps lie on the things they name?
 
-`python -m benchmarks.attribution`, on the embedded model. Fresh scenes have exact masks; of pictures that the model drew, the
-annotator says where things are. IoU of thresholded maps with masks; the scene is the sample, intervals are 95 %
-(bootstrap over scenes). "Whole image" is what a map that covers everything would get, "mask on the grid" what the exact mask itself
-reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own object" is a share: how often a word's map is stronger
-there, on average, than on every other object.
-
-These figures are of the previous weights of the embedded model (64 x 64 pixels).
+`python -m benchmarks.attribution`, on the embedded model. Fresh scenes have exact masks; of images that the model drew, the
+annotator says where things are. IoU of thresholded maps with masks; the scene is the sample, intervals are 95 % (bootstrap over scenes;
+of shares Wilson intervals with the scenes as trials). "Whole image" is what a map that covers everything would get, "mask on the grid"
+what the exact mask itself reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own
+object" is a share: how often a word's map is stronger there, on average, than on every other object.
 
 {attribution()}
 
@@ -316,8 +314,6 @@ These figures are of the previous weights of the embedded model (64 x 64 pixels)
 `python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
 layers and heads count as was learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`); and those carried along
 self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
-
-These figures are of the previous weights of the embedded model (64 x 64 pixels).
 
 {refined()}
 
@@ -374,7 +370,7 @@ making a table. Upscaling a word costs us the same for one pair as for eleven, s
 
 ## What does a corpus take?
 
-`python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of pictures drawn in one step without
+`python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of images drawn in one step without
 guidance, which are as large as any; batches are of 4 steps with guidance. Each process
 computes in one thread.
 

@@ -150,7 +150,7 @@ RECORDED = (
         due="of the weights of 64 x 64 pixels, as docs/index.md says",
     ),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),
-    Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS, due=_PREVIOUS_WEIGHTS),
+    Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
     Recorded(
         "emoji-model",
         ("-m", "benchmarks.emoji_model", "all", "--again"),
@@ -159,7 +159,7 @@ RECORDED = (
         "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
         due="its contact sheet is of the weights of 64 x 64 pixels",
     ),
-    Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS, due=_PREVIOUS_WEIGHTS),
+    Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
     Recorded(
         "diagnosis-results",
         ("-m", "benchmarks.diagnosis"),

@@ -1,4 +1,4 @@
-"""Make docs/overview.png and docs/explorer.png from the embedded model: ``python -m tools.overview_images``.
+"""Make docs/overview.png, explorer.png, and words.png from the embedded model: ``python -m tools.overview_images``.
 
 The README and the website show them. The second is a screenshot of the explorer and needs Chromium.
 """
@@ -13,12 +13,14 @@ from pathlib import Path
 from PIL import Image
 
 import daam_syntax as ds
+from daam_syntax.studies import run_study
 from daam_syntax.workflow import Analysis
 
 DOCS = Path(__file__).parents[1] / "docs"
 PROMPT = "a dog chasing a small yellow duck in the snow"
 SHOWN = {"head": "duck", "dependent": "yellow"}
 WINDOW = (1290, 1000)  # pixels
+DELETED = "a red cat and a blue car"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -44,13 +46,20 @@ def write_screenshot(analysis: Analysis, path: Path, browser: str) -> None:
         image.convert("RGB").save(path, optimize=True)
 
 
+def write_words(path: Path) -> None:
+    """Draw a prompt without each of its words."""
+    result = run_study("words", ds.load_pipeline(), prompts=[DELETED])
+    result.figures["strip"].savefig(path, dpi=110)
+
+
 def main() -> None:
-    """Write both images."""
+    """Write the images."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise SystemExit(f"Expected a browser, one of {', '.join(BROWSERS)}: install Chromium.")
     analysis = ds.analyze([PROMPT], seeds=1)
     write_overview(analysis, DOCS / "overview.png")
+    write_words(DOCS / "words.png")
     write_screenshot(analysis, DOCS / "explorer.png", browser)
 
 

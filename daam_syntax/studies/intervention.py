@@ -26,22 +26,27 @@ from daam_syntax.studies.framework.plots import draw_images
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.framework.table_rows import image_row, require_rows
-from daam_syntax.studies.framework.word_classes import content_words
+from daam_syntax.studies.framework.word_classes import (
+    class_name,
+    content_words,
+    places_of,
+    word_class,
+)
 
 DESIGN: Final = StudyDesign(
     name="intervention",
     title="Deleting the attention to a word",
     question="If the attention to a word is deleted, does the image change where the word's map lies, more than if the "
-    "attention to another word of the same part of speech is deleted, and more than if the same amount is taken from "
-    "all other keys?",
+    "attention to another word is deleted, and more than if the same amount is taken from all other keys?",
     method="The attention weights of each noun are set to 0 in all layers and steps, and the image is drawn again from "
     "the same noise. The change is the mean absolute difference of the image values, 0 to 1, inside and outside the "
     "mask from the noun's map in the first image. The weights are not renormalized, which makes the conditions "
-    "comparable: in the condition “random word”, the weights of another word of the prompt with the same part of "
-    "speech are deleted; in “equal mass”, as much attention as the noun receives is taken from all other keys in "
-    "proportion to theirs. For the curves, the noun's weights are deleted in only a share of the pixels: those that "
-    "attend to the noun most come first, or last, or the order is random; insertion restores the weights in the same "
-    "order. The area under a curve (AUC) is its mean change.",
+    "comparable. In “random noun”, “random adjective”, and so on, those of another content word of the prompt are "
+    "deleted, one of each part of speech, because other parts of speech do other things to the image; with the "
+    "embedded model, nouns of places are apart from nouns of objects. In “equal mass”, as much attention as the noun "
+    "receives is taken from all other keys in proportion to theirs. For the curves, the noun's weights are deleted in "
+    "only a share of the pixels: those that attend to the noun most come first, or last, or the order is random; "
+    "insertion restores the weights in the same order. The area under a curve (AUC) is its mean change.",
     limits="Deleting attention puts the model in a state it was not trained for, so part of a change may be damage "
     "rather than the absence of the word; the controls serve to distinguish the two. A change inside the mask shows "
     "that the map lies where deleting the word matters, not that the map is complete.",
@@ -59,6 +64,9 @@ DESIGN: Final = StudyDesign(
         "curve_means": "Means of the curves over prompts.",
     },
 )
+RANDOM: Final = "random "
+"""How the names of controls with a random word begin; the class of the word follows."""
+
 SHARES: Final = (0.25, 0.5, 0.75)
 ORDERS: Final = ("most attended first", "least attended first", "random")
 
@@ -109,7 +117,7 @@ def run(
         layers=in_layers,
         heads=None if in_heads is None else tuple(in_heads),
     )
-    conditions = _conditions(edit)
+    places = places_of(setup.pipe)
     changes: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     example: list[tuple[str, np.ndarray]] = []
@@ -119,7 +127,11 @@ def run(
             if word not in maps.mapped:
                 continue
             edits = _edits(
-                maps, replace(edit, words=(word,)), shares, generator_seed(sentence.text, seed)
+                maps,
+                replace(edit, words=(word,)),
+                shares,
+                places,
+                generator_seed(sentence.text, seed),
             )
             drawn = _draw_edited(setup, sentence, seed, edits, batch_size)
             named = {"word_index": word, "word": sentence[word].text}
@@ -136,7 +148,7 @@ def run(
             example = example or [
                 ("original", original),
                 (f"map of {sentence[word].text!r}", maps[word].resize()),
-                *((conditions[name], e.image) for (name, s), e in drawn.items() if s == 1),
+                *((_label(name, edit), e.image) for (name, s), e in drawn.items() if s == 1),
             ]
     table = require_rows(changes, "a word to delete")
     curve_table = require_rows(curves, "a word to delete")
@@ -144,7 +156,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        [*_of_places(table, conditions, _edit_notes(edit)), _of_curves(curve_table)],
+        [*_of_places(table, edit), _of_curves(curve_table)],
         {"changes": table, "curves": curve_table, "curve_means": means},
         {
             "curves": _draw_curves(means),
@@ -185,15 +197,16 @@ def ranked_masks(values: np.ndarray, share: float, seed: int) -> dict[str, np.nd
 
 
 def _edits(
-    maps: HeatMaps, delete: Edit, shares: Sequence[float], seed: int
+    maps: HeatMaps, delete: Edit, shares: Sequence[float], places: frozenset[str], seed: int
 ) -> dict[tuple[str, float], Edit]:
     """Return the edit of a word and its controls, by condition and share of the pixels."""
-    (word,) = delete.words
     edits = {("delete", 1.0): delete, ("equal mass", 1.0): delete.with_equal_mass()}
-    pos = maps.sentence[word].pos  # other parts of speech do other things to the image
-    others = [i for i in content_words(maps.sentence, [pos]) if i in maps.mapped and i != word]
-    if others:
-        edits["random word", 1.0] = delete.with_random_words(others, seed=seed)
+    others: dict[str, list[int]] = {}
+    for word in content_words(maps.sentence):
+        if word in maps.mapped and word not in delete.words:
+            others.setdefault(word_class(maps.sentence, word, places), []).append(word)
+    for name, words in others.items():
+        edits[f"{RANDOM}{class_name(name)}", 1.0] = delete.with_random_words(words, seed=seed)
     for share in shares:
         for order, mask in ranked_masks(maps[word].values, share, seed).items():
             edits[order, share] = replace(delete, where=mask)
@@ -243,14 +256,18 @@ def _names(sentence: Sentence, edit: Edit) -> str:
     return f"all but {names}" if edit.paid_by == "others" else names
 
 
-def _conditions(edit: Edit) -> dict[str, str]:
-    """Return the label of each condition."""
+def _label(condition: str, edit: Edit) -> str:
+    """Return the label of a condition."""
+    if condition == "equal mass":
+        return "equal mass taken from all other keys"
     done = "deleted" if edit.scale == 0 else f"times {edit.scale:g}"
-    return {
-        "delete": f"word {done}",
-        "random word": f"random word {done}",
-        "equal mass": "equal mass taken from all other keys",
-    }
+    return f"{condition if condition.startswith(RANDOM) else 'word'} {done}"
+
+
+def _conditions_in(changes: pd.DataFrame) -> list[str]:
+    """Return the conditions of a table: the word, random words from the most frequent class on, equal mass."""
+    names = changes["condition"].value_counts(sort=True).index
+    return ["delete", *(name for name in names if name.startswith(RANDOM)), "equal mass"]
 
 
 def _edit_notes(edit: Edit) -> tuple[str, ...]:
@@ -263,44 +280,42 @@ def _edit_notes(edit: Edit) -> tuple[str, ...]:
     return (f"Unlike in the method above, the attention was edited with {named}.",)
 
 
-def _of_places(
-    changes: pd.DataFrame, conditions: Mapping[str, str], notes: tuple[str, ...]
-) -> list[Finding]:
+def _of_places(changes: pd.DataFrame, edit: Edit) -> list[Finding]:
     of = dict(iter(changes.groupby("condition")))
     deleted = of["delete"]
     places: list[Estimate] = []
     contrasts: list[Estimate] = []
-    for name, label in conditions.items():
-        if name in of:
-            sides = [of[name].assign(change=of[name][side]) for side in ("inside", "outside")]
-            labels = [f"{label}, {side} the word's mask" for side in ("inside", "outside")]
-            inside, outside, difference = means_and_difference(
-                sides[0],
-                sides[1],
-                "change",
-                (labels[0], labels[1], f"{label}: inside minus outside"),
-                SHARE,
+    conditions = _conditions_in(changes)
+    for name in conditions:
+        label = _label(name, edit)
+        sides = [of[name].assign(change=of[name][side]) for side in ("inside", "outside")]
+        labels = [f"{label}, {side} the word's mask" for side in ("inside", "outside")]
+        inside, outside, difference = means_and_difference(
+            sides[0],
+            sides[1],
+            "change",
+            (labels[0], labels[1], f"{label}: inside minus outside"),
+            SHARE,
+        )
+        places += [inside, outside]
+        contrasts += [difference] if name == "delete" else []
+    for control in conditions[1:]:
+        contrasts += [
+            estimate_difference(
+                deleted,
+                of[control],
+                side,
+                label=f"{named}, word minus {control}",
+                bounds=bounds,
             )
-            places += [inside, outside]
-            contrasts += [difference] if name == "delete" else []
-    for control in ("random word", "equal mass"):
-        if control in of:
-            contrasts += [
-                estimate_difference(
-                    deleted,
-                    of[control],
-                    side,
-                    label=f"{named}, word minus {control}",
-                    bounds=bounds,
-                )
-                for side, named, bounds in (
-                    ("inside", "inside", SHARE),
-                    ("difference", "inside minus outside", (-1.0, 1.0)),
-                )
-            ]
+            for side, named, bounds in (
+                ("inside", "inside", SHARE),
+                ("difference", "inside minus outside", (-1.0, 1.0)),
+            )
+        ]
     unit = "change of the image (0 to 1)"
     return [
-        Finding("Place of the change", unit, tuple(places), notes=notes),
+        Finding("Place of the change", unit, tuple(places), notes=_edit_notes(edit)),
         Finding("Comparison with the controls", unit, tuple(contrasts)),
     ]
 

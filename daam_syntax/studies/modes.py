@@ -57,7 +57,7 @@ DESIGN: Final = StudyDesign(
     tables={
         "diversity": "Evenness, coverage and entropy (bits) by prompt and aspect.",
         "occurrences": "How often each outcome occurred.",
-        "pictures": "Differences of images within and between prompts.",
+        "image_differences": "Differences of images within and between prompts.",
         "images": "Outcomes for each image.",
     },
 )
@@ -115,7 +115,7 @@ def run(setup: Setup) -> StudyResult:
         {
             "diversity": table,
             "occurrences": _occurrences(images, aspects),
-            "pictures": distances,
+            "image_differences": distances,
             "images": images,
         },
         {"example": draw_images(shown, title=setup.prompts[0])},

@@ -54,6 +54,11 @@ GIVEN = {
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
         "published": ("--published values.csv", "values.csv"),
     },
+    "words": {
+        "threshold": ("--threshold relative:0.5", "relative:0.5"),
+        "renormalize": ("--renormalize", True),
+        "batch_size": ("--batch-size 4", 4),
+    },
 }
 """Maps each study and parameter to the options that set it on the command line, and the value that `run` receives."""
 

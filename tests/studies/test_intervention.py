@@ -33,11 +33,14 @@ def test_intervention_end_to_end(result):
         (OWLS, "owl"),
         (OWLS, "bed"),
     ]
-    assert set(changes["condition"]) == {"delete", "equal mass", "random word"}
+    random_words = {"random noun", "random adjective"}
+    assert set(changes["condition"]) == {"delete", "equal mass"} | random_words
     assert (changes["whole"] > 0).all()
     weighted = changes["inside"] * changes["area"] + changes["outside"] * (1 - changes["area"])
     np.testing.assert_allclose(weighted, changes["whole"], rtol=1e-6)
-    random = changes[changes["condition"] == "random word"]
+    random = changes[changes["condition"].isin(random_words)]
+    nouns = random[random["condition"] == "random noun"]
+    assert nouns["edited"].to_list() == ["car", "cat", "bed", "owl"]
     assert (random["edited"] != random["word"]).all()
     curves = result.tables["curves"]
     deleted = changes[changes["condition"] == "delete"].set_index(["image", "word"])["whole"]
@@ -46,6 +49,28 @@ def test_intervention_end_to_end(result):
     assert (curves[curves["share"] == 0]["change"] == 0).all()
     assert result.prompts == (CATS, OWLS)
     assert result.provenance["steps"] == 2
+
+
+def test_random_words_are_of_each_class_with_places_apart(emoji_pipe):
+    setup = Setup(emoji_pipe, ("a red cat chasing a dog in the snow",), 1, DrawingSettings(1))
+    (sentence,) = setup.sentences
+    cat, dog, snow = (sentence.index(word) for word in ("cat", "dog", "snow"))
+
+    class Maps(dict):
+        mapped = range(len(sentence))
+
+    maps = Maps()
+    maps.sentence = sentence
+    edits = intervention._edits(maps, Edit((cat,)), (), frozenset(["snow"]), seed=0)
+    edited = {name: edit.words for (name, _), edit in edits.items()}
+    assert edited == {
+        "delete": (cat,),
+        "equal mass": (cat,),
+        "random adjective": (sentence.index("red"),),
+        "random verb": (sentence.index("chasing"),),
+        "random noun": (dog,),
+        "random noun of a place": (snow,),
+    }
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def test_end_to_end(result, tmp_path):
     assert table["evenness"].between(0, 1).all()
     occurrences = result.tables["occurrences"]
     assert set(occurrences.groupby(["aspect", "prompt"])["n_images"].sum()) == {3}
-    distances = result.tables["pictures"]
+    distances = result.tables["image_differences"]
     assert (distances["within"] > 0).all()
     page = result.write(tmp_path).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(result.figures) == 2

@@ -15,7 +15,7 @@ before (``--resume-from``; see the model card). On a CPU, leave the minutes out,
 expect days. ``decoder`` trains the decoder alone after ``latents``. To train the shipped denoiser further, on scenes
 among which the kinds that it draws badly are more frequent, with a low learning rate::
 
-    dataset --scenes 30000 --first-seed 1500000 --weight "three objects=3" --weight "next to=3"
+    dataset --scenes 15000 --first-seed 1500000 --weight "three objects=3" --weight "next to=3"
     latents --start-from data/emoji-model        # encoded as they are by the shipped autoencoder
     denoiser --start-from data/emoji-model --learning-rate 1.5e-4 --batch 32 --minutes 92 --threads 1
 

@@ -115,7 +115,7 @@ def write_sheet(
     images
         Name of each image, the image, and its first and second noun.
     folder
-        Folder for ``pictures/``, ``sheet.csv`` and ``key.csv``. The key links the files to the names of the images;
+        Folder for ``images/``, ``sheet.csv`` and ``key.csv``. The key links the files to the names of the images;
         annotators must not see it.
     seed
         Seed of the order.
@@ -133,7 +133,7 @@ def write_sheet(
     folder = Path(folder)
     refuse_second_sheet(folder)
     try:
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        (folder / "images").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(
             f"Expected a folder that can be created, but got {folder}: {error.strerror}. Choose another folder."
@@ -142,10 +142,10 @@ def write_sheet(
     for number, place in enumerate(np.random.default_rng(seed).permutation(len(images)), start=1):
         name, image, first, second = images[place]
         file = f"{number:04d}.png"
-        with whole_file(folder / "pictures" / file) as partial:
+        with whole_file(folder / "images" / file) as partial:
             image.save(partial, format="PNG")
-        sheet.append({"picture": file, "first": first, "second": second} | dict.fromkeys(SHOWN, ""))
-        key.append({"picture": file, "image": name})
+        sheet.append({"file": file, "first": first, "second": second} | dict.fromkeys(SHOWN, ""))
+        key.append({"file": file, "image": name})
     for file, rows in (("sheet.csv", sheet), ("key.csv", key)):
         with whole_file(folder / file) as partial:
             pd.DataFrame(rows).to_csv(partial, index=False)
@@ -206,10 +206,10 @@ def read_sheets(folder: str | Path, sheets: Sequence[str | Path]) -> Judgments:
     """
     if not sheets:
         raise StudyError("Expected at least one filled-in sheet, but got none.")
-    key = _read_csv(Path(folder) / "key.csv", ["picture", "image"]).set_index("picture")["image"]
+    key = _read_csv(Path(folder) / "key.csv", ["file", "image"]).set_index("file")["image"]
     judged = []
     for path in map(Path, sheets):
-        sheet = _read_csv(path, ["picture", *SHOWN]).set_index("picture")
+        sheet = _read_csv(path, ["file", *SHOWN]).set_index("file")
         values = sheet.reindex(key.index)[list(SHOWN)].apply(pd.to_numeric, errors="coerce")
         wrong = values.index[~values.isin([0, 1]).all(axis=1)]
         if len(wrong):
@@ -241,11 +241,11 @@ def check_images(folder: str | Path, drawn: Mapping[str, Image]) -> None:
         If the images differ, for instance because of other prompts, seeds, settings or another model. Differences in
         the last bits, as between machines, are allowed.
     """
-    key = _read_csv(Path(folder) / "key.csv", ["picture", "image"])
-    judged = dict(zip(key["image"], key["picture"], strict=True))
+    key = _read_csv(Path(folder) / "key.csv", ["file", "image"])
+    judged = dict(zip(key["image"], key["file"], strict=True))
     same = set(judged) == set(drawn)
     for name in judged if same else ():
-        path = Path(folder) / "pictures" / judged[name]
+        path = Path(folder) / "images" / judged[name]
         try:
             before = np.asarray(open_image(path).convert("RGB"), dtype=float)
         except OSError as error:
@@ -273,7 +273,7 @@ def _kappa(table: np.ndarray) -> float:
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype={"picture": str})
+        table = pd.read_csv(path, dtype={"file": str})
     except (OSError, ValueError) as error:
         raise FileError(
             f"Expected a CSV file at {path}, but it cannot be read: {error}. Save it as CSV in UTF-8."

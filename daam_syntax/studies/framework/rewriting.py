@@ -1,4 +1,4 @@
-"""Rewrite prompts: swap an adjective, exchange two noun phrases, replace a noun by a nonce word."""
+"""Rewrite prompts: swap an adjective, exchange two noun phrases, replace a noun by a nonce word, leave out a word."""
 
 from __future__ import annotations
 
@@ -98,6 +98,13 @@ def with_nonce(
     new = parse(sentence.text[: noun.start] + nonce + sentence.text[noun.end :], parser)
     index = _token_at(new, noun.start, nonce)
     return None if index is None else (new, noun.index, index)
+
+
+def without_word(sentence: Sentence, word: int) -> str:
+    """Return the text of a prompt without one word, with articles that fit what follows them; "" if none is left."""
+    token = sentence[word]
+    left = sentence.text[: token.start] + sentence.text[token.end :]
+    return fit_articles(" ".join(left.split()))
 
 
 def _token_at(sentence: Sentence, start: int, text: str) -> int | None:

@@ -46,7 +46,7 @@ def test_judgments_of_people_replace_those_of_the_annotator(emoji_pipe, tmp_path
     options = {"prompts": PROMPTS, "seeds": 1, "steps": 1, "sheet": tmp_path}
     run_study("cohyponyms", emoji_pipe, **options, rates=Rates(1, 1))
     sheet = pd.read_csv(tmp_path / "sheet.csv")
-    assert list(sheet) == ["picture", "first", "second", "first_shown", "second_shown"]
+    assert list(sheet) == ["file", "first", "second", "first_shown", "second_shown"]
     filled = tmp_path / "one.csv"
     sheet.assign(first_shown=1, second_shown=(sheet["second"] == "owl") * 1).to_csv(filled)
     judged = run_study("cohyponyms", emoji_pipe, **options, judgments=[filled])
@@ -107,7 +107,7 @@ def test_sheets_are_blind_and_read_back_with_agreement(tmp_path):
     key = pd.read_csv(tmp_path / "key.csv")
     assert list(key["image"]) != [name for name, *_ in images]
     for file, image in key.itertuples(index=False):
-        with Image.open(tmp_path / "pictures" / file) as found:
+        with Image.open(tmp_path / "images" / file) as found:
             assert f"image-{found.getpixel((0, 0))[0]}" == image
     judgments = {"a": [1, 1, 1, 1, 0, 0, 0, 0], "b": [1, 1, 1, 0, 0, 0, 0, 1]}
     files = []
