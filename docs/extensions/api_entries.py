@@ -51,10 +51,10 @@ def object_of(name: str) -> Any:
     return found
 
 
-def summary_of(found: Any) -> str:
-    """Return the first sentence of a docstring; that of a value has none of its own."""
+def summary_of(name: str, found: Any) -> str:
+    """Return the first sentence of a docstring, or of the text below a value."""
     described = inspect.isroutine(found) or inspect.isclass(found)
-    text = (inspect.getdoc(found) or "") if described else ""
+    text = (inspect.getdoc(found) or "") if described else " ".join(value_text(name, found))
     match = _FIRST_SENTENCE.match(text.strip())
     return " ".join(match.group(1).split()).rstrip(":") if match else ""
 
@@ -107,7 +107,7 @@ class ApiDirective(SphinxDirective):
         lines = [".. list-table::", "   :class: api-summary", ""]
         for name, found in objects.items():
             target = name.replace("ds", PACKAGE, 1)
-            lines += [f"   * - :py:obj:`{name} <{target}>`", f"     - {summary_of(found)}"]
+            lines += [f"   * - :py:obj:`{name} <{target}>`", f"     - {summary_of(name.rpartition('.')[2], found)}"]
         lines.append("")
         for name, found in objects.items():
             lines += entry(name, found)
@@ -121,6 +121,8 @@ class ApiDirective(SphinxDirective):
 def shorten(app: Sphinx, doctree: nodes.document) -> None:
     """Show ``ds.`` in place of the package's name, and link no literal value of a type, such as "prompt"."""
     for reference in doctree.findall(addnodes.pending_xref):
+        if reference["reftype"] == "obj" and re.search("[A-Z]", str(reference["reftarget"])):
+            reference["refspecific"] = True  # `HeatMaps.select` from any page
         if reference.hasattr("refspecific") and str(reference["reftarget"]).islower():
             del reference["refspecific"]
     for node in doctree.findall(addnodes.desc_addname):
