@@ -335,9 +335,8 @@ that they were written from. There, most errors are phrases whose attachment is 
 one process, with random weights, since cost does not depend on them. Times are ratios of processor time to the untraced time: the
 median over the rounds [95 % bootstrap interval]. Peaks of resident memory are measured against the untraced peak, each in its own
 process, in which freed blocks are returned at once. Only the rows of the prompt are recorded, not those of guidance.
-The alternatives are the released packages daam 0.2.0 and attention-map-diffusers 1.0.0. The columns below are older: those of
-attention-map-diffusers are of its processors before the release (commit 68b51fd of its repository), which, like daam, put a softmax
-of their own in the place of the model's attention, so that images are not bit-identical. Version 1.0.0 has not been timed yet.
+The alternatives are the released packages daam 0.2.0, which puts a softmax of its own in the place of the model's attention, so that
+images are not bit-identical, and attention-map-diffusers 1.0.0, which records whole models only (no column for single blocks).
 
 {tracing()}
 
