@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RowUnit = Literal["line", "row"]
-ProblemKind = Literal["row", "file", "repeat", "pair"]
+ProblemKind = Literal["row", "file", "repeat", "pair", "column"]
 
 
 class DaamSyntaxError(Exception):
@@ -40,7 +40,8 @@ class RowProblem:
         Whether `row` counts lines or rows.
     kind
         "row" if the row cannot be used; "file" if the problem concerns all rows, for instance an unknown column;
-        "repeat" if the prompt occurred before; "pair" if the prompt can be used, but not as part of its pair.
+        "repeat" if the prompt occurred before; "pair" if the prompt can be used, but not as part of its pair; "column"
+        if a column was kept under another name, which is never refused.
     """
 
     row: int

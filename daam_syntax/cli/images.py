@@ -96,7 +96,11 @@ def _chosen(texts: list[str], file: Path | None, format: str | None) -> PromptSe
             'Expected a prompt, but got none: give one in quotes ("a red cat on a bed") or a file with --prompts FILE.'
         )
     typed = PromptSet.from_records(check_prompts(texts)).rows if texts else ()
-    rows = find_prompts(file, format).rows if file is not None else ()
+    read = find_prompts(file, format) if file is not None else None
+    for problem in () if read is None else read.problems:
+        if problem.kind == "column":
+            print(f"daam-syntax: {problem.message}", file=sys.stderr)
+    rows = () if read is None else read.rows
     return PromptSet((*typed, *rows))
 
 

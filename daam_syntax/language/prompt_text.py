@@ -8,7 +8,7 @@ from daam_syntax.errors import PromptError
 
 
 def check_prompt(prompt: str) -> str:
-    """Return a prompt unchanged if it is usable.
+    """Return a prompt if it is usable, as a plain string if it is one of a subclass such as `numpy.str_`.
 
     Raises
     ------
@@ -27,7 +27,12 @@ def check_prompt(prompt: str) -> str:
         raise PromptError(
             f"Expected a prompt of valid characters, but got {prompt!r}; write it in UTF-8."
         ) from None
-    return prompt
+    return plain(prompt)
+
+
+def plain(text: str) -> str:
+    """Return a string of a subclass, such as `numpy.str_` or a member of an enumeration, as a plain one."""
+    return str.__str__(text)
 
 
 def prompt_id(prompt: str) -> str:

@@ -24,6 +24,11 @@ PROBLEM_COLUMNS: Final = {
 }
 """Columns of the table of problems and their meanings."""
 
+_OF_KIND: Final = {
+    "pair": ("incomplete pair", "It is drawn as a prompt of its own."),
+    "column": ("other columns", "They are in the tables under these names."),
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -43,14 +48,14 @@ class Problem:
     @classmethod
     def of_row(cls, problem: RowProblem) -> Problem:
         """Convert a problem with a row of the prompts."""
-        is_prompt = problem.kind == "pair"
+        name, consequence = _OF_KIND.get(problem.kind, ("unreadable row", "It was left out."))
         return cls(
             "prompts",
-            "incomplete pair" if is_prompt else "unreadable row",
+            name,
             problem.message,
-            "It is drawn as a prompt of its own." if is_prompt else "It was left out.",
+            consequence,
             prompt=problem.text,
-            prompt_id=prompt_id(problem.text),
+            prompt_id=prompt_id(problem.text) if problem.text else "",
             row=problem.row,
         )
 

@@ -86,8 +86,8 @@ class PromptSet:
         format
             Name of its format, one of `FORMATS`; None to infer it from the suffix and the columns.
         columns
-            The columns to read, and their names in the set: ``{"caption": "prompt"}``. If None, all columns are read,
-            and must be among `COLUMNS`.
+            The columns to read, and their names in the set: ``{"caption": "prompt"}``. If None, all columns are read;
+            those that are not among `COLUMNS` become metadata, which `problems` says.
         strict
             Whether to refuse a file with any problem; a repeated prompt in a published set is not a problem. If False,
             rows that cannot be used are left out, and `problems` lists the reasons.
@@ -208,7 +208,7 @@ class PromptSet:
         refused = [
             problem
             for problem in found.problems
-            if problem.kind == "file" or (strict and problem.kind not in tolerated)
+            if problem.kind == "file" or (strict and problem.kind not in (*tolerated, "column"))
         ]
         if refused:
             raise refusal(source, refused)
@@ -360,7 +360,8 @@ class PromptSet:
 
     def __repr__(self) -> str:
         first = repr(self.rows[0].text[:60]) if self.rows else "none"
-        n_out = len({problem.row for problem in self.problems if problem.kind != "pair"})
+        kept = ("pair", "column")
+        n_out = len({problem.row for problem in self.problems if problem.kind not in kept})
         out = f", {n_out:,} rows left out" if n_out else ""
         return f"PromptSet({len(self):,} prompts, the first {first}{out})"
 

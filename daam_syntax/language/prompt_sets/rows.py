@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.field_checks import check_field, check_id
-from daam_syntax.language.prompt_text import check_prompt, prompt_id
+from daam_syntax.language.prompt_text import check_prompt, plain, prompt_id
 
 COLUMNS: Final = {
     "id": 'Name of the prompt: at most 64 letters, digits, ".", "_" and "-"; if empty, made from the text',
@@ -33,6 +33,11 @@ GROUPS: Final = {"slot": "slots", "metadata": "metadata"}
 """Maps each column prefix to the attribute of `Prompt` that holds the values."""
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+MOST_COLUMNS: Final = 1_000
+"""Maximum number of columns of a table, or of fields of a row."""
+
+_LIKENESS: Final = 0.8  # as difflib measures it; "location" and "relation" have 0.75
+_GROUP: Final = re.compile(r"(slots?|metadata|meta)[._: -]", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -86,14 +91,27 @@ def unknown_columns(names: Iterable[str]) -> list[str]:
     messages = []
     for name in names:
         if not is_column(name):
-            near = difflib.get_close_matches(name.lower(), TEXT_COLUMNS, n=1)
-            kept = re.sub(r"[^A-Za-z0-9_-]", "_", name).lstrip("0123456789-") or "more"
-            advice = f"did you mean '{near[0]}'? Or, to" if near else "to"
+            near = similar_column(name)
+            advice = f"did you mean '{near}'? Or, to" if near else "to"
             messages.append(
                 f"Expected columns such as {', '.join(TEXT_COLUMNS[:3])}, but got {name[:80]!r}; {advice} "
-                f"keep it, call it 'metadata.{kept[:40]}'."
+                f"keep it, call it '{metadata_name(name)}'."
             )
     return messages
+
+
+def similar_column(name: str) -> str | None:
+    """Return the column that a name looks like a misspelling of; None if there is none."""
+    group = _GROUP.match(name)
+    if group is not None:
+        return f"{'slot' if group[1].lower().startswith('slot') else 'metadata'}.NAME"
+    return next(iter(difflib.get_close_matches(name.lower(), TEXT_COLUMNS, 1, _LIKENESS)), None)
+
+
+def metadata_name(name: str) -> str:
+    """Return the column of metadata that a column with any other name becomes."""
+    kept = re.sub(r"[^A-Za-z0-9_-]", "_", name).lstrip("0123456789-")
+    return f"metadata.{kept[:40] or 'more'}"
 
 
 def read_row(values: Mapping[str, Any]) -> tuple[Prompt | None, list[str]]:
@@ -113,6 +131,8 @@ def read_row(values: Mapping[str, Any]) -> tuple[Prompt | None, list[str]]:
         All problems.
     """
     flat, messages = _flat(values)
+    if len(flat) > MOST_COLUMNS:
+        return None, [f"Expected at most {MOST_COLUMNS:,} fields, but got {len(flat):,}."]
     messages += unknown_columns(flat)
     fields: dict[str, str] = {}
     for name, value in {"prompt": None, **flat}.items():
@@ -164,7 +184,7 @@ def _text(name: str, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return plain(value)
     if isinstance(value, float) and math.isnan(value):  # a missing value in a table
         return ""
     if name != "prompt" and isinstance(value, bool | int | float):

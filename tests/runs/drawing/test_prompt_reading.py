@@ -5,6 +5,7 @@ import pytest
 from daam_syntax.errors import PromptFileError
 from daam_syntax.language.prompt_sets.field_checks import LONGEST
 from daam_syntax.runs.drawing.prompt_reading import read_prompts
+from daam_syntax.runs.problems import Problem
 
 
 def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
@@ -21,6 +22,11 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     listed, _ = read_prompts(["a cat", "a" * (LONGEST + 1)])
     assert "10,000 characters" in listed.problems[0].message
     table.write_text("prompt,color\na cat,red\n")
-    with pytest.raises(PromptFileError, match=r"'metadata\.color'"):
+    kept, _ = read_prompts(table)
+    (problem,) = map(Problem.of_row, kept.problems)
+    assert (problem.problem, problem.prompt_id) == ("other columns", "")
+    assert "'metadata.color'" in problem.message
+    table.write_text("prompt,categry\na cat,red\n")
+    with pytest.raises(PromptFileError, match="did you mean 'category'"):
         read_prompts(table)
     assert read_prompts(prompts)[0] is prompts

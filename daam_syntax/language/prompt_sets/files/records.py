@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import pandas as pd
 
 from daam_syntax.errors import RowProblem, RowUnit
-from daam_syntax.language.prompt_sets.rows import GROUPS, unknown_columns
+from daam_syntax.language.prompt_sets.rows import (
+    GROUPS,
+    MOST_COLUMNS,
+    is_column,
+    metadata_name,
+    similar_column,
+    unknown_columns,
+)
+
+_SCALAR: Final = re.compile(r"(large_)?string|u?int|float|double|bool|null")
+"""How the names of types of texts and numbers begin."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,11 @@ Renames = Mapping[str, str]
 
 
 def set_columns(
-    header: Sequence[str], columns: Renames | None, source: str, nested: Sequence[str] = ()
+    header: Sequence[str],
+    columns: Renames | None,
+    source: str,
+    nested: Sequence[str] = (),
+    other: Collection[str] = (),
 ) -> tuple[list[str | None], list[RowProblem]]:
     """Match the columns of a file with those of a set of prompts.
 
@@ -36,11 +52,14 @@ def set_columns(
     header
         The columns of the file.
     columns
-        The columns to read and their names in the set; None to read all, which must then be columns of a set.
+        The columns to read and their names in the set. None to read all: columns that a set does not have become
+        metadata, which a problem of the kind "column" says, unless they look like a misspelt column of a set.
     source
         The file, for messages.
     nested
         Names of columns that hold mappings.
+    other
+        Names of columns that hold neither texts nor numbers, and so cannot become metadata.
 
     Returns
     -------
@@ -49,27 +68,64 @@ def set_columns(
     problems : list of RowProblem
         All problems of the header.
     """
+    if len(header) > MOST_COLUMNS:
+        message = f"Expected at most {MOST_COLUMNS:,} columns, but got {len(header):,}."
+        return [None] * len(header), [RowProblem(1, message, kind="file")]
     messages = [
         f"Expected each column once, but got {name[:80]!r} twice."
-        for name in dict.fromkeys(header)
-        if header.count(name) > 1
+        for name, n in Counter(header).items()
+        if n > 1
     ]
+    kept: dict[str, str] = {}
+    left_out: set[str] = set()
+    names: list[str | None]
     if columns is not None:
         names = [columns.get(name) for name in header]
         missing = [name for name in columns if name not in header]
     else:
-        unknown = [name for name in header if unknown_columns([name]) and name not in nested]
-        names = [None if name in unknown else name for name in header]
+        unknown = [name for name in header if not is_column(name) and name not in nested]
+        misspelt = {name for name in unknown if similar_column(name)}
+        left_out = {name for name in unknown if name in other} - misspelt
+        dropped = misspelt | left_out
+        kept = _as_metadata([name for name in unknown if name not in dropped], header)
+        names = [None if name in dropped else kept.get(name, name) for name in header]
         missing = [] if "prompt" in header else ["prompt"]
         if not missing or len(unknown) < len(header):
-            messages += unknown_columns(unknown)
+            messages += unknown_columns(sorted(misspelt))
     for name in missing:
         has = ", ".join(column[:80] for column in header[:20]) or "none"
         hint = "; rename the column that holds the prompts" if header and columns is None else ""
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
             hint = "; separate columns by commas in CSV, by tabs in TSV"
         messages.append(f"Expected a column '{name}' in {source}, but it has {has}{hint}.")
-    return names, [RowProblem(1, message, kind="file") for message in messages]
+    problems = [RowProblem(1, message, kind="file") for message in messages]
+    if left_out and not missing:
+        shown = ", ".join(repr(name[:80]) for name in sorted(left_out)[:20])
+        message = f"Columns that hold neither texts nor numbers were left out: {shown}."
+        problems.append(RowProblem(1, message, kind="column"))
+    if kept and not missing:
+        shown = ", ".join(f"{name[:80]!r} as {new!r}" for name, new in list(kept.items())[:20])
+        more = f" and {len(kept) - 20} more" if len(kept) > 20 else ""
+        message = (
+            f"Columns that a set of prompts does not have were kept as metadata: {shown}{more}."
+        )
+        problems.append(RowProblem(1, message, kind="column"))
+    return names, problems
+
+
+def _as_metadata(names: Sequence[str], header: Sequence[str]) -> dict[str, str]:
+    """Return a column of metadata for each of these columns, different from all columns of the header."""
+    taken = set(header)
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        new = wanted = metadata_name(name)
+        number = 1
+        while new in taken:
+            number += 1
+            new = f"{wanted}_{number}"
+        taken.add(new)
+        found[name] = new
+    return found
 
 
 def given_records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
@@ -94,8 +150,11 @@ def _is_missing(value: Any) -> bool:
 def dataset_records(dataset: Any, columns: Renames | None) -> Rows:
     """Yield the rows of a Hugging Face data set; only the columns that are read are loaded."""
     header = list(dataset.column_names)
-    names, problems = set_columns(header, columns, "the data set", nested=tuple(GROUPS.values()))
-    yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
+    types = {name: str(getattr(kind, "dtype", "other")) for name, kind in dataset.features.items()}
+    other = {name for name, kind in types.items() if not _SCALAR.match(kind)}
+    nested = tuple(GROUPS.values())
+    names, problems = set_columns(header, columns, "the data set", nested, other)
+    yield from (replace(problem, unit="row") for problem in problems)
     renamed = {old: new for old, new in zip(header, names, strict=True) if new is not None}
     for number, values in enumerate(dataset.select_columns(list(renamed)), 1):
         yield Record(number, {renamed[name]: value for name, value in values.items()}, "row")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
@@ -18,6 +20,9 @@ from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of
 from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+_MOST_ROWS: Final = 1_000_000
+_MOST_BYTES: Final = 100_000  # of a text; one of 10,000 characters has at most 40,000
+_FEW: Final = 1_000  # rows of a Parquet file of unknown origin in memory
 _AT_ONCE: Final = 10_000  # rows of a Parquet file in memory
 _OTHER_ENCODINGS: Final = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 and UTF-32 begin
 
@@ -49,7 +54,7 @@ def read_csv(
                 yield RowProblem(
                     line,
                     f"Expected {len(header)} fields, but got {len(fields)}; put text with the separator in it "
-                    "in double quotes.",
+                    f"in double quotes.{_extent(line, reader.line_num)}",
                     excerpt(delimiter.join(fields)),
                 )
             else:
@@ -66,10 +71,20 @@ def _csv_lines(reader: Any) -> Iterator[tuple[int, list[str] | RowProblem]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, RowProblem(line, f"Expected a row of a table, but {error}.")
+            lost = _extent(line, reader.line_num)
+            yield line, RowProblem(line, f"Expected a row of a table, but {error}.{lost}")
         else:
             if fields:
                 yield line, fields
+
+
+def _extent(first: int, last: int) -> str:
+    """Return a sentence about all lines that were read as one row, whose prompts are lost; "" for one line."""
+    if last <= first:
+        return ""
+    return (
+        f" The lines {first:,} to {last:,} were read as this one row; is a double quote not closed?"
+    )
 
 
 def read_tsv(path: Path, columns: Renames | None = None) -> Rows:
@@ -115,8 +130,7 @@ def load_json(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
         raise ValueError(f"it has {twice[:80]!r} twice")
     return found
 
@@ -129,20 +143,63 @@ def read_parquet(path: Path, columns: Renames | None = None) -> Rows:
     with _opened(path, text=False):  # for its errors about the path
         pass
     try:
-        with pq.ParquetFile(path) as file:
+        # A short dictionary can stand for gigabytes of equal texts, so it is not written out.
+        texts = [f.name for f in pq.read_schema(path) if pa.types.is_string(f.type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             header = list(file.schema_arrow.names)
-            names, problems = set_columns(header, columns, str(path), nested=tuple(GROUPS.values()))
-            yield from (RowProblem(1, p.message, unit="row", kind="file") for p in problems)
+            _check_size(path, file.metadata.num_rows)
+            kinds = file.schema_arrow
+            other = {each.name for each in kinds if not _is_scalar(each.type)}
+            nested = tuple(GROUPS.values())
+            names, problems = set_columns(header, columns, str(path), nested, other)
+            yield from (replace(problem, unit="row") for problem in problems)
+            if any(problem.kind == "file" for problem in problems):
+                return
             wanted = [name for name, new in zip(header, names, strict=True) if new is not None]
             renamed = dict(zip(header, names, strict=True))
             row = 0
-            for batch in file.iter_batches(columns=wanted):
+            for batch in file.iter_batches(_FEW, columns=wanted):
+                _check_values(path, batch)
                 for values in batch.to_pylist():
                     row += 1
                     yield Record(row, {renamed[n]: v for n, v in values.items()}, "row")
+    except FileError:
+        raise
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise FileError(f"Expected a Parquet file {path}, but {reason}.") from error
+
+
+def _check_size(path: Path, n_rows: int) -> None:
+    if n_rows > _MOST_ROWS:
+        raise FileError(
+            f"Expected at most {_MOST_ROWS:,} prompts in {path}, but it has {n_rows:,} rows; divide it."
+        )
+
+
+def _is_scalar(kind: Any) -> bool:
+    """Whether a type of Arrow is that of texts or numbers."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+    more = (pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return any(check(kind) for check in (*checks, *more))
+
+
+def _check_values(path: Path, batch: Any) -> None:
+    """Raise if a text is so long that a few rows of it would fill the memory."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+            if longest > _MOST_BYTES:
+                raise FileError(
+                    f"Expected texts of at most {_MOST_BYTES:,} bytes in {path}, but {name[:80]!r} has one of "
+                    f"{longest:,}."
+                )
 
 
 def read_text(path: Path, columns: Renames | None = None) -> Rows:
