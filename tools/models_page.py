@@ -127,10 +127,10 @@ PAGE_TEXT = """\
 
 <!-- Written by `python -m tools.models_page`; a test fails if it is out of date. -->
 
-`ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Unless a row says otherwise, it
-was run on a CPU as a whole tiny pipeline with random weights, built from the same classes as the real one (text
+`ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Unless a row says otherwise, each was
+tested on a CPU as a complete tiny pipeline with random weights, built from the same classes as the real one (text
 encoders, tokenizers, VAE, scheduler). The traced image is bit-identical to the untraced one, and every map equals
-an independent 64-bit softmax to 1e-6. The real weights were not run here.
+an independent 64-bit softmax to 1e-6. These tests do not run the real weights.
 
 {table}
 
@@ -143,32 +143,32 @@ when each prompt gets several images. The trace records what the model did.
 
 ## Reference images
 
-Some pipelines draw beside reference images, whose pixels stand in one sequence with those of the image. Maps are those
-of the image that is drawn alone. `trace(pipe, references=True)` also records the pixels of each reference image, and
+Some pipelines take reference images, whose pixels form one sequence with those of the image. Maps show only the image that
+is generated. `trace(pipe, references=True)` also records the pixels of each reference image, and
 `heat_maps(reference=0)` returns the maps of the words on the first one, at the size to which the pipeline resized it.
 Which pixels belong to which image is read from the model's own position ids or shapes; if these do not describe the
-pixels exactly, the trace is refused. Each was run with references of other aspect ratios than the image, with and
+pixels exactly, the trace is refused. Each was tested with references of other aspect ratios than the image, with and
 without guidance (`tests/attention/families/test_reference_images.py`):
 
 {editing}
 
 In Qwen's pipelines the text encoder reads the references, too; their tokens have maps of the kind "template".
-Flux2KleinKVPipeline, which stores the keys of its references, and QwenImageLayeredPipeline, which draws several layers,
+Flux2KleinKVPipeline, which stores the keys of its references, and QwenImageLayeredPipeline, which generates several layers,
 are refused.
 
 ## Videos
 
-A model of videos draws latent frames, each of which becomes one or several frames of the video. Their maps are
+A video model generates latent frames, each of which becomes one or several frames of the video. Their maps are
 `VideoMaps` (`recording.video_maps()`): `video.frames[0]` has the maps of the first latent frame, for every measure and
 figure, and `video.drawn[0]` the frames of the video that it becomes. `daam_syntax.analysis.measure_frames` measures
-overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` draw them. Each was run like the
+overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` show them. Each was tested like the
 models above (`tests/attention/test_video_maps.py`):
 
 {videos}
 
 All other pipelines that generate frames are refused by name, as are models that join several latent frames into one
 query (CogVideoX 1.5) or have two transformers (Wan 2.2 with 14 billion parameters). Refined maps, texts outside the
-prompt, interventions, given images, and runs on disk need images, and refuse videos.
+prompt, interventions, given images, and runs on disk are for images, and refuse videos.
 
 ## Text encoders
 
@@ -183,31 +183,31 @@ decoding does not reproduce the prompt exactly, the tokenizer is refused.
 A textual inversion of several vectors ("<zebra>", which the pipeline writes out as "<zebra> <zebra>_1 <zebra>_2") has
 one map, of all its vectors, wherever it stands in the prompt (`tests/attention/test_textual_inversion.py`).
 
-## Which text an image is drawn from
+## Which text an image is generated from
 
 In every step, the embeddings that the denoiser receives for the rows of the prompt are compared with a copy of those
 that `encode_prompt` returned. The comparison runs on the device and is read once, when the image is finished (on a CPU,
 after each step). The text is the same if the embedding of every token points in the same direction, up to rounding.
 So tokens may be weighted, by scaling their embeddings before or during the call, or switched off by zeros; dynamic
-guidance and the callbacks of diffusers that cut guidance off change no text. All of them stay exact.
+guidance and the callbacks of diffusers that cut guidance off change no text. Maps stay exact in all of these cases.
 
-Another text is refused, with the number of the step and, if `pipe.encode_prompt` encoded it in a callback, its words.
+Any other text is refused. The error gives the step and, if `pipe.encode_prompt` encoded the text in a callback, its words.
 That includes changes in place, interpolated prompts, and noise on embeddings. If the prompt is exchanged while the
-image is drawn (prompt scheduling), record the steps before: `trace(pipe, steps=slice(0, 10))`. Negative prompts are
-compared if they are recorded. All families were run with exchanged and with weighted text
+image is generated (prompt scheduling), record the steps before that: `trace(pipe, steps=slice(0, 10))`. Negative prompts are
+compared if they are recorded. All families were tested with exchanged and with weighted text
 (`tests/attention/test_drawn_text.py`).
 
 `trace(pipe, prompts=...)` with `prompt_embeds`: tokens may also be moved towards or away from the embeddings of the
-empty text, as compel does to weight them. Embeddings that differ more are reported with a warning, and from 45 degrees
+empty text, as compel does to weight them. Embeddings that differ more cause a warning, and from 45 degrees
 on they are refused as those of another text.
 
 ## Attention that does not run
 
 Maps are means over steps and layers, so every layer has to run in every recorded step. The caches of diffusers
 (`enable_cache`, or functions such as `apply_first_block_cache`: FasterCache, FirstBlockCache, MagCache, Pyramid
-Attention Broadcast, SeaCache, TaylorSeer) and skipped layers are refused by name before anything is drawn, with the
-call that switches them off. SeaCache was not run. Whatever else skips blocks, such as a cache outside diffusers, is
-noticed in the first step in which a layer does not run (`tests/attention/test_skipped_attention.py`).
+Attention Broadcast, SeaCache, TaylorSeer) and skipped layers are refused by name before anything is generated, with the
+call that switches them off. SeaCache was not tested. Anything else that skips blocks, such as a cache outside diffusers, is
+detected in the first step in which a layer does not run (`tests/attention/test_skipped_attention.py`).
 
 Perturbed-attention guidance (the PAG pipelines of Stable Diffusion, SDXL, SD3, PixArt-sigma, Sana, and HunyuanDiT) adds
 rows whose self-attention is perturbed. The maps are those of the unperturbed rows of the prompt, also in layers that
@@ -218,15 +218,15 @@ are refused.
 
 ## Interrupts
 
-The pipeline is restored whatever moment Ctrl-C comes at, while the `with` block is entered, left, or in between. A
-second Ctrl-C waits until that is done. What Python does not allow: if a trace is entered in another way than by a
+The pipeline is restored at whatever moment Ctrl-C comes: while the `with` block is entered, left, or in between. A
+second Ctrl-C waits until that is done. Python sets two limits. If a trace is entered in another way than by a
 `with` statement (by an `ExitStack`, for instance), an interrupt in the few instructions between that object and the
-trace can leave hooks behind. And an exception that another thread raises in this one asynchronously, twice within the
-restoration, can interrupt it for good (`tests/attention/test_interrupts.py`).
+trace can leave hooks behind. And an exception that another thread raises in this one asynchronously, twice during the
+restoration, can stop it (`tests/attention/test_interrupts.py`).
 
 ## What else works
 
-Each of these was run with tiny random pipelines on a non-square image. The image is bit-identical, and the maps
+Each of these was tested with tiny random pipelines on a non-square image. The image is bit-identical, and the maps
 equal an independent softmax (`tests/attention/test_trace_variants.py`).
 
 - Image to image and inpainting (Stable Diffusion, also with the 9 channels of an inpainting model, and SDXL), and
@@ -243,7 +243,7 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
   a trace coexist. (Sequential offloading was run through accelerate: diffusers' own method fails on a CPU, traced
   or not.)
 - The attention back ends of diffusers that call torch's function: `native`, `_native_flash` and `_native_math` were
-  run; `_native_cudnn` and `_native_efficient` need a GPU. All others (flex, flash, sage, xformers, ...) are
+  tested; `_native_cudnn` and `_native_efficient` need a GPU. All others (flex, flash, sage, xformers, ...) are
   refused: choose `set_attention_backend("native")`.
 - `prompt_embeds` instead of prompts, if the trace is given their text (`trace(pipe, prompts=...)`): Stable
   Diffusion, SD3, Flux, PixArt, Lumina 2, Qwen-Image (`tests/attention/test_prompt_embeds.py`). The pipeline needs
@@ -270,7 +270,7 @@ takes one: which modules attend to the text, how keys and pixels are laid out, t
 which tokenizers are read (see its example, and `daam_syntax/attention/families/`).
 
 Not described: HiDream, OmniGen, HunyuanImage, Kandinsky 2 and 5, and Bria. Kolors has the UNet of
-SDXL and a tokenizer without offsets. It was not run.
+SDXL and a tokenizer without offsets. It was not tested.
 """
 
 
