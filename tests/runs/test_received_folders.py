@@ -173,6 +173,23 @@ def test_what_is_not_a_file_is_refused(folder, tmp_path):
             path.write_bytes(content)
 
 
+def test_a_folder_of_an_earlier_format_is_refused_in_one_line_and_kept(folder):
+    for name in ("manifest.json", "manifest.backup.json"):
+        values = unsealed((folder / name).read_text())
+        write_sealed(folder / name, values | {"format": 1, "kind": "daam-syntax corpus"})
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    commands = [("report", folder), ("measure", folder), ("explore", folder)]
+    commands += [("analyze", "a red cat", "--steps", 1, "--out", folder)]
+    for arguments in commands:
+        done = run_here(*arguments, cwd=folder.parent)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "format 1, not 'daam-syntax run', format 2" in done.stderr
+        assert "into another folder" in done.stderr
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+
+
 def test_a_command_prints_one_line(folder):
     (folder / "manifest.backup.json").unlink()
     values = unsealed((folder / "manifest.json").read_text())

@@ -121,7 +121,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if found != (_KIND, FORMAT):
             raise ValueError(
-                f"it is {found[0]!r}, format {found[1]!r}, not {_KIND!r}, format {FORMAT}"
+                f"it is {str(found[0])[:40]!r}, format {str(found[1])[:40]}, not {_KIND!r}, format {FORMAT}, which is "
+                "all that this version reads; draw the prompts again into another folder, or use the version that "
+                "wrote it"
             )
         checked = check_fields(manifest, _FIELDS, _OPTIONAL)
         ShardPlan.from_dict(checked["plan"])
