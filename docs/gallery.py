@@ -193,6 +193,18 @@ def dependency_graph(run: Run) -> Axes:
     return figures.dependency_graph(sentence, run.pairs[run.pairs["prompt"] == sentence.text])
 
 
+def attention_matrix(run: Run) -> Axes:
+    """Attention from word (row) to word (column) in the causal text encoder; edges of the tree are framed."""
+    (attention,) = ds.trace_text(ds.load_pipeline(), run.maps[0].prompt)
+    return figures.attention_matrix(attention)
+
+
+def attention_arcs(run: Run) -> Axes:
+    """Attention between words as arcs to the attended word, orange along edges of the tree."""
+    (attention,) = ds.trace_text(ds.load_pipeline(), run.maps[0].prompt, layers="layers.1")
+    return figures.attention_arcs(attention)
+
+
 def word_matrix(run: Run) -> Axes:
     """Every pair of words; noun phrases are framed."""
     return figures.word_matrix(run.maps[0])
@@ -267,6 +279,8 @@ DRAW: tuple[Callable[[Run], Figure | Axes | pd.DataFrame], ...] = (
     word_grid_own,
     frame_grid,
     dependency_graph,
+    attention_matrix,
+    attention_arcs,
     word_matrix,
     word_matrix_signed,
     forest,

@@ -18,3 +18,5 @@ from .tables.profiles import threshold_sweep as threshold_sweep
 from .tables.similarity_plots import similarity_scatter as similarity_scatter
 from .trees.arcs import dependency_arcs as dependency_arcs
 from .trees.graphs import dependency_graph as dependency_graph
+from .trees.word_attention import attention_arcs as attention_arcs
+from .trees.word_attention import attention_matrix as attention_matrix

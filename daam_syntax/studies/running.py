@@ -27,6 +27,7 @@ STUDIES: Final = (
     "retrieval",
     "sanity",
     "syntax",
+    "where-is-syntax",
     "words",
 )
 """Names of the studies; the module of each has the same name with underscores."""

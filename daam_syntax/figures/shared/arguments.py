@@ -8,7 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from daam_syntax.language import Sentence
-from daam_syntax.maps import HeatMap, HeatMaps, VideoMaps, each_image
+from daam_syntax.maps import HeatMap, HeatMaps, VideoMaps, WordAttention, each_image
 from daam_syntax.maps.heatmaps import description_of
 
 PAIR_TABLE: Final = "a pair table (see `measure_pairs`)"
@@ -18,6 +18,7 @@ _EXAMPLES: Final = {
     HeatMap: "the map of a word, such as `maps['cat']`",
     HeatMaps: "the heat maps of one image, such as `trace.heat_maps()[0]`",
     VideoMaps: "the heat maps of a video, such as `trace.video_maps()[0]` (`overview` and `word_grid` draw images)",
+    WordAttention: "attention between words, such as `trace_text(pipe, 'a red cat')[0]`",
     Sentence: "a sentence, such as `maps.sentence` or `parse('a red cat')`",
 }
 
