@@ -15,6 +15,7 @@ import pytest
 from daam_syntax import runs
 from daam_syntax.errors import FileError
 from daam_syntax.runs.store.run_folder import RunFolder
+from daam_syntax.workflow import analyze
 from helpers.small_runs import N_SHARDS, assert_same, die_at, draw, in_child
 
 pytestmark = pytest.mark.slow  # kills processes
@@ -97,6 +98,39 @@ def test_a_damaged_shard_is_named_and_drawn_again(
     assert problems["problem"].tolist() == [name]
     assert problems["message"].str.contains(f"{table}/part-00001", regex=False).all()
     assert (problems["shard"] == 1).all()
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def replace_by_another(path):
+    path.write_bytes(b"PAR1 something else PAR1")
+
+
+DAMAGES = (truncate, flip_a_byte, empty, Path.unlink, replace_by_another)
+
+
+def test_each_file_of_an_analysis_may_be_damaged(tmp_path, emoji_pipe):
+    """The same call restores every file of its folder, with the same tables."""
+    options = {"steps": 1, "height": 64, "width": 64, "seeds": 2, "overviews": False}
+    folder = tmp_path / "run"
+
+    def analyze_again():
+        return analyze("a red cat", emoji_pipe, out=folder, **options)
+
+    before = analyze_again()
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    assert len(files) >= 13
+    for number, path in enumerate(files):
+        content = path.read_bytes()
+        DAMAGES[number % len(DAMAGES)](path)
+        after = analyze_again()
+        for table in ("pairs", "words", "summary"):
+            pd.testing.assert_frame_equal(getattr(after, table), getattr(before, table))
+        if path.suffix not in (".json", ".parquet"):  # views, which are made anew
+            assert path.read_bytes() == content, path
+        assert path.stat().st_size > 30, path
 
 
 def test_a_second_process_cannot_write_to_the_folder_of_a_run(uninterrupted, emoji_pipe):

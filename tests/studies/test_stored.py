@@ -8,6 +8,7 @@ import pytest
 from daam_syntax import runs
 from daam_syntax.errors import StudyError
 from daam_syntax.studies import run_study
+from daam_syntax.workflow import analyze
 from helpers.commands import run_here
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 
@@ -68,8 +69,9 @@ def test_no_model_library_is_loaded(stored):
 
 
 @pytest.mark.slow
-def test_the_command_line(stored, tmp_path):
-    done = run_here("study", "syntax", "--run", stored.path, "--out", "out", cwd=tmp_path)
+def test_the_command_line_with_the_folder_of_an_analysis(emoji_pipe, tmp_path):
+    analyze(PROMPTS, emoji_pipe, seeds=2, steps=2, out=tmp_path / "run", overviews=False)
+    done = run_here("study", "syntax", "--run", "run", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "compared with exchanged partners" in done.stdout
     assert "all head-dependent pairs" in done.stdout  # the table of the paper
