@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+import numpy as np
+
 from benchmarks.emoji_model.intervals import corrected
 from benchmarks.emoji_model.prompts import KINDS
 from benchmarks.emoji_model.results import READING, RESULTS
@@ -190,18 +192,25 @@ Generated nouns named: {_listed(found["drawn nouns named"])}.
 
 On the same {judge["n"]} generated images the annotator calls the objects right in {percent(judge["right by annotator"])}, the reader in
 {percent(judge["right by reader"])}: the annotator is lenient by {100 * lenient["difference"]:.1f} points [{100 * lenient["low"]:.1f}, {100 * lenient["high"]:.1f}] (Agresti and Min 2005). With the
-reader as truth its sensitivity is {percent(judge["sensitivity"])}, its specificity {percent(judge["specificity"])}. Objects right, corrected for
-both:
-
-| Prompts | by the annotator | corrected for the reader |
-|---|---|---|
+reader as truth its sensitivity is {percent(judge["sensitivity"])}, its specificity {percent(judge["specificity"])}.
 {_for_reader(results)}"""
 
 
 def _for_reader(results: dict[str, Any]) -> str:
+    """Correct the shares of the annotator for its errors beside the reader, or say why they cannot be corrected."""
     judge = results["reading"]["annotator"]
     se, sp = ((judge[x]["hits"], judge[x]["n"]) for x in ("sensitivity", "specificity"))
-    rows = []
+    if np.isnan(judge["corrected"]["share"]):
+        return (
+            f"The annotator agrees about {sp[0]} of the {sp[1]} images that the reader calls wrong, so its shares cannot be "
+            "corrected for the reader: a longer sheet is needed."
+        )
+    rows = [
+        "Objects right, corrected for both:",
+        "",
+        "| Prompts | by the annotator | corrected for the reader |",
+    ]
+    rows.append("|---|---|---|")
     for kind, found in results.get("images", {}).items():
         seen = found["objects"]
         fixed = corrected(int(seen["hits"]), int(seen["n"]), se, sp)
