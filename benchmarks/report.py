@@ -249,7 +249,7 @@ def corpus() -> str:
         rates = ", ".join(f"{n}: {r:.2f} images/s" for n, r in workers["images_per_second"].items())
         lines.append(f"| workers of one thread each | {rates}; ratio {spread(workers['ratio'])} |")
     speed = results["check"]["bytes_per_second"] / 1e9
-    lines.append(f"| comparing checksums when a run is taken up | {speed:.1f} GB/s |")
+    lines.append(f"| verifying checksums when a run resumes | {speed:.1f} GB/s |")
     return "\n".join(lines)
 
 
@@ -299,32 +299,32 @@ def page() -> str:
 
 Made by `python -m benchmarks.report` from the results in `benchmarks/results/`.
 
-## Do the maps lie on the things they name?
+## Do maps lie on the objects they name?
 
-`python -m benchmarks.attribution`, on the embedded model. Fresh scenes have exact masks; of images that the model drew, the
-annotator says where things are. IoU of thresholded maps with masks; the scene is the sample, intervals are 95 % (bootstrap over scenes;
-of shares Wilson intervals with the scenes as trials). "Whole image" is what a map that covers everything would get, "mask on the grid"
-what the exact mask itself reaches once it is averaged down to the grid of the attention and upscaled as maps are. "Stronger on its own
-object" is a share: how often a word's map is stronger there, on average, than on every other object.
+`python -m benchmarks.attribution`, with the embedded model. Fresh scenes have exact masks; in generated images, the annotator locates
+the objects. The tables give the IoU of thresholded maps with these masks. The scene is the sample, and intervals are 95 % (bootstrap over
+scenes; for shares, Wilson intervals with the scenes as trials). "Whole image" is the score of a map that covers everything. "Mask on the
+grid" is the score of the exact mask after it is averaged down to the grid of the attention and upscaled like a map. "Stronger on its own
+object" is the share of words whose map is stronger there, on average, than on every other object.
 
 {attribution()}
 
 ## Are weighted or refined maps better?
 
-`python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Beside plain maps, those of the finest grid alone; those in which
-layers and heads count as was learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`); and those carried along
-self-attention (`trace(refine=True)`). Differences are of the same scenes, with 95 % intervals over scenes.
+`python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Plain maps are compared with those of the finest grid alone, with
+weights of layers and heads that were learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`), and with maps propagated along
+self-attention (`trace(refine=True)`). Differences are within scenes, with 95 % intervals over scenes.
 
 {refined()}
 
 ## How well are prompts parsed?
 
 `python -m benchmarks.parsing --treebank FILE.conllu` scores the default parser with the conversion to Universal Dependencies on the
-words of a treebank: the test parts of EWT and GUM (May 2025, release 2.16) and PUD (May 2026). Treebanks are not shipped. The
+words of a treebank: the test parts of EWT and GUM (May 2025, release 2.16) and PUD (May 2026). Treebanks are not included. The
 rules were developed on the dev parts of EWT and GUM. UAS, LAS, and CLAS compare universal relations (in percent, without punctuation
 unless the column says otherwise), ELAS the edges of enhanced graphs with their full labels. "ELAS of gold trees" is the enhanced graph
-made from the treebank's own tree, so it measures the enhancement alone. GUM rarely gives an antecedent its place in a relative clause
-without a pronoun ("the thing we like"), which costs us there. Captions (`python -m benchmarks.parsing`) are compared with the trees
+made from the treebank's own tree, so it measures the enhancement alone. GUM rarely marks the role of the antecedent in a relative clause
+without a pronoun ("the thing we like"), which lowers the score there. Captions (`python -m benchmarks.parsing`) are compared with the trees
 that they were written from. There, most errors are phrases whose attachment is ambiguous ("a picture of a cat on a bed").
 
 {parsing()}
@@ -332,55 +332,55 @@ that they were written from. There, most errors are phrases whose attachment is 
 ## What does tracing cost?
 
 `python -m benchmarks.tracing --peers FOLDER` and `python -m benchmarks.joint_tracing --peers FOLDER` run all alternatives in turn, in
-one process, with random weights, since cost does not depend on them. Times are ratios of processor time to the untraced time: the
+one process, with random weights, since the cost does not depend on the weights. Times are ratios of processor time to the untraced time: the
 median over the rounds [95 % bootstrap interval]. Peaks of resident memory are measured against the untraced peak, each in its own
 process, in which freed blocks are returned at once. Only the rows of the prompt are recorded, not those of guidance.
-The alternatives are the released packages daam 0.2.0, which puts a softmax of its own in the place of the model's attention, so that
-images are not bit-identical, and attention-map-diffusers 1.0.0, which records whole models only (no column for single blocks).
+The alternatives are two released packages. daam 0.2.0 replaces the model's attention by a softmax of its own, so its images are not
+bit-identical. attention-map-diffusers 1.0.0 records whole models only, so it has no column for single blocks.
 
 {tracing()}
 
 ## Is a trace exact on a GPU?
 
 `python -m tools.device_checks` on one NVIDIA H200 with torch 2.11.0 (CUDA 13.0) and diffusers 0.42.1: tiny random pipelines of all
-families, each of an image that is not square, with guidance, in three steps. "Largest error" is the largest difference of a recorded
+families, each with a non-square image, with guidance, in three steps. "Largest error" is the largest difference of a recorded
 mean probability from a softmax in float64; "waits" counts how often the package makes the host wait for the device in one pipeline
-call. Tiny models take almost no time, so that the ratio of their times shows the cost of launching the kernels of the trace; the last
+call. Tiny models take almost no time, so the ratio of times mostly shows the cost of launching the kernels of the trace; the last
 row is a model of real size. `daam-syntax check-gpu` runs the same checks on your device and model.
 
 {devices()}
 
 ## What do batches gain?
 
-`python -m benchmarks.batches --threads 1 2`, the embedded model with guidance: many small products keep a processor almost as busy
-as few large ones, so that a batch gains what the untraced model gains by it, and little more.
+`python -m benchmarks.batches --threads 1 2`, the embedded model with guidance. Many small matrix products keep a processor almost as busy
+as few large ones, so a batch gains as much as it does for the untraced model, and little more.
 
 {batches()}
 
 ## How fast are pairs measured?
 
-`OMP_NUM_THREADS=1 python -m benchmarks.measures --daam FOLDER`: IoU, IoD and IoH at one absolute threshold. The released loop is what the
-functions of `daam` 0.2.0 ask for: for each pair of words two masks, by `WordHeatMap.expand_as` with a threshold (on the grid: a plain
-comparison, as in its notebook), then one `compute_iou` and two `compute_ioa`. It makes a word's mask anew for each of its pairs, which is
-most of what it spends. Both start at word maps on a 64 x 64 grid and end at the same numbers; the loop is spared finding words and
-making a table. Upscaling a word costs us the same for one pair as for eleven, so that the ratio falls with the pairs that a word has.
+`OMP_NUM_THREADS=1 python -m benchmarks.measures --daam FOLDER`: IoU, IoD and IoH at one absolute threshold. The released loop uses the
+functions of `daam` 0.2.0 as intended: for each pair of words two masks, by `WordHeatMap.expand_as` with a threshold (on the grid: a plain
+comparison, as in its notebook), then one `compute_iou` and two `compute_ioa`. It recomputes a word's mask for each pair, which takes most
+of its time. Both start from word maps on a 64 x 64 grid and return the same numbers; the loop does not look up words or make a table. We
+upscale each word once, however many pairs it has, so the ratio falls with fewer pairs per word.
 
 {measures()}
 
 ## What does a corpus take?
 
-`python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes and pairs are of images drawn in one step without
-guidance, which are as large as any; batches are of 4 steps with guidance. Each process
-computes in one thread.
+`python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes, and pairs are measured on images generated in one step without
+guidance, whose sizes are those of any image; batches use 4 steps with guidance. Each process
+uses one thread.
 
 {corpus()}
 
-A run that is taken up reads all its finished shards and compares them with their checksums: sizes and times of change alone would
-not show a byte that a disk lost. At this rate a run of 100 GB takes about a minute.
+A resumed run reads all its finished shards and verifies their checksums: file sizes and modification times alone would not show a
+corrupted byte. At this rate a run of 100 GB takes about a minute.
 
 ## How good is the embedded model?
 
-`python -m benchmarks.emoji_model`: see [its card](../data/emoji-model/README.md). Sixty-four prompts that it drew:
+`python -m benchmarks.emoji_model`: see [its card](embedded-model.md). Images of sixty-four prompts:
 
 ![Contact sheet](../benchmarks/results/contact_sheet.png)
 """
