@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from daam_syntax.analysis import measure_tables, summarize
+from daam_syntax.analysis.relations.displayed_summary import Summary
 from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.errors import FileError, ModelError
 from daam_syntax.language import PromptSet, check_schemes
@@ -73,7 +74,11 @@ class Analysis:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.summary.round(3).to_html()}"
+        return f"<p>{html.escape(repr(self))}</p>{_as_page(self.summary)}"
+
+
+def _as_page(summary: pd.DataFrame) -> str:
+    return summary.to_page() if isinstance(summary, Summary) else summary.to_html()
 
 
 def analyze(

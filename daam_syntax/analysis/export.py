@@ -6,18 +6,22 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 from tabulate import tabulate
 
 from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.formatting import cluster_noun, format_p
+from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
 from daam_syntax.errors import FileError
 from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")  # carriage returns are line feeds by then
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_QUANTITY: Final = re.compile(rf"-|(< )?{_NUMBER.pattern}( to {_NUMBER.pattern})?")
+"""A number, a p-value, an interval, or a dash, as text."""
+
 _PAGE: Final = 40
 """Most rows that fit on a page."""
 
@@ -189,7 +193,7 @@ def to_latex(
 
 
 _FLOAT: Final[dict[str, Any]] = {"position": "htbp", "position_float": "centering"}
-_WRITERS: Final[Mapping[str, Callable[[pd.DataFrame], str]]] = {
+_WRITERS: Final[Mapping[str, Callable[..., str]]] = {
     ".md": to_markdown,
     ".html": to_html,
     ".csv": to_csv,
@@ -197,7 +201,13 @@ _WRITERS: Final[Mapping[str, Callable[[pd.DataFrame], str]]] = {
 }
 
 
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
+def write_table(
+    table: pd.DataFrame,
+    path: str | Path,
+    *,
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    style: Literal["full", "paper"] = "full",
+) -> None:
     """Write a table to a file in the format of its suffix: .md, .html, .csv or .tex.
 
     Parameters
@@ -206,13 +216,24 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         Any table. Except in CSV, a table of `summarize` gets notes on its sample, intervals, test and correction.
     path
         The file. It is written completely or not at all.
+    columns
+        Columns to write, in this order, or a mapping from columns to their headings; all columns if None.
+    style
+        "full": the columns as they are. "paper": of a table of `summarize`, the columns that one reads, with readable
+        headings and the notes of its rows as footnotes; of any other table, headings with spaces for underscores.
 
     Raises
     ------
     FileError
         If the format is unknown or the file cannot be written.
+    ValueError
+        If there is no such style, or a column is missing.
     """
     check_table(table, "a table")
+    if style not in ("full", "paper"):
+        raise ValueError(f'Expected style="full" or style="paper", but got {style!r}.')
+    shown, notes = _paper(table, columns is None) if style == "paper" else (table, None)
+    shown = _chosen(shown, columns)
     target = Path(path)
     writer = _WRITERS.get(target.suffix.lower())
     if writer is None:
@@ -220,7 +241,29 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             f"Expected a file that ends in {', '.join(_WRITERS)}, but got {target.name!r}."
         )
     with whole_file(target) as partial:
-        partial.write_text(writer(table), encoding="utf-8", newline="")
+        text = writer(shown) if notes is None or writer is to_csv else writer(shown, notes=notes)
+        partial.write_text(text, encoding="utf-8", newline="")
+
+
+def _paper(table: pd.DataFrame, whole: bool) -> tuple[pd.DataFrame, list[str] | None]:
+    """Return a table with readable headings, and its footnotes if it is a summary."""
+    if whole and is_summary(table):
+        view, footnotes = summary_view(table)
+        return view, [*footnotes, *table_notes(table)]
+    headings = {column: str(column).replace("_", " ") for column in table.columns}
+    return (table if not whole else table.rename(columns=headings)), None
+
+
+def _chosen(table: pd.DataFrame, columns: Sequence[str] | Mapping[str, str] | None) -> pd.DataFrame:
+    if columns is None:
+        return table
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise ValueError(
+            f"Expected columns of the table ({', '.join(map(str, table.columns))}), but it has no {', '.join(missing)}."
+        )
+    chosen = table[list(columns)]
+    return chosen.rename(columns=dict(columns)) if isinstance(columns, Mapping) else chosen
 
 
 def _notes(table: pd.DataFrame, notes: Sequence[str] | None) -> Sequence[str]:
@@ -228,10 +271,14 @@ def _notes(table: pd.DataFrame, notes: Sequence[str] | None) -> Sequence[str]:
 
 
 def _numeric(table: pd.DataFrame) -> list[bool]:
-    return [
-        pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-        for dtype in table.dtypes
-    ]
+    """Return which columns are aligned on the right: numbers, also as text."""
+    return [_is_numeric(table.iloc[:, place]) for place in range(table.shape[1])]
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return not pd.api.types.is_bool_dtype(values.dtype)
+    return len(values) > 0 and all(isinstance(v, str) and _QUANTITY.fullmatch(v) for v in values)
 
 
 def _cells(table: pd.DataFrame, digits: int) -> list[list[str]]:

@@ -42,7 +42,8 @@ def options(
 
 
 for command in (analyze, measure, explore, run, report, plan, prompts, check_gpu):
-    app.command()(command)
+    # click would cut the sentence that it finds by itself.
+    app.command(short_help=(command.__doc__ or "").partition(". ")[0].strip().rstrip("."))(command)
 app.add_typer(study, name="study")
 
 

@@ -8,13 +8,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from daam_syntax.errors import DaamSyntaxError
 from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MEASURES: Final = ("iou", "iod", "ioh", "lift")
 
 
 def accept_any_text() -> None:
@@ -70,23 +72,34 @@ def quiet_libraries() -> None:
 
 def show_tables(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> None:
     """Print tables of the dependency pairs and of the summary."""
+    from daam_syntax.analysis.relations.displayed_summary import with_footnotes
+
     scheme = ["scheme"] if pairs["scheme"].nunique() > 1 else []
-    columns = ["relation", "head", "dependent", "iou", "iod", "ioh", "lift", "reason"]
-    title = f"Pairs of head and dependent ({threshold})"
-    _print_table(pairs[pairs["kind"] == "dependency"][["image", *scheme, *columns]], title)
+    rows = pairs[pairs["kind"] == "dependency"]
+    marks, footnotes = with_footnotes(rows["reason"])
+    columns = ["image", *scheme, "relation", "head", "dependent", "iou", "iod", "ioh", "phi"]
+    shown = rows[columns].assign(note=marks) if footnotes else rows[columns]
+    _print_table(shown, f"Pairs of head and dependent ({threshold})", footnotes)
     show_summary(summary)
 
 
 def show_summary(
     summary: pd.DataFrame,
-    measures: Sequence[str] = ("iou", "iod", "ioh", "lift"),
+    measures: Sequence[str] = (),
     by: Sequence[str] = ("relation",),
 ) -> None:
-    """Print the summary, with schemes and thresholds if there are several."""
+    """Print the columns of a summary that one reads and its footnotes, or its counts and the means of measures."""
+    from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
+
+    title = f"Summary by {', '.join(by)} (means over prompts)"
+    if not measures and is_summary(summary):
+        view, footnotes = summary_view(summary)
+        short = {name: name.replace("difference", "diff.") for name in view.columns}
+        _print_table(view.rename(columns=short), title, footnotes)
+        return
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
     kind = [] if "relation" in by else ["kind"]  # a relation implies its kind
-    columns = [*several, *kind, *by, "n_prompts", "n_images", "n_pairs", *measures]
-    title = f"Summary by {', '.join(by)} (means over prompts)"
+    columns = [*several, *kind, *by, "n_prompts", "n_images", "n_pairs", *(measures or _MEASURES)]
     _print_table(summary[list(dict.fromkeys(columns))], title)
 
 
@@ -98,19 +111,25 @@ def show_problems(problems: pd.DataFrame) -> None:
         _print_table(problems[columns].head(10), title)
 
 
-def _print_table(table: pd.DataFrame, title: str) -> None:
+def _print_table(table: pd.DataFrame, title: str, footnotes: Sequence[str] = ()) -> None:
+    """Print a table that fits 80 columns wherever its cells do, with numbers on the right."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(title=title, title_justify="left")
-    numeric = table.select_dtypes("number").columns
+    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
-        view.add_column(column, justify="right" if column in numeric else "left")
+        cells = [cell(value) for value in table[column]]
+        right = bool(cells) and all(text[:1] in "-<0123456789" for text in cells)
+        view.add_column(str(column), justify="right" if right else "left", overflow="fold")
     for row in table.itertuples(index=False):
         # As Text, since a prompt may contain markup.
         view.add_row(*(Text(cell(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else 110).print(view)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(view)
+    for footnote in footnotes:
+        console.print(Text(cell(footnote)))
 
 
 def cell(value: object) -> str:

@@ -169,7 +169,7 @@ class Threshold:
         return masks
 
 
-def parse_threshold(rule: str | Threshold) -> Threshold:
+def parse_threshold(rule: str | float | Threshold) -> Threshold:
     """Parse a threshold rule such as ``"relative:0.4"``, or the name of a published convention.
 
     ``"paper"`` is ``relative:0.4``, the best tau of Tang et al. (2023). ``"notebook"`` follows their released notebook,
@@ -181,7 +181,8 @@ def parse_threshold(rule: str | Threshold) -> Threshold:
     Parameters
     ----------
     rule
-        Name of a rule with its value after a colon, a convention, or a `Threshold`, which is returned unchanged.
+        Name of a rule with its value after a colon, a convention, a number, or a `Threshold`, which is returned
+        unchanged. A number is a share of each map's maximum: 0.4 is ``relative:0.4``.
 
     Raises
     ------
@@ -190,6 +191,8 @@ def parse_threshold(rule: str | Threshold) -> Threshold:
     """
     if isinstance(rule, Threshold):
         return rule
+    if not isinstance(rule, str):
+        return Threshold("relative", float(rule))
     name, colon, value = (part.strip() for part in str(rule).partition(":"))
     if name == "notebook":
         return _notebook(rule, value if colon else str(_NOTEBOOK_STEPS))

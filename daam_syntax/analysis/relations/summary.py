@@ -19,6 +19,7 @@ from daam_syntax.analysis.relations.comparisons import (
     Comparison,
     PairComparison,
 )
+from daam_syntax.analysis.relations.displayed_summary import Summary
 from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
 from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
 
@@ -207,7 +208,7 @@ def summary_table(
     table["_control"] = table["kind"] == ("unrelated" if control == EXCHANGED else control)
     order = [*RULE, "_control", "n_pairs"]
     table = table.sort_values(order, ascending=[True, True, False, False], kind="stable")
-    table = table.drop(columns=["_control", "_least"]).reset_index(drop=True)
+    table = Summary(table.drop(columns=["_control", "_least"]).reset_index(drop=True))
     table.attrs = {
         "measure": measure,
         "control": control,

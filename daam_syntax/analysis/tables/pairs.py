@@ -76,7 +76,7 @@ def measure_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
     schemes: str | Sequence[str] = ("ud",),
-    threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+    threshold: str | float | Threshold | Sequence[str | float | Threshold] = "relative:0.4",
     measures: str | Iterable[str] = MEASURES,
     size: Size = "image",
     unrelated: bool = True,
@@ -91,7 +91,8 @@ def measure_pairs(
         Dependency scheme or schemes of the edges: "ud", "enhanced", or "native". Each has rows of its own. If several
         edges of an enhanced graph join two words, each edge has a row.
     threshold
-        Rule or rules that convert maps to masks. Each rule has rows of its own. See `parse_threshold`.
+        Rule or rules that convert maps to masks, such as "relative:0.4", or 0.4 for short. Each rule has rows of its
+        own. See `parse_threshold`.
     measures
         Names of measures, among `PAIR_MEASURES`.
     size
@@ -168,11 +169,13 @@ class PairOptions:
     def __init__(
         self,
         schemes: str | Sequence[str] = ("ud",),
-        threshold: str | Threshold | Sequence[str | Threshold] = "relative:0.4",
+        threshold: str | float | Threshold | Sequence[str | float | Threshold] = "relative:0.4",
         measures: str | Iterable[str] = MEASURES,
         unrelated: bool = True,
     ) -> None:
-        rules = [threshold] if isinstance(threshold, str | Threshold) else list(threshold)
+        rules = (
+            [threshold] if isinstance(threshold, str | float | int | Threshold) else list(threshold)
+        )
         self.schemes = [schemes] if isinstance(schemes, str) else list(schemes)
         self.rules = [parse_threshold(rule) for rule in rules]
         self.measures = choose(measures, PAIR_MEASURES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -132,7 +132,7 @@ def overview(
     return figure
 
 
-def _write(ax: Axes, text: str, height: float, offset: float, **style: object) -> None:
+def _write(ax: Axes, text: str, height: float, offset: float, **style: Any) -> None:
     """Write a text in the middle, `offset` points above a height of the axes (0 to 1)."""
     ax.annotate(
         text,

@@ -52,7 +52,7 @@ def draw_curve(
     shift = 0.0 if many or of == 1 else (number - (of - 1) / 2) * step * _DODGE / of
     bars = places[chosen] + (shift if not joined else shift / 4)
     if joined:
-        every = {"markevery": chosen.nonzero()[0].tolist()} if many else {}
+        every: dict[str, Any] = {"markevery": chosen.nonzero()[0].tolist()} if many else {}
         ax.plot(places, mean, **style, **every)
     else:
         ax.plot(bars, mean, **(style | {"linestyle": "none"}))

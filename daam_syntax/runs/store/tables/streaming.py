@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from daam_syntax.analysis import summarize
 from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
+from daam_syntax.analysis.relations.displayed_summary import Summary
 from daam_syntax.analysis.relations.streamed_estimates import ExchangeMoments, StreamedComparison
 from daam_syntax.analysis.relations.summary import (
     CORRECTED,
@@ -132,8 +133,9 @@ def summarize_shards(
         [*RULE, "_control", "n_pairs"], ascending=[True, True, False, False], kind="stable"
     )
     recounted = recounted[list(table.columns)].reset_index(drop=True)
-    recounted.attrs = table.attrs
-    return recounted
+    summary = Summary(recounted)
+    summary.attrs = table.attrs
+    return summary
 
 
 def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: str) -> pa.Table:

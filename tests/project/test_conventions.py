@@ -1,0 +1,46 @@
+"""Files that platforms read, and what a command says about itself."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import daam_syntax
+from daam_syntax.cli import app
+
+ROOT = Path(__file__).parents[2]
+KEYS = {
+    *("cff-version", "message", "title", "type", "authors", "version", "license", "keywords"),
+    *("references", "doi", "date-released", "repository-code", "abstract", "url"),
+}
+"""Keys of the Citation File Format 1.2.0 that this project uses or may use."""
+
+
+def test_the_citation_has_the_structure_of_its_format():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited) <= KEYS
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == daam_syntax.__version__
+    assert cited["license"] == "MIT"
+    for work in (cited, *cited["references"]):
+        assert work["type"] in ("software", "conference-paper")
+        for author in work["authors"]:
+            assert set(author) in ({"name"}, {"family-names", "given-names"})
+
+
+def test_the_code_of_conduct_invents_no_contact():
+    text = (ROOT / "CODE_OF_CONDUCT.md").read_text(encoding="utf-8")
+    assert not re.search(r"@|https?://", text)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], *([command.callback.__name__.replace("_", "-")] for command in app.registered_commands)],
+)
+def test_help_is_whole_at_80_columns(command):
+    shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"}).output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE)
