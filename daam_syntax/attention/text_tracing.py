@@ -16,7 +16,7 @@ from daam_syntax.attention.text_encoders.encoder_recorder import EncoderRecorder
 from daam_syntax.attention.text_encoders.results import recorded_attention
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.attention.texts.token_spans import all_spans
-from daam_syntax.errors import MemoryLimitError
+from daam_syntax.errors import MemoryLimitError, TraceError
 from daam_syntax.language import check_prompt
 from daam_syntax.maps.kept_maps import AXES, check_axes
 from daam_syntax.maps.selection import LayerSelection, layer_selector
@@ -103,7 +103,15 @@ def trace_text(
 
     def encode(batch: Sequence[str]) -> None:
         for arguments in encode_arguments(pipe, family, list(batch), options):
-            type(pipe).encode_prompt(pipe, **arguments)  # that of the instance may be wrapped
+            try:
+                type(pipe).encode_prompt(pipe, **arguments)  # that of the instance may be wrapped
+            except ValueError as error:
+                if "image" not in arguments:
+                    raise
+                raise TraceError(
+                    f"Expected {type(pipe).__name__} to encode text alone, but it reads images with the prompt: "
+                    f"{error} Trace its text encoder while it draws, with trace(pipe, relations='encoder')."
+                ) from error
 
     try:
         return _trace(

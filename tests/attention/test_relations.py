@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from daam_syntax.attention import predict_memory, trace, trace_text
 from daam_syntax.errors import MemoryLimitError, TraceError
 from daam_syntax.maps.word_attention.image_attention import ImageAttention
 from helpers.attention_reference import CallsWithin
+from helpers.editing_pipelines import make_editing, small_images
 from helpers.family_cases import CASES
 from helpers.family_runs import conditional, denoiser, draw, keys_of, pipeline
 from helpers.tracing import CAT, OWL
@@ -193,6 +195,25 @@ def test_text_encoders_while_an_image_is_drawn(sd):
     embeds = sd.encode_prompt(CAT, "cpu", 1, False)[0]
     with trace(sd, relations="encoder"), pytest.raises(TraceError, match="trace_text"):
         sd(prompt_embeds=embeds, num_inference_steps=1, guidance_scale=1.0)
+
+
+def test_a_text_encoder_that_reads_images_is_traced_while_it_draws():
+    pipe = make_editing("Qwen-Image-Edit")
+    with pytest.raises(TraceError, match=r"reads images.*trace\(pipe, relations='encoder'\)"):
+        trace_text(pipe, CAT)
+    with small_images(), trace(pipe, relations=["encoder", "text-text"]) as recording:
+        pipe(
+            image=Image.new("RGB", (128, 64)),
+            prompt=CAT,
+            num_inference_steps=1,
+            output_type="pt",
+            height=64,
+            width=128,
+        )
+    (in_encoder,), (in_denoiser,) = recording.word_attention("encoder"), recording.word_attention()
+    assert in_encoder.mapped == in_denoiser.mapped == (0, 1, 2)
+    assert in_denoiser.labels[-2:] == ("image", "other")  # the reference image is another one
+    np.testing.assert_allclose(in_denoiser.array.sum("key").values[:3], 1, atol=1e-6)
 
 
 def test_two_calls_that_encode_one_prompt_are_one_recording():
