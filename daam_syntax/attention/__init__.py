@@ -61,3 +61,8 @@ __all__ = [
     "trace_images",
     "trace_text",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion offers no module beside the functions that it holds."""
+    return __all__

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from daam_syntax.language.parser import default_parser
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
 
 Threshold = Annotated[
@@ -28,7 +29,8 @@ Schemes = Annotated[
     ),
 ]
 Parser = Annotated[
-    str | None, typer.Option(help="Name or folder of a spaCy pipeline [default: en_core_web_sm].")
+    str | None,
+    typer.Option(help=f"Name or folder of a spaCy pipeline [default: {default_parser()}]."),
 ]
 Format = Annotated[
     str | None,

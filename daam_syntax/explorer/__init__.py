@@ -6,3 +6,8 @@ May import ``figures`` (colors and the levels of arcs), ``maps`` and everything 
 from daam_syntax.explorer.page import Page, explore
 
 __all__ = ["Page", "explore"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion offers no module beside the functions that it holds."""
+    return __all__

@@ -45,3 +45,8 @@ __all__ = [
     "related_things",
     "universal_sentence",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion offers no module beside the functions that it holds."""
+    return __all__

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -27,6 +28,11 @@ _PERSON: Final = "PERSON"  # label of people's names in spaCy's English pipeline
 _PARSERS: Final = frozenset({"parser", "experimental_biaffine_parser"})
 
 
+def default_parser() -> str:
+    """Return the name of the small English pipeline that is installed, without loading it."""
+    return DEFAULT_PARSER if find_spec(DEFAULT_PARSER) or not find_spec(_FALLBACK) else _FALLBACK
+
+
 def load_parser(parser: str | Path | Language | None = None) -> Language:
     """Load a spaCy pipeline with a dependency parser, or return it from the cache.
 
@@ -45,7 +51,7 @@ def load_parser(parser: str | Path | Language | None = None) -> Language:
     if not _PARSERS & set(nlp.pipe_names):
         raise ParserError(
             f"Expected a spaCy pipeline with a dependency parser, but {_name(nlp)} has only "
-            f"{', '.join(nlp.pipe_names) or 'a tokenizer'}; choose another, for instance {DEFAULT_PARSER}."
+            f"{', '.join(nlp.pipe_names) or 'a tokenizer'}; choose another, for instance {default_parser()}."
         )
     return nlp
 
@@ -64,7 +70,7 @@ def _load(name: str) -> Language:
     if not (spacy.util.is_package(name) or Path(name).is_dir()):
         raise ParserError(
             f"Expected an installed spaCy pipeline or a folder, but found no {name!r}; install it with "
-            f"`python -m spacy download {name}`, or leave the parser out to use {DEFAULT_PARSER}."
+            f"`python -m spacy download {name}`, or leave the parser out to use {default_parser()}."
         )
     try:
         return spacy.load(name)

@@ -8,3 +8,8 @@ from daam_syntax.pipelines.loading import load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
 
 __all__ = ["DrawingSettings", "execution_device", "load_pipeline"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion offers no module beside the functions that it holds."""
+    return __all__

@@ -12,3 +12,8 @@ from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.running import STUDIES, load_study, run_study
 
 __all__ = ["STUDIES", "Finding", "StudyDesign", "StudyResult", "load_study", "run_study"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that completion offers no module beside the functions that it holds."""
+    return __all__

@@ -1,6 +1,8 @@
 """Files that platforms read, and what a command says about itself."""
 
 import re
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from typer.testing import CliRunner
 
 import daam_syntax
 from daam_syntax.cli import app
+from daam_syntax.language.parser import default_parser
+from daam_syntax.util.extras import install_hint
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
@@ -44,3 +48,32 @@ def test_help_is_whole_at_80_columns(command):
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE)
+
+
+def test_help_names_the_parser_that_is_installed():
+    shown = CliRunner().invoke(app, ["analyze", "--help"], env={"COLUMNS": "80"}).output
+    assert f"[default: {default_parser()}]" in " ".join(shown.split())
+    assert find_spec(default_parser()) is not None
+
+
+@pytest.mark.parametrize(
+    "room", ["attention", "explorer", "figures", "language", "maps", "pipelines", "studies"]
+)
+def test_completion_offers_public_names_only(room):
+    names = dir(getattr(daam_syntax, room))
+    assert set(names) <= {*getattr(daam_syntax, room).__all__, "measures"}
+
+
+@pytest.mark.parametrize("extra", ["cluster", "transport", "wordnet"])
+def test_hints_name_extras_that_exist_and_work_in_a_checkout(extra):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extra in extras
+    assert f'pip install -c constraints.txt ".[{extra}]"' in install_hint(extra)
+    used = [p for p in (ROOT / "daam_syntax").rglob("*.py") if extra in _hints(p)]
+    assert used
+
+
+def _hints(path):
+    return re.findall(r"install_hint\([\"'](\w+)[\"']\)", path.read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 
 from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
 from daam_syntax.maps.measures.declaration import of_maps
+from daam_syntax.util.extras import install_hint
 
 _MOST_CELLS: Final = 256
 
@@ -368,8 +369,7 @@ def earth_movers(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         import ot
     except ImportError as error:
         raise ImportError(
-            'Expected the library POT for "earth_movers", but it is not installed; '
-            'pip install "daam-syntax[transport]".'
+            f'Expected the library POT for "earth_movers", but it is not installed; run {install_hint("transport")}.'
         ) from error
     first, second = np.broadcast_arrays(first, second)
     shape = first.shape[:-2]

@@ -28,6 +28,7 @@ from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.shard_store import Planned
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.util.extras import install_hint
 from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _FIRST_REPORT: Final = 2.0  # seconds without a worker until the user is informed
 _NEXT_REPORT: Final = 60.0  # seconds until the report is repeated
-_INSTALL: Final = 'install it with `pip install "daam-syntax[cluster]"`'
+_INSTALL: Final = f"install it with {install_hint('cluster')}"
 
 
 @contextmanager

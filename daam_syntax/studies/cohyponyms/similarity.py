@@ -9,6 +9,7 @@ from typing import Any, Final
 import networkx as nx
 
 from daam_syntax.errors import FileError, StudyError
+from daam_syntax.util.extras import install_hint
 
 Similarity = Callable[[str, str], float]
 """Function that returns the similarity of two nouns, 0 to 1."""
@@ -51,7 +52,7 @@ def _of_library(lexicon: str) -> Similarity:
         from wn.similarity import wup
     except ImportError as error:
         raise StudyError(
-            "Expected the library wn, but it is not installed: run pip install 'daam-syntax[wordnet]'."
+            f"Expected the library wn, but it is not installed: run {install_hint('wordnet')}."
         ) from error
     try:
         wordnet = wn.Wordnet(lexicon)
