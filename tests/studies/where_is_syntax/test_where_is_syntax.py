@@ -121,7 +121,7 @@ def test_a_null_world_keeps_the_level(causal):
         scores = found.scores
         difference = scores["attention"] - scores["permuted trees"]
         p_mean.append(np.nanmean(difference) / (np.nanstd(difference) / len(difference) ** 0.5))
-    # 60 worlds: a level of 5 % gives 8 or more with probability 0.008.
+    # 60 worlds: a level of 5 % gives 8 or more with probability 0.01.
     assert np.sum(np.array(p_exact) <= 0.05) < 8
     assert np.sum(np.array(p_mean) > 1.9) < 8
     assert abs(np.mean(p_mean)) < 0.5
