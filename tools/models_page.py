@@ -127,8 +127,8 @@ PAGE_TEXT = """\
 
 <!-- Written by `python -m tools.models_page`; a test fails if it is out of date. -->
 
-`ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Unless a row says otherwise, each was
-tested on a CPU as a complete tiny pipeline with random weights, built from the same classes as the real one (text
+`ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Unless a row says otherwise, each
+was tested on a CPU as a complete tiny pipeline with random weights, built from the same classes as the real one (text
 encoders, tokenizers, VAE, scheduler). The traced image is bit-identical to the untraced one, and every map equals
 an independent 64-bit softmax to 1e-6. These tests do not run the real weights.
 
@@ -143,8 +143,8 @@ when each prompt gets several images. The trace records what the model did.
 
 ## Reference images
 
-Some pipelines take reference images, whose pixels form one sequence with those of the image. Maps show only the image that
-is generated. `trace(pipe, references=True)` also records the pixels of each reference image, and
+Some pipelines take reference images, whose pixels form one sequence with those of the image. Maps show only the image
+that is generated. `trace(pipe, references=True)` also records the pixels of each reference image, and
 `heat_maps(reference=0)` returns the maps of the words on the first one, at the size to which the pipeline resized it.
 Which pixels belong to which image is read from the model's own position ids or shapes; if these do not describe the
 pixels exactly, the trace is refused. Each was tested with references of other aspect ratios than the image, with and
@@ -153,16 +153,16 @@ without guidance (`tests/attention/families/test_reference_images.py`):
 {editing}
 
 In Qwen's pipelines the text encoder reads the references, too; their tokens have maps of the kind "template".
-Flux2KleinKVPipeline, which stores the keys of its references, and QwenImageLayeredPipeline, which generates several layers,
-are refused.
+Flux2KleinKVPipeline, which stores the keys of its references, and QwenImageLayeredPipeline, which generates several
+layers, are refused.
 
 ## Videos
 
 A video model generates latent frames, each of which becomes one or several frames of the video. Their maps are
 `VideoMaps` (`recording.video_maps()`): `video.frames[0]` has the maps of the first latent frame, for every measure and
 figure, and `video.drawn[0]` the frames of the video that it becomes. `daam_syntax.analysis.measure_frames` measures
-overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` show them. Each was tested like the
-models above (`tests/attention/test_video_maps.py`):
+overlap in each frame, or in all together; `figures.frame_grid` and `figures.animate` show them. Each was tested like
+the models above (`tests/attention/test_video_maps.py`):
 
 {videos}
 
@@ -191,10 +191,10 @@ after each step). The text is the same if the embedding of every token points in
 So tokens may be weighted, by scaling their embeddings before or during the call, or switched off by zeros; dynamic
 guidance and the callbacks of diffusers that cut guidance off change no text. Maps stay exact in all of these cases.
 
-Any other text is refused. The error gives the step and, if `pipe.encode_prompt` encoded the text in a callback, its words.
-That includes changes in place, interpolated prompts, and noise on embeddings. If the prompt is exchanged while the
-image is generated (prompt scheduling), record the steps before that: `trace(pipe, steps=slice(0, 10))`. Negative prompts are
-compared if they are recorded. All families were tested with exchanged and with weighted text
+Any other text is refused. The error gives the step and, if `pipe.encode_prompt` encoded the text in a callback, its
+words. That includes changes in place, interpolated prompts, and noise on embeddings. If the prompt is exchanged while
+the image is generated (prompt scheduling), record the steps before that: `trace(pipe, steps=slice(0, 10))`. Negative
+prompts are compared if they are recorded. All families were tested with exchanged and with weighted text
 (`tests/attention/test_drawn_text.py`).
 
 `trace(pipe, prompts=...)` with `prompt_embeds`: tokens may also be moved towards or away from the embeddings of the
@@ -206,8 +206,8 @@ on they are refused as those of another text.
 Maps are means over steps and layers, so every layer has to run in every recorded step. The caches of diffusers
 (`enable_cache`, or functions such as `apply_first_block_cache`: FasterCache, FirstBlockCache, MagCache, Pyramid
 Attention Broadcast, SeaCache, TaylorSeer) and skipped layers are refused by name before anything is generated, with the
-call that switches them off. SeaCache was not tested. Anything else that skips blocks, such as a cache outside diffusers, is
-detected in the first step in which a layer does not run (`tests/attention/test_skipped_attention.py`).
+call that switches them off. SeaCache was not tested. Anything else that skips blocks, such as a cache outside
+diffusers, is detected in the first step in which a layer does not run (`tests/attention/test_skipped_attention.py`).
 
 Perturbed-attention guidance (the PAG pipelines of Stable Diffusion, SDXL, SD3, PixArt-sigma, Sana, and HunyuanDiT) adds
 rows whose self-attention is perturbed. The maps are those of the unperturbed rows of the prompt, also in layers that

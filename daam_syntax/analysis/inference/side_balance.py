@@ -4,10 +4,10 @@ A difference in overlap can come from anything in which the sides differ: how fa
 in the sentence, their parts of speech, their subwords, the areas of their masks. No test of the overlap can detect
 that, but the balance of the sides can be tested.
 
-Sides of one relation, such as those of two prompts of a pair, may well be alike, and then differ by chance only. Sides of
-different relations, or of related and unrelated words, are not a random division of anything. That a small sample
-does not show their imbalance with certainty is no evidence of balance, so there only the size counts (Imai, King, and
-Stuart 2008).
+Sides of one relation, such as those of two prompts of a pair, may well be alike, and then differ by chance only. Sides
+of different relations, or of related and unrelated words, are not a random division of anything. A small sample that
+does not show their imbalance with certainty is not evidence of balance, so only the size counts there (Imai, King,
+and Stuart 2008).
 """
 
 from __future__ import annotations

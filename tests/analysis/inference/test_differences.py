@@ -157,7 +157,7 @@ def test_sides_that_differ_by_nature_are_unbalanced_however_few_prompts_there_ar
     for sides in different:
         assert "part of speech" in balance(*sides).imbalances
         assert np.isnan(estimate_difference(*sides).p)
-    amod, control = split(table)
+    amod, _ = split(table)
     for kind in ("matched", "crossed"):
         alike = amod.assign(kind=kind, linear_distance=4)
         certain = () if n_prompts == 5 else ("distance",)
