@@ -42,6 +42,7 @@ from .maps import HeatMaps as HeatMaps
 from .maps import MapWeights as MapWeights
 from .maps import VideoMaps as VideoMaps
 from .maps import WordAttention as WordAttention
+from .maps import fit_image as fit_image
 from .maps import learn_weights as learn_weights
 from .maps import mask_iou as mask_iou
 from .pipelines import load_pipeline as load_pipeline

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +17,26 @@ from PIL import Image
 from torch import Tensor
 
 from daam_syntax.attention.families import Family, family_of
+from daam_syntax.attention.families.drawn_sizes import drawn_size
 from daam_syntax.attention.families.image_latents import PLAIN, require_autoencoder
 from daam_syntax.attention.families.video import require_images
-from daam_syntax.attention.hooks.interrupts import restore_completely
+from daam_syntax.attention.given_image_noise import (
+    NoisedSchedule,
+    Noising,
+    plain_options,
+    replaced_scheduler,
+)
 from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.attention.tracing import trace
 from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.selection import LayerSelection
+from daam_syntax.util.image_fitting import FITS, Fit, Fitting
 from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.progress import Progress, show_progress
+from daam_syntax.util.user_warnings import warn_user
+from daam_syntax.util.wording import plural
 
 GivenImage = Image.Image | NDArray[Any] | str | Path
 """A PIL image, the path of its file, or an array ``(y, x, 3)`` of 8-bit integers or of floats in [0, 1]."""
@@ -36,12 +47,18 @@ DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
 For models trained by flow matching, a timestep is the fraction of noise in the mixture, in thousandths.
 """
 
+_PATIENCE: Final = 2.0  # seconds of remaining work that a progress display is for
+_FAR: Final = 4.0
+"""Ratio of areas beyond which an image is far from what a model draws: twice the height and width, or half of them."""
+
 
 def trace_image(
     pipe: Any,
     image: GivenImage,
     prompt: str,
     *,
+    fit: Fit | None = None,
+    size: tuple[int, int] | None = None,
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
     seed: int = 0,
     parser: Any = None,
@@ -63,9 +80,18 @@ def trace_image(
     pipe
         A pipeline of a known family.
     image
-        A PIL image, the path of its file, or an array of 8-bit integers or of floats in [0, 1]. *Shape:* ``(y, x, 3)``
+        A PIL image, the path of its file, or an array of 8-bit integers or of floats in [0, 1]. *Shape:* ``(y, x, 3)``.
+        A photo is turned upright according to its EXIF tag.
     prompt
         The text.
+    fit
+        How the image gets the size that the model draws: "crop" keeps the largest centered part of the same
+        proportions and scales it; "resize" scales the whole image, which may change its proportions. The provenance of
+        the maps has the choice, the original size, the box, and the size (``maps.provenance["fit"]``), and
+        ``fit_image(image, maps)`` returns the pixels that the maps belong to. None uses the image as it is, and
+        refuses sizes that the model cannot read.
+    size
+        Height and width that `fit` aims at, in pixels; the pipeline's own default if None.
     timesteps
         Training timesteps at which to record attention.
     seed
@@ -95,6 +121,8 @@ def trace_image(
         pipe,
         [image],
         [prompt],
+        fit=fit,
+        size=size,
         timesteps=timesteps,
         seed=seed,
         parser=parser,
@@ -107,12 +135,13 @@ def trace_image(
     )[0]
 
 
-@torch.no_grad()
 def trace_images(
     pipe: Any,
     images: Sequence[GivenImage],
     prompts: Sequence[str],
     *,
+    fit: Fit | None = None,
+    size: tuple[int, int] | None = None,
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
     seed: int = 0,
     parser: Any = None,
@@ -123,6 +152,7 @@ def trace_images(
     padding: bool = False,
     sentences: Sentences = (),
     batch_size: int = 8,
+    progress: bool | None = None,
 ) -> list[HeatMaps]:
     """Trace many given images, several in one denoiser call.
 
@@ -133,9 +163,11 @@ def trace_images(
     pipe
         A pipeline of a known family.
     images
-        The images. Consecutive images of the same size form batches.
+        The images. Consecutive images of the same size, after they are fitted, form batches.
     prompts
         One text for each image.
+    fit, size
+        As for `trace_image`.
     timesteps
         Training timesteps at which to record attention.
     seed
@@ -148,6 +180,8 @@ def trace_images(
         Prompts that are already parsed, as for `Trace.heat_maps`.
     batch_size
         Number of images in one denoiser call.
+    progress
+        Whether to show progress; None to show it if the images take more than two seconds.
 
     Returns
     -------
@@ -173,10 +207,14 @@ def trace_images(
     family = family_of(pipe)
     require_autoencoder(pipe)
     denoiser: Any = family.denoiser_of(pipe)
-    noising = _Noising(pipe.scheduler, timesteps)
-    pixels = [_pixels(image, pipe.vae_scale_factor) for image in images]
-    if not pixels:
+    noising = Noising(pipe.scheduler, timesteps)
+    target = _target(pipe, family, fit, size)
+    given = [_given(image, pipe.vae_scale_factor, fit, target) for image in images]
+    if not given:
         return []
+    pixels = [each.pixels for each in given]
+    if fit is None:
+        _warn_of_far_sizes(pixels, target)
     recording = trace(
         pipe,
         parser=parser,
@@ -186,8 +224,9 @@ def trace_images(
         refine=refined,
         padding=padding,
     )
-    with recording:
-        for rows in _batches(pixels, batch_size):
+    batches = list(_batches(pixels, batch_size))
+    with torch.no_grad(), recording, _Bar(progress, len(pixels)) as bar:
+        for rows in batches:
             latents = _latents(pipe, family, torch.stack([pixels[row] for row in rows]))
             noised = noising(latents, torch.Generator("cpu").manual_seed(seed))
 
@@ -198,16 +237,63 @@ def trace_images(
                 )
 
             looped = [family.image_latents.in_loop(pipe, each) for each in noised]
-            schedule = _Schedule(pipe.scheduler, noising.timesteps, looped, describe)
-            with _replaced(pipe, schedule), _from_text_alone(pipe):
+            schedule = NoisedSchedule(pipe.scheduler, noising.timesteps, looped, describe)
+            with replaced_scheduler(pipe, schedule), _from_text_alone(pipe):
                 pipe(
                     prompt=[prompts[row] for row in rows],
                     latents=family.image_latents.as_argument(pipe, noised[0]).to(denoiser.dtype),
                     num_inference_steps=len(noising.timesteps),
                     output_type="latent",
-                    **_plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
+                    **plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
                 )
-    return recording.heat_maps(sentences=sentences, refined=refined)
+            bar.advance(len(rows))
+    maps = recording.heat_maps(sentences=sentences, refined=refined)
+    return [
+        each if fitting is None else each.with_provenance(fit=fitting.provenance())
+        for each, (_, fitting) in zip(maps, given, strict=True)
+    ]
+
+
+class _Bar:
+    """A progress display that appears only if the remaining images will take longer than two seconds.
+
+    Parameters
+    ----------
+    show
+        Whether to show progress; None to decide after the first batch.
+    total
+        Number of images.
+    """
+
+    def __init__(self, show: bool | None, total: int) -> None:
+        self._show, self._total = show, total
+        self._done = 0
+        self._stack = ExitStack()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> _Bar:
+        self._started = time.monotonic()
+        if self._show:
+            self._open()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def advance(self, n: int) -> None:
+        """Count `n` more images as traced."""
+        self._done += n
+        if self._bar is not None:
+            self._bar.advance(n)
+        elif self._show is None:
+            left = self._total - self._done
+            if (time.monotonic() - self._started) / self._done * left > _PATIENCE:
+                self._open()
+
+    def _open(self) -> None:
+        self._bar = self._stack.enter_context(
+            show_progress(True, self._total, self._done, label="Tracing")
+        )
 
 
 @contextmanager
@@ -227,171 +313,96 @@ def _from_text_alone(pipe: Any) -> Iterator[None]:
         ) from error
 
 
-class _Noising:
-    """The forward process with which a pipeline's model was trained.
+class _Given(NamedTuple):
+    """An image with values in [-1, 1], and how it was fitted. *Shape:* ``(3, y, x)``."""
 
-    Diffusion: ``sqrt(a_t) x + sqrt(1 - a_t) noise`` (Ho, Jain & Abbeel 2020, eq. 4). Schedulers that use sigmas scale
-    their input to the same mixture. Flow matching: ``(1 - s) x + s noise``, where ``s`` is the timestep divided by the
-    number of training timesteps (Lipman et al. 2023; Esser et al. 2024).
-    """
+    pixels: Tensor
+    fitting: Fitting | None
 
-    def __init__(self, scheduler: Any, timesteps: Sequence[int]) -> None:
-        name, config = type(scheduler).__name__, scheduler.config
-        self._n_train: int = config.num_train_timesteps
-        self._is_flow = name.startswith("FlowMatch") or bool(config.get("use_flow_sigmas"))
-        self._alphas: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
-        if not self._is_flow and self._alphas is None:
+
+def _target(
+    pipe: Any, family: Family, fit: Fit | None, size: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return the height and width that images are fitted to; None if unknown and not needed."""
+    if fit is None:
+        if size is not None:
             raise TraceError(
-                f"Expected a scheduler with alphas_cumprod or for flow matching, but got {name}: set pipe.scheduler "
-                "to one with the model's training settings, such as a DDIMScheduler."
+                f'Expected fit="crop" or fit="resize" with a size, but got size={size} alone.'
             )
-        wrong = [t for t in timesteps if t != int(t) or not 0 <= t < self._n_train]
-        if wrong or not timesteps:
-            raise TraceError(
-                "Expected at least one training timestep, and whole numbers from 0 to "
-                f"{self._n_train - 1}, but got {list(timesteps)}."
-            )
-        whole = torch.tensor([int(timestep) for timestep in timesteps], device="cpu")
-        self.timesteps = whole.float() if self._is_flow else whole
-
-    def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
-        """Noise the latents to each timestep; every row gets the same noise. *Shape:* ``(row, ...)``."""
-        # Every image has the same noise, as it would have alone.
-        return [
-            self.mix(
-                latents.float(),
-                torch.randn(latents.shape[1:], generator=generator, device="cpu"),
-                index,
-            )
-            for index in range(len(self.timesteps))
-        ]
-
-    def mix(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
-        """Noise latents to the timestep with this index."""
-        noise = noise.to(latents)
-        if self._is_flow:
-            share = float(self.timesteps[index]) / self._n_train
-            return (1 - share) * latents + share * noise
-        assert self._alphas is not None
-        alpha = self._alphas[self.timesteps[index]].to(latents)
-        return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        return drawn_size(pipe, family)
+    if fit not in FITS:
+        raise TraceError(f'Expected fit="crop", fit="resize" or fit=None, but got {fit!r}.')
+    target, factor = size or drawn_size(pipe, family), int(pipe.vae_scale_factor)
+    if target is None:
+        raise TraceError(
+            f'Expected size=(height, width) with fit="{fit}", because {type(pipe).__name__} does not say which size '
+            "it draws: pass for example size=(1024, 1024)."
+        )
+    if len(target) != 2 or any(side != int(side) or side < 1 or side % factor for side in target):
+        raise TraceError(
+            f"Expected a size (height, width) in positive multiples of {factor}, but got {tuple(target)}."
+        )
+    return int(target[0]), int(target[1])
 
 
-class _Step(NamedTuple):
-    """The attributes of a scheduler's step that pipelines read."""
-
-    prev_sample: Tensor
-    denoised: Tensor
-
-
-class _Schedule:
-    """A stand-in for a scheduler that ignores the denoiser's output and returns the next noised latents."""
-
-    order = 1
-    init_noise_sigma = 1.0
-
-    def __init__(
-        self,
-        scheduler: Any,
-        timesteps: Tensor,
-        noised: Sequence[Tensor],
-        on_start: Callable[[], None],
-    ) -> None:
-        self._scheduler = scheduler
-        self._noised = noised
-        self._on_start = on_start
-        self._index = 0
-        self.timesteps = timesteps
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scheduler, name)
-
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: Any = None,
-        sigmas: Any = None,
-        timesteps: Any = None,
-        **others: Any,
-    ) -> None:
-        self.timesteps = self.timesteps.to(device)
-
-    def set_begin_index(self, begin_index: int = 0) -> None:
-        pass
-
-    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
-        return sample
-
-    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **others: Any) -> _Step:
-        if self._index == 0:
-            self._on_start()  # the trace has by now read all that the pipeline itself provides
-        self._index += 1
-        following = self._noised[min(self._index, len(self._noised) - 1)].to(sample)
-        return _Step(following, following)
+def _warn_of_far_sizes(pixels: Sequence[Tensor], target: tuple[int, int] | None) -> None:
+    """Warn of images whose size is far from what the model draws, where its maps mean little."""
+    if target is None:
+        return
+    area = target[0] * target[1]
+    sizes = [(each.shape[1], each.shape[2]) for each in pixels]
+    far = [size for size in sizes if not 1 / _FAR <= size[0] * size[1] / area <= _FAR]
+    if far:
+        warn_user(
+            f"{plural(len(far), 'image')} of {far[0][0]}x{far[0][1]} pixels (height x width) or similar: this model "
+            f"draws {target[0]}x{target[1]}, and its maps of such a different size may mean little. "
+            'fit="crop" or fit="resize" fits images to it.'
+        )
 
 
-@contextmanager
-def _replaced(pipe: Any, schedule: _Schedule) -> Iterator[None]:
-    """Temporarily replace the pipeline's scheduler, and hide its progress bar."""
-    scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
-
-    def restore() -> None:
-        object.__setattr__(pipe, "scheduler", scheduler)
-        pipe.set_progress_bar_config(**bar)
-
-    try:
-        # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
-        object.__setattr__(pipe, "scheduler", schedule)
-        pipe.set_progress_bar_config(**{**bar, "disable": True})
-        yield
-    finally:
-        restore_completely(restore)
-
-
-def _plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:
-    """Return arguments of a pipeline call for exactly this size, without guidance."""
-    known = inspect.signature(pipe.__call__).parameters
-    options: dict[str, Any] = {"height": height, "width": width}
-    # A guidance scale that is an input of a distilled model adds no unconditional rows.
-    is_input = getattr(family.denoiser_of(pipe).config, "guidance_embeds", False) and not hasattr(
-        type(pipe), "do_classifier_free_guidance"
-    )
-    if not is_input:
-        options["guidance_scale"] = family.no_guidance
-    # Nor may the pipeline change the size or the text.
-    options |= {"true_cfg_scale": 1.0, "use_resolution_binning": False, "clean_caption": False}
-    return {name: value for name, value in options.items() if name in known}
-
-
-def _pixels(image: GivenImage, factor: int) -> Tensor:
-    """Return an image with values in [-1, 1]. *Shape:* ``(3, y, x)``."""
+def _given(
+    image: GivenImage, factor: int, fit: Fit | None, target: tuple[int, int] | None
+) -> _Given:
+    """Read, check, and fit an image."""
     if isinstance(image, str | Path):
         try:
             image = Image.open(image)
             image.load()
         except OSError as error:  # raised by Pillow for other files, too
             raise FileError(f"Expected an image file, but {error}.") from error
-    array = np.asarray(as_rgb(image) if isinstance(image, Image.Image) else image)
-    if array.ndim != 3 or array.shape[-1] != 3:
+    array = _checked(np.asarray(as_rgb(image) if isinstance(image, Image.Image) else image))
+    height, width = array.shape[:2]
+    fitting = None
+    if fit is not None:
+        assert target is not None, "_target raises if it is unknown"
+        fitting = Fitting.plan(fit, (height, width), target)
+        if (height, width) != target:
+            array = np.asarray(fitting.apply(as_rgb(array))) / 255
+    elif height % factor or width % factor:
+        raise TraceError(
+            f"Expected an image whose height and width are multiples of {factor}, but got "
+            f'{height}x{width} (height x width): pass fit="crop" to crop it to what the model draws, fit="resize" '
+            "to resize it, or an image of "
+            f"{height // factor * factor or factor}x{width // factor * factor or factor}."
+        )
+    return _Given(torch.from_numpy(array.astype(np.float32) * 2 - 1).permute(2, 0, 1), fitting)
+
+
+def _checked(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as floats in [0, 1]. *Shape:* ``(y, x, 3)``."""
+    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise TraceError(
             "Expected a PIL image, the path of its file or an array of shape (y, x, 3), but got the shape "
             f"{array.shape}."
         )
     if array.dtype == np.uint8:
-        array = array / 255
-    elif not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):
+        return array / 255
+    if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):
         raise TraceError(
             "Expected an image of 8-bit integers or of floats in [0, 1], but got "
             f"{array.dtype} from {array.min()} to {array.max()}."
         )
-    height, width = array.shape[:2]
-    if height % factor or width % factor:
-        raise TraceError(
-            f"Expected an image whose height and width are multiples of {factor}, but got "
-            f"{height}x{width} (height x width): crop or resize it, for example to "
-            f"{height // factor * factor or factor}x{width // factor * factor or factor}."
-        )
-    return torch.from_numpy(array.astype(np.float32) * 2 - 1).permute(2, 0, 1)
+    return array
 
 
 def _batches(pixels: Sequence[Tensor], batch_size: int) -> Iterator[list[int]]:

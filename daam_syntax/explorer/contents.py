@@ -14,8 +14,7 @@ from daam_syntax.emoji.model import NAME
 from daam_syntax.figures.shared.colors import PALETTE, color_map
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Sentence
-from daam_syntax.maps import HeatMaps, Threshold
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.maps import HeatMaps, Threshold, fit_image
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
@@ -87,12 +86,10 @@ def _image(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, 
     values = np.ascontiguousarray(maps.stack(), dtype="<f4")
     if not np.isfinite(values).all():
         raise ValueError(f"Expected finite maps, but those of image {number + 1} have NaN.")
-    pixels = as_rgb(image)
-    if pixels.size != (maps.image_size[1], maps.image_size[0]):
-        raise ValueError(
-            f"Expected image {number + 1} with the {maps.image_size[1]} x {maps.image_size[0]} pixels for which its "
-            f"maps were recorded, but got {pixels.width} x {pixels.height}."
-        )
+    try:
+        pixels = fit_image(image, maps)
+    except ValueError as error:
+        raise ValueError(f"Image {number + 1}: {error}") from error
     return {
         "label": _label(maps.provenance, number),
         "model": _model(maps.provenance),
@@ -117,6 +114,8 @@ def _label(provenance: Mapping[str, Any], number: int) -> str:
 def _model(provenance: Mapping[str, Any]) -> str:
     """Return what generated an image: the model and its settings, as far as they were recorded."""
     name = provenance.get("model")
+    if provenance.get("source") == "given image":
+        return _given(provenance)
     if name is None:
         return "model not recorded"
     shown = "embedded model of emoji scenes" if name == NAME else str(name)
@@ -127,6 +126,16 @@ def _model(provenance: Mapping[str, Any]) -> str:
     if guidance is not None:
         parts.append(f"guidance {guidance:g}")
     return ", ".join(parts)
+
+
+def _given(provenance: Mapping[str, Any]) -> str:
+    """Return how an image was given that the model did not generate."""
+    fit = provenance.get("fit")
+    if fit is None:
+        return "given image"
+    done = {"crop": "cropped", "resize": "resized"}[fit["choice"]]
+    sizes = ["x".join(map(str, fit[key])) for key in ("original_size", "size")]
+    return f"given image, {done} from {sizes[0]} to {sizes[1]} pixels (height x width)"
 
 
 def _as_url(image: Image) -> str:

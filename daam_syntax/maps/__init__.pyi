@@ -1,6 +1,7 @@
 from . import measures as measures
 from .diagnosis.findings import Diagnosis as Diagnosis
 from .diagnosis.findings import Finding as Finding
+from .fitted_images import fit_image as fit_image
 from .heatmap import HeatMap as HeatMap
 from .heatmaps import HeatMaps as HeatMaps
 from .heatmaps import each_image as each_image

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
@@ -11,9 +9,9 @@ from weakref import WeakKeyDictionary
 
 from daam_syntax.emoji import model as embedded
 from daam_syntax.emoji.caption_words import similar_word, unknown_words
+from daam_syntax.util.user_warnings import warn_user
 from daam_syntax.util.wording import plural
 
-_PACKAGE: Final = __name__.partition(".")[0]
 _AT_ONCE: Final = 1000  # texts
 _SHOWN: Final = 20
 """Words that a warning names, each compared with all known words; prompts can have thousands of others."""
@@ -61,7 +59,7 @@ def warn_of_untrained_words(pipe: Any, texts: Iterable[str]) -> None:
     new = [word for word in found if word not in mentioned]
     if new:
         mentioned.update(new)
-        warnings.warn(_message(new), stacklevel=_frames_of_package() + 1)
+        warn_user(_message(new))
 
 
 def _message(words: list[str]) -> str:
@@ -75,13 +73,3 @@ def _message(words: list[str]) -> str:
         "daam_syntax.emoji.known_words() returns"
         f"{f' ({instead})' if instead else ''}."
     )
-
-
-def _frames_of_package() -> int:
-    """Return how many frames lie between the function that calls this one and the first outside the package."""
-    n, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_back.f_globals.get("__name__", "").startswith(
-        _PACKAGE
-    ):
-        n, frame = n + 1, frame.f_back
-    return n

@@ -7,7 +7,8 @@ from diffusers import EulerDiscreteScheduler, IPNDMScheduler
 from PIL import Image
 from torch.overrides import _get_current_function_mode_stack
 
-from daam_syntax.attention import trace, trace_image, trace_images
+import daam_syntax as ds
+from daam_syntax.attention import given_images, trace, trace_image, trace_images
 from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
@@ -48,7 +49,7 @@ def test_maps_against_noising_by_hand(sd):
 @torch.no_grad()
 def test_sigma_schedulers_noise_to_the_same(sdxl):
     """Euler's noising, scaled as its denoiser expects, equals that of `trace_image`."""
-    from daam_syntax.attention.given_images import _Noising
+    from daam_syntax.attention.given_image_noise import Noising
 
     assert isinstance(sdxl.scheduler, EulerDiscreteScheduler)
     scheduler = EulerDiscreteScheduler.from_config(sdxl.scheduler.config)
@@ -58,7 +59,7 @@ def test_sigma_schedulers_noise_to_the_same(sdxl):
         at = torch.tensor([float(timestep)])
         theirs = scheduler.scale_model_input(scheduler.add_noise(latents, noise[None], at), at[0])
         scheduler._step_index = None
-        ours = _Noising(sdxl.scheduler, [timestep]).mix(latents, noise, 0)
+        ours = Noising(sdxl.scheduler, [timestep]).mix(latents, noise, 0)
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -186,7 +187,7 @@ def test_half_precision_and_normalized_latents():
 
 class TestRefusals:
     def test_sizes(self, sd):
-        with pytest.raises(TraceError, match=r"multiples of 8, but got 72x100 .* to 72x96"):
+        with pytest.raises(TraceError, match=r"multiples of 8, but got 72x100 .* of 72x96"):
             trace_image(sd, make_image(72, 100), CAT)
 
     def test_arrays(self, sd):
@@ -227,3 +228,94 @@ class TestRefusals:
     def test_inside_a_trace_of_the_same_model(self, sd):
         with trace(sd), pytest.raises(TraceError, match="open already"):
             trace_image(sd, make_image(), CAT)
+
+
+class TestPhotosOfAnySize:
+    """The tiny model draws 64 x 64."""
+
+    def test_a_crop_keeps_the_center_and_its_proportions(self, sd):
+        photo = make_image(80, 120)
+        by_hand = photo.crop((20, 0, 100, 80)).resize((64, 64), Image.Resampling.LANCZOS)
+        maps = trace_image(sd, photo, CAT, fit="crop")
+        np.testing.assert_array_equal(values(maps), values(trace_image(sd, by_hand, CAT)))
+        assert maps.image_size == (64, 64)
+        assert maps.provenance["fit"] == {
+            "choice": "crop",
+            "original_size": [80, 120],
+            "box": [20, 0, 100, 80],
+            "size": [64, 64],
+        }
+        assert ds.fit_image(photo, maps) == by_hand
+        assert ds.fit_image(by_hand, maps) == by_hand
+
+    def test_the_whole_image_may_be_resized(self, sd):
+        photo = make_image(33, 50)
+        by_hand = photo.resize((80, 48), Image.Resampling.LANCZOS)
+        maps = trace_image(sd, photo, CAT, fit="resize", size=(48, 80))
+        np.testing.assert_array_equal(values(maps), values(trace_image(sd, by_hand, CAT)))
+        assert maps.provenance["fit"]["box"] == [0, 0, 50, 33]
+        assert ds.fit_image(photo, maps) == by_hand
+
+    def test_a_turned_photo_is_upright_before_it_is_cropped(self, sd, tmp_path):
+        photo = make_image(80, 120)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+        turned = trace_image(sd, tmp_path / "turned.png", CAT, fit="crop")
+        np.testing.assert_array_equal(
+            values(turned), values(trace_image(sd, photo, CAT, fit="crop"))
+        )
+        assert turned.provenance["fit"]["original_size"] == [80, 120]
+        fitted = ds.fit_image(Image.open(tmp_path / "turned.png"), turned)
+        np.testing.assert_array_equal(fitted, ds.fit_image(photo, turned))
+
+    def test_photos_of_several_sizes_share_a_batch_and_their_maps_a_file(self, sd, tmp_path):
+        photos = [make_image(80, 120), make_image(64, 64), np.asarray(make_image(90, 70)) / 255]
+        many = trace_images(sd, photos, [CAT] * 3, fit="crop")
+        assert [maps.provenance["batch_size"] for maps in many] == [3] * 3
+        for photo, maps in zip(photos, many, strict=True):
+            maps.save(tmp_path / "maps.npz")
+            loaded = ds.HeatMaps.load(tmp_path / "maps.npz")
+            page = ds.explore(photo, loaded)
+            fitted = ds.fit_image(photo, loaded)
+            assert fitted.size == (64, 64)
+            assert page.html == ds.explore(fitted, loaded).html
+        assert "given image, cropped from 90x70 to 64x64 pixels (height x width)" in page.html
+
+    def test_figures_and_pages_refuse_other_pixels(self, sd):
+        photo = make_image(80, 120)
+        maps = trace_image(sd, photo, CAT, fit="crop")
+        with pytest.raises(
+            ValueError, match=r"64x64 .* but got 80x120: .*fit_image\(photo, maps\)"
+        ):
+            ds.figures.overlay(photo, maps["cat"])
+        ds.figures.overlay(ds.fit_image(photo, maps), maps["cat"])
+        other = make_image(40, 60)
+        with pytest.raises(ValueError, match=r"64x64 .* original of 80x120, but got 40x60"):
+            ds.fit_image(other, maps)
+        with pytest.raises(ValueError, match=r'Image 1: Expected .*64x64.*fit="crop"'):
+            ds.explore(other, maps)
+
+    def test_refusals_and_warnings(self, sd, monkeypatch):
+        with pytest.raises(TraceError, match=r'fit="resize" or fit=None, but got .pad'):
+            trace_image(sd, make_image(), CAT, fit="pad")
+        with pytest.raises(TraceError, match=r"multiples of 8, but got \(60, 64\)"):
+            trace_image(sd, make_image(), CAT, fit="crop", size=(60, 64))
+        with pytest.raises(TraceError, match=r"with a size, but got size=\(64, 64\) alone"):
+            trace_image(sd, make_image(), CAT, size=(64, 64))
+        with pytest.warns(UserWarning, match=r"1 image of 136x136 .* draws 64x64") as caught:
+            trace_image(sd, make_image(136, 136), CAT, timesteps=(300,))
+        assert caught[0].filename == __file__
+        monkeypatch.setattr(given_images, "drawn_size", lambda *_: None)
+        with pytest.raises(TraceError, match=r"size=\(height, width\) with fit"):
+            trace_image(sd, make_image(), CAT, fit="crop")
+        assert trace_image(sd, make_image(), CAT, fit="crop", size=(64, 64)).grid == (8, 8)
+
+    def test_progress_shows_if_the_rest_takes_long(self, sd, monkeypatch, capsys):
+        photos, prompts = [make_image()] * 3, [CAT] * 3
+        options = {"timesteps": (300,), "batch_size": 1}
+        trace_images(sd, photos, prompts, **options, progress=False)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(given_images, "_PATIENCE", 0.0)
+        trace_images(sd, photos, prompts, **options)
+        assert "Tracing: 3 of 3 images" in capsys.readouterr().err

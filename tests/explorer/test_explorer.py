@@ -178,7 +178,7 @@ class TestPage:
             ds.explore(IMAGE, maps, scheme="native")
         with pytest.raises(ThresholdError, match=r"relative:0\.4"):
             ds.explore(IMAGE, maps, threshold="half")
-        with pytest.raises(ValueError, match=r"60 x 40 pixels for which .* but got 8 x 8"):
+        with pytest.raises(ValueError, match=r"Image 1: .*40x60 pixels .* but got 8x8"):
             ds.explore(IMAGE[:8, :8], maps)
         with pytest.raises(ValueError, match="finite pixels, but got NaN"):
             ds.explore(np.full_like(IMAGE, np.nan, dtype=float), maps)

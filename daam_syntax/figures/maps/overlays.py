@@ -75,7 +75,7 @@ def overlay(
     TypeError
         If `heat_map` is not a `HeatMap`.
     ValueError
-        If both `vmax` and `norm` are given.
+        If both `vmax` and `norm` are given, or the image has other proportions than that of the map.
     """
     expect(heat_map, HeatMap)
     if vmax is not None and norm is not None:
@@ -87,8 +87,9 @@ def overlay(
     if ax is None:
         ax = new_axes(2.8, 3.4)
     pixels = np.asarray(as_rgb(image), dtype=np.float32)
+    height, width = pixels.shape[:2]
+    _check_proportions((height, width), heat_map.image_size)
     gray = pixels @ np.array([0.299, 0.587, 0.114])
-    height, width = gray.shape
     values = heat_map.resize((height, width))
     if norm is None:
         norm = Normalize(0.0, float(vmax if vmax is not None else values.max()) or 1.0)
@@ -112,6 +113,20 @@ def overlay(
         scale = ScalarMappable(norm, overlay_colors(colors))
         add_color_bar(scale, SCALE_LABEL, ax=ax, shrink=0.8, pad=0.02)
     return ax
+
+
+def _check_proportions(size: tuple[int, int], recorded: tuple[int, int]) -> None:
+    """Raise a `ValueError` if an image is not the image of a map at any scale, to within a pixel."""
+    height, width = size
+    if (
+        abs(height - width * recorded[0] / recorded[1]) > 1
+        and abs(width - height * recorded[1] / recorded[0]) > 1
+    ):
+        raise ValueError(
+            f"Expected an image in the proportions of {recorded[0]}x{recorded[1]} pixels (height x width), for which "
+            f"the map was recorded, but got {height}x{width}: pass the image itself, or for a photo that "
+            "`trace_image` fitted, `fit_image(photo, maps)`."
+        )
 
 
 def largest_value(maps: Iterable[HeatMaps]) -> float:

@@ -1,0 +1,154 @@
+"""Make a pipeline read noised latents of a given image instead of generating an image."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from daam_syntax.attention.families import Family
+from daam_syntax.attention.hooks.interrupts import restore_completely
+from daam_syntax.errors import TraceError
+
+
+class Noising:
+    """The forward process with which a pipeline's model was trained.
+
+    Diffusion: ``sqrt(a_t) x + sqrt(1 - a_t) noise`` (Ho, Jain & Abbeel 2020, eq. 4). Schedulers that use sigmas scale
+    their input to the same mixture. Flow matching: ``(1 - s) x + s noise``, where ``s`` is the timestep divided by the
+    number of training timesteps (Lipman et al. 2023; Esser et al. 2024).
+    """
+
+    def __init__(self, scheduler: Any, timesteps: Sequence[int]) -> None:
+        name, config = type(scheduler).__name__, scheduler.config
+        self._n_train: int = config.num_train_timesteps
+        self._is_flow = name.startswith("FlowMatch") or bool(config.get("use_flow_sigmas"))
+        self._alphas: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
+        if not self._is_flow and self._alphas is None:
+            raise TraceError(
+                f"Expected a scheduler with alphas_cumprod or for flow matching, but got {name}: set pipe.scheduler "
+                "to one with the model's training settings, such as a DDIMScheduler."
+            )
+        wrong = [t for t in timesteps if t != int(t) or not 0 <= t < self._n_train]
+        if wrong or not timesteps:
+            raise TraceError(
+                "Expected at least one training timestep, and whole numbers from 0 to "
+                f"{self._n_train - 1}, but got {list(timesteps)}."
+            )
+        whole = torch.tensor([int(timestep) for timestep in timesteps], device="cpu")
+        self.timesteps = whole.float() if self._is_flow else whole
+
+    def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Noise the latents to each timestep; every row gets the same noise. *Shape:* ``(row, ...)``."""
+        # Every image has the same noise, as it would have alone.
+        return [
+            self.mix(
+                latents.float(),
+                torch.randn(latents.shape[1:], generator=generator, device="cpu"),
+                index,
+            )
+            for index in range(len(self.timesteps))
+        ]
+
+    def mix(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Noise latents to the timestep with this index."""
+        noise = noise.to(latents)
+        if self._is_flow:
+            share = float(self.timesteps[index]) / self._n_train
+            return (1 - share) * latents + share * noise
+        assert self._alphas is not None
+        alpha = self._alphas[self.timesteps[index]].to(latents)
+        return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+
+
+class _Step(NamedTuple):
+    """The attributes of a scheduler's step that pipelines read."""
+
+    prev_sample: Tensor
+    denoised: Tensor
+
+
+class NoisedSchedule:
+    """A stand-in for a scheduler that ignores the denoiser's output and returns the next noised latents."""
+
+    order = 1
+    init_noise_sigma = 1.0
+
+    def __init__(
+        self,
+        scheduler: Any,
+        timesteps: Tensor,
+        noised: Sequence[Tensor],
+        on_start: Callable[[], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._noised = noised
+        self._on_start = on_start
+        self._index = 0
+        self.timesteps = timesteps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Any = None,
+        timesteps: Any = None,
+        **others: Any,
+    ) -> None:
+        """Move the timesteps to a device; their number stays."""
+        self.timesteps = self.timesteps.to(device)
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Do nothing: the first timestep is the first."""
+
+    def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
+        """Return the sample, which has the scale that the denoiser expects."""
+        return sample
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **others: Any) -> _Step:
+        """Return the latents noised to the next timestep."""
+        if self._index == 0:
+            self._on_start()  # the trace has by now read all that the pipeline itself provides
+        self._index += 1
+        following = self._noised[min(self._index, len(self._noised) - 1)].to(sample)
+        return _Step(following, following)
+
+
+@contextmanager
+def replaced_scheduler(pipe: Any, schedule: NoisedSchedule) -> Iterator[None]:
+    """Temporarily replace the pipeline's scheduler, and hide its progress bar."""
+    scheduler, bar = pipe.scheduler, dict(getattr(pipe, "_progress_bar_config", {}))
+
+    def restore() -> None:
+        object.__setattr__(pipe, "scheduler", scheduler)
+        pipe.set_progress_bar_config(**bar)
+
+    try:
+        # Bypasses the pipeline's own setter, which would write the stand-in into its configuration.
+        object.__setattr__(pipe, "scheduler", schedule)
+        pipe.set_progress_bar_config(**{**bar, "disable": True})
+        yield
+    finally:
+        restore_completely(restore)
+
+
+def plain_options(pipe: Any, family: Family, height: int, width: int) -> dict[str, Any]:
+    """Return arguments of a pipeline call for exactly this size, without guidance."""
+    known = inspect.signature(pipe.__call__).parameters
+    options: dict[str, Any] = {"height": height, "width": width}
+    # A guidance scale that is an input of a distilled model adds no unconditional rows.
+    is_input = getattr(family.denoiser_of(pipe).config, "guidance_embeds", False) and not hasattr(
+        type(pipe), "do_classifier_free_guidance"
+    )
+    if not is_input:
+        options["guidance_scale"] = family.no_guidance
+    # Nor may the pipeline change the size or the text.
+    options |= {"true_cfg_scale": 1.0, "use_resolution_binning": False, "clean_caption": False}
+    return {name: value for name, value in options.items() if name in known}
