@@ -224,7 +224,13 @@ def test_two_problems_of_a_row_are_both_reported():
         ('{"prompt": "a", "prompt": "b"}', 1, "'prompt' twice"),
         ("[" * 100_000, 1, "nested too deeply"),
         ('{"prompt": {"$import": "os"}}', 1, "text in 'prompt', but got dict"),
-        ('{"prompt": "a cat", "__class__": "x"}', 1, "'__class__'"),
+        ('{"prompt": "a cat"}\n{"prompt": "a dog", "Category": "x"}', 2, "did you mean 'category'"),
+        ('{"prompt": "a cat"}\n{"promt": "a dog"}', 2, "did you mean 'prompt'"),
+        (
+            '{"caption": "a cat"}\n{"caption": "a dog"}',
+            1,
+            "rename the column that holds the prompts",
+        ),
         ('{"prompt": "a cat", "slots": "x"}', 1, "names and texts in 'slots'"),
         ('{"prompt": "a cat", "slots": {"a b": "x"}}', 1, "slot.a b"),
     ],
@@ -236,6 +242,37 @@ def test_jsonl_that_is_not_what_it_should_be(text, line, message, tmp_path):
     ((found, reported),) = problems_of(path)
     assert found == line
     assert message in reported
+
+
+def test_other_keys_of_jsonl_become_metadata_which_is_reported_once(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(
+        '{"prompt": "a cat", "metadata": {"url": "inner"}}\n'
+        '{"prompt": "a dog", "url": "outer", "license id": 4, "boxes": [[1, 2]]}\n'
+        '{"prompt": "a cow", "license id": true, "boxes": null, "metadata": {"url": "both"}, "url": "x"}\n'
+    )
+    read = PromptSet.from_file(path)
+    assert [dict(row.metadata) for row in read.rows] == [
+        {"url": "inner"},
+        {"url_2": "outer", "license_id": "4"},
+        {"url": "both", "url_2": "x", "license_id": "True"},
+    ]
+    assert [(p.row, p.kind) for p in read.problems] == [(2, "column"), (2, "column")]
+    out, kept = (problem.message for problem in read.problems)
+    assert out.endswith("left out: 'boxes'.")
+    assert kept.endswith("'url' as 'metadata.url_2', 'license id' as 'metadata.license_id'.")
+    again = tmp_path / "again.jsonl"
+    read.to_file(again)
+    assert PromptSet.from_file(again).rows == read.rows
+    columns = {"prompt": "prompt", "url": "source"}
+    assert [row.source for row in PromptSet.from_file(path, columns=columns).rows] == [
+        "",
+        "outer",
+        "x",
+    ]
+    many = (f'{{"prompt": "a cat {n}", "k{n}": 1}}\n' for n in range(1_200))
+    path.write_text("".join(many))
+    assert "at most 1,000 columns" in problems_of(path)[0][1]
 
 
 def test_a_quote_that_never_ends_spoils_the_rest_and_is_reported(tmp_path):

@@ -17,9 +17,9 @@ from daam_syntax.errors import FileError, RowProblem
 from daam_syntax.language.prompt_sets.articles import fit_articles
 from daam_syntax.language.prompt_sets.files.records import Record, Renames, Rows
 from daam_syntax.language.prompt_sets.files.tabular import (
+    json_lines,
     load_json,
     read_csv,
-    read_jsonl,
     text_lines,
 )
 
@@ -62,7 +62,7 @@ def read_dvmp(path: Path, columns: Renames | None = None) -> Rows:
 
 def read_geneval(path: Path, columns: Renames | None = None) -> Rows:
     """Yield GenEval (Ghosh et al. 2023): JSONL; the required contents of an image are JSON in the metadata."""
-    for row in read_jsonl(path):
+    for row in json_lines(path):
         if isinstance(row, Record) and columns is not None:
             yield Record(row.row, {c: row.values.get(n) for n, c in columns.items()})
         elif isinstance(row, Record):

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import pandas as pd
@@ -44,6 +45,7 @@ def set_columns(
     source: str,
     nested: Sequence[str] = (),
     other: Collection[str] = (),
+    lines: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[list[str | None], list[RowProblem]]:
     """Match the columns of a file with those of a set of prompts.
 
@@ -60,6 +62,8 @@ def set_columns(
         Names of columns that hold mappings.
     other
         Names of columns that hold neither texts nor numbers, and so cannot become metadata.
+    lines
+        The first line that has a column, for files without a header line.
 
     Returns
     -------
@@ -77,6 +81,7 @@ def set_columns(
         if n > 1
     ]
     kept: dict[str, str] = {}
+    misspelt: set[str] = set()
     left_out: set[str] = set()
     names: list[str | None]
     if columns is not None:
@@ -90,8 +95,8 @@ def set_columns(
         kept = _as_metadata([name for name in unknown if name not in dropped], header)
         names = [None if name in dropped else kept.get(name, name) for name in header]
         missing = [] if "prompt" in header else ["prompt"]
-        if not missing or len(unknown) < len(header):
-            messages += unknown_columns(sorted(misspelt))
+        if missing and len(unknown) == len(header):
+            misspelt = set()
     for name in missing:
         has = ", ".join(column[:80] for column in header[:20]) or "none"
         hint = "; rename the column that holds the prompts" if header and columns is None else ""
@@ -99,17 +104,24 @@ def set_columns(
             hint = "; separate columns by commas in CSV, by tabs in TSV"
         messages.append(f"Expected a column '{name}' in {source}, but it has {has}{hint}.")
     problems = [RowProblem(1, message, kind="file") for message in messages]
+    for name in sorted(misspelt):
+        problems += [
+            RowProblem(lines.get(name, 1), message, kind="file")
+            for message in unknown_columns([name])
+        ]
     if left_out and not missing:
         shown = ", ".join(repr(name[:80]) for name in sorted(left_out)[:20])
         message = f"Columns that hold neither texts nor numbers were left out: {shown}."
-        problems.append(RowProblem(1, message, kind="column"))
+        line = min(lines.get(name, 1) for name in left_out)
+        problems.append(RowProblem(line, message, kind="column"))
     if kept and not missing:
         shown = ", ".join(f"{name[:80]!r} as {new!r}" for name, new in list(kept.items())[:20])
         more = f" and {len(kept) - 20} more" if len(kept) > 20 else ""
         message = (
             f"Columns that a set of prompts does not have were kept as metadata: {shown}{more}."
         )
-        problems.append(RowProblem(1, message, kind="column"))
+        line = min(lines.get(name, 1) for name in kept)
+        problems.append(RowProblem(line, message, kind="column"))
     return names, problems
 
 

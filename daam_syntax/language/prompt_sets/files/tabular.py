@@ -16,7 +16,13 @@ from typing import IO, Any, Final
 from daam_syntax.errors import FileError, PromptError, RowProblem
 from daam_syntax.language.prompt_sets.files.records import Record, Renames, Rows, set_columns
 from daam_syntax.language.prompt_sets.problems import excerpt
-from daam_syntax.language.prompt_sets.rows import GROUPS, Prompt, columns_of
+from daam_syntax.language.prompt_sets.rows import (
+    GROUPS,
+    MOST_COLUMNS,
+    Prompt,
+    columns_of,
+    is_column,
+)
 from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
@@ -93,14 +99,69 @@ def read_tsv(path: Path, columns: Renames | None = None) -> Rows:
 
 
 def read_jsonl(path: Path, columns: Renames | None = None) -> Rows:
-    """Yield the rows of a file with one JSON object on each line."""
+    """Yield the rows of a file with one JSON object on each line.
+
+    The file is read twice: keys that a set does not have become metadata, and a key may occur in any line.
+    """
+    if columns is not None:
+        for row in json_lines(path):
+            if isinstance(row, Record):
+                row = replace(
+                    row, values={columns[k]: v for k, v in row.values.items() if k in columns}
+                )
+            yield row
+        return
+    lines, other = _keys(path)
+    names, problems = set_columns(
+        list(lines), None, str(path), tuple(GROUPS.values()), other, lines
+    )
+    if lines:
+        yield from problems
+    if len(lines) > MOST_COLUMNS:
+        return
+    renamed = dict(zip(lines, names, strict=True))
+    for row in json_lines(path):
+        if isinstance(row, Record) and len(row.values) <= MOST_COLUMNS:
+            kept = {renamed[name]: value for name, value in row.values.items()}
+            row = replace(row, values={k: v for k, v in kept.items() if k is not None})
+        yield row
+
+
+def _keys(path: Path) -> tuple[dict[str, int], set[str]]:
+    """Return the first line with each key of a file of JSON lines, and the keys of lists and objects.
+
+    Keys inside ``slots`` and ``metadata`` are columns, too. Rows of too many keys, which are refused, do not count.
+    """
+    lines: dict[str, int] = {}
+    other: set[str] = set()
+    groups = {attribute: prefix for prefix, attribute in GROUPS.items()}
+    for row in json_lines(path):
+        if not isinstance(row, Record) or len(row.values) > MOST_COLUMNS:
+            continue
+        for name, value in row.values.items():
+            lines.setdefault(name, row.row)
+            if name not in groups:
+                if isinstance(value, list | dict):
+                    other.add(name)
+            elif isinstance(value, dict) and len(value) <= MOST_COLUMNS:
+                inner = (f"{groups[name]}.{key}" for key in value)
+                lines.update(
+                    dict.fromkeys((k for k in inner if is_column(k) and k not in lines), row.row)
+                )
+        if len(lines) > MOST_COLUMNS:
+            break
+    return lines, other
+
+
+def json_lines(path: Path) -> Rows:
+    """Yield the JSON object of each line with its own keys."""
     with _opened(path) as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                yield _json_record(line, text, columns)
+                yield _json_record(line, text)
 
 
-def _json_record(line: int, text: str, columns: Renames | None) -> Record | RowProblem:
+def _json_record(line: int, text: str) -> Record | RowProblem:
     try:
         values = load_json(text)
     except ValueError as error:
@@ -108,8 +169,6 @@ def _json_record(line: int, text: str, columns: Renames | None) -> Record | RowP
     if not isinstance(values, dict):
         kind = type(values).__name__
         return RowProblem(line, f"Expected a JSON object, but got {kind}.", excerpt(text))
-    if columns is not None:
-        values = {columns[name]: value for name, value in values.items() if name in columns}
     return Record(line, values)
 
 
