@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daam_syntax.analysis import summarize
+from daam_syntax.analysis import regress, summarize
 from daam_syntax.errors import FileError, StudyError
 from daam_syntax.studies import run_study
 from daam_syntax.studies.syntax.paper import (
@@ -12,6 +12,7 @@ from daam_syntax.studies.syntax.paper import (
     paper_table,
     read_published,
 )
+from daam_syntax.studies.syntax.study import make_findings
 
 PROMPTS = ["a red cat and a blue car", "a small owl on a green bed", "a dog chasing a yellow duck"]
 
@@ -55,6 +56,24 @@ def test_other_words_are_described_and_not_compared(result):
     by_image = joined.groupby(["prompt_id", "image"])["iou"].mean()
     expected = by_image.groupby("prompt_id").mean().mean()
     assert described["estimate"].iloc[0] == pytest.approx(expected)
+
+
+def test_a_measure_that_no_unrelated_pair_has_gets_no_slope(result):
+    """A map that covers the whole image has no phi; in a single short prompt that may be every unrelated pair."""
+    pairs = result.tables["pairs"].copy()
+    pairs.loc[pairs["kind"] == "unrelated", "phi"] = np.nan
+    *_, slope = make_findings(pairs, summarize(pairs), "iou")
+    assert [each.measure for each in slope.estimates] == ["iou"]
+    (note,) = slope.notes
+    assert note.startswith("No slope of phi, which is undefined for every pair")
+    assert "study more prompts" in note
+    with pytest.raises(
+        ValueError, match=r"with a value of phi, .* but none of \d+ such pairs has one"
+    ):
+        regress(pairs, "phi", by=None, covariates=["tree_distance"])
+    joined = pairs[pairs["kind"] == "dependency"]
+    with pytest.raises(ValueError, match="the table has no such pair: measure more prompts"):
+        regress(joined, "iou", reference="exchanged")
 
 
 def test_a_relation_in_few_prompts_is_named_and_not_tested(result):

@@ -26,7 +26,7 @@ from daam_syntax.analysis.relations.estimates import exchange_balance, samples_s
 from daam_syntax.analysis.relations.regression_models import ModelData
 from daam_syntax.analysis.relations.regression_request import Request
 from daam_syntax.analysis.statistics.cluster_robust import within_groups
-from daam_syntax.util.wording import listed
+from daam_syntax.util.wording import listed, plural
 
 _PREFIX: Final = "_covariate_"
 _EVERYTHING: Final = "_all"  # the only group of a regression on covariates alone
@@ -208,10 +208,18 @@ def _check(rows: pd.DataFrame, request: Request, by: str) -> None:
         rows["kind"].eq("unrelated") if request.exchanged else rows[by].eq(str(request.reference))
     )
     if not (found & rows[measure].notna()).any():
+        if request.exchanged:
+            n = int(found.sum())
+            none = (
+                f"none of {plural(n, 'such pair')} has one" if n else "the table has no such pair"
+            )
+            raise ValueError(
+                f"Expected unrelated pairs with a value of {measure}, to exchange partners with, but {none}: measure "
+                "more prompts, or longer ones."
+            )
         groups = ", ".join(map(str, measured[by].unique())) or "none"
-        wanted = "unrelated pairs" if request.exchanged else f"the reference {request.reference!r}"
         raise ValueError(
-            f"Expected {wanted} among the measured groups of {by}, but these are {groups}."
+            f"Expected the reference {request.reference!r} among the measured groups of {by}, but these are {groups}."
         )
 
 

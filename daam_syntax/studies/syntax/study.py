@@ -272,8 +272,14 @@ def _of_relations(relations: pd.DataFrame, pairs: pd.DataFrame, measure: str) ->
 
 
 def _dose(pairs: pd.DataFrame, measure: str) -> dict[str, pd.DataFrame]:
-    """Return the table of doses, unless every two words are joined."""
-    return {"dose": dose_table(pairs, measure)} if pairs["kind"].eq("unrelated").any() else {}
+    """Return the table of doses, unless no unrelated pair is measured."""
+    return {"dose": dose_table(pairs, measure)} if _has_control(pairs, measure) else {}
+
+
+def _has_control(pairs: pd.DataFrame, measure: str) -> bool:
+    """Whether any unrelated pair at a known distance in the tree has a value of a measure."""
+    known = pairs["tree_distance"].notna() & pairs[measure].notna()
+    return bool((known & pairs["kind"].eq("unrelated")).any())
 
 
 def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
@@ -281,15 +287,23 @@ def _of_tree(pairs: pd.DataFrame, measure: str) -> list[Finding]:
     if not pairs["kind"].eq("unrelated").any():
         return []
     known = pairs[pairs["tree_distance"].notna()]
+    measured = [name for name in with_corrected(measure) if _has_control(pairs, name)]
+    without = [name_of(name) for name in with_corrected(measure) if name not in measured]
     slopes = [
         regress(known, name, by=None, covariates=_DOSE).estimate("tree_distance", "per edge")
-        for name in with_corrected(measure)
+        for name in measured
     ]
     return [
         Finding(
             "Slope on distance in the tree, at constant distance in the sentence",
             f"change of {_names(measure)} per edge",
             tuple(slopes),
+            notes=(
+                f"No slope of {' and '.join(without)}, which is undefined for every pair of words that no dependency "
+                "joins: study more prompts, or longer ones.",
+            )
+            if without
+            else (),
             side_by_side=len(slopes) == 2,
         )
     ]
