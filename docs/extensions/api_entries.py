@@ -107,7 +107,10 @@ class ApiDirective(SphinxDirective):
         lines = [".. list-table::", "   :class: api-summary", ""]
         for name, found in objects.items():
             target = name.replace("ds", PACKAGE, 1)
-            lines += [f"   * - :py:obj:`{name} <{target}>`", f"     - {summary_of(name.rpartition('.')[2], found)}"]
+            lines += [
+                f"   * - :py:obj:`{name} <{target}>`",
+                f"     - {summary_of(name.rpartition('.')[2], found)}",
+            ]
         lines.append("")
         for name, found in objects.items():
             lines += entry(name, found)
