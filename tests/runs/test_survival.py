@@ -1,10 +1,10 @@
 """Runs resume after their process is killed or their files are damaged."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import pytest
 
 from daam_syntax import runs
 from daam_syntax.errors import FileError
+from daam_syntax.runs import views
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.workflow import analyze
+from helpers import commands
 from helpers.small_runs import N_SHARDS, assert_same, die_at, draw, in_child
 
 pytestmark = pytest.mark.slow  # kills processes
@@ -144,24 +146,82 @@ def test_a_second_process_cannot_write_to_the_folder_of_a_run(uninterrupted, emo
     draw(uninterrupted.path, emoji_pipe)
 
 
+@contextlib.contextmanager
+def stopped_while_drawing(arguments, folder):
+    """Start a command in a new process, stop it once a shard is finished, and kill it at the end."""
+    options = {"cwd": folder.parent, "env": {**commands.ENVIRONMENT, "OMP_NUM_THREADS": "1"}}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(commands.command(*arguments), **quiet, **options)
+    try:
+        while not list(folder.glob("committed/*.json")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_analysis_that_is_killed_resumes_and_has_one_writer(tmp_path):
+    """The tables are those of an analysis that was not killed, byte for byte."""
+    colors = ("red", "blue", "green", "yellow", "black", "white", "small", "big")
+    rows = [f"{n},a {color} cat on a bed\n" for n, color in enumerate(colors)]
+    (tmp_path / "prompts.csv").write_text("id,prompt\n" + "".join(rows))
+    options = "--prompts prompts.csv --steps 2 --height 64 --width 64 --no-overviews"
+    arguments = ["analyze", *options.split(), "--out"]
+    run = tmp_path / "run"
+    with stopped_while_drawing([*arguments, "run"], run):
+        second = commands.run_here(*arguments, "run", "--model", "none", cwd=tmp_path)
+        assert second.returncode == 1  # at once: no model of that name is looked for
+        assert "another process is drawing there; wait for it" in second.stderr
+    finished = len(runs.open_run(run).records)
+    assert 0 < finished < len(colors)
+    assert not (run / "pairs.csv").exists()
+    resumed = commands.run_here(*arguments, "run", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert runs.open_run(run).sessions[1]["images"] == len(colors) - finished
+    commands.run_here(*arguments, "whole", cwd=tmp_path)
+    for table in ("pairs", "words", "summary"):
+        whole = (tmp_path / "whole" / f"{table}.csv").read_bytes()
+        assert (run / f"{table}.csv").read_bytes() == whole
+    images = sorted(path.name for path in (tmp_path / "whole" / "images").iterdir())
+    assert sorted(path.name for path in (run / "images").iterdir()) == images
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_an_analysis_that_is_killed_while_its_views_are_written_resumes(
+    tmp_path, emoji_pipe, count
+):
+    options = {"steps": 1, "height": 64, "width": 64, "overviews": False, "out": tmp_path / "run"}
+
+    def dying():
+        die_at(views, "_write", count)
+        analyze("a red cat", emoji_pipe, **options)
+
+    assert in_child(dying) == -signal.SIGKILL
+    assert not (tmp_path / "run" / "index.html").exists()
+    analyze("a red cat", emoji_pipe, **options)
+    again = analyze("a red cat", emoji_pipe, **options | {"out": tmp_path / "whole"})
+    assert len(again.images) == 1
+    for path in (tmp_path / "whole").glob("*.csv"):
+        assert (tmp_path / "run" / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "run" / "index.html").exists()
+    assert not list(tmp_path.glob("run/**/*.partial"))
+
+
 def test_a_command_that_is_killed_resumes_when_given_again(tmp_path):
     """The command runs in a new process, as a user starts it, and is killed while it draws."""
     (tmp_path / "prompts.csv").write_text("id,prompt\n7,a red cat\n8,a red cat on a bed\n9,\n")
-    arguments = "prompts.csv --seeds 8 --steps 2 --out run --batch-size 1 --shard-size 1"
-    command = [sys.executable, "-m", "daam_syntax.cli", "run", *arguments.split()]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    options = {"cwd": tmp_path, "env": environment, "text": True}
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, **options)
+    options = "--seeds 8 --steps 2 --batch-size 1 --shard-size 1"
+    arguments = ["run", "prompts.csv", *options.split(), "--out", "run"]
     run = tmp_path / "run"
-    while not list(run.glob("committed/*.json")):
-        assert first.poll() is None
-        time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    with stopped_while_drawing(arguments, run):
+        pass
     before = runs.open_run(run)
     assert 0 < len(before.records) < 16
     assert len(before.pairs()) > 0  # finished shards can be read at once
-    done = subprocess.run(command, capture_output=True, check=False, **options)
+    done = commands.run(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "16 of 16 images" in done.stdout
     assert "unreadable row" in done.stdout
