@@ -248,9 +248,25 @@ def corpus() -> str:
     if workers := results.get("workers"):
         rates = ", ".join(f"{n}: {r:.2f} images/s" for n, r in workers["images_per_second"].items())
         lines.append(f"| workers of one thread each | {rates}; ratio {spread(workers['ratio'])} |")
+    lines += start_rows(results["start"])
     speed = results["check"]["bytes_per_second"] / 1e9
     lines.append(f"| verifying checksums when a run resumes | {speed:.1f} GB/s |")
     return "\n".join(lines)
+
+
+def start_rows(start: dict[str, Any]) -> list[str]:
+    """Return rows with what a run of many prompts takes until its first batch is drawn."""
+    run = f"a run of {start['prompts']:,} prompts"
+    shards = f"{start['finished_shards']:,} finished shards ({megabytes(start['finished_bytes'])})"
+    rows = {
+        f"{run}, until its first batch": start["start"],
+        f"{run}, resumed with {shards}, until its next batch": start["resumption"],
+    }
+    return [
+        f"| {name} | {row['processor_seconds']:.0f} s of processor time, {row['seconds']:.0f} s in all (load average "
+        f"{start['load_average']:.1f}), peak memory {megabytes(row['peak_bytes'])} |"
+        for name, row in rows.items()
+    ]
 
 
 def percent(value: float) -> str:
@@ -371,7 +387,9 @@ upscale each word once, however many pairs it has, so the ratio falls with fewer
 
 `python -m benchmarks.corpus`, the embedded model, 64 x 64 pixels. Memory, bytes, and pairs are measured on images generated in one step without
 guidance, whose sizes are those of any image; batches use 4 steps with guidance. Each process
-uses one thread.
+uses one thread. The start of a run (`benchmarks.corpus_start`) is timed for the command `daam-syntax run` with two seeds. It includes loading the
+model, reading all prompts, and parsing those of the first shard; a resumed run also verifies its finished files. The peak is that of the command
+until it has finished two more shards.
 
 {corpus()}
 
