@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -60,12 +61,12 @@ def test_recipes_give_what_they_announce(recipes):
 @pytest.mark.slow
 def test_the_covariate_and_the_hand_made_parse_are_used(recipes):
     _, scope = recipes
-    fit = ds.regress(
-        scope["result"].pairs.assign(frequency=1.0 * scope["result"].pairs["head_index"]),
-        "phi",
-        covariates=["frequency", "log_distance"],
-    )
-    assert "frequency" in set(fit.terms["term"])
+    options = {"by": None, "covariates": "frequency", "within": None}
+    words = ds.regress(scope["colored"], "phi", **options)
+    both = ds.regress(scope["table"], "phi", covariates=["typical", "log_distance"])
+    for fit, term in ((words, "frequency"), (both, "typical")):
+        assert fit.converged
+        assert np.isfinite(fit.terms.set_index("term").loc[term, "p"])
     table = ds.measure_pairs(scope["maps"].with_sentence(scope["by_hand"]), unrelated=False)
     assert list(table["relation"]) == ["amod", "amod"]
 

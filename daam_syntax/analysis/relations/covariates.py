@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.exchange.matrices import ORDERS
+from daam_syntax.analysis.relations.adjustment import ROUNDING
 
 COVARIATES: Final = ("log_distance", "linear_distance", "adjacency", "subwords")
 """Default covariates: the distance between the two words in three forms, and their number of subwords."""
@@ -53,6 +54,28 @@ def covariate(rows: pd.DataFrame, name: str) -> pd.Series:
     if name in AREAS:  # the area of an empty mask has no logarithm
         return sources[0].where(sources[0] > 0).map(np.log)
     return sum(sources[1:], sources[0])
+
+
+def without_rounding(design: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """Set to 0 what differences of covariates leave only by rounding, which a fit would scale up to a coefficient.
+
+    Parameters
+    ----------
+    design
+        Columns of the terms, centered or as differences. *Shape:* ``(row, term)``.
+    values
+        The covariates before that, which give the scale of the rounding. *Shape:* ``(pair, covariate)``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The design; columns that are not covariates are as they were.
+    """
+    cleaned = design.copy()
+    for name in design.columns.intersection(values.columns):
+        least = ROUNDING * values[name].abs().max()
+        cleaned[name] = design[name].where(design[name].abs() > least, 0.0)
+    return cleaned
 
 
 def redundant_distances(design: pd.DataFrame) -> list[str]:

@@ -30,7 +30,9 @@ from daam_syntax.analysis.relations.adjustment import (
 )
 from daam_syntax.analysis.statistics.effects import paired_dz
 
-FEW_STRUCTURES: Final = 'prompts share their structures: vary them, or accept "place"'
+FEW_STRUCTURES: Final = (
+    'prompts share their structures: vary their parts of speech, or pass accept="place"'
+)
 """What to do about prompts that are too few structures."""
 
 

@@ -57,6 +57,8 @@ def fit_model(model: str, data: ModelData) -> tuple[Fit, str]:
     """
     if data.n_clusters < MIN_CLUSTERS:
         raise NotFittedError(too_few(data.n_clusters, "cluster", "a regression"))
+    if data.design.shape[1] == 0:
+        raise NotFittedError("no term is left")
     _check_rank(data.design)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -20,6 +20,7 @@ from daam_syntax.analysis.relations.covariates import (
     covariate,
     redundant_distances,
     source_columns,
+    without_rounding,
 )
 from daam_syntax.analysis.relations.dose_balance import imbalanced_doses
 from daam_syntax.analysis.relations.estimates import exchange_balance, samples_structures
@@ -124,7 +125,10 @@ def make_sample(pairs: pd.DataFrame, request: Request) -> RegressionSample:
     if request.by is None:
         found = replace(found, in_group=np.zeros(len(found.rows), bool))
     images = codes_of(found.rows, ["prompt_id", "image"])
-    design = _design(found, by, images, request.model)
+    design = without_rounding(_design(found, by, images, request.model), values[complete])
+    for name, why in _cancelled(found, design, values.columns).items():
+        left_out[name] = why
+        design = design.drop(columns=name)
     for name in redundant_distances(design):
         left_out[name] = "no different from the other terms in these pairs"
         design = design.drop(columns=name)
@@ -268,6 +272,20 @@ def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFra
     if not found.within or model != "ols":
         design.insert(0, "intercept", 1.0)
     return design
+
+
+def _cancelled(found: _Rows, design: pd.DataFrame, covariates: pd.Index) -> dict[str, str]:
+    """Return the covariates that are 0 in every comparison, with the reason."""
+    if found.exchange is not None:
+        why = (
+            "cancels when partners are exchanged, as properties of single words do: regress the pairs of one relation "
+            "on it, with by=None and within=None"
+        )
+    elif found.within:
+        why = "the same for all pairs of an image: compare between images with within=None"
+    else:
+        return {}
+    return {name: why for name in design.columns.intersection(covariates) if not design[name].any()}
 
 
 def _untested(found: _Rows, request: Request, by: str, design: pd.DataFrame) -> dict[str, str]:

@@ -8,7 +8,7 @@ from statsmodels.genmod.cov_struct import Independence
 from statsmodels.genmod.families import Binomial
 
 from daam_syntax.analysis import regress as regress_against
-from helpers.simulated import random_pairs
+from helpers.simulated import random_pairs, sentence_rows
 
 FORMULA = "iou ~ C(relation, Treatment('unrelated')) + distance + subwords"
 MODELS = ("ols", "gee", "mixed")
@@ -144,6 +144,55 @@ def test_impossible_fits_have_a_reason(pairs, model):
         assert regression.terms["estimate"].isna().all()
         assert regression.terms["reason"].ne("").all()
         assert "NOT FITTED" in repr(regression)
+
+
+@pytest.fixture(scope="module")
+def phrases():
+    """Two noun phrases in each of 8 prompts, each of its own structure, with a value of words and one of prompts."""
+    rng = np.random.default_rng(0)
+    edges = [
+        (2, 0, "det"),
+        (2, 1, "amod"),
+        (2, 6, "conj"),
+        (6, 3, "cc"),
+        (6, 4, "det"),
+        (6, 5, "amod"),
+    ]
+    tables = []
+    for i in range(8):
+        adverbs = [(2, 7 + k, "advmod") for k in range(i)]
+        pos = ["DET", "ADJ", "NOUN", "CCONJ", "DET", "ADJ", "NOUN", *["ADV"] * i]
+        tables.append(sentence_rows(pos, [*edges, *adverbs], prompt=f"p{i:03}"))
+    table = pd.concat(tables, ignore_index=True)
+    words = rng.normal(5, 1, (8, 20))  # a value of every word
+    prompts = table["prompt_id"].str[1:].astype(int)
+    frequency = words[prompts, table["head_index"]] + words[prompts, table["dependent_index"]]
+    return table.assign(iou=rng.uniform(size=len(table)), frequency=frequency, prompt=prompts / 7)
+
+
+@pytest.mark.parametrize(
+    ("covariate", "reference", "why"),
+    [
+        ("frequency", "exchanged", "cancels when partners are exchanged"),
+        ("prompt", "unrelated", "the same for all pairs of an image"),
+    ],
+)
+def test_what_cancels_is_not_fitted_on_its_rounding(phrases, covariate, reference, why):
+    options = {"reference": reference, "accept": "all"}
+    fit = regress_against(phrases, covariates=covariate, **options)
+    terms = fit.terms.set_index("term")
+    assert fit.converged
+    assert np.isnan(terms.loc[covariate, "estimate"])
+    assert why in terms.loc[covariate, "reason"]
+    without = regress_against(phrases, covariates=(), **options).terms["estimate"]
+    assert terms["estimate"].dropna().to_numpy() == pytest.approx(without.to_numpy(), rel=1e-12)
+
+    alone = regress_against(phrases, by=None, covariates=covariate)  # exchanged
+    assert (alone.converged, alone.reason) == (False, "no term is left")
+
+    amod = phrases[phrases["relation"] == "amod"]  # the remedy that the reason names
+    remedy = regress_against(amod, by=None, covariates=covariate, within=None)
+    assert np.isfinite(remedy.terms["p"]).all()
 
 
 def test_a_mixed_model_of_values_without_noise_gives_no_number(pairs):
