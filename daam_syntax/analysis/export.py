@@ -16,6 +16,7 @@ from daam_syntax.analysis.formatting import cluster_noun, format_p
 from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
 from daam_syntax.errors import FileError
 from daam_syntax.util.whole_files import whole_file
+from daam_syntax.util.wording import plural
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n")  # carriage returns are line feeds by then
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -65,11 +66,12 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     units = [clusters] if isinstance(clusters, str) else clusters
     unit = " and ".join(map(cluster_noun, units))
     two_way = len(units) == 2
+    level = f"{100 * made['level']:g}%"
     interval = "t, two-way clustered errors" if two_way else "symmetric studentized bootstrap"
     test = (
-        "t test and interval"
+        f"t test and {level} interval"
         if two_way
-        else "sign flips, and the interval that they do not reject,"
+        else f"sign flips, and the {level} interval that they do not reject,"
     )
     exchanged = made["control"] == "exchanged"
     pairs = "the same words with exchanged partners" if exchanged else f"{made['control']} pairs"
@@ -77,9 +79,10 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     notes = ["Means over prompts; every prompt has the same weight."]
     if "n_prompts" in table.columns and len(table):
         low, high = table["n_prompts"].min(), table["n_prompts"].max()
-        notes.append(f"n = {low} prompts." if low == high else f"n = {low} to {high} prompts.")
+        notes.append(f"n = {f'{low} to ' if low < high else ''}{plural(high, 'prompt')}.")
+    if "low" in table.columns:
+        notes.append(f"Intervals of {made['measure']}: {level}, {interval}, clustered by {unit}.")
     notes += [
-        f"Intervals of {made['measure']}: {100 * made['level']:g}%, {interval}, clustered by {unit}.",
         f"Differences from {pairs} in the same images: {test} by {unit}.",
         "p-values "
         + (
@@ -91,7 +94,7 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     ]
     if made.get("corrected"):
         notes.append(
-            f"Corrected: the same by {made['corrected']}, which areas alone cannot move if maps share no place."
+            f"The same differences by {made['corrected']}: areas alone cannot move them if maps share no place."
         )
     return notes
 
@@ -229,7 +232,7 @@ def write_table(
     ValueError
         If there is no such style, or a column is missing.
     """
-    check_table(table, "a table")
+    check_table(table, "a table (of a regression: its `terms`)")
     if style not in ("full", "paper"):
         raise ValueError(f'Expected style="full" or style="paper", but got {style!r}.')
     shown, notes = _paper(table, columns is None) if style == "paper" else (table, None)
@@ -249,7 +252,10 @@ def _paper(table: pd.DataFrame, whole: bool) -> tuple[pd.DataFrame, list[str] | 
     """Return a table with readable headings, and its footnotes if it is a summary."""
     if whole and is_summary(table):
         view, footnotes = summary_view(table)
-        return view, [*footnotes, *table_notes(table)]
+        about = table_notes(
+            table.drop(columns=["low", "high"])
+        )  # the view has no intervals of means
+        return view, [*(f"{note}." for note in footnotes), *about]
     headings = {column: str(column).replace("_", " ") for column in table.columns}
     return (table if not whole else table.rename(columns=headings)), None
 
@@ -311,7 +317,7 @@ def _cell(value: Any, name: str, digits: int) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "-"
     if isinstance(value, float):
-        return format_p(value, digits) if name in ("p", "p_adjusted") else f"{value:.{digits}f}"
+        return format_p(value, digits) if name in ("p", "p_adjusted") else f"{value:z.{digits}f}"
     return str(value)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from daam_syntax import write_table
 from daam_syntax.analysis import (
+    regress,
     summarize,
     table_notes,
     to_csv,
@@ -173,6 +174,25 @@ def test_the_suffix_names_the_format(summary, suffix, tmp_path):
     assert "amod" in text
     assert ("clustered by prompt" in text) == (suffix != ".csv")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_footnotes_of_a_paper_are_sentences_about_its_columns(summary, tmp_path):
+    path = tmp_path / "summary.md"
+    few = summary.assign(note="5 prompts", difference=-1e-9)
+    write_table(few, path, style="paper")
+    text = path.read_text(encoding="utf-8")
+    assert "(a): 5 prompts. Means over prompts;" in text
+    assert "Intervals of iou" not in text  # the interval that is shown is that of the difference
+    assert "the 95% interval that they do not reject" in text
+    assert "-0.000" not in text
+
+
+def test_the_table_of_a_regression_is_written(summary, tmp_path):
+    fit = regress(random_pairs(np.random.default_rng(0)), reference="unrelated")
+    with pytest.raises(TypeError, match="of a regression: its `terms`"):
+        write_table(fit, tmp_path / "fit.md")
+    write_table(fit.terms, tmp_path / "fit.md", style="paper")
+    assert "standard error" in (tmp_path / "fit.md").read_text(encoding="utf-8")
 
 
 def test_unknown_suffixes_are_refused(summary, tmp_path):

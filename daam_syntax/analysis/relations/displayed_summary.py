@@ -148,11 +148,11 @@ def _mark(note: str, letters: dict[str, str]) -> str:
 
 
 def _numbers(values: pd.Series) -> list[str]:
-    return ["-" if math.isnan(v) else f"{v:.{_DIGITS}f}" for v in values.astype(float)]
+    return ["-" if math.isnan(v) else f"{v:z.{_DIGITS}f}" for v in values.astype(float)]
 
 
 def _interval(low: float, high: float) -> str:
-    return "-" if math.isnan(low) else f"{low:.{_DIGITS}f} to {high:.{_DIGITS}f}"
+    return "-" if math.isnan(low) else f"{low:z.{_DIGITS}f} to {high:z.{_DIGITS}f}"
 
 
 def _p(value: float) -> str:
