@@ -89,7 +89,8 @@ def explore(
     Parameters
     ----------
     images
-        One image or several: PIL images or arrays of floats from 0 to 1 or of bytes. *Shape:* ``(y, x, 3)``.
+        One image or several: PIL images or arrays of floats from 0 to 1 or of bytes. *Shape:* ``(y, x, 3)``. A photo
+        that `trace_image` fitted is fitted in the same way; the page says how.
     maps
         The heat maps of the images, in the same order.
     threshold
@@ -107,7 +108,8 @@ def explore(
     ThresholdError
         If the rule is unknown.
     ValueError
-        If the numbers of images and maps differ or are 0, or a sentence lacks the scheme.
+        If the numbers of images and maps differ or are 0, an image has another size than that of its maps, or a
+        sentence lacks the scheme.
     TypeError
         If `maps` contains anything other than heat maps.
 

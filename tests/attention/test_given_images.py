@@ -281,6 +281,8 @@ class TestPhotosOfAnySize:
             assert fitted.size == (64, 64)
             assert page.html == ds.explore(fitted, loaded).html
         assert "given image, cropped from 90x70 to 64x64 pixels (height x width)" in page.html
+        read = ds.explore(photo, loaded.with_provenance(model="emoji"))
+        assert "(height x width), read by the embedded model of emoji scenes" in read.html
 
     def test_figures_and_pages_refuse_other_pixels(self, sd):
         photo = make_image(80, 120)
