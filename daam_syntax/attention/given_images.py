@@ -208,8 +208,9 @@ def trace_images(
     require_autoencoder(pipe)
     denoiser: Any = family.denoiser_of(pipe)
     noising = Noising(pipe.scheduler, timesteps)
-    target = _target(pipe, family, fit, size)
-    given = [_given(image, pipe.vae_scale_factor, fit, target) for image in images]
+    factor = int(pipe.vae_scale_factor) * family.image_latents.per_token
+    target = _target(pipe, family, factor, fit, size)
+    given = [_given(image, factor, fit, target) for image in images]
     if not given:
         return []
     pixels = [each.pixels for each in given]
@@ -321,7 +322,7 @@ class _Given(NamedTuple):
 
 
 def _target(
-    pipe: Any, family: Family, fit: Fit | None, size: tuple[int, int] | None
+    pipe: Any, family: Family, factor: int, fit: Fit | None, size: tuple[int, int] | None
 ) -> tuple[int, int] | None:
     """Return the height and width that images are fitted to; None if unknown and not needed."""
     if fit is None:
@@ -332,7 +333,7 @@ def _target(
         return drawn_size(pipe, family)
     if fit not in FITS:
         raise TraceError(f'Expected fit="crop", fit="resize" or fit=None, but got {fit!r}.')
-    target, factor = size or drawn_size(pipe, family), int(pipe.vae_scale_factor)
+    target = size or drawn_size(pipe, family)
     if target is None:
         raise TraceError(
             f'Expected size=(height, width) with fit="{fit}", because {type(pipe).__name__} does not say which size '

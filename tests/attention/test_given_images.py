@@ -8,10 +8,12 @@ from PIL import Image
 from torch.overrides import _get_current_function_mode_stack
 
 import daam_syntax as ds
-from daam_syntax.attention import given_images, trace, trace_image, trace_images
+from daam_syntax.attention import family_of, given_images, trace, trace_image, trace_images
+from daam_syntax.attention.families.drawn_sizes import drawn_size
 from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
+from helpers.family_pipelines import make
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd
 from helpers.tracing import CAT, OWL, make_image
 
@@ -312,6 +314,19 @@ class TestPhotosOfAnySize:
         with pytest.raises(TraceError, match=r"size=\(height, width\) with fit"):
             trace_image(sd, make_image(), CAT, fit="crop")
         assert trace_image(sd, make_image(), CAT, fit="crop", size=(64, 64)).grid == (8, 8)
+
+    def test_sizes_of_models_that_pack_latents_and_of_those_that_know_their_own(self):
+        flux = make("Flux")
+        with pytest.raises(TraceError, match=r"multiples of 16, but got 40x64"):
+            trace_image(flux, make_image(40, 64), CAT)
+        with pytest.raises(TraceError, match=r"multiples of 16, but got \(40, 64\)"):
+            trace_image(flux, make_image(), CAT, fit="crop", size=(40, 64))
+        maps = trace_image(flux, make_image(40, 64), CAT, fit="resize", size=(32, 64))
+        assert (maps.image_size, maps.grid) == ((32, 64), (2, 4))
+        assert drawn_size(flux, family_of(flux)) == (1024, 1024)
+        prx = make("PRX")
+        side = prx.default_sample_size
+        assert drawn_size(prx, family_of(prx)) == (side, side)
 
     def test_progress_shows_if_the_rest_takes_long(self, sd, monkeypatch, capsys):
         photos, prompts = [make_image()] * 3, [CAT] * 3

@@ -12,8 +12,11 @@ def drawn_size(pipe: Any, family: Family) -> tuple[int, int] | None:
     """Return the height and width of the images that a pipeline draws by default, in pixels; None if unknown.
 
     Pipelines compute it from ``default_sample_size``, or from the ``sample_size`` of the denoiser, times the factor of
-    the autoencoder; a few have it in their signature.
+    the autoencoder; PRX has it in pixels, and a few have it in their signature.
     """
+    if hasattr(pipe, "get_default_resolution"):
+        side = int(pipe.get_default_resolution())
+        return side, side
     cells = getattr(pipe, "default_sample_size", None)
     if cells is None:
         cells = getattr(family.denoiser_of(pipe).config, "sample_size", None)

@@ -105,16 +105,23 @@ class ImageLatents:
         Converts encoded latents to the pipeline's argument `latents`.
     in_loop
         Converts encoded latents to those that the pipeline passes from step to step.
+    per_token
+        Rows, and columns, of latents in a token: heights and widths of images are multiples of as many latents.
     """
 
     encode: Callable[[Any, Tensor], Tensor] = encoded
     as_argument: Callable[[Any, Tensor], Tensor] = _unchanged
     in_loop: Callable[[Any, Tensor], Tensor] = _unchanged
+    per_token: int = 1
 
 
 PLAIN: Final = ImageLatents()
-PACKED: Final = ImageLatents(as_argument=_packed, in_loop=_packed)
-PACKED_FRAME: Final = ImageLatents(encode=_encoded_frame, as_argument=_packed, in_loop=_packed)
+PACKED: Final = ImageLatents(as_argument=_packed, in_loop=_packed, per_token=2)
+PACKED_FRAME: Final = ImageLatents(
+    encode=_encoded_frame, as_argument=_packed, in_loop=_packed, per_token=2
+)
 PACKED_PATCHES: Final = ImageLatents(
-    encode=_encoded_patches, in_loop=lambda pipe, latents: pipe._pack_latents(latents)
+    encode=_encoded_patches,
+    in_loop=lambda pipe, latents: pipe._pack_latents(latents),
+    per_token=2,
 )
