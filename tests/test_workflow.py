@@ -1,6 +1,7 @@
 import copy
 import json
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,9 @@ def test_the_folder_has_everything(stored):
     pd.testing.assert_frame_equal(run.summarize(), analysis.summary, check_dtype=False)
     index = (out / "index.html").read_text()
     assert all(prompt in index for prompt in {m.prompt for m in analysis.maps})
+    shown = re.findall(r'<img class="overview" src="([^"]+)"', index)
+    assert len(shown) == len({m.prompt for m in analysis.maps})
+    assert all((out / name).is_file() for name in shown)
     pairs = pd.read_csv(out / "pairs.csv", keep_default_na=False, na_values=[""])
     assert pairs["head"].tolist() == analysis.pairs["head"].tolist()
     np.testing.assert_allclose(pairs["iou"], analysis.pairs["iou"])

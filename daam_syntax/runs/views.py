@@ -230,6 +230,7 @@ def _save_index(run: Run, images: Sequence[StoredImage], overviews: bool, path: 
         title=f"Analysis: {run.path.resolve().name}",
         counts=f"{plural(len(images), 'image')} of {plural(len(prompts), 'prompt')}",
         prompts=prompts,
+        overviews=overviews,
     )
     path.write_text(page, encoding="utf-8")
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from daam_syntax.figures.shared.colors import PALETTE
+from daam_syntax.figures.shared.colors import PALETTE, color_map
 from daam_syntax.maps import HeatMaps
 from daam_syntax.studies.framework.word_classes import class_name
 from daam_syntax.studies.words.deletions import ATTENTION, TEXT, Deletion, attention_to, words_of
@@ -85,9 +85,9 @@ def draw_strip(strip: Strip) -> Figure:
     for ax in axes.flat:
         ax.set_axis_off()
     labels = (
-        "heat map,\nattention",
-        "attention\ndeleted,\nchange",
-        "left out of\nthe text,\nchange",
+        "heat map",
+        "image if the\nattention is\ndeleted",
+        "image if the\nword is not\nin the text",
     )
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.text(0, 0.5, label, transform=ax.transAxes, va="center", fontsize="small")
@@ -97,14 +97,14 @@ def draw_strip(strip: Strip) -> Figure:
     for column, (word, values, share) in enumerate(
         zip(strip.words, strip.maps, strip.attention, strict=True), start=2
     ):
-        axes[0, column].imshow(values, vmin=0, vmax=top, cmap="viridis")
+        axes[0, column].imshow(values, vmin=0, vmax=top, cmap=color_map())
         axes[0, column].set_title(word, fontsize="medium", parse_math=False)
-        _caption(axes[0, column], f"{100 * share:.1f} %")
+        _caption(axes[0, column], f"attention {100 * share:.1f} %")
     for row, images in enumerate(strip.without.values(), start=1):
         for column, found in enumerate(images, start=2):
             if found is not None:
                 axes[row, column].imshow(found[0], interpolation="nearest")
-                _caption(axes[row, column], f"{100 * found[1]:.1f} %")
+                _caption(axes[row, column], f"change {100 * found[1]:.1f} %")
     return figure
 
 
