@@ -145,7 +145,6 @@ RECORDED = (
         "gallery",
         ("docs/gallery.py",),
         ("docs/gallery.py", *WEIGHTS),
-        due="of the weights of 64 x 64 pixels, to be made again",
     ),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),
     Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
