@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MEASURES: Final = ("iou", "iod", "ioh", "lift")
+_MEANINGS: Final = (
+    "iou: shared pixels / pixels in either mask",
+    "iod, ioh: shared pixels / pixels of the dependent's mask, of the head's mask",
+    "phi: correlation of the masks, 0 by chance",
+)
 
 
 def accept_any_text() -> None:
@@ -79,7 +84,8 @@ def show_tables(pairs: pd.DataFrame, summary: pd.DataFrame, threshold: str) -> N
     marks, footnotes = with_footnotes(rows["reason"])
     columns = ["image", *scheme, "relation", "head", "dependent", "iou", "iod", "ioh", "phi"]
     shown = rows[columns].assign(note=marks) if footnotes else rows[columns]
-    _print_table(shown, f"Pairs of head and dependent ({threshold})", footnotes)
+    title = f"Pairs of head and dependent (threshold {threshold})"
+    _print_table(shown, title, [*footnotes, *_MEANINGS])
     show_summary(summary)
 
 
@@ -95,7 +101,14 @@ def show_summary(
     if not measures and is_summary(summary):
         view, footnotes = summary_view(summary)
         short = {name: name.replace("difference", "diff.") for name in view.columns}
-        _print_table(view.rename(columns=short), title, footnotes)
+        control = summary.attrs["control"]
+        others = (
+            "the same words with exchanged partners"
+            if control == "exchanged"
+            else f"{control} pairs"
+        )
+        meaning = f"diff.: difference from {others} in the same images"
+        _print_table(view.rename(columns=short), title, [*footnotes, meaning])
         return
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
     kind = [] if "relation" in by else ["kind"]  # a relation implies its kind

@@ -30,6 +30,8 @@ def analyzed(folder):
 
 def test_analyze_prints_pairs_and_summary_and_nothing_else(analyzed, folder):
     assert "amod" in analyzed.stdout
+    assert "iod, ioh: shared pixels" in analyzed.stdout  # every number is explained
+    assert "diff.: difference from the same words with exchanged partners" in analyzed.stdout
     assert "unrelated" in analyzed.stdout
     assert "owl" in analyzed.stdout
     assert analyzed.stderr == ""
