@@ -54,6 +54,12 @@ GIVEN = {
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
         "published": ("--published values.csv", "values.csv"),
     },
+    "where-is-syntax": {
+        "encoder": ("--encoder text_encoder_2", "text_encoder_2"),
+        "image_overlap": ("--no-image-overlap", False),
+        "permutations": ("--permutations 99", 99),
+        "seed": ("--seed 3", 3),
+    },
     "words": {
         "threshold": ("--threshold relative:0.5", "relative:0.5"),
         "renormalize": ("--renormalize", True),

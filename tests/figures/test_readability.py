@@ -1,6 +1,7 @@
 """Every figure can be read, at the width of a column and of a page, short and long."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from daam_syntax import figures
@@ -74,7 +75,8 @@ def test_figures_of_tables_and_trees_can_be_read(case, width):
 @pytest.mark.parametrize("scale", ["shared", "own"])
 def test_word_grids_can_be_read(maps, width, scale):
     with figures.paper(width):
-        figure = figures.word_grid(IMAGE, maps, width=width, scale=scale)
+        image = np.zeros((*maps.image_size, 3), np.uint8)
+        figure = figures.word_grid(image, maps, width=width, scale=scale)
     assert_readable(figure)
     assert figure.get_figwidth() <= width
 

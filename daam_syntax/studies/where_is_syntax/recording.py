@@ -66,14 +66,14 @@ def related(found: Iterable[WordAttention]) -> dict[str, Related]:
 
 
 def of_encoders(
-    setup: Setup, sentences: Sequence[Sentence], encoders: str | None
+    setup: Setup, sentences: Sequence[Sentence], encoder: str | None
 ) -> dict[str, Related]:
-    """Return the attention in the text encoders."""
+    """Return the attention in the text encoders, or in one of them."""
     return related(
         trace_text(
             setup.pipe,
             [sentence.text for sentence in sentences],
-            encoders=encoders,
+            encoders=encoder,
             keep=KEEP,
             sentences=sentences,
             progress=setup.progress,

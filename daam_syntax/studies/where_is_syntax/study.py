@@ -87,7 +87,7 @@ SHUFFLED: Final = "shuffled prompt"
 def run(
     setup: Setup,
     *,
-    encoders: str = "",
+    encoder: str | None = None,
     image_overlap: bool = True,
     permutations: int = 999,
     seed: int = 0,
@@ -98,8 +98,8 @@ def run(
     ----------
     setup
         The setup.
-    encoders
-        Name of the only text encoder to examine, such as "text_encoder_2"; "" for all.
+    encoder
+        Name of the only text encoder to examine, such as "text_encoder_2"; None for all.
     image_overlap
         Whether to draw the prompts, to compare the attention with the overlap of heat maps. Models with joint attention
         draw in any case, for the attention among the text.
@@ -110,10 +110,10 @@ def run(
     """
     generator = np.random.default_rng(seed)
     others = [shuffled(sentence, generator) for sentence in setup.sentences]
-    sources, maps = _recorded(setup, setup.sentences, encoders, draws=image_overlap)
-    shuffled_sources, _ = _recorded(setup, others, encoders, draws=False)
+    sources, maps = _recorded(setup, setup.sentences, encoder, draws=image_overlap)
+    shuffled_sources, _ = _recorded(setup, others, encoder, draws=False)
     with randomized(setup.pipe, seed, denoiser=has_text_queries(setup.pipe)):
-        random_sources, _ = _recorded(setup, setup.sentences, encoders, draws=False)
+        random_sources, _ = _recorded(setup, setup.sentences, encoder, draws=False)
     controls = {
         RANDOMIZED: (random_sources, [s.text for s in setup.sentences]),
         SHUFFLED: (shuffled_sources, [s.text for s in others]),
@@ -192,17 +192,17 @@ def run(
             "heads": draw_heads(pd.concat(heads, ignore_index=True)),
             "example": draw_example(examples),
         },
-        encoders=encoders,
+        encoder=encoder,
         permutations=permutations,
         seed=seed,
     )
 
 
 def _recorded(
-    setup: Setup, sentences: Sequence[Sentence], encoders: str, *, draws: bool
+    setup: Setup, sentences: Sequence[Sentence], encoder: str | None, *, draws: bool
 ) -> tuple[dict[str, Related], list[tuple[Sentence, HeatMaps]]]:
     """Return the attention of all relations to some prompts, and their heat maps if they are drawn."""
-    found = of_encoders(setup, sentences, encoders or None)
+    found = of_encoders(setup, sentences, encoder)
     if not draws and not has_text_queries(setup.pipe):
         return found, []
     among_text, maps = drawn(setup, sentences)
