@@ -276,6 +276,8 @@ def _design(found: _Rows, by: str, images: np.ndarray, model: str) -> pd.DataFra
 
 def _cancelled(found: _Rows, design: pd.DataFrame, covariates: pd.Index) -> dict[str, str]:
     """Return the covariates that are 0 in every comparison, with the reason."""
+    if found.rows["prompt_id"].nunique() < MIN_CLUSTERS:
+        return {}  # the fit fails for that reason
     if found.exchange is not None:
         why = (
             "cancels when partners are exchanged, as properties of single words do: regress the pairs of one relation "
