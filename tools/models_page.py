@@ -130,7 +130,8 @@ PAGE_TEXT = """\
 `ds.trace(pipe)` works with these {n} kinds of text-to-image pipelines of diffusers. Unless a row says otherwise, each
 was tested on a CPU as a complete tiny pipeline with random weights, built from the same classes as the real one (text
 encoders, tokenizers, VAE, scheduler). The traced image is bit-identical to the untraced one, and every map equals
-an independent 64-bit softmax to 1e-6. These tests do not run the real weights.
+an independent 64-bit softmax to 1e-6. These tests do not run the real weights, and not on a GPU. [Devices](devices.md)
+lists what was run on which device: the same tiny pipelines and a model of real size ran on one GPU.
 
 {table}
 
