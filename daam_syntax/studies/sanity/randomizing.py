@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from daam_syntax.attention.families import family_of
 from daam_syntax.errors import StudyError
+from daam_syntax.studies.framework.shuffled_weights import shuffled
 
 
 @contextmanager
@@ -35,15 +34,5 @@ def randomized(pipe: Any, seed: int) -> Iterator[None]:
             f"Expected text attention with projections to_q and to_k, but that of {type(denoiser).__name__} has none: "
             "it cannot be randomized; choose another model."
         )
-    before = [weight.detach().clone() for weight in weights]
-    generator = torch.Generator().manual_seed(seed)
-    try:
-        with torch.no_grad():
-            for weight in weights:
-                places = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-                weight.copy_(weight.flatten()[places].view_as(weight))
+    with shuffled(weights, seed):
         yield
-    finally:
-        with torch.no_grad():
-            for weight, old in zip(weights, before, strict=True):
-                weight.copy_(old)

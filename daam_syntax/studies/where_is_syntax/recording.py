@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from daam_syntax.attention import trace, trace_text
@@ -18,6 +17,7 @@ from daam_syntax.attention.text_encoders.components import encoders_of
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, WordAttention
 from daam_syntax.studies.framework.setup import Setup
+from daam_syntax.studies.framework.shuffled_weights import shuffled
 from daam_syntax.studies.where_is_syntax.attachment import PromptAttention
 from daam_syntax.studies.where_is_syntax.trees import tree_of
 
@@ -127,19 +127,9 @@ def randomized(pipe: Any, seed: int, *, denoiser: bool) -> Iterator[None]:
     modules = itertools.chain.from_iterable(model.modules() for model in models)
     weights = {
         id(module.weight): module.weight for module in modules if isinstance(module, nn.Linear)
-    }.values()
-    before = [weight.detach().clone() for weight in weights]
-    generator = torch.Generator().manual_seed(seed)
-    try:
-        with torch.no_grad():
-            for weight in weights:
-                places = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-                weight.copy_(weight.flatten()[places].view_as(weight))
+    }
+    with shuffled([*weights.values()], seed):
         yield
-    finally:
-        with torch.no_grad():
-            for weight, old in zip(weights, before, strict=True):
-                weight.copy_(old)
 
 
 def merged(*parts: Mapping[str, Related]) -> dict[str, Related]:
