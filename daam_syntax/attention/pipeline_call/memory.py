@@ -157,25 +157,29 @@ def refuse_size(
     n_tokens: int,
     n_steps: int,
     refine: bool,
+    relations: Iterable[str],
 ) -> MemoryLimitError:
     """Return the error for a recording that is too large, which lists ways to make it smaller."""
     sizes: dict[str, Any] = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
-    without = [
-        f"without {axis!r} {human_size(size)}"
-        for axis in keep
-        if (
-            size := predict_bytes(
-                layers.values(),
-                keep=[other for other in keep if other != axis],
-                refine=refine,
-                **sizes,
-            )
-        )
-        < predicted
-    ]
+
+    def size_of_relations(axes: Sequence[Axis]) -> int:
+        return predict_relation_bytes(layers.values(), relations=relations, keep=axes, **sizes)
+
+    without = []
+    for axis in keep:
+        others = [other for other in keep if other != axis]
+        size = predict_bytes(layers.values(), keep=others, refine=refine, **sizes)
+        size += size_of_relations(others)
+        if size < predicted:
+            without.append(f"without {axis!r} {human_size(size)}")
     drop = f"keep fewer axes ({', '.join(without)}), " if without else ""
+    related = size_of_relations(keep)
+    if related:
+        drop += (
+            f"record fewer relations ({human_size(predicted - related)} with the default alone), "
+        )
     if refine:
-        unrefined = predict_bytes(layers.values(), keep=keep, **sizes)
+        unrefined = predict_bytes(layers.values(), keep=keep, **sizes) + related
         drop += f"do not refine ({human_size(unrefined)}), "
     heads = f" of up to {max(layer.n_heads for layer in layers.values())} heads"
     return MemoryLimitError(

@@ -76,7 +76,12 @@ class MemoryLimit:
         if n_bytes_before + self.predicted_bytes > self._limit:
             limit = int(self._limit) - n_bytes_before
             raise refuse_size(
-                self.predicted_bytes, limit, pipeline_call.layers, keep=self._spec.keep, **sizes
+                self.predicted_bytes,
+                limit,
+                pipeline_call.layers,
+                keep=self._spec.keep,
+                relations=self._spec.relations,
+                **sizes,
             )
 
     def _bytes_of_references(self, pipeline_call: PipelineCall, sizes: dict[str, Any]) -> int:

@@ -48,7 +48,7 @@ class WordAttention:
     data
         Mean attention probability from each group of tokens to each group, with dims ``([step], [layer], [head],
         query, key)``; axes that are not among them have been averaged over. Rows and columns are those of `groups`.
-        Rows sum to 1; a row is NaN where the group is no query, and may sum to less for padding that attends to
+        Rows sum to 1; a row is NaN where the group is not a query, and may sum to less for padding that attends to
         nothing.
     groups
         The tokens: one group for each token of the text, and one for each kind of special token.
