@@ -16,7 +16,7 @@ from daam_syntax.analysis.relations.displayed_summary import Summary
 from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.errors import FileError, ModelError
 from daam_syntax.language import PromptSet, check_schemes
-from daam_syntax.maps import HeatMaps, parse_threshold
+from daam_syntax.maps import HeatMaps, WordAttention, parse_threshold
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
@@ -57,6 +57,8 @@ class Analysis:
         One row per image and token of the parse, including words without a map.
     summary
         One row per relation, the control first.
+    attention
+        For each image, the attention between its words in each of `relations` and each text encoder.
     """
 
     images: Sequence[Image]
@@ -64,6 +66,7 @@ class Analysis:
     pairs: pd.DataFrame
     words: pd.DataFrame
     summary: pd.DataFrame
+    attention: Sequence[Sequence[WordAttention]] = ()
 
     def __repr__(self) -> str:
         n_prompts = len({maps.prompt for maps in self.maps})
@@ -96,6 +99,7 @@ def analyze(
     threshold: str = "relative:0.4",
     schemes: str | Sequence[str] = ("ud",),
     parser: str | Language | None = None,
+    relations: Sequence[str] | str = (),
     out: str | Path | None = None,
     overwrite: bool = False,
     overviews: bool = True,
@@ -125,6 +129,9 @@ def analyze(
         enhanced graph), "native" (the parser's own labels).
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
+    relations
+        Relations of attention between words to record, too, averaged over steps, layers, and heads: "encoder" (each
+        text encoder), "text-text" (joint attention), or both.
     out
         Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`), and tables, images, and
         pages to look at (see `daam_syntax.runs.views`). An interrupted analysis is resumed, and a finished one is read.
@@ -153,6 +160,7 @@ def analyze(
         schemes=schemes,
         parser=parser,
         map_dtype="float32",
+        relations=relations,
         batch_size=_batch_size(seeds),
         shard_size=None,
         retry_failed=True,
@@ -222,7 +230,10 @@ def stored_analysis(
             overviews=overviews,
         )
     _refuse_failures(run)
-    return Analysis([each.image for each in images], [each.maps for each in images], *tables)
+    attention = [each.attention for each in images]
+    return Analysis(
+        [each.image for each in images], [each.maps for each in images], *tables, attention
+    )
 
 
 def _no_images(run: Run) -> FileError | ModelError:
@@ -274,16 +285,21 @@ def _in_memory(
     plan = ShardPlan.of(len(prompts), seeds, options.batch_size or 1, options.shard_size or 1)
     images: list[Image] = []
     maps: list[HeatMaps] = []
+    attention: list[Sequence[WordAttention]] = []
     with show_progress(options.progress, plan.n_images) as bar:
         for shard in range(plan.n_shards):
             for batch in plan.batches(shard):
                 items = [(sentences[each.prompt], each.seed) for each in batch]
-                for each, traced in zip(batch, draw_batch(items, pipe, settings), strict=True):
+                drawn = draw_batch(items, pipe, settings, options.relations)
+                for each, traced in zip(batch, drawn, strict=True):
                     name = prompts.rows[each.prompt].id
                     images.append(traced.image)
                     maps.append(traced.maps.with_provenance(prompt_id=name))
+                    attention.append(
+                        [each.with_provenance(prompt_id=name) for each in traced.attention]
+                    )
                     bar.advance()
     pairs, words = measure_tables(maps, schemes=schemes, threshold=options.thresholds[0])
     summary = summarize(pairs, by="relation")
     pairs, words = (with_prompt_columns(table, prompts) for table in (pairs, words))
-    return Analysis(images, maps, pairs, words, summary)
+    return Analysis(images, maps, pairs, words, summary, attention)

@@ -45,6 +45,7 @@ def analyze(
     threshold: options.Threshold = "relative:0.4",
     scheme: options.Schemes = None,
     parser: options.Parser = None,
+    relation: options.Relations = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier analysis in the folder.")
     ] = False,
@@ -77,6 +78,7 @@ def analyze(
             threshold=threshold,
             schemes=scheme or ["ud"],
             parser=parser,
+            relations=relation or (),
             out=out,
             overwrite=overwrite,
             overviews=overviews,

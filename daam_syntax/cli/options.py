@@ -1,11 +1,20 @@
 """Options shared by several commands."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from daam_syntax.language.parser import default_parser
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
+
+
+class Relation(StrEnum):
+    """Relations of attention that a run stores, see `daam_syntax.runs.arguments.STORED_RELATIONS`."""
+
+    ENCODER = "encoder"
+    TEXT_TEXT = "text-text"
+
 
 Threshold = Annotated[
     str,
@@ -31,6 +40,14 @@ Schemes = Annotated[
 Parser = Annotated[
     str | None,
     typer.Option(help=f"Name or folder of a spaCy pipeline [default: {default_parser()}]."),
+]
+Relations = Annotated[
+    list[Relation] | None,
+    typer.Option(
+        "--relation",
+        help="Also store attention between words: encoder (each text encoder) or text-text (joint attention); may be "
+        "given several times.",
+    ),
 ]
 Format = Annotated[
     str | None,

@@ -45,6 +45,7 @@ def run(
         typer.Option(min=1, help="Longest side of the stored maps [default: as recorded]."),
     ] = None,
     images: Annotated[bool, typer.Option(help="Store the images.")] = True,
+    relation: options.Relations = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images drawn together [default: as many as fit].")
     ] = None,
@@ -88,6 +89,7 @@ def run(
             parser=parser,
             map_size=map_size,
             keep_images=images,
+            relations=relation or (),
             batch_size=batch_size,
             shard_size=shard_size,
             retry_failed=retry_failed,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
     from PIL.Image import Image
 
-    from daam_syntax.maps import HeatMaps
+    from daam_syntax.attention.tracing import Trace
+    from daam_syntax.maps import HeatMaps, WordAttention
 
 _PIPELINE_DEFAULTS: Final = DrawingSettings()
 
@@ -37,12 +38,15 @@ class TracedImage:
         The image.
     maps
         Its heat maps, with ``prompt_id``, ``seed`` and ``generator_seed`` in their provenance.
+    attention
+        The attention between its words in each relation that was recorded, and in each text encoder.
     """
 
     prompt_id: str
     seed: int
     image: Image
     maps: HeatMaps
+    attention: tuple[WordAttention, ...] = ()
 
 
 def draw(
@@ -85,7 +89,10 @@ def draw(
 
 
 def draw_batch(
-    batch: Sequence[tuple[Sentence, int]], pipe: DiffusionPipeline, settings: DrawingSettings
+    batch: Sequence[tuple[Sentence, int]],
+    pipe: DiffusionPipeline,
+    settings: DrawingSettings,
+    relations: Sequence[str] = (),
 ) -> list[TracedImage]:
     """Draw several images in one pipeline call, of one prompt or of several, and record their heat maps.
 
@@ -97,6 +104,8 @@ def draw_batch(
         A diffusers text-to-image pipeline.
     settings
         Settings of the pipeline call, see `DrawingSettings.for_pipeline`.
+    relations
+        Relations of attention between words to record, too: "encoder", "text-text", or both.
 
     Returns
     -------
@@ -120,7 +129,7 @@ def draw_batch(
         torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))
         for sentence, seed in batch
     ]
-    with trace(pipe) as recording:
+    with trace(pipe, relations=relations) as recording:
         try:
             output = pipe(
                 # By keyword, because the prompt is not the first parameter of every pipeline.
@@ -136,22 +145,48 @@ def draw_batch(
                 f"The pipeline {type(pipe).__name__} refused to draw with "
                 f"{settings.as_arguments()}: {error}"
             ) from error
-    recorded = recording.heat_maps(sentences={s.text: s for s, _ in batch})
+    sentences = {sentence.text: sentence for sentence, _ in batch}
+    recorded = recording.heat_maps(sentences=sentences)
+    attention = _word_attention(recording, relations, sentences, [s.text for s, _ in batch])
     # A safety checker blackens images after they are drawn; their maps still show what was drawn.
     blacked_out = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
     traced = []
-    for (sentence, seed), pixels, maps, is_black in zip(
-        batch, output.images, recorded, blacked_out, strict=True
+    for (sentence, seed), pixels, maps, between, is_black in zip(
+        batch, output.images, recorded, attention, blacked_out, strict=True
     ):
         name = prompt_id(sentence.text)
-        identified = maps.with_provenance(
-            blacked_out=bool(is_black),
-            prompt_id=name,
-            seed=seed,
-            generator_seed=generator_seed(sentence.text, seed),
-        )
-        traced.append(TracedImage(name, seed, _to_image(pixels), identified))
+        identity: dict[str, Any] = {
+            "prompt_id": name,
+            "seed": seed,
+            "generator_seed": generator_seed(sentence.text, seed),
+        }
+        identified = maps.with_provenance(blacked_out=bool(is_black), **identity)
+        own = tuple(each.with_provenance(**identity) for each in between)
+        traced.append(TracedImage(name, seed, _to_image(pixels), identified, own))
     return traced
+
+
+def _word_attention(
+    recording: Trace,
+    relations: Sequence[str],
+    sentences: Mapping[str, Sentence],
+    prompts: Sequence[str],
+) -> list[list[WordAttention]]:
+    """Return the attention between words of each image, in the order of `relations`."""
+    found: list[list[WordAttention]] = [[] for _ in prompts]
+    for relation in relations:
+        recorded = recording.word_attention(relation, sentences=sentences)
+        if relation == "encoder":  # once for each prompt and encoder, whatever the number of images
+            of_prompt = {(each.prompt, each.encoder): each for each in recorded}
+            recorded_for = [
+                [each for (prompt, _), each in of_prompt.items() if prompt == text]
+                for text in prompts
+            ]
+        else:
+            recorded_for = [[each] for each in recorded]
+        for own, more in zip(found, recorded_for, strict=True):
+            own.extend(more)
+    return found
 
 
 def _to_image(pixels: np.ndarray) -> Image:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 _MOST_SEEDS: Final = 10**6
+STORED_RELATIONS: Final = ("encoder", "text-text")
+"""Relations of attention from words to words, which a run can store; see `daam_syntax.trace`."""
 
 
 def is_whole(value: object) -> TypeIs[Integral]:
@@ -37,6 +39,23 @@ def check_whole(name: str, value: object) -> int:
             f"Expected {name} to be a whole number of at least 1, but got {str(value)[:200]!r}."
         )
     return int(value)
+
+
+def check_stored_relations(relations: Iterable[str] | str) -> tuple[str, ...]:
+    """Return relations of attention that a run stores, in the order of `STORED_RELATIONS`, each once.
+
+    Raises
+    ------
+    ValueError
+        If a relation is not between words.
+    """
+    wanted = {relations} if isinstance(relations, str) else set(relations)
+    if others := sorted(map(str, wanted.difference(STORED_RELATIONS))):
+        raise ValueError(
+            f"Expected relations of attention among {STORED_RELATIONS}, which are between words and small enough for "
+            f"each image of a run, but got {others}: record others with daam_syntax.trace(pipe, relations=...)."
+        )
+    return tuple(each for each in STORED_RELATIONS if each in wanted)
 
 
 def check_seeds(seeds: object) -> int | tuple[int, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daam_syntax.errors import FileError, ModelError
-from daam_syntax.runs.store.tables.schemas import TABLES
+from daam_syntax.runs.store.tables.schemas import tables_of
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.wording import duration, human_size
 
@@ -113,7 +113,8 @@ def plan(
         rate = n_drawn / sum(record.seconds for record in pilot.records)
     n_images = n_prompts * seeds
     sizes = {
-        table: sum(record.files[table].n_bytes for record in pilot.records) for table in TABLES
+        table: sum(record.files[table].n_bytes for record in pilot.records)
+        for table in tables_of(pilot.settings.relations)
     }
     peaks = {
         name: max((s[name] for s in pilot.sessions if name in s), default=None)

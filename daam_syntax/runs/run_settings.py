@@ -10,6 +10,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import check_schemes
 from daam_syntax.maps import parse_threshold
 from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.runs.arguments import STORED_RELATIONS
 from daam_syntax.runs.field_types import (
     check_fields,
     each,
@@ -45,6 +46,7 @@ _FIELDS: Final = {
     "keep_images": flag,
     "map_dtype": lambda value: value in ("float16", "float32"),
 }
+_OPTIONAL: Final = {"relations": each(lambda value: value in STORED_RELATIONS)}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class RunSettings:
         Whether images are stored.
     map_dtype
         Number format of the stored maps, "float16" or "float32".
+    relations
+        Relations of attention between words that are stored, see `STORED_RELATIONS`.
     """
 
     drawing: DrawingSettings
@@ -79,16 +83,19 @@ class RunSettings:
     map_size: int | None
     keep_images: bool
     map_dtype: str = "float16"
+    relations: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
-        return {
+        values = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "drawing": self.drawing.as_dict(),
             "model": dict(self.model),
             "thresholds": list(self.thresholds),
             "schemes": list(self.schemes),
+            "relations": list(self.relations),
         }
+        return values if self.relations else {k: v for k, v in values.items() if k != "relations"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSettings:
@@ -100,7 +107,7 @@ class RunSettings:
             If a setting is missing, or unknown to this version.
         """
         try:
-            found = check_fields(values, _FIELDS)
+            found = check_fields(values, _FIELDS, _OPTIONAL)
             drawing = DrawingSettings(**check_fields(found["drawing"], _DRAWING))
             check_fields(found["model"], _MODEL, dict.fromkeys(found["model"], _plain))
             rules = tuple(str(parse_threshold(rule)) for rule in found["thresholds"])
@@ -109,4 +116,5 @@ class RunSettings:
             raise FileError(
                 f"Expected the settings of a run that this version knows, but {error}."
             ) from error
-        return cls(**{**found, "thresholds": rules, "schemes": schemes, "drawing": drawing})
+        checked = {"thresholds": rules, "schemes": schemes, "drawing": drawing}
+        return cls(**{**found, **checked, "relations": tuple(found.get("relations", ()))})

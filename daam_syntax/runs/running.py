@@ -40,6 +40,7 @@ def run(
     parser: str | Language | None = None,
     map_size: int | None = None,
     keep_images: bool = True,
+    relations: Sequence[str] | str = (),
     batch_size: int | None = None,
     shard_size: int = 64,
     retry_failed: bool = False,
@@ -84,6 +85,9 @@ def run(
         so that they can be reproduced.
     keep_images
         Whether to store the images.
+    relations
+        Relations of attention between words to store, too, averaged over steps, layers, and heads: "encoder" (each text
+        encoder), "text-text" (joint attention), or both; see `Run.word_attention`.
     batch_size
         Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4.
     shard_size
@@ -125,6 +129,7 @@ def run(
             parser=parser,
             map_size=map_size,
             keep_images=keep_images,
+            relations=relations,
             batch_size=batch_size,
             shard_size=check_whole("shard_size", shard_size),
             retry_failed=retry_failed,

@@ -38,7 +38,7 @@ from daam_syntax.util.wording import plural
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from daam_syntax.maps import HeatMaps
+    from daam_syntax.maps import HeatMaps, WordAttention
 
 TABLES: Final = ("pairs", "words", "summary")
 
@@ -59,6 +59,8 @@ class StoredImage:
         The image.
     maps
         Its heat maps, as they are stored.
+    attention
+        The attention between its words, in each relation and text encoder that the run stores.
     """
 
     name: str
@@ -68,6 +70,7 @@ class StoredImage:
     content: bytes
     image: Image
     maps: HeatMaps
+    attention: Sequence[WordAttention]
 
 
 def stored_images(run: Run) -> list[StoredImage]:
@@ -75,12 +78,20 @@ def stored_images(run: Run) -> list[StoredImage]:
     found = []
     for record in run.records:
         maps = dict(run.shard_maps(record))
+        attention = dict(run.shard_attention(record))
         for number, row, content in run.stored_images(record):
             image = decoded(content, (row["height"], row["width"]), number)
             identity = {name: row[name] for name in ("prompt_id", "prompt", "seed")}
             name = f"{row['prompt_id']}-{row['seed']}"
             found.append(
-                StoredImage(name, **identity, content=content, image=image, maps=maps[number])
+                StoredImage(
+                    name,
+                    **identity,
+                    content=content,
+                    image=image,
+                    maps=maps[number],
+                    attention=attention.get(number, ()),
+                )
             )
     return found
 

@@ -63,10 +63,7 @@ def opened_attention(path: Path) -> Iterator[dict[str, Any]]:
             name: (along.get(name, name), values) for name, values in header["coordinates"].items()
         }
         kept = ("relation", "encoder", "causal", "truncated_at", "provenance")
-        groups = [
-            TokenGroup(**group | {"positions": tuple(group["positions"])})
-            for group in header["groups"]
-        ]
+        groups = list(map(TokenGroup.from_dict, header["groups"]))
         yield {
             "data": xr.DataArray(arrays["attention"], dims=header["dims"], coords=coordinates),
             "groups": groups,

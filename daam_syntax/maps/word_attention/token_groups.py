@@ -8,9 +8,9 @@ equally among them, so rows still sum to 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ class TokenGroup:
     start: int = 0
     end: int = 0
     encoder: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TokenGroup:
+        """Return the group from the dictionary that `dataclasses.asdict` makes of it."""
+        return cls(**{**values, "positions": tuple(values["positions"])})
 
 
 def group_tokens(subwords: Sequence[Subword]) -> tuple[TokenGroup, ...]:

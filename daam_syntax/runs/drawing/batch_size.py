@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,12 @@ _LARGEST: Final = 32
 _SHARE: Final = 0.8  # of the free memory; fragmentation and longer prompts need the rest
 
 
-def choose_batch_size(pipe: DiffusionPipeline, settings: DrawingSettings, longest: Sentence) -> int:
+def choose_batch_size(
+    pipe: DiffusionPipeline,
+    settings: DrawingSettings,
+    longest: Sentence,
+    relations: Sequence[str] = (),
+) -> int:
     """Return the number of images to draw together.
 
     On a GPU, one image and then two images of the longest prompt are drawn with two steps; the memory that the second
@@ -33,9 +39,8 @@ def choose_batch_size(pipe: DiffusionPipeline, settings: DrawingSettings, longes
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         try:
-            draw_batch(
-                [(longest, seed) for seed in range(n_images)], pipe, replace(settings, steps=2)
-            )
+            items = [(longest, seed) for seed in range(n_images)]
+            draw_batch(items, pipe, replace(settings, steps=2), relations)
         except torch.OutOfMemoryError:
             return 1
         peaks.append(torch.cuda.max_memory_allocated(device))

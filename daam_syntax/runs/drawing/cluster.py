@@ -163,6 +163,7 @@ class RunOnWorkers:
         texts: Sequence[str],
         longest: Sentence,
         batch_size: int | None,
+        relations: Sequence[str],
     ) -> PreparedModel:
         """Let a worker identify its model, and choose the batch size if it is None.
 
@@ -181,6 +182,7 @@ class RunOnWorkers:
             list(texts),
             longest,
             batch_size,
+            tuple(relations),
             pure=False,
         )
         self._wait([task])

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from daam_syntax.attention import trace
+from daam_syntax.attention.families import family_of
 from daam_syntax.attention.prompt_overflow import Overflow, TextLimit, find_overflow, text_limits
+from daam_syntax.attention.text_encoders.components import encoders_of
 from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.pipelines.identity import identify_on_device
 from daam_syntax.pipelines.settings import DrawingSettings
@@ -71,14 +74,24 @@ def prepare(
     longest: Sentence,
     revision: str | None,
     batch_size: int | None,
+    relations: Sequence[str] = (),
 ) -> PreparedModel:
-    """Check settings and prompts, identify the model, and choose the batch size if it is None.
+    """Check settings, relations, and prompts, identify the model, and choose the batch size if it is None.
 
     The batch size depends on the longest prompt.
+
+    Raises
+    ------
+    ModelError, TraceError
+        If the pipeline does not take the settings, or its attention lacks a relation.
     """
     checked = settings.for_pipeline(pipe)
+    if relations:
+        trace(pipe, relations=relations)  # refuses relations that the model does not have
+    if "encoder" in relations:
+        encoders_of(pipe, family_of(pipe))
     if batch_size is None:
-        batch_size = choose_batch_size(pipe, checked, longest)
+        batch_size = choose_batch_size(pipe, checked, longest, relations)
     prepared = PreparedModel(checked, identify_on_device(pipe, revision), batch_size)
     try:
         limits = text_limits(pipe)

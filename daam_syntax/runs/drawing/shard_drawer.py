@@ -24,8 +24,15 @@ from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.shard_files import ShardFiles
 from daam_syntax.runs.store.shards import PlannedImage, ShardPlan
+from daam_syntax.runs.store.stored_attention import attention_table
 from daam_syntax.runs.store.stored_maps import reduce_maps, to_table, truncation_columns
-from daam_syntax.runs.store.tables.schemas import IMAGES_SCHEMA, Stamp, from_frame, from_rows
+from daam_syntax.runs.store.tables.schemas import (
+    IMAGES_SCHEMA,
+    Stamp,
+    from_frame,
+    from_rows,
+    tables_of,
+)
 from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
@@ -93,7 +100,9 @@ class ShardDrawer:
         problems: list[Problem] = []
         n_failed, shard = 0, stamp.shard
         self._prompts = prompts
-        with ShardFiles(work, stamp, self.settings.map_dtype) as files:
+        with ShardFiles(
+            work, stamp, self.settings.map_dtype, tables_of(self.settings.relations)
+        ) as files:
             for batch in self.plan.batches(shard):
                 results = dict(self._draw_or_bisect(batch, shard, problems))
                 self._write(files, batch, results)
@@ -114,7 +123,7 @@ class ShardDrawer:
             return
         try:
             items = [(self._prompts.sentence(planned.prompt), planned.seed) for planned in batch]
-            traced = draw_batch(items, self.pipe, self.settings.drawing)
+            traced = self._trace(items)
         except Exception as error:
             if is_fatal(error):
                 raise
@@ -146,12 +155,15 @@ class ShardDrawer:
         yield from self._draw_or_bisect(batch[:half], shard, problems)
         yield from self._draw_or_bisect(batch[half:], shard, problems)
 
+    def _trace(self, items: Sequence[tuple[Sentence, int]]) -> list[TracedImage]:
+        return draw_batch(items, self.pipe, self.settings.drawing, self.settings.relations)
+
     def _check_model(self, planned: PlannedImage, reason: str) -> None:
         """Raise if even a plain prompt fails, because then the model is the cause and not the prompt."""
         if self._can_draw:
             return
         try:
-            draw_batch([(_PLAIN, 0)], self.pipe, self.settings.drawing)
+            self._trace([(_PLAIN, 0)])
         except Exception as error:
             if is_fatal(error):
                 raise
@@ -186,6 +198,7 @@ class ShardDrawer:
         rows: list[dict[str, Any]] = []
         numbers: list[int] = []
         kept: list[HeatMaps] = []
+        between: list[pa.Table] = []
         for planned in batch:
             result = results[planned]
             if isinstance(result, str):
@@ -195,12 +208,17 @@ class ShardDrawer:
             kept_maps = reduce_maps(result.maps, self.settings.map_size, self.settings.map_dtype)
             maps = kept_maps.with_provenance(prompt_id=name)
             rows.append(self._image_row(planned, result, maps))
+            if result.attention:
+                dtype = self.settings.map_dtype
+                between.append(attention_table(result.attention, rows[-1], dtype))
             numbers.append(planned.number)
             kept.append(maps)
         files.add("images", from_rows(rows, IMAGES_SCHEMA, "images"))
         if kept:
             tables = [to_table(maps, number) for maps, number in zip(kept, numbers, strict=True)]
             files.add("maps", pa.concat_tables(tables))
+        if between:
+            files.add("attention", pa.concat_tables(between))
         rules, schemes = self.settings.thresholds, self.settings.schemes
         for table, frame in measure_images(kept, numbers, thresholds=rules, schemes=schemes):
             files.add(table, from_frame(frame, table))

@@ -15,7 +15,12 @@ from daam_syntax.language import PromptSet, Sentence, check_schemes
 from daam_syntax.maps import parse_threshold
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
-from daam_syntax.runs.arguments import check_optional, check_seeds, count_of
+from daam_syntax.runs.arguments import (
+    check_optional,
+    check_seeds,
+    check_stored_relations,
+    count_of,
+)
 from daam_syntax.runs.drawing import cluster as clusters
 from daam_syntax.runs.drawing.parses import Parses
 from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
@@ -62,6 +67,7 @@ class RunOptions:
     parser: str | Language | None = None
     map_size: int | None = None
     map_dtype: str = "float16"
+    relations: Sequence[str] | str = ()
     keep_images: bool = True
     batch_size: int | None = None
     shard_size: int | None = 64
@@ -87,6 +93,7 @@ class RunOptions:
             seeds=check_seeds(self.seeds),
             thresholds=tuple(str(parse_threshold(rule)) for rule in self.thresholds),
             map_size=check_optional("map_size", self.map_size),
+            relations=check_stored_relations(self.relations),
             batch_size=check_optional("batch_size", self.batch_size),
             shard_size=check_optional("shard_size", self.shard_size),
             workers=check_optional("workers", self.workers),
@@ -111,13 +118,20 @@ def draw_run(
             pipe = source.load()
             warn_of_untrained_words(pipe, started.parses.prompts.texts)
             prepared = prepare(
-                pipe, drawing, *started.of_model(), source.revision, started.batch_size
+                pipe,
+                drawing,
+                *started.of_model(),
+                source.revision,
+                started.batch_size,
+                options.relations,
             )
         else:
             source = source.for_workers()
             client = stack.enter_context(clusters.open_client(options.cluster, options.workers))
             on_workers = clusters.RunOnWorkers(client, source, folder.path.resolve())
-            prepared = on_workers.prepare(drawing, *started.of_model(), started.batch_size)
+            prepared = on_workers.prepare(
+                drawing, *started.of_model(), started.batch_size, options.relations
+            )
         settings, plan, session = started.begin(prepared)
         draw: DrawShards
         if options.cluster is None:
@@ -162,6 +176,7 @@ class _Start:
             map_size=options.map_size,
             keep_images=options.keep_images,
             map_dtype=options.map_dtype,
+            relations=tuple(options.relations),
         )
         if options.keep_rules and self.stored is not None:
             before = RunSettings.from_dict(self.stored["settings"])

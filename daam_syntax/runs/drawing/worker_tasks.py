@@ -102,10 +102,11 @@ def prepare_model(
     texts: Sequence[str],
     longest: Sentence,
     batch_size: int | None,
+    relations: Sequence[str],
 ) -> PreparedModel:
     """Load the model, and check settings and prompts against it."""
     pipe = _pipeline(source, session)
-    return prepare(pipe, settings, texts, longest, source.revision, batch_size)
+    return prepare(pipe, settings, texts, longest, source.revision, batch_size, relations)
 
 
 def draw_shard(task: ShardTask) -> DrawnShard:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from daam_syntax.runs.field_types import check_fields, hexadecimal, mapping, number, whole
 from daam_syntax.runs.store.checksums import sha256
-from daam_syntax.runs.store.tables.schemas import TABLES
+from daam_syntax.runs.store.tables.schemas import ALL_TABLES, TABLES
 
 _FILE: Final = {"sha256": hexadecimal(64), "n_bytes": whole(most=2**50), "n_rows": whole()}
 
@@ -60,9 +60,9 @@ class ShardRecord:
         """
         numbers = dict.fromkeys(("shard", "n_images", "n_failed"), whole())
         found = check_fields(values, {**numbers, "files": mapping, "seconds": number})
-        if set(found["files"]) != set(TABLES):
+        if set(found["files"]) not in (set(TABLES), set(ALL_TABLES)):
             raise ValueError(f"it names the tables {sorted(map(str, found['files']))[:9]}")
-        files = {t: FileRecord(**check_fields(found["files"][t], _FILE)) for t in TABLES}
+        files = {t: FileRecord(**check_fields(f, _FILE)) for t, f in found["files"].items()}
         if found["n_failed"] > found["n_images"]:
             raise ValueError("it has more failed images than images")
         return cls(**{**found, "files": files})

@@ -39,7 +39,7 @@ from daam_syntax.runs.store.manifest import (
 )
 from daam_syntax.runs.store.shard_store import COMMITTED, WORK, Planned, ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.tables.schemas import TABLES, Stamp
+from daam_syntax.runs.store.tables.schemas import ALL_TABLES, Stamp, tables_of
 from daam_syntax.util.whole_files import file_errors
 from daam_syntax.util.wording import one_line
 
@@ -173,7 +173,7 @@ class RunFolder:
             manifest = {"run": uuid.uuid4().hex, "status": "running", **now, "sessions": []}
         self.write_manifest(manifest)
         self._clear()
-        self.shards.make_folders()
+        self.shards.make_folders(_tables(manifest))
         if not holds_parquet(self.path / PROMPTS, wanted.prompts.rows):
             wanted.prompts.to_file(self.path / PROMPTS)
         return problems
@@ -209,7 +209,7 @@ class RunFolder:
         return None
 
     def _refuse_other_files(self) -> None:
-        names = (*TABLES, COMMITTED, PROMPTS, *_VIEWS)
+        names = (*ALL_TABLES, COMMITTED, PROMPTS, *_VIEWS)
         with file_errors(self.path):
             paths = [self.path / name for name in names]
             files = [file for path in paths if path.is_dir() for file in path.iterdir()]
@@ -330,13 +330,18 @@ class RunFolder:
         """Return a function that maps the number of a shard to the images that it must contain."""
         manifest = self.manifest()
         plan, digest = ShardPlan.from_dict(manifest["plan"]), entries_digest(manifest)
-        rows = prompts.rows
+        rows, tables = prompts.rows, _tables(manifest)
 
         def of(shard: int) -> Planned:
             images = plan.images(shard)
             return Planned(
                 Stamp(manifest["run"], shard, digest),
                 [(i.number, rows[i.prompt].id, rows[i.prompt].text, i.seed) for i in images],
+                tables,
             )
 
         return of
+
+
+def _tables(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    return tables_of(manifest["settings"].get("relations", ()))

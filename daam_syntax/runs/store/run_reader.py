@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_syntax.errors import FileError
 from daam_syntax.language import PromptSet, Sentence
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, WordAttention
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
 from daam_syntax.runs.store.shards import ShardPlan
+from daam_syntax.runs.store.stored_attention import from_attention_table
 from daam_syntax.runs.store.stored_maps import from_table, parse_of
 from daam_syntax.runs.store.tables.schemas import (
+    ATTENTION_SCHEMA,
     IMAGES_SCHEMA,
     MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
@@ -147,21 +150,67 @@ class RunReader(ShardedTables):
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the numbers of the images of a finished shard with their heat maps; see `maps`."""
+        for row, rows in self._rows_by_image(record, "maps", MAPS_SCHEMA, where):
+            yield row["image"], from_table(rows, row, self._parse_of(row))
+
+    def word_attention(
+        self, relation: str, where: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[WordAttention]:
+        """Yield the stored attention between words in the order of the images, with one batch in memory at a time.
+
+        Parameters
+        ----------
+        relation
+            "text-text", one for each image; or "encoder", one for each image and text encoder. The run must have been
+            drawn with it, see `daam_syntax.runs.run`.
+        where
+            Function that selects images, see `maps`.
+
+        Raises
+        ------
+        FileError
+            If the run did not store the relation, or a file is damaged.
+        """
+        if relation not in self.settings.relations:
+            stored = ", ".join(self.settings.relations) or "no relation between words"
+            raise FileError(
+                f"Expected a run with {relation!r} attention, but {self.path} has {stored}: draw it into another "
+                f"folder with relations=[{relation!r}] (--relation {relation})."
+            )
+        for record in self.records:
+            for _, found in self.shard_attention(record, where):
+                yield from (each for each in found if each.relation == relation)
+
+    def shard_attention(
+        self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Iterator[tuple[int, list[WordAttention]]]:
+        """Yield the numbers of the images of a finished shard with their attention between words, if it is stored."""
+        if self.settings.relations:
+            for row, rows in self._rows_by_image(record, "attention", ATTENTION_SCHEMA, where):
+                yield row["image"], from_attention_table(rows, row, self._parse_of(row))
+
+    def _rows_by_image(
+        self,
+        record: ShardRecord,
+        table: str,
+        schema: pa.Schema,
+        where: Callable[[dict[str, Any]], bool] | None,
+    ) -> Iterator[tuple[dict[str, Any], pa.Table]]:
+        """Yield the row of each selected image of a shard with its rows in another table."""
         wanted = self._image_rows(record, where)
         if not wanted:
             return
-        with pq.ParquetFile(self._verified_file(record, "maps")) as file:
-            check_identity(file.schema_arrow, "maps", MAPS_SCHEMA)
+        with pq.ParquetFile(self._verified_file(record, table)) as file:
+            check_identity(file.schema_arrow, table, schema)
             for group in range(file.num_row_groups):
                 numbers = file.read_row_group(group, columns=["image"])["image"].to_pylist()
                 if not wanted.keys() & set(numbers):
                     continue
-                table = file.read_row_group(group)
+                rows = file.read_row_group(group)
                 for number in dict.fromkeys(numbers):
                     if number in wanted:
                         start, n = numbers.index(number), numbers.count(number)
-                        row = wanted[number]
-                        yield number, from_table(table.slice(start, n), row, self._parse_of(row))
+                        yield wanted[number], rows.slice(start, n)
 
     def pil_images(
         self, where: Callable[[dict[str, Any]], bool] | None = None

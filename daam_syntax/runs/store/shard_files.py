@@ -19,7 +19,6 @@ from daam_syntax.runs.store.tables.schemas import (
     TABLES,
     Stamp,
     from_problems,
-    maps_schema,
     schema_of,
     with_identity,
 )
@@ -41,15 +40,23 @@ class ShardFiles:
     stamp
         The origin of the files.
     map_dtype
-        Number format of the maps.
+        Number format of the maps, and of attention between words.
+    tables
+        The tables, see `tables_of`.
     """
 
-    def __init__(self, work: Path, stamp: Stamp, map_dtype: str = "float16") -> None:
+    def __init__(
+        self,
+        work: Path,
+        stamp: Stamp,
+        map_dtype: str = "float16",
+        tables: Sequence[str] = TABLES,
+    ) -> None:
         self._work = work
         self._stamp = stamp
         self._map_dtype = map_dtype
         self._writers: dict[str, pq.ParquetWriter] = {}
-        self._rows = dict.fromkeys(TABLES, 0)
+        self._rows = dict.fromkeys(tables, 0)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -90,10 +97,9 @@ class ShardFiles:
         self, problems: Sequence[Problem], n_images: int, n_failed: int, seconds: float
     ) -> ShardRecord:
         """Close all files, including those without rows, write the problems, and return the record of the shard."""
-        others = [table for table in TABLES if table != "problems"]
+        others = [table for table in self._rows if table != "problems"]
         for table in others:
-            is_map = table == "maps"
-            self._writer(table, maps_schema(self._map_dtype) if is_map else schema_of(table))
+            self._writer(table, schema_of(table, self._map_dtype))
         self._open.close()
         files = {table: self._describe(table) for table in others}
         record = ShardRecord(self._stamp.shard, files, n_images, n_failed, seconds)

@@ -23,7 +23,7 @@ from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.shard_files import embedded_record
 from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.tables.schemas import FORMAT, TABLES, Stamp, identity_of, read_table
+from daam_syntax.runs.store.tables.schemas import ALL_TABLES, FORMAT, Stamp, identity_of, read_table
 from daam_syntax.util.whole_files import file_errors, whole_file
 from daam_syntax.util.wording import one_line
 
@@ -45,10 +45,13 @@ class Planned:
         Run, shard, and checksum of the settings.
     rows
         ``(image, prompt_id, prompt, seed)`` of each image, in order.
+    tables
+        The tables, each a file.
     """
 
     stamp: Stamp
     rows: Sequence[tuple[int, str, str, int]]
+    tables: Sequence[str]
 
 
 class ForeignShardError(FileError):
@@ -84,9 +87,9 @@ class ShardStore:
             found = (_PART.fullmatch(name) for name in names)
             return sorted({int(match[1]) for match in found if match})
 
-    def make_folders(self) -> None:
+    def make_folders(self, tables: Sequence[str]) -> None:
         """Create the folders of the tables, and refuse links, which could lead out of the folder of the run."""
-        for name in (*TABLES, COMMITTED, WORK):
+        for name in (*tables, COMMITTED, WORK):
             folder = self.path / name
             with file_errors(folder):
                 if folder.is_symlink():
@@ -133,7 +136,9 @@ class ShardStore:
     def _check_bytes(self, record: ShardRecord, table: str) -> Path:
         """Compare the file of a table and a finished shard with its checksum, and return its path."""
         path = self.file(table, record.shard)
-        written = record.files[table]
+        written = record.files.get(table)
+        if written is None:
+            raise FileError(f"Expected {path} among the files of its shard's record; {_AGAIN}")
         try:
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode):
@@ -185,11 +190,11 @@ class ShardStore:
             If the files are those of another run, or of other images than planned.
         """
         _check_images(work / "images.parquet", planned)
-        for table in TABLES:
+        for table in planned.tables:
             _check_stamp(work / f"{table}.parquet", planned.stamp)
         with file_errors(self.path):
             self.record_path(record.shard).unlink(missing_ok=True)
-            for table in TABLES:
+            for table in planned.tables:
                 os.replace(work / f"{table}.parquet", self.file(table, record.shard))
             work.rmdir()
         self._write_record(record)
@@ -238,7 +243,7 @@ class ShardStore:
         try:
             record = self.record(shard)
             if record is not None:
-                for table in TABLES:
+                for table in expected.tables:
                     self.verify(record, table, expected.stamp)
                 return record
         except FileError as error:
@@ -261,7 +266,7 @@ class ShardStore:
             record = embedded_record(self.file("problems", shard))
             if record.shard != shard:
                 return None
-            for table in TABLES:
+            for table in planned.tables:
                 self.verify(record, table, planned.stamp)
             _check_images(self.file("images", shard), planned)
         except (*_DAMAGE, FileError):
@@ -271,7 +276,7 @@ class ShardStore:
 
     def _set_aside_foreign(self, stamp: Stamp, note: Callable[[Problem], None]) -> None:
         """Move files of other runs into another folder, so that this run's shard can be written."""
-        marked = {table: self.stamp(table, stamp.shard) for table in TABLES}
+        marked = {table: self.stamp(table, stamp.shard) for table in ALL_TABLES}
         foreign = [
             self.file(table, stamp.shard)
             for table, found in marked.items()
@@ -298,7 +303,7 @@ class ShardStore:
     def parts(self) -> list[Path]:
         """Return the files of all shards, and their records."""
         found: list[Path] = []
-        for name in (*TABLES, COMMITTED):
+        for name in (*ALL_TABLES, COMMITTED):
             with file_errors(self.path / name):
                 files = sorted((self.path / name).glob("part-*"))
             found += [path for path in files if _PART.fullmatch(path.name)]

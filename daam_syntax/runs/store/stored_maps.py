@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +14,10 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.maps.resizing import averaged
-from daam_syntax.runs.store.tables.schemas import map_lists, maps_schema, with_identity
+from daam_syntax.runs.store.tables.schemas import map_lists, schema_of, with_identity
 from daam_syntax.util.wording import one_line
 
-_DAMAGE: Final = (
+DAMAGE: Final = (
     ValueError,
     LookupError,
     TypeError,
@@ -81,7 +81,7 @@ def to_table(maps: HeatMaps, image: int) -> pa.Table:
         "map_width": [width] * n,
         "values": map_lists(maps.mean.astype(dtype)),
     }
-    return pa.Table.from_pydict(columns, schema=with_identity(maps_schema(dtype), "maps"))
+    return pa.Table.from_pydict(columns, schema=with_identity(schema_of("maps", dtype), "maps"))
 
 
 def truncation_columns(maps: HeatMaps) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def parse_of(image: Mapping[str, Any]) -> Sentence:
         if sentence.text != image["prompt"]:
             raise ValueError(f"it is that of {sentence.text[:60]!r}")
         return sentence
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileError(
             f"Expected the parse of {str(image['prompt'])[:60]!r} with image {image['image']}, but "
             f"{one_line(error)}."
@@ -128,9 +128,10 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
         If the rows do not fit together, or belong to another image.
     """
     try:
-        _check_origin(rows, image)
+        check_origin(rows, image, "the maps have")
+        provenance = checked_provenance(image["provenance"], image)
         described = rows.drop_columns("values").to_pylist()
-        _check_offsets(described, sentence.text)
+        check_offsets(described, sentence.text)
         grid = (described[0]["map_height"], described[0]["map_width"])
         limits = image["truncated_by"]
         values = rows["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -150,30 +151,34 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
             sentence,
             (image["height"], image["width"]),
             truncated_at=json.loads(limits) if limits else image["truncated_at"],
-            provenance=json.loads(image["provenance"]),
+            provenance=provenance,
         )
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileError(
             f"Expected the maps of image {image['image']}, but its rows do not fit together: {one_line(error)}"
         ) from error
 
 
-def _check_offsets(subwords: Sequence[Mapping[str, Any]], prompt: str) -> None:
+def check_offsets(subwords: Iterable[Mapping[str, Any]], prompt: str) -> None:
     """Check that the subwords of a prompt lie inside it."""
     for subword in subwords:
         if subword["kind"] == "text" and not 0 <= subword["start"] <= subword["end"] <= len(prompt):
-            raise ValueError(f"subword {subword['position']} lies outside the prompt")
+            raise ValueError(f"the subword {str(subword)[:80]} lies outside the prompt")
 
 
-def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
-    """Check that maps are those of the prompt and the seed of their image."""
+def check_origin(rows: pa.Table, image: Mapping[str, Any], subject: str) -> None:
+    """Check that rows are those of the prompt and the seed of their image."""
     for name in ("prompt_id", "seed"):
         found = set(rows[name].unique().to_pylist())
         if found != {image[name]}:
             raise ValueError(
-                f"the maps have the {name} {sorted(map(str, found))[:3]}, the image {image[name]!r}"
+                f"{subject} the {name} {sorted(map(str, found))[:3]}, the image {image[name]!r}"
             )
-    provenance = json.loads(image["provenance"])
+
+
+def checked_provenance(written: str, image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance of what belongs to an image, from its JSON."""
+    provenance = json.loads(written)
     limits = json.loads(image["truncated_by"] or "{}")
     if not (isinstance(provenance, dict) and isinstance(limits, dict)):
         raise ValueError("its provenance and limits are not JSON objects")
@@ -182,3 +187,4 @@ def _check_origin(rows: pa.Table, image: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"the provenance has the {name} {provenance[name]!r}, the image {image[name]!r}"
             )
+    return provenance

@@ -24,7 +24,9 @@ from daam_syntax.util.wording import one_line
 
 FORMAT: Final = 2
 TABLES: Final = ("pairs", "words", "maps", "images", "problems")
-"""The tables of a shard; each has a folder of its own."""
+"""The tables of a shard; each has a folder of its own. The last one is written last."""
+ALL_TABLES: Final = (*TABLES[:-1], "attention", TABLES[-1])
+"""The same with the table of runs that store attention between words."""
 
 MAPS_SCHEMA: Final = pa.schema(
     [
@@ -39,6 +41,20 @@ MAPS_SCHEMA: Final = pa.schema(
         ("encoder", pa.string()),  # missing if the model has one text encoder
         ("map_height", pa.int64()),
         ("map_width", pa.int64()),
+        ("values", pa.list_(pa.float16())),  # mean attention probability, row by row; or float32
+    ]
+)
+ATTENTION_SCHEMA: Final = pa.schema(
+    [
+        ("image", pa.int64()),
+        ("prompt_id", pa.string()),
+        ("seed", pa.int64()),
+        ("relation", pa.string()),  # "encoder" or "text-text"
+        ("encoder", pa.string()),  # name of the text encoder
+        ("causal", pa.bool_()),  # whether tokens attend to themselves and to earlier ones only
+        ("truncated_at", pa.int64()),  # character from which the encoder did not read on
+        ("groups", pa.string()),  # JSON: the tokens that are rows and columns, see TokenGroup
+        ("provenance", pa.string()),  # JSON
         ("values", pa.list_(pa.float16())),  # mean attention probability, row by row; or float32
     ]
 )
@@ -89,16 +105,24 @@ class Stamp:
     digest: str
 
 
-def schema_of(table: str) -> pa.Schema:
-    """Return the columns and types of a table of a shard."""
-    fixed = {"maps": MAPS_SCHEMA, "images": IMAGES_SCHEMA, "problems": PROBLEMS_SCHEMA}
+def schema_of(table: str, dtype: str = "float16") -> pa.Schema:
+    """Return the columns and types of a table of a shard; its values, if any, are of one of `MAP_DTYPES`."""
+    fixed = {"images": IMAGES_SCHEMA, "problems": PROBLEMS_SCHEMA}
+    with_values = {"maps": MAPS_SCHEMA, "attention": ATTENTION_SCHEMA}
+    if table in with_values:
+        return with_value_type(with_values[table], dtype)
     return fixed[table] if table in fixed else measured_schema(table)
 
 
-def maps_schema(dtype: str) -> pa.Schema:
-    """Return the schema of maps with values of one of `MAP_DTYPES`."""
-    place = MAPS_SCHEMA.get_field_index("values")
-    return MAPS_SCHEMA.set(place, pa.field("values", pa.list_(MAP_DTYPES[dtype])))
+def with_value_type(schema: pa.Schema, dtype: str) -> pa.Schema:
+    """Return the schema of maps or of attention with values of one of `MAP_DTYPES`."""
+    place = schema.get_field_index("values")
+    return schema.set(place, pa.field("values", pa.list_(MAP_DTYPES[dtype])))
+
+
+def tables_of(relations: Sequence[str]) -> tuple[str, ...]:
+    """Return the tables of a run that stores some relations of attention between words."""
+    return ALL_TABLES if relations else TABLES
 
 
 def with_identity(schema: pa.Schema, table: str, stamp: Stamp | None = None) -> pa.Schema:
@@ -228,7 +252,8 @@ def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None
     identity = identity_of(found)
     if (identity.get("format"), identity.get("table")) != (FORMAT, table):
         raise ValueError(f"it is marked as {identity or 'something else'}.")
-    allowed = [schema, maps_schema("float32")] if schema is MAPS_SCHEMA else [schema]
+    has_values = schema is not None and "values" in schema.names
+    allowed = [with_value_type(schema, each) for each in MAP_DTYPES] if has_values else [schema]
     if schema is not None and not any(found.equals(each) for each in allowed):
         raise ValueError(
             f"its columns ({', '.join(found.names)}) have other names or types than expected."
