@@ -23,6 +23,8 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _QUANTITY: Final = re.compile(rf"-|(< )?{_NUMBER.pattern}( to {_NUMBER.pattern})?")
 """A number, a p-value, an interval, or a dash, as text."""
 
+_MINUS: Final = re.compile(r"(?<![eE])-")
+
 _PAGE: Final = 40
 """Most rows that fit on a page."""
 
@@ -42,6 +44,7 @@ _LATEX: Final = {
     "|": r"\textbar{}",
     "\n": " ",
     "\r": " ",
+    "\N{EM SPACE}": r"\quad{}",
 }
 """Escapes of LaTeX. Those of pandas leave out <, > and |, which the default font encoding prints as other signs."""
 
@@ -284,7 +287,8 @@ def _numeric(table: pd.DataFrame) -> list[bool]:
 def _is_numeric(values: pd.Series) -> bool:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return not pd.api.types.is_bool_dtype(values.dtype)
-    return len(values) > 0 and all(isinstance(v, str) and _QUANTITY.fullmatch(v) for v in values)
+    filled = [v for v in values if v != ""]  # the row of a heading is empty
+    return bool(filled) and all(isinstance(v, str) and _QUANTITY.fullmatch(v) for v in filled)
 
 
 def _cells(table: pd.DataFrame, digits: int) -> list[list[str]]:
@@ -332,10 +336,11 @@ def _latex(text: str) -> str:
 
 
 def _latex_cell(text: str) -> str:
-    """Return a cell in LaTeX: an en dash for a missing value, and a minus sign before a negative number."""
+    """Return a cell in LaTeX: an en dash for a missing value, and a minus sign before negative numbers."""
     if text == "-":
         return "--"
-    return f"$-${text[1:]}" if text.startswith("-") and _NUMBER.fullmatch(text) else _latex(text)
+    escaped = _latex(text)
+    return _MINUS.sub("$-$", escaped) if _QUANTITY.fullmatch(text) else escaped
 
 
 def _neutral(value: object) -> object:

@@ -83,6 +83,8 @@ def passed(monkeypatch):
             {},
             (),
             {"model": "", "seeds": 1, "steps": 1, "guidance": 1},
+            pd.DataFrame(),
+            (),
         )
 
     monkeypatch.setattr(studies, "run_study", run_study)

@@ -175,6 +175,11 @@ def name_of(measure: str) -> str:
     return _NAMES.get(measure, measure.replace("_", " "))
 
 
+def is_difference(estimate: Estimate) -> bool:
+    """Whether an estimate is compared with 0: it has a test, or a reason why it has none."""
+    return bool(estimate.untested) or not (math.isnan(estimate.p) and math.isnan(estimate.least_p))
+
+
 def is_found(row: Mapping[Any, Any]) -> bool:
     """Whether a row of `estimates_table` is a finding."""
     return bool(row["p_adjusted"] <= ALPHA)

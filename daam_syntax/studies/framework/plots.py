@@ -15,16 +15,18 @@ from matplotlib.ticker import MaxNLocator
 
 from daam_syntax.analysis import Estimate
 from daam_syntax.figures.shared.colors import CONTROL, PALETTE, color_map
-from daam_syntax.studies.framework.findings import Finding, name_of
+from daam_syntax.studies.framework.findings import Finding, is_difference, name_of
 
 _LABEL: Final = 50  # characters per line of a label
 _PANEL: Final = 1.7  # inches: the width of an image
 _UNDER: Final = 19  # characters per line of its name; more would touch the next name
-_ROW, _FRAME = 0.28, 1.1  # inches: a line of a label; title and axis of a panel
+_ROW, _FRAME = 0.28, 0.85  # inches: a line of a label; title and axis of a panel
 
 
 def draw_findings(findings: Sequence[Finding]) -> Figure:
     """Plot the estimates of a study with their intervals, one panel for each finding that has estimates.
+
+    A finding with means and differences has two panels, because a scale that fits both shows neither.
 
     Parameters
     ----------
@@ -36,7 +38,12 @@ def draw_findings(findings: Sequence[Finding]) -> Figure:
     matplotlib.figure.Figure
         The panels, one below the other, each with its own scale.
     """
-    drawn = [_with_measures(finding) for finding in findings if finding.estimates]
+    drawn = [
+        part
+        for finding in findings
+        if finding.estimates
+        for part in _parts(_with_measures(finding))
+    ]
     heights = [_FRAME + sum(_ROW * _lines(e) for e in finding.estimates) for finding in drawn]
     figure, axes = plt.subplots(
         max(len(drawn), 1),
@@ -48,6 +55,11 @@ def draw_findings(findings: Sequence[Finding]) -> Figure:
     )
     for ax, finding in zip(axes[:, 0], drawn, strict=False):
         _draw_panel(ax, finding)
+    if drawn:
+        axes[-1, 0].set_xlabel(
+            f"{drawn[-1].unit}\n\n(n): prompts; bars: intervals; hollow: no interval",
+            fontsize="small",
+        )
     return figure
 
 
@@ -67,13 +79,36 @@ def _with_measures(finding: Finding) -> Finding:
     return replace(finding, estimates=tuple(named))
 
 
+def _parts(finding: Finding) -> list[Finding]:
+    """Return the means and the differences of a finding apart; two measures of one estimate stay together."""
+    size = 2 if finding.side_by_side else 1
+    every = finding.estimates
+    groups = [every[i : i + size] for i in range(0, len(every), size)]
+    compared = [any(map(is_difference, group)) for group in groups]
+    if all(compared) or not any(compared):
+        return [finding]
+    means, differences = (
+        tuple(
+            e
+            for group, is_one in zip(groups, compared, strict=True)
+            if is_one == kind
+            for e in group
+        )
+        for kind in (False, True)
+    )
+    return [
+        replace(finding, estimates=means),
+        replace(finding, title="", unit="difference", estimates=differences),
+    ]
+
+
 def _draw_panel(ax: Axes, finding: Finding) -> None:
-    """Plot estimates from top to bottom, with a line at 0 if one of them is a difference."""
+    """Plot estimates from top to bottom, with a line at 0 if they are differences."""
     found = finding.estimates
     sizes = np.array([_lines(estimate) for estimate in found], dtype=float)
     places = sizes.sum() - (sizes.cumsum() - sizes / 2)
     values = np.array([[e.estimate, e.low, e.high] for e in found], dtype=float)
-    if np.nanmin(values, initial=0.0) < 0 or any(not np.isnan(e.p) for e in found):
+    if np.nanmin(values, initial=0.0) < 0 or any(map(is_difference, found)):
         ax.axvline(0, color=CONTROL, lw=0.8, ls="--")
     bounded = ~np.isnan(values[:, 1])
     measures = np.arange(len(found)) % 2 if finding.side_by_side else np.zeros(len(found), int)
@@ -96,7 +131,7 @@ def _draw_panel(ax: Axes, finding: Finding) -> None:
     ax.set_yticks(places, [_label(e) for e in found], fontsize="small", parse_math=False)
     ax.set_ylim(-0.1, sizes.sum() + 0.1)
     ax.set_title(finding.title, fontsize="medium", loc="left", parse_math=False)
-    ax.set_xlabel(f"{finding.unit}\nestimate with interval (n prompts)", fontsize="small")
+    ax.set_xlabel(finding.unit, fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.tick_params(axis="y", length=0)

@@ -15,10 +15,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from daam_syntax.analysis.export import to_html, write_table
+from daam_syntax.analysis.export import to_html, to_latex, write_table
 from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import FileError
 from daam_syntax.studies.framework.design import StudyDesign
+from daam_syntax.studies.framework.estimates_view import estimates_view
 from daam_syntax.studies.framework.findings import Finding, estimates_table, sentences
 from daam_syntax.studies.framework.plots import draw_findings
 from daam_syntax.util.whole_files import whole_file
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS: Final = 40
 _DPI: Final = 150
-_HIDDEN: Final = ["answer", "level", "standard_error"]
-"""Columns of the estimates that the report leaves out: it states them elsewhere."""
+_PAPER_ROWS, _PAPER_LINE = 40, 90
+"""Most rows, and most characters of a row, of a table that fits on a page of a paper."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class StudyResult:
         The prompts of the study.
     provenance
         Model, settings, seeds and versions; all values can be written as JSON.
+    view
+        The estimates as the report shows them: those columns that one reads, as text.
+    footnotes
+        The footnotes of `view`.
     """
 
     design: StudyDesign
@@ -60,6 +65,8 @@ class StudyResult:
     figures: Mapping[str, Figure]
     prompts: tuple[str, ...]
     provenance: Mapping[str, Any]
+    view: pd.DataFrame
+    footnotes: tuple[str, ...]
 
     @classmethod
     def of(
@@ -88,6 +95,7 @@ class StudyResult:
         drawn = {"estimates": draw_findings(findings), **figures}
         for figure in drawn.values():
             plt.close(figure)  # else pyplot would keep it in memory; the result holds it
+        view, footnotes = estimates_view(findings, estimates)
         return cls(
             design,
             {finding.title: sentences(finding, estimates) for finding in findings},
@@ -95,10 +103,15 @@ class StudyResult:
             drawn,
             setup.prompts,
             setup.provenance() | settings,
+            view,
+            tuple(footnotes),
         )
 
     def write(self, out: str | Path) -> Path:
-        """Write tables (CSV, LaTeX), figures (PNG, PDF), ``report.html`` and ``study.json`` into a folder.
+        """Write tables, figures (PNG, PDF), ``report.html`` and ``study.json`` into a folder.
+
+        Every table is written as CSV, with all its columns. Those that fit on a page are also written as LaTeX; that of
+        the estimates has the columns of `view`, with its footnotes.
 
         Parameters
         ----------
@@ -123,8 +136,11 @@ class StudyResult:
                 f"Expected a folder that can be created, but got {folder}: {error.strerror}. Choose another folder."
             ) from error
         for name, table in self.tables.items():
-            for suffix in (".csv", ".tex"):
-                write_table(table, folder / f"{name}{suffix}")
+            write_table(table, folder / f"{name}.csv")
+            if name == "estimates":
+                _write_text(folder / f"{name}.tex", self._latex_estimates())
+            elif _fits_a_page(table):
+                write_table(table, folder / f"{name}.tex", style="paper")
         for name, figure in self.figures.items():
             for kind in ("png", "pdf"):
                 with whole_file(folder / f"{name}.{kind}") as partial:
@@ -133,6 +149,9 @@ class StudyResult:
         report = folder / "report.html"
         _write_text(report, self._page())
         return report
+
+    def _latex_estimates(self) -> str:
+        return to_latex(self.view, notes=_ended(self.footnotes), caption=self.design.title)
 
     def _header(self) -> dict[str, Any]:
         about = ("name", "title", "question", "method", "limits")
@@ -157,13 +176,18 @@ class StudyResult:
             made=made,
             findings=self.findings,
             tables={
-                name: (_to_page(name, table), len(table), _SHOWN_ROWS)
+                name: (self._to_page(name, table), len(table), _SHOWN_ROWS)
                 for name, table in self.tables.items()
             },
             figures={name: _as_data(figure) for name, figure in self.figures.items()},
             prompts=self.prompts,
             provenance=json.dumps(dict(made), indent=1, ensure_ascii=False),
         )
+
+    def _to_page(self, name: str, table: pd.DataFrame) -> str:
+        if name == "estimates":
+            return to_html(self.view, notes=self.footnotes)
+        return to_html(table.head(_SHOWN_ROWS))
 
     def __repr__(self) -> str:
         lines = [f"StudyResult({self.design.name}: {len(self.prompts)} prompts)"]
@@ -172,9 +196,18 @@ class StudyResult:
         return "\n".join(lines)
 
 
-def _to_page(name: str, table: pd.DataFrame) -> str:
-    shown = table.drop(columns=_HIDDEN) if name == "estimates" else table
-    return to_html(shown.head(_SHOWN_ROWS))
+def _fits_a_page(table: pd.DataFrame) -> bool:
+    """Whether a table can be printed in a paper; those with a row for each image or word cannot."""
+    texts = table.round(3).astype(str)
+    widths = [
+        max(len(str(name)), *map(len, texts.iloc[:, place]), 1)
+        for place, name in enumerate(texts.columns)
+    ]
+    return len(table) <= _PAPER_ROWS and sum(widths) <= _PAPER_LINE
+
+
+def _ended(notes: Sequence[str]) -> list[str]:
+    return [f"{note}." for note in notes]
 
 
 def _as_data(figure: Figure) -> str:
