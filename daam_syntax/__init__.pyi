@@ -20,6 +20,7 @@ from .analysis import summarize as summarize
 from .analysis import word_table as word_table
 from .analysis import write_table as write_table
 from .attention import Edit as Edit
+from .attention import StateEdit as StateEdit
 from .attention import intervene as intervene
 from .attention import observe as observe
 from .attention import overflow as overflow

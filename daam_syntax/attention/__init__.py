@@ -5,6 +5,8 @@ The modules here are what a user calls; `recording` makes heat maps of a pipelin
 import `language`, `maps`, `pipelines` and `util`; within it, imports run in this order.
 """
 
+from daam_syntax.attention.edits.attention_edit import Edit
+from daam_syntax.attention.edits.state_edit import StateEdit
 from daam_syntax.attention.families import (
     FAMILIES,
     UNET,
@@ -14,7 +16,7 @@ from daam_syntax.attention.families import (
     register_family,
 )
 from daam_syntax.attention.given_images import trace_image, trace_images
-from daam_syntax.attention.intervention import Edit, Intervention, intervene
+from daam_syntax.attention.intervention import Intervention, intervene
 from daam_syntax.attention.memory_prediction import predict_memory
 from daam_syntax.attention.observation import Observation, ObservedAttention, observe
 from daam_syntax.attention.pipeline_call.memory import Layer, predict_bytes
@@ -42,6 +44,7 @@ __all__ = [
     "Overflow",
     "RecordedAttention",
     "RecordingSpec",
+    "StateEdit",
     "TextEncoder",
     "TextLimit",
     "Trace",

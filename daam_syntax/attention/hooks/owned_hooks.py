@@ -17,13 +17,13 @@ from torch.overrides import (
 class OwnedHook:
     """A hook that knows its owner, so that it is found on the module, whether or not its registration has returned."""
 
-    def __init__(self, owner: object, run: Callable[..., None]) -> None:
+    def __init__(self, owner: object, run: Callable[..., Any]) -> None:
         self.owner = owner
         self._run = run
 
-    def __call__(self, *args: Any) -> None:
-        """Run the hook."""
-        self._run(*args)
+    def __call__(self, *args: Any) -> Any:
+        """Run the hook, and return what it returns: None to change nothing."""
+        return self._run(*args)
 
 
 def remove_hooks(module: nn.Module, owner: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from daam_syntax.attention.observers.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.provenance import INTERVENTIONS
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.pipeline_call.state_editing import STATE_CHANGERS, StateChanger
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -84,6 +86,8 @@ class AttentionController(PipelineObserver):
         Description of the change that `override` makes to the model, for the provenance of recordings
         (JSON-compatible values); None if it changes nothing. Only one controller that changes attention may be
         attached to a model.
+    states
+        Changes the states of the text, too; None to leave them.
     """
 
     refusal = (
@@ -100,6 +104,7 @@ class AttentionController(PipelineObserver):
         on_end: Callable[[PipelineCall], None],
         self_attention: bool = False,
         change: Mapping[str, Any] | None = None,
+        states: StateChanger | None = None,
     ) -> None:
         require_images(pipe, "observe or change attention")
         super().__init__(pipe, RecordingSpec(), self._override_output)
@@ -108,6 +113,7 @@ class AttentionController(PipelineObserver):
         self._on_start = on_start
         self._on_end = on_end
         self._change = None if change is None else dict(change)
+        self._states = states
         self._step = -1
         if self_attention:
             self.others = tuple(
@@ -121,8 +127,15 @@ class AttentionController(PipelineObserver):
         super()._attach()
         if self._change is not None:
             INTERVENTIONS[self.denoiser] = self._change
+        if self._states is not None:
+            STATE_CHANGERS[self.denoiser] = weakref.ref(self._states)
 
     def _restore(self) -> None:
+        if self._states is not None:
+            reference = STATE_CHANGERS.get(self.denoiser)
+            if reference is not None and reference() is self._states:
+                STATE_CHANGERS.pop(self.denoiser, None)
+            self._states.stop()
         if INTERVENTIONS.get(self.denoiser) is self._change:
             INTERVENTIONS.pop(self.denoiser, None)
         super()._restore()

@@ -5,19 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
-
-import torch
-from torch import Tensor
 
 from daam_syntax.attention.families import Family, TextEncoder
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, TextBlock
+from daam_syntax.attention.pipeline_call.encoded_results import (
+    Texts,
+    embeddings_in,
+    is_mask,
+    is_text,
+    text_arguments,
+)
 from daam_syntax.attention.pipeline_call.other_texts import encode_alone
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.refusals import (
     refuse_other_embeddings,
     refuse_replaced_text,
 )
+from daam_syntax.attention.pipeline_call.state_editing import EncodeCall, changed_states
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.texts.drawn_text import Embedding, largest_angle
 from daam_syntax.attention.texts.token_spans import (
@@ -32,7 +38,6 @@ from daam_syntax.errors import TraceError
 _OTHER_TEXT: Final = 45
 """Degrees from which embeddings are those of another text; a blend of two is nearer to the one with more weight."""
 
-Texts = tuple[str, ...]
 Readings = Mapping[str, list[Reading]]
 """Readings of each text encoder's tokenizer, by the encoder's name."""
 
@@ -74,7 +79,7 @@ class PromptEncoding:
         PipelineCall
             The pipeline call that begins.
         """
-        given = _text_arguments(arguments)
+        given = text_arguments(arguments)
         with self._recorded_readings() as readings:
             if arguments.get("prompt") is None:
                 given |= self._read_known_prompts(arguments)
@@ -100,7 +105,7 @@ class PromptEncoding:
             seeds=[None] * len(result[0]),
             sums=LayerSums(self._spec.keep),
         )
-        self._add_prompts(pipeline_call, readings, given, arguments, result)
+        result = self._add_prompts(pipeline_call, readings, given, arguments, result)
         pipeline_call.also = [self._encode_other(text, arguments) for text in self._spec.also]
         pipeline_call.settings |= self._settings(given, arguments)
         return result, pipeline_call
@@ -190,16 +195,15 @@ class PromptEncoding:
         self, pipeline_call: PipelineCall, encode: Callable[[], Any], arguments: Mapping[str, Any]
     ) -> Any:
         """Add a negative prompt, or the prompts from another encoder; see `begin`."""
-        given = _text_arguments(arguments)
+        given = text_arguments(arguments)
         is_more_of_prompts = self._lacks_encoders(pipeline_call)
         with self._recorded_readings() as readings:
             if is_more_of_prompts and arguments.get("prompt") is None:
                 given |= self._read_known_prompts(arguments)
             result = encode()
         if is_more_of_prompts:
-            self._add_prompts(pipeline_call, readings, given, arguments, result)
-            return result
-        pipeline_call.other_embeddings += [Embedding.of(each) for each in _embeddings(result)]
+            return self._add_prompts(pipeline_call, readings, given, arguments, result)
+        pipeline_call.other_embeddings += [Embedding.of(each) for each in embeddings_in(result)]
         if self._spec.negative and arguments.get("prompt") is not None:
             self._add_negative(pipeline_call, readings, given, arguments, result[0])
         return result
@@ -209,9 +213,9 @@ class PromptEncoding:
     ) -> Any:
         """Let the pipeline encode another text while it generates images, and remember which text that was."""
         result = encode()
-        texts = next(iter(_text_arguments(arguments).values()), ())
+        texts = next(iter(text_arguments(arguments).values()), ())
         embedded = result[0] if isinstance(result, tuple) else result
-        if texts and _is_text(embedded):
+        if texts and is_text(embedded):
             pipeline_call.drawn.beside.append((texts, Embedding.of(embedded)))
         return result
 
@@ -222,17 +226,36 @@ class PromptEncoding:
         given: Mapping[str, Texts],
         arguments: Mapping[str, Any],
         result: Sequence[Any],
-    ) -> None:
-        """Add the prompts that a call of `encode_prompt` encoded, and the negative prompts beside them."""
+    ) -> Any:
+        """Add the prompts that a call of `encode_prompt` encoded, and the negative prompts beside them.
+
+        Returns
+        -------
+        object
+            The result, with the edits of the prompts' states.
+        """
+        n_before, start = len(pipeline_call.blocks), pipeline_call.text_length
         read = self._add_blocks(pipeline_call, readings, given, arguments, result[0])
+        call = EncodeCall(
+            arguments,
+            result,
+            pipeline_call.prompts,
+            tuple(
+                replace(block, start=block.start - start)
+                for block in pipeline_call.blocks[n_before:]
+            ),
+            pipeline_call.left_out,
+            lambda text: self._encode_other(text, arguments),
+        )
+        result = changed_states(self._family.denoiser_of(self._pipe), call)
         pipeline_call.embeddings.append(Embedding.of(result[0]))
-        pipeline_call.other_embeddings += [Embedding.of(each) for each in _embeddings(result[1:])]
+        pipeline_call.other_embeddings += [Embedding.of(each) for each in embeddings_in(result[1:])]
         negative = {
             name.removeprefix("negative_"): texts
             for name, texts in given.items()
             if name.startswith("negative_")
         }
-        embedded = next((each for each in result[1:] if _is_text(each)), None)
+        embedded = next((each for each in result[1:] if is_text(each)), None)
         if self._spec.negative and negative and embedded is not None:
             # The prompt may contain the negative prompt, so its readings are excluded.
             others = {
@@ -240,6 +263,7 @@ class PromptEncoding:
                 for name, own in readings.items()
             }
             self._add_negative(pipeline_call, others, negative, arguments, embedded)
+        return result
 
     def _add_negative(
         self,
@@ -268,7 +292,7 @@ class PromptEncoding:
         with self._recorded_readings() as readings:
             result = encode_alone(self._pipe, arguments, [text])
         embedded, *others = result
-        masks = (each for each in others if _is_mask(each, embedded))
+        masks = (each for each in others if is_mask(each, embedded))
         encoded = EncodedText(
             prompts=(text,),
             encoded=embedded,
@@ -357,38 +381,3 @@ class PromptEncoding:
                 "tokens; register a Family for this model."
             )
         return used
-
-
-def _text_arguments(arguments: Mapping[str, Any]) -> dict[str, Texts]:
-    """Return the arguments that are texts."""
-    return {name: texts for name in arguments if (texts := _texts(arguments[name])) is not None}
-
-
-def _texts(argument: Any) -> Texts | None:
-    """Return a copy of an argument as texts, since some pipelines change it; None if it is not text."""
-    if isinstance(argument, str):
-        return (argument,)
-    if isinstance(argument, list | tuple) and argument:
-        return tuple(argument) if all(isinstance(each, str) for each in argument) else None
-    return None
-
-
-def _embeddings(result: Any) -> list[Any]:
-    """Return the results of `encode_prompt` that may be embedded text."""
-    return [
-        each
-        for each in (result if isinstance(result, tuple | list) else [result])
-        if isinstance(each, torch.Tensor) and each.ndim == 3
-    ]
-
-
-def _is_text(result: Any) -> bool:
-    """Return whether a result of `encode_prompt` is embedded text: one tensor, or a list with one per prompt."""
-    if isinstance(result, list):
-        return bool(result)
-    return isinstance(result, torch.Tensor) and result.ndim == 3 and result.is_floating_point()
-
-
-def _is_mask(result: Any, embedded: Tensor) -> bool:
-    """Return whether a result of `encode_prompt` is the mask of embedded text."""
-    return isinstance(result, Tensor) and result.shape == embedded.shape[:2]

@@ -1,4 +1,5 @@
-"""The self-attention of text encoders, while a pipeline encodes its prompts.
+"""The self-attention and the states of text encoders, while a pipeline encodes its prompts.
 
-May import ``texts``, ``families``, ``hooks`` and ``softmax``. `encoder_recorder` is what traces use.
+May import ``texts``, ``families``, ``hooks`` and ``softmax``. `encoder_recorder` is what traces use, and
+`encoder_states` what edits of states use.
 """

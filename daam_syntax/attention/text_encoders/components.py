@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from daam_syntax.attention.families import Family
+from daam_syntax.attention.families import Family, TextEncoder
 from daam_syntax.attention.families.description import uncompiled
 from daam_syntax.errors import TraceError
 
@@ -71,6 +71,51 @@ def encoders_of(
             "with its text encoders."
         )
     return [found[name] for name in wanted]
+
+
+def components_of(pipe: Any, encoder: TextEncoder) -> list[str]:
+    """Return the names of the pipeline's text encoders that make the vectors of an encoder of its family.
+
+    Their vectors stand one after the other along the features.
+    """
+    names = [_component(name) for name in encoder.tokenizers]
+    return [name for name in dict.fromkeys(names) if getattr(pipe, name, None) is not None]
+
+
+def features_of(pipe: Any, encoder: TextEncoder, n_features: int) -> dict[str, slice]:
+    """Return which features of an encoder's vectors each of the pipeline's text encoders makes.
+
+    Parameters
+    ----------
+    pipe
+        The pipeline.
+    encoder
+        One of its family's encoders.
+    n_features
+        Number of features of the vectors, which may be filled up at the end.
+
+    Raises
+    ------
+    TraceError
+        If the vectors have fewer features than the text encoders.
+    """
+    features, start = {}, 0
+    for name in components_of(pipe, encoder):
+        width = int(uncompiled(getattr(pipe, name)).config.hidden_size)
+        features[name] = slice(start, start + width)
+        start += width
+    if start > n_features:
+        raise TraceError(
+            f"Expected vectors with the features of {' and '.join(features)} one after the other ({start}), but they "
+            f"have {n_features}: which text encoder makes which is unknown. Edit those of all, without encoders=..."
+        )
+    return features
+
+
+def _component(tokenizer: str) -> str:
+    """Return the name of the text encoder that reads the tokens of a tokenizer or a processor."""
+    _, _, number = tokenizer.partition("_")
+    return f"{_ENCODER}_{number}" if number else _ENCODER
 
 
 def _tokenizer_of(pipe: Any, family: Family, name: str) -> Any | None:

@@ -1,8 +1,4 @@
-"""Recording the self-attention of text encoders while prompts are encoded.
-
-Which row of an encoder's batch is which prompt is found by the token ids, since a pipeline may encode several texts at
-once, or one after the other.
-"""
+"""Recording the self-attention of text encoders while prompts are encoded."""
 
 from __future__ import annotations
 
@@ -20,16 +16,10 @@ from daam_syntax.attention.hooks.encoder_hooks import EncoderHooks, RowWeights
 from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.attention.softmax.pair_sums import pooled
 from daam_syntax.attention.text_encoders.components import EncoderParts
-from daam_syntax.attention.texts.token_spans import (
-    Reading,
-    find_prompts,
-    read_prompt,
-    record_readings,
-)
+from daam_syntax.attention.text_encoders.prompt_rows import find_rows
+from daam_syntax.attention.texts.token_spans import Reading, read_prompt, record_readings
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.word_attention.token_groups import TokenGroup, group_tokens
-
-Kept = Sequence[int | None]
 
 
 @dataclass
@@ -195,14 +185,15 @@ class EncoderRecorder:
             return False
         rows = ids.tolist()
         self.length = len(rows[0])
-        for prompt, (reading, number, kept) in self._find(rows).items():
+        found = find_rows(self.parts, self._prompts, self._readings, rows) or ()
+        for prompt, place in zip(self._prompts, found, strict=False):
             if prompt in self.recorded:
                 continue
             tokens = read_prompt(
                 self.parts.tokenizer,
-                reading,
+                place.reading,
                 prompt,
-                kept,
+                place.kept,
                 padding=True,
                 has_template=self.parts.has_template,
             )
@@ -210,30 +201,10 @@ class EncoderRecorder:
             group_of = torch.zeros(self.length, dtype=torch.long)
             for index, group in enumerate(groups):
                 group_of[list(group.positions)] = index
-            self.recorded[prompt] = self._rows[number] = RecordedText(
+            self.recorded[prompt] = self._rows[place.row] = RecordedText(
                 groups, tokens.truncated_at, _group_of=group_of
             )
         return bool(self._rows)
-
-    def _find(self, rows: Sequence[Sequence[int]]) -> dict[str, tuple[Reading, int, Kept]]:
-        """Return the reading of each prompt, the row that has its tokens, and where they stand in it."""
-        for start in range(len(self._readings)):
-            found = find_prompts(
-                self.parts.tokenizer,
-                self._prompts,
-                self._readings[start:],
-                has_template=self.parts.has_template,
-            )
-            if found is None:
-                break
-            places = [_place(reading, rows) for reading in found]
-            if all(place is not None for place in places):
-                return {
-                    prompt: (reading, *place)
-                    for prompt, reading, place in zip(self._prompts, found, places, strict=True)
-                    if place is not None
-                }
-        return {}
 
     def _attended(self, path: str, n_queries: int, weights: RowWeights) -> None:
         self._seen.add(path)
@@ -241,17 +212,3 @@ class EncoderRecorder:
             return
         for number, text in self._rows.items():
             text.add(path, weights(number), self._keep)
-
-
-def _place(reading: Reading, rows: Sequence[Sequence[int]]) -> tuple[int, Kept] | None:
-    """Return the row that holds the tokens of a reading, and for each position in it that of the reading."""
-    ids = list(reading.ids)
-    for number, row in enumerate(rows):
-        more = len(row) - len(ids)
-        if more < 0 and list(row) == ids[: len(row)] and not any(reading.mask[len(row) :]):
-            return number, list(range(len(row)))  # the pipeline cut off padding
-        if more >= 0 and list(row[:-more] if more else row) == ids:
-            return number, [*range(len(ids)), *[None] * more]
-        if more > 0 and list(row[more:]) == ids:
-            return number, [*[None] * more, *range(len(ids))]
-    return None

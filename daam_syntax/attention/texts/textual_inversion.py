@@ -68,6 +68,14 @@ def spans_in_prompt(tokenizer: Any, prompt: str, text: str) -> list[CharSpan] | 
     return spans_from(0, 0)
 
 
+def textual_inversions(tokenizer: Any, text: str) -> list[str]:
+    """Return the names of the textual inversions in a text, which are words that were added to a tokenizer."""
+    added = getattr(tokenizer, "added_tokens_encoder", {})
+    special = set(map(str, getattr(tokenizer, "all_special_tokens", ())))
+    names = (str(name) for name in added)
+    return [name for name in names if name.strip() and name in text and name not in special]
+
+
 def _names_in(tokenizer: Any, prompt: str) -> Mapping[str, str]:
     """Return the textual inversions of several vectors in a prompt, longest first, with all of their tokens."""
     added = getattr(tokenizer, "added_tokens_encoder", {})
