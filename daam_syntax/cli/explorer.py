@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +16,9 @@ from daam_syntax.util.wording import plural
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from daam_syntax.maps import HeatMaps
+    from daam_syntax.maps import HeatMaps, WordAttention
 
-Drawn = list[tuple["Image", "HeatMaps"]]
+Drawn = list[tuple["Image", "HeatMaps", Sequence["WordAttention"]]]
 
 
 def explore(
@@ -56,10 +56,9 @@ def explore(
         raise PromptError(
             f"Expected stored images{asked} in {folder}, but found none: choose another folder or prompt."
         )
-    images, maps = zip(*drawn, strict=True)
-    written = make_page(images, maps, threshold=threshold, scheme=scheme).save(
-        out or folder / "explore.html"
-    )
+    images, maps, attention = zip(*drawn, strict=True)
+    page = make_page(images, maps, attention=attention, threshold=threshold, scheme=scheme)
+    written = page.save(out or folder / "explore.html")
     typer.echo(f"The page with {plural(len(drawn), 'image')} is {written}; open it in a browser")
 
 
@@ -68,5 +67,13 @@ def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: 
 
     run = open_run(folder)
     images = dict(islice(run.pil_images(is_wanted), limit))
+    attention = {
+        number: between
+        for record in run.records
+        for number, between in run.shard_attention(record, lambda row: row["image"] in images)
+    }
     found = run.numbered_maps(lambda row: row["image"] in images)
-    return [(images[number], maps) for number, maps in islice(found, len(images))]
+    return [
+        (images[number], maps, attention.get(number, ()))
+        for number, maps in islice(found, len(images))
+    ]

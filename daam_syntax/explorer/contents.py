@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from daam_syntax.emoji.model import NAME
 from daam_syntax.figures.shared.colors import PALETTE, color_map
+from daam_syntax.figures.shared.word_labels import label
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Sentence
-from daam_syntax.maps import HeatMaps, Threshold, fit_image
+from daam_syntax.maps import HeatMaps, Threshold, WordAttention, fit_image
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ _LOSSLESS: Final = 256 * 256
 """Largest image, in pixels, that is stored without loss; larger images are stored as JPEG."""
 
 _SHADES: Final = 256
+_BLUES: Final = 33
 
 
 def page_contents(
     images: Sequence[Image | np.ndarray],
     maps: Sequence[HeatMaps],
+    attention: Sequence[Sequence[WordAttention]],
     threshold: Threshold,
     scheme: str,
 ) -> dict[str, Any]:
@@ -42,6 +46,9 @@ def page_contents(
         sentences.setdefault(each.sentence, len(sentences))
     return {
         "colors": [to_hex(color) for color in color_map()(np.linspace(0.0, 1.0, _SHADES))],
+        "attentionColors": [
+            to_hex(color) for color in colormaps["Blues"](np.linspace(0.0, 1.0, _BLUES))
+        ],
         "headColor": PALETTE[0],
         "dependentColor": PALETTE[1],
         "rule": threshold.rule,
@@ -49,8 +56,11 @@ def page_contents(
         "scheme": scheme,
         "sentences": [_sentence(sentence) for sentence in sentences],
         "images": [
-            _image(image, each, number) | {"sentence": sentences[each.sentence]}
-            for number, (image, each) in enumerate(zip(images, maps, strict=True))
+            _image(image, each, number)
+            | {"sentence": sentences[each.sentence], "attention": list(map(_attention, between))}
+            for number, (image, each, between) in enumerate(
+                zip(images, maps, attention, strict=True)
+            )
         ],
     }
 
@@ -101,6 +111,27 @@ def _image(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, 
         "reasons": {
             str(word.index): f"{word.status}: {word.reason}"
             for word in maps.words
+            if word.status != "mapped"
+        },
+    }
+
+
+def _attention(attention: WordAttention) -> dict[str, Any]:
+    """Return attention between words, averaged over its axes. The values have the *shape* ``(query, key)``."""
+    values = np.ascontiguousarray(attention.mean, dtype="<f4")
+    where = {
+        "encoder": f"text encoder: {attention.encoder}",
+        "text-text": "denoiser: text to text",
+    }
+    return {
+        "name": where.get(attention.relation, attention.relation),
+        "causal": attention.causal,
+        "labels": [label(text) for text in attention.labels],
+        "words": len(attention),
+        "values": base64.b64encode(values.tobytes()).decode(),
+        "reasons": {
+            str(word.index): f"{word.status}: {word.reason}"
+            for word in attention.words
             if word.status != "mapped"
         },
     }

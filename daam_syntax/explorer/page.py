@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,8 +15,8 @@ import jinja2
 import numpy as np
 
 from daam_syntax.explorer.contents import page_contents
-from daam_syntax.figures.shared.arguments import paired
-from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
+from daam_syntax.figures.shared.arguments import expect, paired
+from daam_syntax.maps import HeatMaps, Threshold, WordAttention, parse_threshold
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
@@ -27,6 +27,8 @@ _FRAME: Final = 660  # pixels of a notebook: all but the arcs and the rows of th
 _LEVEL: Final = 24  # pixels of a level of arcs, see arcs.js
 _PANEL: Final = 200  # pixels of the width of a panel
 _ROW: Final = 26  # pixels of a row of the table
+_MATRIX: Final = 340  # pixels of attention between words, except its rows
+_CELL: Final = 30  # pixels of a row
 _LEAST_ROWS: Final = 8  # the explanation stands beside the table
 
 
@@ -76,6 +78,7 @@ def explore(
     images: Image | np.ndarray | Sequence[Image | np.ndarray],
     maps: HeatMaps | Sequence[HeatMaps],
     *,
+    attention: WordAttention | Iterable[WordAttention | Iterable[WordAttention]] = (),
     threshold: str | Threshold = "relative:0.4",
     scheme: str = "ud",
 ) -> Page:
@@ -93,6 +96,9 @@ def explore(
         that `trace_image` fitted is fitted in the same way; the page says how.
     maps
         The heat maps of the images, in the same order.
+    attention
+        For each image, the attention between its words: one relation, such as an item of ``trace.word_attention()``, or
+        several. The page then has a matrix of it, from word to word.
     threshold
         Threshold rule of the masks when the page opens, see `parse_threshold`.
     scheme
@@ -109,9 +115,9 @@ def explore(
         If the rule is unknown.
     ValueError
         If the numbers of images and maps differ or are 0, an image has another size than that of its maps, or a
-        sentence lacks the scheme.
+        sentence lacks the scheme, or attention belongs to another prompt.
     TypeError
-        If `maps` contains anything other than heat maps.
+        If `maps` contains anything other than heat maps, or `attention` anything other than attention.
 
     Examples
     --------
@@ -120,12 +126,13 @@ def explore(
     all_images, all_maps = paired(images, maps)
     for each in all_maps:
         each.sentence.edges_of(scheme)
-    contents = page_contents(all_images, all_maps, parse_threshold(threshold), scheme)
+    between = _attention_of(attention, all_maps)
+    contents = page_contents(all_images, all_maps, between, parse_threshold(threshold), scheme)
     folder = resources.files("daam_syntax.explorer")
     style = (folder / "style.css").read_text(encoding="utf-8")
     script = "\n".join(
         (folder / name).read_text(encoding="utf-8")
-        for name in ("numbers.js", "arcs.js", "panels.js", "view.js")
+        for name in ("numbers.js", "arcs.js", "panels.js", "attention.js", "address.js", "view.js")
     )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daam_syntax.explorer", "."),
@@ -142,6 +149,34 @@ def explore(
     return Page(page, len(all_maps), _frame_height(contents))
 
 
+def _attention_of(
+    attention: WordAttention | Iterable[WordAttention | Iterable[WordAttention]],
+    maps: Sequence[HeatMaps],
+) -> list[list[WordAttention]]:
+    """Return the attention between the words of each image, under the parse of its maps."""
+    given = [attention] if isinstance(attention, WordAttention) else list(attention)
+    several = [[each] if isinstance(each, WordAttention) else list(each) for each in given]
+    if not several:
+        return [[] for _ in maps]
+    if len(several) != len(maps):
+        raise ValueError(
+            f"Expected attention for each of {plural(len(maps), 'image')}, but got {len(several)}: pass a list for "
+            "each image."
+        )
+    for number, (own, each) in enumerate(zip(several, maps, strict=True)):
+        for between in own:
+            expect(between, WordAttention)
+            if between.prompt != each.prompt:
+                raise ValueError(
+                    f"Image {number + 1}: expected attention between the words of {each.prompt!r}, but got that of "
+                    f"{between.prompt!r}."
+                )
+    return [
+        [between.with_sentence(each.sentence) for between in own]
+        for own, each in zip(several, maps, strict=True)
+    ]
+
+
 def _frame_height(contents: dict[str, Any]) -> int:
     """Return the pixels of a frame that shows the whole page for the largest tree."""
     trees = [
@@ -152,4 +187,8 @@ def _frame_height(contents: dict[str, Any]) -> int:
     levels = max((edge["level"] for edges in trees for edge in edges), default=1)
     rows = max((len(edges) for edges in trees), default=0) + 1
     tallest = max(image["size"][0] / image["size"][1] for image in contents["images"])
-    return round(_FRAME + _LEVEL * levels + _ROW * max(rows, _LEAST_ROWS) + _PANEL * (tallest - 1))
+    sides = [len(each["labels"]) for image in contents["images"] for each in image["attention"]]
+    matrix = _MATRIX + _CELL * max(sides) if sides else 0
+    return matrix + round(
+        _FRAME + _LEVEL * levels + _ROW * max(rows, _LEAST_ROWS) + _PANEL * (tallest - 1)
+    )

@@ -15,6 +15,7 @@ const chosen = {
   head: null,
   dependent: null,
   ownScale: false,
+  relation: 0, // of attention between words, by place
 };
 
 /** Results for the current image: for each word its map, range, mask and area; and the pixels of the image. */
@@ -266,6 +267,7 @@ async function showAll() {
   showTree();
   showPairs();
   showChoice();
+  showAttention();
   showHint();
   await showPanels();
 }
@@ -293,34 +295,6 @@ function chooseFirstEdge() {
   Object.assign(chosen, { head: edge?.head ?? null, dependent: edge?.dependent ?? null });
 }
 
-function keepAddress() {
-  const address = new URLSearchParams(Object.entries(chosen).filter(([, value]) => value !== null));
-  try {
-    history.replaceState(null, "", `#${address}`);
-  } catch {
-    // A frame in a notebook has no address.
-  }
-}
-
-function readAddress() {
-  const address = new URLSearchParams(location.hash.slice(1));
-  const number = (name, limit) => {
-    const value = address.has(name) ? Number(address.get(name)) : NaN;
-    return Number.isInteger(value) && value >= 0 && value < limit ? value : null;
-  };
-  chosen.image = number("image", contents.images.length) ?? 0;
-  if (address.get("scheme") in sentence().schemes) chosen.scheme = address.get("scheme");
-  if (RULES.includes(address.get("rule"))) chosen.rule = address.get("rule");
-  const value = Number(address.get("value") ?? NaN);
-  if (value >= 0 && value < 1) chosen.value = value;
-  chosen.ownScale = address.get("ownScale") === "true";
-  chooseFirstEdge();
-  const words = sentence().words.length;
-  if (number("head", words) !== null) {
-    Object.assign(chosen, { head: number("head", words), dependent: number("dependent", words) });
-  }
-}
-
 function start() {
   const colors = byId("colors").getContext("2d");
   COLORS.forEach((color, x) => { // as they look over light gray
@@ -340,7 +314,8 @@ function start() {
   });
   byId("value").addEventListener("input", (event) => choose({ value: Number(event.target.value) }));
   byId("own-scale").addEventListener("change", (event) => choose({ ownScale: event.target.checked }));
-  addEventListener("resize", () => { showTree(); showChoice(); });
+  byId("relation").addEventListener("change", (event) => choose({ relation: Number(event.target.value) }));
+  addEventListener("resize", () => { showTree(); showChoice(); showAttention(); });
   readAddress();
   showAll();
 }

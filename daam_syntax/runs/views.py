@@ -222,6 +222,7 @@ def _save_page(images: Sequence[StoredImage], threshold: str, scheme: str, path:
     page = explore(
         [each.image for each in images],
         [each.maps for each in images],
+        attention=[each.attention for each in images],
         threshold=threshold,
         scheme=scheme,
     )

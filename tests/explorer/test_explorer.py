@@ -4,9 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import re
-import shutil
-import subprocess
 from importlib import resources
 
 import numpy as np
@@ -28,24 +25,10 @@ from daam_syntax.maps.measures import (
 )
 from helpers.commands import run_here
 from helpers.examples import SUBWORDS, make_maps, make_sentence
+from helpers.explorer_pages import IMAGE, contents_of, needs_a_browser, shown, smooth_maps
 from helpers.synthetic_run import write_run
 
 MEASURES = ("iou", "iod", "ioh", "phi", "lift")
-IMAGE = np.zeros((40, 60, 3), np.uint8)  # not square
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-needs_a_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-
-
-def smooth_maps():
-    """Maps of "red car , red zebra" with partly overlapping masks, a repeated word, and a word of two subwords."""
-    rng = np.random.default_rng(0)
-    return make_maps(list(rng.random((len(SUBWORDS), 4, 6), dtype=np.float32)), image_size=(40, 60))
-
-
-def contents_of(page):
-    return json.loads(BeautifulSoup(page.html, "html.parser").find(id="contents").string)
 
 
 @pytest.fixture(scope="module")
@@ -188,25 +171,6 @@ class TestPage:
 
 @needs_a_browser
 class TestInABrowser:
-    def shown(self, page, tmp_path, address="", script=""):
-        """Return the page after its script has run, and optionally a script of the test."""
-        html = page.html
-        if script:  # only in a test: the page itself allows only its own script
-            html = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", html)
-            html = html.replace("</body>", f"<script>{script}</script></body>")
-        (tmp_path / "page.html").write_text(html, encoding="utf-8")
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
-        url = f"{(tmp_path / 'page.html').as_uri()}{address}"
-        profile = f"--user-data-dir={tmp_path / 'profile'}"
-        done = subprocess.run(
-            [BROWSER, *options, profile, "--dump-dom", url],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return BeautifulSoup(done.stdout, "html.parser")
-
     def rows(self, soup):
         return [
             [cell.get_text() for cell in row.find_all("td")]
@@ -215,7 +179,7 @@ class TestInABrowser:
 
     def test_its_table_is_that_of_measure_pairs(self, tmp_path):
         maps = smooth_maps()
-        soup = self.shown(ds.explore(IMAGE, maps), tmp_path)
+        soup = shown(ds.explore(IMAGE, maps), tmp_path)
         pairs = measure_pairs(maps)
         expected = [
             [
@@ -243,7 +207,7 @@ class TestInABrowser:
         values[3] = 0  # the comma attends to nothing
         maps = HeatMaps(values, SUBWORDS, empty.sentence, (40, 60))
         address = "#head=1&dependent=4&rule=otsu"
-        soup = self.shown(ds.explore(IMAGE, maps), tmp_path, address)
+        soup = shown(ds.explore(IMAGE, maps), tmp_path, address)
         chosen = soup.select("#pairs tr.chosen td")
         assert [cell.get_text() for cell in chosen][:3] == ["conj", "car", "zebra"]
         pairs = measure_pairs(maps, threshold="otsu")
@@ -271,7 +235,7 @@ class TestInABrowser:
               document.body.dataset.word = document.querySelector("#panels").textContent;
             })();
         """
-        soup = self.shown(ds.explore([IMAGE, IMAGE], maps), tmp_path, "#image=1", script)
+        soup = shown(ds.explore([IMAGE, IMAGE], maps), tmp_path, "#image=1", script)
         assert soup.body["data-status"].startswith("Attention from the point (59, 0): car ")
         assert "head: zebradependent: redshared: IoU" in soup.body["data-arc"]
         assert soup.body["data-word"] == "image 2car"
