@@ -21,6 +21,7 @@ def predict_memory(
     refine: bool = False,
     padding: bool = False,
     relations: Iterable[str] | str = ("image-text",),
+    also: Iterable[str] | str = (),
     **options: Any,
 ) -> int:
     """Return how many bytes a recording would take, by running only its first step.
@@ -31,7 +32,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps, refine, padding, relations
+    keep, layers, steps, refine, padding, relations, also
         As for `trace`.
     **options
         Further arguments of the pipeline call: ``num_inference_steps``, ``height``, ``width``,
@@ -60,6 +61,7 @@ def predict_memory(
         refine=refine,
         padding=padding,
         relations=relations,
+        also=also,
         max_bytes=-1,  # refuses any recording after its first step
     )
     try:

@@ -88,11 +88,15 @@ def trace(
         pipeline call begins (heat maps need the same amount again). It is checked after the first step of each call,
         when grids, attention heads and the number of steps are known; see `predict_bytes`.
     also
-        Additional texts to map, such as a hypernym or a foil. The queries of every image attend to their keys, each
-        text in a softmax of its own (see `daam_syntax.attention.pipeline_call.other_texts`); the image does not
-        change. Get their maps with ``heat_maps(of=text)``. Supported for UNets, PixArt and Sana; in joint attention
-        the text changes with the image. Each text takes as much memory as a prompt of its length, and the time of one
-        more softmax for each step and layer.
+        Additional texts to map, such as a hypernym or a foil; they may be words of the prompt. The image does not
+        change. In cross-attention the queries of every image attend to their keys, each text in a softmax of its own
+        (see `daam_syntax.attention.pipeline_call.other_texts`). In joint attention each text has a residual stream of
+        its own, which attends to the image and to itself, and to which nothing attends (after Helbling et al. 2025);
+        the softmax of a pixel then runs over the text and the image, as it does over the prompt and the image (see
+        `daam_syntax.attention.recording.concept_streams`). Get their maps with ``heat_maps(of=text)``. Supported for
+        UNets, PixArt, Sana, and joint attention; docs/models.md says which models are refused, and why. Each text takes
+        as much memory as a prompt of its length, and the time of one more softmax for each step and layer; in joint
+        attention, that of one more attention, and of the block for the text's tokens.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
         ``heat_maps(refined=True)``. Not supported for models with linear self-attention (Sana). It takes 4 bytes for

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
 from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.attention.families.text_streams import TextStream
 from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.maps.selection import Grid
 
@@ -107,6 +108,8 @@ class Family:
     text_states
         Returns the embedded text as the text attentions receive it, given the denoiser and its text input; None if
         that is unknown or depends on the image.
+    text_stream
+        How the denoiser carries a text through its blocks, if the text changes with the image; None if that is unknown.
     references
         Returns the grid and the height and width in pixels of each reference image whose pixels stand beside those of
         the image, given the pipeline and the denoiser's inputs.
@@ -134,6 +137,7 @@ class Family:
     image_latents: ImageLatents = PLAIN
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
+    text_stream: TextStream | None = None
     references: Callable[[Any, Mapping[str, Any]], Sequence[tuple[Grid, Grid]]] = (
         lambda pipe, inputs: ()
     )

@@ -16,6 +16,16 @@ from daam_syntax.attention.families.packed_images import (
     images_of_ids,
     images_of_shapes,
 )
+from daam_syntax.attention.families.text_streams import (
+    AURA_FLOW_STREAM,
+    CHROMA_STREAM,
+    COGVIEW_4_STREAM,
+    FLUX_STREAM,
+    LUMINA_2_STREAM,
+    QWEN_IMAGE_STREAM,
+    SD3_STREAM,
+    Z_IMAGE_STREAM,
+)
 from daam_syntax.attention.softmax.transfers import ReadOnce
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
@@ -35,6 +45,7 @@ SD3: Final = Family(
     grid=grids.patches,
     image_size=grids.latents_decoded,
     is_extra_call=lambda inputs: inputs.get("skip_layers") is not None,  # skip-layer guidance
+    text_stream=SD3_STREAM,
 )
 
 AURA_FLOW: Final = Family(
@@ -46,6 +57,7 @@ AURA_FLOW: Final = Family(
     guidance="unconditional-first",
     grid=grids.patches,
     image_size=grids.latents_decoded,
+    text_stream=AURA_FLOW_STREAM,
 )
 
 _NUMBERED: Final = PackedLatents(images_of_ids)
@@ -62,6 +74,7 @@ FLUX: Final = Family(
     image_size=_NUMBERED.image_size,
     references=_NUMBERED.references,
     image_latents=PACKED,
+    text_stream=FLUX_STREAM,
 )
 
 CHROMA: Final = Family(
@@ -75,6 +88,7 @@ CHROMA: Final = Family(
     image_size=_NUMBERED.image_size,
     references=_NUMBERED.references,
     image_latents=PACKED,
+    text_stream=CHROMA_STREAM,
 )
 
 
@@ -101,6 +115,7 @@ FLUX_2: Final = Family(
     image_size=_FLUX_2.image_size,
     references=_FLUX_2.references,
     image_latents=PACKED_PATCHES,
+    text_stream=FLUX_STREAM,
 )
 
 
@@ -134,6 +149,7 @@ QWEN_IMAGE: Final = Family(
     image_size=_SHAPED.image_size,
     references=_SHAPED.references,
     image_latents=PACKED_FRAME,
+    text_stream=QWEN_IMAGE_STREAM,
 )
 
 
@@ -153,6 +169,7 @@ COGVIEW_4: Final = Family(
     guidance="by-text",
     grid=grids.patches,
     image_size=grids.latents_decoded,
+    text_stream=COGVIEW_4_STREAM,
 )
 
 
@@ -177,6 +194,7 @@ LUMINA_2: Final = Family(
     guidance="by-text",
     grid=grids.patches,
     image_size=grids.latents_decoded,
+    text_stream=LUMINA_2_STREAM,
 )
 
 _Z_PATCH: Final = 2
@@ -224,4 +242,5 @@ Z_IMAGE: Final = Family(
     timestep="t",
     text="cap_feats",
     no_guidance=0.0,
+    text_stream=Z_IMAGE_STREAM,
 )

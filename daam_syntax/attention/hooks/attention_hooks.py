@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from daam_syntax.attention.hooks.logsumexp import LogSumExpReader
 from daam_syntax.attention.hooks.owned_hooks import OwnedHook, leave_mode, remove_hooks
+from daam_syntax.attention.hooks.suspension import are_suspended
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 
 OutputOverride = Callable[[str, AttentionCall, Tensor, Tensor], Tensor]
@@ -57,6 +59,8 @@ class AttentionHooks:
         Receives the calls.
     override
         Replaces the outputs of attention calls; None to change nothing.
+    keeps_outputs
+        Whether the calls include their values and outputs.
     """
 
     def __init__(
@@ -65,13 +69,15 @@ class AttentionHooks:
         attentions: Mapping[str, nn.Module],
         callbacks: AttentionCallbacks,
         override: OutputOverride | None = None,
+        *,
+        keeps_outputs: bool = False,
     ) -> None:
         self._denoiser = denoiser
         self._attentions = attentions
         self._callbacks = callbacks
         self._signature = inspect.signature(type(denoiser).forward)
         self._thread: int | None = None
-        self._collector = _CallCollector(override)
+        self._collector = _CallCollector(override, keeps_outputs)
 
     @property
     def log_sum_exp_differences(self) -> dict[str, float]:
@@ -99,7 +105,7 @@ class AttentionHooks:
         self._collector.stop_all()
 
     def _is_foreign(self) -> bool:
-        return threading.get_ident() != self._thread
+        return threading.get_ident() != self._thread or are_suspended()
 
     def _before_denoiser(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -136,9 +142,10 @@ class AttentionHooks:
 class _CallCollector(TorchFunctionMode):
     """Collects the attention calls of the innermost module that is running."""
 
-    def __init__(self, override: OutputOverride | None) -> None:
+    def __init__(self, override: OutputOverride | None, keeps_outputs: bool) -> None:
         super().__init__()
         self._override = override
+        self._keeps_outputs = keeps_outputs
         self.reader = LogSumExpReader()
         self._running: list[tuple[str, list[AttentionCall]]] = []  # innermost module last
 
@@ -167,14 +174,17 @@ class _CallCollector(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not scaled_dot_product_attention:
+        if func is not scaled_dot_product_attention or are_suspended():
             return func(*args, **kwargs)
         output, logsumexp = self.reader.attend(args, kwargs)
         if not self._running:  # after an interrupt, until the next denoiser call
             return output
         path, calls = self._running[-1]
-        calls.append(AttentionCall.from_arguments(args, kwargs, logsumexp))
-        if self._override is None:
-            return output
+        call = AttentionCall.from_arguments(args, kwargs, logsumexp)
         value = args[2] if len(args) > 2 else kwargs["value"]
-        return self._override(path, calls[-1], value, output)
+        if self._override is not None:
+            output = self._override(path, call, value, output)
+        if self._keeps_outputs:
+            call = replace(call, value=value.detach(), output=output.detach())
+        calls.append(call)
+        return output

@@ -65,6 +65,8 @@ class PipelineObserver(Attachable):
         The denoiser's text attentions by module path.
     others
         Paths of other attention modules that are observed.
+    keeps_outputs
+        Whether attention calls come with their values and outputs.
     current
         The current pipeline call; None between calls.
     n_unfinished
@@ -102,6 +104,7 @@ class PipelineObserver(Attachable):
                 "use a model that generates images from text."
             )
         self.others: tuple[str, ...] = ()
+        self.keeps_outputs = False
         self._pipe = pipe
         self._spec = spec
         self._override = override
@@ -129,7 +132,13 @@ class PipelineObserver(Attachable):
 
     def _attach(self) -> None:
         others = {path: self.denoiser.get_submodule(path) for path in self.others}
-        self._hooks = AttentionHooks(self.denoiser, self.attentions | others, self, self._override)
+        self._hooks = AttentionHooks(
+            self.denoiser,
+            self.attentions | others,
+            self,
+            self._override,
+            keeps_outputs=self.keeps_outputs,
+        )
         methods = WrappedMethods(self._pipe)
         sizes = WrappedMethods(getattr(self._pipe, "image_processor", None))
         self._wrapped = [methods, sizes]

@@ -1,8 +1,9 @@
 """Maps of text outside the prompt, whose keys see the queries of the images and change nothing.
 
-The same pipeline encodes the text, and the same attention modules project it to keys, after the denoiser's own
-projection in PixArt and Sana. The queries are those of the generated images (open-vocabulary attention maps:
-Marcos-Manchón et al. 2024).
+This module is about cross-attention; texts in joint attention have streams of their own, see
+`daam_syntax.attention.recording.concept_streams`. The same pipeline encodes the text, and the same attention modules
+project it to keys, after the denoiser's own projection in PixArt and Sana. The queries are those of the generated
+images (open-vocabulary attention maps: Marcos-Manchón et al. 2024).
 
 Each text has a softmax of its own. It runs over all positions of the text's encoding, including padding that the model
 does not mask, as the prompt's softmax does over the prompt's positions. The two are never combined. A word's
@@ -91,15 +92,20 @@ def other_text_probabilities(
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
     """Raise a `TraceError` for a model whose text keys are not a projection of the encoded text."""
-    known = [each.name for each in FAMILIES if each.text_states is not None]
+    if family.text_stream is not None and family.frames is None:
+        return
     if family.text_states is not None and not _projects_text(denoiser):
         return
+    known = [each.name for each in FAMILIES if each.text_states or each.text_stream]
+    why = (
+        "the maps of a video's frames are those of its prompt"
+        if family.frames is not None
+        else "it transforms the text before its attentions in a way that daam-syntax does not know"
+    )
     raise TraceError(
         f"Expected a model of the families {', '.join(known)}, to map text outside the prompt (also=), but got "
-        f"{type(denoiser).__name__} of the {family.name} family. In joint attention the text changes with the "
-        "image, so another text has no keys that leave the image unchanged; and some models transform the text "
-        "in ways that daam-syntax does not know. Use the text as a prompt of its own, or read the image with "
-        "trace_image."
+        f"{type(denoiser).__name__} of the {family.name} family: {why}. Use the text as a prompt of its own, or read "
+        "the image with trace_image."
     )
 
 

@@ -16,14 +16,10 @@ from daam_syntax.attention.observers.attachable import Attached
 from daam_syntax.attention.observers.observer import PipelineObserver
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, Reference
 from daam_syntax.attention.pipeline_call.memory import Layer
-from daam_syntax.attention.pipeline_call.other_texts import (
-    embed_for_attention,
-    other_text_probabilities,
-    refuse_family,
-)
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.recording.frames import pixels_of_frame, split_frames
 from daam_syntax.attention.recording.memory_limit import MemoryLimit
+from daam_syntax.attention.recording.other_texts import OtherTexts
 from daam_syntax.attention.recording.self_attention import (
     pixel_probabilities,
     self_attention_call,
@@ -65,8 +61,8 @@ class Recorder(PipelineObserver):
 
     def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
         super().__init__(pipe, spec)
-        if spec.also:
-            refuse_family(self.family, self.denoiser)
+        self._other_texts = OtherTexts(self.family, self.denoiser, self.attentions, spec)
+        self.keeps_outputs = self._other_texts.streams is not None
         # The text attention beside each self-attention, by the path of the self-attention.
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
@@ -80,6 +76,14 @@ class Recorder(PipelineObserver):
         self._records_step = True
         self.finished: list[PipelineCall] = []
         self.memory = MemoryLimit(spec)
+
+    def _attach(self) -> None:
+        super()._attach()
+        self._other_texts.attach()
+
+    def _restore(self) -> None:
+        self._other_texts.detach()
+        super()._restore()
 
     def call_finished(self, pipeline_call: PipelineCall) -> None:
         """Keep a finished pipeline call."""
@@ -100,6 +104,7 @@ class Recorder(PipelineObserver):
     def denoiser_called(self, inputs: Mapping[str, Any]) -> None:
         """Prepare for a step, which counts once an attention runs in it."""
         super().denoiser_called(inputs)
+        self._other_texts.begin_step(self._rows)
         if self._spec.negative:
             self._check_negative(self._pipeline_call())
         if self.family.frames is not None:
@@ -147,15 +152,25 @@ class Recorder(PipelineObserver):
             call, layout, grid = self._record(
                 pipeline_call, pipeline_call, rows.prompts, path, module, calls
             )
-            if self._records(path, grid):
-                if self._refines_jointly and pipeline_call.self_attention.takes(grid):
-                    self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
-                for text in pipeline_call.also:
-                    embed_for_attention(text, self.family, self.denoiser)
-                    probabilities = other_text_probabilities(
-                        text, module, call, rows.prompts, by_head="head" in self._spec.keep
-                    )
-                    text.sums.add(path, grid, probabilities, len(pipeline_call.steps) - 1)
+            is_recorded = self._records(path, grid)
+            if is_recorded and self._refines_jointly and pipeline_call.self_attention.takes(grid):
+                self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
+            if pipeline_call.also and self._records_step:
+                own = (
+                    layout[rows.prompts]
+                    if isinstance(layout, list)
+                    else [layout] * pipeline_call.n_images
+                )
+                self._other_texts.attention_ran(
+                    pipeline_call,
+                    path,
+                    module,
+                    call,
+                    own,
+                    rows.prompts,
+                    self._inputs,
+                    grid if is_recorded else None,
+                )
         if rows.negative is not None and pipeline_call.negative is not None:
             self._record(pipeline_call, pipeline_call.negative, rows.negative, path, module, calls)
 
@@ -270,6 +285,7 @@ class Recorder(PipelineObserver):
     def denoiser_returned(self) -> None:
         """Check that all attentions were observed, and that the recording is not too large."""
         super().denoiser_returned()
+        self._other_texts.end_step()
         self._check_observed(self._self_attentions, "self-attentions")
         pipeline_call = self._pipeline_call()
         for sums in pipeline_call.all_sums:

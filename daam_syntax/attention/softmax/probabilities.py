@@ -21,7 +21,7 @@ _QUERIES_AT_ONCE = 32  # minimum for fast matrix products
 
 @dataclass(frozen=True, slots=True)
 class AttentionCall:
-    """The arguments of one call of `scaled_dot_product_attention`, without the values.
+    """One call of `scaled_dot_product_attention`: its arguments, and its values and output where they are needed.
 
     Attributes
     ----------
@@ -40,6 +40,10 @@ class AttentionCall:
         Whether several query heads share a key head.
     logsumexp
         The log-sum-exp of the logits over all keys; None if unknown. *Shape:* ``(row, head, query)``
+    value
+        *Shape:* ``(row, key head, key, feature)``; None where values are not kept.
+    output
+        *Shape:* ``(row, head, query, feature)``; None where outputs are not kept.
     """
 
     query: Tensor
@@ -49,6 +53,8 @@ class AttentionCall:
     is_causal: bool = False
     enable_gqa: bool = False
     logsumexp: Tensor | None = None
+    value: Tensor | None = None
+    output: Tensor | None = None
 
     @classmethod
     def from_arguments(

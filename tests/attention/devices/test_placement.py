@@ -80,7 +80,7 @@ def test_kept_axes_arrive_from_two_devices():
 
 
 @pytest.mark.parametrize("place", [on_device, offloaded_models, offloaded_layers])
-@pytest.mark.parametrize("name", ["PixArt-sigma", "Sana"])
+@pytest.mark.parametrize("name", ["PixArt-sigma", "Sana", "Flux", "AuraFlow"])
 def test_text_that_the_denoiser_projects(name, place):
     case = CASE_OF[name]
 

@@ -253,3 +253,14 @@ def test_frames_and_layers_in_image_shapes_are_refused():
     layers = {"img_shapes": [[(1, 4, 5)] * 3], "additional_t_cond": torch.zeros(1)}
     with pytest.raises(TraceError, match="several layers"):
         images_of_shapes(layers)
+
+
+@each_case
+def test_the_prompt_as_another_text_has_its_ordinary_maps(case):
+    untraced = draw(case)
+    texts = [CAT, OWL][: case.prompts]
+    with trace(pipeline(case.name), also=texts) as recording:
+        assert torch.equal(draw(case), untraced)
+    for row, ordinary in enumerate(recording.heat_maps()):
+        maps = recording.heat_maps(of=texts[row])[row]
+        np.testing.assert_allclose(maps.data, ordinary.data, atol=1e-6)

@@ -14,6 +14,7 @@ from helpers.family_runs import draw as draw_case
 from helpers.family_runs import pipeline as family_pipeline
 from helpers.tiny_pipelines import make_sd
 from helpers.tracing import CAT, GRIDS, OWL, draw
+from helpers.video_pipelines import make_video_pipeline
 
 FOIL = "the blue strawberry"
 
@@ -114,8 +115,12 @@ def test_other_families(case, guided):
 def test_texts_and_models_that_are_refused():
     with pytest.raises(PromptError):
         trace(make_sd(), also=[" "])
-    for name in ("SD3", "HunyuanDiT", "DeepFloyd IF"):
+    for name in ("HunyuanDiT", "PRX", "Lumina-Next", "DeepFloyd IF", "Kandinsky 3"):
         with pytest.raises(
-            TraceError, match=r"families UNet, PixArt, Sana, .*changes with the image"
+            TraceError,
+            match=r"families UNet, PixArt, Sana, .*Z-Image, .*transforms the text before",
         ):
             trace(make(name), also=[FOIL])
+    for name in ("Wan", "CogVideoX"):
+        with pytest.raises(TraceError, match="maps of a video's frames are those of its prompt"):
+            trace(make_video_pipeline(name), also=[FOIL])
