@@ -228,17 +228,19 @@ def section(records: list[Record]) -> str:
     lines = [
         "## Simulated prompts without words",
         "",
-        "Tests and intervals on numbers alone: studies in which nothing happens, with the nesting of real ones. Pairs "
-        "are in images and images in prompts, each with effects of its own; overlaps are bounded and skewed, and 9 to "
-        "29% of them are 0. *Sides alike*: relation and control have one distribution. *Sides of unlike shape*: equal "
-        "means, but the relation is more skewed and noisier.",
+        "These simulations have numbers instead of words. They test the tests and intervals themselves, in studies "
+        "without an effect that are nested like real ones: pairs in images and images in prompts, each with an "
+        "effect of its own. Overlaps are bounded and skewed, and 9 to 29% of them are 0. *Sides alike*: relation and "
+        "control have the same distribution. *Sides of unlike shape*: they have the same mean, but the relation is "
+        "more skewed and noisier.",
         "",
-        "False positives should be 5% at most, coverage 95%. Rates are percent with exact binomial 95% intervals; "
-        "**bold**: that interval does not include the nominal rate, as happens to one in twenty by chance. *Failed* "
-        "studies gave no interval, with a reason, and are not counted in the rates. Rows marked WRONG show what "
-        "ignoring the nesting does.",
+        "False positives should be at most 5%, and coverage should be 95%. Rates are percentages with exact binomial "
+        "95% intervals. **Bold**: the interval does not contain the nominal rate, which happens by chance in one row "
+        "of twenty. *Failed* studies gave a reason instead of an interval and are not counted in the rates. Rows "
+        "marked WRONG show the consequences of ignoring the nesting.",
         "",
-        f"Made by `python -m benchmarks.calibration` with {N_RESAMPLES} resamples per study (the default is 9999).",
+        f"`python -m benchmarks.calibration` makes this section, with {N_RESAMPLES} resamples per study (the default "
+        "is 9999).",
     ]
     frame = pd.DataFrame(records)
     for scenario, rows in frame.groupby("scenario", sort=False):

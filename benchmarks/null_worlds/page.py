@@ -59,13 +59,18 @@ class Cell:
 def markdown() -> str:
     """Return the page, from the results of both benchmarks."""
     head = [
-        "# Do the ways to a claim hold?",
+        "# Calibration",
         "",
-        "Every recipe of [From a pair table to a claim](inference.md) was tried in simulated worlds whose truth is "
-        "known. In null worlds, overlap depends on anything except how words are related, so every finding is an "
-        "error. In true worlds, relations have an effect, and recipes should find it.",
+        "How often does each recipe of [From a pair table to a claim](inference.md) find something that is not "
+        "there, and how often does it miss something that is? We applied every recipe to simulated studies whose "
+        "true effects are known:",
         "",
-        "Made by `python -m benchmarks.null_worlds`.",
+        "- In **null worlds**, the overlap of two words depends on such things as their areas, their places in the "
+        "sentence, their distance, or the image, but not on whether they are related. Every finding is a false "
+        "positive.",
+        "- In **true worlds**, related words overlap more, by a known amount. A good recipe finds it.",
+        "",
+        "`python -m benchmarks.null_worlds` makes this page.",
         "",
     ]
     return "\n".join(head) + "\n" + tables(read()) + "\n" + calibration.section(calibration.read())
@@ -125,9 +130,22 @@ def tables(results: Mapping[str, Any]) -> str:
     n = len(judged)
     wrong = failures(judged)
     lines = [
-        f"A family is all rows of one table for one measure, or all sentences of a study page; an error is an adjusted "
-        f"p-value of at most {ALPHA:g} in a row without an effect, or a found effect of the wrong sign. A recipe that "
-        "withholds its p-values, because the sides of the comparison differ in something else, makes no claim. "
+        *_in_short(of_all, of_true),
+        "## How to read the tables",
+        "",
+        "- **Study**: one simulated data set, with the prompts, words, and dependencies of real prompts.",
+        "- **Family**: all rows of one table for one measure, or all sentences on a study's page. P-values are "
+        "adjusted within a family, so a study counts as one error however many of its rows are wrong.",
+        f"- **Error**: an adjusted p-value of at most {ALPHA:g} for a row without an effect, or a finding with the "
+        "wrong sign.",
+        "- **Withheld**: the recipe gave no p-value, because the sides of the comparison differ in something else, "
+        "and therefore makes no claim.",
+        "- **Coverage**: the percentage of 95% intervals that contain the true difference.",
+        "- **Fails**: the lower 95% limit of the error rate is above 5%, or the upper limit of the coverage is below "
+        f"95%. Limits are exact (Clopper and Pearson 1934) and corrected for the {n} cells of these tables.",
+        "- **Oracle**: not a recipe. It compares each pair with simulated twins that are alike in everything except "
+        "the relation, and shows what the best possible control would find.",
+        "",
         f"Of {n} cells, "
         + (
             f"{len(wrong)} fail: "
@@ -135,28 +153,28 @@ def tables(results: Mapping[str, Any]) -> str:
             if wrong
             else "none fails"
         )
-        + ". A cell fails if the lower 95% limit of its error rate is above 5%, or the upper limit of its coverage is "
-        f"below 95%; limits are exact (Clopper and Pearson 1934) and corrected for {n} cells.",
+        + ".",
         *_crashes(results),
         "",
         "## Worlds",
         "",
-        "Worlds are drawn over real prompts (`data/prompts`). In worlds of maps, random maps on a grid of 16 x 16 are "
-        "measured as recorded maps are. In the others, areas of words and the overlap of pairs are drawn as numbers.",
+        "All worlds use the shipped prompts (`data/prompts`) and their parses. Worlds with *maps* in the name draw "
+        "random maps on a grid of 16 x 16, which are then measured like recorded maps. The others draw the areas of "
+        "words and the overlap of pairs as numbers.",
         "",
         "| World | Overlap depends on | Prompts x images |",
         "|---|---|---:|",
         *(f"| {w.name} | {w.about} | {w.n_prompts} x {w.n_images} |" for w in NULLS),
         "",
-        "Each world, except *random trees* and those of studies, has a twin in which relations have an effect, too: a "
-        "world's name after *true*.",
+        "Each world, except *random trees* and the worlds of single studies, also exists with an effect of "
+        "relations; its name then begins with *true*.",
         "",
         "## Recipes over all worlds",
         "",
-        "Percent of studies with an error in null worlds, with 95% limits; percent of tests that were withheld there; "
-        "percent of true effects that are found in true worlds; percent of 95% intervals that include the true "
-        "difference, in all worlds. **Bold**: fails. Worlds for whose prompts the documentation does not recommend a "
-        "recipe are left out.",
+        "Errors: percentage of studies of null worlds with an error, with 95% limits. Withheld: percentage of tests "
+        "there. Found: percentage of the true effects that the recipe finds in true worlds. Coverage: in all worlds. "
+        "**Bold**: fails. Worlds with too few or too similar prompts for a recipe, by the documentation, are left "
+        "out of its row.",
         "",
         "| Recipe | Studies | Errors | Withheld | Found | Coverage |",
         "|---|---:|---:|---:|---:|---:|",
@@ -164,28 +182,29 @@ def tables(results: Mapping[str, Any]) -> str:
         "",
         "## Errors in null worlds",
         "",
-        f"Percent of studies with an error, where there are at least {MANY} studies. In parentheses: "
-        "percent of tests that were withheld. **Bold**: fails. "
-        "*Italics*: not what the documentation recommends for such prompts, and not judged. A dash: nothing to test. "
-        "With five prompts no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere rates "
-        "below 5% have three reasons: tests that are withheld, few prompts (p-values are discrete), and Holm's "
-        "correction of tests that depend on each other.",
+        f"Percentage of studies with an error, for worlds with at least {MANY} studies of a recipe. In parentheses: "
+        "the percentage of tests that were withheld. **Bold**: fails. *Italics*: the documentation advises against "
+        "the recipe for such prompts, so it is not judged. A dash: too few studies, or nothing to test. With five "
+        "prompts, no p-value of sign flips can be below 0.0625, so nothing can be found. Elsewhere, rates below 5% "
+        "have three causes: withheld tests, few prompts (p-values are discrete), and Holm's correction of tests that "
+        "depend on each other.",
         *_matrix(_often(nulls), lambda cell: _error_text(cell, n)),
         "",
         "## Errors and power in true worlds",
         "",
-        "Percent of studies with an error, then the percent of true effects that are found. The oracle compares each "
-        "pair with pairs that are alike in everything except the relation.",
+        "Percentage of studies with an error, then percentage of the true effects that were found. In some worlds of "
+        "maps, the oracle finds differences that the exchange of partners does not estimate; these count as its "
+        "errors.",
         *_matrix(_often(true), lambda cell: f"{_error_text(cell, n)}, {_power_text(cell)}"),
         "",
         "## Coverage of 95% intervals",
         "",
-        "Percent of intervals that include the true difference, where the recipe gives a p-value. **Bold**: fails.",
+        "Percentage of 95% intervals that contain the true difference, among rows with a p-value. **Bold**: fails.",
         "",
-        "In true worlds of maps, a dependent copies a part of its head's map, so the dependents of one head resemble "
-        "each other, although they are not related, and they are near. Adjusted for what distance does among such "
-        "pairs, a relation adds less than its whole effect. The true difference is therefore that of the same exchange "
-        "and adjustment of the effects: each pair's value minus that of its twins, which share everything except the "
+        "In true worlds of maps, a dependent copies part of its head's map. The dependents of one head then resemble "
+        "each other without being related, and they stand close together, so the adjustment for distance removes "
+        "part of the effect. The true difference therefore comes from the same exchange and the same adjustment, "
+        "applied to the effects alone: each pair's value minus that of its twins, which share everything except the "
         "effect, averaged over simulated studies.",
         *_matrix(
             _often([c for c in found if c.counts["intervals"]]),
@@ -194,13 +213,36 @@ def tables(results: Mapping[str, Any]) -> str:
         "",
         "## Warnings without an imbalance",
         "",
-        "Percent of studies in which a recipe withholds a test although its sides differ by chance only.",
+        "Percentage of studies in which a recipe withholds a test although its sides differ only by chance.",
         "",
         "| Recipe | Studies | Warned, % |",
         "|---|---:|---:|",
         *_warnings(found),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _in_short(of_nulls: Sequence[Cell], of_true: Sequence[Cell]) -> list[str]:
+    """Return the results of the default comparison as a list; nothing without results of it."""
+    null = {cell.column: cell for cell in of_nulls}
+    true = {cell.column: cell for cell in of_true}
+    lines = []
+    for recipe, oracle, named in (
+        ("summarize, IoU", "oracle, IoU", 'By relation, `summarize(control="exchanged")`'),
+        ("summarize, by kind, IoU", "oracle, by kind, IoU", "With all relations pooled, it"),
+    ):
+        if recipe not in null or recipe not in true or oracle not in true:
+            continue
+        counts = null[recipe].counts
+        low, high = limits(counts["errors"], counts["studies"])
+        covered = coverage(add(counts, true[recipe].counts), 1)[0]
+        lines.append(
+            f"- {named} has a false positive in {100 * null[recipe].error:.1f}% [{100 * low:.1f}, {100 * high:.1f}] "
+            f"of {counts['studies']:,} studies without an effect (at most 5% is allowed). Its intervals contain the "
+            f"true difference in {100 * covered:.1f}% of cases. It finds {_power_text(true[recipe])}% of the true "
+            f"effects, where the oracle finds {_power_text(true[oracle])}%."
+        )
+    return ["## In short", "", *lines, ""] if lines else []
 
 
 def _often(found: Sequence[Cell]) -> list[Cell]:
@@ -268,7 +310,7 @@ def _error_text(cell: Cell, n_cells: int) -> str:
         text = "-"
     elif not cell.judged:
         text = f"*{text}*"
-    elif _too_many(cell, n_cells):
+    elif cell.recipe not in _ORACLES and _too_many(cell, n_cells):
         text = f"**{text}**"
     withheld = counts["withheld"] / max(counts["rows"], 1)
     return text + (f" ({100 * withheld:.0f})" if withheld >= 0.005 else "")
