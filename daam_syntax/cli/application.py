@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated
 
 import typer
@@ -57,3 +58,13 @@ def main() -> None:
         fail("\n".join([first, *map(cell, others)]))
     except DaamSyntaxError as error:
         fail(one_line(error))
+    except KeyboardInterrupt:  # before or after what typer catches
+        fail("interrupted", 130)
+    except OSError as error:
+        # Any import may be the one that finds no handle left.
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        fail(
+            f"Expected to open {error.filename or 'a file'}, but too many files are open; raise the "
+            "limit (`ulimit -n 4096`), or close other programs"
+        )

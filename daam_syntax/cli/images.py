@@ -61,11 +61,10 @@ def analyze(
             f"Expected each prompt in quotes, but got the single words {', '.join(prompts)}: write "
             f'"{" ".join(prompts)}" if that is one prompt.'
         )
-    chosen = _chosen(prompts or [], prompts_file, format)
     quiet_libraries()
     with resumable(out), warnings_as_lines():
         analysis = run(
-            chosen,
+            _chosen(prompts or [], prompts_file, format),
             model,
             revision=revision,
             device=device,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import pandas as pd
 
-from daam_syntax.analysis import write_table
+from daam_syntax.analysis import to_csv
 from daam_syntax.explorer import explore
 from daam_syntax.runs.store.checksums import sha256
 from daam_syntax.runs.store.images import decoded
@@ -202,10 +202,7 @@ def _save_bytes(content: bytes, path: Path) -> None:
 
 
 def _save_table(table: pd.DataFrame, path: Path) -> None:
-    # `write_table` chooses the format by the suffix.
-    made = path.with_suffix(".csv")
-    write_table(table, made)
-    made.replace(path)
+    path.write_text(to_csv(table), encoding="utf-8", newline="")
 
 
 def _save_overview(each: StoredImage, scheme: str, path: Path) -> None:

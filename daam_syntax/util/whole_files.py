@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from daam_syntax.errors import FileError
+
+_WAITS: Final = (0.01, 0.04, 0.15, 0.3, 0.5)  # seconds
 
 
 @contextmanager
@@ -26,11 +30,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         yield partial
-        os.replace(partial, path)
+        replace_file(partial, path)
     except OSError as error:
+        # A writer inside the block may have wrapped an error of the temporary file, which no user knows.
+        cause = error.__cause__ if isinstance(error, FileError) else error
+        reason = cause.strerror if isinstance(cause, OSError) else None
         raise FileError(
-            f"Could not write {path}: {error.strerror or error}. "
-            "Choose a folder that exists and can be written, with room on its disk."
+            f"Could not write {path}: {reason or error}. {_remedy(path, cause)}"
         ) from error
     finally:
         # On a read-only disk this fails too; the first error is the one to report.
@@ -47,6 +53,34 @@ def file_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise FileError(
-            f"Could not read or write {path}: {error.strerror or error}. "
-            "Choose a folder that can be written, with room on its disk."
+            f"Could not read or write {path}: {error.strerror or error}. {_remedy(path, error)}"
         ) from error
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Move a file to another path, whose file it replaces.
+
+    Windows refuses while any program has one of the two open. Virus scanners and indexers have each new file open for
+    a moment, so refusals are waited out for about a second.
+
+    Raises
+    ------
+    OSError
+        If the file system refuses.
+    """
+    for seconds in _WAITS:
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    os.replace(source, target)
+
+
+def _remedy(path: Path, error: BaseException | None) -> str:
+    if isinstance(error, PermissionError) and path.is_file():
+        return (
+            "Close the program that has it open, such as a spreadsheet, or choose another folder."
+        )
+    return "Choose a folder that exists and can be written, with room on its disk."

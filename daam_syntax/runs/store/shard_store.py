@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 import stat
@@ -24,7 +23,7 @@ from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.shard_files import embedded_record
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import ALL_TABLES, FORMAT, Stamp, identity_of, read_table
-from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.whole_files import file_errors, replace_file, whole_file
 from daam_syntax.util.wording import one_line
 
 COMMITTED: Final = "committed"
@@ -195,7 +194,7 @@ class ShardStore:
         with file_errors(self.path):
             self.record_path(record.shard).unlink(missing_ok=True)
             for table in planned.tables:
-                os.replace(work / f"{table}.parquet", self.file(table, record.shard))
+                replace_file(work / f"{table}.parquet", self.file(table, record.shard))
             work.rmdir()
         self._write_record(record)
 
@@ -297,7 +296,7 @@ class ShardStore:
             target = place / path.relative_to(self.path)
             with file_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+                replace_file(path, target)
         return place
 
     def parts(self) -> list[Path]:
