@@ -13,6 +13,7 @@ from daam_syntax.attention.edits.output_vectors import OutputChanges
 from daam_syntax.attention.edits.state_edit import StateEdit
 from daam_syntax.attention.families import FAMILIES, Family
 from daam_syntax.attention.pipeline_call.call import PipelineCall
+from daam_syntax.attention.pipeline_call.refusals import refuse_compiled
 from daam_syntax.attention.pipeline_call.state_editing import EncodeCall
 from daam_syntax.attention.text_encoders.components import components_of, encoders_of
 from daam_syntax.attention.text_encoders.encoder_states import EncoderStates, restore_encoders
@@ -180,6 +181,14 @@ class StateEditor:
                 f"Expected one prompt for all text encoders, to edit the states of its words, but {name} got another "
                 f"text, {' and '.join(others) or ', '.join(call.left_out.values())}: leave it out."
             )
+        if any(edit.alone or edit.layer is not None for edit in self._edits):
+            for parts in encoders_of(self._pipe, self._family):
+                refuse_compiled(
+                    parts.model,
+                    getattr(self._pipe, parts.name),
+                    purpose="to change the states of every text encoder",
+                    remedy="edit before compiling, or replace the vectors that the encoder returns (by=, context=)",
+                )
         texts = [*call.prompts, *(e.context for e in self._edits if e.context is not None)]
         for encoder in self._family.encoders:
             tokenizer = encoder.tokenizer_of(self._pipe)
@@ -197,7 +206,9 @@ class StateEditor:
             wrong = [image for image in edit.images or () if not 0 <= image < n_rows]
             if wrong:
                 raise TraceError(
-                    f"Expected images from 0 to {n_rows - 1}, but an edit is for {wrong[0]}."
+                    f"Expected images from 0 to {n_rows - 1}, a row of encode_prompt for each, but an edit is for "
+                    f"{wrong[0]}. If {type(self._pipe).__name__} repeats the rows later, for several images of a "
+                    "prompt, draw them in separate calls."
                 )
 
 

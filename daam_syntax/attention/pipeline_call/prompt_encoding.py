@@ -300,7 +300,8 @@ class PromptEncoding:
             sums=LayerSums(self._spec.keep),
         )
         given = dict.fromkeys(self._family.encoders[0].prompts, (text,))
-        self._add_blocks(encoded, readings, given, arguments, embedded)
+        own = {**arguments, "prompt": [text]}
+        self._add_blocks(encoded, readings, given, own, embedded)
         return encoded
 
     def _loaded_encoders(self) -> list[TextEncoder]:
@@ -372,7 +373,7 @@ class PromptEncoding:
         if not encoded.encoders:
             raise TraceError(
                 f"Expected {type(self._pipe).__name__}.encode_prompt to call its tokenizer, but it did not, so the "
-                "tokens of the prompt are unknown."
+                "tokens of the prompt are unknown: switch off what keeps the embeddings of earlier calls."
             )
         if start > encoded.text_length:
             raise TraceError(

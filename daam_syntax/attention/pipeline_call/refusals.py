@@ -157,24 +157,32 @@ def refuse_other_text(
     )
 
 
-def refuse_compiled(denoiser: nn.Module, held: Any) -> None:
-    """Raise a `TraceError` if a denoiser would run compiled.
+def refuse_compiled(
+    model: nn.Module,
+    held: Any,
+    *,
+    purpose: str = "to observe every attention call",
+    remedy: str = "trace before compiling",
+) -> None:
+    """Raise a `TraceError` if a model would run compiled.
 
     Parameters
     ----------
-    denoiser
+    model
         The model itself.
     held
         The pipeline's attribute, which may be the compiled wrapper around the model.
+    purpose, remedy
+        What the hooks on it are for, and what to do instead.
     """
     in_place = any(
         getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
-        for module in denoiser.modules()
+        for module in model.modules()
     )
-    if (held is not denoiser or in_place) and _is_compiling():
+    if (held is not model or in_place) and _is_compiling():
         raise TraceError(
-            f"Expected to observe every attention call, but this {type(denoiser).__name__} was passed to "
-            "torch.compile, which bypasses hooks: trace before compiling, "
+            f"Expected {purpose}, but this {type(model).__name__} was passed to torch.compile, which bypasses hooks: "
+            f"{remedy}, "
             'or call the pipeline inside `with torch.compiler.set_stance("force_eager"):`.'
         )
 
