@@ -263,7 +263,8 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
 - `trace(also=...)`: texts that are not in the prompt, for UNets (except DeepFloyd IF), PixArt, and Sana, and for all
   models with joint attention that generate images: SD3, AuraFlow, Flux (also Kontext), Chroma, Flux 2, Qwen-Image,
   CogView4, Lumina 2, and Z-Image. In joint attention a text changes together with the image, so it gets a residual
-  stream of its own (`tests/attention/recording/test_concept_streams.py`). Refused by name: HunyuanDiT, PRX,
+  stream of its own, compared with blocks that are computed by hand in 64 bits, to 1e-6, for each of them
+  (`tests/attention/recording/test_concept_streams.py`). Refused by name: HunyuanDiT, PRX,
   Lumina-Next, DeepFloyd IF, and Kandinsky 3, which transform the text before their attentions in ways that are not
   described; models without a description, for the same reason; CogVideoX and Wan, because the maps of a video's
   frames are those of its prompt; and perturbed-attention guidance of SD3, whose layers divide every batch.

@@ -9,7 +9,8 @@ from daam_syntax.attention import Edit, intervene, predict_memory, trace
 from daam_syntax.errors import MemoryLimitError, TraceError
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
-from helpers.family_runs import draw, pipeline
+from helpers.family_runs import conditional, draw, keys_of, pipeline
+from helpers.joint_blocks import BlocksWithin, concept_attention
 from helpers.tiny_pipelines import as_pipeline
 from helpers.tracing import CAT, OWL
 
@@ -18,10 +19,9 @@ FOIL = "a big strawberry"  # a word of two subwords
 CASE_OF = {case.name: case for case in CASES}
 
 
-@pytest.mark.parametrize("guided", [True, False], ids=["guided", "unguided"])
 @pytest.mark.parametrize("case", JOINT, ids=lambda case: case.name)
-def test_the_prompt_itself_has_its_ordinary_maps(case, guided):
-    options = {"guided": guided, "steps": 2}
+def test_the_prompt_itself_has_its_ordinary_maps(case):
+    options = {"guided": False, "steps": 2}
     untraced = draw(case, [CAT, OWL], **options)
     with trace(pipeline(case.name), also=[OWL, CAT]) as recording:
         assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
@@ -33,6 +33,40 @@ def test_the_prompt_itself_has_its_ordinary_maps(case, guided):
         assert maps[row].provenance["drawn_from"] == text
     stranger = recording.heat_maps(of=OWL)[0]
     assert np.abs(stranger[1].values - ordinary[1][1].values).max() > 1e-4
+
+
+def text_alone(case, text):
+    """Return a text as the denoiser receives it as a prompt, and its mask."""
+    watch = BlocksWithin(pipeline(case.name).transformer)
+    watch.during(lambda: draw(case, [text], guided=False))
+    inputs = watch.inputs[0]
+    masks = (inputs.get(name) for name in ("encoder_attention_mask", "attention_mask"))
+    return inputs[case.text][0][None], next((mask for mask in masks if mask is not None), None)
+
+
+@pytest.mark.parametrize("case", JOINT, ids=lambda case: case.name)
+def test_a_stream_is_that_of_blocks_computed_by_hand(case):
+    pipe, grid = pipeline(case.name), (4, 6)
+    watch = BlocksWithin(pipe.transformer)
+    options = {"steps": 2, "per_prompt": 2}
+    untraced = watch.during(lambda: draw(case, [CAT, OWL], **options))
+    steps = concept_attention(
+        case,
+        watch,
+        *text_alone(case, FOIL),
+        grid,
+        lambda number, n_rows: conditional(case, number, n_rows, 4),
+        4,
+    )
+    with trace(pipe, also=["the dog", FOIL], keep=("step", "layer", "head")) as recording:
+        assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
+    assert len(steps) == 2
+    for image, maps in enumerate(recording.heat_maps(of=FOIL)):
+        places = keys_of(case, maps)
+        shares = [[part[image][..., places] for part, _ in blocks] for blocks in steps]
+        expected = torch.stack([torch.stack(each) for each in shares])  # step, layer, head, pixel
+        found = maps.data.transpose("step", "layer", "head", "y", "x", "token").values
+        np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-6)
 
 
 def test_kept_axes_selections_and_memory():
