@@ -130,6 +130,14 @@ TEXTS = (
 
 _BY_HAND = "needs other packages or a quiet machine: see its docstring"
 
+NULL_WORLD_PROMPTS = tuple(
+    f"data/prompts/{name}.csv"
+    for name in (
+        *("adjectives", "cohyponyms", "crossed", "emoji-relations", "minimal-pairs"),
+        *("open", "real-models", "scenes"),
+    )
+)
+
 RECORDED = (
     Recorded(
         "notebooks",
@@ -174,7 +182,7 @@ RECORDED = (
     Recorded(
         "null-worlds",
         ("-m", "benchmarks.null_worlds"),
-        ("benchmarks/null_worlds/*.py", "data/prompts/*.csv"),
+        ("benchmarks/null_worlds/*.py", *NULL_WORLD_PROMPTS),
         (
             "daam_syntax/analysis/exchange/*.py",
             "daam_syntax/analysis/inference/*.py",

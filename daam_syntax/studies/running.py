@@ -21,12 +21,14 @@ from daam_syntax.studies.framework.stored_setup import StoredSetup
 STUDIES: Final = (
     "adjectives",
     "cohyponyms",
+    "contextless",
     "intervention",
     "minimal-pairs",
     "modes",
     "retrieval",
     "sanity",
     "syntax",
+    "verdicts",
     "where-is-syntax",
     "words",
 )
@@ -95,8 +97,8 @@ def run_study(
         One of `STUDIES`.
     pipe
         A diffusers text-to-image pipeline that can be traced, or a stored run (`daam_syntax.runs.open_run`). The
-        studies syntax, cohyponyms and adjectives can measure the maps of a stored run without a model; its prompts
-        and settings are fixed, so none of the next five parameters can be given.
+        studies syntax, cohyponyms, adjectives and verdicts can measure the maps of a stored run without a model; its
+        prompts and settings are fixed, so none of the next five parameters can be given.
     prompts
         Prompts; None for the study's own, which are made for the embedded model. From a `PromptSet` with pairs, a
         study of pairs takes those pairs.

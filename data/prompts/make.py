@@ -23,6 +23,7 @@ from daam_syntax.emoji.vocabulary import (
     PREPOSITIONS,
     SIZES,
     VERB_OBJECTS,
+    is_reserved_color,
 )
 from daam_syntax.language import Prompt, PromptSet, Sentence, parse_many
 from daam_syntax.language.prompt_sets.articles import fit_articles
@@ -78,6 +79,24 @@ tiger above guitar, car; strawberry on chair, cow; mouse below bicycle, octopus
 """Head, preposition, dependent, and a third noun."""
 
 
+HARD: Final = {
+    "three nouns": (40, "a {}, a {} and a {}"),
+    "three cohyponyms": (25, "a {}, a {} and a {}"),
+    "three colors": (35, "a {} {}, a {} {} and a {} {}"),
+    "one color of three": (15, "a {}, a {} {} and a {}"),
+    "two colored cohyponyms": (25, "a {} {} and a {} {}"),
+    "colors without and": (20, "a {} {}, a {} {}"),
+    "no and, no comma": (20, "a {} a {}"),
+}
+"""Number of prompts of each kind that the embedded model finds hard, and their form."""
+
+PLACES: Final = """
+cat left dog; car right house; owl left tree; horse right elephant; pizza left apple; robot right snowman;
+duck left penguin; chair right guitar; zebra left cactus; bus right bicycle; pig left rabbit; castle right ghost
+"""
+"""First noun, word of place, and last noun."""
+
+
 def _list(text: str) -> list[str]:
     return [part.strip() for part in text.replace("\n", " ").split(";")]
 
@@ -93,6 +112,15 @@ def adjectives() -> PromptSet:
         text = "a {} {} and a {} {}".format(*words)
         template = "a {adjective} {noun} and a {other_adjective:adjective} {other_noun:noun}"
         rows.append(Prompt(fit_articles(text), template=template, slots=slots))
+    return PromptSet(tuple(rows))
+
+
+def contextless() -> PromptSet:
+    """Return the prompts with colors, and prompts in which one thing is left or right of another."""
+    rows = [replace(row, category="color") for row in adjectives().rows]
+    for scene in _list(PLACES):
+        first, word, last = scene.split()
+        rows.append(Prompt(fit_articles(f"a {first} to the {word} of a {last}"), category="place"))
     return PromptSet(tuple(rows))
 
 
@@ -192,6 +220,53 @@ def _check_crossed(rows: Sequence[Prompt]) -> None:
         raise RuntimeError(f"Other places or parts of speech: {different}")
 
 
+def hard() -> PromptSet:
+    """Return prompts whose images the embedded model often gets wrong, the kinds mixed; the category is the kind.
+
+    The color of every second noun is withheld from training for that noun, if there is such a color. Prompts are used
+    only if the default parser finds their nouns, and the noun of every color.
+    """
+    rng = np.random.default_rng(54)
+    found: list[Prompt] = []
+    for kind, (n, form) in HARD.items():
+        candidates = dict.fromkeys(_hard_prompt(kind, form, rng) for _ in range(2 * n))
+        parsed = zip(candidates, parse_many([text for text, *_ in candidates]), strict=True)
+        fitting = [text for (text, *asked), parse in parsed if _is_read(parse, *asked)]
+        found += [Prompt(text, category=kind) for text in fitting[:n]]
+        if len(fitting) < n:
+            raise RuntimeError(f"Too few prompts of {kind!r}: {len(fitting)} of {n}.")
+    return PromptSet(tuple(found[place] for place in rng.permutation(len(found))))
+
+
+def _hard_prompt(
+    kind: str, form: str, rng: np.random.Generator
+) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Return the text of a prompt, its nouns, and its pairs of a color and a noun."""
+    n = 2 if "two" in kind or "no and" in kind or "without" in kind else 3
+    pool = CATEGORIES[str(rng.choice(list(CATEGORIES)))] if "cohyponyms" in kind else NOUNS
+    nouns = tuple(str(noun) for noun in rng.choice(pool, n, replace=False))
+    colored = [1] if kind == "one color of three" else range(n) if "color" in kind else []
+    colors: dict[int, str] = {}
+    for place in colored:
+        free = [color for color in COLORS if color not in colors.values()]
+        withheld = [color for color in free if is_reserved_color(color, nouns[place])]
+        colors[place] = str(rng.choice(withheld if withheld and place % 2 else free))
+    words = [word for i, noun in enumerate(nouns) for word in (colors.get(i), noun) if word]
+    pairs = tuple((color, nouns[place]) for place, color in colors.items())
+    return fit_articles(form.format(*words)), nouns, pairs
+
+
+def _is_read(parse: Sentence, nouns: Sequence[str], pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether a parse has these nouns as words of their own, and each color as the modifier of its noun."""
+    edges = parse.edges_of("ud")
+    parts = {edge.dependent for edge in edges if edge.relation == "compound"}
+    found = {t.text for t in parse.tokens if t.pos == "NOUN" and t.index not in parts}
+    modifiers = {
+        (parse[e.dependent].text, parse[e.head].text) for e in edges if e.relation == "amod"
+    }
+    return found == set(nouns) and modifiers == set(pairs)
+
+
 def emoji_relations() -> PromptSet:
     """Return correctly parsed captions, balanced over the relations that Tang et al. (2023) report."""
     captions = list(_captions(np.random.default_rng(2023), 500))
@@ -250,8 +325,10 @@ def _described(spec: ObjectSpec, rng: np.random.Generator) -> ObjectSpec:
 SETS: Final = {
     "adjectives": adjectives,
     "cohyponyms": cohyponyms,
+    "contextless": contextless,
     "crossed": crossed,
     "emoji-relations": emoji_relations,
+    "hard": hard,
     "minimal-pairs": minimal_pairs,
     "open": lambda: PromptSet.from_records(_list(OPEN)),
     "scenes": lambda: PromptSet.from_records(_list(SCENES)),

@@ -54,6 +54,14 @@ GIVEN = {
         "sweep_values": ("--sweep-values 0.3 --sweep-values 0.6", [0.3, 0.6]),
         "published": ("--published values.csv", "values.csv"),
     },
+    "verdicts": {
+        "verdicts": ("--verdicts results.jsonl", "results.jsonl"),
+        "pass_score": ("--pass-score 0.6", 0.6),
+        "sensitivity": ("--sensitivity 0.9", 0.9),
+        "specificity": ("--specificity 0.95", 0.95),
+        "threshold": ("--threshold otsu", "otsu"),
+        "limit": ("--limit 20", 20),
+    },
     "where-is-syntax": {
         "encoder": ("--encoder text_encoder_2", "text_encoder_2"),
         "image_overlap": ("--no-image-overlap", False),

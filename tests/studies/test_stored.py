@@ -80,7 +80,7 @@ def test_the_command_line_with_the_folder_of_an_analysis(emoji_pipe, tmp_path):
 
 def test_studies_and_options_that_need_drawing_are_refused(stored, tmp_path):
     with pytest.raises(
-        StudyError, match=r"\(adjectives, cohyponyms, syntax\), but sanity must generate"
+        StudyError, match=r"\(adjectives, cohyponyms, syntax, verdicts\), but sanity must generate"
     ):
         run_study("sanity", stored)
     with pytest.raises(StudyError, match="but also got seeds, steps"):

@@ -14,6 +14,7 @@ SHIPPED: Final = {
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
     "crossed": "pairs with the same two words at the same places, joined by a dependency or not",
     "emoji-relations": "sentences for the embedded model, six for each of ten dependency relations",
+    "hard": "two or three objects that the embedded model often gets wrong",
     "minimal-pairs": "pairs that differ in one word",
     "open": "captions that leave much open",
     "real-models": "captions for other models, 22 for each of ten dependency relations",
@@ -31,8 +32,8 @@ def prompts(name: str) -> PromptSet:
     Parameters
     ----------
     name
-        "adjectives", "cohyponyms", "crossed", "emoji-relations", "minimal-pairs", "open", "real-models" or "scenes";
-        ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax prompts`` prints it.
+        "adjectives", "cohyponyms", "crossed", "emoji-relations", "hard", "minimal-pairs", "open", "real-models" or
+        "scenes"; ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax prompts`` prints it.
 
     Returns
     -------

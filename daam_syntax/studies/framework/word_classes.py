@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from daam_syntax.emoji.model import is_emoji
-from daam_syntax.emoji.vocabulary import BACKGROUNDS
+from daam_syntax.emoji.vocabulary import BACKGROUNDS, COLORS, NOUNS
 from daam_syntax.language import Sentence
 
 CONTENT: Final = ("NOUN", "PROPN", "ADJ", "VERB")
@@ -45,6 +45,17 @@ def word_class(sentence: Sentence, word: int, places: frozenset[str]) -> str:
     """Return the universal part of speech of a word, or `PLACE` for a noun that names a place."""
     token = sentence[word]
     return PLACE if token.pos == "NOUN" and token.lemma in places else token.pos
+
+
+def color_words(sentence: Sentence) -> dict[int, int]:
+    """Return the index of each color word of the embedded world, and that of the noun it modifies."""
+    return {
+        edge.dependent: edge.head
+        for edge in sentence.edges_of("ud")
+        if edge.relation == "amod"
+        and sentence[edge.dependent].text in COLORS
+        and sentence[edge.head].text in NOUNS
+    }
 
 
 def class_name(name: str, *, many: bool = False) -> str:

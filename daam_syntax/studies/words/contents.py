@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from daam_syntax.emoji.vocabulary import COLORS, NOUNS
+from daam_syntax.emoji.vocabulary import NOUNS
 from daam_syntax.language import Sentence
 
 if TYPE_CHECKING:
@@ -42,17 +42,6 @@ class Contents:
 
     def __str__(self) -> str:
         return ", ".join(f"{noun} ({self.colors[noun]})" for noun in self.nouns) or "none"
-
-
-def color_words(sentence: Sentence) -> dict[int, int]:
-    """Return the index of each color word of the embedded world, and that of the noun it modifies."""
-    return {
-        edge.dependent: edge.head
-        for edge in sentence.edges_of("ud")
-        if edge.relation == "amod"
-        and sentence[edge.dependent].text in COLORS
-        and sentence[edge.head].text in NOUNS
-    }
 
 
 def see(annotator: Annotator, images: Sequence[np.ndarray], sentence: Sentence) -> list[Contents]:

@@ -15,8 +15,8 @@ from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.setup import Setup
 from daam_syntax.studies.framework.table_rows import image_row, require_rows
-from daam_syntax.studies.framework.word_classes import places_of, word_class
-from daam_syntax.studies.words.contents import Contents, color_words, see
+from daam_syntax.studies.framework.word_classes import color_words, places_of, word_class
+from daam_syntax.studies.words.contents import Contents, see
 from daam_syntax.studies.words.deletions import (
     ATTENTION,
     Deletion,

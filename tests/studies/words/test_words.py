@@ -10,7 +10,8 @@ from daam_syntax.language import parse
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.studies import run_study
 from daam_syntax.studies.framework.setup import Setup
-from daam_syntax.studies.words.contents import Contents, color_words, see
+from daam_syntax.studies.framework.word_classes import color_words
+from daam_syntax.studies.words.contents import Contents, see
 from daam_syntax.studies.words.deletions import attention_to, delete_words
 from daam_syntax.studies.words.findings import make_findings, rank_correlations
 from daam_syntax.studies.words.study import _content_columns
