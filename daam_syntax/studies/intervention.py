@@ -200,15 +200,16 @@ def _edits(
     maps: HeatMaps, delete: Edit, shares: Sequence[float], places: frozenset[str], seed: int
 ) -> dict[tuple[str, float], Edit]:
     """Return the edit of a word and its controls, by condition and share of the pixels."""
+    (deleted,) = delete.words
     edits = {("delete", 1.0): delete, ("equal mass", 1.0): delete.with_equal_mass()}
     others: dict[str, list[int]] = {}
-    for word in content_words(maps.sentence):
-        if word in maps.mapped and word not in delete.words:
-            others.setdefault(word_class(maps.sentence, word, places), []).append(word)
+    for other in content_words(maps.sentence):
+        if other in maps.mapped and other != deleted:
+            others.setdefault(word_class(maps.sentence, other, places), []).append(other)
     for name, words in others.items():
         edits[f"{RANDOM}{class_name(name)}", 1.0] = delete.with_random_words(words, seed=seed)
     for share in shares:
-        for order, mask in ranked_masks(maps[word].values, share, seed).items():
+        for order, mask in ranked_masks(maps[deleted].values, share, seed).items():
             edits[order, share] = replace(delete, where=mask)
     return edits
 

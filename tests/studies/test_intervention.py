@@ -73,6 +73,32 @@ def test_random_words_are_of_each_class_with_places_apart(emoji_pipe):
     }
 
 
+def test_pixels_are_ranked_by_the_map_of_the_deleted_word(emoji_pipe):
+    setup = Setup(emoji_pipe, ("a red cat in the snow",), 1, DrawingSettings(1))
+    (sentence,) = setup.sentences
+    cat = sentence.index("cat")
+    other = np.zeros((2, 2), dtype=np.float32)
+    own = np.array([[0, 0], [0, 1]], dtype=np.float32)
+
+    class Map:
+        def __init__(self, values):
+            self.values = values
+
+    class Maps(dict):
+        mapped = range(len(sentence))
+
+    maps = Maps({token.index: Map(other) for token in sentence.tokens} | {cat: Map(own)})
+    maps.sentence = sentence
+    edits = intervention._edits(maps, Edit((cat,)), (0.25,), frozenset(), seed=0)
+    np.testing.assert_array_equal(edits["most attended first", 0.25].where, own == 1)
+    assert not edits["least attended first", 0.25].where[1, 1]
+
+
+def test_deleting_where_attention_is_high_changes_the_image_more(result):
+    curves = result.tables["curves"].query("share == 0.25").groupby("order")["change"].mean()
+    assert curves["most attended first"] > 2 * curves["least attended first"]
+
+
 @pytest.mark.slow
 def test_words_are_scaled_in_a_window_of_steps_layers_and_heads(emoji_pipe):
     where = {"in_steps": slice(0, 1), "in_layers": ["up_blocks"], "in_heads": (0, 2)}
@@ -112,7 +138,9 @@ def test_a_result_is_written_completely(result, tmp_path):
     assert names == {
         "report.html",
         "study.json",
-        *(f"{table}.{kind}" for table in result.tables for kind in ("csv", "tex")),
+        *(f"{table}.csv" for table in result.tables),
+        "estimates.tex",
+        "curve_means.tex",  # the others have a row for each word, too wide for a page
         *(f"{figure}.{kind}" for figure in result.figures for kind in ("png", "pdf")),
     }
     page = report.read_text(encoding="utf-8")
