@@ -116,8 +116,18 @@ def adjectives() -> PromptSet:
 
 
 def contextless() -> PromptSet:
-    """Return the prompts with colors, and prompts in which one thing is left or right of another."""
-    rows = [replace(row, category="color") for row in adjectives().rows]
+    """Return prompts with colors, and as many prompts in which one thing is left or right of another.
+
+    The default parser finds the noun of both colors.
+    """
+    colored = adjectives().rows
+    parses = parse_many([row.text for row in colored])
+    read = [
+        replace(row, category="color")
+        for row, parse in zip(colored, parses, strict=True)
+        if sum(edge.relation == "amod" for edge in parse.edges_of("ud")) == 2
+    ]
+    rows = read[: len(_list(PLACES))]
     for scene in _list(PLACES):
         first, word, last = scene.split()
         rows.append(Prompt(fit_articles(f"a {first} to the {word} of a {last}"), category="place"))

@@ -12,6 +12,7 @@ from daam_syntax.util.data_files import data_path
 SHIPPED: Final = {
     "adjectives": "two nouns, each with a color",
     "cohyponyms": "two nouns of one category, of one kind, or of different kinds",
+    "contextless": "two nouns, each with a color, and two nouns of which one is left or right of the other",
     "crossed": "pairs with the same two words at the same places, joined by a dependency or not",
     "emoji-relations": "sentences for the embedded model, six for each of ten dependency relations",
     "hard": "two or three objects that the embedded model often gets wrong",
@@ -32,8 +33,9 @@ def prompts(name: str) -> PromptSet:
     Parameters
     ----------
     name
-        "adjectives", "cohyponyms", "crossed", "emoji-relations", "hard", "minimal-pairs", "open", "real-models" or
-        "scenes"; ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax prompts`` prints it.
+        "adjectives", "cohyponyms", "contextless", "crossed", "emoji-relations", "hard", "minimal-pairs", "open",
+        "real-models" or "scenes"; ``daam_syntax.language.prompt_sets.SHIPPED`` describes them, and ``daam-syntax
+        prompts`` prints it.
 
     Returns
     -------

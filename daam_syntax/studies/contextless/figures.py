@@ -1,0 +1,225 @@
+"""Figures of the study of contextless words: strips of images, and a summary of all conditions."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from statsmodels.stats.proportion import proportion_confint
+
+from daam_syntax.figures.shared.colors import CONTROL, PALETTE
+from daam_syntax.studies.contextless.conditions import (
+    COLOR,
+    ITSELF,
+    LABELS,
+    NUMBER,
+    PLACE,
+    ColoredNoun,
+)
+from daam_syntax.studies.contextless.drawing import Drawn
+from daam_syntax.studies.contextless.findings import (
+    BRINGING,
+    COUNTED,
+    NOUNS,
+    REMOVING,
+    TAKING,
+    TURNING,
+    select,
+)
+from daam_syntax.studies.contextless.outcomes import BOTH, OTHER, OWN
+
+_SIDE: Final = 1.25  # inches, of an image
+_COLUMNS: Final = 6
+_UNDER: Final = 22  # characters per line below an image
+_ROW: Final = 0.26  # inches: a line of the summary
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The images of one prompt.
+
+    Attributes
+    ----------
+    prompt
+        The prompt.
+    images
+        Names and images, RGB in [0, 1], *shape of each* ``(y, x, 3)``.
+    """
+
+    prompt: str
+    images: tuple[tuple[str, np.ndarray], ...]
+
+    @classmethod
+    def of(
+        cls,
+        prompt: str,
+        original: np.ndarray,
+        drawn: Sequence[Drawn],
+        pairs: Sequence[ColoredNoun],
+    ) -> Strip:
+        """Take the images of a prompt; of several nouns with colors, those of edits of the first."""
+        first = pairs[0].noun if pairs else None
+        images = [("image", original)]
+        for each in drawn:
+            condition = each.condition
+            if each.image is None or condition.name == ITSELF:
+                continue
+            if condition.question == COLOR and first not in condition.words:
+                continue
+            if condition.question == NUMBER and pairs and condition.name not in ("and", *NOUNS):
+                continue
+            images.append((LABELS[condition.name], each.image))
+        return cls(prompt, tuple(images))
+
+
+def draw_strips(strips: Sequence[Strip]) -> Figure:
+    """Show the images of each prompt in rows, each with what was done below it."""
+    lines = [-(-len(strip.images) // _COLUMNS) for strip in strips]
+    height, width = strips[0].images[0][1].shape[:2]
+    side = _SIDE * min(height / width, 2)
+    figure = plt.figure(
+        figsize=(_SIDE * _COLUMNS * 1.05, sum(0.3 + n * (side + 0.62) for n in lines))
+    )
+    parts = figure.subfigures(len(strips), 1, squeeze=False, height_ratios=lines)[:, 0]
+    for part, strip, n in zip(parts, strips, lines, strict=True):
+        part.suptitle(strip.prompt, fontsize="medium", parse_math=False)
+        axes = part.subplots(n, _COLUMNS, squeeze=False)
+        part.subplots_adjust(
+            left=0.01,
+            right=0.99,
+            top=1 - 0.34 / (n * (side + 0.62) + 0.3),
+            bottom=0.11 / n,
+            hspace=0.55,
+        )
+        for ax in axes.flat:
+            ax.set_axis_off()
+        for ax, (name, image) in zip(axes.flat, strip.images, strict=False):
+            ax.imshow(image, interpolation="nearest")
+            ax.text(
+                0.5,
+                -0.04,
+                textwrap.fill(name, _UNDER),
+                transform=ax.transAxes,
+                ha="center",
+                va="top",
+                fontsize="x-small",
+            )
+    return figure
+
+
+def draw_summary(table: pd.DataFrame) -> Figure:
+    """Plot what is left or brought by each condition: shares where there is an annotator, or else changes."""
+    panels = [panel for panel in _panels(table) if panel[2]]
+    sizes = [len(panel[2]) for panel in panels]
+    figure, axes = plt.subplots(
+        max(len(panels), 1),
+        1,
+        figsize=(7.4, 0.9 * len(panels) + _ROW * sum(sizes) + 0.5),
+        height_ratios=[size + 1.2 for size in sizes] or None,
+        layout="constrained",
+        squeeze=False,
+    )
+    for ax, (title, unit, lines) in zip(axes[:, 0], panels, strict=False):
+        _draw_panel(ax, title, unit, lines)
+    return figure
+
+
+Line = tuple[str, list[tuple[str, pd.DataFrame, str]]]
+"""A label, and the role, rows, and measure of each of its markers."""
+
+
+def _panels(table: pd.DataFrame) -> list[tuple[str, str, list[Line]]]:
+    if "kept" not in table or not table["kept"].notna().any():
+        roles = ((OWN, "change_in_noun"), (OTHER, "change_in_noun"), (BOTH, "change"))
+        return [
+            (
+                f"Change of the image: {question}",
+                "mean change (0 to 1)",
+                _lines(table, question, tuple(LABELS), roles),
+            )
+            for question in (COLOR, NUMBER, PLACE)
+        ]
+    return [
+        (
+            "Color kept",
+            "share of objects",
+            _lines(table, COLOR, TAKING, ((OWN, "kept"), (OTHER, "kept"))),
+        ),
+        (
+            "Other color taken",
+            "share of objects",
+            _lines(table, COLOR, BRINGING, ((OWN, "taken"), (OTHER, "taken"))),
+        ),
+        (
+            "Nouns still shown",
+            "share of images",
+            _lines(table, NUMBER, COUNTED, ((BOTH, "shown"),))
+            + _lines(table, NUMBER, NOUNS, ((OWN, "shown"), (OTHER, "shown"))),
+        ),
+        (
+            "On the opposite side",
+            "share of images",
+            _lines(table, PLACE, (*TURNING, "last article"), ((BOTH, "taken"),)),
+        ),
+        (
+            "On the named side",
+            "share of images",
+            _lines(
+                table,
+                PLACE,
+                tuple(dict.fromkeys((*REMOVING, *REMOVING.values()))),
+                ((BOTH, "kept"),),
+            ),
+        ),
+    ]
+
+
+def _lines(
+    table: pd.DataFrame,
+    question: str,
+    names: Sequence[str],
+    roles: Sequence[tuple[str, str]],
+) -> list[Line]:
+    lines = []
+    for name in names:
+        found = [
+            (role, select(table, question, name, role, measure), measure) for role, measure in roles
+        ]
+        found = [each for each in found if len(each[1])]
+        if found:
+            lines.append((LABELS[name], found))
+    return lines
+
+
+def _draw_panel(ax: Axes, title: str, unit: str, lines: Sequence[Line]) -> None:
+    places = np.arange(len(lines))[::-1]
+    is_share = unit.startswith("share")
+    for place, (_, markers) in zip(places, lines, strict=True):
+        for role, rows, measure in markers:
+            means = rows.groupby("prompt_id")[measure].mean()
+            mean, n = float(means.mean()), len(means)
+            at = place + {OWN: 0.13, OTHER: -0.13, BOTH: 0.0}[role]
+            color = CONTROL if role == OTHER else PALETTE[0]
+            if is_share:
+                low, high = proportion_confint(round(mean * n), n, method="beta")
+                ax.hlines(at, low, high, color=color, lw=1.4)
+            style: dict[str, Any] = {"color": color, "ms": 5, "clip_on": False, "zorder": 3}
+            ax.plot(mean, at, "o", markerfacecolor="white" if role == OTHER else color, **style)
+    ax.set_yticks(places, [label for label, _ in lines], fontsize="small", parse_math=False)
+    ax.set_ylim(-0.6, len(lines) - 0.4)
+    if is_share:
+        ax.set_xlim(0, 1)
+    ax.set_title(title, fontsize="medium", loc="left")
+    ax.set_xlabel(unit, fontsize="small")
+    ax.tick_params(axis="x", labelsize="small")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="0.92", lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
