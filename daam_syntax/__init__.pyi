@@ -41,6 +41,7 @@ from .language import prompts as prompts
 from .maps import HeatMap as HeatMap
 from .maps import HeatMaps as HeatMaps
 from .maps import MapWeights as MapWeights
+from .maps import OutputMaps as OutputMaps
 from .maps import VideoMaps as VideoMaps
 from .maps import WordAttention as WordAttention
 from .maps import fit_image as fit_image

@@ -268,6 +268,9 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
   Lumina-Next, DeepFloyd IF, and Kandinsky 3, which transform the text before their attentions in ways that are not
   described; models without a description, for the same reason; CogVideoX and Wan, because the maps of a video's
   frames are those of its prompt; and perturbed-attention guidance of SD3, whose layers divide every batch.
+- `trace(outputs=True)`: the similarity of attention outputs (`OutputMaps`), in all families that generate images. In
+  joint attention, outputs of pixels are compared with those of the text; in cross-attention, with its values, after the
+  output projection (`tests/attention/recording/test_outputs.py`).
 
 ## Other models
 

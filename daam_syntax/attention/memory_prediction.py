@@ -22,6 +22,7 @@ def predict_memory(
     padding: bool = False,
     relations: Iterable[str] | str = ("image-text",),
     also: Iterable[str] | str = (),
+    outputs: bool = False,
     **options: Any,
 ) -> int:
     """Return how many bytes a recording would take, by running only its first step.
@@ -32,7 +33,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps, refine, padding, relations, also
+    keep, layers, steps, refine, padding, relations, also, outputs
         As for `trace`.
     **options
         Further arguments of the pipeline call: ``num_inference_steps``, ``height``, ``width``,
@@ -62,6 +63,7 @@ def predict_memory(
         padding=padding,
         relations=relations,
         also=also,
+        outputs=outputs,
         max_bytes=-1,  # refuses any recording after its first step
     )
     try:

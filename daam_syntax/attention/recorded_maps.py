@@ -12,7 +12,7 @@ from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.softmax.refinement import refine as refine_maps
 from daam_syntax.attention.texts.sentences import PromptSentences
 from daam_syntax.errors import TraceError
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, OutputMaps
 
 
 def maps_of_call(
@@ -22,10 +22,26 @@ def maps_of_call(
     return [maps for (maps,) in frames_of_call(pipeline_call, number, sentences, refined)]
 
 
+def output_maps_of_call(
+    pipeline_call: PipelineCall, number: int, sentences: PromptSentences
+) -> list[OutputMaps]:
+    """Return the maps by similarity of outputs of the images of one pipeline call."""
+    own = replace(pipeline_call, sums=pipeline_call.output_sums)
+    made = frames_of_call(own, number, sentences, made=OutputMaps)
+    return [maps for (maps,) in made]
+
+
 def frames_of_call(
-    pipeline_call: PipelineCall, number: int, sentences: PromptSentences, refined: bool = False
-) -> list[list[HeatMaps]]:
-    """Return the heat maps of each latent frame of the videos of one call; images are videos of one frame."""
+    pipeline_call: PipelineCall,
+    number: int,
+    sentences: PromptSentences,
+    refined: bool = False,
+    made: Any = HeatMaps,
+) -> list[list[Any]]:
+    """Return the heat maps of each latent frame of the videos of one call; images are videos of one frame.
+
+    `made` is the class of the maps, `HeatMaps` or `OutputMaps`.
+    """
     sums, n_frames = pipeline_call.sums, pipeline_call.n_frames
     values = None if sums.keep else sums.mean_maps()
     how: dict[str, Any] = {}
@@ -46,7 +62,7 @@ def frames_of_call(
         places = range(image * n_frames, (image + 1) * n_frames)
         result.append(
             [
-                HeatMaps(
+                made(
                     sums.kept_maps(place, rows, pipeline_call.steps)
                     if values is None
                     else xr.DataArray(values[place, rows], dims=("token", "y", "x")),
@@ -97,7 +113,7 @@ def with_recorded_text(
 
 
 def origin(
-    maps: HeatMaps, original: PipelineCall, shown: PipelineCall, negative: bool
+    maps: HeatMaps | OutputMaps, original: PipelineCall, shown: PipelineCall, negative: bool
 ) -> dict[str, Any]:
     """Return provenance that maps of another text than the prompts need, see `Trace.heat_maps`."""
     if shown is original:
@@ -113,12 +129,18 @@ def check_recorded(
     refined: bool = False,
     negative: bool = False,
     reference: int | None = None,
+    outputs: bool = False,
 ) -> None:
     """Raise a `TraceError` for maps of anything that was not traced; the parameters are those of `Trace.heat_maps`."""
     if refined and not spec.refine:
         raise TraceError(
             "Expected a trace that recorded self-attention, to refine its maps, but this one did not: trace with "
             "refine=True."
+        )
+    if outputs and not spec.outputs:
+        raise TraceError(
+            "Expected a trace that recorded the similarity of attention outputs, but this one did not: trace with "
+            "outputs=True."
         )
     if negative and not spec.negative:
         raise TraceError(

@@ -18,6 +18,7 @@ from daam_syntax.attention.recorded_maps import (
     frames_of_call,
     maps_of_call,
     origin,
+    output_maps_of_call,
     with_recorded_text,
 )
 from daam_syntax.attention.recorded_relations import (
@@ -32,7 +33,7 @@ from daam_syntax.attention.recording.recorder import Recorder
 from daam_syntax.attention.recording.relation_recorder import RelatedCall, RelationRecorder
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
-from daam_syntax.maps import HeatMaps, VideoMaps
+from daam_syntax.maps import HeatMaps, OutputMaps, VideoMaps
 from daam_syntax.maps.kept_maps import check_axes
 from daam_syntax.maps.selection import LayerSelection, StepSelection
 from daam_syntax.maps.word_attention.image_attention import ImageAttention
@@ -56,6 +57,7 @@ def trace(
     references: bool = False,
     prompts: Iterable[str] | str = (),
     relations: Iterable[str] | str = ("image-text",),
+    outputs: bool = False,
 ) -> Trace:
     """Record which pixels attend to which words while a pipeline generates images.
 
@@ -121,6 +123,9 @@ def trace(
         is among the queries, with joint attention), "image-image" (between at most 16 x 16 cells of the image, and in
         layers of at most 16,384 pixels), and "encoder", the text among itself in the text encoders. See
         `Trace.word_attention`, `Trace.heat_maps` and `Trace.image_attention`. Their memory is predicted with the rest.
+    outputs
+        Whether to record how similar the attention output of each pixel is to that of each token, too, for
+        `Trace.output_maps`: of the prompts and of the texts of `also`. Takes as much memory as their heat maps.
 
     Returns
     -------
@@ -157,6 +162,7 @@ def trace(
         references=references,
         prompts=as_texts(prompts),
         relations=check_relations(relations),
+        outputs=outputs,
     )
     return Trace(pipe, spec, parser=parser)
 
@@ -311,6 +317,36 @@ class Trace(ObserverContext):
                     known["untrained"] = list(untrained)
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
+
+    def output_maps(
+        self, parser: Any = None, *, sentences: Sentences = (), of: str | None = None
+    ) -> list[OutputMaps]:
+        """Return the maps by similarity of attention outputs of all generated images, in the pipeline's order.
+
+        Parameters
+        ----------
+        parser, sentences, of
+            As for `heat_maps`.
+
+        Returns
+        -------
+        list of OutputMaps
+            One per image. Their values are dot products, not attention probabilities, and may be negative.
+
+        Raises
+        ------
+        TraceError
+            If no pipeline call finished, or outputs, or the text `of`, were not traced.
+        """
+        check_recorded(self.spec, of=of, outputs=True)
+        calls = self._calls()
+        shown = [with_recorded_text(call, of=of) for call in calls]
+        read = self._parses(shown, sentences, parser)
+        return [
+            maps.with_provenance(**origin(maps, original, call, False))
+            for number, (original, call) in enumerate(zip(calls, shown, strict=True))
+            for maps in output_maps_of_call(call, number, read)
+        ]
 
     def word_attention(
         self, relation: str = "text-text", parser: Any = None, *, sentences: Sentences = ()

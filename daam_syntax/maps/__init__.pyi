@@ -19,6 +19,7 @@ from .measures import lift as lift
 from .measures import log_area_ratio as log_area_ratio
 from .measures import mask_iou as mask_iou
 from .measures import soft_iou as soft_iou
+from .output_maps.values import OutputMaps as OutputMaps
 from .resizing import bicubic as bicubic
 from .subwords import Subword as Subword
 from .subwords import WordAlignment as WordAlignment

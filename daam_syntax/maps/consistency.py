@@ -17,8 +17,13 @@ def find_problems(
     subwords: Sequence[Subword],
     truncated_by: Mapping[str, int | None],
     image_size: Sequence[int],
+    *,
+    is_signed: bool = False,
 ) -> list[str]:
-    """Return every problem with the parts of `HeatMaps`, as clauses of one message; none if they fit together."""
+    """Return every problem with the parts of heat maps, as clauses of one message; none if they fit together.
+
+    Values may be negative only in maps that are signed (`OutputMaps`).
+    """
     problems = []
     if unknown := {s.encoder for s in subwords} - set(truncated_by):
         problems.append(f"truncated_at lacks the encoders {sorted(unknown)}")
@@ -28,8 +33,12 @@ def find_problems(
             problems.append(f"dims must be ('token', 'y', 'x'), or among {DIMS}, but are {dims}")
     rows = {array.sizes.get("token", len(subwords)) for array in arrays} - {len(subwords)}
     problems += [f"there are {n} maps for {len(subwords)} subwords" for n in rows]
-    if any(not np.isfinite(a.values).all() or (a.values < 0).any() for a in arrays):
+    if not is_signed and any(
+        (a.values < 0).any() or not np.isfinite(a.values).all() for a in arrays
+    ):
         problems.append("values must be finite and not negative")
+    elif any(not np.isfinite(a.values).all() for a in arrays):
+        problems.append("values must be finite")
     if len(image_size) != 2 or min(image_size) < 1:
         problems.append(f"image_size must be (height, width), but is {image_size}")
     return problems

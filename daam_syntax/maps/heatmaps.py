@@ -149,7 +149,13 @@ class HeatMaps:
             "subword": ("token", [s.text for s in self.subwords]),
             "encoder": ("token", [s.encoder for s in self.subwords]),
         }
-        return self._maps.array().assign_coords(tokens).rename("attention probability")
+        name = "attention probability" if self.kind == "attention" else self.kind
+        return self._maps.array().assign_coords(tokens).rename(name)
+
+    @property
+    def kind(self) -> str:
+        """What the values are: "attention", or "softmax of output similarity" (see `OutputMaps.softmax`)."""
+        return str(self.provenance.get("kind", "attention"))
 
     @property
     def mean(self) -> np.ndarray:
@@ -174,7 +180,11 @@ class HeatMaps:
     @cached_property
     def words(self) -> tuple[WordAlignment, ...]:
         """Alignment of every token of the parse with its subwords, and its status."""
-        return align(self.sentence, self.subwords, self.truncated_at)
+        words = align(self.sentence, self.subwords, self.truncated_at)
+        if "softmax_over" not in self.provenance:
+            return words
+        reason = "it was not among the words of the softmax"
+        return tuple(replace(word, reason=word.reason and reason) for word in words)
 
     @property
     def mapped(self) -> tuple[int, ...]:
@@ -638,14 +648,23 @@ def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
     ------
     TypeError
         If the argument, or an item of it, is not `HeatMaps`.
+    ValueError
+        If the maps are of different kinds.
     """
     several = [maps] if isinstance(maps, HeatMaps) else maps
     wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` returns"
     if not isinstance(several, Iterable):
         raise TypeError(f"{wanted}, but got {type(several).__name__}.")
+    kind = None
     for image in several:
         if not isinstance(image, HeatMaps):
             raise TypeError(f"{wanted}, but got {description_of(image)}.")
+        kind = image.kind if kind is None else kind
+        if image.kind != kind:
+            raise ValueError(
+                f"Expected maps of one kind, but got maps of {kind} and of {image.kind}, whose values cannot be "
+                "compared: pass each kind alone."
+            )
         yield image
 
 

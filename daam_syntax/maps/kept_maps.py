@@ -64,7 +64,9 @@ def check_kept(axis: Axis, kept: Iterable[Hashable], purpose: str) -> None:
         )
 
 
-def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
+def mean_of_layers(
+    parts: Iterable[tuple[np.ndarray, int]], *, is_signed: bool = False
+) -> np.ndarray:
     """Average the maps of layers with different grids.
 
     All maps are resized to the finest of the grids by bicubic interpolation, clamped at 0. Then the layers are averaged
@@ -74,6 +76,8 @@ def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
     ----------
     parts
         Maps, and the number of layers whose mean they are. *Shape:* ``(..., y, x)``.
+    is_signed
+        Whether values may be negative, and are not clamped.
 
     Returns
     -------
@@ -82,7 +86,10 @@ def mean_of_layers(parts: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
     """
     parts = list(parts)
     finest = finest_grid((values.shape[-2], values.shape[-1]) for values, _ in parts)
-    whole = sum(resized(values, finest) * np.float32(n_layers) for values, n_layers in parts)
+    whole = sum(
+        resized(values, finest, is_signed=is_signed) * np.float32(n_layers)
+        for values, n_layers in parts
+    )
     return np.asarray(whole / sum(n_layers for _, n_layers in parts), dtype=np.float32)
 
 
@@ -91,9 +98,9 @@ def finest_grid(grids: Iterable[Grid]) -> Grid:
     return max(grids, key=lambda grid: grid[0] * grid[1])
 
 
-def resized(values: np.ndarray, grid: Grid) -> np.ndarray:
+def resized(values: np.ndarray, grid: Grid, *, is_signed: bool = False) -> np.ndarray:
     """Return maps of *shape* ``(..., y, x)`` on a grid, unchanged if it is their own."""
-    return values if values.shape[-2:] == grid else bicubic(values, grid)
+    return values if values.shape[-2:] == grid else bicubic(values, grid, is_signed=is_signed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,26 +140,31 @@ class KeptMaps:
         Maps in the order of the layers, all with the same tokens, steps, and heads.
     keeps_layers
         Whether each part is one layer.
+    is_signed
+        Whether values may be negative, so that resizing does not clamp them.
     """
 
-    def __init__(self, parts: Sequence[LayerMaps], *, keeps_layers: bool) -> None:
+    def __init__(
+        self, parts: Sequence[LayerMaps], *, keeps_layers: bool, is_signed: bool = False
+    ) -> None:
         self.parts = tuple(parts)
+        self.is_signed = is_signed
         first = self.parts[0].values
         kept = {*first.dims, *(["layer"] if keeps_layers else [])}
         self.axes: tuple[Axis, ...] = tuple(axis for axis in AXES if axis in kept)
         self.grid = finest_grid(part.grid for part in self.parts)
 
     @classmethod
-    def from_array(cls, data: xr.DataArray) -> KeptMaps:
+    def from_array(cls, data: xr.DataArray, *, is_signed: bool = False) -> KeptMaps:
         """Split one array, with dims among `DIMS`, into layers."""
         if "layer" not in data.dims:
-            return cls([LayerMaps((), frozen(data))], keeps_layers=False)
+            return cls([LayerMaps((), frozen(data))], keeps_layers=False, is_signed=is_signed)
         paths = data["layer"].values if "layer" in data.coords else range(data.sizes["layer"])
         parts = [
             LayerMaps((str(path),), frozen(data.isel(layer=i, drop=True)))
             for i, path in enumerate(paths)
         ]
-        return cls(parts, keeps_layers=True)
+        return cls(parts, keeps_layers=True, is_signed=is_signed)
 
     @property
     def nbytes(self) -> int:
@@ -178,7 +190,8 @@ class KeptMaps:
         if not self.axes and len(self.parts) == 1:
             return self.parts[0].values.values
         mean = mean_of_layers(
-            (part.values.mean(inner).values, part.n_layers) for part in self.parts
+            ((part.values.mean(inner).values, part.n_layers) for part in self.parts),
+            is_signed=self.is_signed,
         )
         mean.setflags(write=False)
         return mean
@@ -197,12 +210,19 @@ class KeptMaps:
         ]
         if "layer" not in self.axes:
             whole = mean_of_layers(
-                (each.values, part.n_layers) for each, part in zip(values, self.parts, strict=True)
+                (
+                    (each.values, part.n_layers)
+                    for each, part in zip(values, self.parts, strict=True)
+                ),
+                is_signed=self.is_signed,
             )
             coordinates: dict[str, Any] = {}
         else:
             place = [dim for dim in DIMS if dim in values[0].dims or dim == "layer"].index("layer")
-            whole = np.stack([resized(each.values, self.grid) for each in values], axis=place)
+            whole = np.stack(
+                [resized(each.values, self.grid, is_signed=self.is_signed) for each in values],
+                axis=place,
+            )
             coordinates = {
                 "layer": [part.layers[0] for part in self.parts],
                 "grid": ("layer", [grid_name(part.grid) for part in self.parts]),
@@ -217,7 +237,7 @@ class KeptMaps:
             LayerMaps(part.layers, frozen(part.values.isel(token=list(rows))))
             for part in self.parts
         ]
-        return KeptMaps(parts, keeps_layers="layer" in self.axes)
+        return self._with(parts)
 
     def select(
         self,
@@ -245,7 +265,10 @@ class KeptMaps:
         if heads is not None:
             check_kept("head", self.axes, "select heads")
             parts = _select(parts, "head", _head_chooser(heads), f"heads={heads!r}")
-        return KeptMaps(parts, keeps_layers="layer" in self.axes)
+        return self._with(parts)
+
+    def _with(self, parts: Sequence[LayerMaps]) -> KeptMaps:
+        return KeptMaps(parts, keeps_layers="layer" in self.axes, is_signed=self.is_signed)
 
 
 def frozen(data: xr.DataArray) -> xr.DataArray:

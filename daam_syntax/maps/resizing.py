@@ -11,7 +11,7 @@ _A: Final = -0.75
 """Parameter of Keys' kernel: that of torch's bicubic interpolation, which the released DAAM uses."""
 
 
-def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def bicubic(maps: np.ndarray, size: tuple[int, int], *, is_signed: bool = False) -> np.ndarray:
     """Resample heat maps by cubic convolution (Keys 1981, with a = -0.75), then clamp them at 0.
 
     Pixel centers lie at half-integers, borders are repeated, and shrinking does not smooth. The result is that of
@@ -23,16 +23,18 @@ def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         *Shape:* ``(..., y, x)``.
     size
         New height and width, in pixels.
+    is_signed
+        Whether values may be negative, and are not clamped.
 
     Returns
     -------
     numpy.ndarray
-        Non-negative values in the precision of `maps`. *Shape:* ``(..., height, width)``.
+        Values in the precision of `maps`, non-negative unless `is_signed`. *Shape:* ``(..., height, width)``.
     """
     maps = np.asarray(maps)
     dtype = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
     if maps.shape[-2:] == size:
-        return np.maximum(maps, 0.0, dtype=dtype)
+        return maps.astype(dtype) if is_signed else np.maximum(maps, 0.0, dtype=dtype)
     height, width = size
     wide = np.empty((*maps.shape[:-1], width), dtype)
     for band, used, weights in _bands(maps.shape[-1], width, dtype):
@@ -43,7 +45,8 @@ def bicubic(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for band, used, weights in _bands(maps.shape[-2], height, dtype):
         part = resized[..., band, :]
         np.matmul(weights, wide[..., used, :], out=part)
-        np.maximum(part, zeros, out=part)
+        if not is_signed:
+            np.maximum(part, zeros, out=part)
     return resized
 
 

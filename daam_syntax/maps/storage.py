@@ -27,11 +27,13 @@ from daam_syntax.util.whole_files import whole_file
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
 VIDEO_FORMAT: Final = "daam-syntax video maps 1"
 WORD_ATTENTION_FORMAT: Final = "daam-syntax word attention 1"
+OUTPUT_FORMAT: Final = "daam-syntax output maps 1"
 
 _READERS: Final = {
     **dict.fromkeys(_FORMATS, "HeatMaps.load"),
     VIDEO_FORMAT: "VideoMaps.load",
     WORD_ATTENTION_FORMAT: "WordAttention.load",
+    OUTPUT_FORMAT: "OutputMaps.load",
 }
 
 
@@ -165,8 +167,10 @@ def _version_1(archive: Mapping[str, np.ndarray]) -> KeptMaps:
     return KeptMaps.from_array(xr.DataArray(archive["maps"], dims=("token", "y", "x")))
 
 
-def maps_in(archive: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> KeptMaps:
-    """Return the maps in arrays that a header describes."""
+def maps_in(
+    archive: Mapping[str, np.ndarray], header: Mapping[str, Any], *, is_signed: bool = False
+) -> KeptMaps:
+    """Return the maps in arrays that a header describes; values may be negative if they are signed."""
     described = header["maps"]
     along = {"step": "step", "timestep": "step", "progress": "step", "head": "head"}
     coordinates = {name: (along[name], c) for name, c in described["coordinates"].items()}
@@ -177,4 +181,4 @@ def maps_in(archive: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Kep
         )
         for i, layers in enumerate(described["layers"])
     ]
-    return KeptMaps(parts, keeps_layers=described["keeps_layers"])
+    return KeptMaps(parts, keeps_layers=described["keeps_layers"], is_signed=is_signed)

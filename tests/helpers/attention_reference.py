@@ -95,9 +95,20 @@ class SeenCall:
     key: Tensor
     mask: Tensor | None
     scale: float | None
+    value: Tensor | None = None
 
     def shares(self) -> Tensor:
         """Return the mean over attention heads of softmax(scale q k^T + mask). *Shape:* ``(row, query, key)``."""
+        return self.weights().mean(dim=1)
+
+    def outputs(self) -> Tensor:
+        """Return the weighted means of values. *Shape:* ``(row, head, query, feature)``."""
+        weights = self.weights()
+        times = weights.shape[1] // self.value.shape[1]
+        return weights @ self.value.double().repeat_interleave(times, dim=1)
+
+    def weights(self) -> Tensor:
+        """Return softmax(scale q k^T + mask) of every head. *Shape:* ``(row, head, query, key)``."""
         query, key = self.query.double(), self.key.double()
         key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         logits = query @ key.transpose(2, 3) * (self.scale or query.shape[-1] ** -0.5)
@@ -106,7 +117,7 @@ class SeenCall:
         elif self.mask is not None:
             logits = logits + self.mask
         weights = torch.exp(logits - logits.amax(dim=-1, keepdim=True))
-        return (weights / weights.sum(dim=-1, keepdim=True)).mean(dim=1)
+        return weights / weights.sum(dim=-1, keepdim=True)
 
 
 class CallsWithin:
@@ -132,7 +143,8 @@ class CallsWithin:
 
         def seen(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
             if self._inside:
-                self.steps[-1].append(SeenCall(query, key, attn_mask, options.get("scale")))
+                scale = options.get("scale")
+                self.steps[-1].append(SeenCall(query, key, attn_mask, scale, value))
             return original(query, key, value, attn_mask, dropout_p, is_causal, **options)
 
         functional.scaled_dot_product_attention = seen

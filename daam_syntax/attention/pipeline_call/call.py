@@ -63,6 +63,8 @@ class EncodedText:
         True for each token, False for padding; None if the pipeline returns no mask. *Shape:* ``(row, position)``
     sums
         Sums of the recorded attention.
+    output_sums
+        Sums of the similarity of attention outputs, where it is recorded.
     """
 
     prompts: tuple[str, ...]
@@ -75,6 +77,7 @@ class EncodedText:
     embedded: Any = None
     mask: Tensor | None = None
     sums: LayerSums = field(default_factory=LayerSums)
+    output_sums: LayerSums = field(default_factory=LayerSums)
 
     @property
     def positions(self) -> list[int]:
@@ -185,8 +188,9 @@ class PipelineCall(EncodedText):
 
     @property
     def all_sums(self) -> list[LayerSums]:
-        """The sums of all recorded texts and reference images."""
-        return [text.sums for text in self.texts] + [each.sums for each in self.references]
+        """The sums of all recorded texts, of attention and of outputs, and of reference images."""
+        own = [sums for text in self.texts for sums in (text.sums, text.output_sums)]
+        return own + [each.sums for each in self.references]
 
     @property
     def n_bytes(self) -> int:
@@ -197,6 +201,11 @@ class PipelineCall(EncodedText):
     def n_tokens(self) -> int:
         """Number of recorded text keys, of all texts together."""
         return sum(len(text.positions) for text in self.texts)
+
+    @property
+    def n_output_tokens(self) -> int:
+        """Number of text keys whose outputs may be recorded: those of the prompts and of texts outside them."""
+        return sum(len(text.positions) for text in (self, *self.also))
 
     @property
     def n_images(self) -> int:
@@ -218,6 +227,7 @@ class PipelineCall(EncodedText):
             text.encoded = text.embedded = text.mask = None
             text.embeddings.clear()
             text.sums.move_to_host()
+            text.output_sums.move_to_host()
         self.self_attention.move_to_host()
 
     def add_seeds(self, generator: Any) -> None:
@@ -238,7 +248,13 @@ class PipelineCall(EncodedText):
         """Return the call with another of its recorded texts in place of the prompts."""
         times = len(self.prompts) // len(text.prompts)
         blocks = [replace(block, prompts=block.prompts * times) for block in text.blocks]
-        return replace(self, prompts=text.prompts * times, blocks=blocks, sums=text.sums)
+        return replace(
+            self,
+            prompts=text.prompts * times,
+            blocks=blocks,
+            sums=text.sums,
+            output_sums=text.output_sums,
+        )
 
     def with_reference(self, number: int) -> PipelineCall:
         """Return the call with a reference image in place of the images that it generated."""

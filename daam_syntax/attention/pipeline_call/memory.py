@@ -158,9 +158,14 @@ def refuse_size(
     n_steps: int,
     refine: bool,
     relations: Iterable[str],
+    n_output_tokens: int = 0,
 ) -> MemoryLimitError:
     """Return the error for a recording that is too large, which lists ways to make it smaller."""
     sizes: dict[str, Any] = {"n_images": n_images, "n_tokens": n_tokens, "n_steps": n_steps}
+
+    def size_of_outputs(axes: Sequence[Axis]) -> int:
+        own = sizes | {"n_tokens": n_output_tokens}
+        return predict_bytes(layers.values(), keep=axes, **own)
 
     def size_of_relations(axes: Sequence[Axis]) -> int:
         return predict_relation_bytes(layers.values(), relations=relations, keep=axes, **sizes)
@@ -169,7 +174,7 @@ def refuse_size(
     for axis in keep:
         others = [other for other in keep if other != axis]
         size = predict_bytes(layers.values(), keep=others, refine=refine, **sizes)
-        size += size_of_relations(others)
+        size += size_of_relations(others) + size_of_outputs(others)
         if size < predicted:
             without.append(f"without {axis!r} {human_size(size)}")
     drop = f"keep fewer axes ({', '.join(without)}), " if without else ""
@@ -178,8 +183,13 @@ def refuse_size(
         drop += (
             f"record fewer relations ({human_size(predicted - related)} with the default alone), "
         )
+    of_outputs = size_of_outputs(keep)
+    if of_outputs:
+        drop += (
+            f"do not compare outputs ({human_size(predicted - of_outputs)} without outputs=True), "
+        )
     if refine:
-        unrefined = predict_bytes(layers.values(), keep=keep, **sizes) + related
+        unrefined = predict_bytes(layers.values(), keep=keep, **sizes) + related + of_outputs
         drop += f"do not refine ({human_size(unrefined)}), "
     heads = f" of up to {max(layer.n_heads for layer in layers.values())} heads"
     return MemoryLimitError(

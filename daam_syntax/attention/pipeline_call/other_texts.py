@@ -74,9 +74,7 @@ def other_text_probabilities(
                 "masks the text and does not return a mask for another one: pass no mask, or trace without also=."
             )
         mask = text.mask[:, None, None].to(query.device)
-    states = text.embedded.to(query.device)  # a model may be spread over several devices
-    if module.norm_cross:
-        states = module.norm_encoder_hidden_states(states)
+    states = _states(text, module, query.device)
     key = module.to_k(states)
     norm = module.norm_k
     is_across_heads = norm is not None and norm.weight.shape[-1] == key.shape[-1]
@@ -88,6 +86,20 @@ def other_text_probabilities(
     key = key.expand(query.shape[0], -1, -1, -1)
     own = AttentionCall(query, key, mask=mask, scale=call.scale)
     return text_probabilities(own, tokens=text.positions, by_head=by_head)
+
+
+def other_text_values(text: EncodedText, module: Any, call: AttentionCall, rows: slice) -> Tensor:
+    """Return the values of another text's recorded tokens, *shape* ``(row, head, position, feature)``."""
+    query = call.query[rows]
+    value = module.to_v(_states(text, module, query.device))
+    value = value.unflatten(-1, (query.shape[1], -1)).transpose(1, 2)
+    return value[:, :, text.positions].expand(query.shape[0], -1, -1, -1)
+
+
+def _states(text: EncodedText, module: Any, device: torch.device) -> Tensor:
+    """Return a text as a cross-attention projects it."""
+    states: Tensor = text.embedded.to(device)  # a model may be spread over several devices
+    return module.norm_encoder_hidden_states(states) if module.norm_cross else states
 
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:

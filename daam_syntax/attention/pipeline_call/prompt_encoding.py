@@ -104,6 +104,7 @@ class PromptEncoding:
             requested_guidance=arguments.get("do_classifier_free_guidance"),
             seeds=[None] * len(result[0]),
             sums=LayerSums(self._spec.keep),
+            output_sums=LayerSums(self._spec.keep, is_signed=True),
         )
         result = self._add_prompts(pipeline_call, readings, given, arguments, result)
         pipeline_call.also = [self._encode_other(text, arguments) for text in self._spec.also]
@@ -298,6 +299,7 @@ class PromptEncoding:
             encoded=embedded,
             mask=next((mask.bool() for mask in masks), None),
             sums=LayerSums(self._spec.keep),
+            output_sums=LayerSums(self._spec.keep, is_signed=True),
         )
         given = dict.fromkeys(self._family.encoders[0].prompts, (text,))
         own = {**arguments, "prompt": [text]}

@@ -100,6 +100,8 @@ class RecordingSpec:
         Whether to record the pixels of reference images, too.
     prompts
         The prompts, where the pipeline receives ``prompt_embeds`` instead of text.
+    outputs
+        Whether to record the similarity of attention outputs, too.
     relations
         Relations of attention to record, among `RELATIONS`; "image-text" is always recorded.
 
@@ -121,6 +123,7 @@ class RecordingSpec:
     negative: bool = False
     references: bool = False
     prompts: tuple[str, ...] = ()
+    outputs: bool = False
     relations: tuple[Relation, ...] = ("image-text",)
 
     def __post_init__(self) -> None:

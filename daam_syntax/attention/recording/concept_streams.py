@@ -266,14 +266,14 @@ class _ConceptAttention(TorchFunctionMode):
         assert self._call.value is not None, "values are kept for streams"
         images = [image_keys(layout) for layout in self._layouts]
         image_key, image_value = (
-            _stacked(each, self._rows, images) for each in (self._call.key, self._call.value)
+            stacked(each, self._rows, images) for each in (self._call.key, self._call.value)
         )
         key = torch.cat([given.key[:, :, self._own], image_key], dim=2)
         values = torch.cat([value[:, :, self._own], image_value], dim=2)
         query = given.query[:, :, self._own]
         if self._with_pixels:
             pixels = [layout.pixels for layout in self._layouts]
-            query = torch.cat([query, _stacked(self._call.query, self._rows, pixels)], dim=2)
+            query = torch.cat([query, stacked(self._call.query, self._rows, pixels)], dim=2)
         mask = self._mask(given.mask, query.shape[2], key.shape[2])
         options = {
             name: kwargs[name] for name in ("scale", "enable_gqa") if kwargs.get(name) is not None
@@ -316,7 +316,7 @@ def image_keys(layout: TokenLayout) -> slice:
     return slice(layout.text.stop, max(each.stop for each in (layout.pixels, *layout.references)))
 
 
-def _stacked(values: Tensor, rows: slice, parts: Sequence[slice]) -> Tensor:
+def stacked(values: Tensor, rows: slice, parts: Sequence[slice]) -> Tensor:
     """Return a part of each row, *shape* ``(row, head, token, feature)``."""
     if all(part == parts[0] for part in parts):
         return values[rows, :, parts[0]]

@@ -67,6 +67,12 @@ class MemoryLimit:
             pipeline_call.layers.values(), keep=self._spec.keep, **sizes
         ) + self._bytes_of_references(pipeline_call, sizes)
         own = {name: size for name, size in sizes.items() if name != "refine"}
+        n_output_tokens = pipeline_call.n_output_tokens if self._spec.outputs else 0
+        self.predicted_bytes += predict_bytes(
+            pipeline_call.layers.values(),
+            keep=self._spec.keep,
+            **own | {"n_tokens": n_output_tokens},
+        )
         self.predicted_bytes += predict_relation_bytes(
             pipeline_call.layers.values(),
             relations=self._spec.relations,
@@ -81,6 +87,7 @@ class MemoryLimit:
                 pipeline_call.layers,
                 keep=self._spec.keep,
                 relations=self._spec.relations,
+                n_output_tokens=n_output_tokens,
                 **sizes,
             )
 

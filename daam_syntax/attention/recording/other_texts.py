@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from daam_syntax.attention.families import Family, TokenLayout
-from daam_syntax.attention.pipeline_call.call import PipelineCall
+from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.other_texts import (
     embed_for_attention,
     other_text_probabilities,
+    other_text_values,
     refuse_family,
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.rows import Rows
-from daam_syntax.attention.recording.concept_streams import ConceptStreams
+from daam_syntax.attention.recording.concept_streams import ConceptCall, ConceptStreams, stacked
+from daam_syntax.attention.recording.outputs import output_projection, similarity
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
@@ -60,6 +62,7 @@ class OtherTexts:
         self._family = family
         self._denoiser = denoiser
         self._by_head = "head" in spec.keep
+        self._outputs = spec.outputs
         has_streams = bool(spec.also) and family.text_stream is not None
         self.streams = ConceptStreams(family, denoiser, list(attentions)) if has_streams else None
 
@@ -125,29 +128,76 @@ class OtherTexts:
         """
         step = len(pipeline_call.steps) - 1
         for text in pipeline_call.also:
-            if self.streams is None:
-                if grid is None:
-                    continue
-                embed_for_attention(text, self._family, self._denoiser)
-                probabilities = other_text_probabilities(
-                    text, module, call, rows, by_head=self._by_head
+            if self.streams is not None:
+                concept = self.streams.run_block(
+                    path, text, call, layouts, rows, inputs, with_pixels=grid is not None
                 )
-                text.sums.add(path, grid, probabilities, step)
-                continue
-            concept = self.streams.run_block(
-                path, text, call, layouts, rows, inputs, with_pixels=grid is not None
-            )
-            if grid is None:
-                continue
-            n_keys = concept.keys.stop - concept.keys.start
-            seen = [place for place, position in enumerate(text.positions) if position < n_keys]
-            part = text_probabilities(
-                concept.call,
-                queries=concept.pixels,
-                keys=concept.keys,
-                tokens=[text.positions[place] for place in seen],
-                by_head=self._by_head,
-            )
+                if grid is not None:
+                    self._add_concept(path, grid, step, text, concept, call, layouts, rows)
+            elif grid is not None:
+                self._add_cross(path, grid, step, text, module, call, layouts[0], rows)
+
+    def _add_concept(
+        self,
+        path: str,
+        grid: Grid,
+        step: int,
+        text: EncodedText,
+        concept: ConceptCall,
+        call: AttentionCall,
+        layouts: Sequence[TokenLayout],
+        rows: slice,
+    ) -> None:
+        """Add the attention to a text with a stream, and the similarity of its outputs."""
+        n_keys = concept.keys.stop - concept.keys.start
+        seen = [place for place, position in enumerate(text.positions) if position < n_keys]
+        tokens = [text.positions[place] for place in seen]
+
+        def at_all_positions(part: Tensor) -> Tensor:
             whole = part.new_zeros(*part.shape[:-1], len(text.positions))
             whole[..., indices(seen, part.device)] = part
-            text.sums.add(path, grid, whole, step)
+            return whole
+
+        probabilities = text_probabilities(
+            concept.call,
+            queries=concept.pixels,
+            keys=concept.keys,
+            tokens=tokens,
+            by_head=self._by_head,
+        )
+        text.sums.add(path, grid, at_all_positions(probabilities), step)
+        if self._outputs:
+            assert call.output is not None
+            assert concept.call.output is not None
+            similar = similarity(
+                stacked(call.output, rows, [layout.pixels for layout in layouts]),
+                concept.call.output[:, :, [concept.keys.start + token for token in tokens]],
+                None,
+                by_head=self._by_head,
+            )
+            text.output_sums.add(path, grid, at_all_positions(similar), step)
+
+    def _add_cross(
+        self,
+        path: str,
+        grid: Grid,
+        step: int,
+        text: EncodedText,
+        module: nn.Module,
+        call: AttentionCall,
+        layout: TokenLayout,
+        rows: slice,
+    ) -> None:
+        """Add the cross-attention to a text, and the similarity of outputs to its values."""
+        embed_for_attention(text, self._family, self._denoiser)
+        probabilities = other_text_probabilities(text, module, call, rows, by_head=self._by_head)
+        text.sums.add(path, grid, probabilities, step)
+        if self._outputs:
+            assert call.output is not None
+            similar = similarity(
+                call.output[rows, :, layout.pixels],
+                other_text_values(text, module, call, rows),
+                output_projection(path, module),
+                by_head=self._by_head,
+            )
+            text.output_sums.add(path, grid, similar, step)

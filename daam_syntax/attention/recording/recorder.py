@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 from daam_syntax.attention.families import TokenLayout
@@ -18,8 +17,14 @@ from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall, 
 from daam_syntax.attention.pipeline_call.memory import Layer
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.recording.frames import pixels_of_frame, split_frames
+from daam_syntax.attention.recording.laid_out import (
+    is_joint,
+    layouts_of_rows,
+    prompt_probabilities,
+)
 from daam_syntax.attention.recording.memory_limit import MemoryLimit
 from daam_syntax.attention.recording.other_texts import OtherTexts
+from daam_syntax.attention.recording.outputs import similarity_to_text
 from daam_syntax.attention.recording.self_attention import (
     pixel_probabilities,
     self_attention_call,
@@ -27,7 +32,6 @@ from daam_syntax.attention.recording.self_attention import (
 )
 from daam_syntax.attention.softmax.layer_sums import LayerSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
-from daam_syntax.attention.softmax.transfers import indices
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
@@ -62,7 +66,9 @@ class Recorder(PipelineObserver):
     def __init__(self, pipe: Any, spec: RecordingSpec) -> None:
         super().__init__(pipe, spec)
         self._other_texts = OtherTexts(self.family, self.denoiser, self.attentions, spec)
-        self.keeps_outputs = self._other_texts.streams is not None
+        self.keeps_outputs = spec.outputs or self._other_texts.streams is not None
+        if spec.outputs and self.family.frames is not None:
+            require_images(pipe, "compare outputs (outputs=True)")
         # The text attention beside each self-attention, by the path of the self-attention.
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
@@ -155,18 +161,24 @@ class Recorder(PipelineObserver):
             is_recorded = self._records(path, grid)
             if is_recorded and self._refines_jointly and pipeline_call.self_attention.takes(grid):
                 self._refine_jointly(pipeline_call, rows.prompts, path, call, layout, grid)
-            if pipeline_call.also and self._records_step:
-                own = (
-                    layout[rows.prompts]
-                    if isinstance(layout, list)
-                    else [layout] * pipeline_call.n_images
+            if is_recorded and self._spec.outputs:
+                similar = similarity_to_text(
+                    path,
+                    module,
+                    call,
+                    layouts_of_rows(layout, rows.prompts),
+                    rows.prompts,
+                    pipeline_call.positions,
+                    by_head="head" in self._spec.keep,
                 )
+                pipeline_call.output_sums.add(path, grid, similar, len(pipeline_call.steps) - 1)
+            if pipeline_call.also and self._records_step:
                 self._other_texts.attention_ran(
                     pipeline_call,
                     path,
                     module,
                     call,
-                    own,
+                    layouts_of_rows(layout, rows.prompts),
                     rows.prompts,
                     self._inputs,
                     grid if is_recorded else None,
@@ -194,7 +206,7 @@ class Recorder(PipelineObserver):
             self._begin_step(pipeline_call)
         if self._spec.records_layer(path, grid):
             self._spec.add_layer(pipeline_call, path, Layer(grid, call.query.shape[1]))
-        if _is_joint(call, layout):
+        if is_joint(call, layout):
             known = "recomputed" if call.logsumexp is None else "kernel"
             pipeline_call.denominators.add(known)
         if self._records(path, grid):
@@ -291,65 +303,3 @@ class Recorder(PipelineObserver):
         for sums in pipeline_call.all_sums:
             sums.settle()
         self.memory.check(pipeline_call, sum(each.n_bytes for each in self.finished))
-
-
-def _is_joint(call: AttentionCall, layout: TokenLayout | list[TokenLayout]) -> bool:
-    """Return whether some keys are not text, so the log-sum-exp over all keys is needed."""
-    if isinstance(layout, list):
-        return True
-    return layout.text.stop - layout.text.start < call.key.shape[-2]
-
-
-def prompt_probabilities(
-    call: AttentionCall,
-    layout: TokenLayout | list[TokenLayout],
-    rows: slice,
-    positions: list[int],
-    *,
-    by_head: bool = False,
-) -> torch.Tensor:
-    """Return the probability with which each pixel attends to each text key of `positions`.
-
-    Parameters
-    ----------
-    call
-        The attention call.
-    layout
-        Which queries are pixels and which keys are text, for all rows or one layout per row.
-    rows
-        The rows of the batch to return.
-    positions
-        Positions among the text keys.
-    by_head
-        Whether to return each attention head instead of their mean.
-
-    Returns
-    -------
-    Tensor
-        *Shape:* ``(row, pixel, position)``, or ``(row, head, pixel, position)``
-    """
-    if isinstance(layout, TokenLayout):
-        return text_probabilities(
-            call,
-            rows=rows,
-            queries=layout.pixels,
-            keys=layout.text,
-            tokens=positions,
-            by_head=by_head,
-        )
-    parts = []
-    for row in range(rows.start, rows.stop):
-        pixels, text = layout[row].pixels, layout[row].text
-        seen = [place for place, position in enumerate(positions) if position < text.stop]
-        part = text_probabilities(
-            call,
-            rows=slice(row, row + 1),
-            queries=pixels,
-            keys=text,
-            tokens=[positions[place] for place in seen],
-            by_head=by_head,
-        )
-        whole = part.new_zeros(*part.shape[:-1], len(positions))  # masked keys get no attention
-        whole[..., indices(seen, part.device)] = part
-        parts.append(whole)
-    return torch.cat(parts)

@@ -15,6 +15,7 @@ from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.recording.image_cells import attention_between_cells, check_pixels
+from daam_syntax.attention.recording.laid_out import layouts_of_rows
 from daam_syntax.attention.recording.recorder import Recorder
 from daam_syntax.attention.recording.self_attention import self_attention_call, self_attentions
 from daam_syntax.attention.softmax.double_precision import in_64_bits
@@ -172,7 +173,7 @@ class RelationRecorder(Recorder):
         """Add the attention of some rows to their own text, and the other relations of the prompts."""
         call, layout, grid = super()._record(pipeline_call, text, rows, path, module, calls)
         if text is pipeline_call and self._records(path, grid):
-            own = layout[rows] if isinstance(layout, list) else [layout] * pipeline_call.n_images
+            own = layouts_of_rows(layout, rows)
             if self._relations.intersection(_FROM_TEXT):
                 self._add_text(pipeline_call, path, grid, call, rows, own)
             if "image-image" in self._relations and not self._self_attentions:

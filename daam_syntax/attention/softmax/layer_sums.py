@@ -36,10 +36,13 @@ class LayerSums:
     ----------
     keep
         The axes to keep, in order. If there are any, sums are stored in main memory, not on the accelerator.
+    is_signed
+        Whether values may be negative, as those of similarities, so that resizing does not clamp them.
     """
 
-    def __init__(self, keep: Sequence[Axis] = ()) -> None:
+    def __init__(self, keep: Sequence[Axis] = (), *, is_signed: bool = False) -> None:
         self.keep = tuple(keep)
+        self._is_signed = is_signed
         self._sums: dict[int, dict[str, Tensor]] = {}  # step, layer: (row, [head], query, token)
         self._calls: Counter[tuple[int, str]] = Counter()
         self._grids: dict[str, Grid] = {}
@@ -149,7 +152,7 @@ class LayerSums:
             summed = _finite(layer, sums[layer])
             mean = (summed / self._calls[0, layer]).transpose(-1, -2).unflatten(-1, grid)
             parts.append((mean.cpu().numpy(), 1))
-        return mean_of_layers(parts)
+        return mean_of_layers(parts, is_signed=self._is_signed)
 
     def mean_of_layer(self, layer: str) -> Tensor:
         """Return the mean over the calls of one layer, on its own grid, if no axis is kept.
@@ -219,7 +222,7 @@ class LayerSums:
             mean = (summed / n_calls).unflatten(-2, self._grids[leader]).numpy()
             values = xr.DataArray(mean if "step" in self.keep else mean[0], dims=dims)
             parts.append(LayerMaps(layers, frozen(values.assign_coords(coordinates))))
-        return KeptMaps(parts, keeps_layers="layer" in self.keep)
+        return KeptMaps(parts, keeps_layers="layer" in self.keep, is_signed=self._is_signed)
 
     def _layers_by_leader(self) -> dict[str, tuple[str, ...]]:
         """Group the layers that share a sum, by the layer that holds it."""

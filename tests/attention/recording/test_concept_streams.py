@@ -10,7 +10,7 @@ from daam_syntax.errors import MemoryLimitError, TraceError
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
 from helpers.family_runs import conditional, draw, keys_of, pipeline
-from helpers.joint_blocks import BlocksWithin, concept_attention
+from helpers.joint_blocks import BlocksWithin, concept_attention, text_alone
 from helpers.tiny_pipelines import as_pipeline
 from helpers.tracing import CAT, OWL
 
@@ -35,15 +35,6 @@ def test_the_prompt_itself_has_its_ordinary_maps(case):
     assert np.abs(stranger[1].values - ordinary[1][1].values).max() > 1e-4
 
 
-def text_alone(case, text):
-    """Return a text as the denoiser receives it as a prompt, and its mask."""
-    watch = BlocksWithin(pipeline(case.name).transformer)
-    watch.during(lambda: draw(case, [text], guided=False))
-    inputs = watch.inputs[0]
-    masks = (inputs.get(name) for name in ("encoder_attention_mask", "attention_mask"))
-    return inputs[case.text][0][None], next((mask for mask in masks if mask is not None), None)
-
-
 @pytest.mark.parametrize("case", JOINT, ids=lambda case: case.name)
 def test_a_stream_is_that_of_blocks_computed_by_hand(case):
     pipe, grid = pipeline(case.name), (4, 6)
@@ -53,7 +44,7 @@ def test_a_stream_is_that_of_blocks_computed_by_hand(case):
     steps = concept_attention(
         case,
         watch,
-        *text_alone(case, FOIL),
+        *text_alone(case, pipe, lambda: draw(case, [FOIL], guided=False)),
         grid,
         lambda number, n_rows: conditional(case, number, n_rows, 4),
         4,

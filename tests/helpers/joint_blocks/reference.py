@@ -64,6 +64,15 @@ class BlocksWithin:
         self.steps[-1].append((module, _by_name(module, args, kwargs)))
 
 
+def text_alone(case, pipe, draw):
+    """Return a text as the denoiser receives it as a prompt of its own, and its mask."""
+    watch = BlocksWithin(pipe.transformer)
+    watch.during(draw)
+    inputs = watch.inputs[0]
+    masks = (inputs.get(name) for name in ("encoder_attention_mask", "attention_mask"))
+    return inputs[case.text][0][None], next((mask for mask in masks if mask is not None), None)
+
+
 def _by_name(module, args, kwargs):
     bound = inspect.signature(type(module).forward).bind(module, *args, **kwargs).arguments
     return {name: value for name, value in bound.items() if name != "self"}

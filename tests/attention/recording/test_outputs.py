@@ -1,0 +1,171 @@
+"""Similarity of attention outputs, compared with dot products of outputs that are computed by hand in 64 bits."""
+
+import numpy as np
+import pytest
+import torch
+
+from daam_syntax.attention import predict_memory, trace
+from daam_syntax.errors import MemoryLimitError, TraceError
+from helpers.attention_reference import CallsWithin
+from helpers.family_cases import CASES
+from helpers.family_runs import conditional, denoiser, draw, keys_of, pipeline
+from helpers.joint_blocks import BlocksWithin, concept_attention, text_alone
+from helpers.tiny_pipelines import make_sd
+from helpers.tracing import CAT, OWL
+from helpers.tracing import draw as draw_sd
+from helpers.video_pipelines import make_video_pipeline
+
+JOINT = [case for case in CASES if case.keys.startswith("joint")]
+CROSS = [case for case in CASES if not case.keys.startswith("joint")]
+FOIL = "a big strawberry"
+GRID = (4, 6)
+names = pytest.mark.parametrize
+
+
+def close(found, expected):
+    """Compare, to a millionth of the largest value."""
+    np.testing.assert_allclose(found, expected, atol=1e-6 * float(abs(expected).max()), rtol=2e-6)
+
+
+def in_order(maps):
+    """Return values as ``(step, layer, pixel, token)``."""
+    found = maps.data.transpose("step", "layer", "y", "x", "token").values
+    return found.reshape(*found.shape[:2], -1, found.shape[-1])
+
+
+def pixels_and_text(case, call, inputs, image, row):
+    """Return the outputs of the pixels and of the text of one image, *shape* ``(head, token, feature)``."""
+    outputs, n_pixels = call.outputs()[row], GRID[0] * GRID[1]
+    if case.name == "Lumina 2":
+        n_text = int(inputs["encoder_attention_mask"][row].sum())
+        return outputs[:, n_text : n_text + n_pixels], outputs[:, :n_text]
+    pixels, text = case.where(outputs.shape[1], n_pixels)
+    return outputs[:, pixels : pixels + n_pixels], outputs[:, text:]
+
+
+@names("case", JOINT, ids=lambda case: case.name)
+def test_joint_attention(case):
+    """The outputs of the prompt are those of its queries; those of another text come from blocks by hand."""
+    watch, blocks = CallsWithin(denoiser(case), case.modules), BlocksWithin(denoiser(case))
+    options = {"steps": 2}
+    untraced = blocks.during(lambda: watch.during(lambda: draw(case, [CAT, OWL], **options)))
+    text, mask = text_alone(case, pipeline(case.name), lambda: draw(case, [FOIL], guided=False))
+
+    def rows_of(number, n_rows):
+        return conditional(case, number, n_rows, 2)
+
+    concept = concept_attention(case, blocks, text, mask, GRID, rows_of, 2)
+    with trace(pipeline(case.name), outputs=True, also=[FOIL], keep=("step", "layer")) as recording:
+        assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
+    steps = [
+        (calls, inputs, rows)
+        for number, (calls, inputs) in enumerate(zip(watch.steps, watch.inputs, strict=True))
+        if (rows := rows_of(number, len(calls[0].query))) is not None
+    ]
+    for image, (own, other) in enumerate(
+        zip(recording.output_maps(), recording.output_maps(of=FOIL), strict=True)
+    ):
+        for maps, is_own in ((own, True), (other, False)):
+            expected = []
+            for step, (calls, inputs, rows) in enumerate(steps):
+                for layer, call in enumerate(calls):
+                    row = range(len(call.query))[rows][image]
+                    pixels, tokens = pixels_and_text(case, call, inputs, image, row)
+                    if not is_own:
+                        tokens = concept[step][layer][1][image]
+                    expected.append(
+                        torch.einsum("hpd,htd->pt", pixels, tokens[:, keys_of(case, maps)])
+                    )
+            shape = in_order(maps).shape
+            close(in_order(maps), torch.stack(expected).reshape(shape))
+        assert (own.data.values < 0).any() or case.name == "CogView4"
+        assert own.provenance["kind"] == "output similarity"
+        assert other.prompt == FOIL
+        assert other.provenance["drawn_from"] == [CAT, OWL][image]
+
+
+def by_hand(module, call, row, positions, value=None):
+    """Return the dot products of projected outputs and values, *shape* ``(head, pixel, token)``."""
+    project = module.to_out[0].weight.detach().double()
+    value = (call.value if value is None else value)[row].double()
+    tokens = project @ value[:, positions].transpose(0, 1).flatten(1).T  # (feature, token)
+    parts = []
+    outputs = call.outputs()[row]
+    size = outputs.shape[-1]
+    for head, each in enumerate(outputs):
+        columns = project[:, head * size : (head + 1) * size]
+        parts.append(each @ columns.T @ tokens)
+    return torch.stack(parts)
+
+
+@names("guidance", [5.0, 1.0], ids=["guided", "unguided"])
+def test_cross_attention_by_head(guidance):
+    """A token has no output, so its value takes the place, after the output projection."""
+    pipe = make_sd()
+    layer = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
+    module = pipe.unet.get_submodule(layer)
+    watch, foreign = (CallsWithin(pipe.unet, layer.replace(".", r"\.")) for _ in range(2))
+    untraced = watch.during(lambda: draw_sd(pipe, [CAT, OWL], guidance=guidance))
+    foreign.during(lambda: draw_sd(pipe, FOIL, guidance=1.0))
+    with trace(pipe, outputs=True, also=[FOIL], layers=[layer], keep=("step", "head")) as recording:
+        assert torch.equal(draw_sd(pipe, [CAT, OWL], guidance=guidance), untraced)
+    with trace(pipe, outputs=True, layers=[layer]) as plain:
+        draw_sd(pipe, [CAT, OWL], guidance=guidance)
+    first = 2 if guidance > 1 else 0
+    of_foil = foreign.steps[0][0].value
+    for image, maps in enumerate(recording.output_maps()):
+        other = recording.output_maps(of=FOIL)[image]
+        for found, value in ((maps, None), (other, of_foil.expand(4, -1, -1, -1))):
+            places = [subword.position for subword in found.subwords]
+            parts = torch.stack(
+                [by_hand(module, calls[0], first + image, places, value) for calls in watch.steps]
+            )
+            own = found.data.transpose("step", "head", "y", "x", "token").values
+            expected = parts * parts.shape[1]  # of a head times the number of heads
+            close(own.reshape(expected.shape), expected)
+        close(maps.similarity(2), plain.output_maps()[image].similarity(2))
+
+
+@names("case", CROSS, ids=lambda case: case.name)
+def test_families_with_cross_attention(case):
+    watch = CallsWithin(denoiser(case), case.modules)
+    untraced = watch.during(lambda: draw(case, [OWL], guided=False))
+    with trace(pipeline(case.name), outputs=True, layers=None, keep="layer") as recording:
+        assert torch.equal(draw(case, [OWL], guided=False), untraced)
+    (maps,) = recording.output_maps()
+    layers = maps.data["layer"].values
+    for number, path in enumerate(layers):
+        call = next(c for c, p in zip(watch.steps[0], layers, strict=True) if p == path)
+        module = denoiser(case).get_submodule(path)
+        expected = by_hand(module, call, 0, keys_of(case, maps)).sum(dim=0)
+        found = maps.select(layers=[path]).data.values[:, 0]
+        if maps.select(layers=[path]).grid == maps.grid and found[0].size == len(expected):
+            close(found.reshape(len(found), -1).T, expected)
+        else:
+            assert number > 0
+
+
+def test_memory_is_predicted_and_limited():
+    case = next(case for case in JOINT if case.name == "SD3")
+    options = {"keep": ("step",), "outputs": True, "also": [FOIL]}
+    with trace(pipeline("SD3"), **options) as recording:
+        draw(case, [CAT])
+    (pipeline_call,) = recording._recorder.finished
+    assert recording.predicted_bytes == pipeline_call.n_bytes
+    arguments = {"num_inference_steps": 1, "height": 64, "width": 96} | dict(case.arguments)
+    size = predict_memory(pipeline("SD3"), CAT, **options, **arguments, guidance_scale=4.0)
+    assert size == pipeline_call.n_bytes
+    with trace(pipeline("SD3"), **options | {"outputs": False}) as without:
+        draw(case, [CAT])
+    assert 2 * without.predicted_bytes == size
+    with (
+        pytest.raises(
+            MemoryLimitError, match=r"do not compare outputs \(.* without outputs=True\)"
+        ),
+        trace(pipeline("SD3"), max_bytes=size - 1, **options),
+    ):
+        draw(case, [CAT])
+    with pytest.raises(TraceError, match="trace with outputs=True"):
+        without.output_maps()
+    with pytest.raises(TraceError, match="to compare outputs"):
+        trace(make_video_pipeline("Wan"), outputs=True)
