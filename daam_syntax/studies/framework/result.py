@@ -198,10 +198,10 @@ class StudyResult:
 
 def _fits_a_page(table: pd.DataFrame) -> bool:
     """Whether a table can be printed in a paper; those with a row for each image or word cannot."""
-    texts = table.round(3).astype(str)
+    rounded = table.round(3)
     widths = [
-        max(len(str(name)), *map(len, texts.iloc[:, place]), 1)
-        for place, name in enumerate(texts.columns)
+        max(len(str(value)) for value in (name, *rounded.iloc[:, place]))
+        for place, name in enumerate(rounded.columns)
     ]
     return len(table) <= _PAPER_ROWS and sum(widths) <= _PAPER_LINE
 

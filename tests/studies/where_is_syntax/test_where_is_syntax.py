@@ -1,10 +1,13 @@
 """Attention against the tree: planted trees are found, nothing is found in a null world, and the study end to end."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from daam_syntax.analysis import estimate_mean
+from daam_syntax.attention import trace
+from daam_syntax.drawing import generator_seed
 from daam_syntax.language import Edge, Sentence, Token, parse
 from daam_syntax.studies import run_study
 from daam_syntax.studies.where_is_syntax.attachment import (
@@ -14,9 +17,17 @@ from daam_syntax.studies.where_is_syntax.attachment import (
     spanning_tree,
 )
 from daam_syntax.studies.where_is_syntax.overlap import agreement
-from daam_syntax.studies.where_is_syntax.recording import randomized
-from daam_syntax.studies.where_is_syntax.scoring import by_dependency, halves, score, tree_scores
+from daam_syntax.studies.where_is_syntax.recording import KEEP, randomized, related
+from daam_syntax.studies.where_is_syntax.scoring import (
+    by_dependency,
+    by_head,
+    halves,
+    score,
+    tree_scores,
+)
 from daam_syntax.studies.where_is_syntax.trees import permuted_heads, shuffled, tree_of
+from helpers.commands import run_here
+from helpers.family_pipelines import make
 
 
 def sentence(heads, name="s"):
@@ -238,3 +249,36 @@ def test_the_study_end_to_end(emoji_pipe, tmp_path):
     heads = result.tables["heads"]
     assert len(heads) == 2 * 3 * 4  # directions, layers, heads
     assert result.write(tmp_path).exists()
+
+
+@pytest.mark.slow  # draws eight images, and writes a report
+def test_a_model_with_joint_attention_by_one_flag(tmp_path):
+    """The attention among the text of the denoiser is a relation of its own, from the command line."""
+    pipe = make("SD3")
+    pipe.save_pretrained(tmp_path / "sd3")
+    (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[:4]))
+    few = ("--prompts", "prompts.txt", "--steps", 1, "--permutations", 19)
+    model = ("--model", "sd3", "--encoder", "text_encoder_3")
+    done = run_here("study", "where-is-syntax", *model, *few, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Unlabeled attachment in text-text" in done.stdout
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv").set_index(["relation", "direction"])
+    assert set(scores.index.get_level_values(0)) == {"text_encoder_3", "text-text"}
+    assert not scores["causal"].any()
+    chosen = scores.loc[("text-text", "chosen")]
+    assert chosen["layer"].startswith("transformer_blocks.")
+    conditions = ["attention", "permuted trees", "randomized model", "shuffled prompt"]
+    assert chosen[conditions].astype(float).between(0, 1).all()
+    # The same heads from a trace, with the generators of the study.
+    sentences = [parse(text) for text in PROMPTS[:4]]
+    found = []
+    for each in sentences:
+        generator = torch.Generator().manual_seed(generator_seed(each.text, 0))
+        with trace(pipe, relations="text-text", keep=KEEP) as recording:
+            pipe(each.text, num_inference_steps=1, generator=generator, output_type="latent")
+        found += recording.word_attention(sentences=each)
+    (source,) = related(found).values()
+    expected = by_head(list(source.prompts.values()), source.layers)
+    heads = pd.read_csv(tmp_path / "out" / "heads.csv").query("relation == 'text-text'")
+    np.testing.assert_allclose(heads["attachment"], expected["attachment"])
+    assert heads["layer"].tolist() == expected["layer"].tolist()
