@@ -49,10 +49,17 @@ def test_recipes_give_what_they_announce(recipes):
         "forest.pdf",
         "run",
         "maps.npz",
+        "between",
     }
+    assert np.isfinite(scope["between"][np.ix_([1, 2], [1, 2])]).all()
+    assert [len(each) for each in scope["stored"].attention] == [1, 1]
+    assert scope["study"].tables["scores"]["attention"].between(0, 1).any()
     assert scope["refined"].provenance["refined"]
     assert scope["animal"].indices == (1,)
     assert scope["without_owl"] != scope["image"] != scope["control"]
+    replaced = scope["replaced"]
+    assert len({each.tobytes() for each in replaced.values()}) == len(replaced) == 5
+    assert replaced["the same"].tobytes() == scope["original"].tobytes()
     assert isinstance(scope["edited"], Image.Image)
     assert len(scope["early"].word_array("cat")["step"]) < len(scope["kept"].data["step"])
     assert set(scope["red"]["pair"]) == set(scope["blue"]["pair"])
