@@ -52,7 +52,7 @@ def test_recipes_give_what_they_announce(recipes):
         "between",
     }
     assert np.isfinite(scope["between"][np.ix_([1, 2], [1, 2])]).all()
-    assert [len(each) for each in scope["stored"].attention] == [1, 1]
+    assert [len(each) for each in scope["analysis"].attention] == [1, 1]
     assert scope["study"].tables["scores"]["attention"].between(0, 1).any()
     assert scope["refined"].provenance["refined"]
     assert scope["animal"].indices == (1,)
