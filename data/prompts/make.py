@@ -87,6 +87,7 @@ HARD: Final = {
     "two colored cohyponyms": (25, "a {} {} and a {} {}"),
     "colors without and": (20, "a {} {}, a {} {}"),
     "no and, no comma": (20, "a {} a {}"),
+    "predicates, two colors": (30, "the {} is {} and the {} is {}"),
 }
 """Number of prompts of each kind that the embedded model finds hard, and their form."""
 
@@ -252,7 +253,7 @@ def _hard_prompt(
     kind: str, form: str, rng: np.random.Generator
 ) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Return the text of a prompt, its nouns, and its pairs of a color and a noun."""
-    n = 2 if "two" in kind or "no and" in kind or "without" in kind else 3
+    n = 3 if "three" in kind else 2
     pool = CATEGORIES[str(rng.choice(list(CATEGORIES)))] if "cohyponyms" in kind else NOUNS
     nouns = tuple(str(noun) for noun in rng.choice(pool, n, replace=False))
     colored = [1] if kind == "one color of three" else range(n) if "color" in kind else []
@@ -261,7 +262,8 @@ def _hard_prompt(
         free = [color for color in COLORS if color not in colors.values()]
         withheld = [color for color in free if is_reserved_color(color, nouns[place])]
         colors[place] = str(rng.choice(withheld if withheld and place % 2 else free))
-    words = [word for i, noun in enumerate(nouns) for word in (colors.get(i), noun) if word]
+    order = slice(None, None, -1 if "predicates" in kind else 1)  # the noun comes first
+    words = [w for i, noun in enumerate(nouns) for w in (colors.get(i), noun)[order] if w]
     pairs = tuple((color, nouns[place]) for place, color in colors.items())
     return fit_articles(form.format(*words)), nouns, pairs
 
@@ -271,10 +273,12 @@ def _is_read(parse: Sentence, nouns: Sequence[str], pairs: Sequence[tuple[str, s
     edges = parse.edges_of("ud")
     parts = {edge.dependent for edge in edges if edge.relation == "compound"}
     found = {t.text for t in parse.tokens if t.pos == "NOUN" and t.index not in parts}
-    modifiers = {
-        (parse[e.dependent].text, parse[e.head].text) for e in edges if e.relation == "amod"
+    ends = [(parse[edge.dependent].text, parse[edge.head].text, edge.relation) for edge in edges]
+    modified = {(word, head) for word, head, relation in ends if relation == "amod"}
+    predicated = {
+        (head, word) for word, head, relation in ends if relation == "nsubj" and head in COLORS
     }
-    return found == set(nouns) and modifiers == set(pairs)
+    return found == set(nouns) and modified | predicated == set(pairs)
 
 
 def emoji_relations() -> PromptSet:

@@ -37,8 +37,11 @@ _SUBJECT: Final = {
     "overlap": "The overlap of maps",
     "binding": "The binding of modifiers",
     "neglect": "The neglect of nouns",
-    ALL: "All measures of maps together",
+    ALL: "The set of all measures",
 }
+_FEWEST_MIXED: Final = 6
+"""Fewest prompts with failed and right images that are compared within prompts: 2^(1 - 6) is below 0.05."""
+
 _LEAST_P: Final = 1 / (1 + N_EXCHANGES)
 
 
@@ -81,10 +84,12 @@ def make_findings(
             ),
         ]
     table = estimates_table(findings)
-    answers = [note for name, each in tested.items() for note in _answers(name, each, table)]
-    answers += [
-        _refusal(name, each) for name, each in evaluated.items() if isinstance(each, TooFew)
-    ]
+    answers: list[str] = []
+    for name, each in evaluated.items():
+        if isinstance(each, TooFew):
+            answers.append(_refusal(name, each))
+        else:
+            answers += _answers(name, each, table)
     head = [
         Finding("Verdicts", "", notes=tuple(_counts(images, judge))),
         Finding("Answers", "", notes=tuple(answers or ["No image was judged."])),
@@ -150,6 +155,10 @@ def _gain_label(failure: str, name: str) -> str:
     return f"{name_of_failure(failure)}: {name} added to the prompt"
 
 
+def _within_label(failure: str, measure: str) -> str:
+    return f"{name_of_failure(failure)}: {DESCRIPTIONS[measure]}"
+
+
 def _within(failure: str, evaluation: Evaluation, images: pd.DataFrame) -> Iterator[Estimate]:
     """Compare failed and right images of the same prompt by each measure."""
     for number, measure in enumerate(COMPARED):
@@ -157,9 +166,12 @@ def _within(failure: str, evaluation: Evaluation, images: pd.DataFrame) -> Itera
         if not np.isfinite(scores).any():
             continue
         found = within_prompts(evaluation.outcomes, scores, np.random.default_rng(number))
-        few = found.n_prompts < 6
+        few = found.n_prompts < _FEWEST_MIXED
+        reason = (
+            f"only {plural(found.n_prompts, 'prompt')} with failed and right images" if few else ""
+        )
         yield Estimate(
-            f"{name_of_failure(failure)}: {DESCRIPTIONS[measure]}",
+            _within_label(failure, measure),
             "somers_d",
             found.difference,
             float("nan") if few else found.low,
@@ -170,13 +182,13 @@ def _within(failure: str, evaluation: Evaluation, images: pd.DataFrame) -> Itera
             n_clusters=found.n_prompts,
             n_pairs=found.n_pairs,
             method="bootstrap of prompts; verdicts permuted within prompts",
-            reason="fewer than 6 prompts have both failed and right images" if few else "",
-            untested="fewer than 6 prompts have both failed and right images" if few else "",
+            reason=reason,
+            untested=reason,
         )
 
 
 def _answers(failure: str, evaluation: Evaluation, table: pd.DataFrame) -> Iterator[str]:
-    """Say in plain words what predicts a failure."""
+    """Say in plain words what predicts a failure, from the estimates and their adjusted p-values."""
     rows = {row["label"]: row for row in table.to_dict("records")}
     what = name_of_failure(failure)
     baseline = evaluation.auc(PROMPT)
@@ -191,11 +203,25 @@ def _answers(failure: str, evaluation: Evaluation, table: pd.DataFrame) -> Itera
     for name in found:
         gain = rows[_gain_label(failure, name)]["estimate"]
         yield f"{_SUBJECT[name]} predicts that {what} beyond what the prompt says: it adds {gain:.3f} to the AUC."
+    within = [rows.get(_within_label(failure, measure)) for measure in COMPARED]
+    yield from _answers_within(what, [row for row in within if row is not None])
     if missed:
         yield (
             f"It was not found that {listed([_lower(_SUBJECT[name]) for name in missed])} "
             f"{'adds' if len(missed) == 1 else 'add'} to what the prompt says about whether {what}."
         )
+
+
+def _answers_within(what: str, rows: list[dict[Any, Any]]) -> Iterator[str]:
+    """Say which measures separate images of one prompt, and in which direction."""
+    for sign, words in ((1, "as expected"), (-1, "against expectation")):
+        found = [row for row in rows if is_found(row) and sign * row["estimate"] > 0]
+        if found:
+            named = listed([row["label"].split(": ", 1)[1] for row in found])
+            yield (
+                f"Images of the same prompt in which {what} differ {words} from those in which it is not so, by "
+                f"{plural(len(found), 'measure')}: {named}."
+            )
 
 
 def _with_interval(value: float, replicates: np.ndarray) -> str:

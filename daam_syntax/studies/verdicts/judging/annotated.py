@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from daam_syntax.emoji.grammar import ObjectSpec, SceneSpec
 from daam_syntax.emoji.scenes import Scene, draw_scene
-from daam_syntax.emoji.vocabulary import COLORS, NOUNS
+from daam_syntax.emoji.vocabulary import COLORS, NOUNS, VERB_FORMS
 from daam_syntax.language import Sentence
 from daam_syntax.studies.framework.word_classes import color_words
 from daam_syntax.studies.verdicts.judging.failures import ANY, KINDS
@@ -42,7 +42,7 @@ _SIDES: Final = {1: 80 / 128, 2: 62 / 128, 3: 44 / 128}
 MOST: Final = 3
 """Objects in the scenes on which the error rates are measured; the embedded world has no more."""
 
-_TOUCHING: Final = ("on", "ride", "wear", "hold")
+_TOUCHING: Final = {"on", *VERB_FORMS["ride"], *VERB_FORMS["wear"], *VERB_FORMS["hold"]}
 _EIGHT: Final = np.ones((3, 3), dtype=bool)
 
 
@@ -71,13 +71,23 @@ class Asked:
     def of(cls, sentence: Sentence) -> Asked:
         """Read what a prompt of the embedded world asks for."""
         nouns = tuple(token.text for token in sentence.tokens if token.text in NOUNS)
-        colors = {
-            sentence[noun].text: sentence[color].text
-            for color, noun in color_words(sentence).items()
-        }
+        of_noun = color_words(sentence) | _predicates(sentence)
+        colors = {sentence[noun].text: sentence[color].text for color, noun in of_noun.items()}
         n_colors = sum(token.text in COLORS for token in sentence.tokens)
-        lemmas = {token.lemma for token in sentence.tokens}
-        return cls(nouns, colors, len(colors) == n_colors, not lemmas & set(_TOUCHING))
+        apart = not _TOUCHING & set(sentence.words)
+        return cls(nouns, colors, len(colors) == n_colors, apart)
+
+
+def _predicates(sentence: Sentence) -> dict[int, int]:
+    """Return the noun of each color word that is a predicate: "a cat that is red", "the cat is red"."""
+    found = {}
+    for edge in sentence.edges_of("ud"):
+        head, dependent = sentence[edge.head].text, sentence[edge.dependent].text
+        if edge.relation == "acl:relcl" and head in NOUNS and dependent in COLORS:
+            found[edge.dependent] = edge.head
+        if edge.relation == "nsubj" and head in COLORS and dependent in NOUNS:
+            found[edge.head] = edge.dependent
+    return found
 
 
 @dataclass(frozen=True)
