@@ -30,6 +30,7 @@ from .attention import reuse_attention as reuse_attention
 from .attention import trace as trace
 from .attention import trace_image as trace_image
 from .attention import trace_images as trace_images
+from .attention import trace_output_maps as trace_output_maps
 from .attention import trace_text as trace_text
 from .errors import DaamSyntaxError as DaamSyntaxError
 from .explorer import explore as explore

@@ -15,7 +15,7 @@ from daam_syntax.attention.families import (
     family_of,
     register_family,
 )
-from daam_syntax.attention.given_images import trace_image, trace_images
+from daam_syntax.attention.given_images import trace_image, trace_images, trace_output_maps
 from daam_syntax.attention.intervention import Intervention, intervene
 from daam_syntax.attention.memory_prediction import predict_memory
 from daam_syntax.attention.observation import Observation, ObservedAttention, observe
@@ -62,6 +62,7 @@ __all__ = [
     "trace_encoder",
     "trace_image",
     "trace_images",
+    "trace_output_maps",
     "trace_text",
 ]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -27,10 +27,10 @@ from daam_syntax.attention.given_image_noise import (
     replaced_scheduler,
 )
 from daam_syntax.attention.texts.sentences import Sentences
-from daam_syntax.attention.tracing import trace
+from daam_syntax.attention.tracing import Trace, trace
 from daam_syntax.errors import DaamSyntaxError, FileError, TraceError
 from daam_syntax.language import Sentence, check_prompt
-from daam_syntax.maps import HeatMaps
+from daam_syntax.maps import HeatMaps, OutputMaps
 from daam_syntax.maps.selection import LayerSelection
 from daam_syntax.util.image_fitting import FITS, Fit, Fitting
 from daam_syntax.util.pixels import as_rgb
@@ -50,6 +50,8 @@ For models trained by flow matching, a timestep is the fraction of noise in the 
 _PATIENCE: Final = 2.0  # seconds of remaining work that a progress display is for
 _FAR: Final = 4.0
 """Ratio of areas beyond which an image is far from what a model draws: twice the height and width, or half of them."""
+
+_Maps = TypeVar("_Maps", HeatMaps, OutputMaps)
 
 
 def trace_image(
@@ -197,6 +199,98 @@ def trace_images(
     PromptError
         If a prompt has no words.
     """
+    recording, given = _record(
+        pipe,
+        images,
+        prompts,
+        fit=fit,
+        size=size,
+        timesteps=timesteps,
+        seed=seed,
+        batch_size=batch_size,
+        progress=progress,
+        parser=parser,
+        layers=layers,
+        keep=keep,
+        max_bytes=max_bytes,
+        refine=refined,
+        padding=padding,
+    )
+    maps = recording.heat_maps(sentences=sentences, refined=refined) if given else []
+    return _with_fit(maps, given)
+
+
+def trace_output_maps(
+    pipe: Any,
+    images: Sequence[GivenImage],
+    prompts: Sequence[str],
+    *,
+    sentences: Sentences = (),
+    timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
+    seed: int = 0,
+    batch_size: int = 8,
+    fit: Fit | None = None,
+    size: tuple[int, int] | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> list[OutputMaps]:
+    """Trace many given images as `trace_images` does, and return their maps by similarity of attention outputs.
+
+    Parameters
+    ----------
+    pipe, images, prompts, sentences, timesteps, seed, batch_size, fit, size, progress
+        As for `trace_images`.
+    **options
+        Options of `trace`: `parser`, `layers`, `keep`, `max_bytes`, and `padding`.
+
+    Returns
+    -------
+    list of OutputMaps
+        One per image.
+
+    Raises
+    ------
+    TraceError, FileError, PromptError
+        As for `trace_images`.
+    """
+    recording, given = _record(
+        pipe,
+        images,
+        prompts,
+        fit=fit,
+        size=size,
+        timesteps=timesteps,
+        seed=seed,
+        batch_size=batch_size,
+        progress=progress,
+        outputs=True,
+        **options,
+    )
+    return _with_fit(recording.output_maps(sentences=sentences) if given else [], given)
+
+
+def _with_fit(maps: list[_Maps], given: Sequence[_Given]) -> list[_Maps]:
+    """Say in the provenance of maps how their images were fitted."""
+    return [
+        each if one.fitting is None else each.with_provenance(fit=one.fitting.provenance())
+        for each, one in zip(maps, given, strict=True)
+    ]
+
+
+def _record(
+    pipe: Any,
+    images: Sequence[GivenImage],
+    prompts: Sequence[str],
+    *,
+    fit: Fit | None,
+    size: tuple[int, int] | None,
+    timesteps: Sequence[int],
+    seed: int,
+    batch_size: int,
+    progress: bool | None,
+    **options: Any,
+) -> tuple[Trace, list[_Given]]:
+    """Trace given images; `options` are those of `trace`."""
     if isinstance(prompts, str) or len(images) != len(prompts):
         got = "one text" if isinstance(prompts, str) else f"{len(prompts)} prompts"
         raise TraceError(f"Expected a prompt for each of {len(images)} images, but got {got}.")
@@ -211,20 +305,12 @@ def trace_images(
     factor = int(pipe.vae_scale_factor) * family.image_latents.per_token
     target = _target(pipe, family, factor, fit, size)
     given = [_given(image, factor, fit, target) for image in images]
+    recording = trace(pipe, **options)
     if not given:
-        return []
+        return recording, []
     pixels = [each.pixels for each in given]
     if fit is None:
         _warn_of_far_sizes(pixels, target)
-    recording = trace(
-        pipe,
-        parser=parser,
-        layers=layers,
-        keep=keep,
-        max_bytes=max_bytes,
-        refine=refined,
-        padding=padding,
-    )
     batches = list(_batches(pixels, batch_size))
     with torch.no_grad(), recording, _Bar(progress, len(pixels)) as bar:
         for rows in batches:
@@ -248,11 +334,7 @@ def trace_images(
                     **plain_options(pipe, family, *pixels[rows[0]].shape[-2:]),
                 )
             bar.advance(len(rows))
-    maps = recording.heat_maps(sentences=sentences, refined=refined)
-    return [
-        each if fitting is None else each.with_provenance(fit=fitting.provenance())
-        for each, (_, fitting) in zip(maps, given, strict=True)
-    ]
+    return recording, given
 
 
 class _Bar:

@@ -19,19 +19,23 @@ class HeatMap:
     Attributes
     ----------
     values
-        Mean attention probabilities, float32, on the grid of the recording. *Shape:* ``(y, x)``.
+        Mean attention probabilities (unless `kind` says otherwise), float32, on the grid of the recording. *Shape:*
+        ``(y, x)``.
     label
         Text of the words that the map belongs to.
     indices
         Indices in the parse of the words that the map was made from.
     image_size
         Height and width of the image, in pixels.
+    kind
+        What the values are, see `HeatMaps.kind`.
     """
 
     values: np.ndarray
     label: str
     indices: tuple[int, ...]
     image_size: tuple[int, int]
+    kind: str = "attention"
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values).view()  # the caller's array stays writable
@@ -81,7 +85,8 @@ class HeatMap:
     def __repr__(self) -> str:
         (y, x), (height, width) = self.values.shape, self.image_size
         top = f"at most {self.values.max():.3g}" if self.values.size else "empty"
-        return f"HeatMap({self.label!r}: grid {y} x {x}, image {height} x {width}, {top})"
+        of = "" if self.kind == "attention" else f"{self.kind}, "
+        return f"HeatMap({self.label!r}: {of}grid {y} x {x}, image {height} x {width}, {top})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.values, dtype=dtype, copy=copy)

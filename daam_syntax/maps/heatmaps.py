@@ -224,7 +224,9 @@ class HeatMaps:
             If there is no such word, its text is ambiguous, or it has no map (the message says why).
         """
         index = self.sentence.index(word)
-        return HeatMap(self.stack([index])[0], self.sentence[index].text, (index,), self.image_size)
+        return HeatMap(
+            self.stack([index])[0], self.sentence[index].text, (index,), self.image_size, self.kind
+        )
 
     def stack(self, indices: Iterable[int] | None = None) -> np.ndarray:
         """Return word maps as one array.
@@ -368,7 +370,7 @@ class HeatMaps:
         if not 0 <= row < len(self.subwords):
             raise WordError(f"Expected a row from 0 to {len(self.subwords) - 1}, but got {row}.")
         words = tuple(word.index for word in self.words if row in word.subwords)
-        return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size)
+        return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size, self.kind)
 
     def special(self, kind: SpecialKind, *, total: bool = False) -> HeatMap:
         """Return the map of one kind of special token, which belongs to no word.
@@ -404,8 +406,8 @@ class HeatMaps:
         values = self.mean[rows]
         if total:
             label = f"{kind} ({len(rows)} token{'s' if len(rows) > 1 else ''})"
-            return HeatMap(values.sum(axis=0), label, (), self.image_size)
-        return HeatMap(self._mean_of_rows(values, rows), kind, (), self.image_size)
+            return HeatMap(values.sum(axis=0), label, (), self.image_size, self.kind)
+        return HeatMap(self._mean_of_rows(values, rows), kind, (), self.image_size, self.kind)
 
     def lacks(self, kind: Kind) -> str:
         """Return why the recording has no token of a kind (see `Subword`); "" if it has one."""
@@ -450,7 +452,7 @@ class HeatMaps:
                 f"Expected a phrase with at least one map, but got {statuses or 'no word'}."
             )
         label = " ".join(self.sentence[i].text for i in indices)
-        return HeatMap(self.stack(having).mean(axis=0), label, indices, self.image_size)
+        return HeatMap(self.stack(having).mean(axis=0), label, indices, self.image_size, self.kind)
 
     def noun_phrases(self) -> list[HeatMap]:
         """Return the maps of the noun phrases in order, without phrases that have no mapped word."""

@@ -56,6 +56,8 @@ def test_recipes_give_what_they_announce(recipes):
     assert scope["study"].tables["scores"]["attention"].between(0, 1).any()
     assert scope["refined"].provenance["refined"]
     assert scope["animal"].indices == (1,)
+    assert scope["outputs"].provenance["kind"] == "output similarity"
+    assert scope["competing"]["owl"].values.max() <= 1
     assert scope["without_owl"] != scope["image"] != scope["control"]
     replaced = scope["replaced"]
     assert len({each.tobytes() for each in replaced.values()}) == len(replaced) == 5

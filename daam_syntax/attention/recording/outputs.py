@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daam_syntax.attention.families import TokenLayout
-from daam_syntax.attention.softmax.output_similarity import (
+from daam_syntax.attention.softmax.output_products import (
     output_similarity,
     projected_similarity,
 )

@@ -9,7 +9,7 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
-from daam_syntax.figures.maps.overlays import ROOT_SCALE_LABEL, draw_word, largest_value
+from daam_syntax.figures.maps.overlays import draw_word, largest_value, scale_label
 from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.styles import add_color_bar, figure_of, new_axes
@@ -73,7 +73,8 @@ def arcs_with_overlays(
         vmax = largest_value([maps])
     if colorbar:
         scale = ScalarMappable(root_norm(vmax), overlay_colors())
-        add_color_bar(scale, ROOT_SCALE_LABEL.replace(" (", "\n("), ax=ax, pad=0.01, aspect=30)
+        text = scale_label(maps.kind, is_root=True).replace(" (", "\n(")
+        add_color_bar(scale, text, ax=ax, pad=0.01, aspect=30)
     height = _make_room(ax, aspect)
     bottom = ax.get_ylim()[0]
     for word in maps.words:

@@ -20,11 +20,10 @@ from daam_syntax.util.pixels import as_rgb
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SCALE_LABEL: Final = "mean attention probability"
-"""Label of the color scale of heat maps."""
+_ATTENTION: Final = "mean attention probability"
 
-ROOT_SCALE_LABEL: Final = "mean attention probability (square-root scale)"
-"""Label of the color scale of maps that share one scale."""
+ROOT_SCALE_LABEL: Final = f"{_ATTENTION} (square-root scale)"
+"""Label of the color scale of maps of attention that share one scale."""
 
 _DARKEST: Final = 0.4  # gray of black pixels: a dark image must differ from much attention
 
@@ -111,8 +110,14 @@ def overlay(
         ax.set_title(text, fontfamily=label_fonts(), parse_math=False)
     if colorbar:
         scale = ScalarMappable(norm, overlay_colors(colors))
-        add_color_bar(scale, SCALE_LABEL, ax=ax, shrink=0.8, pad=0.02)
+        add_color_bar(scale, scale_label(heat_map.kind), ax=ax, shrink=0.8, pad=0.02)
     return ax
+
+
+def scale_label(kind: str, *, is_root: bool = False) -> str:
+    """Return the label of the color scale of maps of a kind (see `HeatMaps.kind`), perhaps a square-root scale."""
+    text = _ATTENTION if kind == "attention" else kind
+    return f"{text} (square-root scale)" if is_root else text
 
 
 def _check_proportions(size: tuple[int, int], recorded: tuple[int, int]) -> None:

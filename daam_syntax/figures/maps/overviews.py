@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from daam_syntax.figures.maps.overlays import SCALE_LABEL, draw_word, largest_value
+from daam_syntax.figures.maps.overlays import draw_word, largest_value, scale_label
 from daam_syntax.figures.shared.arguments import check_scale, expect
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.composites import new_figure
@@ -128,7 +128,7 @@ def overview(
             _draw_maximum(ax, float(maps[word.index].resize().max()), largest)
     if maps.mapped:
         bar = axes(_MARGIN + 0.1, low - 0.19, 1.8, 0.09)
-        _draw_scale(bar, top)
+        _draw_scale(bar, top, maps.kind)
     return figure
 
 
@@ -162,7 +162,7 @@ def _draw_maximum(ax: Axes, value: float, largest: float) -> None:
     bar.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _draw_scale(ax: Axes, top: float | None) -> None:
+def _draw_scale(ax: Axes, top: float | None, kind: str) -> None:
     norm = Normalize(0.0, 1.0) if top is None else root_norm(top)
     bar = figure_of(ax).colorbar(
         ScalarMappable(norm, overlay_colors()), cax=ax, orientation="horizontal"
@@ -174,7 +174,7 @@ def _draw_scale(ax: Axes, top: float | None) -> None:
         bar.set_ticks([0, 1], labels=["0", "max"])
         note = "each map from 0 to its own maximum"
     ax.annotate(
-        f"{SCALE_LABEL}: {note};\nlines below the maps compare their maxima",
+        f"{scale_label(kind)}: {note};\nlines below the maps compare their maxima",
         (1.0, 0.5),
         (16, 0),
         xycoords="axes fraction",

@@ -14,10 +14,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from daam_syntax.figures.maps.overlays import (
-    ROOT_SCALE_LABEL,
-    SCALE_LABEL,
     draw_word,
     largest_value,
+    scale_label,
 )
 from daam_syntax.figures.shared.arguments import check_scale, paired
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
@@ -104,10 +103,11 @@ def word_grid(
             ax.set_title(title, fontsize="small", pad=2, fontfamily=label_fonts(), parse_math=False)
         first += math.ceil(len(block) / columns)
     shrink = min(1.0, _TALLEST_BAR / tall)
-    scale_label = ROOT_SCALE_LABEL if shared else f"{SCALE_LABEL}, each map to its own maximum"
+    text = scale_label(all_maps[0].kind, is_root=shared)
+    text += "" if shared else ", each map to its own maximum"
     bar = add_color_bar(
         ScalarMappable(Normalize(0.0, 1.0) if vmax is None else root_norm(vmax), overlay_colors()),
-        textwrap.fill(scale_label, 18 if tall < _LOW else 40),
+        textwrap.fill(text, 18 if tall < _LOW else 40),
         ax=figure.axes,
         shrink=shrink,
         aspect=14 * tall * shrink,

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from daam_syntax.attention import predict_memory, trace
+from daam_syntax.attention import predict_memory, trace, trace_output_maps
 from daam_syntax.errors import MemoryLimitError, TraceError
 from helpers.attention_reference import CallsWithin
 from helpers.family_cases import CASES
 from helpers.family_runs import conditional, denoiser, draw, keys_of, pipeline
 from helpers.joint_blocks import BlocksWithin, concept_attention, text_alone
 from helpers.tiny_pipelines import make_sd
-from helpers.tracing import CAT, OWL
+from helpers.tracing import CAT, OWL, make_image
 from helpers.tracing import draw as draw_sd
 from helpers.video_pipelines import make_video_pipeline
 
@@ -169,3 +169,23 @@ def test_memory_is_predicted_and_limited():
         without.output_maps()
     with pytest.raises(TraceError, match="to compare outputs"):
         trace(make_video_pipeline("Wan"), outputs=True)
+
+
+def test_given_images():
+    pipe = make_sd()
+    layer = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
+    watch = CallsWithin(pipe.unet, layer.replace(".", r"\."))
+    images, options = [make_image(72, 104)] * 2, {"layers": [layer], "timesteps": (100, 700)}
+    found = watch.during(lambda: trace_output_maps(pipe, images, [CAT, OWL], **options))
+    for row, maps in enumerate(found):
+        assert maps.prompt == [CAT, OWL][row]
+        assert maps.provenance["source"] == "given image"
+        places = [subword.position for subword in maps.subwords]
+        module = pipe.unet.get_submodule(layer)
+        each = [by_hand(module, calls[0], row, places).sum(dim=0) for calls in watch.steps]
+        expected = torch.stack(each).mean(dim=0).T
+        close(maps.data.values.reshape(expected.shape), expected)
+    (fitted,) = trace_output_maps(pipe, images[:1], [CAT], fit="crop", size=(64, 64), **options)
+    assert fitted.image_size == (64, 64)
+    assert "crop" in fitted.provenance["fit"].values()
+    assert trace_output_maps(pipe, [], []) == []

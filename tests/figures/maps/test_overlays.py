@@ -7,7 +7,7 @@ from daam_syntax import figures
 from daam_syntax.figures.shared.colors import color_map, opacity, overlay_colors
 from daam_syntax.util.pixels import as_rgb
 from helpers.examples import make_maps
-from helpers.figure_data import IMAGE
+from helpers.figure_data import IMAGE, texts
 
 
 def test_an_overlay_covers_the_image_unrotated():
@@ -87,3 +87,16 @@ def test_figures_show_images_of_every_mode(mode):
         gray, 0.4 + 0.6 * (expected @ [0.299, 0.587, 0.114]) / 255, atol=1e-5
     )
     plt.close("all")
+
+
+def test_the_color_bar_says_what_the_values_are():
+    maps = make_maps().with_provenance(kind="softmax of output similarity")
+    overlay = figures.overlay(IMAGE, maps[0])
+    assert overlay.figure.axes[1].get_ylabel() == "softmax of output similarity"
+    (bar,) = [ax for ax in figures.word_grid(IMAGE, maps).axes if ax.get_ylabel()]
+    assert "softmax of output similarity" in bar.get_ylabel().replace("\n", " ")
+    shown = [text for ax in figures.overview(IMAGE, maps).axes for text in texts(ax)]
+    assert any(text.startswith("softmax of output similarity:") for text in shown)
+    arcs = figures.arcs_with_overlays(IMAGE, maps)
+    labels = [ax.get_ylabel().replace("\n", " ") for ax in arcs.figure.axes]
+    assert "softmax of output similarity (square-root scale)" in labels
