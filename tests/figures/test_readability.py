@@ -3,10 +3,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 from daam_syntax import figures
 from daam_syntax.analysis import measure_pairs
 from daam_syntax.language import Edge
+from daam_syntax.maps import HeatMaps, Subword
 from helpers.examples import make_maps, make_sentence
 from helpers.figure_data import (
     IMAGE,
@@ -79,6 +81,33 @@ def test_word_grids_can_be_read(maps, width, scale):
         figure = figures.word_grid(image, maps, width=width, scale=scale)
     assert_readable(figure)
     assert figure.get_figwidth() <= width
+
+
+ANY_SCRIPT = {
+    "long": "a https://www.example.org/a/very/long/path/file.html red cat schifffahrtsgesellschaft",
+    "wide and invisible": "a \u200b\u2060 ＷＩＤＥＷＩＤＥ 一只红色的猫坐在蓝色的床上 \U0001f468\u200d\U0001f467",
+    "right to left": "חתול אדום على السرير cat2",
+}
+
+
+@pytest.mark.parametrize("text", ANY_SCRIPT.values(), ids=ANY_SCRIPT)
+def test_words_of_any_script_and_length_can_be_read(text):
+    sentence = make_sentence(text, FLAT)
+    subwords = [Subword(t.index, t.text, t.start, t.end) for t in sentence.tokens]
+    values = np.random.default_rng(0).random((5, 4, 6), np.float32)
+    data = xr.DataArray(values, dims=("token", "y", "x"))
+    maps = HeatMaps(data, subwords, sentence, (40, 60))
+    for draw in (
+        lambda: figures.dependency_arcs(sentence).figure,
+        lambda: draw_graph(maps).figure,
+        lambda: figures.word_matrix(maps).figure,
+        lambda: figures.word_grid(IMAGE, maps),
+        lambda: figures.overview(IMAGE, maps),
+        lambda: figures.arcs_with_overlays(IMAGE, maps).figure,
+        lambda: figures.overlay(IMAGE, maps[1]).figure,
+    ):
+        assert_readable(draw())
+        plt.close("all")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -105,7 +105,7 @@ def overlay(
         interpolation="nearest",
     )
     ax.set_axis_off()
-    text = label(heat_map.label) if title is None else title
+    text = label(heat_map.label, 28) if title is None else title
     if text:
         ax.set_title(text, fontfamily=label_fonts(), parse_math=False)
     if colorbar:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from daam_syntax.figures.shared.arguments import check_scale, expect
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.composites import new_figure
 from daam_syntax.figures.shared.styles import figure_of
-from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.figures.trees.arcs import dependency_arcs
 from daam_syntax.maps import HeatMaps
@@ -85,7 +84,7 @@ def overview(
     sentence = maps.sentence
     columns = min(max(len(sentence), 4), _PER_ROW)
     rows = math.ceil(len(sentence) / columns)
-    titles = ["\n".join(textwrap.wrap(label(t.text), _LETTERS)) for t in sentence.tokens]
+    titles = ["\n".join(label_lines(t.text, _LETTERS)) for t in sentence.tokens]
     lines = max((title.count("\n") + 1 for title in titles), default=1)
     height, width = maps.image_size
     map_height = _MAP * min(2.0, max(0.5, height / width))

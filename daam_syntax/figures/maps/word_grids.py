@@ -22,7 +22,7 @@ from daam_syntax.figures.shared.arguments import check_scale, paired
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.composites import new_figure
 from daam_syntax.figures.shared.styles import add_color_bar, points
-from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.pixels import as_rgb
 
@@ -124,7 +124,7 @@ def _titles(maps: HeatMaps, number: int, letters: int, shared: bool) -> list[str
     seed = maps.provenance.get("seed")
     titles = [f"image {number}" if seed is None else f"seed {seed}"]
     for word in maps.words:
-        lines = textwrap.wrap(label(maps.sentence[word.index].text), letters)
+        lines = label_lines(maps.sentence[word.index].text, letters)
         if not shared and word.status == "mapped":
             lines.append(f"max {maps[word.index].resize().max():#.2g}")
         titles.append("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,7 @@ from daam_syntax.maps.measures import (
 
 _FRAME: Final = "0.15"
 _SLANTED: Final = 12  # most words whose slanted labels fit next to each other; more are vertical
+_LETTERS: Final = 14  # of a row's label
 
 
 def word_matrix(
@@ -96,12 +98,18 @@ def word_matrix(
     _frame_phrases(ax, maps.sentence)
     if scheme is not None:
         _mark_edges(ax, maps.sentence, scheme, np.asarray(image.cmap(image.norm(values))))
-    dots = "" if scheme is None else f"; dots: {scheme} dependencies"
+    dots = "" if scheme is None else f";\ndots: {scheme} dependencies"
     ax.set_xlabel(f"dependent\n(frames: noun phrases{dots})", fontsize="small")
     ax.set_ylabel("head", fontsize="small")
     if colorbar:
         note = "" if chosen.kind == "soft" else f"\nmasks: {threshold}"
-        add_color_bar(image, f"{measure_label(measure)}{note}", ax=ax, shrink=0.85, pad=0.03)
+        add_color_bar(
+            image,
+            f"{textwrap.fill(measure_label(measure), 22)}{note}",
+            ax=ax,
+            shrink=0.85,
+            pad=0.03,
+        )
     return ax
 
 
@@ -122,7 +130,7 @@ def _measure_all(maps: HeatMaps, measure: Measure, rule: Threshold) -> np.ndarra
 
 def _name_words(ax: Axes, maps: HeatMaps) -> None:
     """Label rows and columns; words without a map are gray, with their status at the row."""
-    names = [label(token.text) for token in maps.sentence.tokens]
+    names = [label(token.text, _LETTERS) for token in maps.sentence.tokens]
     places = range(len(names))
     style: dict[str, Any] = {"fontsize": "small", "parse_math": False, "rotation": 90}
     if len(names) <= _SLANTED:

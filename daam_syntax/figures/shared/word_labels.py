@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Final
 
 from matplotlib import font_manager, rcParams
@@ -18,6 +21,8 @@ _FALLBACKS: Final = (
     "Noto Emoji",
     "Segoe UI Emoji",
 )
+_INVISIBLE: Final = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+"""Categories of characters without a shape: control, format, unassigned, private, and surrogate characters."""
 
 
 @cache
@@ -27,14 +32,70 @@ def label_fonts() -> list[str]:
     return [*rcParams["font.family"], *(name for name in _FALLBACKS if name in installed)]
 
 
-def label(text: str) -> str:
+def label(text: str, columns: int = 20) -> str:
     """Return a word as a label that can be drawn.
 
-    A character that no font contains becomes its code point (U+1F408), and whitespace becomes "(space)".
+    A character that no font contains or that is invisible, such as a zero-width space, becomes its code point
+    (U+1F408), and whitespace becomes "(space)". A long word, such as an address or a sentence written without spaces,
+    keeps its beginning and its end around an ellipsis. Words of right-to-left scripts keep their logical order, which
+    matplotlib 3.11 and later draws from right to left; earlier versions draw it from left to right.
+
+    Parameters
+    ----------
+    text
+        The word.
+    columns
+        Longest label, in Latin letters.
     """
+    return "".join(_pieces(text, columns))
+
+
+def label_lines(text: str, columns: int) -> list[str]:
+    """Return a label (see `label`) in lines of at most so many Latin letters; code points are not divided."""
+    lines, left = [""], columns
+    for piece in _pieces(text):
+        width = _width(piece)
+        if width > left and lines[-1]:
+            lines.append("")
+            left = columns
+        lines[-1] += piece
+        left -= width
+    return lines
+
+
+def are_crowded(labels: Sequence[str], letters: int) -> bool:
+    """Whether two neighboring labels touch if each has room for so many Latin letters."""
+    widths = [sum(map(_width, name)) for name in labels]
+    return any(one + other > 2 * letters for one, other in pairwise(widths))
+
+
+def _pieces(text: str, columns: int = 20) -> list[str]:
+    """Return the characters and code points of a label."""
     if not text.strip():
-        return "(space)"
-    return "".join(c if _has_glyph(c) else f"U+{ord(c):04X}" for c in text)
+        return ["(space)"]
+    pieces = [c if _is_drawn(c) else f"U+{ord(c):04X}" for c in text]
+    if sum(map(_width, pieces)) <= columns:
+        return pieces
+    at_end = columns // 3
+    start, end = _fitting(pieces, columns - at_end - 1), _fitting(pieces[::-1], at_end)
+    return [*pieces[:start], "\u2026", *pieces[-end:]]
+
+
+def _fitting(pieces: Sequence[str], columns: int) -> int:
+    """Return how many of the first pieces fit into so many columns, at least 1."""
+    widths = accumulate(map(_width, pieces))
+    return max(1, sum(width <= columns for width in widths))
+
+
+def _width(piece: str) -> int:
+    """Return the width of a piece of a label, in Latin letters: 2 for a Chinese character, 0 for a combining accent."""
+    if len(piece) > 1:
+        return len(piece) + 2  # capitals and digits are wider
+    return 0 if unicodedata.combining(piece) else 1 + (unicodedata.east_asian_width(piece) in "WF")
+
+
+def _is_drawn(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE and _has_glyph(character)
 
 
 @cache

@@ -10,13 +10,14 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Edge, Sentence
 
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
 _UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
+_LETTERS: Final = 12  # most letters that fit below a word's arcs
 
 
 def dependency_arcs(
@@ -61,15 +62,16 @@ def dependency_arcs(
             )
             ax.text(root, height, "root", ha="center", va="bottom", fontsize=7, color="0.35")
     ax.set_xlim(-0.5, len(sentence) - 0.5)
-    crowded = len(sentence) > _UPRIGHT
+    names = [label(token.text) for token in sentence.tokens]
+    crowded = len(names) > _UPRIGHT or are_crowded(names, _LETTERS)
     below = (0.35 * top + 0.6 if crowded else 0.75) if show_words else 0.0
     ax.set_ylim(-below, (top + 1.0) * _STEP)
     if show_words:
-        for token in sentence.tokens:
+        for place, name in enumerate(names):
             ax.text(
-                token.index,
+                place,
                 -0.15,
-                label(token.text),
+                name,
                 ha="right" if crowded else "center",
                 va="top",
                 rotation=40 if crowded else 0,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.styles import figure_of
-from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts
 from daam_syntax.maps import WordAttention
 
 _CELL: Final = 0.42  # inches
@@ -23,6 +23,7 @@ _EDGE: Final = "#D55E00"
 _OTHER: Final = "#0072B2"
 _LEAST: Final = 0.05
 _UPRIGHT: Final = 12  # most words that fit next to each other; more are rotated
+_LETTERS: Final = 12  # most letters that fit next to each other
 
 
 def attention_matrix(
@@ -180,12 +181,13 @@ def attention_arcs(
                 shrinkB=0,
             )
         )
-    crowded = n > _UPRIGHT
-    for token in attention.sentence.tokens:
+    names = [label(token.text) for token in attention.sentence.tokens]
+    crowded = n > _UPRIGHT or are_crowded(names, _LETTERS)
+    for place, name in enumerate(names):
         ax.text(
-            token.index,
+            place,
             0,
-            label(token.text),
+            name,
             ha="center",
             va="center",
             rotation=30 if crowded else 0,
