@@ -225,11 +225,6 @@ RECIPES: Final = (
         accepts=True,
         cost="slow",
     ),
-    Recipe(
-        "summarize, lemmas of both words",
-        _summary("relation", cluster=_LEMMAS),
-        recurring=True,
-    ),
     Recipe("summarize, by prompt only", _summary("relation", clustered=False), clustered=False),
     Recipe("unrelated", _summary("relation", control="unrelated"), cost="slow"),
     Recipe("unrelated, by kind", _summary("kind", control="unrelated")),

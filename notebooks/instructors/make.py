@@ -129,8 +129,21 @@ def write_students(folder: Path = ASSIGNMENTS) -> None:
         nbformat.write(student_version(nbformat.read(path, as_version=4)), folder / path.name)
 
 
+NBGRADER_CONFIG = """c = get_config()
+# Seconds for a cell. The default, 30, is too short: the first cell of an assignment generates images.
+c.Execute.timeout = 900
+c.Execute.iopub_timeout = 60
+"""
+
+
 def write_nbgrader(course: Path) -> None:
-    """Write ``source/ASSIGNMENT/`` of a course, with the helpers that the notebooks import."""
+    """Write ``source/ASSIGNMENT/`` of a course, with the helpers that the notebooks import.
+
+    A course without a configuration gets one with more time for a cell.
+    """
+    course.mkdir(parents=True, exist_ok=True)
+    if not (course / "nbgrader_config.py").exists():
+        (course / "nbgrader_config.py").write_text(NBGRADER_CONFIG, encoding="utf-8")
     for path in solutions():
         _write(
             nbgrader_version(nbformat.read(path, as_version=4)),

@@ -75,9 +75,8 @@ def try_nbgrader(scripts: Path, folder: Path, name: str) -> dict[str, float]:
     """Return the points that nbgrader gives for the checks of an assignment, by student."""
     course = folder / "course"
     make.write_nbgrader(course)
-    (course / "nbgrader_config.py").write_text(
-        'c = get_config()\nc.CourseDirectory.course_id = "daam"\n'
-    )
+    with (course / "nbgrader_config.py").open("a", encoding="utf-8") as config:
+        config.write('c.CourseDirectory.course_id = "daam"\n')
     run(scripts / "nbgrader", "generate_assignment", name, cwd=course)
     for student, wrong in (("right", False), ("wrong", True)):
         target = course / "submitted" / student / name

@@ -111,7 +111,7 @@ def estimate_difference(
         both = pd.concat([rows, controls], ignore_index=True)
         if cluster == "prompt_id":
             cluster = unit
-        elif isinstance(cluster, str):
+        else:
             check_home(both, cluster)
         parts = _contributions(rows, controls, measure, unit, cluster_codes(both, cluster))
         fields = infer_difference(parts, cluster, **options)

@@ -24,6 +24,7 @@ from daam_syntax.analysis.inference.sample import (
     MIN_CLUSTERS,
     Clusters,
     check_rows,
+    cluster_columns,
     sample_sizes,
     too_few,
 )
@@ -73,7 +74,8 @@ def estimate_mean(
         out.
     cluster
         The independent units: "prompt_id"; or a column with one value per prompt, such as a template; or two crossed
-        columns, such as ``("prompt_id", "head_lemma")`` if lemmas recur across prompts.
+        columns, such as ``("prompt_id", "head_lemma")`` if lemmas recur across prompts. One of two columns must keep
+        every prompt together.
     level
         Confidence level.
     method
@@ -107,8 +109,8 @@ def estimate_mean(
     weights = image_weights(rows)
     values = weights * rows[measure].to_numpy(float)
     found = Contributions(values, weights, cluster_codes(rows, cluster))
+    check_home(rows, cluster)
     if isinstance(cluster, str):
-        check_home(rows, cluster)
         fields = _one_way(found, cluster, level, method, n_resamples, seed)
     else:
         fields = two_way(found, cluster, level)
@@ -153,23 +155,40 @@ def measured_rows(pairs: pd.DataFrame, measure: str, cluster: Clusters) -> pd.Da
     return rows
 
 
-def check_home(rows: pd.DataFrame, cluster: str) -> None:
-    """Check that every prompt is in one cluster.
+def check_home(rows: pd.DataFrame, cluster: Clusters) -> None:
+    """Check that every prompt is in one cluster, at least of one kind if there are two.
+
+    Pairs of one prompt share more than their words. Two crossed kinds that both divide prompts, such as the lemmas of
+    both words, would count them as independent.
 
     Raises
     ------
     ValueError
-        If a prompt has several.
+        If a prompt has several clusters of each kind.
     """
-    if cluster == "prompt_id":
+    columns = cluster_columns(cluster)
+    if "prompt_id" in columns:
         return
-    home = rows[["prompt_id", cluster]].drop_duplicates()
-    if home["prompt_id"].duplicated().any():
-        example = home.loc[home["prompt_id"].duplicated(), "prompt_id"].iloc[0]
+    divided = [_first_divided(rows, column) for column in columns]
+    if None in divided:
+        return
+    if isinstance(cluster, str):
         raise ValueError(
-            f"Expected every prompt to have one {cluster}, but {example!r} has several: cluster two ways "
+            f"Expected every prompt to have one {cluster}, but {divided[0]!r} has several: cluster two ways "
             f'instead, with cluster=("prompt_id", {cluster!r}).'
         )
+    first, second = cluster
+    raise ValueError(
+        f"Expected one of two kinds of clusters to keep every prompt together, but {divided[0]!r} has several of "
+        f'{first} and of {second}: use cluster=("prompt_id", {first!r}), or `regress`, whose errors allow for this.'
+    )
+
+
+def _first_divided(rows: pd.DataFrame, column: str) -> Any:
+    """Return the first prompt with several clusters; None if there is none."""
+    home = rows[["prompt_id", column]].drop_duplicates()
+    again = home.loc[home["prompt_id"].duplicated(), "prompt_id"]
+    return again.iloc[0] if len(again) else None
 
 
 def _one_way(

@@ -18,7 +18,7 @@ from daam_syntax.analysis.exchange.contrasts import (
 from daam_syntax.analysis.inference.contributions import cluster_codes, codes_of, infer_difference
 from daam_syntax.analysis.inference.differences import judged
 from daam_syntax.analysis.inference.estimate import Estimate
-from daam_syntax.analysis.inference.means import bounds_of, truncated
+from daam_syntax.analysis.inference.means import bounds_of, check_home, truncated
 from daam_syntax.analysis.inference.sample import Clusters, check_one_rule
 from daam_syntax.analysis.inference.side_balance import OF_AREAS, Balance, judge, sign_patterns
 from daam_syntax.analysis.relations.adjustment import (
@@ -215,6 +215,7 @@ def estimate_groups(
         show what distance does.
     """
     exchange = exchange_partners(pairs.assign(_group=groups), measure, symmetric=symmetric)
+    check_home(exchange.table[exchange.table["kind"] == "dependency"], cluster)
     arrays = ExchangeArrays.of(exchange, cluster)
     rule = codes_of(exchange.table, ["scheme", "threshold"])
     group = exchange.table["_group"].to_numpy()

@@ -9,13 +9,14 @@ from daam_syntax.analysis import (
     adjust_p,
     dose_table,
     estimate_difference,
+    estimate_mean,
     estimate_relations,
     regress,
     summarize,
 )
 from daam_syntax.analysis.statistics.cluster_robust import least_squares
 from daam_syntax.analysis.statistics.sign_flips import least_p
-from helpers.simulated import phrase_pairs, sentence_rows
+from helpers.simulated import phrase_pairs, random_pairs, sentence_rows
 
 N_PROMPTS = 18
 
@@ -359,3 +360,32 @@ def test_relations_are_compared_across_prompts():
     found = estimate_difference(amod, compound, paired_by=None)
     assert (found.n_prompts, found.n_clusters) == (10, 10)
     assert found.p > 0.01
+
+
+def test_two_kinds_of_clusters_that_both_divide_prompts_are_refused():
+    """With the lemmas of both words, 17 of 100 studies of the null world of lemmas had a finding."""
+    pairs = random_pairs(np.random.default_rng(0)).assign(
+        dependent_lemma=lambda table: [f"word{i % 7}" for i in range(len(table))],
+        copy=lambda table: table["prompt_id"],
+    )
+    related, control = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
+    for call in (
+        lambda cluster: estimate_mean(related, cluster=cluster),
+        lambda cluster: estimate_difference(related, control, cluster=cluster),
+        lambda cluster: summarize(pairs, cluster=cluster, n_resamples=99),
+    ):
+        with pytest.raises(ValueError, match="one of two kinds of clusters to keep") as refused:
+            call(("head_lemma", "dependent_lemma"))
+        assert "cluster=(\"prompt_id\", 'head_lemma'), or `regress`" in str(refused.value)
+        for allowed in (("prompt_id", "head_lemma"), ("head_lemma", "copy")):
+            call(allowed)
+
+
+def test_exchanged_partners_refuse_such_clusters_too(captions):
+    pairs = fills(captions, np.random.default_rng(3), by_part_of_speech).assign(
+        head_lemma=lambda table: table["head_index"], dependent_lemma=lambda t: t["dependent_index"]
+    )
+    with pytest.raises(ValueError, match="one of two kinds of clusters to keep"):
+        estimate_relations(pairs, cluster=("head_lemma", "dependent_lemma"), n_resamples=99)
+    estimate_relations(pairs, cluster=("prompt_id", "head_lemma"), n_resamples=99)
+    assert len(regress(pairs, cluster=("head_lemma", "dependent_lemma")).terms)
