@@ -131,7 +131,8 @@ def analyze(
         Name, folder or object of a spaCy pipeline; the small English one if None.
     relations
         Relations of attention between words to record, too, averaged over steps, layers, and heads: "encoder" (each
-        text encoder), "text-text" (joint attention), or both.
+        text encoder), "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or
+        several.
     out
         Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`), and tables, images, and
         pages to look at (see `daam_syntax.runs.views`). An interrupted analysis is resumed, and a finished one is read.

@@ -11,7 +11,7 @@ import xarray as xr
 from daam_syntax.attention.pipeline_call.call import PipelineCall
 from daam_syntax.attention.pipeline_call.memory import cell_grid
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.recording.relation_recorder import RelatedCall
+from daam_syntax.attention.recording.related_call import RelatedCall
 from daam_syntax.attention.text_encoders.results import recorded_attention
 from daam_syntax.attention.texts.sentences import PromptSentences
 from daam_syntax.errors import TraceError
@@ -51,22 +51,32 @@ def with_text_as_queries(call: PipelineCall, related: RelatedCall) -> PipelineCa
 
 
 def among_text(
-    call: PipelineCall, related: RelatedCall, number: int, sentences: PromptSentences
+    call: PipelineCall,
+    related: RelatedCall,
+    relation: str,
+    number: int,
+    sentences: PromptSentences,
 ) -> Iterator[WordAttention]:
-    """Yield the attention from word to word in the denoiser, for each image of the `number`-th call of the trace."""
+    """Yield the attention from word to word in the denoiser, for each image of the `number`-th call of the trace.
+
+    The relation is "text-text", or "refiner" for the blocks that read text alone.
+    """
+    recorded, groups = related.text_text, related.groups
+    if relation == "refiner":
+        recorded, groups = related.refined, related.refined_groups
     limits = [
         [block.prompts[prompt].truncated_at for block in call.blocks]
         for prompt in range(len(call.prompts))
     ]
-    for image, sums in enumerate(related.text_text):
+    for image, sums in enumerate(recorded):
         known = call.provenance(image)
         sentence = sentences[call.prompts[known["prompt_index"]]]
         read = limits[known["prompt_index"]]
         yield WordAttention(
             sums.mean(list(call.steps), ("query", "key")),
-            related.groups[image],
+            groups[image],
             sentence,
-            relation="text-text",
+            relation=relation,
             encoder=" and ".join(block.encoder for block in call.blocks),
             truncated_at=None if None in read else max(each for each in read if each is not None),
             provenance=known | {"call": number, "parser": sentence.parser},

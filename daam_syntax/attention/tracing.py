@@ -30,7 +30,8 @@ from daam_syntax.attention.recorded_relations import (
     with_text_as_queries,
 )
 from daam_syntax.attention.recording.recorder import Recorder
-from daam_syntax.attention.recording.relation_recorder import RelatedCall, RelationRecorder
+from daam_syntax.attention.recording.related_call import RelatedCall
+from daam_syntax.attention.recording.relation_recorder import RelationRecorder
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.maps import HeatMaps, OutputMaps, VideoMaps
@@ -121,7 +122,8 @@ def trace(
     relations
         Further relations of attention to record, besides "image-text": "text-text" and "text-image" (models whose text
         is among the queries, with joint attention), "image-image" (between at most 16 x 16 cells of the image, and in
-        layers of at most 16,384 pixels), and "encoder", the text among itself in the text encoders. See
+        layers of at most 16,384 pixels), "refiner", the text among itself in blocks of the denoiser that read text
+        alone (Lumina 2, Z-Image; `layers` does not apply), and "encoder", that in the text encoders. See
         `Trace.word_attention`, `Trace.heat_maps` and `Trace.image_attention`. Their memory is predicted with the rest.
     outputs
         Whether to record how similar the attention output of each pixel is to that of each token, too, for
@@ -356,25 +358,28 @@ class Trace(ObserverContext):
         Parameters
         ----------
         relation
-            "text-text", the attention among the text in the denoiser's joint attention; or "encoder", that in the text
-            encoders. The relation must have been traced (`relations`).
+            "text-text", the attention among the text in the denoiser's joint attention; "refiner", that in its blocks
+            that read text alone; or "encoder", that in the text encoders. The relation must have been traced
+            (`relations`).
         parser, sentences
             As for `heat_maps`.
 
         Returns
         -------
         list of WordAttention
-            "text-text": one for each image, in order; words of several text encoders are merged as in heat maps, and
-            the attention to pixels is the entry "image". "encoder": one for each prompt and text encoder.
+            "text-text" and "refiner": one for each image, in order; words of several text encoders are merged as in
+            heat maps, and in "text-text" the attention to pixels is the entry "image". "encoder": one for each prompt
+            and text encoder.
 
         Raises
         ------
         TraceError
             If no pipeline call finished, or the relation was not traced.
         """
-        if relation not in ("text-text", "encoder"):
+        if relation not in ("text-text", "refiner", "encoder"):
             raise ValueError(
-                f"Expected a relation between words, 'text-text' or 'encoder', but got {relation!r}."
+                "Expected a relation between words, 'text-text', 'refiner', or 'encoder', but got "
+                f"{relation!r}."
             )
         pairs = self._related_calls(relation)
         read = self._parses([call for call, _ in pairs], sentences, parser)
@@ -387,7 +392,7 @@ class Trace(ObserverContext):
         return [
             found
             for number, (call, related) in enumerate(pairs)
-            for found in among_text(call, related, number, read)
+            for found in among_text(call, related, relation, number, read)
         ]
 
     def image_attention(self) -> list[ImageAttention]:

@@ -13,6 +13,7 @@ class Relation(StrEnum):
     """Relations of attention that a run stores, see `daam_syntax.runs.arguments.STORED_RELATIONS`."""
 
     ENCODER = "encoder"
+    REFINER = "refiner"
     TEXT_TEXT = "text-text"
 
 
@@ -45,8 +46,8 @@ Relations = Annotated[
     list[Relation] | None,
     typer.Option(
         "--relation",
-        help="Also store attention between words: encoder (each text encoder) or text-text (joint attention); may be "
-        "given several times.",
+        help="Also store attention between words: encoder (each text encoder), text-text (joint attention) or refiner "
+        "(blocks of the denoiser that read text alone); may be given several times.",
     ),
 ]
 Format = Annotated[

@@ -105,7 +105,7 @@ def draw_batch(
     settings
         Settings of the pipeline call, see `DrawingSettings.for_pipeline`.
     relations
-        Relations of attention between words to record, too: "encoder", "text-text", or both.
+        Relations of attention between words to record, too: "encoder", "text-text", "refiner".
 
     Returns
     -------

@@ -122,6 +122,7 @@ def _attention(attention: WordAttention) -> dict[str, Any]:
     where = {
         "encoder": f"text encoder: {attention.encoder}",
         "text-text": "denoiser: text to text",
+        "refiner": "denoiser: text alone, before the pixels",
     }
     return {
         "name": where.get(attention.relation, attention.relation),

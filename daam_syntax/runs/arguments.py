@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 _MOST_SEEDS: Final = 10**6
-STORED_RELATIONS: Final = ("encoder", "text-text")
+STORED_RELATIONS: Final = ("encoder", "refiner", "text-text")
 """Relations of attention from words to words, which a run can store; see `daam_syntax.trace`."""
 
 

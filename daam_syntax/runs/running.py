@@ -87,7 +87,8 @@ def run(
         Whether to store the images.
     relations
         Relations of attention between words to store, too, averaged over steps, layers, and heads: "encoder" (each text
-        encoder), "text-text" (joint attention), or both; see `Run.word_attention`.
+        encoder), "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or several;
+        see `Run.word_attention`.
     batch_size
         Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4.
     shard_size

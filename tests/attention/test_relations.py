@@ -114,6 +114,49 @@ def test_joint_attention_is_compared_with_a_softmax_by_hand(name):
         assert from_text[row].provenance["relation"] == "text-image"
 
 
+@pytest.mark.parametrize("name", ["Lumina 2", "Z-Image"])
+def test_blocks_that_read_text_alone_are_compared_with_a_softmax_by_hand(name):
+    case, pipe = CASE[name], pipeline(name)
+    watch = CallsWithin(denoiser(case), r"context_refiner\.\d+\.(attn|attention)")
+    untraced = watch.during(lambda: draw(case, PROMPTS))
+    with trace(pipe, relations=["refiner", "text-text"], padding=True) as recording:
+        images = draw(case, PROMPTS)
+    assert torch.equal(images, untraced)
+    found = recording.word_attention("refiner")
+    joint = recording.word_attention("text-text")
+    for row, (maps, attention) in enumerate(zip(recording.heat_maps(), found, strict=True)):
+        assert attention.relation == "refiner"
+        assert "image" not in attention.labels
+        assert attention.sentence == joint[row].sentence
+        own = list(zip(keys_of(case, maps), maps.subwords, strict=True))
+        whole = whole_rows(case, watch, len(images), row).mean(axis=0)
+        words = [[key for key, each in own if touches(each, t)] for t in maps.sentence.tokens]
+        for query in maps.mapped:
+            rows = whole[words[query]].mean(axis=0)
+            np.testing.assert_allclose(attention.mean[query].sum(), 1, atol=1e-6)
+            for key in maps.mapped:
+                expected = rows[words[key]].sum()
+                np.testing.assert_allclose(attention.mean[query, key], expected, rtol=0, atol=1e-6)
+    assert not np.allclose(found[0].among_words(), joint[0].among_words(), atol=1e-3)
+
+
+def test_text_alone_by_layer_in_bounded_memory_and_refused_where_there_is_none(sd):
+    case, pipe = CASE["Z-Image"], pipeline("Z-Image")
+    with trace(pipe, relations="refiner", keep="layer", layers="layers.0") as recording:
+        draw(case, [CAT])
+    (attention,) = recording.word_attention("refiner")
+    assert all(str(path).startswith("context_refiner.") for path in attention.data["layer"].values)
+    assert recording.predicted_bytes >= attention.nbytes
+    for other, named in ((sd, "UNet"), (pipeline("Flux"), "Flux")):
+        with pytest.raises(TraceError, match=rf"the {named} family has none: record relations="):
+            trace(other, relations="refiner")
+    with trace(sd, relations="encoder") as remedy:
+        draw_sd(sd, CAT)
+    assert remedy.word_attention("encoder")
+    with pytest.raises(TraceError, match=r"trace with relations=\['refiner'\]"):
+        remedy.word_attention("refiner")
+
+
 def test_kept_axes_average_to_the_same():
     case, pipe = CASE["Flux"], pipeline("Flux")
     keep = ("step", "layer", "head")
@@ -268,7 +311,7 @@ def test_what_a_model_does_not_have_is_refused(sd):
         recording.word_attention()
     with pytest.raises(TraceError, match=r"relations=\['text-image'\]"):
         recording.heat_maps(relation="text-image")
-    with pytest.raises(ValueError, match="'text-text' or 'encoder'"):
+    with pytest.raises(ValueError, match="'text-text', 'refiner', or 'encoder'"):
         recording.word_attention("image-image")
     with trace(sd, relations="image-image") as recording:
         draw_sd(sd, CAT)

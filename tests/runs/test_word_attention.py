@@ -211,5 +211,5 @@ def test_the_command_line_takes_relations(tmp_path):
     assert ds.open_run(tmp_path / "run").settings.relations == ("encoder",)
     done = run_here("run", prompts, "--out", "no", "--relation", "image-image", cwd=tmp_path)
     assert done.returncode != 0
-    assert "'encoder', 'text-text'" in done.stderr
+    assert "'encoder', 'refiner', 'text-text'" in done.stderr
     assert tuple(options.Relation) == STORED_RELATIONS

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from daam_syntax.attention.families.image_latents import PLAIN, ImageLatents
-from daam_syntax.attention.families.layouts import Layout
+from daam_syntax.attention.families.layouts import Layout, TextRefiner
 from daam_syntax.attention.families.text_streams import TextStream
 from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.maps.selection import Grid
@@ -110,6 +110,8 @@ class Family:
         that is unknown or depends on the image.
     text_stream
         How the denoiser carries a text through its blocks, if the text changes with the image; None if that is unknown.
+    text_refiner
+        Blocks of the denoiser in which the text attends to itself alone; None if there are none.
     references
         Returns the grid and the height and width in pixels of each reference image whose pixels stand beside those of
         the image, given the pipeline and the denoiser's inputs.
@@ -138,6 +140,7 @@ class Family:
     no_guidance: float = 1.0
     text_states: Callable[[Any, Tensor], Tensor] | None = None
     text_stream: TextStream | None = None
+    text_refiner: TextRefiner | None = None
     references: Callable[[Any, Mapping[str, Any]], Sequence[tuple[Grid, Grid]]] = (
         lambda pipe, inputs: ()
     )

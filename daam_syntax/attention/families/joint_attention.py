@@ -9,7 +9,13 @@ from typing import Any, Final
 from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.image_latents import PACKED, PACKED_FRAME, PACKED_PATCHES
-from daam_syntax.attention.families.layouts import CallSizes, TokenLayout, image_first, text_first
+from daam_syntax.attention.families.layouts import (
+    CallSizes,
+    TextRefiner,
+    TokenLayout,
+    image_first,
+    text_first,
+)
 from daam_syntax.attention.families.packed_images import (
     PackedImages,
     PackedLatents,
@@ -195,6 +201,10 @@ LUMINA_2: Final = Family(
     grid=grids.patches,
     image_size=grids.latents_decoded,
     text_stream=LUMINA_2_STREAM,
+    text_refiner=TextRefiner(
+        lambda path: path.startswith("context_refiner.") and path.endswith(".attn"),
+        lambda n_rows, n_text, inputs: _lengths(inputs["encoder_attention_mask"]),
+    ),
 )
 
 _Z_PATCH: Final = 2
@@ -243,4 +253,7 @@ Z_IMAGE: Final = Family(
     text="cap_feats",
     no_guidance=0.0,
     text_stream=Z_IMAGE_STREAM,
+    text_refiner=TextRefiner(
+        lambda path: path.startswith("context_refiner.") and path.endswith(".attention")
+    ),
 )

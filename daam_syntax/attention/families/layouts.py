@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,25 @@ class CallSizes:
     queries: int
     keys: int
     text: int
+
+
+@dataclass(frozen=True)
+class TextRefiner:
+    """Blocks of a denoiser in which the text attends to itself alone, before it meets the pixels.
+
+    Attributes
+    ----------
+    is_attention
+        Returns whether a module is the attention of such a block, given its path.
+    lengths
+        Returns how many of the queries of each row are text, from the first one, given the number of rows, the number
+        of text tokens that the pipeline embedded, and the denoiser's inputs by name.
+    """
+
+    is_attention: Callable[[str], bool]
+    lengths: Callable[[int, int, Mapping[str, Any]], Sequence[int]] = (
+        lambda n_rows, n_text, inputs: [n_text] * n_rows
+    )
 
 
 Layout = Callable[[CallSizes, Mapping[str, Any]], TokenLayout | list[TokenLayout] | None]

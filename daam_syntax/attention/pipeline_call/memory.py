@@ -120,7 +120,8 @@ def predict_relation_bytes(
     heads = [layer.n_heads if "head" in axes else 1 for layer in layers]
     times = places * (sum(heads) if "layer" in axes else max(heads))
     total = predict_bytes(layers, keep=axes, **sizes) if "text-image" in wanted else 0
-    if "text-text" in wanted:
+    # A denoiser has fewer blocks that read text alone than others.
+    for _ in wanted & {"text-text", "refiner"}:
         total += 2 * _BYTES_PER_NUMBER * n_images * times * (n_tokens + N_OTHER_GROUPS) ** 2
     if "image-image" in wanted:
         # Layers of one grid share a sum, unless layers are kept.

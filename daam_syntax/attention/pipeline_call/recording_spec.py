@@ -51,8 +51,9 @@ def coming_timesteps(pipe: Any, in_pipeline: bool) -> tuple[float, ...] | None:
     return tuple(map(float, values))[: getattr(pipe, "_num_timesteps", None)]
 
 
-Relation = Literal["image-text", "text-image", "text-text", "image-image", "encoder"]
-"""What attends to what in a denoiser, or "encoder" for the text among itself in the text encoders."""
+Relation = Literal["image-text", "text-image", "text-text", "image-image", "refiner", "encoder"]
+"""What attends to what in a denoiser; "refiner" for the text among itself in blocks of the denoiser that read text
+alone, or "encoder" for that in the text encoders."""
 
 RELATIONS: Final[tuple[Relation, ...]] = get_args(Relation)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,59 +13,24 @@ from daam_syntax.attention.families import TokenLayout, layouts
 from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.pipeline_call.refusals import refuse_unobserved_attention
 from daam_syntax.attention.recording.image_cells import attention_between_cells, check_pixels
 from daam_syntax.attention.recording.laid_out import layouts_of_rows
 from daam_syntax.attention.recording.recorder import Recorder
+from daam_syntax.attention.recording.related_call import RelatedCall
 from daam_syntax.attention.recording.self_attention import self_attention_call, self_attentions
+from daam_syntax.attention.recording.text_groups import between_groups, subwords_of
 from daam_syntax.attention.softmax.double_precision import in_64_bits
 from daam_syntax.attention.softmax.layer_sums import LayerSums
-from daam_syntax.attention.softmax.pair_sums import PairSums, pooled
+from daam_syntax.attention.softmax.pair_sums import PairSums
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.text_encoders.components import encoders_of
 from daam_syntax.attention.text_encoders.encoder_recorder import EncoderRecorder
 from daam_syntax.errors import TraceError
-from daam_syntax.maps import Subword
 from daam_syntax.maps.selection import Grid
 from daam_syntax.maps.word_attention.token_groups import TokenGroup, group_tokens
 
 _FROM_TEXT = ("text-text", "text-image")
-
-
-@dataclass
-class RelatedCall:
-    """The recorded relations of one pipeline call.
-
-    Attributes
-    ----------
-    encoders
-        Recorders of the text encoders.
-    text_text
-        For each image, sums of the attention between groups of tokens.
-    text_image
-        Sums of the attention from each recorded text token to each pixel, in the form of that from pixels.
-    image_image
-        For each image, sums of the attention between cells, by the grid of their pixels.
-    groups
-        For each image, its groups of tokens.
-    """
-
-    encoders: list[EncoderRecorder] = field(default_factory=list)
-    text_text: list[PairSums] = field(default_factory=list)
-    text_image: LayerSums = field(default_factory=LayerSums)
-    image_image: list[dict[Grid, PairSums]] = field(default_factory=list)
-    groups: list[tuple[TokenGroup, ...]] = field(default_factory=list)
-
-    @property
-    def n_bytes(self) -> int:
-        """Size in memory."""
-        pairs = [*self.text_text, *(each for own in self.image_image for each in own.values())]
-        return sum(each.n_bytes for each in pairs) + self.text_image.n_bytes
-
-    def move_to_host(self) -> None:
-        """Move everything to main memory."""
-        self.text_image.move_to_host()
-        for sums in [*self.text_text, *(each for own in self.image_image for each in own.values())]:
-            sums.move_to_host()
 
 
 class RelationRecorder(Recorder):
@@ -97,6 +61,8 @@ class RelationRecorder(Recorder):
         if "image-image" in self._relations and not self._self_attentions:
             self._self_attentions = self_attentions(self.family, self.denoiser, self.attentions)
             self.others = tuple(self._self_attentions)
+        self._refiners = self._text_refiners() if "refiner" in self._relations else ()
+        self.others += self._refiners
         # By prompt and layout, which are the same in most layers and steps.
         self._known_groups: dict[tuple[object, ...], tuple[tuple[TokenGroup, ...], Tensor]] = {}
 
@@ -107,6 +73,19 @@ class RelationRecorder(Recorder):
             f"{self.family.name} family attends from pixels alone: record relations=('encoder',), the attention among "
             "the text in its text encoders, or use a model with joint attention (see docs/models.md)."
         )
+
+    def _text_refiners(self) -> tuple[str, ...]:
+        """Return the paths of the attentions of blocks that read text alone."""
+        refiner = self.family.text_refiner
+        paths = [path for path, _ in self.denoiser.named_modules()]
+        found = tuple(path for path in paths if refiner and refiner.is_attention(path))
+        if not found:
+            raise TraceError(
+                f"Expected blocks in which the text attends to itself alone, to record 'refiner' attention, but "
+                f"{type(self.denoiser).__name__} of the {self.family.name} family has none: record relations="
+                "('encoder',), the attention among the text in its text encoders, or 'text-text' in joint attention."
+            )
+        return found
 
     def encoding(self, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         """Record the text encoders while the prompts are encoded."""
@@ -142,12 +121,57 @@ class RelationRecorder(Recorder):
 
     def attention_ran(self, path: str, module: nn.Module, calls: Sequence[AttentionCall]) -> None:
         """Add the attention of one module."""
+        if path in self._refiners:
+            if self._rows.prompts is not None:
+                self._refiner_ran(path, module, calls, self._rows.prompts)
+            return
         if path in self._self_attentions and "image-image" in self._relations:
             if self._rows.prompts is not None:
                 self._pixels_ran(path, module, calls, self._rows.prompts)
             if not self._spec.refine:
                 return
         super().attention_ran(path, module, calls)
+
+    def denoiser_returned(self) -> None:
+        """Check that all attentions were observed, and that the recording is not too large."""
+        self._check_observed(self._refiners, "attentions of the text alone")
+        super().denoiser_returned()
+
+    def _refiner_ran(
+        self, path: str, module: nn.Module, calls: Sequence[AttentionCall], rows: slice
+    ) -> None:
+        """Add the attention of a block that reads text alone."""
+        pipeline_call, refiner = self._pipeline_call(), self.family.text_refiner
+        assert refiner is not None, "its modules were found"
+        n_text = pipeline_call.text_length
+        if len(calls) != 1 or calls[0].query.shape[-2] < n_text:
+            refuse_unobserved_attention(
+                path, module, calls, keys=f"{n_text} text keys", denoiser=self.family.denoiser
+            )
+        (call,) = calls
+        self._check_rows(call)
+        self._ran.add(path)
+        self._begin_step(pipeline_call)
+        if not self._records_step:
+            return
+        lengths = refiner.lengths(call.query.shape[0], n_text, self._inputs)
+        for image in range(pipeline_call.n_images):
+            row = rows.start + image
+            layout = TokenLayout(pixels=slice(0, 0), text=slice(0, lengths[row]))
+            weights = text_probabilities(
+                call,
+                rows=slice(row, row + 1),
+                queries=layout.text,
+                by_head="head" in self._spec.keep,
+            )[0]
+            groups, group_of = self._groups(
+                pipeline_call, pipeline_call.prompt_index(image), layout, call.key.shape[-2]
+            )
+            if image == len(self._related.refined):
+                self._related.refined.append(PairSums(self._spec.keep))
+                self._related.refined_groups.append(groups)
+            values = between_groups(in_64_bits(weights), groups, group_of, layout.text)
+            self._related.refined[image].add(len(pipeline_call.steps) - 1, path, values)
 
     def _pixels_ran(
         self, path: str, module: nn.Module, calls: Sequence[AttentionCall], rows: slice
@@ -206,7 +230,7 @@ class RelationRecorder(Recorder):
                 if image == len(related.text_text):
                     related.text_text.append(PairSums(self._spec.keep))
                     related.groups.append(groups)
-                values = _between_groups(in_64_bits(weights), groups, group_of, layout.text)
+                values = between_groups(in_64_bits(weights), groups, group_of, layout.text)
                 related.text_text[image].add(step, path, values)
             if "text-image" in self._relations:
                 pixels = weights[..., layout.pixels].transpose(-1, -2)
@@ -232,12 +256,13 @@ class RelationRecorder(Recorder):
         self, pipeline_call: PipelineCall, prompt: int, layout: TokenLayout, n_keys: int
     ) -> tuple[tuple[TokenGroup, ...], Tensor]:
         n_text = layout.text.stop - layout.text.start
-        groups = list(group_tokens(_subwords(pipeline_call, prompt, n_text)))
+        groups = list(group_tokens(subwords_of(pipeline_call, prompt, n_text)))
         group_of = torch.full((n_keys,), -1)
         for number, group in enumerate(groups):
             group_of[[layout.text.start + position for position in group.positions]] = number
-        group_of[layout.pixels] = len(groups)
-        groups.append(TokenGroup("image", "image", ()))
+        if layout.pixels.stop > layout.pixels.start:
+            group_of[layout.pixels] = len(groups)
+            groups.append(TokenGroup("image", "image", ()))
         if (group_of < 0).any():
             group_of[group_of < 0] = len(groups)
             groups.append(TokenGroup("other", "other", ()))
@@ -298,33 +323,3 @@ class RelationRecorder(Recorder):
         self._related.move_to_host()
         self.related.append(self._related)
         self._related = RelatedCall()
-
-
-def _subwords(pipeline_call: PipelineCall, prompt: int, n_text: int) -> list[Subword]:
-    """Return all tokens of a prompt that are among the text keys, including padding that is not recorded."""
-    found = []
-    several = len(pipeline_call.blocks) > 1
-    for block in pipeline_call.blocks:
-        tokens = block.prompts[prompt]
-        known = {subword.position: subword for subword in tokens.subwords}
-        for position in range(tokens.length):
-            each = known.get(position, Subword(position, "", 0, 0, "padding"))
-            encoder = block.encoder if several else ""
-            found.append(
-                Subword(block.start + position, each.text, each.start, each.end, each.kind, encoder)
-            )
-    return [subword for subword in found if subword.position < n_text]
-
-
-def _between_groups(
-    weights: Tensor, groups: Sequence[TokenGroup], group_of: Tensor, text: slice
-) -> Tensor:
-    """Average over the queries of each group and sum over its keys; NaN for groups that are no text."""
-    n_groups = len(groups)
-    queries = group_of[text]
-    by_key = pooled(weights, group_of, n_groups, -1)
-    counts = torch.bincount(queries, minlength=n_groups).to(weights.device)
-    mean = pooled(by_key, queries, n_groups, -2) / counts[:, None]
-    lacking = [n for n, group in enumerate(groups) if group.kind in ("image", "other")]
-    mean[..., lacking, :] = torch.nan
-    return mean

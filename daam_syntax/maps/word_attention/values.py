@@ -55,7 +55,8 @@ class WordAttention:
     sentence
         The parsed prompt.
     relation
-        "encoder" for the self-attention of a text encoder, "text-text" for that among the text in joint attention.
+        "encoder" for the self-attention of a text encoder, "text-text" for that among the text in joint attention,
+        "refiner" for that in blocks of the denoiser that read text alone.
     encoder
         Name of the text encoder.
     causal

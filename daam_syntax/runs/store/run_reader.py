@@ -161,8 +161,8 @@ class RunReader(ShardedTables):
         Parameters
         ----------
         relation
-            "text-text", one for each image; or "encoder", one for each image and text encoder. The run must have been
-            drawn with it, see `daam_syntax.runs.run`.
+            "text-text" or "refiner", one for each image; or "encoder", one for each image and text encoder. The run
+            must have been drawn with it, see `daam_syntax.runs.run`.
         where
             Function that selects images, see `maps`.
 

@@ -49,7 +49,7 @@ ATTENTION_SCHEMA: Final = pa.schema(
         ("image", pa.int64()),
         ("prompt_id", pa.string()),
         ("seed", pa.int64()),
-        ("relation", pa.string()),  # "encoder" or "text-text"
+        ("relation", pa.string()),  # "encoder", "refiner", or "text-text"
         ("encoder", pa.string()),  # name of the text encoder
         ("causal", pa.bool_()),  # whether tokens attend to themselves and to earlier ones only
         ("truncated_at", pa.int64()),  # character from which the encoder did not read on
