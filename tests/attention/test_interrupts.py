@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.overrides import _get_current_function_mode_stack
 
-from daam_syntax.attention import Edit, intervene, observe, record_attention, trace
+from daam_syntax.attention import Edit, StateEdit, intervene, observe, record_attention, trace
 from daam_syntax.attention.hooks.method_wrapping import WrappedMethods
+from daam_syntax.attention.pipeline_call.state_editing import STATE_CHANGERS
 from daam_syntax.errors import TraceError
 from helpers.tiny_pipelines import make_sd
 from helpers.tracing import CAT, draw
@@ -39,9 +40,11 @@ def state(pipe):
         "_forward_hooks_always_called",
         "_forward_pre_hooks_with_kwargs",
     )
-    hooks = [len(getattr(module, kind)) for module in pipe.unet.modules() for kind in kinds]
+    modules = [*pipe.unet.modules(), *pipe.text_encoder.modules()]
+    hooks = [len(getattr(module, kind)) for module in modules for kind in kinds]
     return (
         hooks,
+        len(STATE_CHANGERS),
         {name for name in vars(pipe) if not name.startswith("_")},
         set(vars(pipe.image_processor)),
         type(pipe.tokenizer),
@@ -79,6 +82,7 @@ OBSERVERS = {
     "trace": trace,
     "observe": lambda pipe: observe(pipe, print),
     "intervene": lambda pipe: intervene(pipe, Edit("cat")),
+    "intervene on states": lambda pipe: intervene(pipe, StateEdit("cat", by="red", layer=1)),
     "record": record_attention,
 }
 
@@ -105,7 +109,7 @@ def test_entering_and_leaving(pipe, name):
     untraced = draw(pipe, CAT, steps=1)
     with observer:
         image = draw(pipe, CAT, steps=1)
-    assert torch.equal(image, untraced) == (name != "intervene")
+    assert torch.equal(image, untraced) == ("intervene" not in name)
     assert state(pipe) == before
 
 
@@ -142,6 +146,21 @@ def test_a_second_trace_that_is_refused_leaves_the_first_one(pipe):
                 assert state(pipe) == inner, number
         draw(pipe, CAT, steps=1)
     assert len(recording.heat_maps()) == 1
+
+
+def test_encoding_with_edits_of_states(pipe):
+    """While sources are encoded, hooks are on the text encoder, and its tokenizer is recorded."""
+    edits = [StateEdit("cat", by="red", layer=1), StateEdit("red", alone=True)]
+    before, intervention = state(pipe), intervene(pipe, edits)
+
+    def use():
+        with intervention, torch.no_grad():
+            pipe.encode_prompt(CAT, "cpu", 1, False)
+
+    n_lines = interrupted(use)
+    for number in range(0, n_lines, max(1, n_lines // 25)):
+        interrupted(use, number)
+        assert state(pipe) == before, number
 
 
 def test_pipeline_calls(pipe):

@@ -126,37 +126,58 @@ class LayerChanges:
     ) -> None:
         """Make a set of edits in the rows that have it."""
         prompts = sorted({row // per_prompt for row in rows})
+        has_changed = self._make_in(result, [0], several, rows, prompts, plain, states)
         pooled = [n for n in several if self._edits[n].pooled]
-        differs, has_changed = False, False
-        for numbers, places_in_result in ((several, [0]), (pooled, range(1, len(result)))):
-            if not numbers:
-                continue
-            replacements = {
-                name: self._replacements(name, numbers, prompts, states[name])
-                for name in {name for n in numbers for name in self._chosen[n]}
-            }
-            differs |= any(
-                not torch.equal(r.states, states[name].states[r.layer][r.prompt][list(r.positions)])
-                for name, each in replacements.items()
-                for r in each
-            )
-            changed, _ = self._encode(self._call.prompts, replacements)
-            for place in places_in_result:
-                has_changed |= self._merge(result, place, rows, per_prompt, plain, changed)
-        if differs and not has_changed:
-            described = [self._edits[n].describe() for n in several]
+        if pooled:
+            rest = range(1, len(result))
+            follows = self._make_in(result, rest, pooled, rows, prompts, plain, states)
+            if follows is False:
+                raise TraceError(
+                    f"Expected {type(self._pipe).__name__} to pass a pooled vector to its denoiser that reads the "
+                    f"edited states (pooled=True), but these changed none: {self._described(pooled)}. Leave "
+                    "pooled=True out, or edit the encoder whose output is pooled, encoders=(...)."
+                )
+            has_changed = has_changed or follows
+        if has_changed is False:
             raise TraceError(
                 f"Expected an edit inside an encoder to change what {type(self._pipe).__name__} passes to its "
-                f"denoiser, but these changed nothing: {described}. The pipeline reads the states after an earlier "
-                "block: choose an earlier layer=, or leave it out to change the vectors that the denoiser receives."
+                f"denoiser, but these changed nothing: {self._described(several)}. The pipeline reads the states after "
+                "an earlier block: choose an earlier layer=, or leave it out to change the vectors that the denoiser "
+                "receives."
             )
+
+    def _make_in(
+        self,
+        result: list[Any],
+        places_in_result: Sequence[int],
+        numbers: Sequence[int],
+        rows: Sequence[int],
+        prompts: Sequence[int],
+        plain: Sequence[Any],
+        states: States,
+    ) -> bool | None:
+        """Make some edits in some of the results; return whether they change them, None if they cannot."""
+        replacements = {
+            name: self._replacements(name, numbers, prompts, states[name])
+            for name in {name for n in numbers for name in self._chosen[n]}
+        }
+        differs = any(
+            not torch.equal(r.states, states[name].states[r.layer][r.prompt][list(r.positions)])
+            for name, each in replacements.items()
+            for r in each
+        )
+        changed, _ = self._encode(self._call.prompts, replacements)
+        merged = [self._merge(result, place, rows, plain, changed) for place in places_in_result]
+        return any(merged) if differs else None
+
+    def _described(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        return [self._edits[number].describe() for number in numbers]
 
     def _merge(
         self,
         result: list[Any],
         place: int,
         rows: Sequence[int],
-        per_prompt: int,
         plain: Sequence[Any],
         changed: Sequence[Any],
     ) -> bool:
@@ -165,6 +186,7 @@ class LayerChanges:
         if not isinstance(own, Tensor | list) or not isinstance(after, Tensor | list):
             return False
         n_prompts = len(self._call.prompts)
+        per_prompt = len(self._call.result[0]) // n_prompts
         if len(after) != n_prompts or len(own) != n_prompts * per_prompt:
             return False
         differing = [not torch.equal(*pair) for pair in zip(before, after, strict=True)]

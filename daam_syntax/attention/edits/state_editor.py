@@ -104,7 +104,7 @@ class StateEditor:
         if unused:
             raise TraceError(
                 "Expected every edit to change the states of some text encoder whose tokens are keys of the denoiser, "
-                f"but these changed none: {unused}. Name another encoder, encoders=(...), or leave that out."
+                f"but these changed none: {unused}. Check encoders= and images=, or leave them out."
             )
         chosen = any(edit.images is not None for edit in self._edits)
         if chosen and self._n_rows != pipeline_call.n_images:
@@ -165,11 +165,6 @@ class StateEditor:
 
     def _check_call(self, call: EncodeCall) -> None:
         name = type(self._pipe).__name__
-        if call.arguments.get("prompt") is None:
-            raise TraceError(
-                "Expected the prompt as text, to edit the states of its words, but the pipeline got prompt_embeds: "
-                "pass prompt=..., or replace vectors of prompt_embeds yourself."
-            )
         others = [
             argument
             for argument in _OTHER_TEXTS

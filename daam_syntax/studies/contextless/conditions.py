@@ -37,16 +37,13 @@ LABELS: Final[Mapping[str, str]] = {
     "attention, alone, special": "attention to the color word, the end token, and padding deleted, and noun alone",
     "other color word": "color word's vector: that of the other color",
     "other noun": "noun's vector: from the prompt with the other color",
-    "other color word and noun": "both vectors from the prompt with the other color",
     "other words": "all words' vectors from the other prompt",
     "and": "vector of “and”: padding",
-    "first article": "vector of the first article: padding",
     "second article": "vector of the second article: padding",
     "first noun": "vector of the first noun: padding",
     "second noun": "vector of the second noun: padding",
     "place": "word of place: vector of its opposite",
     "last noun": "last noun's vector: from the mirrored prompt",
-    "place and last noun": "word of place and last noun: from the mirrored prompt",
     "last article": "last article's vector: from the mirrored prompt",
     "first noun mirrored": "first noun's vector: from the mirrored prompt",
     "place padding": "word of place: padding",
@@ -191,7 +188,6 @@ def _of_color(sentence: Sentence, pair: ColoredNoun) -> Iterator[Condition]:
         "attention, alone, special": (deleted, alone, _LAST),
         "other color word": (StateEdit(color, by=color, context=pair.text),),
         "other noun": (StateEdit(noun, by=noun, context=pair.text),),
-        "other color word and noun": (StateEdit(both, by=both, context=pair.text),),
         "other words": (StateEdit(words, by=words, context=pair.text),),
     }
     for name, edits in done.items():
@@ -202,7 +198,6 @@ def _of_color(sentence: Sentence, pair: ColoredNoun) -> Iterator[Condition]:
 def _of_number(sentence: Sentence, first: int, second: int) -> Iterator[Condition]:
     words = {
         "and": _dependent(sentence, second, "cc"),
-        "first article": _dependent(sentence, first, "det"),
         "second article": _dependent(sentence, second, "det"),
         "first noun": first,
         "second noun": second,
@@ -221,7 +216,6 @@ def _of_place(sentence: Sentence, place: Placed) -> Iterator[Condition]:
     done: dict[str, tuple[Edits, tuple[int, ...]]] = {
         "place": (mirrored(place.word), (place.word,)),
         "last noun": (mirrored(place.last), (place.last,)),
-        "place and last noun": (mirrored(*both), both),
         "other words": (mirrored(*_words(sentence)), _words(sentence)),
         "first noun mirrored": (mirrored(place.first), (place.first,)),
         "place padding": ((padding,), (place.word,)),

@@ -37,7 +37,12 @@ from daam_syntax.studies.contextless.outcomes import BOTH, OTHER, OWN
 
 _SIDE: Final = 1.25  # inches, of an image
 _COLUMNS: Final = 6
-_UNDER: Final = 22  # characters per line below an image
+_UNDER: Final = 24  # characters per line below an image
+_GAP, _TITLE, _CAPTION = (
+    0.12,
+    0.34,
+    0.7,
+)  # inches: beside an image, above a prompt, and below an image
 _ROW: Final = 0.26  # inches: a line of the summary
 
 
@@ -81,36 +86,26 @@ class Strip:
 
 def draw_strips(strips: Sequence[Strip]) -> Figure:
     """Show the images of each prompt in rows, each with what was done below it."""
-    lines = [-(-len(strip.images) // _COLUMNS) for strip in strips]
     height, width = strips[0].images[0][1].shape[:2]
     side = _SIDE * min(height / width, 2)
-    figure = plt.figure(
-        figsize=(_SIDE * _COLUMNS * 1.05, sum(0.3 + n * (side + 0.62) for n in lines))
-    )
-    parts = figure.subfigures(len(strips), 1, squeeze=False, height_ratios=lines)[:, 0]
-    for part, strip, n in zip(parts, strips, lines, strict=True):
-        part.suptitle(strip.prompt, fontsize="medium", parse_math=False)
-        axes = part.subplots(n, _COLUMNS, squeeze=False)
-        part.subplots_adjust(
-            left=0.01,
-            right=0.99,
-            top=1 - 0.34 / (n * (side + 0.62) + 0.3),
-            bottom=0.11 / n,
-            hspace=0.55,
-        )
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for ax, (name, image) in zip(axes.flat, strip.images, strict=False):
+    lines = [-(-len(strip.images) // _COLUMNS) for strip in strips]
+    size = (_COLUMNS * (_SIDE + _GAP) + _GAP, sum(_TITLE + n * (side + _CAPTION) for n in lines))
+    figure = plt.figure(figsize=size)
+    top = size[1]
+    for strip, n in zip(strips, lines, strict=True):
+        figure.text(0.5, (top - 0.2) / size[1], strip.prompt, ha="center", parse_math=False)
+        for number, (name, image) in enumerate(strip.images):
+            line, column = divmod(number, _COLUMNS)
+            left = _GAP + column * (_SIDE + _GAP)
+            bottom = top - _TITLE - line * (side + _CAPTION) - side
+            place = (left / size[0], bottom / size[1], _SIDE / size[0], side / size[1])
+            ax = figure.add_axes(place)
             ax.imshow(image, interpolation="nearest")
-            ax.text(
-                0.5,
-                -0.04,
-                textwrap.fill(name, _UNDER),
-                transform=ax.transAxes,
-                ha="center",
-                va="top",
-                fontsize="x-small",
-            )
+            ax.set_axis_off()
+            under = textwrap.fill(name, _UNDER)
+            style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": "x-small"}
+            ax.text(0.5, -0.03, under, transform=ax.transAxes, **style)
+        top -= _TITLE + n * (side + _CAPTION)
     return figure
 
 
@@ -128,6 +123,8 @@ def draw_summary(table: pd.DataFrame) -> Figure:
     )
     for ax, (title, unit, lines) in zip(axes[:, 0], panels, strict=False):
         _draw_panel(ax, title, unit, lines)
+        if any(len(markers) > 1 for _, markers in lines):
+            _explain_markers(ax)
     return figure
 
 
@@ -223,3 +220,15 @@ def _draw_panel(ax: Axes, title: str, unit: str, lines: Sequence[Line]) -> None:
     ax.grid(axis="x", color="0.92", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _explain_markers(ax: Axes) -> None:
+    style: dict[str, Any] = {"marker": "o", "ms": 5, "lw": 1.4}
+    for color, face, label in (
+        (PALETTE[0], PALETTE[0], "edited noun"),
+        (CONTROL, "white", "the prompt's other noun (control)"),
+    ):
+        ax.plot([], [], color=color, markerfacecolor=face, label=label, **style)
+    ax.legend(
+        fontsize="x-small", frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98)
+    )

@@ -34,15 +34,14 @@ TAKING: Final = (
 BRINGING: Final = (
     "other color word",
     "other noun",
-    "other color word and noun",
     "other words",
     TEXT,
 )
 """Conditions that bring another color."""
-COUNTED: Final = ("and", "first article", "second article")
+COUNTED: Final = ("and", "second article")
 NOUNS: Final = ("first noun", "second noun")
 TURNING: Final[Mapping[str, str]] = dict.fromkeys(
-    ("place", "last noun", "place and last noun", "other words", TEXT, "first noun mirrored"),
+    ("place", "last noun", "other words", TEXT, "first noun mirrored"),
     "last article",
 )
 """Conditions that say the opposite of a place, and the control of each."""

@@ -55,7 +55,7 @@ DESIGN: Final = StudyDesign(
     "one small world. A lost object counts as one that lost its color. The annotator was measured on exact scenes.",
     prompts="contextless",
     seeds=1,
-    steps=10,
+    steps=6,
     figures={
         "summary": "Above: shares of objects that keep their color, or take the color of the other prompt, by what "
         "was edited; filled: the edited noun, hollow: the prompt's other noun, which the edit does not name. Below: "

@@ -3,6 +3,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -177,9 +178,13 @@ def test_pooled_vectors_stay_those_of_the_prompt_unless_they_follow_an_edit_insi
     assert torch.equal(made, same)
     assert torch.equal(kept, own)
     assert not torch.equal(followed, own)
-    # SDXL pools the second encoder alone, and that from the end token.
-    (_, other) = pooled(StateEdit("owl", by=0, layer=1, pooled=True, encoders="text_encoder"))
-    assert torch.equal(other, own)
+    # SDXL pools the second encoder alone, from its end token.
+    first = StateEdit("owl", by=0, layer=1, pooled=True, encoders="text_encoder")
+    with pytest.raises(TraceError, match=r"pooled=True\), but.*Leave pooled=True out, or edit"):
+        pooled(first)
+    _, same = pooled(replace(first, encoders=("text_encoder_2",)))
+    assert torch.equal(same, followed)
+    assert torch.equal(pooled(replace(first, pooled=False))[1], own)
 
 
 def test_flux_pools_an_encoder_whose_tokens_are_no_keys():
@@ -335,6 +340,12 @@ def test_several_calls_in_one_block(sd):
 
 
 REFUSED = [
+    (
+        StateEdit("owl", by=0, images=()),
+        TraceError,
+        r"changed none.*Check encoders= and images=, or leave them out",
+        StateEdit("owl", by=0),
+    ),
     # edit, error, message, and an edit that does what the message says
     (
         StateEdit("strawberry", by="owl"),
@@ -385,11 +396,11 @@ REFUSED = [
 @pytest.mark.parametrize(("edit", "error", "message", "remedy"), REFUSED)
 def test_refused_edits_and_their_remedies(sd, edit, error, message, remedy):
     steps = []
-    handle = sd.unet.register_forward_pre_hook(lambda *_: steps.append(1))
+    handle = sd.unet.register_forward_hook(lambda *_: steps.append(1))
     try:
         with pytest.raises(error, match=message):
             edited(sd, edit, steps=1)
-        assert not steps  # before the first step
+        assert not steps  # before the first step has run
         edited(sd, remedy, steps=1)
     finally:
         handle.remove()
