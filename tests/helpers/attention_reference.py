@@ -15,6 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def close(found: Any, expected: Any) -> None:
+    """Compare numbers of any scale, to a millionth of the largest."""
+    scale = float(abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=1e-6 * scale, rtol=2e-6)
+
+
 def softmax_by_head(module: nn.Module, hidden: Tensor, text: Tensor) -> Tensor:
     """Return softmax(q k^T / sqrt(d)) of every attention head. *Shape:* ``(row, head, pixel, token)``."""
     rows, pixels, _ = hidden.shape

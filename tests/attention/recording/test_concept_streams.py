@@ -7,21 +7,23 @@ import torch
 
 from daam_syntax.attention import Edit, intervene, predict_memory, trace
 from daam_syntax.errors import MemoryLimitError, TraceError
+from helpers.attention_reference import CallsWithin, close
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
-from helpers.family_runs import conditional, draw, keys_of, pipeline
+from helpers.family_runs import conditional, denoiser, draw, keys_of, pipeline
 from helpers.joint_blocks import BlocksWithin, concept_attention, text_alone
 from helpers.tiny_pipelines import as_pipeline
 from helpers.tracing import CAT, OWL
 
 JOINT = [case for case in CASES if case.keys.startswith("joint")]
 FOIL = "a big strawberry"  # a word of two subwords
+GRID = (4, 6)
 CASE_OF = {case.name: case for case in CASES}
 
 
 @pytest.mark.parametrize("case", JOINT, ids=lambda case: case.name)
 def test_the_prompt_itself_has_its_ordinary_maps(case):
-    options = {"guided": False, "steps": 2}
+    options = {"guided": False}
     untraced = draw(case, [CAT, OWL], **options)
     with trace(pipeline(case.name), also=[OWL, CAT]) as recording:
         assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
@@ -35,29 +37,62 @@ def test_the_prompt_itself_has_its_ordinary_maps(case):
     assert np.abs(stranger[1].values - ordinary[1][1].values).max() > 1e-4
 
 
+def pixels_and_text(case, call, inputs, row):
+    """Return the outputs of the pixels and of the text of one image, *shape* ``(head, token, feature)``."""
+    outputs, n_pixels = call.outputs()[row], GRID[0] * GRID[1]
+    if case.name == "Lumina 2":
+        n_text = int(inputs["encoder_attention_mask"][row].sum())
+        return outputs[:, n_text : n_text + n_pixels], outputs[:, :n_text]
+    pixels, text = case.where(outputs.shape[1], n_pixels)
+    return outputs[:, pixels : pixels + n_pixels], outputs[:, text:]
+
+
+def in_order(maps):
+    """Return values as ``(step, layer, head, pixel, token)``."""
+    found = maps.data.transpose("step", "layer", "head", "y", "x", "token").values
+    return found.reshape(*found.shape[:3], -1, found.shape[-1])
+
+
 @pytest.mark.parametrize("case", JOINT, ids=lambda case: case.name)
 def test_a_stream_is_that_of_blocks_computed_by_hand(case):
-    pipe, grid = pipeline(case.name), (4, 6)
-    watch = BlocksWithin(pipe.transformer)
-    options = {"steps": 2, "per_prompt": 2}
-    untraced = watch.during(lambda: draw(case, [CAT, OWL], **options))
-    steps = concept_attention(
-        case,
-        watch,
-        *text_alone(case, pipe, lambda: draw(case, [FOIL], guided=False)),
-        grid,
-        lambda number, n_rows: conditional(case, number, n_rows, 4),
-        4,
-    )
-    with trace(pipe, also=["the dog", FOIL], keep=("step", "layer", "head")) as recording:
+    """Attention to two texts, and outputs of a text and of the prompt, beside which nothing changes."""
+    pipe, options = pipeline(case.name), {"steps": 2}
+    watch, blocks = CallsWithin(denoiser(case), case.modules), BlocksWithin(denoiser(case))
+    untraced = blocks.during(lambda: watch.during(lambda: draw(case, [CAT, OWL], **options)))
+    text, mask = text_alone(case, pipe, lambda: draw(case, [FOIL], guided=False))
+
+    def rows_of(number, n_rows):
+        return conditional(case, number, n_rows, 2)
+
+    concept = concept_attention(case, blocks, text, mask, GRID, rows_of, 2)
+    kept = ("step", "layer", "head")
+    with trace(pipe, also=["the dog", FOIL], outputs=True, keep=kept) as recording:
         assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
-    assert len(steps) == 2
     for image, maps in enumerate(recording.heat_maps(of=FOIL)):
         places = keys_of(case, maps)
-        shares = [[part[image][..., places] for part, _ in blocks] for blocks in steps]
-        expected = torch.stack([torch.stack(each) for each in shares])  # step, layer, head, pixel
-        found = maps.data.transpose("step", "layer", "head", "y", "x", "token").values
-        np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-6)
+        shares = [[part[image][..., places] for part, _ in made] for made in concept]
+        expected = torch.stack([torch.stack(each) for each in shares])
+        np.testing.assert_allclose(in_order(maps), expected, atol=1e-6)
+    steps = [
+        (calls, inputs, rows)
+        for number, (calls, inputs) in enumerate(zip(watch.steps, watch.inputs, strict=True))
+        if (rows := rows_of(number, len(calls[0].query))) is not None
+    ]
+    of_foil = recording.output_maps(of=FOIL)
+    for image, own in enumerate(recording.output_maps()):
+        assert own.provenance["kind"] == of_foil[image].kind == "output similarity"
+        for maps in (own, of_foil[image]):
+            places, expected = keys_of(case, maps), []
+            for step, (calls, inputs, rows) in enumerate(steps):
+                for layer, call in enumerate(calls):
+                    row = range(len(call.query))[rows][image]
+                    pixels, tokens = pixels_and_text(case, call, inputs, row)
+                    if maps is not own:
+                        tokens = concept[step][layer][1][image]
+                    # The part of a head times their number, so that the mean is the dot product of all.
+                    expected.append(len(pixels) * pixels @ tokens[:, places].transpose(1, 2))
+            by_hand = torch.stack(expected).reshape(in_order(maps).shape)
+            close(in_order(maps), by_hand)
 
 
 def test_kept_axes_selections_and_memory():

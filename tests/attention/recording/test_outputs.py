@@ -1,87 +1,25 @@
-"""Similarity of attention outputs, compared with dot products of outputs that are computed by hand in 64 bits."""
+"""Similarity of attention outputs in cross-attention, compared with dot products that are computed by hand in 64 bits.
 
-import numpy as np
+That in joint attention is compared in test_concept_streams.py.
+"""
+
 import pytest
 import torch
 
 from daam_syntax.attention import predict_memory, trace, trace_output_maps
 from daam_syntax.errors import MemoryLimitError, TraceError
-from helpers.attention_reference import CallsWithin
+from helpers.attention_reference import CallsWithin, close
 from helpers.family_cases import CASES
-from helpers.family_runs import conditional, denoiser, draw, keys_of, pipeline
-from helpers.joint_blocks import BlocksWithin, concept_attention, text_alone
+from helpers.family_runs import denoiser, draw, keys_of, pipeline
 from helpers.tiny_pipelines import make_sd
 from helpers.tracing import CAT, OWL, make_image
 from helpers.tracing import draw as draw_sd
 from helpers.video_pipelines import make_video_pipeline
 
-JOINT = [case for case in CASES if case.keys.startswith("joint")]
 CROSS = [case for case in CASES if not case.keys.startswith("joint")]
+CASE_OF = {case.name: case for case in CASES}
 FOIL = "a big strawberry"
-GRID = (4, 6)
 names = pytest.mark.parametrize
-
-
-def close(found, expected):
-    """Compare, to a millionth of the largest value."""
-    np.testing.assert_allclose(found, expected, atol=1e-6 * float(abs(expected).max()), rtol=2e-6)
-
-
-def in_order(maps):
-    """Return values as ``(step, layer, pixel, token)``."""
-    found = maps.data.transpose("step", "layer", "y", "x", "token").values
-    return found.reshape(*found.shape[:2], -1, found.shape[-1])
-
-
-def pixels_and_text(case, call, inputs, image, row):
-    """Return the outputs of the pixels and of the text of one image, *shape* ``(head, token, feature)``."""
-    outputs, n_pixels = call.outputs()[row], GRID[0] * GRID[1]
-    if case.name == "Lumina 2":
-        n_text = int(inputs["encoder_attention_mask"][row].sum())
-        return outputs[:, n_text : n_text + n_pixels], outputs[:, :n_text]
-    pixels, text = case.where(outputs.shape[1], n_pixels)
-    return outputs[:, pixels : pixels + n_pixels], outputs[:, text:]
-
-
-@names("case", JOINT, ids=lambda case: case.name)
-def test_joint_attention(case):
-    """The outputs of the prompt are those of its queries; those of another text come from blocks by hand."""
-    watch, blocks = CallsWithin(denoiser(case), case.modules), BlocksWithin(denoiser(case))
-    options = {"steps": 2}
-    untraced = blocks.during(lambda: watch.during(lambda: draw(case, [CAT, OWL], **options)))
-    text, mask = text_alone(case, pipeline(case.name), lambda: draw(case, [FOIL], guided=False))
-
-    def rows_of(number, n_rows):
-        return conditional(case, number, n_rows, 2)
-
-    concept = concept_attention(case, blocks, text, mask, GRID, rows_of, 2)
-    with trace(pipeline(case.name), outputs=True, also=[FOIL], keep=("step", "layer")) as recording:
-        assert torch.equal(draw(case, [CAT, OWL], **options), untraced)
-    steps = [
-        (calls, inputs, rows)
-        for number, (calls, inputs) in enumerate(zip(watch.steps, watch.inputs, strict=True))
-        if (rows := rows_of(number, len(calls[0].query))) is not None
-    ]
-    for image, (own, other) in enumerate(
-        zip(recording.output_maps(), recording.output_maps(of=FOIL), strict=True)
-    ):
-        for maps, is_own in ((own, True), (other, False)):
-            expected = []
-            for step, (calls, inputs, rows) in enumerate(steps):
-                for layer, call in enumerate(calls):
-                    row = range(len(call.query))[rows][image]
-                    pixels, tokens = pixels_and_text(case, call, inputs, image, row)
-                    if not is_own:
-                        tokens = concept[step][layer][1][image]
-                    expected.append(
-                        torch.einsum("hpd,htd->pt", pixels, tokens[:, keys_of(case, maps)])
-                    )
-            shape = in_order(maps).shape
-            close(in_order(maps), torch.stack(expected).reshape(shape))
-        assert (own.data.values < 0).any() or case.name == "CogView4"
-        assert own.provenance["kind"] == "output similarity"
-        assert other.prompt == FOIL
-        assert other.provenance["drawn_from"] == [CAT, OWL][image]
 
 
 def by_hand(module, call, row, positions, value=None):
@@ -146,7 +84,7 @@ def test_families_with_cross_attention(case):
 
 
 def test_memory_is_predicted_and_limited():
-    case = next(case for case in JOINT if case.name == "SD3")
+    case = CASE_OF["SD3"]
     options = {"keep": ("step",), "outputs": True, "also": [FOIL]}
     with trace(pipeline("SD3"), **options) as recording:
         draw(case, [CAT])
