@@ -99,7 +99,8 @@ def trace(
         `daam_syntax.attention.recording.concept_streams`). Get their maps with ``heat_maps(of=text)``. Supported for
         UNets, PixArt, Sana, and joint attention; docs/models.md says which models are refused, and why. Each text takes
         as much memory as a prompt of its length, and the time of one more softmax for each step and layer; in joint
-        attention, that of one more attention, and of the block for the text's tokens.
+        attention, that of one more attention, and of the block for the text's tokens, with a copy of the keys and
+        values of one layer at a time.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
         ``heat_maps(refined=True)``. Not supported for models with linear self-attention (Sana). It takes 4 bytes for

@@ -77,13 +77,14 @@ class OtherTexts:
             self.streams.detach()
 
     def begin_step(self, rows: Rows) -> None:
-        """Refuse a step in whose blocks another text cannot run.
+        """Begin streams anew, also after a step that failed, and refuse a step in whose blocks another text cannot run.
 
         Raises
         ------
         TraceError
             If rows have perturbed attention.
         """
+        self.end_step()
         if self.streams is not None and rows.n_perturbed:
             raise TraceError(
                 "Expected attention that is not perturbed, to map text outside the prompt (also=) in joint attention, "

@@ -161,6 +161,36 @@ def test_everything_is_restored():
     assert not any(hooks)
 
 
+def test_a_step_that_fails_leaves_no_stream():
+    """A keyboard interrupt in the second layer, and the same call again."""
+    pipe, case = pipeline("Flux"), CASE_OF["Flux"]
+    with trace(pipe, also=[FOIL]) as expected:
+        draw(case, [CAT])
+    block = pipe.transformer.single_transformer_blocks[0]
+
+    def interrupt(module, args):
+        handle.remove()
+        raise KeyboardInterrupt
+
+    with trace(pipe, also=[FOIL]) as recording:
+        handle = block.register_forward_pre_hook(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            draw(case, [CAT])
+        draw(case, [CAT])
+    np.testing.assert_array_equal(
+        *(each.heat_maps(of=FOIL)[0].data for each in (expected, recording))
+    )
+
+
+def test_half_precision():
+    case, pipe = CASE_OF["SD3"], make("SD3").to(torch.bfloat16)
+    untraced = draw(case, [CAT, OWL], pipe=pipe)
+    with trace(pipe, also=[CAT]) as recording:
+        assert torch.equal(draw(case, [CAT, OWL], pipe=pipe), untraced)
+    also, ordinary = recording.heat_maps(of=CAT)[0], recording.heat_maps()[0]
+    np.testing.assert_allclose(also.data, ordinary.data, atol=2e-3)
+
+
 def test_perturbed_attention_is_refused():
     pipe = as_pipeline(
         make("SD3"),
