@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import WordError
+from daam_syntax.util.json_fields import read_fields
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
@@ -321,15 +322,21 @@ class Sentence:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Sentence:
-        """Return the sentence from the value of `to_dict`."""
+        """Return the sentence from the value of `to_dict`.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            If the value is anything else.
+        """
         return cls(
             text=values["text"],
-            tokens=tuple(Token(**token) for token in values["tokens"]),
+            tokens=tuple(read_fields(Token, token) for token in values["tokens"]),
             edges={
-                scheme: tuple(Edge(**edge) for edge in edges)
+                scheme: tuple(read_fields(Edge, edge) for edge in edges)
                 for scheme, edges in values["edges"].items()
             },
-            noun_phrases=tuple(Span(**span) for span in values["noun_phrases"]),
+            noun_phrases=tuple(read_fields(Span, span) for span in values["noun_phrases"]),
             parser=values["parser"],
             root_indices=values.get("root_indices", {}),  # earlier versions did not write it
         )

@@ -21,6 +21,7 @@ from daam_syntax.maps.kept_maps import (
     resized,
 )
 from daam_syntax.util.whole_files import whole_file
+from daam_syntax.util.wording import one_line
 
 _FORMAT: Final = 1
 
@@ -98,8 +99,18 @@ class MapWeights:
                 np.array(content["weights"], float), dims=list(labels), coords=labels
             )
             return cls(values, content["notes"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(f"Expected weights of maps in {file}, but got {error!r}.") from error
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            reason = one_line(error).rstrip(".")
+            raise FileError(
+                f"Expected weights of maps in {file}, but it cannot be read: {type(error).__name__}: {reason}."
+            ) from error
 
     def __repr__(self) -> str:
         n_nonzero = int((self.values > 0).sum())

@@ -10,10 +10,11 @@ The format is a zip archive because its checksums reveal damage.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import xarray as xr
@@ -21,13 +22,21 @@ import xarray as xr
 from daam_syntax.errors import FileError
 from daam_syntax.language.sentence import Sentence
 from daam_syntax.maps.kept_maps import KeptMaps, LayerMaps, frozen
-from daam_syntax.maps.subwords import Subword
+from daam_syntax.maps.subwords import Kind, Subword
+from daam_syntax.util.json_fields import read_fields
 from daam_syntax.util.whole_files import whole_file
+from daam_syntax.util.wording import human_size, one_line
 
 _FORMATS: Final = ("daam-syntax heat maps 1", "daam-syntax heat maps 2")
 VIDEO_FORMAT: Final = "daam-syntax video maps 1"
 WORD_ATTENTION_FORMAT: Final = "daam-syntax word attention 1"
 OUTPUT_FORMAT: Final = "daam-syntax output maps 1"
+
+MOST_PIXELS: Final = 2**26
+"""More than the image of any model has."""
+
+_MOST_UNPACKED: Final = 10**8  # bytes, whatever the size of the file
+_MOST_TIMES: Final = 100  # the size of the file; floats are rarely packed to a fifth
 
 _READERS: Final = {
     **dict.fromkeys(_FORMATS, "HeatMaps.load"),
@@ -116,6 +125,7 @@ def opened_archive(
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
+            _check_size(archive.zip, path.stat().st_size)
             if archive.zip.testzip() is not None:
                 raise ValueError("a checksum differs")
             header = json.loads(str(archive["header"]))
@@ -137,7 +147,7 @@ def opened_archive(
         ) from error
     except Exception as error:
         # A damaged zip raises errors of many types that have only Exception in common.
-        reason = str(error).rstrip(".") or type(error).__name__
+        reason = one_line(error).rstrip(".")
         if "pickle" in reason:  # NumPy takes any other file for a pickle and suggests loading it
             reason = "it is not an archive of arrays"
         raise FileError(
@@ -146,15 +156,44 @@ def opened_archive(
         ) from error
 
 
+def _check_size(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """Raise if a small file stands for arrays that would fill the memory."""
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(_MOST_UNPACKED, _MOST_TIMES * n_bytes):
+        raise ValueError(f"its {human_size(n_bytes)} stand for {human_size(unpacked)}")
+
+
 def parts_in(header: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of heat maps in a header, without the values."""
     return {
-        "subwords": [Subword(**subword) for subword in header["subwords"]],
+        "subwords": [_subword(values) for values in header["subwords"]],
         "sentence": Sentence.from_dict(header["sentence"]),
-        "image_size": tuple(header["image_size"]),
-        "truncated_at": header["truncated_at"],
+        "image_size": _image_size(header["image_size"]),
+        "truncated_at": _limits(header["truncated_at"]),
         "provenance": header["provenance"],
     }
+
+
+def _subword(values: Mapping[str, Any]) -> Subword:
+    subword = read_fields(Subword, values)
+    if subword.kind not in get_args(Kind) or not 0 <= subword.start <= subword.end:
+        raise ValueError(f"it has {subword}")
+    return subword
+
+
+def _image_size(sides: Sequence[int]) -> tuple[int, int]:
+    height, width = sides
+    if not all(type(side) is int and side > 0 for side in sides) or height * width > MOST_PIXELS:
+        raise ValueError(f"its image_size is {str(sides)[:60]}")
+    return height, width
+
+
+def _limits(limits: Any) -> Any:
+    """Return the offsets at which text encoders stopped reading, or the only one, as a file has them."""
+    each = list(limits.values()) if isinstance(limits, Mapping) else [limits]
+    if not all(limit is None or type(limit) is int for limit in each):
+        raise ValueError(f"its truncated_at is {str(limits)[:60]}")
+    return limits
 
 
 def _as_dict(subword: Subword) -> dict[str, Any]:
@@ -164,7 +203,13 @@ def _as_dict(subword: Subword) -> dict[str, Any]:
 
 
 def _version_1(archive: Mapping[str, np.ndarray]) -> KeptMaps:
-    return KeptMaps.from_array(xr.DataArray(archive["maps"], dims=("token", "y", "x")))
+    return KeptMaps.from_array(xr.DataArray(_values(archive["maps"]), dims=("token", "y", "x")))
+
+
+def _values(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind != "f" or 0 in array.shape[-2:]:
+        raise ValueError(f"it has maps of the type {array.dtype} and the shape {array.shape}")
+    return array
 
 
 def maps_in(
@@ -177,7 +222,11 @@ def maps_in(
     parts = [
         LayerMaps(
             tuple(layers),
-            frozen(xr.DataArray(archive[f"maps_{i}"], dims=described["dims"], coords=coordinates)),
+            frozen(
+                xr.DataArray(
+                    _values(archive[f"maps_{i}"]), dims=described["dims"], coords=coordinates
+                )
+            ),
         )
         for i, layers in enumerate(described["layers"])
     ]

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, IPNDMScheduler
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch.overrides import _get_current_function_mode_stack
 
 import daam_syntax as ds
-from daam_syntax.attention import family_of, given_images, trace, trace_image, trace_images
+from daam_syntax.attention import family_of, trace, trace_image, trace_images
 from daam_syntax.attention.families.drawn_sizes import drawn_size
+from daam_syntax.attention.given_images import pixels, recording
 from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
@@ -51,7 +54,7 @@ def test_maps_against_noising_by_hand(sd):
 @torch.no_grad()
 def test_sigma_schedulers_noise_to_the_same(sdxl):
     """Euler's noising, scaled as its denoiser expects, equals that of `trace_image`."""
-    from daam_syntax.attention.given_image_noise import Noising
+    from daam_syntax.attention.given_images.noise import Noising
 
     assert isinstance(sdxl.scheduler, EulerDiscreteScheduler)
     scheduler = EulerDiscreteScheduler.from_config(sdxl.scheduler.config)
@@ -110,8 +113,33 @@ def test_image_files(sd, tmp_path):
         np.testing.assert_array_equal(values(trace_image(sd, name, CAT)), expected)
     (tmp_path / "text.png").write_text("not an image")
     for wrong in ("text.png", "missing.png"):
-        with pytest.raises(FileError, match=f"an image file, but .*{wrong}"):
+        with pytest.raises(FileError, match=f"an image file at .*{wrong}, but [^\n]+$"):
             trace_image(sd, tmp_path / wrong, CAT)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "TGA"])
+@settings(max_examples=25, deadline=None)
+@given(
+    places=st.lists(st.integers(0, 199), max_size=3),  # where the headers are
+    value=st.integers(0, 255),
+    cut=st.sampled_from([0, 0, 1, 20]),
+)
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of damage
+def test_a_damaged_image_is_an_image_or_a_line_that_names_the_file(
+    tmp_path_factory, kind, places, value, cut
+):
+    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
+    make_image(16, 24).save(path, kind)
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place % len(content)] = value
+    path.write_bytes(content[: len(content) - cut])
+    message = ""
+    try:
+        assert pixels.read_image(path, 1, None, None).pixels.shape[0] == 3
+    except FileError as error:
+        message = str(error)
+    assert not message or (str(path) in message and "\n" not in message)
 
 
 def test_photographs_are_traced_upright_and_deep_ones_in_their_grays(sd, tmp_path):
@@ -310,7 +338,7 @@ class TestPhotosOfAnySize:
         with pytest.warns(UserWarning, match=r"1 image of 136x136 .* draws 64x64") as caught:
             trace_image(sd, make_image(136, 136), CAT, timesteps=(300,))
         assert caught[0].filename == __file__
-        monkeypatch.setattr(given_images, "drawn_size", lambda *_: None)
+        monkeypatch.setattr(pixels, "drawn_size", lambda *_: None)
         with pytest.raises(TraceError, match=r"size=\(height, width\) with fit"):
             trace_image(sd, make_image(), CAT, fit="crop")
         assert trace_image(sd, make_image(), CAT, fit="crop", size=(64, 64)).grid == (8, 8)
@@ -324,6 +352,26 @@ class TestPhotosOfAnySize:
         maps = trace_image(flux, make_image(40, 64), CAT, fit="resize", size=(32, 64))
         assert (maps.image_size, maps.grid) == ((32, 64), (2, 4))
         assert drawn_size(flux, family_of(flux)) == (1024, 1024)
+
+    @pytest.mark.filterwarnings("ignore:1 image of")  # which is smaller than what the model draws
+    @pytest.mark.parametrize("name", ["PixArt-alpha", "HunyuanDiT", "SD3", "Z-Image"])
+    def test_sizes_whose_last_pixels_fill_no_token(self, name):
+        """PixArt and HunyuanDiT would leave them out without an error."""
+        pipe = make(name)
+        with pytest.raises(TraceError, match=r"multiples of 16, but got 40x24 .* of 32x16"):
+            trace_image(pipe, make_image(40, 24), CAT)
+        maps = trace_image(pipe, make_image(32, 16), CAT, timesteps=(300,))
+        assert maps.grid == (2, 1)
+
+    @pytest.mark.filterwarnings("ignore:1 image of")
+    def test_sizes_that_only_the_pipeline_refuses(self):
+        sana = make("Sana")  # asks for multiples of 32, whatever its autoencoder
+        with pytest.raises(TraceError, match=r'divisible by 32 .* fit="crop"'):
+            trace_image(sana, make_image(40, 24), CAT, timesteps=(300,))
+        maps = trace_image(sana, make_image(40, 24), CAT, timesteps=(300,), fit="crop")
+        assert maps.image_size == drawn_size(sana, family_of(sana))
+
+    def test_models_that_know_their_own_size(self):
         prx = make("PRX")
         side = prx.default_sample_size
         assert drawn_size(prx, family_of(prx)) == (side, side)
@@ -333,6 +381,6 @@ class TestPhotosOfAnySize:
         options = {"timesteps": (300,), "batch_size": 1}
         trace_images(sd, photos, prompts, **options, progress=False)
         assert capsys.readouterr().err == ""
-        monkeypatch.setattr(given_images, "_PATIENCE", 0.0)
+        monkeypatch.setattr(recording, "_PATIENCE", 0.0)
         trace_images(sd, photos, prompts, **options)
         assert "Tracing: 3 of 3 images" in capsys.readouterr().err

@@ -1,13 +1,17 @@
 """Files of heat maps: whole, damaged, and of other kinds."""
 
+import functools
 import json
+import operator
 import zipfile
 
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from daam_syntax.errors import FileError
+from daam_syntax.errors import FileError, WordError
 from daam_syntax.maps import HeatMaps
 from helpers.examples import make_maps
 
@@ -93,6 +97,75 @@ def test_a_saved_file_is_as_readable_as_any_other(tmp_path):
 def test_a_folder_instead_of_a_file_is_an_error(tmp_path):
     with pytest.raises(FileError, match="cannot be read: Is a directory"):
         HeatMaps.load(tmp_path)
+
+
+def places(value, path=()):
+    """Yield the path to each value in nested JSON."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+def saved_parts(path):
+    """Return the arrays and the header of a saved file."""
+    make_maps(image_size=(40, 60)).save(path)
+    with np.load(path) as archive:
+        return dict(archive), json.loads(str(archive["header"]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([None, -1, 10**15, 1.5, True, "", "x", [], [[]], {}, {"a": 1}]),
+)
+def test_any_value_of_the_header_is_refused_in_a_line_or_harmless(tmp_path_factory, place, value):
+    path = tmp_path_factory.getbasetemp() / "other.npz"
+    arrays, header = saved_parts(path)
+    inner = [found for found in places(header) if found]
+    *outer, last = inner[place % len(inner)]
+    functools.reduce(operator.getitem, outer, header)[last] = value
+    np.savez_compressed(path, **arrays | {"header": np.array(json.dumps(header))})
+    message = ""
+    try:
+        maps = HeatMaps.load(path)
+        assert len(maps.stack()) == len(maps.mapped)
+        assert maps[1].resize().shape == maps.image_size
+        assert repr(maps)
+    except FileError as error:
+        message = str(error)
+    except WordError:  # the file gives the word no subword
+        assert last in ("kind", "start", "end")
+    assert not message or (str(path) in message and "\n" not in message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.astype(str),
+        lambda a: a.astype("datetime64[s]"),
+        lambda a: a > 0.5,
+        lambda a: a.astype(complex),
+        lambda a: a * np.nan,
+        lambda a: a[:, :0],
+        lambda a: a[0],
+        lambda a: np.array([{"a": 1}], object),
+    ],
+)
+def test_arrays_that_are_not_maps_are_refused(tmp_path, change):
+    path = tmp_path / "maps.npz"
+    arrays, _ = saved_parts(path)
+    np.savez(path, **arrays | {"maps_0": change(arrays["maps_0"])})
+    with pytest.raises(FileError, match=r"Expected saved heat maps in .*maps\.npz, but [^\n]+$"):
+        HeatMaps.load(path)
+
+
+def test_a_small_file_that_stands_for_gigabytes_is_refused_at_once(tmp_path):
+    path = tmp_path / "maps.npz"
+    arrays, _ = saved_parts(path)
+    np.savez_compressed(path, **arrays, more=np.zeros(11 * 10**7, np.uint8))
+    with pytest.raises(FileError, match="kB stand for 110 MB"):
+        HeatMaps.load(path)
 
 
 def test_files_of_version_1_can_be_read(tmp_path):

@@ -17,7 +17,7 @@ from daam_syntax.language import Edge, Sentence
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
 _UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
-_LETTERS: Final = 12  # most letters that fit below a word's arcs
+_LETTERS: Final = 11  # most letters that fit below a word's arcs
 
 
 def dependency_arcs(

@@ -56,7 +56,15 @@ class TokenGroup:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TokenGroup:
         """Return the group from the dictionary that `dataclasses.asdict` makes of it."""
-        return cls(**{**values, "positions": tuple(values["positions"])})
+        positions = tuple(values["positions"])
+        group = cls(**{**values, "positions": positions})
+        numbers, texts = (
+            (*positions, group.start, group.end),
+            (group.kind, group.text, group.encoder),
+        )
+        if not all(type(n) is int for n in numbers) or not all(isinstance(t, str) for t in texts):
+            raise ValueError(f"it has {str(group)[:200]}")
+        return group
 
 
 def group_tokens(subwords: Sequence[Subword]) -> tuple[TokenGroup, ...]:

@@ -7,6 +7,7 @@ the run's lock moves finished files to their final places. If a worker dies, its
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 import time
@@ -36,7 +37,24 @@ if TYPE_CHECKING:
 
 _FIRST_REPORT: Final = 2.0  # seconds without a worker until the user is informed
 _NEXT_REPORT: Final = 60.0  # seconds until the report is repeated
+_GUARD: Final = (
+    'In a script, start a run below the line `if __name__ == "__main__":`, because worker '
+    "processes import the script."
+)
 _INSTALL: Final = f"install it with {install_hint('cluster')}"
+
+
+def check_main() -> None:
+    """Raise in a new process that is still importing the script of the process which started it.
+
+    Raises
+    ------
+    DaamSyntaxError
+        If that script starts a run when it is imported: each worker process would start the run again.
+    """
+    # Set by `multiprocessing` while it imports the script, and not otherwise.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise DaamSyntaxError(_GUARD)
 
 
 @contextmanager
@@ -75,9 +93,10 @@ def open_client(
                 target = cluster
             client = stack.enter_context(Client(target))
         except (OSError, ValueError, RuntimeError) as error:
+            hint = f" {_GUARD}" if cluster == "local" else ""
             raise DaamSyntaxError(
                 f'Expected "local", "slurm" or the address of a reachable Dask scheduler, but '
-                f"{cluster!r} failed: {one_line(error)}"
+                f"{cluster!r} failed: {one_line(error)}{hint}"
             ) from error
         yield client
 

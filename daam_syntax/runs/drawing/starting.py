@@ -110,6 +110,7 @@ def draw_run(
     """Draw a run, or the images that it lacks; see `daam_syntax.runs.run`."""
     options = options.checked()
     drawing.check()
+    clusters.check_main()
     folder = RunFolder(out)
     # The lock comes first: a second process must not read and parse all prompts before it is refused.
     with folder.locked(), ExitStack() as stack:
