@@ -23,7 +23,7 @@ N_EXAMPLES: Final = 4
 
 _ORDER: Final = "noun_noun_phi"
 _ROW, _FRAME = 0.24, 0.75  # inches: a set of predictors; title and axis of a panel
-_SIDE: Final = 1.15  # inches, of an image
+_SIDE, _LINE = 1.2, 2.1  # inches: an image, and a row of images with their prompts and a heading
 
 
 def draw_forest(evaluated: Mapping[str, Evaluation]) -> Figure:
@@ -83,30 +83,43 @@ def draw_examples(images: pd.DataFrame, thumbnails: Mapping[Key, np.ndarray]) ->
 
     A prompt is shown once on each side. None if there are no images, or no kind has both sides.
     """
-    rows = []
+    rows: list[tuple[str, list[pd.DataFrame]]] = []
+    right = images
     for kind in KINDS:
-        sides = [_examples(images, thumbnails, kind, failed) for failed in (True, False)]
+        sides = [
+            _examples(each, thumbnails, kind, f) for each, f in ((images, True), (right, False))
+        ]
         if all(len(side) for side in sides):
             rows.append((kind, sides))
+            right = right[~right["prompt_id"].isin(sides[1]["prompt_id"])]  # every row has others
     if not rows:
         return None
+    height = len(rows) * _LINE
     figure, axes = plt.subplots(
         len(rows),
         2 * N_EXAMPLES + 1,
-        figsize=(_SIDE * (2 * N_EXAMPLES + 0.25), (_SIDE + 0.62) * len(rows)),
+        figsize=(_SIDE * (2 * N_EXAMPLES + 0.7), height),
         width_ratios=[*[1.0] * N_EXAMPLES, 0.12, *[1.0] * N_EXAMPLES],
+        gridspec_kw={
+            "left": 0.01,
+            "right": 0.99,
+            "bottom": 0.05 / height,
+            "top": 1 - (_LINE - _SIDE) / height,
+            "hspace": _LINE / _SIDE - 1,
+            "wspace": 0.1,
+        },
         squeeze=False,
-        layout="constrained",
     )
     for ax in axes.flat:
         ax.set_axis_off()
     for line, (kind, sides) in zip(axes, rows, strict=True):
-        names = (f"{name_of_failure(kind)}, most overlap", "not so, least overlap")
+        what = name_of_failure(kind)
+        names = (f"{what[:1].upper()}{what[1:]}, most overlap", "Not so, least overlap")
         for start, name, side in zip((0, N_EXAMPLES + 1), names, sides, strict=True):
             for ax, row in zip(line[start:], side.to_dict("records"), strict=False):
                 _show(ax, row, thumbnails)
             line[start].text(
-                0, 1.42, name, transform=line[start].transAxes, fontsize="small", va="bottom"
+                0, 1.5, name, transform=line[start].transAxes, fontsize="medium", va="bottom"
             )
     return figure
 
@@ -132,6 +145,6 @@ def _show(ax: Axes, row: Mapping[Any, Any], thumbnails: Mapping[Key, np.ndarray]
     )
 
 
-def _wrapped(prompt: str, width: int = 24, most: int = 2) -> str:
-    """Return a prompt in at most two lines."""
+def _wrapped(prompt: str, width: int = 20, most: int = 3) -> str:
+    """Return a prompt in at most three lines."""
     return "\n".join(textwrap.wrap(prompt, width, max_lines=most, placeholder=" …"))

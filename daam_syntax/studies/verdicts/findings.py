@@ -74,12 +74,13 @@ def make_findings(
                 tuple(e for name, each in tested.items() for e in _gains(name, each)),
             ),
             Finding(
-                "Within prompts: failed against right images of the same prompt",
+                "Failed against right images of the same prompt",
                 "share of pairs as expected minus share of pairs against it (−1 to 1; 0 is chance)",
                 tuple(e for name, each in tested.items() for e in _within(name, each, images)),
                 notes=(
                     "Expected of a failed image: more overlap, a smaller binding margin, more neglect. The prompt "
                     "alone is at chance here by design.",
+                    *(note for name, each in tested.items() for note in _few_mixed(name, each)),
                 ),
             ),
         ]
@@ -152,7 +153,7 @@ def _gains(failure: str, evaluation: Evaluation) -> Iterator[Estimate]:
 
 
 def _gain_label(failure: str, name: str) -> str:
-    return f"{name_of_failure(failure)}: {name} added to the prompt"
+    return f"{name_of_failure(failure)}: {name}"
 
 
 def _within_label(failure: str, measure: str) -> str:
@@ -166,24 +167,30 @@ def _within(failure: str, evaluation: Evaluation, images: pd.DataFrame) -> Itera
         if not np.isfinite(scores).any():
             continue
         found = within_prompts(evaluation.outcomes, scores, np.random.default_rng(number))
-        few = found.n_prompts < _FEWEST_MIXED
-        reason = (
-            f"only {plural(found.n_prompts, 'prompt')} with failed and right images" if few else ""
-        )
+        if found.n_prompts < _FEWEST_MIXED:
+            continue
         yield Estimate(
             _within_label(failure, measure),
             "somers_d",
             found.difference,
-            float("nan") if few else found.low,
-            float("nan") if few else found.high,
-            p=float("nan") if few else found.p,
+            found.low,
+            found.high,
+            p=found.p,
             least_p=_LEAST_P,
             n_prompts=found.n_prompts,
             n_clusters=found.n_prompts,
             n_pairs=found.n_pairs,
             method="bootstrap of prompts; verdicts permuted within prompts",
-            reason=reason,
-            untested=reason,
+        )
+
+
+def _few_mixed(failure: str, evaluation: Evaluation) -> Iterator[str]:
+    """Say that too few prompts have both failed and right images, if it is so."""
+    n = int((evaluation.outcomes.n_pairs().diagonal() > 0).sum())
+    if n < _FEWEST_MIXED:
+        yield (
+            f"{_capital(name_of_failure(failure))}: not compared, because only {plural(n, 'prompt')} "
+            f"{'has' if n == 1 else 'have'} failed and right images; at least {_FEWEST_MIXED} are needed."
         )
 
 

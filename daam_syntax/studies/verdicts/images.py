@@ -94,7 +94,7 @@ def measured_images(
     Raises
     ------
     StudyError
-        If the annotator should judge images that a stored run does not have.
+        If there are no images, or if the annotator should judge images that a stored run does not have.
     """
     places = places_in(setup)
     asked = {sentence.text: Asked.of(sentence) for sentence in sentences}
@@ -111,6 +111,10 @@ def measured_images(
         if image is not None:
             thumbnails[prompt_id, seed] = _thumbnail(image)
         rows.append(row | described[prompt] | measure_image(maps, places, threshold))
+    if not rows:
+        raise StudyError(
+            "Expected images of the prompts, but the run has none yet: continue it, then repeat this."
+        )
     images = pd.DataFrame(rows)
     return with_any(images) if annotator is not None else images, thumbnails
 

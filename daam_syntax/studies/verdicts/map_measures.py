@@ -21,13 +21,13 @@ MEASURES: Final = {"overlap": OVERLAP, "binding": BINDING, "neglect": NEGLECT}
 """Sets of measures, and their columns."""
 
 DESCRIPTIONS: Final = {
-    "head_dependent_iou": "IoU of heads and dependents, mean",
-    "noun_noun_iou": "IoU of two nouns, the largest",
-    "noun_noun_phi": "phi of two nouns, the largest",
-    "binding_margin": "binding margin of modifiers, the smallest",
-    "neglect": "neglect of a noun, the largest",
-    "least_share": "attention to a noun relative to the mean of the nouns, the smallest",
-    "least_attention": "attention to a noun, the smallest",
+    "head_dependent_iou": "mean IoU of heads and dependents",
+    "noun_noun_iou": "largest IoU of two nouns",
+    "noun_noun_phi": "largest phi of two nouns",
+    "binding_margin": "smallest binding margin of a modifier",
+    "neglect": "largest neglect of a noun",
+    "least_share": "smallest attention to a noun, relative to the mean of the nouns",
+    "least_attention": "smallest attention to a noun",
 }
 """What each column measures, of an image; the neglect of a noun is 1 minus its largest attention."""
 

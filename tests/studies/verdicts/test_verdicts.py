@@ -128,6 +128,12 @@ def test_a_run_without_images_needs_a_file(stored, monkeypatch):
         run_study("verdicts", stored)
 
 
+def test_a_run_without_any_image_is_refused(stored, monkeypatch):
+    monkeypatch.setattr(type(stored), "numbered_maps", lambda *_: iter(()))
+    with pytest.raises(StudyError, match="the run has none yet: continue it"):
+        run_study("verdicts", stored)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -224,6 +230,7 @@ def test_figures_show_every_set_and_examples(true_world):
     examples = draw_examples(images, thumbnails)
     shown = [ax.get_title() for ax in examples.axes if ax.get_title()]
     assert len(shown) == 8 + 6  # four images on each side; two prompts have a wrong color
+    assert len({text.split("\n")[0] for text in shown[4:8] + shown[10:]}) == 8
     phis = [float(text.split("phi ")[1].replace("\N{MINUS SIGN}", "-")) for text in shown]
     assert phis[0] == max(phis[:4]) > 0 > phis[4]
     assert draw_examples(images, {}) is None

@@ -3,7 +3,7 @@
 A judge that errs mixes right images into those that it calls failures, and failures into those that it calls right.
 If its errors do not depend on the score, with P and N the shares of its failures and of its right images that are
 what it calls them, the AUC of its verdicts is 0.5 + (P + N - 1) (AUC - 0.5) (Menon et al. 2015, "Learning from
-Corrupted Binary Labels via Class-Probability Estimation", corollary 3).
+Corrupted Binary Labels via Class-Probability Estimation").
 """
 
 from __future__ import annotations
