@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def warmed_up(ways: Ways) -> tuple[Ways, dict[str, str]]:
         try:
             run()
         except Exception as error:
-            if way not in (DAAM, MAPS):
+            if not way.startswith((DAAM, MAPS)):
                 raise
             errors[way] = f"{type(error).__name__}: {error}"  # not our bug to fix
     return {way: run for way, run in ways.items() if way not in errors}, errors
@@ -66,3 +66,19 @@ def maps_of_pipeline(pipe: Any) -> Iterator[None]:
     with AttentionCapture(pipe, relations=["image->text"], timesteps="all") as capture:
         yield
     capture.compute()
+
+
+def maps_of_relations(pipe: Any, relations: Sequence[str]) -> Any:
+    """Return a recording of a pipeline call by attention-map-diffusers: its ``compute()`` returns the maps.
+
+    Parameters
+    ----------
+    pipe
+        The pipeline.
+    relations
+        Relations of attention by their names here, such as "text-image".
+    """
+    from attention_map_diffusers import AttentionCapture
+
+    theirs = [relation.replace("-", "->") for relation in relations]
+    return AttentionCapture(pipe, relations=theirs, timesteps="all")

@@ -170,6 +170,36 @@ def tracing() -> str:
     )
 
 
+def relations() -> str:
+    """Tabulate the exactness and the cost of all relations of attention, as far as they were measured."""
+    results = load("relations")
+    time, memory = results.get("time"), results.get("memory")
+    columns = ["", "recorded by", "blocks", "largest relative error", "image"]
+    columns += ["text-text, time", "all relations, time"] if time else []
+    columns += ["all relations, extra peak"] if memory else []
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for model, errors in results["exactness"].items():
+        for way, found in errors.items():
+            worst = max(value for name, value in found.items() if "-" in name)
+            cells = [
+                model,
+                "this package" if way == "traced" else way,
+                f"{found['blocks']} of {errors['traced']['blocks']}",
+                f"{worst:.0e}",
+                "identical" if found["same latents"] else "different",
+            ]
+            if time:
+                own = time[model]["time ratios"]
+                cells += [cell(own[f"{way}, {what}"]) for what in ("text-text", "all relations")]
+            if memory:
+                peaks = memory["extra peak memory, MB"][model][f"{way}, all relations"]
+                cells.append(
+                    "; ".join(f"{size:+.0f} MB (steps: {steps})" for steps, size in peaks.items())
+                )
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *(["", f"Run: {conditions(time)}."] if time else [])])
+
+
 def devices() -> str:
     """Tabulate checks of the trace on a GPU."""
     lines = [
@@ -375,6 +405,18 @@ The alternatives are two released packages. daam 0.2.0 replaces the model's atte
 bit-identical. attention-map-diffusers 1.0.0 records whole models only, so it has no column for single blocks.
 
 {tracing()}
+
+### All relations of joint attention
+
+`python -m benchmarks.relations --peers FOLDER`: text to text, text to image, image to image, and image to text of one image of 512 x 512
+pixels, in one step, recorded by both packages in one process in turn, results included. A trace adds up what words need (attention between
+words and special tokens, maps of words, attention between 16 x 16 cells), while attention-map-diffusers keeps queries and keys of every step
+and layer, and returns whole matrices. A trace also records image to text when it is asked for text to text alone. Times are ratios of
+processor time to the untraced call, the median over the rounds [95 % bootstrap interval]. Errors are relative to a softmax in 64 bits of the
+queries and keys of the same calls. In Flux, attention-map-diffusers 1.0.0 recorded the double-stream blocks
+alone, half of the blocks here, and is compared and timed on those.
+
+{relations()}
 
 ## Is a trace exact on a GPU?
 

@@ -80,23 +80,13 @@ def stable_diffusion_3_pipeline(n_blocks: int, text_length: int = 12) -> Any:
         pooled_projection_dim=32,
         pos_embed_max_size=96,
     )
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(4, 4, 4, 4),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=2,
-        shift_factor=0.1,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-    )
     t5_config = transformers.T5Config(
         vocab_size=len(t5), d_model=32, d_kv=8, d_ff=16, num_layers=2, num_heads=2
     )
     pipe = diffusers.StableDiffusion3Pipeline(
         transformer=transformer.eval(),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
-        vae=vae.eval(),
+        vae=_tiny_vae(),
         text_encoder=_clip_encoder(clip),
         tokenizer=clip,
         text_encoder_2=_clip_encoder(clip),
@@ -106,6 +96,66 @@ def stable_diffusion_3_pipeline(n_blocks: int, text_length: int = 12) -> Any:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def flux_pipeline() -> Any:
+    """Build a Flux pipeline with two blocks of each kind, of a quarter of the real width."""
+    import diffusers
+    import transformers
+
+    torch.manual_seed(0)
+    clip, t5 = _clip_tokenizer(77), _t5_tokenizer()
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=64,
+        num_attention_heads=12,
+        joint_attention_dim=32,
+        pooled_projection_dim=16,
+        guidance_embeds=True,
+        axes_dims_rope=[8, 28, 28],
+    )
+    t5_config = transformers.T5Config(
+        vocab_size=len(t5), d_model=32, d_kv=8, d_ff=16, num_layers=2, num_heads=2
+    )
+    clip_config = transformers.CLIPTextConfig(
+        vocab_size=len(clip),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=clip.bos_token_id,
+        eos_token_id=clip.eos_token_id,
+        pad_token_id=clip.pad_token_id,
+    )
+    pipe = diffusers.FluxPipeline(
+        transformer=transformer.eval(),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=_tiny_vae(),
+        text_encoder=transformers.CLIPTextModel(clip_config).eval(),
+        tokenizer=clip,
+        text_encoder_2=transformers.T5EncoderModel(t5_config).eval(),
+        tokenizer_2=t5,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _tiny_vae() -> Any:
+    import diffusers
+
+    return diffusers.AutoencoderKL(
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=2,
+        shift_factor=0.1,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    ).eval()
 
 
 def _clip_tokenizer(length: int) -> Any:
