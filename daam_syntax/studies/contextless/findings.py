@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -115,6 +115,8 @@ def _of_color(table: pd.DataFrame) -> Iterator[Finding]:
                 estimates.append(
                     estimate_difference(own, other, measure, label=label, bounds=SHARE)
                 )
+        if measure == "taken":
+            notes += _of_ceiling(table, COLOR, OWN, BRINGING)
         special = select(table, COLOR, SPECIAL, BOTH, measure)
         if measure == "kept" and len(special):
             notes.append(_share(special, measure, LABELS[SPECIAL]))
@@ -170,6 +172,8 @@ def _of_place(table: pd.DataFrame) -> Iterator[Finding]:
                 estimates.append(
                     estimate_difference(rows, control, measure, label=label, bounds=SHARE)
                 )
+        if measure == "taken":
+            notes += _of_ceiling(table, PLACE, BOTH, (*TURNING, "last article"))
         if notes:
             yield Finding(title, unit, tuple(estimates), notes=tuple(notes))
 
@@ -213,6 +217,26 @@ def _of_changes(table: pd.DataFrame) -> Finding:
             f"{len(refused)} rows lack an image, because the edit is refused: {'; '.join(refused['reason'].unique())}"
         )
     return Finding("Size of the change", _CHANGE, tuple(estimates), notes=tuple(notes), digits=4)
+
+
+def _of_ceiling(
+    table: pd.DataFrame, question: str, role: str, names: Iterable[str]
+) -> Iterator[str]:
+    """Report how often edits bring what the other prompt itself brings, which is the most that they can."""
+    cases = ["image", "noun"]
+    text = select(table, question, TEXT, role, "taken")
+    able = text.loc[text["taken"] == 1, cases]
+    if not len(able):
+        return
+    parts = []
+    for name in names:
+        rows = select(table, question, name, role, "taken").merge(able, on=cases)
+        if name != TEXT and len(rows):
+            parts.append(f"{LABELS[name]}, {rows['taken'].sum():g}")
+    yield (
+        f"Drawing the other prompt from the same noise brings this in {plural(len(able), 'case')}. Of these, edits "
+        f"bring it in: {'; '.join(parts)}."
+    )
 
 
 def _share(rows: pd.DataFrame, measure: str, label: str) -> str:

@@ -43,11 +43,12 @@ DESIGN: Final = StudyDesign(
     "prompt” and “the other prompt drawn”. Colors: both nouns of a prompt are edited in turn, and each edit is also "
     "judged at the prompt's other noun, the control. Number: words of a coordination get padding; the control of “and” "
     "is the second article, a function word that has also read the first noun, and that of a noun is the other noun. "
-    "Place: the control of a word is the last article, which has also read the word of place; in an encoder that reads "
-    "from left to right, the first noun has not, so its mirrored vector must change nothing. As a check, every word's "
-    "vector is replaced by itself. For images of the embedded model, the annotator says which nouns are shown, in "
-    "which color, and where. Only what the unedited image shows as the prompt says is counted. For other models, only "
-    "the change of the image is measured, in the masks of both nouns.",
+    "Place: the word of place and the last noun get the vectors of the mirrored prompt, padding, or of the noun alone; "
+    "the control is the same edit of the last article, which has also read the word of place, or of the first noun. In "
+    "an encoder that reads from left to right, the first noun has not read the word of place, so its mirrored vector "
+    "must change nothing. As a check, every word's vector is replaced by itself. For images of the embedded model, the "
+    "annotator says which nouns are shown, in which color, and where. Only what the unedited image shows as the prompt "
+    "says is counted. For other models, only the change of the image is measured, in the masks of both nouns.",
     limits="An edit gives the denoiser a set of vectors that no prompt has, to which it was not trained to respond; "
     "that edits of the same kind elsewhere leave an object as it was shows how much of an effect this explains. What "
     "an edit takes away, the edited vector was needed for, given all others; several vectors may carry the same, and "

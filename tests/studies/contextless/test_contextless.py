@@ -181,6 +181,18 @@ def test_an_effect_is_found_beside_its_control_and_nothing_is_found_without_one(
     assert same.estimates[0].p > 0.05
 
 
+def test_edits_are_compared_with_what_the_other_prompt_brings():
+    text, noun = (
+        made_up(1, 1).assign(condition=name, noun="cat") for name in ("other text", "other noun")
+    )
+    text["taken"] = [1.0, 0.0] * 8  # own, other
+    noun["taken"] = [float(row < 6) for row in range(16)]  # own: the first three prompts
+    findings = {each.title: each for each in make_findings(pd.concat([text, noun]))}
+    notes = findings["What brings a noun another color"].notes
+    assert "from the same noise brings this in 8 cases. Of" in notes[-1]
+    assert notes[-1].endswith("noun's vector: from the prompt with the other color, 3.")
+
+
 @pytest.fixture(scope="module")
 def result(emoji_pipe):
     return run_study("contextless", emoji_pipe, prompts=[PLACED], steps=1)
