@@ -39,6 +39,8 @@ def find_problems(
         problems.append("values must be finite and not negative")
     elif any(not np.isfinite(a.values).all() for a in arrays):
         problems.append("values must be finite")
+    if isinstance(data, KeptMaps) and data.is_signed and not is_signed:
+        problems.append("values are those of output maps, not attention")
     if len(image_size) != 2 or min(image_size) < 1:
         problems.append(f"image_size must be (height, width), but is {image_size}")
     return problems

@@ -142,6 +142,8 @@ def test_the_kinds_are_not_mixed(sentence):
         soft_iou(maps.similarity("red"), maps.similarity("cat"))
     with pytest.raises(ValueError, match="must be finite and not negative"):
         attention.with_values(maps.data)
+    with pytest.raises(ValueError, match="those of output maps, not attention"):
+        attention.with_values(output_maps(sentence, abs(VALUES))._maps)
     competing = maps.softmax(["red", "cat"])
     assert len(measure_pairs([competing, competing], unrelated=True)) > 0
     with pytest.raises(ValueError, match="maps of attention and of softmax of output similarity"):

@@ -8,8 +8,15 @@ blocks of a single stream these are the weights that the prompt's tokens go thro
 keys of the image, those of the block's actual attention call, and to its own keys. Nothing attends to it: the block
 runs again with the text and one dummy token in the place of the image, and its result goes into the stream alone.
 
-So the prompt as another text has its ordinary maps. What depends on the prompt as a whole stays that of the prompt:
-pooled embeddings, and the positions of pixels where these follow the text (Lumina 2, Z-Image).
+The attention of a pixel to the text is a softmax over the text's keys and those of the image, without the prompt's;
+that to the prompt runs over the prompt's keys and those of the image. Both have the same scale, and the prompt as
+another text has its ordinary maps. A word's probability depends on the words beside it, so compare texts of the same
+frame. What depends on the prompt as a whole stays that of the prompt: pooled embeddings, and the positions of pixels
+where these follow the text (Lumina 2, Z-Image).
+
+Differences from ConceptAttention: texts do not attend to each other, so a map does not depend on which others are
+traced; a text keeps its special tokens, padding, and template, as a prompt does; and blocks of a single stream count,
+too (choose layers with ``layers=``).
 """
 
 from __future__ import annotations
@@ -21,7 +28,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from daam_syntax.attention.families import Family, TokenLayout
 from daam_syntax.attention.families.text_streams import TextStart, TextStream
@@ -29,6 +35,7 @@ from daam_syntax.attention.hooks.logsumexp import LogSumExpReader
 from daam_syntax.attention.hooks.owned_hooks import OwnedHook, remove_hooks
 from daam_syntax.attention.hooks.suspension import suspended_hooks
 from daam_syntax.attention.pipeline_call.call import EncodedText
+from daam_syntax.attention.recording.concept_attention import ConceptAttention
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.errors import TraceError
 
@@ -156,7 +163,7 @@ class ConceptStreams:
             is_first = layouts[0].text.stop <= layouts[0].pixels.start
             n = states.shape[1]
             own = slice(0, n) if is_first else slice(1, n + 1)
-            attending = _ConceptAttention(
+            attending = ConceptAttention(
                 self._reader, call, layouts, rows, own, with_pixels=with_pixels
             )
             arguments = self._block_arguments(states, start, layouts[0], rows, len(call.query), own)
@@ -221,107 +228,6 @@ class ConceptStreams:
             if given.get(name) is not None:
                 arguments[name] = arguments[name][:, :1]
         return arguments
-
-
-class _ConceptAttention(TorchFunctionMode):
-    """Lets a text attend to the image of another attention call in the place of a dummy token."""
-
-    def __init__(
-        self,
-        reader: LogSumExpReader,
-        call: AttentionCall,
-        layouts: Sequence[TokenLayout],
-        rows: slice,
-        own: slice,
-        *,
-        with_pixels: bool,
-    ) -> None:
-        super().__init__()
-        self._reader = reader
-        self._call = call
-        self._layouts = layouts
-        self._rows = rows
-        self._own = own
-        self._n = own.stop - own.start
-        self._with_pixels = with_pixels
-        self.made: AttentionCall | None = None
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not nn.functional.scaled_dot_product_attention or self.made is not None:
-            return func(*args, **kwargs)
-        given = AttentionCall.from_arguments(args, kwargs)
-        if given.query.shape[-2] != self._n + 1 or given.key.shape[-2] != self._n + 1:
-            return func(*args, **kwargs)  # among pixels alone
-        value = args[2] if len(args) > 2 else kwargs["value"]
-        return self._attend(given, value, kwargs)
-
-    def _attend(self, given: AttentionCall, value: Tensor, kwargs: Mapping[str, Any]) -> Tensor:
-        assert self._call.value is not None, "values are kept for streams"
-        images = [image_keys(layout) for layout in self._layouts]
-        image_key, image_value = (
-            stacked(each, self._rows, images) for each in (self._call.key, self._call.value)
-        )
-        key = torch.cat([given.key[:, :, self._own], image_key], dim=2)
-        values = torch.cat([value[:, :, self._own], image_value], dim=2)
-        query = given.query[:, :, self._own]
-        if self._with_pixels:
-            pixels = [layout.pixels for layout in self._layouts]
-            query = torch.cat([query, stacked(self._call.query, self._rows, pixels)], dim=2)
-        mask = self._mask(given.mask, query.shape[2], key.shape[2])
-        options = {
-            name: kwargs[name] for name in ("scale", "enable_gqa") if kwargs.get(name) is not None
-        }
-        output, logsumexp = self._reader.attend(
-            (query, key, values), {"attn_mask": mask, **options}
-        )
-        self.made = AttentionCall(
-            query,
-            key,
-            mask,
-            given.scale,
-            enable_gqa=given.enable_gqa,
-            logsumexp=logsumexp,
-            value=values,
-            output=output,
-        )
-        whole = output.new_zeros(*output.shape[:2], self._n + 1, output.shape[-1])
-        whole[:, :, self._own] = output[:, :, : self._n]
-        return whole
-
-    def _mask(self, mask: Tensor | None, n_queries: int, n_keys: int) -> Tensor | None:
-        """Let the dummy's mask be that of every token of the image."""
-        if mask is None:
-            return None
-        dummy = self._n if self._own.start == 0 else 0
-        text = list(range(self._own.start, self._own.stop))
-        keys = torch.tensor(text + [dummy] * (n_keys - self._n), device=mask.device)
-        mask = mask[..., keys]
-        if mask.shape[-2] == 1:
-            return mask
-        queries = torch.tensor(text + [dummy] * (n_queries - self._n), device=mask.device)
-        return mask[..., queries, :]
-
-
-def image_keys(layout: TokenLayout) -> slice:
-    """Return which keys of a joint attention are the image's, with those of reference images and padding of pixels."""
-    if layout.text.stop > layout.pixels.start:
-        return slice(0, layout.text.start)
-    return slice(layout.text.stop, max(each.stop for each in (layout.pixels, *layout.references)))
-
-
-def stacked(values: Tensor, rows: slice, parts: Sequence[slice]) -> Tensor:
-    """Return a part of each row, *shape* ``(row, head, token, feature)``."""
-    if all(part == parts[0] for part in parts):
-        return values[rows, :, parts[0]]
-    chosen = zip(range(rows.start, rows.stop), parts, strict=True)
-    return torch.stack([values[row, :, part] for row, part in chosen])
 
 
 def _of_rows(value: Any, rows: slice, n_rows: int) -> Any:

@@ -17,7 +17,8 @@ from daam_syntax.attention.pipeline_call.other_texts import (
 )
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.rows import Rows
-from daam_syntax.attention.recording.concept_streams import ConceptCall, ConceptStreams, stacked
+from daam_syntax.attention.recording.concept_attention import stacked
+from daam_syntax.attention.recording.concept_streams import ConceptCall, ConceptStreams
 from daam_syntax.attention.recording.outputs import output_projection, similarity
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.softmax.transfers import indices
