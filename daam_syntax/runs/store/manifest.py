@@ -90,6 +90,14 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
         raise damage from None
 
 
+def read_backup(folder: Path) -> dict[str, Any] | None:
+    """Return the second copy of a manifest; None if it cannot be used."""
+    try:
+        return _read(folder / BACKUP)
+    except FileError:
+        return None
+
+
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest and then its second copy, each completely or not at all."""
     written = sealed({"format": FORMAT, "kind": _KIND, **manifest})

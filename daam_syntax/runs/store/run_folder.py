@@ -18,12 +18,10 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-from filelock import FileLock, Timeout
 
 from daam_syntax.errors import FileError, PromptError
 from daam_syntax.language import PromptSet
@@ -31,9 +29,11 @@ from daam_syntax.language.prompt_sets.files.tabular import holds_parquet
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.changes import metadata_changes, prompt_changes, setting_changes
 from daam_syntax.runs.store.checksums import prompts_digest
+from daam_syntax.runs.store.locking import locked
 from daam_syntax.runs.store.manifest import (
     MANIFEST,
     DamagedManifestError,
+    read_backup,
     read_manifest,
     write_manifest,
 )
@@ -85,6 +85,11 @@ def entries_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _fits(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a manifest is of a run with these entries, see `Wanted.entries`."""
+    return all(manifest[name] == value for name, value in now.items())
+
+
 class RunFolder:
     """The folder of a run, for reading and writing. Only the holder of the lock may change it.
 
@@ -111,28 +116,8 @@ class RunFolder:
         FileError
             If another process is writing in the folder, or it cannot be created.
         """
-        path = self.path / ".lock"
-        with file_errors(self.path):
-            is_new = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-            if path.is_symlink():
-                raise FileError(f"Expected a file at {path}, but it is a link; delete it.")
-            lock = FileLock(path)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise FileError(
-                    f"Expected exclusive access to {self.path}, but another process is drawing there; "
-                    "wait for it, end it, or choose another folder."
-                ) from None
-        try:
+        with locked(self.path):
             yield
-        finally:
-            lock.release()
-            if is_new and not any(name.name != ".lock" for name in self.path.iterdir()):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
-                    self.path.rmdir()
 
     # -- starting and resuming ----------------------------------------------------------------------------------
 
@@ -164,7 +149,7 @@ class RunFolder:
         now = wanted.entries()
         problems: list[Problem] = []
         manifest = self._found(now, problems)
-        if manifest is not None and any(manifest[name] != value for name, value in now.items()):
+        if manifest is not None and not _fits(manifest, now):
             if self.has_shards() and not overwrite:
                 raise self._refusal(manifest, wanted, now)
             self._remove(manifest, delete=overwrite, problems=problems)
@@ -187,7 +172,20 @@ class RunFolder:
         if damage:
             kept = "It was restored from its second copy."
             problems.append(Problem("check", "manifest restored", damage, kept))
+        elif not _fits(manifest, now) and (own := self._own_backup(now)) is not None:
+            message = f"{self.path / MANIFEST} was that of another run."
+            kept = "It was restored from its second copy, which fits the shards."
+            problems.append(Problem("check", "manifest restored", message, kept))
+            return own
         return manifest
+
+    def _own_backup(self, now: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the second copy of the manifest if it is of the requested run and of the shards that exist."""
+        backup, stamps = read_backup(self.path), list(self.shards.stamps())
+        if backup is None or not stamps or not _fits(backup, now):
+            return None
+        is_own = all(stamp is not None and stamp.run == backup["run"] for stamp in stamps)
+        return backup if is_own else None
 
     def _rebuilt(
         self, now: Mapping[str, Any], damage: str, problems: list[Problem]

@@ -84,6 +84,23 @@ def test_any_byte_of_the_manifest_can_be_lost(tmp_path, place):
     assert again.problems()["problem"].tolist() == ["manifest restored"]
 
 
+def test_a_manifest_of_another_run_is_replaced_by_the_second_copy(tmp_path):
+    expected = write_run(tmp_path / "run", ["a", "b"]).pairs()
+    other = write_run(tmp_path / "other", ["x", "y"]).path
+    shutil.copy(other / "manifest.json", tmp_path / "run")
+    with pytest.raises(FileError, match=r"part-00000\.parquet is marked as"):
+        runs.open_run(tmp_path / "run").pairs()
+    run = write_run(tmp_path / "run", ["a", "b"])
+    pd.testing.assert_frame_equal(run.pairs(), expected)
+    assert run.sessions[-1]["images"] == 0
+    assert run.problems()["problem"].tolist() == ["manifest restored"]
+    # Another run, whose manifest and second copy agree, is not taken for this one.
+    for name in ("manifest.json", "manifest.backup.json"):
+        shutil.copy(other / name, tmp_path / "run")
+    with pytest.raises(FileError, match="they differ: the prompts"):
+        write_run(tmp_path / "run", ["a", "b"])
+
+
 def test_a_shard_of_another_run_is_set_aside_and_drawn_again(tmp_path):
     """All files of a shard were copied from a run of other prompts, with their record."""
     expected = write_run(tmp_path / "run", ["a", "b", "c"], shard_size=2).pairs()
