@@ -9,6 +9,7 @@ one step without guidance is drawn.
 - ``batching``: processor seconds per image of batches of several sizes, in turn (4 steps with guidance);
 - ``workers``: images per second of two workers against one, in turn, each with one thread (8 steps with guidance);
 - ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard;
+- ``open``: processor seconds to open a finished folder of `analyze` with 90 images, and to give its call again;
 - ``check``: how fast checksums are compared when a run is taken up;
 - ``start``: seconds and peak memory until the first image of 100,000 prompts, see `benchmarks.corpus_start`.
 
@@ -176,6 +177,32 @@ def workers(rounds: int = 3, n_images: int = 32) -> dict[str, Any]:
     }
 
 
+def open_folder(rounds: int = 5, n_prompts: int = 30, seeds: int = 3) -> dict[str, Any]:
+    """Measure opening a finished analysis: all its images, maps, and tables; and the same call again."""
+    import daam_syntax as ds
+
+    one_thread()
+    pipe = ds.load_pipeline()
+    pipe.set_progress_bar_config(disable=True)
+    prompts = some_prompts(n_prompts)
+    options: dict[str, Any] = {**SETTINGS, "seeds": seeds, "overviews": False}
+    seconds: dict[str, list[float]] = {"open": [], "again": []}
+    with tempfile.TemporaryDirectory() as place:
+        ds.analyze(prompts, pipe, out=place, **options)
+        for _ in range(rounds):
+            start = time.process_time()
+            run = ds.open_run(place)
+            n_images = len(list(run.pil_images()))
+            assert n_images == len(list(run.maps())) == n_prompts * seeds
+            assert min(len(run.pairs()), len(run.words()), len(run.summarize())) > 0
+            seconds["open"].append(time.process_time() - start)
+            start = time.process_time()
+            ds.analyze(prompts, pipe, out=place, **options)
+            seconds["again"].append(time.process_time() - start)
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    return {"images": n_images, "processor_seconds": medians}
+
+
 def check(rounds: int = 5) -> dict[str, Any]:
     """Measure how fast a file of 256 megabytes is compared with its checksum, read and hashed."""
     from daam_syntax.runs.store.checksums import sha256
@@ -268,6 +295,7 @@ def main() -> None:
         "disk": disk,
         "batching": batching,
         "workers": workers,
+        "open": open_folder,
         "check": check,
         "pairs": pairs,
         "memory": lambda: memory((100, 2000)),

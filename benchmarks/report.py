@@ -298,6 +298,12 @@ def corpus() -> str:
     if workers := results.get("workers"):
         rates = ", ".join(f"{n}: {r:.2f} images/s" for n, r in workers["images_per_second"].items())
         lines.append(f"| workers of one thread each | {rates}; ratio {spread(workers['ratio'])} |")
+    opened = results["open"]
+    took = opened["processor_seconds"]
+    lines.append(
+        f"| opening a finished folder of `analyze` with {opened['images']} images: all images, maps, tables, and the summary | "
+        f"{took['open']:.1f} s of processor time; the same call again, views included: {took['again']:.1f} s |"
+    )
     lines += start_rows(results["start"])
     speed = results["check"]["bytes_per_second"] / 1e9
     lines.append(f"| verifying checksums when a run resumes | {speed:.1f} GB/s |")
@@ -463,8 +469,8 @@ corrupted byte. At this rate a run of 100 GB takes about a minute.
 `python -m benchmarks.survival` gives a command (two prompts, two seeds, the embedded model), lets a fault happen, and gives the same command
 again. "Identical" counts the trials in which the second command succeeds and every table, heat map, image, and page is that of a command that
 nothing happened to. "One line, no traceback" is about the command that the fault met, or a reader of the damaged folder: it ended without a
-traceback, and if it failed, it said why in one line. Random moments are uniform over the time that the command takes. A valid `manifest.json`
-of another run in place of the own one is refused, with the settings or prompts that differ, and nothing is changed.
+traceback, and if it failed, it said why in one line. Random moments are uniform over the time that the command takes. When this was
+counted, a valid `manifest.json` of another run was refused, and nothing changed; since then, its second copy takes its place.
 
 {survival_table(load("survival"))}
 

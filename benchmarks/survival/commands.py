@@ -16,8 +16,8 @@ from typing import Final
 from benchmarks.survival.contents import digest
 
 _SHARDS: Final = "--batch-size 1 --shard-size 2"
-NAME: Final = "run"
-"""Name of each folder that is compared, because pages show it."""
+NAME: Final = "my run"
+"""Name of each folder that is compared, because pages show it. It has a blank, as many folders of users have."""
 
 SMALL: Final = "--steps 1 --height 64 --width 64 --seeds 2"
 PROMPTS: Final = "id,prompt,category\n7,a red cat and a red car,pets\n8,a snowman on a bed,others\n"
