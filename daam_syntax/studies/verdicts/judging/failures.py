@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -19,9 +18,6 @@ KINDS: Final = {
 
 FAILURES: Final = {**KINDS, ANY: "something is wrong"}
 """Kinds of failures, and any of them."""
-
-KEYS: Final = ["prompt_id", "seed"]
-"""Columns that identify an image."""
 
 
 def with_any(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -44,8 +40,3 @@ def with_any(verdicts: pd.DataFrame) -> pd.DataFrame:
 def name_of_failure(failure: str) -> str:
     """Return what a failure means, for a sentence or a title: "an object is missing"."""
     return FAILURES[failure]
-
-
-def judged(verdicts: pd.DataFrame, failures: Sequence[str] = tuple(FAILURES)) -> list[str]:
-    """Return the failures that were judged in at least one image."""
-    return [name for name in failures if verdicts[name].notna().any()]
