@@ -43,7 +43,8 @@ _GAP, _TITLE, _CAPTION = (
     0.34,
     0.7,
 )  # inches: beside an image, above a prompt, and below an image
-_ROW: Final = 0.26  # inches: a line of the summary
+_ROW: Final = 0.36  # inches: a condition in the summary
+_LABEL: Final = 46  # characters per line of its label
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,8 @@ def _draw_panel(ax: Axes, title: str, unit: str, lines: Sequence[Line]) -> None:
                 ax.hlines(at, low, high, color=color, lw=1.4)
             style: dict[str, Any] = {"color": color, "ms": 5, "clip_on": False, "zorder": 3}
             ax.plot(mean, at, "o", markerfacecolor="white" if role == OTHER else color, **style)
-    ax.set_yticks(places, [label for label, _ in lines], fontsize="small", parse_math=False)
+    labels = [textwrap.fill(label, _LABEL) for label, _ in lines]
+    ax.set_yticks(places, labels, fontsize="small", parse_math=False)
     ax.set_ylim(-0.6, len(lines) - 0.4)
     if is_share:
         ax.set_xlim(0, 1)

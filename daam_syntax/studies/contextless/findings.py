@@ -96,20 +96,20 @@ def _of_color(table: pd.DataFrame) -> Iterator[Finding]:
             "kept",
             TAKING,
             "What takes a noun's color away",
-            "share of the objects that keep the color that their color word names",
+            "share of the objects still shown that keep the color that their color word names",
         ),
         (
             "taken",
             BRINGING,
             "What brings a noun another color",
-            "share of the objects that take the color of the other prompt",
+            "share of the objects still shown that take the color of the other prompt",
         ),
     ):
         estimates, notes = [], []
         for name in names:
             own, other = (select(table, COLOR, name, role, measure) for role in (OWN, OTHER))
             if len(own):
-                notes.append(_share(own, measure, LABELS[name]))
+                notes.append(_share(own, measure, LABELS[name]) + _lost(table, COLOR, name, OWN))
             if len(own) and len(other):
                 label = f"{LABELS[name]}, edited noun minus the prompt's other noun"
                 estimates.append(
@@ -119,7 +119,9 @@ def _of_color(table: pd.DataFrame) -> Iterator[Finding]:
             notes += _of_ceiling(table, COLOR, OWN, BRINGING)
         special = select(table, COLOR, SPECIAL, BOTH, measure)
         if measure == "kept" and len(special):
-            notes.append(_share(special, measure, LABELS[SPECIAL]))
+            notes.append(
+                _share(special, measure, LABELS[SPECIAL]) + _lost(table, COLOR, SPECIAL, BOTH)
+            )
         if notes:
             yield Finding(title, unit, tuple(estimates), notes=tuple(notes))
 
@@ -151,13 +153,13 @@ def _of_place(table: pd.DataFrame) -> Iterator[Finding]:
             "taken",
             TURNING,
             "What turns two things around",
-            "share of the images in which the first noun is on the opposite side",
+            "share of the images that show both nouns in which the first is on the opposite side",
         ),
         (
             "kept",
             REMOVING,
             "What takes the order of two things away",
-            "share of the images in which the first noun is where the prompt says",
+            "share of the images that show both nouns in which the first is where the prompt says",
         ),
     ):
         estimates, notes = [], []
@@ -165,7 +167,7 @@ def _of_place(table: pd.DataFrame) -> Iterator[Finding]:
             rows = select(table, PLACE, name, BOTH, measure)
             if not len(rows):
                 continue
-            notes.append(_share(rows, measure, LABELS[name]))
+            notes.append(_share(rows, measure, LABELS[name]) + _lost(table, PLACE, name, BOTH))
             control = select(table, PLACE, conditions.get(name, ""), BOTH, measure)
             if len(control):
                 label = f"{LABELS[name]}, minus {LABELS[conditions[name]]}"
@@ -249,6 +251,13 @@ def _share(rows: pd.DataFrame, measure: str, label: str) -> str:
         f"{plural(n, 'prompt')} (mean over prompts {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}, Clopper and "
         f"Pearson 1934)."
     )
+
+
+def _lost(table: pd.DataFrame, question: str, name: str, role: str) -> str:
+    """Say how many cases are not counted because a noun is no longer shown; "" if there are none."""
+    rows = select(table, question, name, role, "shown")
+    n_lost = int((rows["shown"] == 0).sum())
+    return f" Not counted: {plural(n_lost, 'case')} in which a noun is lost." if n_lost else ""
 
 
 def means_of(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def _of_color(
 ) -> dict[str, Any]:
     """Return whether a noun keeps its color, and whether it takes the other color that the edit brings.
 
-    NaN if the unedited image did not show it in its color.
+    NaN if the unedited image did not show it in its color, or the edited one does not show it.
     """
     noun, color = sentence[pair.noun].text, sentence[pair.color].text
     nothing = {"shown": float("nan"), "kept": float("nan"), "taken": float("nan")}
@@ -111,8 +111,10 @@ def _of_color(
         return nothing
     others = [each.other for each in pairs if each.noun in condition.words]
     now = after.colors.get(noun)
+    if now is None:
+        return nothing | {"shown": 0.0}
     return {
-        "shown": float(now is not None),
+        "shown": 1.0,
         "kept": float(now == color),
         "taken": float(now in others) if others else float("nan"),
     }
@@ -137,13 +139,15 @@ def _of_number(nouns: Sequence[str], before: Seen | None, after: Seen | None) ->
 def _of_place(
     nouns: Sequence[str], word: str, before: Seen | None, after: Seen | None
 ) -> dict[str, Any]:
-    """Return whether the first noun is where the word says, or opposite; NaN if it was not before the edit."""
+    """Return whether the first noun is where the word says, or opposite.
+
+    NaN if it was not where the word says before the edit, or the edited image does not show both.
+    """
     first, last = nouns
+    nothing = {"shown": float("nan"), "kept": float("nan"), "taken": float("nan")}
     if before is None or after is None or before.place(first, last, word) != word:
-        return {"shown": float("nan"), "kept": float("nan"), "taken": float("nan")}
+        return nothing
+    if not after.shows(first, last):
+        return nothing | {"shown": 0.0}
     now = after.place(first, last, word)
-    return {
-        "shown": float(after.shows(first, last)),
-        "kept": float(now == word),
-        "taken": float(now == MIRRORED[word]),
-    }
+    return {"shown": 1.0, "kept": float(now == word), "taken": float(now == MIRRORED[word])}

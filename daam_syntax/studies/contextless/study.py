@@ -53,15 +53,17 @@ DESIGN: Final = StudyDesign(
     "that edits of the same kind elsewhere leave an object as it was shows how much of an effect this explains. What "
     "an edit takes away, the edited vector was needed for, given all others; several vectors may carry the same, and "
     "then none of them is needed. What it brings, the vector carries enough of. Color, number, and place are those of "
-    "one small world. A lost object counts as one that lost its color. The annotator was measured on exact scenes.",
+    "one small world. Colors and places are counted among nouns that are still shown, so an edit that makes a thing "
+    "disappear says nothing of its color or place; how many disappear is reported. The annotator was measured on exact "
+    "scenes.",
     prompts="contextless",
     seeds=1,
     steps=6,
     figures={
-        "summary": "Above: shares of objects that keep their color, or take the color of the other prompt, by what "
-        "was edited; filled: the edited noun, hollow: the prompt's other noun, which the edit does not name. Below: "
-        "images that still show both nouns, and images in which the first noun is on the side that the prompt names, "
-        "or on the other. Lines: 95 % intervals over prompts (Clopper and Pearson 1934).",
+        "summary": "Above: shares of the objects still shown that keep their color, or take the color of the other "
+        "prompt, by what was edited; filled: the edited noun, hollow: the prompt's other noun, which the edit does not "
+        "name. Below: images that still show both nouns, and images in which the first noun is on the side that the "
+        "prompt names, or on the other. Lines: 95 % intervals over prompts (Clopper and Pearson 1934).",
         "strip": "The first prompt of each kind: the image, and the images after edits, all from the same noise.",
     },
     tables={

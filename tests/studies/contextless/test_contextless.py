@@ -131,7 +131,8 @@ def test_only_what_the_image_showed_is_counted():
     other = outcome(COLORED, "other noun", both, green, "other")
     assert (other["kept"], other["taken"]) == (1, 0)
     lost = outcome(COLORED, "alone", both, gone, "own")
-    assert (lost["kept"], lost["shown"]) == (0, 0)
+    assert lost["shown"] == 0
+    assert np.isnan([lost["kept"], lost["taken"]]).all()
     assert np.isnan(outcome(COLORED, "alone", green, both, "own")["kept"])
     assert outcome(COLORED, SPECIAL, both, both, "both")["kept"] == 1
     assert outcome(COLORED, "first noun", both, gone, "own")["shown"] == 0
@@ -147,6 +148,9 @@ def test_sides_are_counted():
     turned = outcome(PLACED, "last noun", here, there, "both")
     assert (turned["kept"], turned["taken"], turned["shown"]) == (0, 1, 1)
     assert outcome(PLACED, "place", here, here, "both")["kept"] == 1
+    lost = outcome(PLACED, "place", here, Seen({"dog": ""}, {"dog": (0.5, 0.2)}), "both")
+    assert lost["shown"] == 0
+    assert np.isnan(lost["kept"])
     assert np.isnan(outcome(PLACED, "place", there, there, "both")["kept"])
 
 
@@ -161,6 +165,7 @@ def made_up(kept, other, n=8):
                 "question": "color",
                 "condition": "alone",
                 "role": role,
+                "noun": "cat",
                 "kept": float(rng.random() < share),
                 "taken": 0.0,
                 "shown": 1.0,
@@ -182,9 +187,7 @@ def test_an_effect_is_found_beside_its_control_and_nothing_is_found_without_one(
 
 
 def test_edits_are_compared_with_what_the_other_prompt_brings():
-    text, noun = (
-        made_up(1, 1).assign(condition=name, noun="cat") for name in ("other text", "other noun")
-    )
+    text, noun = (made_up(1, 1).assign(condition=name) for name in ("other text", "other noun"))
     text["taken"] = [1.0, 0.0] * 8  # own, other
     noun["taken"] = [float(row < 6) for row in range(16)]  # own: the first three prompts
     findings = {each.title: each for each in make_findings(pd.concat([text, noun]))}
