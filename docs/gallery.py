@@ -1,4 +1,4 @@
-"""Draw every figure from a small run of the embedded model: ``python docs/gallery.py``, about three minutes.
+"""Draw every figure from a small run of the embedded model: ``python docs/gallery.py``, about four minutes.
 
 Writes ``docs/gallery.md``, which shows each figure with its code, and the figures ``docs/gallery/*.png``.
 """
@@ -29,13 +29,17 @@ from daam_syntax.emoji.vocabulary import CATEGORIES
 from daam_syntax.studies import StudyResult, run_study
 
 HERE = Path(__file__).parent
-PROMPTS = (
+PROMPTS = (  # no two share a structure: prompts of one structure are one unit of the sample
     "a red cat and a small blue owl in the snow",
-    "a yellow duck and a big green car on the beach",
+    "a yellow duck and a green car on the beach",
     "a small purple crab and a white rabbit in the desert",
-    "a big black horse and a pink donut on the beach",
-    "an orange tiger and a small red bus in the city",
-    "a green cactus and a small white dog at night",
+    "a big black horse and a small pink donut",
+    "a small orange tiger next to a red bus in the city",
+    "a green cactus and a white dog at night",
+    "a yellow rabbit above a big purple tree in the snow",
+    "a pink pig chasing a green mouse",
+    "a blue duck and a small orange car",
+    "a big red apple next to a green cat",
 )
 
 
@@ -146,41 +150,63 @@ def draw(pipe: Any, prompts: Sequence[str], steps: int) -> None:
     pipe(list(prompts), num_inference_steps=steps, guidance_scale=4, generator=generators)
 
 
-# Each function below draws one figure. Its docstring is the title, and the page shows its code.
+# Each function below draws one figure. Its docstring has the title and what one learns; the page shows its code.
 
 
 def overview(run: Run) -> Figure:
-    """A prompt on one page: image, tree, and the map of every word."""
+    """A prompt on one page: image, tree, and the map of every word.
+
+    Each map has a scale of its own, and the line at the foot compares the maxima: a map that looks strong may belong to a word that
+    receives little attention.
+    """
     return figures.overview(run.images[0], run.maps[0])
 
 
 def overlay(run: Run) -> Axes:
-    """The map of one word over its image."""
+    """The map of one word over its image.
+
+    Where the color is opaque, pixels attend to the word most; where the image shows through, they attend to other words or tokens.
+    """
     return figures.overlay(run.images[0], run.maps[0]["owl"])
 
 
 def dependency_arcs(run: Run) -> Axes:
-    """A dependency tree as arcs."""
+    """A dependency tree as arcs.
+
+    Arcs point from heads to dependents and carry the relation. The enhanced graph is `scheme="enhanced"`.
+    """
     return figures.dependency_arcs(run.maps[0].sentence)
 
 
 def arcs_with_overlays(run: Run) -> Axes:
-    """A tree above the maps of its words."""
+    """A tree above the maps of its words.
+
+    For every arc, compare the two maps at its ends: do a head and its dependent attend to the same place?
+    """
     return figures.arcs_with_overlays(run.images[0], run.maps[0])
 
 
 def word_grid(run: Run) -> Figure:
-    """All words of several images on one color scale."""
+    """All words of several images on one color scale.
+
+    One scale for all words compares amounts: nouns receive far more attention than function words.
+    """
     return figures.word_grid(run.images[:2], run.maps[:2])
 
 
 def word_grid_own(run: Run) -> Figure:
-    """The same maps, each on its own scale."""
+    """The same maps, each on its own scale.
+
+    A scale for each word compares places: where a word attends, however little attention it receives.
+    """
     return figures.word_grid(run.images[0], run.maps[0], scale="own")
 
 
 def frame_grid(run: Run) -> Figure:
-    """A word in the latent frames of a video; here, steps of one image stand in for them."""
+    """A word in the latent frames of a video; here, steps of one image stand in for them.
+
+    For a real video, pass its `VideoMaps` and one image for each latent frame: does the map follow the object as it moves?
+    """
     numbers = run.kept[0].word_array("owl")["step"].values[::3]
     steps = [run.kept[0].select(steps=int(number)) for number in numbers]
     video = ds.maps.VideoMaps(steps, [range(k, k + 1) for k in range(len(steps))])
@@ -188,76 +214,123 @@ def frame_grid(run: Run) -> Figure:
 
 
 def dependency_graph(run: Run) -> Axes:
-    """A tree whose edges show the overlap of their words."""
+    """A tree whose edges show the overlap of their words.
+
+    Thick, dark edges join words whose masks overlap. Overlap alone does not mean that the relation matters: unrelated words overlap, too,
+    which is why the figure of relations below compares with exchanged partners.
+    """
     sentence = run.maps[0].sentence
     return figures.dependency_graph(sentence, run.pairs[run.pairs["prompt"] == sentence.text])
 
 
 def attention_matrix(run: Run) -> Axes:
-    """Attention from word (row) to word (column) in the causal text encoder; edges of the tree are framed."""
+    """Attention from word (row) to word (column) in the causal text encoder; edges of the tree are framed.
+
+    Most attention goes to the start token, and none to later words, which a causal encoder cannot read. A dark framed cell is an edge
+    of the tree along which one word attends to the other.
+    """
     (attention,) = ds.trace_text(ds.load_pipeline(), run.maps[0].prompt)
     return figures.attention_matrix(attention)
 
 
 def attention_arcs(run: Run) -> Axes:
-    """Attention between words as arcs to the attended word, orange along edges of the tree."""
+    """Attention between words as arcs to the attended word, orange along edges of the tree.
+
+    Wide orange arcs are edges of the tree that attention follows; wide blue arcs join words that are not related.
+    """
     (attention,) = ds.trace_text(ds.load_pipeline(), run.maps[0].prompt, layers="layers.1")
     return figures.attention_arcs(attention)
 
 
 def word_matrix(run: Run) -> Axes:
-    """Every pair of words; noun phrases are framed."""
+    """Every pair of words; noun phrases are framed.
+
+    Dark cells outside the frames are the warning: words that are not related can overlap as much as words that are.
+    """
     return figures.word_matrix(run.maps[0])
 
 
 def word_matrix_signed(run: Run) -> Axes:
-    """Any measure of two words, here the correlation of their maps."""
+    """Any measure of two words, here the correlation of their maps.
+
+    Blue cells are words that avoid each other; a measure of overlap would only show 0 for them.
+    """
     return figures.word_matrix(run.maps[0], measure="pearson")
 
 
 def forest(run: Run) -> Axes:
-    """What each relation adds, compared with exchanged partners, by IoU and phi."""
+    """What each relation adds, compared with exchanged partners, by IoU and phi.
+
+    An interval that excludes 0 means that related words overlap more (right of 0) or less (left) than the same words with exchanged
+    partners. Areas of masks can move IoU but not phi, so trust what both show. Hollow markers have too few prompts for an interval.
+    """
     return figures.forest(run.summary)
 
 
 def containment(run: Run) -> Axes:
-    """IoD against IoH, with lines of equal area ratio."""
+    """IoD against IoH, with lines of equal area ratio.
+
+    At the top edge, the dependent's mask lies inside the head's; at the right edge, the head's lies inside the dependent's. On the
+    diagonal, both masks have the same area.
+    """
     return figures.containment(run.pairs)
 
 
 def threshold_sweep(run: Run) -> Axes:
-    """Overlap by threshold."""
+    """Overlap by threshold.
+
+    Masks shrink as the threshold rises, and so does overlap. A claim should hold for a range of thresholds, not for one.
+    """
     shown = ["amod", "conj", "det", "nmod", "unrelated"]
     return figures.threshold_sweep(run.curves[run.curves["relation"].isin(shown)])
 
 
 def overlap_by_step(run: Run) -> Axes:
-    """Overlap along the denoising steps."""
+    """Overlap along the denoising steps.
+
+    Where lines part, words begin to attend to different places.
+    """
     return figures.overlap_profile(profile(run.kept, "step"), along="step")
 
 
 def overlap_by_layer(run: Run) -> Axes:
-    """Overlap along the layers."""
+    """Overlap along the layers.
+
+    An average over layers can hide that a few coarse layers cause most of the overlap.
+    """
     return figures.overlap_profile(profile(run.kept, "layer"), along="layer")
 
 
 def overlap_by_head(run: Run) -> Axes:
-    """Overlap by attention head, averaged over layers."""
+    """Overlap by attention head, averaged over layers.
+
+    Heads have no order, so no line joins them. A relation far from the control in one head only is a hypothesis for new prompts.
+    """
     return figures.overlap_profile(profile(run.kept, "head"), along="head")
 
 
 def similarity_scatter(run: Run) -> Axes:
-    """Cohyponyms: overlap against similarity (cosine of the words' embeddings)."""
+    """Cohyponyms: overlap against similarity (cosine of the words' embeddings).
+
+    Does one object serve two similar words? Only a slope whose interval excludes 0 would support it. Nouns recur in several pairs, and
+    the interval accounts for that.
+    """
     return figures.similarity_scatter(run.cohyponyms)
 
 
 def breadth_by_pos(run: Run) -> Axes:
-    """How much of the image each part of speech attends to."""
+    """How much of the image each part of speech attends to.
+
+    Function words attend almost everywhere, so their overlap with anything is large by area alone.
+    """
     return figures.breadth_by_pos(run.words)
 
 
 def deletion_curves(run: Run) -> Axes:
-    """How the image changes while a word's attention is deleted in more and more pixels."""
+    """How the image changes while a word's attention is deleted in more and more pixels.
+
+    If a map shows where its word acts, the curve that begins with the most attended pixels rises first.
+    """
     means = run.intervention.tables["curve_means"].query("kind == 'deletion'")
     return figures.deletion_curves(
         means, deleted="share of pixels deleted", change="mean change of pixels (0 to 1)"
@@ -265,7 +338,11 @@ def deletion_curves(run: Run) -> Axes:
 
 
 def intervention_table(run: Run) -> pd.DataFrame:
-    """What deleting a word's attention changes, compared with the controls: a table of a study."""
+    """What deleting a word's attention changes, compared with the controls: a table of a study.
+
+    The image changes inside the word's mask more than outside, and more than if another word is deleted, if the map lies where the word
+    acts.
+    """
     estimates = run.intervention.tables["estimates"]
     return estimates[["label", "estimate", "low", "high", "p_adjusted", "n_prompts"]]
 
@@ -333,15 +410,20 @@ def write_gallery(folder: Path, size: Size = Size()) -> None:
 
 def title_of(function: Callable[[Run], Any]) -> str:
     """Return the title of a figure: the first line of its function's docstring."""
-    return (inspect.getdoc(function) or "").rstrip(".")
+    return (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+
+
+def lesson_of(function: Callable[[Run], Any]) -> str:
+    """Return what one learns from a figure: the other lines of its function's docstring."""
+    return " ".join((inspect.getdoc(function) or "").partition("\n")[2].split())
 
 
 def section(function: Callable[[Run], Any], shown: str) -> Iterator[str]:
-    """Yield the lines of a section of the page: title, figure or table, and code."""
+    """Yield the lines of a section of the page: title, figure or table, what one learns, and code."""
     source = inspect.getsource(function)
-    body = textwrap.dedent(source[source.index('"""\n') + 4 :])
+    body = textwrap.dedent(source[source.rindex('"""\n') + 4 :])
     code = body.replace("return ", "", 1).strip()
-    yield from (f"## {title_of(function)}", "", shown, "")
+    yield from (f"## {title_of(function)}", "", shown, "", lesson_of(function), "")
     yield from ("```python", code, "```", "")
 
 

@@ -27,6 +27,7 @@ def test_every_figure_is_in_the_gallery(gallery):
     drawing = set(figures.__all__) - {"CONTROL", "PALETTE", "animate", "paper", "save"}
     code = "".join(map(inspect.getsource, gallery.DRAW))
     assert [name for name in sorted(drawing) if f"figures.{name}(" not in code] == []
+    assert [f.__name__ for f in gallery.DRAW if not gallery.lesson_of(f).endswith((".", "?"))] == []
 
 
 @pytest.mark.slow
