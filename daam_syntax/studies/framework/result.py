@@ -19,7 +19,7 @@ from daam_syntax.analysis.export import to_html, to_latex, write_table
 from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import FileError
 from daam_syntax.studies.framework.design import StudyDesign
-from daam_syntax.studies.framework.estimates_view import estimates_view
+from daam_syntax.studies.framework.displayed_estimates import estimates_view
 from daam_syntax.studies.framework.findings import Finding, estimates_table, sentences
 from daam_syntax.studies.framework.plots import draw_findings
 from daam_syntax.util.whole_files import whole_file

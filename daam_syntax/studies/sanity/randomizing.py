@@ -8,7 +8,7 @@ from typing import Any
 
 from daam_syntax.attention.families import family_of
 from daam_syntax.errors import StudyError
-from daam_syntax.studies.framework.shuffled_weights import shuffled
+from daam_syntax.pipelines.shuffled_weights import shuffled
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from daam_syntax.attention.families import family_of, layouts
 from daam_syntax.attention.text_encoders.components import encoders_of
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, WordAttention
+from daam_syntax.pipelines.shuffled_weights import shuffled
 from daam_syntax.studies.framework.setup import Setup
-from daam_syntax.studies.framework.shuffled_weights import shuffled
 from daam_syntax.studies.where_is_syntax.attachment import PromptAttention
 from daam_syntax.studies.where_is_syntax.trees import tree_of
 
