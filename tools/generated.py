@@ -162,7 +162,6 @@ RECORDED = (
         WEIGHTS,
         (*PACKAGE, "benchmarks/emoji_model/**/*.py"),
         "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
-        due="its images were judged before parts of one sprite counted as one object, as the card says",
     ),
     Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
     Recorded(

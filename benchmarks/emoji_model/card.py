@@ -134,10 +134,6 @@ generated images, which a blind reading shows. "Relation, color, ..." is among i
 Seeds are new everywhere. Prompts of one object are mostly such as training captions hold too (there are only 56 nouns and 8 places);
 prompts of two objects are mostly new; "reserved" prompts combine nouns, or a color and a noun, that no training scene combines.
 
-These images were judged before the judge counted parts of one noun that have the shape of one sprite together as one object. The
-annotator misses thin lines, such as the stem of a tulip, so some of the twins below are one object. Judged anew, the same images of
-tulips are right in 10 of 10, those of bicycles in 8 of 10, and of the first 40 of "next to" 40 instead of 38, of "and" 37 instead of 36.
-
 | Prompts | n | right | corrected | objects right | relation, color, size, or place right | faults |
 |---|---|---|---|---|---|---|
 {rows}
