@@ -28,6 +28,11 @@ GIVEN = {
         "sheet": ("--sheet people", "people"),
         "judgments": ("--judgments a.csv --judgments b.csv", ["a.csv", "b.csv"]),
     },
+    "contextless": {
+        "colors": ("--colors red --colors blue", ["red", "blue"]),
+        "threshold": ("--threshold otsu", "otsu"),
+        "batch_size": ("--batch-size 3", 3),
+    },
     "intervention": {
         "threshold": ("--threshold relative:0.5", "relative:0.5"),
         "pos": ("--pos NOUN --pos ADJ", ["NOUN", "ADJ"]),

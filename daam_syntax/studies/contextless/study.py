@@ -77,7 +77,7 @@ DESIGN: Final = StudyDesign(
 def run(
     setup: Setup,
     *,
-    colors: tuple[str, ...] = tuple(COLORS),
+    colors: Sequence[str] = tuple(COLORS),
     threshold: str = "relative:0.4",
     batch_size: int = 8,
 ) -> StudyResult:
