@@ -22,7 +22,7 @@ from statsmodels.stats.proportion import proportion_confint
 from daam_syntax.analysis import adjust_p
 from daam_syntax.analysis.inference.simulation import SimulatedStudy
 from daam_syntax.analysis.statistics.bootstrap import interval
-from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.cluster_robust import effective_clusters, two_way_error
 from daam_syntax.analysis.statistics.sign_flips import sign_flip_p
 
 ROOT = Path(__file__).parent
@@ -138,6 +138,7 @@ def crossed(
     overlaps, lemmas = study.draw(n, rng)
     differences = overlaps[0].mean(axis=(2, 3)) - overlaps[1].mean(axis=(2, 3))
     prompt = np.concatenate([np.indices(side.shape[1:])[0].ravel() for side in overlaps])
+    weights = np.concatenate([np.full(side[0].size, 1 / side[0].size) for side in overlaps])
     errors, fewest = np.empty(n), np.empty(n)
     for i in range(n):
         # The contributions of `estimate_difference` when every prompt has the same number of images and pairs.
@@ -146,8 +147,8 @@ def crossed(
             for sign, side in zip((1, -1), overlaps, strict=True)
         ]
         lemma = np.concatenate([side[i].ravel() for side in lemmas])
-        errors[i] = two_way_error(np.concatenate(parts), prompt, lemma)
-        fewest[i] = min(study.n_prompts, len(np.unique(lemma)))
+        errors[i] = two_way_error(np.concatenate(parts), prompt, lemma, weights)
+        fewest[i] = min(effective_clusters(weights, codes) for codes in (prompt, lemma))
     t = np.abs(differences.mean(axis=1)) / errors
     p = 2 * stats.t.sf(t, fewest - 1)
     yield record(scenario, study, "two ways (prompt, lemma), t", p=p, covered=p > 1 - LEVEL)

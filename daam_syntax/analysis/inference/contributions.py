@@ -13,7 +13,7 @@ from scipy import stats
 from daam_syntax.analysis.formatting import cluster_noun
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, cluster_columns, too_few
 from daam_syntax.analysis.statistics.bootstrap import mean_and_error
-from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.cluster_robust import effective_clusters, two_way_error
 from daam_syntax.analysis.statistics.sign_flips import (
     MIN_FLIPPED,
     Nuisance,
@@ -146,7 +146,11 @@ def two_way(
     margin: float | None = None,
     n_informative: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Return interval, test, and error of an estimate with two crossed kinds of clusters, by Student's t."""
+    """Return interval, test, and error of an estimate with two crossed kinds of clusters, by Student's t.
+
+    The degrees of freedom are the smaller effective number of clusters of both kinds minus 1: clusters of unequal
+    weight count for fewer (Carter, Schnepel and Steigerwald 2017, doi:10.1162/REST_a_00639).
+    """
     sizes = list(n_informative or [len(np.unique(codes)) for codes in found.clusters])
     fewest = min(sizes)
     units = " and ".join(map(cluster_noun, clusters))
@@ -154,10 +158,15 @@ def two_way(
     if fewest < MIN_CLUSTERS:
         return fields | {"reason": too_few(fewest, cluster_noun(clusters[sizes.index(fewest)]))}
     deviations = (found.sums - found.estimate * found.counts) / found.counts.sum()
-    error = two_way_error(deviations, *found.clusters)
+    first, second = found.clusters
+    error = two_way_error(deviations, first, second, found.counts)
+    if np.isnan(error):
+        return fields | {"reason": "all values are of one cluster"}
     if error <= 1e-12:
         return fields | {"reason": "the values do not vary", "standard_error": 0.0}
-    student = stats.t(fewest - 1)
+    student = stats.t(
+        min(fewest, *(effective_clusters(found.counts, codes) for codes in found.clusters)) - 1
+    )
     half = float(student.ppf((1 + level) / 2)) * error
     if margin is not None:
         fields["p_equivalent"] = float(student.sf((margin - abs(found.estimate)) / error))

@@ -75,12 +75,16 @@ def within_groups(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.asarray((columns - means[groups]).reshape(values.shape))
 
 
-def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+def two_way_error(
+    contributions: ArrayLike, first: ArrayLike, second: ArrayLike, weights: ArrayLike | None = None
+) -> float:
     """Return the standard error of a linear estimate with two-way clustered rows.
 
     The variance is that of the first kind of clusters, plus that of the second, minus that of their intersections
-    (Cameron, Gelbach and Miller 2011), each times n / (n - 1). In small samples this can fall below a one-way variance,
-    even below 0. Therefore the largest of the three variances is used (MacKinnon, Nielsen and Webb 2024).
+    (Cameron, Gelbach and Miller 2011). In small samples this can fall below a one-way variance, even below 0. Therefore
+    the largest of the three variances is used. Each is that of the cluster jackknife: the deviation of a cluster that
+    has the share h of the weight is divided by 1 - h, the squares are summed and multiplied by (n - 1) / n (MacKinnon,
+    Nielsen and Webb 2024). With clusters of the same weight, this is n / (n - 1) times the sum of squares.
 
     Parameters
     ----------
@@ -88,23 +92,54 @@ def two_way_error(contributions: ArrayLike, first: ArrayLike, second: ArrayLike)
         Each row's weight times its deviation from the mean. *Shape:* ``(row,)``. They sum to 0.
     first, second
         Cluster of each row, of the first and of the second kind, as codes from 0. *Shape:* ``(row,)``.
+    weights
+        Weight of each row in the estimate, not negative; if None, all clusters of a kind count as having the same.
+        *Shape:* ``(row,)``.
 
     Returns
     -------
     float
-        NaN if either kind has only one cluster. The degrees of freedom are the smaller number of clusters minus 1.
+        NaN if either kind has only one cluster with weight.
     """
     values = np.asarray(contributions, dtype=float)
     first, second = np.asarray(first), np.asarray(second)
     both = np.unique(np.stack([first, second]), axis=1, return_inverse=True)[1].ravel()
 
     def variance(codes: np.ndarray) -> float:
-        n = len(np.unique(codes))
-        sums = np.bincount(codes, weights=values)
-        return n / (n - 1) * float((sums**2).sum()) if n > 1 else float("nan")
+        present, codes = np.unique(codes, return_inverse=True)
+        n = len(present)
+        if n < 2:
+            return float("nan")
+        shares = np.full(n, 1 / n)
+        if weights is not None:
+            shares = np.bincount(codes, np.asarray(weights, dtype=float))
+            shares = shares / shares.sum()
+        if shares.max() >= 1:
+            return float("nan")
+        sums = np.bincount(codes, weights=values) / (1 - shares)
+        return (n - 1) / n * float((sums**2).sum())
 
     one, other = variance(first), variance(second)
     return float(np.sqrt(np.max([one, other, one + other - variance(both)])))
+
+
+def effective_clusters(weights: np.ndarray, codes: np.ndarray) -> float:
+    """Return how many clusters of the same weight would be as informative (Carter, Schnepel and Steigerwald 2017).
+
+    Parameters
+    ----------
+    weights
+        Weight of each row, not negative. *Shape:* ``(row,)``.
+    codes
+        Cluster of each row as codes from 0. *Shape:* ``(row,)``.
+
+    Returns
+    -------
+    float
+        From 1 to the number of clusters: 1 divided by the sum of the squared shares of the weight.
+    """
+    shares = np.bincount(codes, weights) / weights.sum()
+    return float(1 / (shares**2).sum())
 
 
 def _cr2(design: np.ndarray, outcome: np.ndarray, clusters: np.ndarray) -> Fit:

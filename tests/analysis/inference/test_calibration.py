@@ -100,7 +100,8 @@ def test_tables_and_arrays_have_the_same_two_way_errors():
         *(table[table["kind"] == kind] for kind in ("dependency", "unrelated")),
         cluster=("prompt_id", "head_lemma"),
     )
-    expected = two_way_error(np.concatenate([relation, -control]), prompt, lemma)
+    weights = np.repeat([1 / relation.size, 1 / control.size], [relation.size, control.size])
+    expected = two_way_error(np.concatenate([relation, -control]), prompt, lemma, weights)
     assert found.standard_error == pytest.approx(expected)
 
 

@@ -20,7 +20,7 @@ from daam_syntax.analysis import (
 )
 from daam_syntax.analysis.statistics import bootstrap, sign_flips
 from daam_syntax.analysis.statistics.bootstrap import interval, mean_and_error
-from daam_syntax.analysis.statistics.cluster_robust import two_way_error
+from daam_syntax.analysis.statistics.cluster_robust import effective_clusters, two_way_error
 from daam_syntax.analysis.statistics.sign_flips import sign_flip_interval, sign_flip_p
 from helpers.simulated import pair_table, random_pairs, sides
 
@@ -150,6 +150,21 @@ def test_two_way_errors_are_those_of_statsmodels(rng):
     expected = one * 12 / 11 + other * 8 / 7 - third * n12 / (n12 - 1)
     error = two_way_error((values - values.mean()) / 150, first, second)
     assert error == pytest.approx(np.sqrt(expected.item()))
+
+
+def test_two_way_errors_are_those_of_the_jackknife(rng):
+    """With one kind of clusters twice, that of leaving out each cluster of a weighted mean."""
+    codes = np.repeat(np.arange(6), [1, 2, 3, 5, 8, 13])
+    weights, values = rng.random(32), rng.normal(size=32)
+    mean = np.average(values, weights=weights)
+    left_out = np.array(
+        [np.average(values[codes != k], weights=weights[codes != k]) for k in range(6)]
+    )
+    expected = np.sqrt(5 / 6 * ((left_out - mean) ** 2).sum())
+    deviations = weights * (values - mean) / weights.sum()
+    assert two_way_error(deviations, codes, codes, weights) == pytest.approx(expected)
+    assert effective_clusters(np.ones(12), np.repeat(range(4), 3)) == pytest.approx(4)
+    assert 1 < effective_clusters(weights, codes) < 6
 
 
 def test_two_way_errors_never_fall_below_one_way_errors(rng):
