@@ -17,13 +17,7 @@ from helpers.tracing import draw as draw_sd
 from helpers.video_pipelines import make_video_pipeline
 
 CASE = {case.name: case for case in CASES}
-JOINT = [
-    "SD3",  # pixels first, two text encoders
-    "AuraFlow",  # registers before the text
-    "Flux",  # text first, in two kinds of blocks
-    "Lumina 2",  # the pixels of each row follow its own text
-    "Z-Image",  # both parts padded
-]
+JOINT = [case.name for case in CASES if case.keys.startswith("joint")]
 FROM_TEXT = ("text-text", "text-image", "image-image")
 PROMPTS = [OWL, CAT]
 
