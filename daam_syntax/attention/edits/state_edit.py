@@ -29,7 +29,7 @@ class StateEdit:
       attends to what every text has: the start token, the end token, the template around the prompt, and padding, as
       far as the encoder lets it. A word of several subwords attends to all of them;
     - padding: ``StateEdit("car", padding=True)``. The vector is that of the empty prompt, in which no token has read
-      any word, at the word's own place; if no padding stands there, at the nearest place with padding.
+      any word, at the word's own place; if there is no padding there, at the nearest place with padding.
 
     Vectors are always taken from encodings without any edit, so two edits can exchange two words. Only the prompts are
     changed, never the negative prompts. ``StateEdit("car", by="car")`` changes nothing, and the image is bit-identical.
