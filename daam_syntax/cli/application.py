@@ -60,6 +60,12 @@ def main() -> None:
         fail(one_line(error))
     except KeyboardInterrupt:  # before or after what typer catches
         fail("interrupted", 130)
+    except SystemExit as ended:
+        # What typer does after an interrupt that no command explained.
+        exited = ended.__context__
+        if isinstance(exited, typer.Exit) and isinstance(exited.__cause__, KeyboardInterrupt):
+            fail("interrupted", 130)
+        raise
     except OSError as error:
         # Any import may be the one that finds no handle left.
         if error.errno not in (errno.EMFILE, errno.ENFILE):

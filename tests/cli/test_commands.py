@@ -177,6 +177,21 @@ def test_a_prompt_that_looks_like_markup(folder):
     assert "a[/b]cat" in done.stdout
 
 
+def test_an_interrupt_of_any_command_is_said(monkeypatch, capsys, tmp_path):
+    """Typer itself ends with 130 and without a word."""
+    from daam_syntax.cli import application
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daam_syntax.runs.open_run", interrupted)
+    monkeypatch.setattr("sys.argv", ["daam-syntax", "report", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        application.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "daam-syntax: interrupted\n"
+
+
 @pytest.mark.slow
 def test_an_interrupt_explains_how_to_resume(folder):
     process = subprocess.Popen(
