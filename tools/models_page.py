@@ -168,8 +168,10 @@ the models above (`tests/attention/test_video_maps.py`):
 {videos}
 
 All other pipelines that generate frames are refused by name, as are models that join several latent frames into one
-query (CogVideoX 1.5) or have two transformers (Wan 2.2 with 14 billion parameters). Refined maps, texts outside the
-prompt, interventions, given images, and runs on disk are for images, and refuse videos.
+query (CogVideoX 1.5) or have two transformers (Wan 2.2 with 14 billion parameters). Texts outside the prompt have
+maps in each frame, too (`video_maps(of=text)`, `output_maps(frame=0)`;
+`tests/attention/recording/test_texts_in_videos.py`). Refined maps, interventions, given images, and runs on disk
+are for images, and refuse videos.
 
 ## Text encoders
 
@@ -260,17 +262,17 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
   text).
 - `trace(refine=True)`: maps propagated along the attention between pixels, in all families except Sana, whose
   self-attention is linear.
-- `trace(also=...)`: texts that are not in the prompt, for UNets (except DeepFloyd IF), PixArt, and Sana, and for all
-  models with joint attention that generate images: SD3, AuraFlow, Flux (also Kontext), Chroma, Flux 2, Qwen-Image,
-  CogView4, Lumina 2, and Z-Image. In joint attention a text changes together with the image, so it gets a residual
+- `trace(also=...)`: texts that are not in the prompt, for UNets (except DeepFloyd IF), PixArt, Sana, and Wan, and
+  for all models with joint attention: SD3, AuraFlow, Flux (also Kontext), Chroma, Flux 2, Qwen-Image, CogView4,
+  CogVideoX, Lumina 2, and Z-Image. In joint attention a text changes together with the image, so it gets a residual
   stream of its own, compared with blocks that are computed by hand in 64 bits, to 1e-6, for each of them
-  (`tests/attention/recording/test_concept_streams.py`). Refused by name: HunyuanDiT, PRX,
-  Lumina-Next, DeepFloyd IF, and Kandinsky 3, which transform the text before their attentions in ways that are not
-  described; models without a description, for the same reason; CogVideoX and Wan, because the maps of a video's
-  frames are those of its prompt; and perturbed-attention guidance of SD3, whose layers divide every batch.
-- `trace(outputs=True)`: the similarity of attention outputs (`OutputMaps`), in all families that generate images. In
-  joint attention, outputs of pixels are compared with those of the text; in cross-attention, with its values, after the
-  output projection (`tests/attention/recording/test_outputs.py`).
+  (`tests/attention/recording/test_concept_streams.py`, `test_texts_in_videos.py`). Refused by name: HunyuanDiT,
+  PRX, Lumina-Next, DeepFloyd IF, and Kandinsky 3, which transform the text before their attentions in ways that are
+  not described; models without a description, for the same reason; and perturbed-attention guidance of SD3, whose
+  layers divide every batch.
+- `trace(outputs=True)`: the similarity of attention outputs (`OutputMaps`), in all families; in videos for each
+  latent frame. In joint attention, outputs of pixels are compared with those of the text; in cross-attention, with
+  its values, after the output projection (`tests/attention/recording/test_outputs.py`).
 
 ## Other models
 

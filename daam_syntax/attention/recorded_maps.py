@@ -23,12 +23,16 @@ def maps_of_call(
 
 
 def output_maps_of_call(
-    pipeline_call: PipelineCall, number: int, sentences: PromptSentences
+    pipeline_call: PipelineCall, number: int, sentences: PromptSentences, frame: int | None = None
 ) -> list[OutputMaps]:
-    """Return the maps by similarity of outputs of the images of one pipeline call."""
+    """Return the maps by similarity of outputs of the images of one pipeline call, or of one frame of its videos."""
     own = replace(pipeline_call, sums=pipeline_call.output_sums)
     made = frames_of_call(own, number, sentences, made=OutputMaps)
-    return [maps for (maps,) in made]
+    if frame is None:
+        return [maps for (maps,) in made]
+    drawn = pipeline_call.frames[frame]
+    known = {"frame": frame, "drawn_frames": [drawn[0], drawn[-1]]}
+    return [frames[frame].with_provenance(**known) for frames in made]
 
 
 def frames_of_call(

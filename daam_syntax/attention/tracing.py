@@ -96,11 +96,11 @@ def trace(
         (see `daam_syntax.attention.pipeline_call.other_texts`). In joint attention each text has a residual stream of
         its own, which attends to the image and to itself, and to which nothing attends (after Helbling et al. 2025);
         the softmax of a pixel then runs over the text and the image, as it does over the prompt and the image (see
-        `daam_syntax.attention.recording.concept_streams`). Get their maps with ``heat_maps(of=text)``. Supported for
-        UNets, PixArt, Sana, and joint attention; docs/models.md says which models are refused, and why. Each text takes
-        as much memory as a prompt of its length, and the time of one more softmax for each step and layer; in joint
-        attention, that of one more attention, and of the block for the text's tokens, with a copy of the keys and
-        values of one layer at a time.
+        `daam_syntax.attention.recording.concept_streams`). Get their maps with ``heat_maps(of=text)``, for videos with
+        ``video_maps(of=text)``. Supported for UNets, PixArt, Sana, Wan, and joint attention; docs/models.md says which
+        models are refused, and why. Each text takes as much memory as a prompt of its length, and the time of one more
+        softmax for each step and layer; in joint attention, that of one more attention, and of the block for the text's
+        tokens, with a copy of the keys and values of one layer at a time.
     refine
         Whether to record the self-attention of the finest grid among the recorded layers, too, for
         ``heat_maps(refined=True)``. Not supported for models with linear self-attention (Sana). It takes 4 bytes for
@@ -303,12 +303,7 @@ class Trace(ObserverContext):
         calls = self._calls(reference)
         if relation != "image-text":
             calls = [with_text_as_queries(*each) for each in self._related_calls(relation)]
-        n = max(call.n_frames for call in calls)
-        if n > 1:
-            raise TraceError(
-                f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
-                "maps of their own: use Trace.video_maps()."
-            )
+        self._check_frames(calls, None, "Trace.video_maps()")
         shown = [with_recorded_text(call, of=of, negative=negative) for call in calls]
         read = self._parses(shown, sentences, parser)
         warn_of_untrained_words(self._pipe, (text for call in shown for text in call.prompts))
@@ -322,7 +317,12 @@ class Trace(ObserverContext):
         return result
 
     def output_maps(
-        self, parser: Any = None, *, sentences: Sentences = (), of: str | None = None
+        self,
+        parser: Any = None,
+        *,
+        sentences: Sentences = (),
+        of: str | None = None,
+        frame: int | None = None,
     ) -> list[OutputMaps]:
         """Return the maps by similarity of attention outputs of all generated images, in the pipeline's order.
 
@@ -330,25 +330,29 @@ class Trace(ObserverContext):
         ----------
         parser, sentences, of
             As for `heat_maps`.
+        frame
+            Number of a latent frame, from 0, if the pipeline generates videos; see `video_maps`.
 
         Returns
         -------
         list of OutputMaps
-            One per image. Their values are dot products, not attention probabilities, and may be negative.
+            One per image, or one per video, of the frame. Their values are dot products, not attention probabilities,
+            and may be negative.
 
         Raises
         ------
         TraceError
-            If no pipeline call finished, or outputs, or the text `of`, were not traced.
+            If no pipeline call finished, outputs, or the text `of`, were not traced, or there is no such frame.
         """
         check_recorded(self.spec, of=of, outputs=True)
         calls = self._calls()
+        self._check_frames(calls, frame, "Trace.output_maps(frame=0)")
         shown = [with_recorded_text(call, of=of) for call in calls]
         read = self._parses(shown, sentences, parser)
         return [
             maps.with_provenance(**origin(maps, original, call, False))
             for number, (original, call) in enumerate(zip(calls, shown, strict=True))
-            for maps in output_maps_of_call(call, number, read)
+            for maps in output_maps_of_call(call, number, read, frame)
         ]
 
     def word_attention(
@@ -422,8 +426,26 @@ class Trace(ObserverContext):
         assert isinstance(self._recorder, RelationRecorder), "the relation was recorded"
         return list(zip(self._calls(), self._recorder.related, strict=True))
 
+    def _check_frames(self, calls: Sequence[PipelineCall], frame: int | None, remedy: str) -> None:
+        """Raise a `TraceError` if a frame is needed, or there is none of its number."""
+        n = max(call.n_frames for call in calls)
+        if frame is None and n > 1:
+            raise TraceError(
+                f"Expected images, but {self._pipeline} generated the frames of a video ({n} latent ones), which have "
+                f"maps of their own: use {remedy}."
+            )
+        fewest = min(len(call.frames) for call in calls)
+        if frame is not None and frame not in range(fewest):
+            known = f"from 0 to {fewest - 1}" if fewest else "None, because images have none"
+            raise TraceError(f"Expected the number of a latent frame, {known}, but got {frame}.")
+
     def video_maps(
-        self, parser: Any = None, *, sentences: Sentences = (), negative: bool = False
+        self,
+        parser: Any = None,
+        *,
+        sentences: Sentences = (),
+        of: str | None = None,
+        negative: bool = False,
     ) -> list[VideoMaps]:
         """Return the heat maps of all generated videos, in the pipeline's order.
 
@@ -432,7 +454,7 @@ class Trace(ObserverContext):
 
         Parameters
         ----------
-        parser, sentences, negative
+        parser, sentences, of, negative
             As for `heat_maps`.
 
         Returns
@@ -443,15 +465,16 @@ class Trace(ObserverContext):
         Raises
         ------
         TraceError
-            If no pipeline call finished, or the pipeline generates images.
+            If no pipeline call finished, the pipeline generates images, or `of` or the negative prompts were not
+            traced.
         """
-        check_recorded(self.spec, negative=negative)
+        check_recorded(self.spec, of=of, negative=negative)
         calls = self._calls()
         if not all(call.frames for call in calls):
             raise TraceError(
                 f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."
             )
-        shown = [with_recorded_text(call, negative=negative) for call in calls]
+        shown = [with_recorded_text(call, of=of, negative=negative) for call in calls]
         read = self._parses(shown, sentences, parser)
         return [
             VideoMaps(frames, call.frames).with_provenance(

@@ -136,6 +136,17 @@ def _projected(
     return TextStart(denoiser.patch_embed.text_proj(text), 0, text.shape[1])
 
 
+def _projected_at_positions(
+    denoiser: Any, text: Tensor, mask: Tensor | None, inputs: Mapping[str, Any]
+) -> TextStart:
+    """Embed a text whose positions are learned, where they are; fixed ones are 0 for text."""
+    embed = denoiser.patch_embed
+    states, n = embed.text_proj(text), text.shape[1]
+    if embed.use_learned_positional_embeddings:
+        states = states + embed.pos_embedding[:, :n].to(states)
+    return TextStart(states, 0, n)
+
+
 def _after_image_size(
     denoiser: Any, text: Tensor, mask: Tensor | None, inputs: Mapping[str, Any]
 ) -> TextStart:
@@ -193,6 +204,9 @@ QWEN_IMAGE_STREAM: Final = TextStream(
 )
 COGVIEW_4_STREAM: Final = TextStream(
     begin=_projected, rotary_of=_first_pixel, mask="attention_mask", text_output=1
+)
+COG_VIDEO_X_STREAM: Final = TextStream(
+    begin=_projected_at_positions, rotary_of=_first_pixel, text_output=1
 )
 LUMINA_2_STREAM: Final = TextStream(begin=_refined, mask="attention_mask")
 Z_IMAGE_STREAM: Final = TextStream(

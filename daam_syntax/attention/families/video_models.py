@@ -8,6 +8,7 @@ from typing import Any, Final
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.grids import fitting
 from daam_syntax.attention.families.layouts import cross, text_first
+from daam_syntax.attention.families.text_streams import COG_VIDEO_X_STREAM
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
@@ -61,6 +62,7 @@ WAN: Final = Family(
     guidance="by-text",
     grid=_wan_grid,
     image_size=_image_size,
+    text_states=lambda denoiser, text: denoiser.condition_embedder.text_embedder(text),
     frames=_wan_frames,
 )
 
@@ -89,5 +91,6 @@ COG_VIDEO_X: Final = Family(
     guidance="unconditional-first",
     grid=_cog_grid,
     image_size=_image_size,
+    text_stream=COG_VIDEO_X_STREAM,
     frames=_cog_frames,
 )

@@ -99,25 +99,21 @@ def other_text_values(text: EncodedText, module: Any, call: AttentionCall, rows:
 def _states(text: EncodedText, module: Any, device: torch.device) -> Tensor:
     """Return a text as a cross-attention projects it."""
     states: Tensor = text.embedded.to(device)  # a model may be spread over several devices
-    return module.norm_encoder_hidden_states(states) if module.norm_cross else states
+    has_norm = getattr(module, "norm_cross", None)
+    return module.norm_encoder_hidden_states(states) if has_norm else states
 
 
 def refuse_family(family: Family, denoiser: nn.Module) -> None:
     """Raise a `TraceError` for a model whose text keys are not a projection of the encoded text."""
-    if family.text_stream is not None and family.frames is None:
+    if family.text_stream is not None:
         return
     if family.text_states is not None and not _projects_text(denoiser):
         return
     known = [each.name for each in FAMILIES if each.text_states or each.text_stream]
-    why = (
-        "the maps of a video's frames are those of its prompt"
-        if family.frames is not None
-        else "it transforms the text before its attentions in a way that daam-syntax does not know"
-    )
     raise TraceError(
         f"Expected a model of the families {', '.join(known)}, to map text outside the prompt (also=), but got "
-        f"{type(denoiser).__name__} of the {family.name} family: {why}. Use the text as a prompt of its own, or read "
-        "the image with trace_image."
+        f"{type(denoiser).__name__} of the {family.name} family: it transforms the text before its attentions in a way "
+        "that daam-syntax does not know. Use the text as a prompt of its own, or read the image with trace_image."
     )
 
 

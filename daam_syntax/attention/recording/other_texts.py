@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.rows import Rows
 from daam_syntax.attention.recording.concept_attention import stacked
 from daam_syntax.attention.recording.concept_streams import ConceptCall, ConceptStreams
+from daam_syntax.attention.recording.frames import split_frames
 from daam_syntax.attention.recording.outputs import output_projection, similarity
 from daam_syntax.attention.softmax.probabilities import AttentionCall, text_probabilities
 from daam_syntax.attention.softmax.transfers import indices
@@ -130,27 +131,30 @@ class OtherTexts:
         """
         step = len(pipeline_call.steps) - 1
         for text in pipeline_call.also:
+            concept = None
             if self.streams is not None:
                 concept = self.streams.run_block(
                     path, text, call, layouts, rows, inputs, with_pixels=grid is not None
                 )
-                if grid is not None:
-                    self._add_concept(path, grid, step, text, concept, call, layouts, rows)
-            elif grid is not None:
-                self._add_cross(path, grid, step, text, module, call, layouts[0], rows)
+            if grid is None:
+                continue
+            found = (
+                self._of_cross(path, text, module, call, layouts[0], rows)
+                if concept is None
+                else self._of_concept(text, concept, call, layouts, rows)
+            )
+            for sums, values in zip((text.sums, text.output_sums), found, strict=False):
+                sums.add(path, grid, split_frames(values, pipeline_call.n_frames), step)
 
-    def _add_concept(
+    def _of_concept(
         self,
-        path: str,
-        grid: Grid,
-        step: int,
         text: EncodedText,
         concept: ConceptCall,
         call: AttentionCall,
         layouts: Sequence[TokenLayout],
         rows: slice,
-    ) -> None:
-        """Add the attention to a text with a stream, and the similarity of its outputs."""
+    ) -> Iterator[Tensor]:
+        """Yield the attention to a text with a stream and, if it is recorded, the similarity of outputs."""
         n_keys = concept.keys.stop - concept.keys.start
         seen = [place for place, position in enumerate(text.positions) if position < n_keys]
         tokens = [text.positions[place] for place in seen]
@@ -160,46 +164,44 @@ class OtherTexts:
             whole[..., indices(seen, part.device)] = part
             return whole
 
-        probabilities = text_probabilities(
-            concept.call,
-            queries=concept.pixels,
-            keys=concept.keys,
-            tokens=tokens,
-            by_head=self._by_head,
+        yield at_all_positions(
+            text_probabilities(
+                concept.call,
+                queries=concept.pixels,
+                keys=concept.keys,
+                tokens=tokens,
+                by_head=self._by_head,
+            )
         )
-        text.sums.add(path, grid, at_all_positions(probabilities), step)
         if self._outputs:
             assert call.output is not None
             assert concept.call.output is not None
-            similar = similarity(
-                stacked(call.output, rows, [layout.pixels for layout in layouts]),
-                concept.call.output[:, :, [concept.keys.start + token for token in tokens]],
-                None,
-                by_head=self._by_head,
+            yield at_all_positions(
+                similarity(
+                    stacked(call.output, rows, [layout.pixels for layout in layouts]),
+                    concept.call.output[:, :, [concept.keys.start + token for token in tokens]],
+                    None,
+                    by_head=self._by_head,
+                )
             )
-            text.output_sums.add(path, grid, at_all_positions(similar), step)
 
-    def _add_cross(
+    def _of_cross(
         self,
         path: str,
-        grid: Grid,
-        step: int,
         text: EncodedText,
         module: nn.Module,
         call: AttentionCall,
         layout: TokenLayout,
         rows: slice,
-    ) -> None:
-        """Add the cross-attention to a text, and the similarity of outputs to its values."""
+    ) -> Iterator[Tensor]:
+        """Yield the cross-attention to a text and, if it is recorded, the similarity of outputs to its values."""
         embed_for_attention(text, self._family, self._denoiser)
-        probabilities = other_text_probabilities(text, module, call, rows, by_head=self._by_head)
-        text.sums.add(path, grid, probabilities, step)
+        yield other_text_probabilities(text, module, call, rows, by_head=self._by_head)
         if self._outputs:
             assert call.output is not None
-            similar = similarity(
+            yield similarity(
                 call.output[rows, :, layout.pixels],
                 other_text_values(text, module, call, rows),
                 output_projection(path, module),
                 by_head=self._by_head,
             )
-            text.output_sums.add(path, grid, similar, step)

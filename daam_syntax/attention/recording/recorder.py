@@ -67,8 +67,6 @@ class Recorder(PipelineObserver):
         super().__init__(pipe, spec)
         self._other_texts = OtherTexts(self.family, self.denoiser, self.attentions, spec)
         self.keeps_outputs = spec.outputs or self._other_texts.streams is not None
-        if spec.outputs and self.family.frames is not None:
-            require_images(pipe, "compare outputs (outputs=True)")
         # The text attention beside each self-attention, by the path of the self-attention.
         self._self_attentions = (
             self_attentions(self.family, self.denoiser, self.attentions) if spec.refine else {}
@@ -171,7 +169,8 @@ class Recorder(PipelineObserver):
                     pipeline_call.positions,
                     by_head="head" in self._spec.keep,
                 )
-                pipeline_call.output_sums.add(path, grid, similar, len(pipeline_call.steps) - 1)
+                by_frame = split_frames(similar, pipeline_call.n_frames)
+                pipeline_call.output_sums.add(path, grid, by_frame, len(pipeline_call.steps) - 1)
             if pipeline_call.also and self._records_step:
                 self._other_texts.attention_ran(
                     pipeline_call,

@@ -14,7 +14,6 @@ from helpers.family_runs import draw as draw_case
 from helpers.family_runs import pipeline as family_pipeline
 from helpers.tiny_pipelines import make_sd
 from helpers.tracing import CAT, GRIDS, OWL, draw
-from helpers.video_pipelines import make_video_pipeline
 
 FOIL = "the blue strawberry"
 
@@ -121,6 +120,3 @@ def test_texts_and_models_that_are_refused():
             match=r"families UNet, PixArt, Sana, .*Z-Image, .*transforms the text before",
         ):
             trace(make(name), also=[FOIL])
-    for name in ("Wan", "CogVideoX"):
-        with pytest.raises(TraceError, match="maps of a video's frames are those of its prompt"):
-            trace(make_video_pipeline(name), also=[FOIL])

@@ -31,7 +31,13 @@ from helpers.joint_blocks.one_stream import (
     z_forward,
     z_image,
 )
-from helpers.joint_blocks.two_streams import aura_flow, cogview_4, qwen_image, sd3
+from helpers.joint_blocks.two_streams import (
+    aura_flow,
+    cog_video_x,
+    cogview_4,
+    qwen_image,
+    sd3,
+)
 
 BLOCKS = r"((single_|joint_)?transformer_blocks|layers)\.\d+"
 
@@ -95,7 +101,7 @@ def _begin(name, model, text, mask):
     """Return a text as it enters the first block, and the number of tokens before it."""
     if name == "Qwen-Image":
         return linear(model.txt_in, rms_norm(model.txt_norm, text)), 0
-    if name == "CogView4":
+    if name in ("CogView4", "CogVideoX"):
         return linear(model.patch_embed.text_proj, text), 0
     if name == "Lumina 2":
         norm, embed = model.time_caption_embed.caption_embedder
@@ -135,6 +141,7 @@ STEP = {
     "Flux 2 klein": flux_2,
     "Qwen-Image": qwen_image,
     "CogView4": cogview_4,
+    "CogVideoX": cog_video_x,
     "Lumina 2": lumina_2,
     "Z-Image": z_image,
 }

@@ -1,4 +1,4 @@
-"""Blocks of SD3, AuraFlow, Qwen-Image, and CogView4, with a concept in place of the prompt."""
+"""Blocks of SD3, AuraFlow, Qwen-Image, CogView4, and CogVideoX, with a concept in place of the prompt."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from helpers.joint_blocks.arithmetic import (
     chunks,
     feed_forward,
     frequencies,
+    heads,
     joined,
     layer_norm,
     linear,
@@ -18,6 +19,7 @@ from helpers.joint_blocks.arithmetic import (
     shifted,
     silu,
     turned,
+    turned_by,
     unit,
 )
 
@@ -116,3 +118,28 @@ def cogview_4(block, a, text):
     text = text + linear(block.attn1.to_out[0], joined(out)) * gate
     inner = shifted(layer_norm(text, 1e-5), mlp_shift, mlp_scale)
     return text + feed_forward(block.ff, inner) * mlp_gate, shares, out
+
+
+def _affine(module, x):
+    return layer_norm(x, module.eps) * module.weight.double() + module.bias.double()
+
+
+def cog_video_x(block, a, text):
+    """One set of weights for text and pixels, except for modulation; only pixels have positions."""
+
+    def modulated(norm, x, of_text):
+        shift, scale, gate = chunks(linear(norm.linear, silu(a["temb"])), 6)[3 * of_text :][:3]
+        return shifted(_affine(norm.norm, x), shift, scale), gate
+
+    def parts(x):
+        query, key, value = (
+            heads(linear(getattr(block.attn1, name), x), block.attn1.heads) for name in OF_PIXELS[0]
+        )
+        return _affine(block.attn1.norm_q, query), _affine(block.attn1.norm_k, key), value
+
+    pixels = parts(modulated(block.norm1, a["hidden_states"], False)[0])
+    own, gate = modulated(block.norm1, text, True)
+    shares, out = attend(parts(own), turned_by(pixels, a["image_rotary_emb"], slice(None)))
+    text = text + gate * linear(block.attn1.to_out[0], joined(out))
+    inner, gate = modulated(block.norm2, text, True)
+    return text + gate * feed_forward(block.ff, inner), shares, out
