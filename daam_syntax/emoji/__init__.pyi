@@ -1,4 +1,7 @@
 from .caption_words import known_words as known_words
+from .counterfactuals import Counterfactual as Counterfactual
+from .counterfactuals import with_other_object as with_other_object
+from .counterfactuals import without_object as without_object
 from .grammar import ObjectSpec as ObjectSpec
 from .grammar import SceneSpec as SceneSpec
 from .grammar import write_caption as write_caption

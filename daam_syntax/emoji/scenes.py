@@ -8,9 +8,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from daam_syntax.emoji.backgrounds import draw_background
 from daam_syntax.emoji.grammar import BACKGROUND, ObjectSpec, Pattern, SceneSpec, write_caption
-from daam_syntax.emoji.sprites import draw_rim, draw_sprite
+from daam_syntax.emoji.placement import IMAGE_SIZE, Placement, compose, place
 from daam_syntax.emoji.vocabulary import (
     ANIMATE,
     BACKGROUNDS,
@@ -22,13 +21,6 @@ from daam_syntax.emoji.vocabulary import (
     is_reserved_pair,
 )
 from daam_syntax.language.sentence import Sentence
-
-IMAGE_SIZE: Final = 128
-"""Pixels along each side of a scene, and of images of the embedded model."""
-
-# Longer side of a sprite of ordinary size, by the number of objects; the largest size still fits.
-_SIDES: Final = {1: 80.0, 2: 62.0, 3: 44.0}
-_LARGEST: Final = 112.0
 
 # Relations that decide who is on which side are the hardest to learn, so they are the most frequent.
 _RELATIONS: Final = {
@@ -93,6 +85,8 @@ class Scene:
     masks
         Token index to mask, bool. The mask of a noun and its modifiers is that of their object; the mask of a
         background noun is everything except the objects. *Shape:* ``(y, x)``.
+    placement
+        Where the objects stand, and on what.
     """
 
     image: Image.Image
@@ -100,6 +94,7 @@ class Scene:
     spec: SceneSpec
     objects: tuple[DrawnObject, ...]
     masks: dict[int, np.ndarray]
+    placement: Placement
 
     @property
     def caption(self) -> str:
@@ -187,114 +182,22 @@ def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
 
 def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     """Compose a scene of a given meaning; `rng` decides positions and backgrounds."""
-    sides = [
-        min(_LARGEST, _SIDES[len(spec.objects)] * SIZES.get(obj.size or "", 1.0))
-        * rng.uniform(0.93, 1.07)
-        for obj in spec.objects
-    ]
-    sides, centers = _lay_out(spec, sides, rng)
-    canvas = draw_background(spec.background, IMAGE_SIZE, rng).convert("RGBA")
-    masks: dict[int, np.ndarray] = {}
-    for i in _drawing_order(spec):
-        obj = spec.objects[i]
-        tinted = draw_sprite(obj.noun, sides[i], obj.color)
-        layer = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
-        layer.paste(
-            tinted,
-            (int(centers[i][0] - tinted.width / 2), int(centers[i][1] - tinted.height / 2)),
-        )
-        canvas = Image.alpha_composite(Image.alpha_composite(canvas, draw_rim(layer)), layer)
-        visible = np.asarray(layer)[..., 3] > 127
-        masks = {j: mask & ~visible for j, mask in masks.items()}
-        masks[i] = visible
-    image = canvas.convert("RGB")
+    return compose_scene(spec, place(spec, rng))
+
+
+def compose_scene(spec: SceneSpec, placement: Placement) -> Scene:
+    """Draw objects at places that are decided, and write the caption."""
+    image, visible = compose(spec.objects, placement)
+    masks = {i: mask for i, mask in enumerate(visible) if mask is not None}
     sentence, refers = write_caption(spec)
-    masks[BACKGROUND] = ~np.any([masks[i] for i in range(len(spec.objects))], axis=0)
+    masks[BACKGROUND] = ~np.any(list(masks.values()), axis=0)
     heads = {phrase.root for phrase in sentence.noun_phrases}
     objects = tuple(
         DrawnObject(obj, next(w for w, r in refers.items() if r == i and w in heads), masks[i])
         for i, obj in enumerate(spec.objects)
     )
     word_masks = {word: masks[thing] for word, thing in refers.items()}
-    return Scene(image, sentence, spec, objects, word_masks)
-
-
-def _drawing_order(spec: SceneSpec) -> list[int]:
-    """Return the order from back to front: an object on another one covers it."""
-    order = list(range(len(spec.objects)))
-    if len(order) > 1 and spec.relation in ("on", "ride"):
-        order[:2] = [1, 0]
-    return order
-
-
-def _lay_out(
-    spec: SceneSpec, sides: list[float], rng: np.random.Generator
-) -> tuple[list[float], list[tuple[float, float]]]:
-    """Place the objects on the canvas by their relation; return their sides and centers (x, y)."""
-
-    def jitter(amount: float) -> float:
-        return float(rng.uniform(-amount, amount))
-
-    if len(sides) == 1:
-        slack = max(4.0, (IMAGE_SIZE - sides[0]) / 2 - 4)
-        return sides, [(64 + jitter(slack), 66 + jitter(min(slack, 18)))]
-    if len(sides) == 3:
-        return _lay_out_three(spec, sides, rng)
-
-    relation = spec.relation
-    left, right, level = 33 + jitter(4), 95 + jitter(4), 76 + jitter(10)
-    column = 64 + jitter(18)
-    if relation in ("and", "next to"):
-        centers = [(left, level), (right, level + jitter(4))]
-        if rng.random() < 0.5:
-            centers.reverse()
-    elif relation == "to the left of":
-        centers = [(left, level), (right, level + jitter(4))]
-    elif relation in ("to the right of", "chase"):
-        # The artwork faces left, so the one that chases is on the right.
-        centers = [(right, level), (left, level + jitter(4))]
-    elif relation == "above":
-        centers = [(column, 32 + jitter(3)), (column + jitter(8), 96 + jitter(3))]
-    elif relation == "below":
-        centers = [(column, 96 + jitter(3)), (column + jitter(8), 32 + jitter(3))]
-    elif relation in ("on", "ride"):
-        overlap = 0.40 if relation == "on" else 0.30
-        base = 94 + jitter(4)
-        top = max(sides[0] / 2, base - (sides[0] + sides[1]) * overlap)
-        centers = [(column + jitter(4), top), (column, base)]
-    elif relation == "wear":
-        sides = [sides[0] * 1.25, sides[0] * 0.7]
-        x, y = column, 80 + jitter(4)
-        height = -0.48 if spec.objects[1].noun == "hat" else 0.30
-        centers = [(x, y), (x + jitter(2), y + height * sides[0])]
-    else:  # hold
-        sides = [sides[0] * 1.2, min(sides[1], sides[0]) * 0.75]
-        x, y = 54 + jitter(12), 70 + jitter(8)
-        centers = [(x, y), (x + 0.5 * sides[0], y + 0.18 * sides[0])]
-    return sides, centers
-
-
-def _lay_out_three(
-    spec: SceneSpec, sides: list[float], rng: np.random.Generator
-) -> tuple[list[float], list[tuple[float, float]]]:
-    """Place three objects: a pair on two thirds of the canvas, and the third beside it."""
-
-    def jitter(amount: float) -> float:
-        return float(rng.uniform(-amount, amount))
-
-    level = 76 + jitter(10)
-    columns = [23.0, 64.0, 105.0]
-    if spec.relation == "and":
-        columns = [columns[i] for i in rng.permutation(3)]
-        return sides, [(x + jitter(2), level + jitter(5)) for x in columns]
-    pair_spec = SceneSpec(spec.objects[:2], spec.relation, spec.background, spec.pattern)
-    pair_sides, pair = _lay_out(pair_spec, [s / _SIDES[3] * _SIDES[2] for s in sides[:2]], rng)
-    shrink = 0.70
-    at_left = bool(rng.random() < 0.5)
-    offset = (1 - shrink) * IMAGE_SIZE if at_left else 0.0
-    centers = [(x * shrink + offset, y * shrink + 24) for x, y in pair]
-    third = (18 + jitter(2) if at_left else 110 + jitter(2), level + jitter(4))
-    return [*(s * shrink for s in pair_sides), min(sides[2], 40.0)], [*centers, third]
+    return Scene(image, sentence, spec, objects, word_masks, placement)
 
 
 __all__ = [
