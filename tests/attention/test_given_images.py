@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, IPNDMScheduler
+from diffusers import (
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    IPNDMScheduler,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,6 +18,8 @@ import daam_syntax as ds
 from daam_syntax.attention import family_of, trace, trace_image, trace_images
 from daam_syntax.attention.families.drawn_sizes import drawn_size
 from daam_syntax.attention.given_images import pixels, recording
+from daam_syntax.attention.given_images.noise import Noising
+from daam_syntax.attention.given_images.reading import GivenBatch
 from daam_syntax.errors import FileError, PromptError, TraceError
 from daam_syntax.language import parse
 from helpers.attention_reference import Reference
@@ -54,8 +61,6 @@ def test_maps_against_noising_by_hand(sd):
 @torch.no_grad()
 def test_sigma_schedulers_noise_to_the_same(sdxl):
     """Euler's noising, scaled as its denoiser expects, equals that of `trace_image`."""
-    from daam_syntax.attention.given_images.noise import Noising
-
     assert isinstance(sdxl.scheduler, EulerDiscreteScheduler)
     scheduler = EulerDiscreteScheduler.from_config(sdxl.scheduler.config)
     scheduler.set_timesteps(1000)
@@ -384,3 +389,50 @@ class TestPhotosOfAnySize:
         monkeypatch.setattr(recording, "_PATIENCE", 0.0)
         trace_images(sd, photos, prompts, **options)
         assert "Tracing: 3 of 3 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_the_target_is_what_the_scheduler_takes_the_denoiser_to_predict(sd, prediction):
+    """A scheduler that gets the target as the denoiser's output finds the clean latents."""
+    scheduler = DDIMScheduler.from_config(
+        sd.scheduler.config, prediction_type=prediction, clip_sample=False
+    )
+    scheduler.set_timesteps(1000)
+    noising = Noising(scheduler, [10, 600])
+    latents = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
+    noised = noising(latents, torch.Generator().manual_seed(1))
+    for index, timestep in enumerate([10, 600]):
+        target = noising.target(latents, noised[index], index)
+        clean = scheduler.step(target, timestep, noised[index]).pred_original_sample
+        torch.testing.assert_close(clean, latents, rtol=1e-3, atol=1e-4)
+
+
+def test_the_target_of_flow_matching_is_the_velocity():
+    noising = Noising(FlowMatchEulerDiscreteScheduler(), [0, 600])
+    latents = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
+    noised = noising(latents, torch.Generator().manual_seed(1))
+    velocity = noising.target(latents, noised[1], 1)
+    torch.testing.assert_close(noised[1] - 0.6 * velocity, latents)
+    torch.testing.assert_close(velocity[0] + latents[0], velocity[1] + latents[1])  # one noise
+    with pytest.raises(TraceError, match="timesteps above 0"):
+        noising.target(latents, noised[0], 0)
+
+
+def test_predictions_are_those_of_the_denoiser(sd):
+    """Independent: the denoiser called by hand on noised latents of the pipeline's own autoencoder."""
+    images = [np.random.default_rng(i).random((64, 96, 3)).astype(np.float32) for i in range(2)]
+    batch = GivenBatch.prepare(sd, images, ["red cat", "blue owl"], timesteps=[100, 700])
+    found = []
+    with torch.no_grad():
+        batch.read([0, 1], 3, on_prediction=found.append)
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) * 2 - 1
+        latents = sd.vae.encode(pixels).latent_dist.mode() * sd.vae.config.scaling_factor
+        text, _ = sd.encode_prompt(["red cat", "blue owl"], "cpu", 1, False)
+        generator = torch.Generator().manual_seed(3)
+        for index, timestep in enumerate([100, 700]):
+            noise = torch.randn(latents.shape[1:], generator=generator).expand_as(latents)
+            noised = sd.scheduler.add_noise(latents, noise, torch.tensor([timestep]))
+            expected = sd.unet(noised, timestep, encoder_hidden_states=text).sample
+            torch.testing.assert_close(found[index].output, expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found[index].target, noise, rtol=1e-3, atol=1e-4)
+            assert found[index].index == index

@@ -1,7 +1,7 @@
 """Trace given images: a model's attention to images that it did not generate.
 
-`calls` has the public functions, `recording` runs the denoiser, `pixels` reads and fits images, and `noise` adds the
-noise of a timestep. They import `tracing`, and everything below it.
+`calls` has the public functions, `recording` records the attention, `reading` runs the denoiser, `pixels` reads and fits
+images, and `noise` adds the noise of a timestep. They import `tracing`, and everything below it.
 """
 
 from daam_syntax.attention.given_images.calls import (

@@ -26,6 +26,7 @@ class Noising:
     def __init__(self, scheduler: Any, timesteps: Sequence[int]) -> None:
         name, config = type(scheduler).__name__, scheduler.config
         self._n_train: int = config.num_train_timesteps
+        self._predicts = config.get("prediction_type", "epsilon")
         self._is_flow = name.startswith("FlowMatch") or bool(config.get("use_flow_sigmas"))
         self._alphas: Tensor | None = getattr(scheduler, "alphas_cumprod", None)
         if not self._is_flow and self._alphas is None:
@@ -64,6 +65,29 @@ class Noising:
         alpha = self._alphas[self.timesteps[index]].to(latents)
         return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
+    def target(self, latents: Tensor, noised: Tensor, index: int) -> Tensor:
+        """Return what the model was trained to predict for noised latents: noise, velocity, or the latents.
+
+        The velocity is ``sqrt(a_t) noise - sqrt(1 - a_t) x`` in diffusion (Salimans & Ho 2022), and ``noise - x`` in
+        flow matching.
+        """
+        latents = latents.to(noised)
+        if self._is_flow:
+            share = float(self.timesteps[index]) / self._n_train
+            if share == 0:
+                raise TraceError(
+                    "Expected timesteps above 0, to know the noise, but got 0: leave it out."
+                )
+            return (noised - latents) / share
+        assert self._alphas is not None
+        alpha = self._alphas[self.timesteps[index]].to(noised)
+        noise = (noised - alpha.sqrt() * latents) / (1 - alpha).sqrt()
+        if self._predicts == "sample":
+            return latents
+        if self._predicts == "v_prediction":
+            return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        return noise
+
 
 class _Step(NamedTuple):
     """The attributes of a scheduler's step that pipelines read."""
@@ -83,11 +107,11 @@ class NoisedSchedule:
         scheduler: Any,
         timesteps: Tensor,
         noised: Sequence[Tensor],
-        on_start: Callable[[], None],
+        on_output: Callable[[int, Tensor], None],
     ) -> None:
         self._scheduler = scheduler
         self._noised = noised
-        self._on_start = on_start
+        self._on_output = on_output
         self._index = 0
         self.timesteps = timesteps
 
@@ -114,8 +138,7 @@ class NoisedSchedule:
 
     def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **others: Any) -> _Step:
         """Return the latents noised to the next timestep."""
-        if self._index == 0:
-            self._on_start()  # the trace has by now read all that the pipeline itself provides
+        self._on_output(self._index, model_output)
         self._index += 1
         following = self._noised[min(self._index, len(self._noised) - 1)].to(sample)
         return _Step(following, following)
