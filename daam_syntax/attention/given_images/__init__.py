@@ -1,6 +1,6 @@
 """Trace given images: a model's attention to images that it did not generate.
 
-`calls` has the public functions, `recording` records the attention, `reading` runs the denoiser, `pixels` reads and fits
+`calls` has the public functions, `recording` records attention, `reading` runs the denoiser, `pixels` reads and fits
 images, and `noise` adds the noise of a timestep. They import `tracing`, and everything below it.
 """
 
