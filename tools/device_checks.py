@@ -7,7 +7,8 @@ Runs `daam_syntax.attention.verification.check_trace` on tiny random pipelines o
 - ``settings``: lower precision of matrix products (TF32), and autocast;
 - ``kernels``: each attention kernel of torch in turn;
 - ``offloading``: weights in main memory, for whole models and for single layers;
-- ``sizes``: the UNet of Stable Diffusion 1.5 at 512 x 512, with random weights.
+- ``sizes``: the UNet of Stable Diffusion 1.5 at 512 x 512, with random weights;
+- ``relations``: all relations of attention, concepts, and attention outputs; see `tools.device_relations`.
 
 Writes ``benchmarks/results/devices.json``. A pipeline that cannot run there is recorded with its error.
 """
@@ -27,6 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.small_models import stable_diffusion_pipeline
 from daam_syntax.attention.verification import TraceCheck, check_trace
+from tools.device_relations import RelationsCheck, relations
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
@@ -39,7 +41,7 @@ PROMPT = "a red cat on a small red chair"
 CASE_OF = {case.name: case for case in CASES}
 HALVED = ("Flux", "SD3", "Qwen-Image", "Z-Image", "Lumina 2", "AuraFlow", "PixArt-sigma")
 KERNELS = ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH")
-Check = Callable[[], TraceCheck]
+Check = Callable[[], TraceCheck | RelationsCheck]
 
 
 def options_of(case: Case) -> dict[str, Any]:
@@ -151,6 +153,7 @@ PARTS = {
     "kernels": kernels,
     "offloading": offloading,
     "sizes": sizes,
+    "relations": relations,
 }
 
 

@@ -28,7 +28,7 @@ from daam_syntax.emoji.training.architectures import (
 )
 from daam_syntax.emoji.training.loop import Session, Trainer
 from daam_syntax.emoji.training.reconstruction import as_input, psnr
-from daam_syntax.emoji.training.shipping import ship
+from daam_syntax.emoji.training.shipping import ship, ship_denoiser
 from daam_syntax.errors import FileError
 from daam_syntax.util.data_files import data_path
 
@@ -163,6 +163,29 @@ def test_shards_are_encoded_once_and_drawn_as_they_are(tiny_shards, tmp_path):
     assert any(torch.equal(one, wanted) for one in tokens)
 
 
+def test_scenes_that_are_encoded_meanwhile_are_added(tiny_shards, tmp_path):
+    torch.manual_seed(0)
+    vae, folder = build_autoencoder().eval(), tmp_path / "latents"
+    folder.mkdir()
+    latents.encode_shards(vae, tiny_shards, folder, at_most=1)
+    captions = dataset.read_captions(tiny_shards / f"{SEEDS[0]}.json")
+    given = folder, learn_tokenizer(captions), torch.device("cpu")
+    data = denoiser.CaptionedLatents(*given, capacity=5)
+    memory = data._latents.data_ptr()
+    before = data.draw(100)[0]
+    latents.encode_shards(vae, tiny_shards, folder, at_most=9)
+    full = denoiser.CaptionedLatents(*given, capacity=3)
+    assert (len(data), len(full)) == (2, 2)  # there is no room for two more among three
+    data.add_new()
+    data.add_new()
+    assert len(data) == 4
+    exact = latents.encode(vae, dataset.read_arrays(tiny_shards, "images")).half().float()
+    for drawn, there in ((before, {0, 1}), (data.draw(100)[0], {0, 1, 2, 3})):
+        found = {i for one in drawn for i in range(4) if torch.equal(one, exact[i])}
+        assert found == there
+    assert data._latents.data_ptr() == memory  # a CUDA graph reads the same memory
+
+
 def test_a_shipped_autoencoder_encodes_as_it_is(tiny_shards, tmp_path):
     """Latents that are normalized already are not normalized again: a trained denoiser knows them."""
     torch.manual_seed(0)
@@ -181,6 +204,26 @@ def test_a_shipped_autoencoder_encodes_as_it_is(tiny_shards, tmp_path):
     }
     assert torch.equal(weights["kept"], weights["shipped"])
     assert not torch.equal(weights["changed"], weights["shipped"])
+
+
+def test_scenes_are_encoded_as_they_are_composed(tiny_shards, tmp_path, monkeypatch):
+    vae, folder = tmp_path / "shipped" / "vae", tmp_path / "latents"
+    composed = tmp_path / "composed"
+    composed.mkdir()
+    build_autoencoder().save_pretrained(vae)
+    late = iter(sorted({path.stem.partition(".")[0] for path in tiny_shards.iterdir()}))
+
+    def compose(_):
+        seed = next(late)
+        for path in sorted(tiny_shards.glob(f"{seed}.*")):
+            shutil.copyfile(path, composed / path.name)
+
+    monkeypatch.setattr(latents.time, "sleep", compose)
+    device = torch.device("cpu")
+    latents.write_latents(
+        vae, composed, folder, device, normalized=True, until=latents.SHARD * len(SEEDS)
+    )
+    assert dataset.complete_shards(folder) == list(SEEDS)
 
 
 def test_weights_make_kinds_of_scenes_more_frequent(monkeypatch):
@@ -370,3 +413,27 @@ def test_the_autoencoder_of_the_latents_is_shipped_unless_a_decoder_was_refined(
     configs = list((tmp_path / "decoder" / "emoji-model").rglob("*.json"))
     assert len(configs) >= 7
     assert [path for path in configs if str(tmp_path) in path.read_text()] == []
+
+
+def test_a_denoiser_that_was_trained_further_replaces_only_its_parts(emoji_pipe, tmp_path):
+    runs, data = tmp_path / "runs", tmp_path / "data"
+    shutil.copytree(data_path("emoji-model"), data / "emoji-model")
+    trained = copy.deepcopy(emoji_pipe.unet)
+    with torch.no_grad():
+        trained.conv_out.bias += 1
+    type(emoji_pipe)(**{**emoji_pipe.components, "unet": trained}).save_pretrained(
+        runs / "denoiser" / "pipeline"
+    )
+    (runs / "denoiser" / "curve.csv").write_text("step,loss\n")
+    ship_denoiser(runs, data)
+    shipped = type(emoji_pipe).from_pretrained(data / "emoji-model", safety_checker=None)
+    found = shipped.unet.conv_out.bias - emoji_pipe.unet.conv_out.bias
+    torch.testing.assert_close(found.float(), torch.ones_like(found), atol=2e-3, rtol=0)
+    curves = {path.stem for path in (data / "emoji-model" / "curves").iterdir()}
+    assert curves == {
+        *(path.stem for path in data_path("emoji-model", "curves").iterdir()),
+        "denoiser-further",
+    }
+    assert "_name_or_path" not in (data / "emoji-model" / "unet" / "config.json").read_text()
+    for path in data_path("emoji-model", "vae").iterdir():
+        assert path.read_bytes() == (data / "emoji-model" / "vae" / path.name).read_bytes()

@@ -12,12 +12,16 @@ The stages, in this order; each resumes from its checkpoints in ``--runs``::
 
 The minutes are those of one H200; the learning rate decays with them. The shipped autoencoder had 9,000 steps on a CPU
 before (``--resume-from``; see the model card). On a CPU, leave the minutes out, give ``--batch`` and ``--steps``, and
-expect days. ``decoder`` trains the decoder alone after ``latents``. To train the shipped denoiser further, on scenes
-among which the kinds that it draws badly are more frequent, with a low learning rate::
+expect days. ``decoder`` trains the decoder alone after ``latents``. The shipped denoiser was then trained
+further, on new scenes among which the kinds that it drew badly are more frequent, while they were composed (minutes of
+one H100)::
 
-    dataset --scenes 15000 --first-seed 1500000 --weight "three objects=3" --weight "next to=3"
-    latents --start-from data/emoji-model        # encoded as they are by the shipped autoencoder
-    denoiser --start-from data/emoji-model --learning-rate 1.5e-4 --batch 32 --minutes 92 --threads 1
+    dataset --scenes 250000 --first-seed 3000000 --workers 13 --weight "three objects=6" --weight and=3
+            --weight "next to=2.5" --weight on=2.5 --weight big=3 --weight large=3 --weight tiny=2 --weight small=2
+            --weight huge=2 --weight category=2 --weight bicycle=3
+    latents --start-from data/emoji-model --until 250000    # encoded as they are by the shipped autoencoder
+    denoiser --start-from data/emoji-model --learning-rate 5e-4 --minutes 8.4 --capacity 250000
+    ship --only-denoiser
 
 Weights are drawn with seed 0, and
 a resumed training continues with the seed of its step. Results are not identical to the bit, because the number of

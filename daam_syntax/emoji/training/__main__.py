@@ -105,6 +105,12 @@ def latents(
             "by default the trained autoencoder, normalized."
         ),
     ] = None,
+    until: Annotated[
+        int | None,
+        typer.Option(
+            help="Scenes to encode as they are composed; by default those that are there."
+        ),
+    ] = None,
 ) -> None:
     """Encode the scenes that are not encoded yet."""
     from daam_syntax.emoji.training.latents import write_latents
@@ -116,6 +122,7 @@ def latents(
         runs / "latents",
         training_device(device),
         normalized=start_from is not None,
+        until=until,
     )
 
 
@@ -153,12 +160,25 @@ def denoiser(
             help="Peak learning rate; by default that of a whole training, 5e-4 for batches of 32."
         ),
     ] = None,
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            help="Scenes to have room for: those encoded meanwhile are added. By default those that are there."
+        ),
+    ] = None,
 ) -> None:
     """Train the text encoder and the UNet."""
     from daam_syntax.emoji.training.denoiser import train
 
     session = _session(steps, minutes, batch, device, threads)
-    train(runs / "latents", runs / "denoiser", session, start_from, learning_rate=learning_rate)
+    train(
+        runs / "latents",
+        runs / "denoiser",
+        session,
+        start_from,
+        learning_rate=learning_rate,
+        capacity=capacity,
+    )
 
 
 @app.command()
@@ -179,11 +199,19 @@ def annotator(
 
 
 @app.command()
-def ship(runs: Runs = Path("runs")) -> None:
+def ship(
+    runs: Runs = Path("runs"),
+    only_denoiser: Annotated[
+        bool,
+        typer.Option(
+            "--only-denoiser", help="Ship a denoiser that was trained further, and keep the rest."
+        ),
+    ] = False,
+) -> None:
     """Copy the trained weights into data/."""
-    from daam_syntax.emoji.training.shipping import ship
+    from daam_syntax.emoji.training.shipping import ship, ship_denoiser
 
-    ship(runs)
+    (ship_denoiser if only_denoiser else ship)(runs)
 
 
 if __name__ == "__main__":

@@ -41,21 +41,55 @@ class CaptionedLatents:
         The tokenizer of the captions.
     device
         Where the scenes are kept.
+    capacity
+        Number of scenes to have room for, so that more can be added by `add_new`; None for those that are there.
     """
 
-    def __init__(self, folder: Path, tokenizer: CLIPTokenizer, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer: CLIPTokenizer,
+        device: torch.device,
+        capacity: int | None = None,
+    ) -> None:
         seeds = complete_shards(folder)
         if not seeds:
             raise FileError(
                 f"Expected latents in {folder}, but there are none. "
                 "Encode the scenes first: python -m daam_syntax.emoji.training latents."
             )
-        self._tokenizer = tokenizer
-        shards = [read_array(folder / f"{seed}.npy", device) for seed in seeds]
-        self._latents = torch.cat(shards)
-        captions = [caption for s in seeds for caption in read_captions(folder / f"{s}.json")]
-        self._tokens = self._tokenize(captions).to(device)
+        self._folder, self._tokenizer = folder, tokenizer
+        first = read_array(folder / f"{seeds[0]}.npy")
+        room = capacity or len(first) * len(seeds)
+        # A step that is replayed as a CUDA graph reads the same memory every time, so scenes are added in place.
+        self._latents = torch.zeros(room, *first.shape[1:], dtype=first.dtype, device=device)
+        self._tokens = torch.zeros(room, MAX_TOKENS, dtype=torch.int64, device=device)
+        self._n_scenes = torch.zeros((), dtype=torch.int64, device=device)
+        self._read: set[int] = set()
+        self.add_new()
         self._no_caption = self._tokenize([""]).to(device)
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return int(self._n_scenes)
+
+    def add_new(self) -> None:
+        """Read the shards that were encoded since the last call, as long as there is room for them."""
+        n = len(self)
+        for seed in complete_shards(self._folder):
+            if seed in self._read:
+                continue
+            latents = read_array(self._folder / f"{seed}.npy", self._latents.device)
+            end = n + len(latents)
+            if end > len(self._latents):
+                break
+            self._latents[n:end] = latents
+            self._tokens[n:end] = self._tokenize(read_captions(self._folder / f"{seed}.json")).to(
+                self._tokens.device
+            )
+            self._read.add(seed)
+            n = end
+        self._n_scenes.fill_(n)
 
     def _tokenize(self, captions: list[str]) -> torch.Tensor:
         # The tokenizer itself uses all processors; the class around it takes ten times as long.
@@ -73,7 +107,8 @@ class CaptionedLatents:
             *Shapes:* ``(scene, channel, y, x)``, float32; ``(scene, token)``, int64.
         """
         device = self._latents.device
-        chosen = (torch.rand(n, device=device) * len(self._latents)).long()
+        share = torch.rand(n, device=device)
+        chosen = (share * self._n_scenes).long().clamp(max=self._n_scenes - 1)
         without = torch.rand(n, 1, device=device) < CAPTION_DROP
         tokens = torch.where(without, self._no_caption, self._tokens[chosen])
         return self._latents[chosen].float(), tokens
@@ -159,6 +194,7 @@ def train(
     start_from: Path | None = None,
     *,
     learning_rate: float | None = None,
+    capacity: int | None = None,
 ) -> None:
     """Train the text encoder and the UNet, or resume; write a ``StableDiffusionPipeline`` to ``folder/pipeline``.
 
@@ -174,13 +210,16 @@ def train(
     learning_rate
         Peak learning rate; None for that of a whole training, 5e-4 for batches of 32. To train finished weights
         further, a third of it or less.
+    capacity
+        Number of scenes to have room for: those that are encoded while this trains are added until then. None to train
+        with those that are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderKL.from_pretrained(latents / "vae")
     torch.manual_seed(0)
     before = folder / "pipeline" if (folder / "pipeline").exists() else start_from
     parts = _initial_parts(before, latents)
-    data = CaptionedLatents(latents, parts["tokenizer"], session.device)
+    data = CaptionedLatents(latents, parts["tokenizer"], session.device, capacity)
     unet, text_encoder = parts["unet"], parts["text_encoder"]
     unet.float().train().to(session.device, memory_format=IMAGE_FORMAT)
     text_encoder.float().train()
@@ -210,7 +249,11 @@ def train(
         )
         pipeline.save_pretrained(folder / "pipeline")
 
-    trainer.run(lambda: loss(session.batch, trainer.dtype), on_save=save)
+    trainer.run(
+        lambda: loss(session.batch, trainer.dtype),
+        on_log=None if capacity is None else data.add_new,
+        on_save=save,
+    )
 
 
 def _initial_parts(start_from: Path | None, latents: Path) -> dict[str, Any]:

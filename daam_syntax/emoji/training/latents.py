@@ -6,6 +6,7 @@ them, with normalized latents; decoders and denoisers for them are trained with 
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from daam_syntax.emoji.training.dataset import (
+    SHARD,
     complete_shards,
     read_array,
     read_arrays,
@@ -29,6 +31,7 @@ SHAPE_CHANNELS: Final = 6
 """Number of the first latent channels, which carry shapes; the others carry detail."""
 
 _BATCH: Final = 250
+_WAIT: Final = 0.5  # seconds between looks for new scenes
 
 
 def write_latents(
@@ -38,6 +41,7 @@ def write_latents(
     device: torch.device,
     *,
     normalized: bool = False,
+    until: int | None = None,
 ) -> None:
     """Encode the scenes of a dataset that are not encoded yet.
 
@@ -52,12 +56,19 @@ def write_latents(
     normalized
         Whether the latents of the autoencoder are normalized already, as those of a shipped one are; it is then kept
         as it is, for denoisers that know its latents.
+    until
+        Number of scenes to encode as they are composed, waiting for them; None for those that are there.
     """
     vae = normalized_autoencoder(autoencoder, dataset, folder, device, normalized)
-    total = len(complete_shards(dataset)) - len(complete_shards(folder))
-    with show_progress(True, total, label="Encoding", unit="shards") as bar:
-        while encode_shards(vae, dataset, folder, at_most=1):
-            bar.advance()
+    done = len(complete_shards(folder))
+    total = len(complete_shards(dataset)) if until is None else -(-until // SHARD)
+    with show_progress(True, total, done, label="Encoding", unit="shards") as bar:
+        while done < total:
+            if encode_shards(vae, dataset, folder, at_most=1):
+                done += 1
+                bar.advance()
+            else:
+                time.sleep(_WAIT)
 
 
 def normalized_autoencoder(

@@ -46,6 +46,29 @@ def ship(runs: Path, data: Path | None = None) -> None:
         shutil.copyfile(runs / "annotator" / name, annotator / name)
 
 
+def ship_denoiser(runs: Path, data: Path | None = None) -> None:
+    """Write the text encoder and the UNet of a denoiser that was trained further; the rest of the model stays.
+
+    Its curve is kept beside those of the earlier training, as ``denoiser-further.csv``.
+
+    Parameters
+    ----------
+    runs
+        Folder of the training, with ``denoiser/pipeline``.
+    data
+        Folder to write to; None for the data folder of the package.
+    """
+    model = (data or data_path()) / "emoji-model"
+    trained = StableDiffusionPipeline.from_pretrained(
+        runs / "denoiser" / "pipeline", safety_checker=None
+    )
+    for name in ("text_encoder", "unet"):
+        part = getattr(trained, name).to(dtype=torch.float16)
+        part.save_pretrained(model / name)
+        _forget_origin(model / name / "config.json")
+    shutil.copyfile(runs / "denoiser" / "curve.csv", model / "curves" / "denoiser-further.csv")
+
+
 def _forget_origin(config: Path) -> None:
     """Remove the folder that diffusers loaded a part from: it only exists where the model was trained."""
     values = json.loads(config.read_text(encoding="utf-8"))
