@@ -1,7 +1,7 @@
 """Learn weights for the embedded model's layers and attention heads: ``python -m benchmarks.map_weights``.
 
 The weights favor those whose maps lie on the named objects, and are learned on scenes with exact masks that no
-benchmark scores. Writes ``data/emoji-model/map_weights.json``, which is shipped. ``python -m benchmarks.refined``
+benchmark scores. Writes ``data/emoji-model/map_weights.json``, which is shipped. ``python -m benchmarks.attribution``
 measures the gain.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.attribution import MIN_VISIBLE
+from benchmarks.attribution.cases import MIN_VISIBLE
 from daam_syntax.attention import trace_images
 from daam_syntax.emoji.scenes import Scene, scene
 from daam_syntax.maps import HeatMaps, MapWeights, learn_weights

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import device_tables
+from benchmarks.attribution import tables as attribution
 from benchmarks.survival.page import table as survival_table
 
 ROOT = Path(__file__).parent
@@ -20,93 +22,6 @@ def interval(value: dict[str, Any], scale: float = 1.0) -> str:
 def load(name: str) -> Any:
     """Read a benchmark's results."""
     return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def attribution() -> str:
-    """Tabulate how well maps lie on objects."""
-    results = load("attribution")
-    columns = (
-        "exact masks, nouns",
-        "exact masks, color words",
-        "drawn images, annotator's masks",
-    )
-    rows = list(results[columns[0]])
-    lines = [
-        "| | " + " | ".join(columns) + " |",
-        "|---|" + "---|" * len(columns),
-    ]
-    for row in rows:
-        cells = [interval(results[c][row]) if row in results[c] else "" for c in columns]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    counts = [
-        f"{c}: {results[c]['whole image']['n_objects']} in "
-        f"{results[c]['whole image']['n_scenes']} scenes"
-        for c in columns
-    ]
-    chosen = results["chosen on other scenes"]
-    drawn = results[columns[2]]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Numbers of words: {'; '.join(counts)}. Of {drawn['nouns in the prompts']} nouns that were asked for in "
-            f"drawn images, the annotator finds {drawn['nouns that the annotator finds']}; only these are scored.",
-            "",
-            f"Layers and threshold chosen on other scenes: {chosen['layers']}, relative:{chosen['tau']}; noun mIoU with "
-            f"them {interval(chosen['miou'])}.",
-            "",
-            _output_maps(results["output maps"]),
-        ]
-    )
-
-
-def _output_maps(scores: dict[str, Any]) -> str:
-    """Say how well maps by similarity of attention outputs lie on objects, beside maps of attention."""
-    stronger = ", ".join(
-        f"{name} {interval(scores[f'stronger on its own object, {name}'])}"
-        for name in ("positive part", "softmax", "attention")
-    )
-    return (
-        "Maps by similarity of attention outputs (of a pixel with the value of a word, after the output projection), on "
-        "the same scenes with exact masks, with form, layers and threshold chosen on the other scenes: "
-        f"{scores['form']}, {scores['layers']}, relative:{scores['tau']}; noun mIoU {interval(scores['miou'])}, that of "
-        f"attention {interval(scores['attention miou'])}, difference {interval(scores['outputs - attention'])}. "
-        f"Stronger on its own object: {stronger} (softmax over the words of the caption, temperature 1). This is one "
-        "small UNet with cross-attention; in joint attention no trained model was scored."
-    )
-
-
-def refined() -> str:
-    """Tabulate the gain from weighted and refined maps."""
-    results = load("refined")
-    kinds = {
-        "plain": "plain",
-        "finest grid": "finest grid",
-        "weighted": "weighted layers and heads",
-        "refined": "finest grid, refined",
-    }
-    compared = (
-        "weighted - plain",
-        "weighted - finest grid",
-        "refined - plain",
-        "refined - finest grid",
-    )
-    chosen = results["each as chosen on other scenes"]
-    same = results["at the same rule"]
-    lines = [
-        "| | " + " | ".join([*kinds.values(), *compared]) + " |",
-        "|---|" + "---|" * (len(kinds) + len(compared)),
-    ]
-    rows = {"each at its best of other scenes": chosen, **same}
-    for name, row in rows.items():
-        means = [interval(row[kind].get("miou", row[kind])) for kind in kinds]
-        gains = [interval(row[difference]) for difference in compared]
-        lines.append(f"| {name} | " + " | ".join([*means, *gains]) + " |")
-    best = "; ".join(
-        f"{name}: {chosen[kind]['timesteps']}, relative:{chosen[kind]['tau']}"
-        for kind, name in kinds.items()
-    )
-    return "\n".join([*lines, "", f"Best on other scenes: {best}."])
 
 
 def cell(value: dict[str, Any]) -> str:
@@ -198,27 +113,6 @@ def relations() -> str:
                 )
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, *(["", f"Run: {conditions(time)}."] if time else [])])
-
-
-def devices() -> str:
-    """Tabulate checks of the trace on a GPU."""
-    lines = [
-        "| | images | largest error | denominators | kernel | time | waits |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    failed = []
-    for part in load("devices").values():
-        for name, found in part.items():
-            if "error" in found:
-                failed.append(f"{name} ({found['error']})")
-                continue
-            same = "identical" if found["is_identical"] else "different"
-            kernels = ", ".join(found["log_sum_exp"])
-            lines.append(
-                f"| {name} | {same} | {found['largest_error']:.1e} | {', '.join(found['denominators'])} | {kernels} | "
-                f"{found['time_ratio']:.2f} | {sum(found['waits'].values())} in {found['steps']} steps |"
-            )
-    return "\n".join([*lines, "", f"Could not run there: {'; '.join(failed) or 'none'}."])
 
 
 def batches() -> str:
@@ -371,23 +265,35 @@ def page() -> str:
 
 Made by `python -m benchmarks.report` from the results in `benchmarks/results/`.
 
-## Do maps lie on the objects they name?
+## Which map of a word should one trust?
 
-`python -m benchmarks.attribution`, with the embedded model. Fresh scenes have exact masks; in generated images, the annotator locates
-the objects. The tables give the IoU of thresholded maps with these masks. The scene is the sample, and intervals are 95 % (bootstrap over
-scenes; for shares, Wilson intervals with the scenes as trials). "Whole image" is the score of a map that covers everything. "Mask on the
-grid" is the score of the exact mask after it is averaged down to the grid of the attention and upscaled like a map. "Stronger on its own
-object" is the share of words whose map is stronger there, on average, than on every other object.
+`python -m benchmarks.attribution` maps the nouns of fresh scenes of the embedded world, whose exact masks are known, with several methods. Only
+learned weights saw masks before, those of other scenes, so they stand apart. The scene is the sample: words are averaged within a scene,
+and intervals are 95 % (bootstrap over scenes; for hits and misses, Wilson intervals with the scenes as trials; for differences, which are
+paired by scene, t intervals).
 
-{attribution()}
+| Method | Map of a word |
+|---|---|
+{attribution.descriptions()}
 
-## Are weighted or refined maps better?
+Against masks: the mean IoU over all relative thresholds; the IoU at the relative threshold that is best on the other half of the scenes; average
+precision; whether the strongest pixel is on the object (pointing game); and whether the map is stronger on its own object, on average, than
+on every other one. "Reads" are denoiser calls per timestep for an image with two words, where a backward pass counts as two.
 
-`python -m benchmarks.refined`: mIoU of nouns on fresh scenes with exact masks. Plain maps are compared with those of the finest grid alone, with
-weights of layers and heads that were learned on other scenes (`maps.weighted(ds.emoji.learned_weights())`), and with maps propagated along
-self-attention (`trace(refine=True)`). Differences are within scenes, with 95 % intervals over scenes.
+Against a counterfactual: the same caption is read again on the scene rendered without one of its objects, which is the same elsewhere, pixel by
+pixel, and with an object of another category in its place. A map that says where the object is must lose its mass there. Mass is the share
+of the map's sum on the object's pixels (or, with another object, on those that both cover); "value kept" is the mean of the map there,
+on its own scale, divided by what it was.
 
-{refined()}
+{attribution.page()}
+
+A winner beats every other method that learned from no mask: all intervals of its differences, adjusted for their number (Bonferroni), exclude 0.
+
+What these numbers are not: one small UNet with cross-attention was read. For other models and images, `python -m benchmarks.attribution --folder
+FOLDER --model MODEL` makes the tables of masks from a folder with `captions.csv` (`image`, `caption`) and masks of words, which are
+`masks/NAME/WORD.png` for the image `NAME.jpg`, or are listed in `masks.csv` (`image`, `word`, `mask`). Several masks of a word are united;
+`red#2` is the second "red". Learned weights then come from the other half of the images. `--fit crop` or `--fit resize` fits photos and their
+masks to the size that the model reads.
 
 ## How well are prompts parsed?
 
@@ -432,7 +338,13 @@ mean probability from a softmax in float64; "waits" counts how often the package
 call. Tiny models take almost no time, so the ratio of times mostly shows the cost of launching the kernels of the trace; the last
 row is a model of real size. `daam-syntax check-gpu` runs the same checks on your device and model.
 
-{devices()}
+{device_tables.devices(load("devices"))}
+
+`python -m tools.device_checks --parts relations` on one NVIDIA H100, with the same versions: the largest difference between the device and the
+CPU, in relations of attention, in the text encoders, in maps of a text outside the prompt ("concept"), and in output maps. Cells are empty where
+a family does not have one.
+
+{device_tables.device_relations(load("devices"))}
 
 ## What do batches gain?
 

@@ -17,6 +17,7 @@ from types import ModuleType
 import nbformat
 
 from benchmarks import report
+from benchmarks.attribution import tables as attribution_tables
 from benchmarks.diagnosis import page as diagnosis_page
 from benchmarks.emoji_model import card
 from benchmarks.null_worlds import page as calibration_page
@@ -97,6 +98,12 @@ def _diagnosis() -> dict[Path, str]:
     return {path: diagnosis_page.page(path.read_text(encoding="utf-8"), results)}
 
 
+def _readme() -> dict[Path, str]:
+    path = attribution_tables.README
+    results = attribution_tables.read_results()
+    return {path: attribution_tables.updated_readme(path.read_text(encoding="utf-8"), results)}
+
+
 def _card() -> dict[Path, str]:
     return {card.CARD: card.model_card(card.read_results())}
 
@@ -120,6 +127,7 @@ TEXTS = (
     Text("models", lambda: {models_page.PAGE: models_page.page()}),
     Text("measures", _measures),
     Text("benchmarks", lambda: {report.PAGE: report.page()}),
+    Text("readme", _readme),
     Text("calibration", lambda: {calibration_page.PAGE: calibration_page.markdown()}),
     Text("diagnosis", _diagnosis),
     Text("card", _card),
@@ -155,7 +163,13 @@ RECORDED = (
         ("docs/gallery.py", *WEIGHTS),
     ),
     Recorded("overview", ("-m", "tools.overview_images"), ("tools/overview_images.py", *WEIGHTS)),
-    Recorded("attribution", ("-m", "benchmarks.attribution"), WEIGHTS),
+    Recorded(
+        "attribution",
+        ("-m", "benchmarks.attribution"),
+        WEIGHTS,
+        (*PACKAGE, "benchmarks/attribution/*.py"),
+        "about a quarter of an hour; then python -m tools.check --write, for the tables",
+    ),
     Recorded(
         "emoji-model",
         ("-m", "benchmarks.emoji_model", "all", "--again"),
@@ -163,7 +177,6 @@ RECORDED = (
         (*PACKAGE, "benchmarks/emoji_model/**/*.py"),
         "`images --device cuda` draws on a GPU; without --again, results of the same weights are kept",
     ),
-    Recorded("refined", ("-m", "benchmarks.refined"), WEIGHTS),
     Recorded(
         "diagnosis-results",
         ("-m", "benchmarks.diagnosis"),
