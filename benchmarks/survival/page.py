@@ -23,7 +23,7 @@ _MEANINGS: Final = {
     "worker killed": "the worker killed at a random moment",
     "scheduler killed": "the scheduler killed at a random moment",
 }
-_COMMANDS: Final = ("analyze", "run")
+COMMANDS: Final = ("analyze", "run")
 
 
 def table(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
@@ -34,7 +34,7 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     ]
     for part in results.values():
         for kind, counts in part.items():
-            cells = [_cells(counts.get(command)) for command in _COMMANDS]
+            cells = [_cells(counts.get(command)) for command in COMMANDS]
             lines.append(f"| {_MEANINGS[kind]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -220,6 +220,30 @@ def test_a_disk_that_is_full_temporarily(uninterrupted, tmp_path, emoji_pipe, mo
     assert_same(draw(tmp_path, emoji_pipe), uninterrupted)
 
 
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_an_image_that_meets_a_lack_of_files_is_not_a_failed_one(
+    uninterrupted, tmp_path, emoji_pipe, monkeypatch, is_wrapped
+):
+    """The decoder opens a file in the second shard (a simulated error); its images have no fault."""
+    decode, calls = emoji_pipe.vae.decode, iter(range(100))
+
+    def without_handles(latents, *arguments, **named):
+        if next(calls) != 1:
+            return decode(latents, *arguments, **named)
+        error = OSError(errno.EMFILE, "Too many open files")
+        if not is_wrapped:
+            raise error
+        raise RuntimeError("no file") from error
+
+    with monkeypatch.context() as limited:
+        limited.setattr(emoji_pipe.vae, "decode", without_handles)
+        run = draw(tmp_path, emoji_pipe)
+    assert [record.shard for record in run.records] == [0, 2]
+    assert not run.is_complete
+    assert (run.images()["status"] == "drawn").all()
+    assert_same(draw(tmp_path, emoji_pipe), uninterrupted)
+
+
 def test_errors_that_mean_a_full_disk():
     assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -38,6 +39,9 @@ from daam_syntax.util.wording import one_line
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+_OF_SYSTEM: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM}
+)
 _PLAIN: Final = Sentence(
     "a photo",
     (Token(0, "a", "a", "DET", "DT", 0, 1), Token(1, "photo", "photo", "NOUN", "NN", 2, 7)),
@@ -94,7 +98,7 @@ class ShardDrawer:
         ModelError
             If nothing has been drawn yet and a plain prompt fails as well, so that the cause is not the prompts.
         OSError
-            If the files cannot be written.
+            If the files cannot be written, or the system has no files, memory, or disk left: then the image has no fault.
         """
         started = time.perf_counter()
         problems: list[Problem] = []
@@ -125,8 +129,10 @@ class ShardDrawer:
             items = [(self._prompts.sentence(planned.prompt), planned.seed) for planned in batch]
             traced = self._trace(items)
         except Exception as error:
-            if is_fatal(error):
+            if is_fatal(error) or isinstance(error, OSError):
                 raise
+            if (number := error_of_system(error)) is not None:
+                raise OSError(number, one_line(error)) from error
             no_memory, reason = is_out_of_memory(error), one_line(error)
         else:
             self._can_draw = True
@@ -264,6 +270,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     phrases = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)
+
+
+def error_of_system(error: BaseException | None) -> int | None:
+    """Return the number of an error of the system that an error comes from, such as too many open files."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_SYSTEM:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def is_fatal(error: BaseException) -> bool:
