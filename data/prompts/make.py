@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import Formatter
 from typing import Any, Final
 
 import numpy as np
@@ -80,16 +81,19 @@ tiger above guitar, car; strawberry on chair, cow; mouse below bicycle, octopus
 
 
 HARD: Final = {
-    "three nouns": (40, "a {}, a {} and a {}"),
-    "three cohyponyms": (25, "a {}, a {} and a {}"),
-    "three colors": (35, "a {} {}, a {} {} and a {} {}"),
-    "one color of three": (15, "a {}, a {} {} and a {}"),
-    "two colored cohyponyms": (25, "a {} {} and a {} {}"),
-    "colors without and": (20, "a {} {}, a {} {}"),
-    "no and, no comma": (20, "a {} a {}"),
-    "predicates, two colors": (30, "the {} is {} and the {} is {}"),
+    "three nouns": (25, "a {n0}, a {n1} and a {n2}"),
+    "three cohyponyms": (20, "a {n0}, a {n1} and a {n2}"),
+    "three colors": (25, "a {c0} {n0}, a {c1} {n1} and a {c2} {n2}"),
+    "one color of three": (10, "a {n0}, a {c1} {n1} and a {n2}"),
+    "two colored cohyponyms": (10, "a {c0} {n0} and a {c1} {n1}"),
+    "colors without and": (10, "a {c0} {n0}, a {c1} {n1}"),
+    "no and, no comma": (15, "a {n0} a {n1}"),
+    "predicates, two colors": (25, "the {n0} is {c0} and the {n1} is {c1}"),
+    "predicates, color and size": (25, "the {n0} is {c0} and the {n1} is {size}"),
+    "predicate after a landmark": (25, "the {n0} {place} a {c1} {n1} is {c0}"),
 }
-"""Number of prompts of each kind that the embedded model finds hard, and their form."""
+"""Number of prompts of each kind that the embedded model finds hard, and their form: nouns, their colors, a place, a
+size."""
 
 PLACES: Final = """
 cat left dog; car right house; owl left tree; horse right elephant; pizza left apple; robot right snowman;
@@ -253,19 +257,23 @@ def _hard_prompt(
     kind: str, form: str, rng: np.random.Generator
 ) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Return the text of a prompt, its nouns, and its pairs of a color and a noun."""
-    n = 3 if "three" in kind else 2
+    slots = [name for _, name, _, _ in Formatter().parse(form) if name]
+    n = sum(name.startswith("n") for name in slots)
     pool = CATEGORIES[str(rng.choice(list(CATEGORIES)))] if "cohyponyms" in kind else NOUNS
     nouns = tuple(str(noun) for noun in rng.choice(pool, n, replace=False))
-    colored = [1] if kind == "one color of three" else range(n) if "color" in kind else []
     colors: dict[int, str] = {}
-    for place in colored:
+    for place in sorted(int(name[1]) for name in slots if name[0] == "c"):
         free = [color for color in COLORS if color not in colors.values()]
         withheld = [color for color in free if is_reserved_color(color, nouns[place])]
         colors[place] = str(rng.choice(withheld if withheld and place % 2 else free))
-    order = slice(None, None, -1 if "predicates" in kind else 1)  # the noun comes first
-    words = [w for i, noun in enumerate(nouns) for w in (colors.get(i), noun)[order] if w]
+    words = {
+        **{f"n{place}": noun for place, noun in enumerate(nouns)},
+        **{f"c{place}": color for place, color in colors.items()},
+        "size": str(rng.choice(list(SIZES))),
+        "place": str(rng.choice(["on", "above", "below", "next to"])),
+    }
     pairs = tuple((color, nouns[place]) for place, color in colors.items())
-    return fit_articles(form.format(*words)), nouns, pairs
+    return fit_articles(form.format(**words)), nouns, pairs
 
 
 def _is_read(parse: Sentence, nouns: Sequence[str], pairs: Sequence[tuple[str, str]]) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis import binding_table, measure_pairs
-from daam_syntax.language import Sentence
+from daam_syntax.analysis.tables.binding import MODIFIERS
+from daam_syntax.language import Edge, Sentence
 from daam_syntax.maps import HeatMaps
 from daam_syntax.maps.measures import neglect
 
@@ -24,7 +26,7 @@ DESCRIPTIONS: Final = {
     "head_dependent_iou": "mean IoU of heads and dependents",
     "noun_noun_iou": "largest IoU of two nouns",
     "noun_noun_phi": "largest phi of two nouns",
-    "binding_margin": "smallest binding margin of a modifier",
+    "binding_margin": "smallest binding margin of a modifier or predicate adjective",
     "neglect": "largest neglect of a noun",
     "least_share": "smallest attention to a noun, relative to the mean of the nouns",
     "least_attention": "smallest attention to a noun",
@@ -40,6 +42,8 @@ EXPECTED: Final = dict.fromkeys(DESCRIPTIONS, 1) | {
 
 _NOUNS: Final = ("NOUN", "PROPN")
 _PARTS_OF_NAMES: Final = ("compound", "flat", "fixed")
+_ATTRIBUTES: Final = "attributes"
+_PREDICATE: Final = "predicate"
 
 
 def object_nouns(sentence: Sentence, places: frozenset[str]) -> list[int]:
@@ -85,8 +89,26 @@ def _overlap(maps: HeatMaps, nouns: set[int], threshold: str) -> dict[str, float
 
 
 def _binding(maps: HeatMaps, threshold: str) -> dict[str, float]:
-    table = binding_table(maps, threshold=threshold)
+    table = binding_table(
+        maps.with_sentence(_with_attributes(maps.sentence)),
+        relations=(*MODIFIERS, _PREDICATE),
+        scheme=_ATTRIBUTES,
+        threshold=threshold,
+    )
     return {"binding_margin": _of(table["binding_margin"], np.min)}
+
+
+def _with_attributes(sentence: Sentence) -> Sentence:
+    """Add a scheme in which a predicate adjective depends on its noun, as a modifier does: "the cat is red"."""
+    edges = sentence.edges_of("ud")
+    kept = [e for e in edges if e.relation in (*MODIFIERS, *_PARTS_OF_NAMES)]
+    for edge in edges:
+        head, dependent = sentence[edge.head], sentence[edge.dependent]
+        if edge.relation == "nsubj" and head.pos == "ADJ" and dependent.pos in _NOUNS:
+            kept.append(Edge(edge.dependent, edge.head, _PREDICATE))
+        if edge.relation == "acl:relcl" and head.pos in _NOUNS and dependent.pos == "ADJ":
+            kept.append(Edge(edge.head, edge.dependent, _PREDICATE))
+    return replace(sentence, edges={**sentence.edges, _ATTRIBUTES: tuple(kept)})
 
 
 def _neglect(maps: HeatMaps, nouns: Sequence[int]) -> dict[str, float]:

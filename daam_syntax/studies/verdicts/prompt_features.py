@@ -7,11 +7,32 @@ from typing import Final
 from daam_syntax.language import Sentence
 from daam_syntax.studies.verdicts.map_measures import object_nouns
 
-POS: Final = ("ADJ", "VERB", "ADP", "NUM", "DET", "CCONJ", "PUNCT")
+POS: Final = ("ADJ", "VERB", "AUX", "ADP", "NUM", "DET", "CCONJ", "PUNCT")
 """Parts of speech whose words are counted."""
 
-FEATURES: Final = ("n_objects", "n_places", "n_words", *(f"n_{pos.lower()}" for pos in POS))
-"""Numbers that describe a prompt: its objects, places, words, and words of each part of speech."""
+COLORS: Final = frozenset(
+    [
+        "black",
+        "white",
+        "red",
+        "green",
+        "yellow",
+        "blue",
+        "brown",
+        "purple",
+        "pink",
+        "orange",
+        "gray",
+        "grey",
+    ]
+)
+"""Basic color words of English (Berlin and Kay 1969)."""
+
+FEATURES: Final = (
+    *("n_objects", "n_places", "n_words", "n_colors"),
+    *(f"n_{pos.lower()}" for pos in POS),
+)
+"""Numbers that describe a prompt: its objects, places, words, color words, and words of each part of speech."""
 
 
 def describe_prompt(sentence: Sentence, places: frozenset[str]) -> dict[str, float]:
@@ -22,6 +43,7 @@ def describe_prompt(sentence: Sentence, places: frozenset[str]) -> dict[str, flo
         "n_objects": float(len(objects)),
         "n_places": float(sum(token.lemma in places for token in sentence.tokens)),
         "n_words": float(sum(tag != "PUNCT" for tag in tags)),
+        "n_colors": float(sum(token.lemma.lower() in COLORS for token in sentence.tokens)),
         **{f"n_{pos.lower()}": float(tags.count(pos)) for pos in POS},
     }
 
