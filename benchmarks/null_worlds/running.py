@@ -108,7 +108,8 @@ def simulate(task: Task) -> tuple[Task, dict[str, Counts]]:
                 problem = f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
                 count(recipe.name, {CRASH: {"studies": 1, "problems": {problem: 1}}})
                 continue
-            count(recipe.name, score(world, claims, scaled=recipe.has_known_truth(world)))
+            scaled = recipe.has_known_truth(world)
+            count(recipe.name, score(world, claims, scaled=scaled, exchanged=recipe.exchanged))
         if everything:
             found = list(oracle(study))
             for name in dict.fromkeys(name for name, _ in found):

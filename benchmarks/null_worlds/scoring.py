@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,11 @@ MEASURES: Final = ("iou", "phi", "iod", "log_area_ratio")
 Counts = dict[str, Any]
 Truth = dict[str, dict[str, float]]
 
+MATCHED: Final = "all matched relations"
+"""Name, among true differences, of that of all pairs that have exchanged ones."""
+
 _TRUTH_STUDIES: Final = 60
+_MATCHED_STUDIES: Final = 200  # an exchange uses fewer pairs, so its mean varies more
 
 
 def prompt_effects(study: Study, measure: str) -> dict[str, np.ndarray]:
@@ -70,7 +74,13 @@ _TRUTHS: dict[str, Truth] = {}
 
 def write_truths(path: Path) -> None:
     """Write the true differences of every world, which take longer than a study."""
-    path.write_text(json.dumps({name: truth(name) for name in WORLDS}), encoding="utf-8")
+    found = {
+        name: {m: {**truth(name, m), MATCHED: matched_truth(name, m)} for m in MEASURES}
+        if world.effect
+        else {}
+        for name, world in WORLDS.items()
+    }
+    path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def read_truths(path: Path) -> None:
@@ -79,52 +89,73 @@ def read_truths(path: Path) -> None:
 
 
 @cache
-def truth(world_name: str) -> Truth:
-    """Return the true difference of each relation by measure, the mean over many simulated studies.
+def truth(world_name: str, measure: str) -> dict[str, float]:
+    """Return the true difference of each relation by a measure, the mean over many simulated studies.
 
     Without maps, relations have no effect on other pairs, so the truth is what related pairs have more than their
     twins. With maps, it is what they have more than exchanged pairs, see `exchanged_effects`.
     """
     if world_name in _TRUTHS:
-        return _TRUTHS[world_name]
+        return _TRUTHS[world_name].get(measure, {})
     world = WORLDS[world_name]
     if not world.effect:
         return {}
-    parts: dict[str, dict[str, list[float]]] = {name: {} for name in MEASURES}
-    for number in range(_TRUTH_STUDIES):
-        study = draw(world, 10**6 + number, N_TWINS)
-        for measure, rows in parts.items():
-            if world.has_maps:
-                found = {name: [value] for name, value in exchanged_effects(study, measure).items()}
-            else:
-                found = {name: list(v) for name, v in prompt_effects(study, measure).items()}
-            for row, values in found.items():
-                rows.setdefault(row, []).extend(values)
-    return {
-        measure: {row: float(np.mean(values)) for row, values in rows.items()}
-        for measure, rows in parts.items()
-    }
+    rows: dict[str, list[float]] = {}
+    for study in _truth_studies(world, _TRUTH_STUDIES):
+        if world.has_maps:
+            found = {name: [value] for name, value in exchanged_effects(study, measure).items()}
+            found[POOLED] = [exchanged_pooled(study, measure)]
+        else:
+            found = {name: list(v) for name, v in prompt_effects(study, measure).items()}
+        for row, values in found.items():
+            rows.setdefault(row, []).extend(values)
+    return {row: float(np.mean(values)) for row, values in rows.items()}
+
+
+@cache
+def matched_truth(world_name: str, measure: str) -> float:
+    """Return the true pooled difference by a measure of the pairs that have exchanged ones.
+
+    A pooled row averages these pairs. If overlap differs between relations, their mean differs from that of all pairs.
+    """
+    if MATCHED in _TRUTHS.get(world_name, {}).get(measure, {}):
+        return _TRUTHS[world_name][measure][MATCHED]
+    studies = _truth_studies(WORLDS[world_name], _MATCHED_STUDIES)
+    found = [exchanged_pooled(study, measure) for study in studies]
+    return float(np.mean(found))
+
+
+def _truth_studies(world: World, n: int) -> Iterator[Study]:
+    return (draw(world, 10**6 + number, N_TWINS) for number in range(n))
 
 
 def exchanged_effects(study: Study, measure: str) -> dict[str, float]:
-    """Return what each relation adds more than to exchanged pairs at the same distance, by relation and pooled.
+    """Return what each relation adds more than to exchanged pairs at the same distance.
 
     In worlds of maps, a word that copies its head's map also resembles the other dependents of its head, and those are
     unrelated and near. What the relation adds to such pairs is part of what distance does, so the difference that an
     adjusted exchange estimates is smaller than the effect on related pairs. It is the same exchange of the effects, the
     values of all pairs minus those of their twins.
     """
+    found = estimate_relations(_effects(study, measure), "relation", measure, n_resamples=1)
+    values = {name: result.estimate.estimate for name, result in found.items()}
+    return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def exchanged_pooled(study: Study, measure: str) -> float:
+    """Return what all relations together add more than to exchanged pairs, see `exchanged_effects`."""
+    found = estimate_relations(_effects(study, measure), "kind", measure, n_resamples=1)
+    return found["dependency"].estimate.estimate
+
+
+def _effects(study: Study, measure: str) -> pd.DataFrame:
+    """Return the pairs with the effects on a measure, and on the one of the exchanged roles, as its values."""
     mirror = str(PAIR_MEASURES[measure].mirror)
     effects = {
         name: study.pairs[name].to_numpy(float) - np.mean([t[name] for t in study.twins], axis=0)
         for name in {measure, mirror}
     }
-    pairs = study.pairs.assign(**effects)
-    found = estimate_relations(pairs, "relation", measure, n_resamples=1)
-    pooled = estimate_relations(pairs, "kind", measure, n_resamples=1)["dependency"]
-    values = {name: result.estimate.estimate for name, result in found.items()}
-    values[POOLED] = pooled.estimate.estimate
-    return {name: value for name, value in values.items() if not np.isnan(value)}
+    return study.pairs.assign(**effects)
 
 
 def is_affected(world: World, row: str) -> bool:
@@ -134,7 +165,9 @@ def is_affected(world: World, row: str) -> bool:
     return row == POOLED or world.relations is None or row in world.relations
 
 
-def score(world: World, claims: Iterable[Claim], *, scaled: bool = True) -> dict[str, Counts]:
+def score(
+    world: World, claims: Iterable[Claim], *, scaled: bool = True, exchanged: bool = False
+) -> dict[str, Counts]:
     """Count what the claims of one study are, by measure.
 
     Parameters
@@ -145,14 +178,18 @@ def score(world: World, claims: Iterable[Claim], *, scaled: bool = True) -> dict
         Claims of one recipe.
     scaled
         Whether the estimates are differences of the measure, so that intervals can be compared with the truth.
+    exchanged
+        Whether the pairs were compared with exchanged ones, so that pooled rows average those that have some.
     """
-    true = truth(world.name)
     families: dict[str, list[Claim]] = {}
     for claim in claims:
         if claim.row.split(":")[0] not in world.exempt:
             families.setdefault(claim.measure, []).append(claim)
     found: dict[str, Counts] = {}
     for measure, rows in families.items():
+        true = dict(truth(world.name, measure)) if measure in MEASURES else {}
+        if exchanged and POOLED in true and any(claim.row == POOLED for claim in rows):
+            true[POOLED] = matched_truth(world.name, measure)
         counts: Counts = dict.fromkeys(
             ("rows", "tests", "withheld", "intervals", "covered", "true_rows", "true_found"), 0
         )
@@ -164,7 +201,7 @@ def score(world: World, claims: Iterable[Claim], *, scaled: bool = True) -> dict
             counts["tests"] += int(tested)
             counts["withheld"] += int(claim.withheld)
             affected = is_affected(world, claim.row)
-            value = true.get(measure, {}).get(claim.row, np.nan) if affected else 0.0
+            value = true.get(claim.row, np.nan) if affected else 0.0
             if affected and not np.isnan(value):
                 counts["true_rows"] += 1
                 counts["true_found"] += int(claimed and claim.estimate * value > 0)

@@ -1,6 +1,8 @@
-"""P-values, sample sizes and clusters as text."""
+"""P-values, intervals, sample sizes, and clusters as text."""
 
 from __future__ import annotations
+
+import math
 
 from daam_syntax.util.wording import plural
 
@@ -31,3 +33,8 @@ def format_sample(n_prompts: int, n_images: int, n_pairs: int) -> str:
 def cluster_noun(column: str) -> str:
     """Return the noun for the clusters of a column: "prompt", "head lemma"."""
     return {"prompt_id": "prompt"}.get(column, column.replace("_", " "))
+
+
+def format_interval(low: float, high: float, digits: int) -> str:
+    """Return the ends of an interval as text, "0.1 to 0.3", and "-" if there is none."""
+    return "-" if math.isnan(low) else f"{low:z.{digits}f} to {high:z.{digits}f}"

@@ -18,6 +18,7 @@ from benchmarks.null_worlds.scoring import (
     add,
     coverage,
     exchanged_effects,
+    exchanged_pooled,
     limits,
     oracle,
     prompt_effects,
@@ -164,7 +165,7 @@ def test_true_effects_are_found_by_the_oracle_and_their_sign_counts():
     counts = score(world, claims)["iou"]
     assert counts["errors"] == 0
     assert counts["true_found"] >= 3
-    value = truth(world.name)["iou"][POOLED]
+    value = truth(world.name, "iou")[POOLED]
     assert 0.05 < value < 0.2
     (counts,) = score(world, [Claim("iou", POOLED, -0.1, -0.2, -0.05, 0.01, 0.01)]).values()
     assert (counts["errors"], counts["true_found"], counts["covered"]) == (1, 0, 0)
@@ -252,10 +253,30 @@ def test_the_truth_of_worlds_of_maps_is_what_the_exchange_of_the_effects_gives()
     study = draw(world, 2, N_TWINS)
     exchanged, own = exchanged_effects(study, "phi"), prompt_effects(study, "phi")
     assert 0 < exchanged["det"] < own["det"].mean() - 0.1
-    assert exchanged[POOLED] < own[POOLED].mean()
+    assert exchanged_pooled(study, "phi") < own[POOLED].mean()
     pairs_only = draw(small("true: noise", 40), 2, N_TWINS)
-    exchanged, own = exchanged_effects(pairs_only, "phi"), prompt_effects(pairs_only, "phi")
-    assert exchanged[POOLED] == pytest.approx(own[POOLED].mean(), abs=0.05)
+    own = prompt_effects(pairs_only, "phi")
+    assert exchanged_pooled(pairs_only, "phi") == pytest.approx(own[POOLED].mean(), abs=0.05)
+
+
+def test_the_truth_of_a_pooled_row_is_that_of_the_pairs_that_have_exchanged_ones():
+    """Related words add twice as much IoU where maps are small, and those pairs are exchanged less often."""
+    world = small("true: function words broad", 60)
+    studies = [draw(world, number, N_TWINS) for number in range(4)]
+    own = np.mean([prompt_effects(study, "iou")[POOLED].mean() for study in studies])
+    matched = np.mean([exchanged_pooled(study, "iou") for study in studies])
+    assert matched < own - 0.005
+    by_relation = prompt_effects(studies[0], "iou")
+    assert by_relation["amod"].mean() > 1.5 * by_relation["det"].mean()
+    estimated = np.mean(
+        [
+            estimate_relations(study.pairs, "kind", "iou", n_resamples=1)[
+                "dependency"
+            ].estimate.estimate
+            for study in studies
+        ]
+    )
+    assert abs(estimated - matched) < abs(estimated - own)
 
 
 @pytest.mark.parametrize("name", ["true: area by part of speech", "one structure", "lemmas"])
@@ -273,7 +294,7 @@ def test_default_recipes_claim_what_summaries_do(name):
 
 def test_power_comes_out_as_promised():
     """Each study promises power from its own variances and the true effect; the share that finds it is the power."""
-    world, effect = WORLDS["true: small"], truth("true: small")["iou"]["det"]
+    world, effect = WORLDS["true: small"], truth("true: small", "iou")["det"]
     promised, found = [], []
     for number in range(25):
         pairs = draw(world, number).pairs

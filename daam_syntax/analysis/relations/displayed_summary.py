@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from daam_syntax.analysis.formatting import format_p
+from daam_syntax.analysis.formatting import format_interval, format_p
 
 _NAMES: Final = {"iou": "IoU", "iod": "IoD", "ioh": "IoH", "soft_iou": "soft IoU"}
 _CORRECTIONS: Final = {"holm": "p (Holm)", "bh": "p (BH)"}
@@ -113,13 +113,13 @@ def summary_view(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     shown[name] = _numbers(table[measure])
     shown["difference"] = _numbers(table["difference"])
     ends = zip(table["difference_low"], table["difference_high"], strict=True)
-    shown[f"{100 * made['level']:g}% interval"] = [_interval(*pair) for pair in ends]
+    shown[f"{100 * made['level']:g}% interval"] = [format_interval(*pair, _DIGITS) for pair in ends]
     p = _CORRECTIONS.get(made["correction"], "p")
-    shown[p] = [_p(value) for value in table["p_adjusted"]]
+    shown[p] = _p_values(table, "p_adjusted")
     if corrected and "corrected" in table.columns:
         beside = _NAMES.get(corrected, corrected.replace("_", " "))
         shown[f"{beside} difference"] = _numbers(table["corrected"])
-        shown[f"p of {beside}"] = [_p(value) for value in table["corrected_p_adjusted"]]
+        shown[f"p of {beside}"] = _p_values(table, "corrected_p_adjusted")
     return pd.DataFrame(shown), footnotes
 
 
@@ -151,12 +151,13 @@ def _numbers(values: pd.Series) -> list[str]:
     return ["-" if math.isnan(v) else f"{v:z.{_DIGITS}f}" for v in values.astype(float)]
 
 
-def _interval(low: float, high: float) -> str:
-    return "-" if math.isnan(low) else f"{low:z.{_DIGITS}f} to {high:z.{_DIGITS}f}"
-
-
-def _p(value: float) -> str:
-    return "-" if math.isnan(value) else format_p(value, _DIGITS)
+def _p_values(table: pd.DataFrame, column: str) -> list[str]:
+    """Return p-values as text; one that could only be 1, because there is one prompt, is left out."""
+    least = table["least_p"] if "least_p" in table.columns else pd.Series(0.0, table.index)
+    return [
+        "-" if math.isnan(value) or possible >= 1 else format_p(value, _DIGITS)
+        for value, possible in zip(table[column], least, strict=True)
+    ]
 
 
 def _rest(table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from daam_syntax.analysis.formatting import format_p
+from daam_syntax.analysis.formatting import format_interval, format_p
 from daam_syntax.analysis.relations.displayed_summary import with_footnotes
 from daam_syntax.studies.framework.findings import Finding, name_of
 
@@ -53,7 +53,7 @@ def estimates_view(
                 (
                     f"{_INDENT}{row['label']}{name}",
                     "-" if undefined else f"{estimate:z.{finding.digits}f}",
-                    _interval(row["low"], row["high"], finding.digits),
+                    format_interval(row["low"], row["high"], finding.digits),
                     "-" if math.isnan(row["p_adjusted"]) else format_p(row["p_adjusted"]),
                     str(row["n_prompts"]),
                 )
@@ -69,7 +69,3 @@ def estimates_view(
     first = view.columns[0]
     view[first] = [f"{text} {mark}".rstrip() for text, mark in zip(view[first], marks, strict=True)]
     return view, footnotes
-
-
-def _interval(low: float, high: float, digits: int) -> str:
-    return "-" if math.isnan(low) else f"{low:z.{digits}f} to {high:z.{digits}f}"

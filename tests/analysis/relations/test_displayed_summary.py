@@ -42,6 +42,21 @@ def test_it_fits_a_terminal_and_its_notes_are_footnotes(summary):
     assert note in summary._repr_html_().replace("&#x27;", "'").replace("&quot;", '"')
 
 
+def test_a_p_value_that_can_only_be_one_is_not_shown(summary):
+    """With one prompt, both signs of its difference are all patterns that there are."""
+    tested = summary["p_adjusted"].notna() & summary["corrected_p_adjusted"].notna()
+    first = summary["relation"] == summary.loc[tested, "relation"].iloc[0]
+    many, one = summary.copy(), summary.copy()
+    many["least_p"] = 0.01
+    one["least_p"] = many["least_p"].where(~first, 1.0)
+    shown, before = one.view(), many.view()
+    for column in ("p (Holm)", "p of phi"):
+        assert (before.loc[first.to_numpy(), column] != "-").all()
+        assert (shown.loc[first.to_numpy(), column] == "-").all()
+        others = ~first.to_numpy()
+        assert shown.loc[others, column].equals(before.loc[others, column])
+
+
 def test_tables_made_from_it_are_tables(summary):
     assert "note" in pd.DataFrame(summary).to_string()
     assert "95% interval" not in repr(summary[["relation", "iou"]])
