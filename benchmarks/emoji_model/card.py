@@ -196,21 +196,29 @@ def reading(results: dict[str, Any]) -> str:
 Generated nouns named: {_listed(found["drawn nouns named"])}.
 
 On the same {judge["n"]} generated images the annotator calls the objects right in {percent(judge["right by annotator"])}, the reader in
-{percent(judge["right by reader"])}: the annotator is lenient by {100 * lenient["difference"]:.1f} points [{100 * lenient["low"]:.1f}, {100 * lenient["high"]:.1f}] (Agresti and Min 2005). With the
-reader as truth its sensitivity is {percent(judge["sensitivity"])}, its specificity {percent(judge["specificity"])}.
+{percent(judge["right by reader"])}: the annotator is lenient by {100 * lenient["difference"]:.1f} points [{100 * lenient["low"]:.1f}, {100 * lenient["high"]:.1f}] (Agresti and Min 2005).
 {_for_reader(results)}"""
 
 
 def _for_reader(results: dict[str, Any]) -> str:
-    """Correct the shares of the annotator for its errors beside the reader, or say why they cannot be corrected."""
+    """Score the annotator beside the reader, and correct its shares for its errors, or say why they cannot be."""
     judge = results["reading"]["annotator"]
     se, sp = ((judge[x]["hits"], judge[x]["n"]) for x in ("sensitivity", "specificity"))
-    if np.isnan(judge["corrected"]["share"]):
+    sensitivity = f"With the reader as truth, its sensitivity is {percent(judge['sensitivity'])}"
+    if not sp[1]:
         return (
-            f"The annotator agrees about {sp[0]} of the {sp[1]} images that the reader calls wrong, so its shares cannot be "
+            f"{sensitivity}. The reader calls none of them wrong, so its specificity is not known, and its shares cannot be "
             "corrected for the reader: a longer sheet is needed."
         )
+    found = f"{sensitivity}, its specificity {percent(judge['specificity'])}."
+    if np.isnan(judge["corrected"]["share"]):
+        return (
+            f"{found}\nThe annotator agrees about {sp[0]} of the {sp[1]} images that the reader calls wrong, so its shares "
+            "cannot be corrected for the reader: a longer sheet is needed."
+        )
     rows = [
+        found,
+        "",
         "Objects right, corrected for both:",
         "",
         "| Prompts | by the annotator | corrected for the reader |",
