@@ -167,7 +167,7 @@ RECORDED = (
         "attribution",
         ("-m", "benchmarks.attribution"),
         WEIGHTS,
-        (*PACKAGE, "benchmarks/attribution/*.py"),
+        (*PACKAGE, "benchmarks/attribution/**/*.py"),
         "about a quarter of an hour; then python -m tools.check --write, for the tables",
     ),
     Recorded(

@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--fit", choices=FITS, help="how images get the size the model reads")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--voting", type=int, default=32, help="captions that let heads vote")
+    parser.add_argument("--batch", type=int, default=1, help="images of the folder read at once")
     parser.add_argument("--device", default=None, help="of the model, for instance cuda")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="results as JSON")
@@ -56,7 +57,7 @@ def _measured(given: argparse.Namespace) -> Mapping[str, Any]:
         return measure(pipe, given.scenes, given.drawn)
     size = tuple(given.size) if given.size else None
     return measure_folder(
-        pipe, given.folder, Options(fit=given.fit, size=size, voting=given.voting)
+        pipe, given.folder, Options(given.fit, size, given.voting, batch=given.batch)
     )
 
 

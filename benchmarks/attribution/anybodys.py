@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.attribution.cases import Maps, Scored
 from benchmarks.attribution.folder import Target, read_folder
-from benchmarks.attribution.methods import LEARNED, METHODS
-from benchmarks.attribution.reading import Reader
-from benchmarks.attribution.relevance import relevance
+from benchmarks.attribution.mapping.methods import LEARNED, METHODS
+from benchmarks.attribution.mapping.reading import Reader
+from benchmarks.attribution.mapping.relevance import relevance
 from benchmarks.attribution.running import Runner, parts_of_one_size, score_masks, summarized
 from benchmarks.attribution.scoring import AGAINST_MASKS
 from daam_syntax.attention.families import family_of
@@ -39,6 +39,8 @@ class Options:
         How images get the size that the model reads, see `daam_syntax.attention.trace_image`.
     voting, voting_steps, guidance
         Captions whose images let attention heads vote, the denoising steps of these images, and the guidance scale.
+    batch
+        Images in one denoiser call; the gradient of a large model needs much memory.
     progress
         Whether to show progress.
     """
@@ -48,6 +50,7 @@ class Options:
     voting: int = 32
     voting_steps: int = 10
     guidance: float = 5.0
+    batch: int = 1
     progress: bool = True
 
 
@@ -63,7 +66,7 @@ def measure_folder(pipe: Any, folder: Path, options: Options) -> dict[str, Any]:
     TraceError
         If the model cannot read images of this size.
     """
-    started = time.monotonic()
+    started, processor = time.monotonic(), time.process_time()
     family = family_of(pipe)
     factor = size_factor(pipe, family)
     target = Target(
@@ -80,8 +83,9 @@ def measure_folder(pipe: Any, folder: Path, options: Options) -> dict[str, Any]:
             steps=options.voting_steps,
             guidance=options.guidance,
             bar=bar,
+            batch=options.batch,
         )
-        reader = Reader(pipe, weights)
+        reader = Reader(pipe, weights, batch=options.batch)
         bar.describe("Learning")
         learned, problem = _learned(reader, scored, halves, bar) if learns else (None, _TOO_FEW)
         bar.describe("Reading")
@@ -107,6 +111,7 @@ def measure_folder(pipe: Any, folder: Path, options: Options) -> dict[str, Any]:
         "captions that voted": options.voting,
         "threads": torch.get_num_threads(),
         "seconds": round(time.monotonic() - started),
+        "processor seconds": round(time.process_time() - processor),
         "not scored": problems,
         **result,
     }
@@ -121,7 +126,7 @@ def _learned(
     """Return the weights that the other half teaches each half, or why there are none."""
 
     def recorded(part: Sequence[Scored]) -> Iterator[HeatMaps]:
-        for cases in parts_of_one_size([each.case for each in part]):
+        for cases in parts_of_one_size([each.case for each in part], reader.batch):
             yield from reader.read(cases, keep=("layer", "head"))
             bar.advance(len(cases))
 

@@ -15,7 +15,7 @@ MIN_VISIBLE: Final = 0.003
 """Share of the image; objects with less are almost entirely hidden, and not scored."""
 
 BATCH: Final = 16
-"""Images in one denoiser call."""
+"""Images in one denoiser call of a small model."""
 
 Maps = dict[int, np.ndarray]
 """A map of each word, by index, on the method's own grid, not negative. *Shape:* ``(y, x)``."""
@@ -75,7 +75,7 @@ class Scored:
     things: tuple[Thing, ...]
 
 
-def batches(n: int, size: int = BATCH) -> Iterator[slice]:
+def batches(n: int, size: int) -> Iterator[slice]:
     """Yield slices of at most `size`."""
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import bootstrap, ttest_1samp
 
-from benchmarks.attribution.methods import PLAIN, Method
+from benchmarks.attribution.mapping.methods import PLAIN, Method
 from benchmarks.scene_means import mean_with_interval, share_with_interval
 
 LEVEL: Final = 0.95

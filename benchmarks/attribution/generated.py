@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from benchmarks.attribution.cases import BATCH, Case, Maps, Scored, Thing, batches
-from benchmarks.attribution.methods import METHODS, maps_of_recording
-from benchmarks.attribution.reading import Reader
+from benchmarks.attribution.mapping.methods import METHODS, maps_of_recording
+from benchmarks.attribution.mapping.reading import Reader
 from benchmarks.attribution.running import score_masks, summarized
 from benchmarks.attribution.scoring import AGAINST_MASKS
 from daam_syntax.attention import trace

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.attribution.cases import BATCH, Case, Maps, Scored, batches
+from benchmarks.attribution.cases import Case, Maps, Scored, batches
 from benchmarks.attribution.comparisons import estimate, minus_plain, winners
-from benchmarks.attribution.methods import Method
-from benchmarks.attribution.reading import Reader
+from benchmarks.attribution.mapping.methods import PLAIN, Method
+from benchmarks.attribution.mapping.reading import Reader
 from benchmarks.attribution.scoring import (
     AGAINST_MASKS,
     OWN,
@@ -55,12 +55,14 @@ class Runner:
     def maps(self, reader: Reader, cases: Sequence[Case]) -> dict[str, list[Maps]]:
         """Return the maps of all cases, by method; a method that fails once has none."""
         found: dict[str, list[Maps]] = {method.name: [] for method in self.methods}
-        for part in parts_of_one_size(cases):
+        for part in parts_of_one_size(cases, reader.batch):
             for method in list(self.methods):
                 started = time.process_time()
                 try:
                     found[method.name] += method.compute(reader, part)
                 except TraceError as error:
+                    if method.name == PLAIN:  # which no model lacks: the images cannot be read
+                        raise
                     self.problems[method.name] = one_line(error)
                     self.methods.remove(method)
                     del found[method.name]
@@ -71,11 +73,11 @@ class Runner:
         return {method.name: found[method.name] for method in self.methods}
 
 
-def parts_of_one_size(cases: Sequence[Case]) -> Iterator[Sequence[Case]]:
-    """Yield consecutive cases of one size, at most a batch at once."""
+def parts_of_one_size(cases: Sequence[Case], batch: int) -> Iterator[Sequence[Case]]:
+    """Yield consecutive cases of one size, at most `batch` at once."""
     for _, group in itertools.groupby(cases, key=lambda case: case.image.size):
         same = list(group)
-        for part in batches(len(same), BATCH):
+        for part in batches(len(same), batch):
             yield same[part]
 
 

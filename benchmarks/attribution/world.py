@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.attribution.comparisons import ratio_of_sums
 from benchmarks.attribution.generated import drawn_cases
-from benchmarks.attribution.methods import METHODS
-from benchmarks.attribution.reading import Reader
-from benchmarks.attribution.relevance import relevance
+from benchmarks.attribution.mapping.methods import CHOSEN, FINEST, LEARNED, METHODS, PLAIN
+from benchmarks.attribution.mapping.reading import Reader
+from benchmarks.attribution.mapping.relevance import relevance
 from benchmarks.attribution.running import Runner, score_masks, summarized
 from benchmarks.attribution.scenes import (
     BELOW,
@@ -39,7 +39,7 @@ N_VOTING: Final = 32
 
 VOTING_STEPS: Final = 10
 
-SINGLE: Final = ("plain", "finest grid", "relevant heads", "learned weights")
+SINGLE: Final = (PLAIN, FINEST, CHOSEN, LEARNED)
 """Methods that need no more than one recording, so that they are scored on generated images, too."""
 
 
@@ -57,7 +57,7 @@ def measure(pipe: Any, n_scenes: int, n_drawn: int, *, progress: bool = True) ->
     progress
         Whether to show progress.
     """
-    started = time.monotonic()
+    started, processor = time.monotonic(), time.process_time()
     scenes = exact_scenes(n_scenes)
     total = N_VOTING + 4 * n_scenes + n_drawn
     with show_progress(progress, total, label="Voting", unit="images") as bar:
@@ -109,6 +109,7 @@ def measure(pipe: Any, n_scenes: int, n_drawn: int, *, progress: bool = True) ->
         "captions that voted": N_VOTING,
         "threads": torch.get_num_threads(),
         "seconds": round(time.monotonic() - started),
+        "processor seconds": round(time.process_time() - processor),
         **result,
         "color words": colors,
         "generated images": {**drawn, **counts},

@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.attribution import __main__ as command
 from benchmarks.attribution import anybodys, tables
 from benchmarks.attribution.folder import Target, read_folder
-from benchmarks.attribution.methods import METHODS
+from benchmarks.attribution.mapping.methods import METHODS
 from benchmarks.attribution.scenes import nouns_of
 from benchmarks.attribution.scoring import AGAINST_MASKS, MIOU
 from daam_syntax.emoji import scene

@@ -6,21 +6,27 @@ import torch
 import xarray as xr
 
 from benchmarks.attribution.cases import Case
-from benchmarks.attribution.deletion import (
+from benchmarks.attribution.mapping.deletion import (
     deleted_attention,
     on_grid,
     predictions,
     removed_word,
     text_without,
 )
-from benchmarks.attribution.gradients import gradient_maps, layer_gradients
-from benchmarks.attribution.methods import METHODS, all_words, center, plain
-from benchmarks.attribution.reading import Reader
-from benchmarks.attribution.relevance import captions, concepts, relevance, votes_for_things
+from benchmarks.attribution.mapping.gradients import gradient_maps, layer_gradients
+from benchmarks.attribution.mapping.methods import METHODS, all_words, center, plain
+from benchmarks.attribution.mapping.reading import Reader
+from benchmarks.attribution.mapping.relevance import (
+    captions,
+    concepts,
+    most_relevant,
+    relevance,
+    votes_for_things,
+)
 from daam_syntax.attention import Edit, intervene, trace_image
 from daam_syntax.attention.given_images.reading import GivenBatch
 from daam_syntax.language import parse
-from daam_syntax.maps import bicubic
+from daam_syntax.maps import MapWeights, bicubic
 from daam_syntax.util.progress import NoProgress
 from helpers.examples import make_sentence
 from helpers.tiny_pipelines import make_sd
@@ -200,6 +206,17 @@ def test_relevance_needs_no_mask_and_weights_every_head(sd):
     assert weights.axes == ("layer", "head")
     assert dict(weights.values.sizes) == {"layer": 7, "head": 2}
     assert weights.notes["images"] == 3
+
+
+def test_the_quarter_with_most_votes_is_chosen():
+    votes = np.array(
+        [[5.0, 1.0, 0.0], [4.0, 4.0, 2.0]]
+    )  # a quarter of 6 heads: 2, and one that ties
+    values = xr.DataArray(
+        votes, dims=("layer", "head"), coords={"layer": ["a", "b"], "head": [0, 1, 2]}
+    )
+    chosen = most_relevant(MapWeights(values)).values
+    np.testing.assert_allclose(chosen.values, np.array([[1, 0, 0], [1, 1, 0]]) / 3)
 
 
 def test_only_methods_that_say_so_learned_from_masks():

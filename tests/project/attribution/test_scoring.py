@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks.attribution import comparisons, scenes, tables
 from benchmarks.attribution.cases import Case, Scored, Thing, batches, by_case, pairs
-from benchmarks.attribution.methods import METHODS
+from benchmarks.attribution.mapping.methods import METHODS
 from benchmarks.attribution.running import parts_of_one_size, summarized
 from benchmarks.attribution.scoring import (
     AT_BEST,
@@ -73,7 +73,8 @@ def test_words_are_averaged_within_an_image():
     assert by_case([case], [MAP, LEFT])[0][4] is LEFT
     assert list(batches(5, 2)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
     small = Case(Image.new("RGB", (2, 2)), sentence, (1,))
-    assert [len(part) for part in parts_of_one_size([case, case, small, case])] == [2, 1, 1]
+    sizes = [len(part) for part in parts_of_one_size([case, case, case, small, case], 2)]
+    assert sizes == [2, 1, 1, 1]
 
 
 def test_no_threshold_is_chosen_on_the_image_that_it_scores():

@@ -28,6 +28,8 @@ class Reader:
         Training timesteps at which images are read.
     seed
         Seed of the noise, which is the same for every image.
+    batch
+        Images in one denoiser call.
     """
 
     pipe: Any
@@ -35,6 +37,7 @@ class Reader:
     learned: MapWeights | None = None
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS
     seed: int = 0
+    batch: int = BATCH
     _last: tuple[Sequence[Case], list[HeatMaps]] | None = field(default=None, repr=False)
 
     def kept(self, cases: Sequence[Case]) -> list[HeatMaps]:
@@ -63,6 +66,6 @@ class Reader:
             "sentences": {case.sentence.text: case.sentence for case in cases},
             "timesteps": self.timesteps,
             "seed": self.seed,
-            "batch_size": BATCH,
+            "batch_size": self.batch,
             "progress": False,
         }

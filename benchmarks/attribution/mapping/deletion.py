@@ -17,14 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.attribution.cases import Case, Maps, batches, by_case, pairs
+from benchmarks.attribution.cases import BATCH, Case, Maps, batches, by_case, pairs
 from daam_syntax.attention import Edit, intervene
 from daam_syntax.attention.given_images.reading import GivenBatch
 from daam_syntax.language import Sentence
 
 
 def deleted_attention(
-    pipe: Any, cases: Sequence[Case], timesteps: Sequence[int], seed: int = 0
+    pipe: Any, cases: Sequence[Case], timesteps: Sequence[int], seed: int = 0, batch: int = BATCH
 ) -> list[Maps]:
     """Return how far predictions change without the attention to each word.
 
@@ -38,6 +38,8 @@ def deleted_attention(
         Training timesteps at which the images are read.
     seed
         Seed of the noise.
+    batch
+        Images in one denoiser call.
     """
 
     def without(part: Sequence[tuple[int, int]]) -> AbstractContextManager[Any]:
@@ -48,18 +50,18 @@ def deleted_attention(
     def texts(part: Sequence[tuple[int, int]]) -> list[str]:
         return [cases[number].sentence.text for number, _ in part]
 
-    return _changes(pipe, cases, timesteps, seed, texts, without)
+    return _changes(pipe, cases, timesteps, seed, batch, texts, without)
 
 
 def removed_word(
-    pipe: Any, cases: Sequence[Case], timesteps: Sequence[int], seed: int = 0
+    pipe: Any, cases: Sequence[Case], timesteps: Sequence[int], seed: int = 0, batch: int = BATCH
 ) -> list[Maps]:
     """Return how far predictions change if each word is removed from the text; parameters as above."""
 
     def texts(part: Sequence[tuple[int, int]]) -> list[str]:
         return [text_without(cases[number].sentence, word) for number, word in part]
 
-    return _changes(pipe, cases, timesteps, seed, texts, lambda _: nullcontext())
+    return _changes(pipe, cases, timesteps, seed, batch, texts, lambda _: nullcontext())
 
 
 def text_without(sentence: Sentence, word: int) -> str:
@@ -74,6 +76,7 @@ def _changes(
     cases: Sequence[Case],
     timesteps: Sequence[int],
     seed: int,
+    batch: int,
     texts: Any,
     without: Any,
 ) -> list[Maps]:
@@ -82,7 +85,7 @@ def _changes(
     before = predictions(pipe, images, [case.sentence.text for case in cases], timesteps, seed)
     maps: list[np.ndarray] = []
     wanted = pairs(cases)
-    for part in batches(len(wanted)):
+    for part in batches(len(wanted), batch):
         chosen = wanted[part]
         with without(chosen):
             after = predictions(

@@ -2,12 +2,13 @@
 
 After Park et al. 2025 (Head Relevance Vectors, ICLR): while images of random captions are generated, each attention
 head votes, at each step, for the concept whose words get most of its attention, averaged over pixels and over the
-words of the concept. Concepts are things, colors, sizes, places, and relations. The weight of a head is the share of
-its votes that are for things. The captions are those of scenes that no benchmark scores.
+words of the concept. Concepts are things, colors, sizes, places, and relations. The weight of a head is the number of
+its votes for things. The captions are those of scenes that no benchmark scores.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ THINGS: Final = "things"
 
 
 def relevance(
-    pipe: Any, n_images: int, *, steps: int, guidance: float, bar: Progress
+    pipe: Any, n_images: int, *, steps: int, guidance: float, bar: Progress, batch: int = BATCH
 ) -> MapWeights:
     """Let attention heads vote while images of random captions are generated.
 
@@ -44,6 +45,8 @@ def relevance(
         Denoising steps, and the guidance scale.
     bar
         Counts the images.
+    batch
+        Images that are generated at once.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def relevance(
     """
     sentences = captions(n_images)
     votes: xr.DataArray | float = 0.0
-    for part in batches(n_images, BATCH):
+    for part in batches(n_images, batch):
         chosen = sentences[part]
         with trace(pipe, keep=("step", "layer", "head")) as recording:
             pipe(
@@ -70,6 +73,14 @@ def relevance(
         bar.advance(len(chosen))
     assert isinstance(votes, xr.DataArray), "there is at least one caption"
     return MapWeights(votes, {"votes for": THINGS, "images": n_images, "captions from": FIRST})
+
+
+def most_relevant(weights: MapWeights) -> MapWeights:
+    """Return equal weights of the quarter of attention heads with most votes, and of those that have as many."""
+    values = weights.values
+    ordered = np.sort(values.values, axis=None)[::-1]
+    least = ordered[math.ceil(len(ordered) / 4) - 1]
+    return MapWeights((values >= least).astype(float), {**weights.notes, "heads": "a quarter"})
 
 
 def captions(n: int) -> list[Sentence]:

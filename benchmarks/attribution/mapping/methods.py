@@ -13,14 +13,16 @@ from typing import Final
 import numpy as np
 
 from benchmarks.attribution.cases import Case, Maps
-from benchmarks.attribution.deletion import deleted_attention, removed_word
-from benchmarks.attribution.gradients import gradient_maps
-from benchmarks.attribution.reading import Reader
+from benchmarks.attribution.mapping.deletion import deleted_attention, removed_word
+from benchmarks.attribution.mapping.gradients import gradient_maps
+from benchmarks.attribution.mapping.reading import Reader
+from benchmarks.attribution.mapping.relevance import most_relevant
 from daam_syntax.maps import HeatMaps
 
 PLAIN: Final = "plain"
 FINEST: Final = "finest grid"
-RELEVANT: Final = "relevant heads"
+CHOSEN: Final = "relevant heads"
+RELEVANT: Final = "relevance weights"
 LEARNED: Final = "learned weights"
 
 Compute = Callable[[Reader, Sequence[Case]], list[Maps]]
@@ -75,9 +77,14 @@ def finest_grid(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
     return maps_of_recording(FINEST, reader, reader.kept(cases), cases)
 
 
-def relevant_heads(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
+def relevance_weights(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
     """Weight attention heads by their relevance for words for things."""
     return maps_of_recording(RELEVANT, reader, reader.kept(cases), cases)
+
+
+def most_relevant_heads(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
+    """Average over the quarter of attention heads that are most relevant for words for things."""
+    return maps_of_recording(CHOSEN, reader, reader.kept(cases), cases)
 
 
 def learned_weights(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
@@ -93,6 +100,9 @@ def maps_of_recording(
         recorded = [maps.select(layers=_finest(maps.grid)) for maps in recorded]
     elif name == RELEVANT:
         recorded = [maps.weighted(reader.relevance) for maps in recorded]
+    elif name == CHOSEN:
+        chosen = most_relevant(reader.relevance)
+        recorded = [maps.weighted(chosen) for maps in recorded]
     elif name == LEARNED:
         assert reader.learned is not None, "the caller leaves this method out"
         recorded = [maps.weighted(reader.learned) for maps in recorded]
@@ -125,12 +135,12 @@ def gradient(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
 
 def deletion(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
     """Delete the attention to the word."""
-    return deleted_attention(reader.pipe, cases, reader.timesteps, reader.seed)
+    return deleted_attention(reader.pipe, cases, reader.timesteps, reader.seed, reader.batch)
 
 
 def removal(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
     """Remove the word from the text."""
-    return removed_word(reader.pipe, cases, reader.timesteps, reader.seed)
+    return removed_word(reader.pipe, cases, reader.timesteps, reader.seed, reader.batch)
 
 
 def all_words(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
@@ -153,10 +163,11 @@ METHODS: Final = (
     Method(PLAIN, "mean attention over all layers and heads", plain),
     Method(FINEST, "mean attention over the layers of the finest grid", finest_grid),
     Method(
-        RELEVANT,
-        "heads weighted by their votes for words for things (no masks)",
-        relevant_heads,
+        CHOSEN,
+        "the quarter of the heads with most votes for words for things (no masks)",
+        most_relevant_heads,
     ),
+    Method(RELEVANT, "heads weighted by these votes (no masks)", relevance_weights),
     Method("refined", "finest grid, propagated along self-attention", refined),
     Method("output similarity", "similarity of attention outputs, finest grid", outputs),
     Method(
