@@ -102,6 +102,7 @@ def analyze(
     relations: Sequence[str] | str = (),
     out: str | Path | None = None,
     overwrite: bool = False,
+    relation_axes: Sequence[str] | str = (),
     overviews: bool = True,
     progress: bool = False,
 ) -> Analysis:
@@ -130,9 +131,10 @@ def analyze(
     parser
         Name, folder or object of a spaCy pipeline; the small English one if None.
     relations
-        Relations of attention between words to record, too, averaged over steps, layers, and heads: "encoder" (each
-        text encoder), "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or
-        several.
+        Relations of attention between words to record, too, averaged over steps: "encoder" (each text encoder),
+        "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or several.
+    relation_axes
+        Axes that the relations keep, "layer", "head", or both; they are averaged over the others.
     out
         Folder in which to store everything: a run (see `daam_syntax.runs.store.run_folder`), and tables, images, and
         pages to look at (see `daam_syntax.runs.views`). An interrupted analysis is resumed, and a finished one is read.
@@ -164,6 +166,7 @@ def analyze(
         relations=relations,
         batch_size=_batch_size(seeds),
         shard_size=None,
+        relation_axes=relation_axes,
         retry_failed=True,
         overwrite=overwrite,
         progress=progress,
@@ -291,7 +294,7 @@ def _in_memory(
         for shard in range(plan.n_shards):
             for batch in plan.batches(shard):
                 items = [(sentences[each.prompt], each.seed) for each in batch]
-                drawn = draw_batch(items, pipe, settings, options.relations)
+                drawn = draw_batch(items, pipe, settings, options.relations, options.relation_axes)
                 for each, traced in zip(batch, drawn, strict=True):
                     name = prompts.rows[each.prompt].id
                     images.append(traced.image)

@@ -93,7 +93,7 @@ def in_encoders(
                 yield recorded_attention(
                     recorder.parts,
                     recorder.recorded[prompt],
-                    spec.keep,
+                    spec.axes_of_relations,
                     sentences[prompt],
                     {name: call.settings.get(name) for name in ("pipeline", "family", "model")},
                 )

@@ -46,6 +46,7 @@ def analyze(
     scheme: options.Schemes = None,
     parser: options.Parser = None,
     relation: options.Relations = None,
+    relation_axis: options.RelationAxes = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier analysis in the folder.")
     ] = False,
@@ -78,6 +79,7 @@ def analyze(
             schemes=scheme or ["ud"],
             parser=parser,
             relations=relation or (),
+            relation_axes=relation_axis or (),
             out=out,
             overwrite=overwrite,
             overviews=overviews,

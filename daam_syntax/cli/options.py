@@ -17,6 +17,13 @@ class Relation(StrEnum):
     TEXT_TEXT = "text-text"
 
 
+class RelationAxis(StrEnum):
+    """Axes that stored relations can keep, see `daam_syntax.runs.arguments.STORED_AXES`."""
+
+    LAYER = "layer"
+    HEAD = "head"
+
+
 Threshold = Annotated[
     str,
     typer.Option(
@@ -48,6 +55,13 @@ Relations = Annotated[
         "--relation",
         help="Also store attention between words: encoder (each text encoder), text-text (joint attention) or refiner "
         "(blocks of the denoiser that read text alone); may be given several times.",
+    ),
+]
+RelationAxes = Annotated[
+    list[RelationAxis] | None,
+    typer.Option(
+        "--relation-axis",
+        help="Keep each layer, or each attention head, of the relations; may be given twice [default: averaged].",
     ),
 ]
 Format = Annotated[

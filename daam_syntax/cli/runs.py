@@ -46,6 +46,7 @@ def run(
     ] = None,
     images: Annotated[bool, typer.Option(help="Store the images.")] = True,
     relation: options.Relations = None,
+    relation_axis: options.RelationAxes = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images drawn together [default: as many as fit].")
     ] = None,
@@ -90,6 +91,7 @@ def run(
             map_size=map_size,
             keep_images=images,
             relations=relation or (),
+            relation_axes=relation_axis or (),
             batch_size=batch_size,
             shard_size=shard_size,
             retry_failed=retry_failed,

@@ -95,6 +95,7 @@ def draw_batch(
     relations: Sequence[str] = (),
 ) -> list[TracedImage]:
     """Draw several images in one pipeline call, of one prompt or of several, and record their heat maps.
+    relation_axes: Sequence[str] = (),
 
     Parameters
     ----------
@@ -108,6 +109,8 @@ def draw_batch(
         Relations of attention between words to record, too: "encoder", "text-text", "refiner".
 
     Returns
+    relation_axes
+        Axes that they keep, "layer", "head", or both; heat maps are averaged all the same.
     -------
     list of TracedImage
         In the order of the batch.
@@ -121,15 +124,20 @@ def draw_batch(
     """
     import torch
 
-    from daam_syntax.attention import trace
     from daam_syntax.attention.families.video import require_images
 
     require_images(pipe, "draw prompts")
+    from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, check_relations
+    from daam_syntax.attention.tracing import Trace
+    from daam_syntax.maps.kept_maps import check_axes
     generators = [
         torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))
         for sentence, seed in batch
     ]
-    with trace(pipe, relations=relations) as recording:
+    spec = RecordingSpec(
+        relations=check_relations(relations), relation_axes=check_axes(relation_axes)
+    )
+    with Trace(pipe, spec) as recording:
         try:
             output = pipe(
                 # By keyword, because the prompt is not the first parameter of every pipeline.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _MOST_SEEDS: Final = 10**6
 STORED_RELATIONS: Final = ("encoder", "refiner", "text-text")
 """Relations of attention from words to words, which a run can store; see `daam_syntax.trace`."""
+STORED_AXES: Final = ("layer", "head")
+"""Axes that stored relations can keep."""
 
 
 def is_whole(value: object) -> TypeIs[Integral]:
@@ -56,6 +58,30 @@ def check_stored_relations(relations: Iterable[str] | str) -> tuple[str, ...]:
             f"each image of a run, but got {others}: record others with daam_syntax.trace(pipe, relations=...)."
         )
     return tuple(each for each in STORED_RELATIONS if each in wanted)
+
+
+def check_relation_axes(
+    axes: Iterable[str] | str, relations: Iterable[str] | str
+) -> tuple[str, ...]:
+    """Return the axes that stored relations keep, in the order of `STORED_AXES`, each once.
+
+    Raises
+    ------
+    ValueError
+        If an axis cannot be kept, or no relation is stored.
+    """
+    wanted = {axes} if isinstance(axes, str) else set(axes)
+    if others := sorted(map(str, wanted.difference(STORED_AXES))):
+        raise ValueError(
+            f"Expected axes of stored relations among {STORED_AXES}, but got {others}: record steps with "
+            "daam_syntax.trace(pipe, relations=..., keep=...)."
+        )
+    if wanted and not tuple(relations):
+        raise ValueError(
+            f"Expected relations of attention between words, to keep their {' and '.join(sorted(wanted))}, but got "
+            f"none: name some of {STORED_RELATIONS}."
+        )
+    return tuple(each for each in STORED_AXES if each in wanted)
 
 
 def check_seeds(seeds: object) -> int | tuple[int, ...]:

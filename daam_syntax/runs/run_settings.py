@@ -10,7 +10,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import check_schemes
 from daam_syntax.maps import parse_threshold
 from daam_syntax.pipelines.settings import DrawingSettings
-from daam_syntax.runs.arguments import STORED_RELATIONS
+from daam_syntax.runs.arguments import STORED_AXES, STORED_RELATIONS
 from daam_syntax.runs.field_types import (
     check_fields,
     each,
@@ -46,7 +46,10 @@ _FIELDS: Final = {
     "keep_images": flag,
     "map_dtype": lambda value: value in ("float16", "float32"),
 }
-_OPTIONAL: Final = {"relations": each(lambda value: value in STORED_RELATIONS)}
+_OPTIONAL: Final = {
+    "relations": each(lambda value: value in STORED_RELATIONS),
+    "relation_axes": each(lambda value: value in STORED_AXES),
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class RunSettings:
         Number format of the stored maps, "float16" or "float32".
     relations
         Relations of attention between words that are stored, see `STORED_RELATIONS`.
+    relation_axes
+        Axes that they keep, see `STORED_AXES`.
     """
 
     drawing: DrawingSettings
@@ -84,6 +89,7 @@ class RunSettings:
     keep_images: bool
     map_dtype: str = "float16"
     relations: tuple[str, ...] = ()
+    relation_axes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, ready for JSON."""
@@ -93,9 +99,9 @@ class RunSettings:
             "model": dict(self.model),
             "thresholds": list(self.thresholds),
             "schemes": list(self.schemes),
-            "relations": list(self.relations),
+            **{name: list(getattr(self, name)) for name in _OPTIONAL},
         }
-        return values if self.relations else {k: v for k, v in values.items() if k != "relations"}
+        return {name: value for name, value in values.items() if name not in _OPTIONAL or value}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSettings:
@@ -117,4 +123,5 @@ class RunSettings:
                 f"Expected the settings of a run that this version knows, but {error}."
             ) from error
         checked = {"thresholds": rules, "schemes": schemes, "drawing": drawing}
-        return cls(**{**found, **checked, "relations": tuple(found.get("relations", ()))})
+        optional = {name: tuple(found.get(name, ())) for name in _OPTIONAL}
+        return cls(**{**found, **checked, **optional})

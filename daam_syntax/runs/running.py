@@ -54,6 +54,7 @@ def run(
     A run that was interrupted, even by a crash, resumes when this function is called again with the same arguments.
     Finished shards are kept if their checksums are correct, and the other shards are drawn again; no row is lost or
     duplicated. The division into batches is fixed when the run starts, so the result equals that of a run that was
+    relation_axes: Sequence[str] | str = (),
     never interrupted.
 
     Parameters
@@ -86,9 +87,12 @@ def run(
     keep_images
         Whether to store the images.
     relations
-        Relations of attention between words to store, too, averaged over steps, layers, and heads: "encoder" (each text
-        encoder), "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or several;
-        see `Run.word_attention`.
+        Relations of attention between words to store, too, averaged over steps: "encoder" (each text encoder),
+        "text-text" (joint attention), "refiner" (blocks of the denoiser that read text alone), or several; see
+        `Run.word_attention`.
+    relation_axes
+        Axes that the relations keep, "layer", "head", or both; they are averaged over the others. Their size is
+        multiplied by the number of layers and heads, see `plan`.
     batch_size
         Images to draw together. If None, as many as fit into the memory of the GPU; on a CPU 4.
     shard_size
@@ -141,3 +145,4 @@ def run(
         ),
     )
     return Run(out)
+            relation_axes=relation_axes,

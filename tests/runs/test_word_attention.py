@@ -10,9 +10,11 @@ import pytest
 
 import daam_syntax as ds
 from daam_syntax import runs
+from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
+from daam_syntax.attention.tracing import Trace
 from daam_syntax.cli import options
-from daam_syntax.errors import FileError, TraceError
-from daam_syntax.runs.arguments import STORED_RELATIONS
+from daam_syntax.errors import FileError, MemoryLimitError, TraceError
+from daam_syntax.runs.arguments import STORED_AXES, STORED_RELATIONS
 from daam_syntax.runs.store.stored_attention import attention_table, from_attention_table
 from helpers.commands import run_here
 from helpers.family_pipelines import make
@@ -153,6 +155,65 @@ def test_its_size_grows_with_the_tokens_alone(run):
         assert rows.schema.field("values").type == pa.list_(pa.float16())
 
 
+def test_layers_and_heads_are_kept_if_asked(run, pipe, tmp_path):
+    """Maps stay the same to the bit, and means over the axes are those that are stored without them."""
+    axes = STORED_AXES
+    kept = draw(tmp_path / "run", pipe, relation_axes=axes[::-1])
+    assert kept.settings.relation_axes == axes
+    for maps, reference in zip(kept.maps(), run.maps(), strict=True):
+        np.testing.assert_array_equal(maps.data, reference.data)
+    for relation in RELATIONS:
+        pairs = list(zip(kept.word_attention(relation), run.word_attention(relation), strict=True))
+        for each, averaged in pairs:
+            assert each.axes == axes
+            np.testing.assert_allclose(each.mean, averaged.mean, rtol=2e-3, atol=1e-6)
+    items = [(pairs[0][0].sentence, seed) for seed in (0, 1)]
+    traced = ds.drawing.draw_batch(items, pipe, run.settings.drawing, RELATIONS, axes)
+    for (stored, _), image in zip(pairs, traced, strict=False):
+        assert_close(stored, image.attention[-1])
+        for axis in axes:
+            np.testing.assert_array_equal(stored.data[axis], image.attention[-1].data[axis])
+        selected = stored.select(heads=1)
+        recorded = image.attention[-1].select(heads=1)
+        np.testing.assert_allclose(selected.mean, recorded.mean, rtol=6e-4, atol=1e-7)
+    with pytest.raises(FileError, match=r"relation_axes: .* before"):
+        draw(tmp_path / "run", pipe)
+    cost, plain = (runs.plan(1000, 2, each).n_bytes["attention"] for each in (kept, run))
+    assert cost > plain
+    columns = pq.read_table(kept.path / "attention" / "part-00000.parquet").to_pylist()
+    for row in columns:
+        sizes = [len(labels) for labels in json.loads(row["axes"]).values()]
+        n_tokens = len(json.loads(row["groups"]))
+        assert len(row["values"]) == np.prod(sizes) * n_tokens**2
+
+
+def test_the_memory_of_kept_axes_is_limited(pipe):
+    """Those of the relations are larger than those of heat maps, which are averaged all the same."""
+    options = {"num_inference_steps": 1, "height": 64, "width": 96, "max_sequence_length": 24}
+    spec = {"relations": ("image-text", "text-text"), "relation_axes": ("layer", "head")}
+    with Trace(pipe, RecordingSpec(**spec)) as recording:
+        pipe("a red cat", **options)
+    (call,), (related,) = recording._recorder.finished, recording._recorder.related
+    assert call.n_bytes < call.n_bytes + related.n_bytes <= recording.predicted_bytes
+    size = recording.predicted_bytes
+    with (
+        pytest.raises(MemoryLimitError, match="record fewer relations"),
+        Trace(pipe, RecordingSpec(**spec, max_bytes=size - 1)),
+    ):
+        pipe("a red cat", **options)
+    plain = {**spec, "relation_axes": ()}
+    with Trace(pipe, RecordingSpec(**plain)) as averaged:
+        pipe("a red cat", **options)
+    assert averaged.predicted_bytes < size
+
+
+def test_axes_that_cannot_be_kept_are_refused(tmp_path, pipe):
+    with pytest.raises(ValueError, match=r"got \['step'\]: record steps with daam_syntax.trace"):
+        draw(tmp_path, pipe, relation_axes="step")
+    with pytest.raises(ValueError, match=r"to keep their head, but got none: name some of"):
+        draw(tmp_path, pipe, relations=(), relation_axes="head")
+
+
 def test_relations_that_cannot_be_stored_are_refused_before_anything_is_drawn(
     tmp_path, pipe, emoji_pipe
 ):
@@ -181,9 +242,11 @@ def test_rows_of_another_image_or_prompt_are_refused(run):
         [groups[0] | {"positions": ["x"]}, *groups[1:]],
         "text",
     ]
-    for each in bad:
+    wrong_axes = [{"head": [0]} | {"layer": ["a"]}, {"head": [0, 1]}, {"x": [0]}, "text"]
+    changes = [("groups", each) for each in bad] + [("axes", each) for each in wrong_axes]
+    for column, each in changes:
         changed = rows.set_column(
-            rows.schema.get_field_index("groups"), "groups", pa.array([json.dumps(each)])
+            rows.schema.get_field_index(column), column, pa.array([json.dumps(each)])
         )
         with pytest.raises(FileError, match="do not fit together"):
             from_attention_table(changed, image, attention.sentence)
@@ -206,10 +269,13 @@ def test_the_command_line_takes_relations(tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a red cat\n")
     small = ("--steps", 1, "--height", 64, "--width", 64, "--relation", "encoder")
+    small += ("--relation-axis", "layer")
     done = run_here("run", prompts, "--out", "run", *small, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert ds.open_run(tmp_path / "run").settings.relations == ("encoder",)
+    assert ds.open_run(tmp_path / "run").settings.relation_axes == ("layer",)
     done = run_here("run", prompts, "--out", "no", "--relation", "image-image", cwd=tmp_path)
     assert done.returncode != 0
     assert "'encoder', 'refiner', 'text-text'" in done.stderr
     assert tuple(options.Relation) == STORED_RELATIONS
+    assert tuple(options.RelationAxis) == STORED_AXES

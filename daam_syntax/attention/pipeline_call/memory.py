@@ -159,6 +159,7 @@ def refuse_size(
     n_steps: int,
     refine: bool,
     relations: Iterable[str],
+    relation_axes: Sequence[Axis] | None = None,
     n_output_tokens: int = 0,
 ) -> MemoryLimitError:
     """Return the error for a recording that is too large, which lists ways to make it smaller."""
@@ -169,7 +170,8 @@ def refuse_size(
         return predict_bytes(layers.values(), keep=axes, **own)
 
     def size_of_relations(axes: Sequence[Axis]) -> int:
-        return predict_relation_bytes(layers.values(), relations=relations, keep=axes, **sizes)
+        own = axes if relation_axes is None else relation_axes
+        return predict_relation_bytes(layers.values(), relations=relations, keep=own, **sizes)
 
     without = []
     for axis in keep:

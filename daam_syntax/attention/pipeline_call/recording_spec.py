@@ -105,6 +105,8 @@ class RecordingSpec:
         Whether to record the similarity of attention outputs, too.
     relations
         Relations of attention to record, among `RELATIONS`; "image-text" is always recorded.
+    relation_axes
+        The axes to keep of the other relations, if they are not those of `keep`; None if they are.
 
     Raises
     ------
@@ -126,9 +128,12 @@ class RecordingSpec:
     prompts: tuple[str, ...] = ()
     outputs: bool = False
     relations: tuple[Relation, ...] = ("image-text",)
+    relation_axes: tuple[Axis, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", check_axes(self.keep))
+        if self.relation_axes is not None:
+            object.__setattr__(self, "relation_axes", check_axes(self.relation_axes))
         prompts, also = (
             tuple(check_prompt(text) for text in as_texts(given))
             for given in (self.prompts, self.also)
@@ -137,6 +142,16 @@ class RecordingSpec:
         object.__setattr__(self, "also", tuple(dict.fromkeys(also)))
         object.__setattr__(self, "relations", check_relations(self.relations))
         step_selector(self.steps)  # raises a ValueError if it is not a selection
+
+    @property
+    def axes_of_relations(self) -> tuple[Axis, ...]:
+        """The axes that are kept of relations other than "image-text"."""
+        return self.keep if self.relation_axes is None else self.relation_axes
+
+    @property
+    def _all_axes(self) -> set[Axis]:
+        other = self.axes_of_relations if len(self.relations) > 1 else ()
+        return {*self.keep, *other}
 
     @cached_property
     def records_layer(self) -> Callable[[str, Grid], bool]:
@@ -169,7 +184,7 @@ class RecordingSpec:
         if path in pipeline_call.layers:
             return
         for other, known in pipeline_call.layers.items():
-            if "head" in self.keep and known.n_heads != layer.n_heads:
+            if "head" in self._all_axes and known.n_heads != layer.n_heads:
                 raise TraceError(
                     "Expected layers with the same number of attention heads, to keep the heads, but "
                     f"{other} has {known.n_heads} and {path} has {layer.n_heads}: choose layers with "

@@ -76,7 +76,7 @@ class MemoryLimit:
         self.predicted_bytes += predict_relation_bytes(
             pipeline_call.layers.values(),
             relations=self._spec.relations,
-            keep=self._spec.keep,
+            keep=self._spec.axes_of_relations,
             **own,
         )
         if n_bytes_before + self.predicted_bytes > self._limit:
@@ -87,6 +87,7 @@ class MemoryLimit:
                 pipeline_call.layers,
                 keep=self._spec.keep,
                 relations=self._spec.relations,
+                relation_axes=self._spec.relation_axes,
                 n_output_tokens=n_output_tokens,
                 **sizes,
             )

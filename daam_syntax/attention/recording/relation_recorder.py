@@ -111,7 +111,7 @@ class RelationRecorder(Recorder):
                 "pipeline got prompt_embeds: pass prompt=..., or call daam_syntax.trace_text(pipe, prompts)."
             )
         prompts = [given] if isinstance(given, str) else list(given)
-        keep = [axis for axis in self._spec.keep if axis != "step"]
+        keep = [axis for axis in self._spec.axes_of_relations if axis != "step"]
         recorders = []
         for each in encoders_of(self._pipe, self.family):
             other = arguments.get(f"prompt{each.name.removeprefix('text_encoder')}")
@@ -162,13 +162,13 @@ class RelationRecorder(Recorder):
                 call,
                 rows=slice(row, row + 1),
                 queries=layout.text,
-                by_head="head" in self._spec.keep,
+                by_head="head" in self._spec.axes_of_relations,
             )[0]
             groups, group_of = self._groups(
                 pipeline_call, pipeline_call.prompt_index(image), layout, call.key.shape[-2]
             )
             if image == len(self._related.refined):
-                self._related.refined.append(PairSums(self._spec.keep))
+                self._related.refined.append(PairSums(self._spec.axes_of_relations))
                 self._related.refined_groups.append(groups)
             values = between_groups(in_64_bits(weights), groups, group_of, layout.text)
             self._related.refined[image].add(len(pipeline_call.steps) - 1, path, values)
@@ -216,7 +216,7 @@ class RelationRecorder(Recorder):
         """Add the attention from the text."""
         if call.query.shape[-2] != call.key.shape[-2]:
             self._refuse_queries()
-        related, by_head = self._related, "head" in self._spec.keep
+        related, by_head = self._related, "head" in self._spec.axes_of_relations
         step = len(pipeline_call.steps) - 1
         positions = pipeline_call.positions
         to_pixels = []
@@ -228,7 +228,7 @@ class RelationRecorder(Recorder):
                     pipeline_call, pipeline_call.prompt_index(image), layout, call.key.shape[-2]
                 )
                 if image == len(related.text_text):
-                    related.text_text.append(PairSums(self._spec.keep))
+                    related.text_text.append(PairSums(self._spec.axes_of_relations))
                     related.groups.append(groups)
                 values = between_groups(in_64_bits(weights), groups, group_of, layout.text)
                 related.text_text[image].add(step, path, values)
@@ -240,7 +240,7 @@ class RelationRecorder(Recorder):
                 to_pixels.append(whole)
         if to_pixels:
             if not related.text_image.grids:
-                related.text_image = LayerSums(self._spec.keep)
+                related.text_image = LayerSums(self._spec.axes_of_relations)
             related.text_image.add(path, grid, torch.stack(to_pixels), step)
 
     def _groups(
@@ -279,7 +279,7 @@ class RelationRecorder(Recorder):
     ) -> None:
         """Add the attention between the cells of each image."""
         check_pixels(path, grid)
-        by_head = "head" in self._spec.keep
+        by_head = "head" in self._spec.axes_of_relations
         for image in range(pipeline_call.n_images):
             row = slice(rows.start + image, rows.start + image + 1)
             pixels = keys = slice(0, grid[0] * grid[1])
@@ -305,7 +305,7 @@ class RelationRecorder(Recorder):
             if image == len(self._related.image_image):
                 self._related.image_image.append({})
             sums = self._related.image_image[image]
-            sums.setdefault(grid, PairSums(self._spec.keep)).add(
+            sums.setdefault(grid, PairSums(self._spec.axes_of_relations)).add(
                 len(pipeline_call.steps) - 1, path, values
             )
 

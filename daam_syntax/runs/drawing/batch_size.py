@@ -23,6 +23,7 @@ def choose_batch_size(
     settings: DrawingSettings,
     longest: Sentence,
     relations: Sequence[str] = (),
+    relation_axes: Sequence[str] = (),
 ) -> int:
     """Return the number of images to draw together.
 
@@ -40,7 +41,7 @@ def choose_batch_size(
         torch.cuda.reset_peak_memory_stats(device)
         try:
             items = [(longest, seed) for seed in range(n_images)]
-            draw_batch(items, pipe, replace(settings, steps=2), relations)
+            draw_batch(items, pipe, replace(settings, steps=2), relations, relation_axes)
         except torch.OutOfMemoryError:
             return 1
         peaks.append(torch.cuda.max_memory_allocated(device))

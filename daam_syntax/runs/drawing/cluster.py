@@ -183,6 +183,7 @@ class RunOnWorkers:
         longest: Sentence,
         batch_size: int | None,
         relations: Sequence[str],
+        relation_axes: Sequence[str],
     ) -> PreparedModel:
         """Let a worker identify its model, and choose the batch size if it is None.
 
@@ -202,6 +203,7 @@ class RunOnWorkers:
             longest,
             batch_size,
             tuple(relations),
+            tuple(relation_axes),
             pure=False,
         )
         self._wait([task])

@@ -75,6 +75,7 @@ def prepare(
     revision: str | None,
     batch_size: int | None,
     relations: Sequence[str] = (),
+    relation_axes: Sequence[str] = (),
 ) -> PreparedModel:
     """Check settings, relations, and prompts, identify the model, and choose the batch size if it is None.
 
@@ -91,7 +92,7 @@ def prepare(
     if "encoder" in relations:
         encoders_of(pipe, family_of(pipe))
     if batch_size is None:
-        batch_size = choose_batch_size(pipe, checked, longest, relations)
+        batch_size = choose_batch_size(pipe, checked, longest, relations, relation_axes)
     prepared = PreparedModel(checked, identify_on_device(pipe, revision), batch_size)
     try:
         limits = text_limits(pipe)

@@ -98,7 +98,7 @@ class ShardDrawer:
         ModelError
             If nothing has been drawn yet and a plain prompt fails as well, so that the cause is not the prompts.
         OSError
-            If the files cannot be written, or the system has no files, memory, or disk left: then the image has no fault.
+            If the files cannot be written, or the system has no files, memory, or disk left.
         """
         started = time.perf_counter()
         problems: list[Problem] = []
@@ -162,7 +162,8 @@ class ShardDrawer:
         yield from self._draw_or_bisect(batch[half:], shard, problems)
 
     def _trace(self, items: Sequence[tuple[Sentence, int]]) -> list[TracedImage]:
-        return draw_batch(items, self.pipe, self.settings.drawing, self.settings.relations)
+        own = self.settings
+        return draw_batch(items, self.pipe, own.drawing, own.relations, own.relation_axes)
 
     def _check_model(self, planned: PlannedImage, reason: str) -> None:
         """Raise if even a plain prompt fails, because then the model is the cause and not the prompt."""

@@ -17,6 +17,7 @@ from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
 from daam_syntax.runs.arguments import (
     check_optional,
+    check_relation_axes,
     check_seeds,
     check_stored_relations,
     count_of,
@@ -68,6 +69,7 @@ class RunOptions:
     map_size: int | None = None
     map_dtype: str = "float16"
     relations: Sequence[str] | str = ()
+    relation_axes: Sequence[str] | str = ()
     keep_images: bool = True
     batch_size: int | None = None
     shard_size: int | None = 64
@@ -94,6 +96,7 @@ class RunOptions:
             thresholds=tuple(str(parse_threshold(rule)) for rule in self.thresholds),
             map_size=check_optional("map_size", self.map_size),
             relations=check_stored_relations(self.relations),
+            relation_axes=check_relation_axes(self.relation_axes, self.relations),
             batch_size=check_optional("batch_size", self.batch_size),
             shard_size=check_optional("shard_size", self.shard_size),
             workers=check_optional("workers", self.workers),
@@ -125,13 +128,18 @@ def draw_run(
                 source.revision,
                 started.batch_size,
                 options.relations,
+                options.relation_axes,
             )
         else:
             source = source.for_workers()
             client = stack.enter_context(clusters.open_client(options.cluster, options.workers))
             on_workers = clusters.RunOnWorkers(client, source, folder.path.resolve())
             prepared = on_workers.prepare(
-                drawing, *started.of_model(), started.batch_size, options.relations
+                drawing,
+                *started.of_model(),
+                started.batch_size,
+                options.relations,
+                options.relation_axes,
             )
         settings, plan, session = started.begin(prepared)
         draw: DrawShards
@@ -178,6 +186,7 @@ class _Start:
             keep_images=options.keep_images,
             map_dtype=options.map_dtype,
             relations=tuple(options.relations),
+            relation_axes=tuple(options.relation_axes),
         )
         if options.keep_rules and self.stored is not None:
             before = RunSettings.from_dict(self.stored["settings"])

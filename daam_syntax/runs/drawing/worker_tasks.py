@@ -103,10 +103,13 @@ def prepare_model(
     longest: Sentence,
     batch_size: int | None,
     relations: Sequence[str],
+    relation_axes: Sequence[str],
 ) -> PreparedModel:
     """Load the model, and check settings and prompts against it."""
     pipe = _pipeline(source, session)
-    return prepare(pipe, settings, texts, longest, source.revision, batch_size, relations)
+    return prepare(
+        pipe, settings, texts, longest, source.revision, batch_size, relations, relation_axes
+    )
 
 
 def draw_shard(task: ShardTask) -> DrawnShard:

@@ -15,6 +15,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import WordAttention
 from daam_syntax.maps.word_attention.token_groups import KINDS, TokenGroup
+from daam_syntax.runs.arguments import STORED_AXES
 from daam_syntax.runs.store.stored_maps import (
     DAMAGE,
     check_offsets,
@@ -28,7 +29,7 @@ from daam_syntax.util.wording import one_line
 def attention_table(
     attention: Sequence[WordAttention], image: Mapping[str, Any], dtype: str
 ) -> pa.Table:
-    """Convert the attention of one image to a table, averaged over the kept axes.
+    """Convert the attention of one image to a table.
 
     Parameters
     ----------
@@ -51,8 +52,9 @@ def attention_table(
     columns["provenance"] = [
         json.dumps({**each.provenance, **own}, ensure_ascii=False) for each in attention
     ]
-    means = [each.data.mean(list(each.axes), skipna=False).values for each in attention]
-    columns["values"] = [mean.astype(dtype).ravel() for mean in means]
+    axes = [{axis: each.data[axis].values.tolist() for axis in each.axes} for each in attention]
+    columns["axes"] = [json.dumps(each) for each in axes]
+    columns["values"] = [each.data.values.astype(dtype).ravel() for each in attention]
     schema = with_identity(schema_of("attention", dtype), "attention")
     return pa.Table.from_pydict(columns, schema=schema)
 
@@ -91,9 +93,13 @@ def _attention(
 ) -> WordAttention:
     groups = [_group(each) for each in json.loads(row["groups"])]
     check_offsets((asdict(group) for group in groups), sentence.text)
-    values = np.array(row["values"], dtype=np.float32).reshape(len(groups), len(groups))
+    axes: dict[str, list[Any]] = dict(json.loads(row["axes"]))
+    if tuple(axes) != tuple(axis for axis in STORED_AXES if axis in axes):
+        raise ValueError(f"it has the axes {str(axes)[:60]}")
+    values = np.array(row["values"], dtype=np.float32)
+    values = values.reshape(*map(len, axes.values()), len(groups), len(groups))
     return WordAttention(
-        xr.DataArray(values, dims=("query", "key")),
+        xr.DataArray(values, dims=(*axes, "query", "key"), coords=axes),
         groups,
         sentence,
         relation=row["relation"],

@@ -54,6 +54,7 @@ ATTENTION_SCHEMA: Final = pa.schema(
         ("causal", pa.bool_()),  # whether tokens attend to themselves and to earlier ones only
         ("truncated_at", pa.int64()),  # character from which the encoder did not read on
         ("groups", pa.string()),  # JSON: the tokens that are rows and columns, see TokenGroup
+        ("axes", pa.string()),  # JSON: kept axes, layers by path and attention heads by number
         ("provenance", pa.string()),  # JSON
         ("values", pa.list_(pa.float16())),  # mean attention probability, row by row; or float32
     ]
