@@ -17,13 +17,14 @@ import numpy as np
 from daam_syntax.explorer.contents import page_contents
 from daam_syntax.figures.shared.arguments import expect, paired
 from daam_syntax.maps import HeatMaps, Threshold, WordAttention, parse_threshold
+from daam_syntax.util.arguments.checks import OWN, checked
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FRAME: Final = 660  # pixels of a notebook: all but the arcs and the rows of the table
+_FRAME: Final = 740  # pixels in a cell of 860 or more: all but the arcs and the rows of the table
 _LEVEL: Final = 24  # pixels of a level of arcs, see arcs.js
 _PANEL: Final = 200  # pixels of the width of a panel
 _ROW: Final = 26  # pixels of a row of the table
@@ -50,6 +51,7 @@ class Page:
     n_images: int
     height: int
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the page to a file that any browser opens, even offline. The file is written completely or not at all.
 
@@ -74,6 +76,7 @@ class Page:
         )
 
 
+@checked(images=OWN, maps=OWN)
 def explore(
     images: Image | np.ndarray | Sequence[Image | np.ndarray],
     maps: HeatMaps | Sequence[HeatMaps],
