@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from daam_syntax.attention.tracing import trace
-from daam_syntax.errors import MemoryLimitError
+from daam_syntax.errors import MemoryLimitError, PromptError
+from daam_syntax.language import check_prompt
 from daam_syntax.maps.kept_maps import AXES
 from daam_syntax.maps.selection import LayerSelection, StepSelection
 
@@ -23,6 +24,7 @@ def predict_memory(
     relations: Iterable[str] | str = ("image-text",),
     also: Iterable[str] | str = (),
     outputs: bool = False,
+    relation_axes: Iterable[str] | str | None = None,
     **options: Any,
 ) -> int:
     """Return how many bytes a recording would take, by running only its first step.
@@ -33,7 +35,7 @@ def predict_memory(
         A diffusers pipeline.
     prompt
         The prompt or prompts.
-    keep, layers, steps, refine, padding, relations, also, outputs
+    keep, layers, steps, refine, padding, relations, relation_axes, also, outputs
         As for `trace`.
     **options
         Further arguments of the pipeline call: ``num_inference_steps``, ``height``, ``width``,
@@ -56,6 +58,9 @@ def predict_memory(
     """
     recording = trace(
         pipe,
+    prompts = [check_prompt(each) for each in ([prompt] if isinstance(prompt, str) else prompt)]
+    if not prompts:
+        raise PromptError("Expected at least one prompt, but got none.")
         keep=keep,
         layers=layers,
         steps=steps,
@@ -64,11 +69,12 @@ def predict_memory(
         relations=relations,
         also=also,
         outputs=outputs,
+        relation_axes=relation_axes,
         max_bytes=-1,  # refuses any recording after its first step
     )
     try:
         with recording:
-            pipe(prompt, **options)
+            pipe(prompts[0] if isinstance(prompt, str) else prompts, **options)
     except MemoryLimitError as stopped:
         return stopped.predicted_bytes
     finally:

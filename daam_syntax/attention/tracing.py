@@ -60,6 +60,7 @@ def trace(
     relations: Iterable[str] | str = ("image-text",),
     outputs: bool = False,
 ) -> Trace:
+    relation_axes: Iterable[str] | str | None = None,
     """Record which pixels attend to which words while a pipeline generates images.
 
     Parameters
@@ -128,6 +129,9 @@ def trace(
         `Trace.word_attention`, `Trace.heat_maps` and `Trace.image_attention`. Their memory is predicted with the rest.
     outputs
         Whether to record how similar the attention output of each pixel is to that of each token, too, for
+    relation_axes
+        The axes that these relations keep, as in `keep`; None for those of `keep`. So layers and heads of the attention
+        between words can be kept while heat maps, which are larger, are averaged.
         `Trace.output_maps`: of the prompts and of the texts of `also`. Takes as much memory as their heat maps.
 
     Returns
@@ -167,6 +171,7 @@ def trace(
         relations=check_relations(relations),
         outputs=outputs,
     )
+        relation_axes=None if relation_axes is None else check_axes(relation_axes),
     return Trace(pipe, spec, parser=parser)
 
 
@@ -241,6 +246,7 @@ class Trace(ObserverContext):
 
     def heat_maps(
         self,
+    @checked
         parser: Any = None,
         *,
         sentences: Sentences = (),

@@ -107,12 +107,12 @@ def draw_batch(
         Settings of the pipeline call, see `DrawingSettings.for_pipeline`.
     relations
         Relations of attention between words to record, too: "encoder", "text-text", "refiner".
-
-    Returns
     relation_axes
         Axes that they keep, "layer", "head", or both; heat maps are averaged all the same.
     -------
     list of TracedImage
+
+    Returns
         In the order of the batch.
 
     Raises
@@ -126,18 +126,13 @@ def draw_batch(
 
     from daam_syntax.attention.families.video import require_images
 
+    from daam_syntax.attention import trace
     require_images(pipe, "draw prompts")
-    from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec, check_relations
-    from daam_syntax.attention.tracing import Trace
-    from daam_syntax.maps.kept_maps import check_axes
     generators = [
         torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))
         for sentence, seed in batch
     ]
-    spec = RecordingSpec(
-        relations=check_relations(relations), relation_axes=check_axes(relation_axes)
-    )
-    with Trace(pipe, spec) as recording:
+    with trace(pipe, relations=relations, relation_axes=relation_axes) as recording:
         try:
             output = pipe(
                 # By keyword, because the prompt is not the first parameter of every pipeline.

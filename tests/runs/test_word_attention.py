@@ -10,8 +10,6 @@ import pytest
 
 import daam_syntax as ds
 from daam_syntax import runs
-from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
-from daam_syntax.attention.tracing import Trace
 from daam_syntax.cli import options
 from daam_syntax.errors import FileError, MemoryLimitError, TraceError
 from daam_syntax.runs.arguments import STORED_AXES, STORED_RELATIONS
@@ -190,19 +188,19 @@ def test_layers_and_heads_are_kept_if_asked(run, pipe, tmp_path):
 def test_the_memory_of_kept_axes_is_limited(pipe):
     """Those of the relations are larger than those of heat maps, which are averaged all the same."""
     options = {"num_inference_steps": 1, "height": 64, "width": 96, "max_sequence_length": 24}
-    spec = {"relations": ("image-text", "text-text"), "relation_axes": ("layer", "head")}
-    with Trace(pipe, RecordingSpec(**spec)) as recording:
+    spec = {"relations": "text-text", "relation_axes": ("layer", "head")}
+    with ds.trace(pipe, **spec) as recording:
         pipe("a red cat", **options)
     (call,), (related,) = recording._recorder.finished, recording._recorder.related
     assert call.n_bytes < call.n_bytes + related.n_bytes <= recording.predicted_bytes
     size = recording.predicted_bytes
     with (
         pytest.raises(MemoryLimitError, match="record fewer relations"),
-        Trace(pipe, RecordingSpec(**spec, max_bytes=size - 1)),
+        ds.trace(pipe, **spec, max_bytes=size - 1),
     ):
         pipe("a red cat", **options)
-    plain = {**spec, "relation_axes": ()}
-    with Trace(pipe, RecordingSpec(**plain)) as averaged:
+    assert ds.attention.predict_memory(pipe, "a red cat", keep=(), **spec, **options) == size
+    with ds.trace(pipe, relations="text-text") as averaged:
         pipe("a red cat", **options)
     assert averaged.predicted_bytes < size
 
