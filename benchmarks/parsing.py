@@ -6,7 +6,7 @@
 2. Overlap: the same maps measured under both trees. The prompt is the sample; the difference is the mean overlap of
    each relation under the parsed trees minus that under the given ones.
 3. Enhanced graphs: our basic-to-enhanced conversion against pyBART (Tiktinsky et al., 2020), edge by edge, on the
-   given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``).
+   given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``); else what is recorded stays.
 
 Writes ``benchmarks/results/parsing.json``.
 
@@ -137,9 +137,11 @@ def overlaps(scenes: Sequence[Scene], parsed: Sequence[Sentence], model: str) ->
 
 
 def against_pybart(given: Sequence[Sentence]) -> dict[str, Any]:
-    """Compare enhanced edges with pyBART's, as sets of (head, dependent, label)."""
+    """Compare enhanced edges with pyBART's, as sets of (head, dependent, label); keep what is recorded without it."""
     if find_spec("pybart") is None:
-        return {"compared": False, "reason": "pybart-nlp is not installed"}
+        recorded = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        missing = {"compared": False, "reason": "pybart-nlp is not installed"}
+        return recorded.get("pybart", missing)
     from pybart.api import convert_bart_conllu
 
     unlike: Counter[str] = Counter()
