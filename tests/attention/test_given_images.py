@@ -192,6 +192,30 @@ def test_the_pipeline_is_restored(pipe):
         return pipe(CAT, num_inference_steps=2, generator=generator, output_type="pt").images
 
     before, attributes, scheduler = generate(), set(vars(pipe)), dict(vars(pipe.scheduler))
+@pytest.mark.parametrize("name", ["Chroma", "PixArt-sigma", "UNet"])
+def test_a_text_outside_the_prompt(sd, name):
+    """In the first layer, no pixel has seen a text yet, so the maps of another text are those it has as a prompt."""
+    pipe = sd if name == "UNet" else make(name)
+    images = [make_image(64, 96, seed=seed) for seed in (1, 2)]
+    options = {"timesteps": (100, 700), "keep": "layer"}
+    found = trace_images(pipe, images, [CAT, OWL], of=OWL, **options)
+    ordinary = trace_images(pipe, images, [OWL, OWL], **options)
+    assert [each.prompt for each in found] == [OWL, OWL]
+    assert [each.provenance["drawn_from"] for each in found] == [CAT, OWL]
+    np.testing.assert_allclose(values(found[1]), values(ordinary[1]), atol=1e-6)
+    difference = np.abs(values(found[0]) - values(ordinary[0]))  # (token, layer, y, x)
+    assert difference[:, 0].max() < 1e-6 < 1e-5 < difference[:, -1].max()
+    sentence = parse(OWL)
+    alone = trace_image(pipe, images[0], CAT, of=OWL, sentence=sentence, **options)
+    assert alone.sentence == sentence
+    np.testing.assert_allclose(values(alone), values(found[0]), atol=1e-6)
+    outputs = trace_output_maps(pipe, images, [CAT, OWL], of=OWL, timesteps=(100, 700))
+    expected = trace_output_maps(pipe, images[1:], [OWL], timesteps=(100, 700))[0].data
+    assert outputs[0].prompt == OWL
+    scale = float(np.abs(expected).max())
+    np.testing.assert_allclose(outputs[1].data, expected, atol=1e-5 * scale)
+
+
     trace_image(pipe, make_image(), CAT)
 
     def fail(*_):

@@ -43,6 +43,7 @@ def trace_image(
     padding: bool = False,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
+    of: str | None = None,
     """Record which pixels of a given image attend to which word of a prompt.
 
     The image is encoded and noised to each timestep. The denoiser runs once per timestep, with the prompt and without
@@ -75,7 +76,10 @@ def trace_image(
     refined
         Whether to return refined maps, as `Trace.heat_maps` does.
     sentence
-        The parse of the prompt; None to parse it.
+        The parse of the prompt, or of the text `of`; None to parse it.
+    of
+        A text outside the prompt, to return the maps of its words in place of those of the prompt, which the denoiser
+        reads all the same: see `also` of `trace`, for which models, and what its softmax runs over. None for the prompt.
 
     Returns
     -------
@@ -107,6 +111,7 @@ def trace_image(
         padding=padding,
         sentences=() if sentence is None else sentence,
     )[0]
+        of=of,
 
 
 def trace_images(
@@ -127,6 +132,7 @@ def trace_images(
     sentences: Sentences = (),
     batch_size: int = 8,
     progress: bool | None = None,
+    of: str | None = None,
 ) -> list[HeatMaps]:
     """Trace many given images, several in one denoiser call.
 
@@ -153,6 +159,8 @@ def trace_images(
     sentences
         Prompts that are already parsed, as for `Trace.heat_maps`.
     batch_size
+    of
+        As for `trace_image`, the same text for all images.
         Number of images in one denoiser call.
     progress
         Whether to show progress; None to show it if the images take more than two seconds.
@@ -188,8 +196,9 @@ def trace_images(
         refine=refined,
         padding=padding,
     )
-    maps = recording.heat_maps(sentences=sentences, refined=refined) if given else []
+    maps = recording.heat_maps(sentences=sentences, of=of, refined=refined) if given else []
     return _with_fit(maps, given)
+        also=() if of is None else of,
 
 
 def trace_output_maps(
@@ -201,6 +210,7 @@ def trace_output_maps(
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
     seed: int = 0,
     batch_size: int = 8,
+    of: str | None = None,
     fit: Fit | None = None,
     size: tuple[int, int] | None = None,
     progress: bool | None = None,
@@ -210,7 +220,7 @@ def trace_output_maps(
 
     Parameters
     ----------
-    pipe, images, prompts, sentences, timesteps, seed, batch_size, fit, size, progress
+    pipe, images, prompts, of, sentences, timesteps, seed, batch_size, fit, size, progress
         As for `trace_images`.
     **options
         Options of `trace`: `parser`, `layers`, `keep`, `max_bytes`, and `padding`.
@@ -238,8 +248,10 @@ def trace_output_maps(
         outputs=True,
         **options,
     )
-    return _with_fit(recording.output_maps(sentences=sentences) if given else [], given)
+    maps = recording.output_maps(sentences=sentences, of=of) if given else []
+    return _with_fit(maps, given)
 
+        also=() if of is None else of,
 
 def _with_fit(maps: list[_Maps], given: Sequence[GivenPixels]) -> list[_Maps]:
     """Say in the provenance of maps how their images were fitted."""
