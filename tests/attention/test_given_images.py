@@ -15,7 +15,13 @@ from PIL import Image
 from torch.overrides import _get_current_function_mode_stack
 
 import daam_syntax as ds
-from daam_syntax.attention import family_of, trace, trace_image, trace_images
+from daam_syntax.attention import (
+    family_of,
+    trace,
+    trace_image,
+    trace_images,
+    trace_output_maps,
+)
 from daam_syntax.attention.families.drawn_sizes import drawn_size
 from daam_syntax.attention.given_images import pixels, recording
 from daam_syntax.attention.given_images.noise import Noising
@@ -186,12 +192,6 @@ def test_options(sd):
     assert trace_images(sd, [], []) == []
 
 
-def test_the_pipeline_is_restored(pipe):
-    def generate():
-        generator = torch.Generator().manual_seed(1)
-        return pipe(CAT, num_inference_steps=2, generator=generator, output_type="pt").images
-
-    before, attributes, scheduler = generate(), set(vars(pipe)), dict(vars(pipe.scheduler))
 @pytest.mark.parametrize("name", ["Chroma", "PixArt-sigma", "UNet"])
 def test_a_text_outside_the_prompt(sd, name):
     """In the first layer, no pixel has seen a text yet, so the maps of another text are those it has as a prompt."""
@@ -216,6 +216,12 @@ def test_a_text_outside_the_prompt(sd, name):
     np.testing.assert_allclose(outputs[1].data, expected, atol=1e-5 * scale)
 
 
+def test_the_pipeline_is_restored(pipe):
+    def generate():
+        generator = torch.Generator().manual_seed(1)
+        return pipe(CAT, num_inference_steps=2, generator=generator, output_type="pt").images
+
+    before, attributes, scheduler = generate(), set(vars(pipe)), dict(vars(pipe.scheduler))
     trace_image(pipe, make_image(), CAT)
 
     def fail(*_):

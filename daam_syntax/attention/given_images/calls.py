@@ -75,11 +75,11 @@ def trace_image(
         As for `trace`; a step is one of the timesteps.
     refined
         Whether to return refined maps, as `Trace.heat_maps` does.
-    sentence
-        The parse of the prompt, or of the text `of`; None to parse it.
     of
         A text outside the prompt, to return the maps of its words in place of those of the prompt, which the denoiser
-        reads all the same: see `also` of `trace`, for which models, and what its softmax runs over. None for the prompt.
+        reads all the same; None for the prompt. See `also` of `trace` for the models and for what the softmax runs over.
+    sentence
+        The parse of the prompt, or of the text `of`; None to parse it.
 
     Returns
     -------
@@ -250,8 +250,8 @@ def trace_output_maps(
     )
     maps = recording.output_maps(sentences=sentences, of=of) if given else []
     return _with_fit(maps, given)
-
         also=() if of is None else of,
+
 
 def _with_fit(maps: list[_Maps], given: Sequence[GivenPixels]) -> list[_Maps]:
     """Say in the provenance of maps how their images were fitted."""
