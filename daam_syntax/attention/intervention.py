@@ -18,11 +18,13 @@ from daam_syntax.attention.softmax.edited_weights import replace_weights
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
+from daam_syntax.util.arguments.checks import checked
 
 AnyEdit = Edit | StateEdit
 """A change of attention, or of the states of the text."""
 
 
+@checked
 def intervene(
     pipe: Any,
     edits: AnyEdit | Iterable[AnyEdit],

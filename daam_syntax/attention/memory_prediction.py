@@ -10,8 +10,10 @@ from daam_syntax.errors import MemoryLimitError, PromptError
 from daam_syntax.language import check_prompt
 from daam_syntax.maps.kept_maps import AXES
 from daam_syntax.maps.selection import LayerSelection, StepSelection
+from daam_syntax.util.arguments.checks import checked
 
 
+@checked
 def predict_memory(
     pipe: Any,
     prompt: str | Sequence[str],
@@ -22,9 +24,9 @@ def predict_memory(
     refine: bool = False,
     padding: bool = False,
     relations: Iterable[str] | str = ("image-text",),
+    relation_axes: Iterable[str] | str | None = None,
     also: Iterable[str] | str = (),
     outputs: bool = False,
-    relation_axes: Iterable[str] | str | None = None,
     **options: Any,
 ) -> int:
     """Return how many bytes a recording would take, by running only its first step.
@@ -56,20 +58,20 @@ def predict_memory(
     --------
     >>> predict_memory(pipe, "a red cat", keep=("step", "head"), num_inference_steps=50)  # doctest: +SKIP
     """
-    recording = trace(
-        pipe,
     prompts = [check_prompt(each) for each in ([prompt] if isinstance(prompt, str) else prompt)]
     if not prompts:
         raise PromptError("Expected at least one prompt, but got none.")
+    recording = trace(
+        pipe,
         keep=keep,
         layers=layers,
         steps=steps,
         refine=refine,
         padding=padding,
         relations=relations,
+        relation_axes=relation_axes,
         also=also,
         outputs=outputs,
-        relation_axes=relation_axes,
         max_bytes=-1,  # refuses any recording after its first step
     )
     try:

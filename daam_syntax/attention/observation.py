@@ -24,6 +24,7 @@ from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import Grid
+from daam_syntax.util.arguments.checks import checked
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ class ObservedAttention:
         return columns_of(keys, self.text[image])
 
 
+@checked
 def observe(
     pipe: Any,
     callback: Callable[[ObservedAttention], object],

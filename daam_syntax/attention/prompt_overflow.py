@@ -21,6 +21,7 @@ from daam_syntax.attention.texts.token_spans import (
     record_readings,
 )
 from daam_syntax.errors import TraceError
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.library_output import quietly
 
 _PROBE: Final = "Cat " + "cat " * 1200
@@ -98,6 +99,7 @@ class Overflow:
         )
 
 
+@checked
 def overflow(prompts: str | Iterable[str], pipe: Any, **options: Any) -> tuple[Overflow, ...]:
     """Find the prompts that are longer than a pipeline's text encoders read.
 
@@ -188,6 +190,7 @@ def _own_tokens(limit: TextLimit, tokenizer: Any, prompt: str) -> dict[int, int]
     }
 
 
+@checked
 def text_limits(pipe: Any, **options: Any) -> tuple[TextLimit, ...]:
     """Measure how much a pipeline's text encoders read, by encoding a very long text.
 

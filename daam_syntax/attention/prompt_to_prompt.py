@@ -30,6 +30,7 @@ from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import StepSelection, step_selector
 from daam_syntax.maps.subwords import SpecialKind
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.wording import human_size, plural
 
 _SPECIAL: Final = get_args(SpecialKind)
@@ -67,6 +68,7 @@ class RecordedAttention:
         )
 
 
+@checked
 def record_attention(pipe: Any, *, steps: StepSelection = None) -> AttentionRecording:
     """Record an image's attention, to be reused by `reuse_attention`.
 
@@ -125,6 +127,7 @@ class AttentionRecording(ObserverContext):
         return output
 
 
+@checked
 def reuse_attention(
     pipe: Any,
     recorded: RecordedAttention,

@@ -22,6 +22,7 @@ from daam_syntax.maps.kept_maps import AXES, check_axes
 from daam_syntax.maps.selection import LayerSelection, layer_selector
 from daam_syntax.maps.word_attention.values import WordAttention
 from daam_syntax.pipelines.identity import model_name
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.wording import human_size
 
@@ -32,6 +33,7 @@ _N_SPECIAL: Final = 5
 _SHOWS_PROGRESS: Final = 4 * _AT_ONCE
 
 
+@checked
 def trace_text(
     pipe: Any,
     prompts: str | Iterable[str],
@@ -129,6 +131,7 @@ def trace_text(
         type(pipe).maybe_free_model_hooks(pipe)
 
 
+@checked
 def trace_encoder(
     model: torch.nn.Module,
     tokenizer: Any,

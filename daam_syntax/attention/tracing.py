@@ -40,9 +40,11 @@ from daam_syntax.maps.selection import LayerSelection, StepSelection
 from daam_syntax.maps.word_attention.image_attention import ImageAttention
 from daam_syntax.maps.word_attention.values import WordAttention
 from daam_syntax.pipelines.vocabulary import untrained_words, warn_of_untrained_words
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.wording import plural
 
 
+@checked
 def trace(
     pipe: Any,
     *,
@@ -58,9 +60,9 @@ def trace(
     references: bool = False,
     prompts: Iterable[str] | str = (),
     relations: Iterable[str] | str = ("image-text",),
+    relation_axes: Iterable[str] | str | None = None,
     outputs: bool = False,
 ) -> Trace:
-    relation_axes: Iterable[str] | str | None = None,
     """Record which pixels attend to which words while a pipeline generates images.
 
     Parameters
@@ -127,11 +129,11 @@ def trace(
         layers of at most 16,384 pixels), "refiner", the text among itself in blocks of the denoiser that read text
         alone (Lumina 2, Z-Image; `layers` does not apply), and "encoder", that in the text encoders. See
         `Trace.word_attention`, `Trace.heat_maps` and `Trace.image_attention`. Their memory is predicted with the rest.
-    outputs
-        Whether to record how similar the attention output of each pixel is to that of each token, too, for
     relation_axes
         The axes that these relations keep, as in `keep`; None for those of `keep`. So layers and heads of the attention
         between words can be kept while heat maps, which are larger, are averaged.
+    outputs
+        Whether to record how similar the attention output of each pixel is to that of each token, too, for
         `Trace.output_maps`: of the prompts and of the texts of `also`. Takes as much memory as their heat maps.
 
     Returns
@@ -169,9 +171,9 @@ def trace(
         references=references,
         prompts=as_texts(prompts),
         relations=check_relations(relations),
+        relation_axes=None if relation_axes is None else check_axes(relation_axes),
         outputs=outputs,
     )
-        relation_axes=None if relation_axes is None else check_axes(relation_axes),
     return Trace(pipe, spec, parser=parser)
 
 
@@ -244,9 +246,9 @@ class Trace(ObserverContext):
         """
         self._recorder.describe(seeds, settings, timesteps)
 
+    @checked
     def heat_maps(
         self,
-    @checked
         parser: Any = None,
         *,
         sentences: Sentences = (),

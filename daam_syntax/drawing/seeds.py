@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from daam_syntax.language import prompt_id
+from daam_syntax.util.arguments.checks import checked
 
 
+@checked
 def generator_seed(prompt: str, seed: int) -> int:
     """Return the seed for the generator of one image, derived from the prompt and the seed index.
 

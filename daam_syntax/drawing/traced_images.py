@@ -13,6 +13,7 @@ from daam_syntax.errors import DaamSyntaxError, ModelError
 from daam_syntax.language import Sentence, prompt_id
 from daam_syntax.pipelines.devices import execution_device
 from daam_syntax.pipelines.settings import DrawingSettings
+from daam_syntax.util.arguments.checks import checked, whole
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -49,6 +50,7 @@ class TracedImage:
     attention: tuple[WordAttention, ...] = ()
 
 
+@checked(batch_size=whole(1))
 def draw(
     sentences: Sequence[Sentence],
     pipe: DiffusionPipeline,
@@ -93,9 +95,9 @@ def draw_batch(
     pipe: DiffusionPipeline,
     settings: DrawingSettings,
     relations: Sequence[str] = (),
+    relation_axes: Sequence[str] = (),
 ) -> list[TracedImage]:
     """Draw several images in one pipeline call, of one prompt or of several, and record their heat maps.
-    relation_axes: Sequence[str] = (),
 
     Parameters
     ----------
@@ -109,10 +111,10 @@ def draw_batch(
         Relations of attention between words to record, too: "encoder", "text-text", "refiner".
     relation_axes
         Axes that they keep, "layer", "head", or both; heat maps are averaged all the same.
-    -------
-    list of TracedImage
 
     Returns
+    -------
+    list of TracedImage
         In the order of the batch.
 
     Raises
@@ -124,9 +126,9 @@ def draw_batch(
     """
     import torch
 
+    from daam_syntax.attention import trace
     from daam_syntax.attention.families.video import require_images
 
-    from daam_syntax.attention import trace
     require_images(pipe, "draw prompts")
     generators = [
         torch.Generator(execution_device(pipe)).manual_seed(generator_seed(sentence.text, seed))

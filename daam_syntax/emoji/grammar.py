@@ -13,6 +13,7 @@ from typing import Final, Literal
 from daam_syntax.emoji.vocabulary import BACKGROUNDS, CATEGORY_OF, VERB_FORMS
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.enhanced import to_enhanced
+from daam_syntax.util.arguments.checks import checked
 
 PARSER_NAME: Final = "emoji grammar"
 
@@ -25,6 +26,7 @@ BACKGROUND: Final = -1
 """Referent of words for the background; words for an object refer to its index."""
 
 
+@checked
 @dataclass(frozen=True)
 class ObjectSpec:
     """One object: its noun, and how the caption describes it.
@@ -45,6 +47,7 @@ class ObjectSpec:
     by_category: bool = False
 
 
+@checked
 @dataclass(frozen=True)
 class SceneSpec:
     """The meaning of a scene, and the pattern of its caption.
@@ -250,6 +253,7 @@ def _with_pattern(spec: SceneSpec, pattern: Pattern) -> SceneSpec:
     return SceneSpec(spec.objects, spec.relation, spec.background, pattern)
 
 
+@checked
 def write_caption(spec: SceneSpec) -> tuple[Sentence, dict[int, int]]:
     """Write the caption of a scene, with its tree and the referents of its words.
 

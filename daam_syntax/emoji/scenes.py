@@ -21,6 +21,7 @@ from daam_syntax.emoji.vocabulary import (
     is_reserved_pair,
 )
 from daam_syntax.language.sentence import Sentence
+from daam_syntax.util.arguments.checks import checked, whole
 
 # Relations that decide who is on which side are the hardest to learn, so they are the most frequent.
 _RELATIONS: Final = {
@@ -102,6 +103,7 @@ class Scene:
         return self.sentence.text
 
 
+@checked(seed=whole(0), n_objects=whole(1))
 def scene(seed: int, *, split: Split = "any", n_objects: int | None = None) -> Scene:
     """Compose the scene of a seed.
 
@@ -180,6 +182,7 @@ def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
     return str(rng.choice(list(weights), p=p / p.sum()))
 
 
+@checked
 def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     """Compose a scene of a given meaning; `rng` decides positions and backgrounds."""
     return compose_scene(spec, place(spec, rng))

@@ -10,10 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from daam_syntax.errors import ParserError
+from daam_syntax.errors import ParserError, PromptError
 from daam_syntax.language.prompt_text import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -33,6 +35,7 @@ def default_parser() -> str:
     return DEFAULT_PARSER if find_spec(DEFAULT_PARSER) or not find_spec(_FALLBACK) else _FALLBACK
 
 
+@checked
 def load_parser(parser: str | Path | Language | None = None) -> Language:
     """Load a spaCy pipeline with a dependency parser, or return it from the cache.
 
@@ -82,6 +85,7 @@ def _name(nlp: Language) -> str:
     return f"{nlp.meta.get('lang', '')}_{nlp.meta.get('name', '')} {nlp.meta.get('version', '')}"
 
 
+@checked(prompt=OWN)
 def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sentence:
     """Parse one prompt. For several, see `daam_syntax.language.parse_many`.
 
@@ -112,6 +116,7 @@ def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sen
     return parse_many([prompt], parser)[0]
 
 
+@checked(prompts=OWN)
 def parse_many(
     prompts: Iterable[str | Doc], parser: str | Path | Language | None = None
 ) -> list[Sentence]:
@@ -138,6 +143,10 @@ def parse_many(
     ParserError
         If the parser cannot be loaded, or a Doc has no dependencies.
     """
+    if isinstance(prompts, str) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f"Expected prompts in a list, but got {shown(prompts)}; `parse` takes a single one."
+        )
     given = list(prompts)
     texts = [check_prompt(prompt) for prompt in given if not is_doc(prompt)]
     parsed: Iterator[Sentence] = iter(())
@@ -167,6 +176,7 @@ def _labels(nlp: Language) -> frozenset[str]:
     return frozenset(label for parser in parsers for label in parser.labels)
 
 
+@checked
 def from_doc(
     doc: Doc, label_set: LabelSet | Literal["other"] | None = None, parser: str = "spaCy Doc"
 ) -> Sentence:

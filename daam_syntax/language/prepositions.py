@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from daam_syntax.language.sentence import Edge, Sentence
 from daam_syntax.language.ud.parser_repairs import DEPICTIONS
+from daam_syntax.util.arguments.checks import checked
 
 _SIDES: Final = (
     "back bottom center centre corner edge front inside left middle outside rear right side top"
@@ -46,6 +47,7 @@ class RelatedThings(NamedTuple):
     words: tuple[int, ...]
 
 
+@checked
 def related_things(sentence: Sentence) -> list[RelatedThings]:
     """Join the things that simple and multiword prepositions relate.
 

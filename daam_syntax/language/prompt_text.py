@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from daam_syntax.errors import PromptError
+from daam_syntax.util.arguments.checks import checked
 
 
 def check_prompt(prompt: str) -> str:
@@ -35,6 +36,7 @@ def plain(text: str) -> str:
     return str.__str__(text)
 
 
+@checked
 def prompt_id(prompt: str) -> str:
     """Return a short name of a prompt, ten hexadecimal digits that depend only on its text."""
     return hashlib.sha256(prompt.encode("utf-8")).hexdigest()[:10]

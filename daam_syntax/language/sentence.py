@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.errors import WordError
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import ANY_TEXT, checked
 from daam_syntax.util.json_fields import read_fields
 from daam_syntax.util.wording import plural
 
@@ -60,6 +62,7 @@ class Span:
     root: int
 
 
+@checked(text=ANY_TEXT, parser=ANY_TEXT)
 @dataclass(frozen=True)
 class Sentence:
     """A parsed prompt. A prompt of several grammatical sentences has several roots.
@@ -143,7 +146,7 @@ class Sentence:
         return len(self.tokens)
 
     def __getitem__(self, index: int | str) -> Token:
-        return self.tokens[self.index(index) if isinstance(index, str) else index]
+        return self.tokens[index if type(index) is int else self.index(index)]
 
     def __repr__(self) -> str:
         return f"Sentence({self.text!r}: {plural(len(self), 'token')}; {', '.join(self.edges) or 'no edges'})"
@@ -163,6 +166,7 @@ class Sentence:
         """The texts of the tokens."""
         return tuple(token.text for token in self.tokens)
 
+    @checked
     def edges_of(self, scheme: str) -> tuple[Edge, ...]:
         """Return the edges of a scheme.
 
@@ -178,6 +182,7 @@ class Sentence:
             )
         return self.edges[scheme]
 
+    @checked
     def roots(self, scheme: str) -> tuple[int, ...]:
         """Return the indices of the roots: those in `root_indices`, or else the words without a head.
 
@@ -194,6 +199,7 @@ class Sentence:
         dependents = {edge.dependent for edge in edges}
         return tuple(t.index for t in self.tokens if t.index not in dependents and t.text.strip())
 
+    @checked
     def graph(self, scheme: str) -> nx.MultiDiGraph:
         """Return the dependency tree or graph, with edges from heads to dependents.
 
@@ -215,6 +221,7 @@ class Sentence:
             graph.add_edge(edge.head, edge.dependent, key=edge.relation, relation=edge.relation)
         return graph
 
+    @checked
     def subtree(self, index: int, scheme: str) -> tuple[int, ...]:
         """Return the sorted indices of a token and all its descendants.
 
@@ -239,6 +246,7 @@ class Sentence:
         self._check(index)
         return tuple(sorted({index, *nx.descendants(self.graph(scheme), index)}))
 
+    @checked
     def tree_distance(self, first: int, second: int, scheme: str) -> int | None:
         """Return the number of edges on the shortest path between two tokens, ignoring direction; None without a path.
 
@@ -266,6 +274,7 @@ class Sentence:
             return None
         return int(path)
 
+    @checked
     def find(self, text: str) -> tuple[int, ...]:
         """Return the indices of all tokens with this text, ignoring case."""
         wanted = text.casefold()
@@ -296,6 +305,8 @@ class Sentence:
             return found[0]
         try:
             index = operator.index(word)  # refuses 1.5
+            if isinstance(word, bool):
+                raise TypeError
         except TypeError:
             raise TypeError(
                 f"Expected one word, as its index in {self.text!r} or as its text, but got {type(word).__name__}."
@@ -321,25 +332,31 @@ class Sentence:
         }
 
     @classmethod
+    @checked
     def from_dict(cls, values: Mapping[str, Any]) -> Sentence:
         """Return the sentence from the value of `to_dict`.
 
         Raises
         ------
-        ValueError, TypeError, KeyError, AttributeError
+        ValueError
             If the value is anything else.
         """
-        return cls(
-            text=values["text"],
-            tokens=tuple(read_fields(Token, token) for token in values["tokens"]),
-            edges={
-                scheme: tuple(read_fields(Edge, edge) for edge in edges)
-                for scheme, edges in values["edges"].items()
-            },
-            noun_phrases=tuple(read_fields(Span, span) for span in values["noun_phrases"]),
-            parser=values["parser"],
-            root_indices=values.get("root_indices", {}),  # earlier versions did not write it
-        )
+        try:
+            return cls(
+                text=values["text"],
+                tokens=tuple(read_fields(Token, token) for token in values["tokens"]),
+                edges={
+                    scheme: tuple(read_fields(Edge, edge) for edge in edges)
+                    for scheme, edges in values["edges"].items()
+                },
+                noun_phrases=tuple(read_fields(Span, span) for span in values["noun_phrases"]),
+                parser=values["parser"],
+                root_indices=values.get("root_indices", {}),  # earlier versions did not write it
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"Expected a sentence as `Sentence.to_dict` returns it, but got {shown(values)}."
+            ) from error
 
     def _repr_html_(self) -> str:
         """Show a table of the tokens with their heads and relations in each scheme."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daam_syntax.maps.heatmaps import HeatMaps
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.image_fitting import Fitting
 from daam_syntax.util.pixels import as_rgb
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+@checked
 def fit_image(image: Any, maps: HeatMaps) -> Image:
     """Crop or resize an image as `trace_image` did with ``fit=``, so that its maps lie on the right pixels.
 

@@ -10,8 +10,10 @@ import numpy as np
 from daam_syntax.maps import html_view
 from daam_syntax.maps.resizing import bicubic
 from daam_syntax.maps.thresholds import Threshold, parse_threshold
+from daam_syntax.util.arguments.checks import checked, whole
 
 
+@checked(image_size=whole(1, 1_000_000))
 @dataclass(frozen=True, eq=False)
 class HeatMap:
     """The heat map of one subword, word, phrase, or subtree.
@@ -38,10 +40,13 @@ class HeatMap:
     kind: str = "attention"
 
     def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise ValueError(f"Expected values of shape (y, x), but got {self.values.shape}.")
         values = np.asarray(self.values).view()  # the caller's array stays writable
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
+    @checked(size=whole(1, 65_536))
     def resize(self, size: tuple[int, int] | None = None) -> np.ndarray:
         """Resample the map to another grid by bicubic interpolation, clamped at 0.
 
@@ -57,6 +62,7 @@ class HeatMap:
         """
         return bicubic(self.values, size or self.image_size)
 
+    @checked(size=whole(1, 65_536))
     def mask(
         self, threshold: str | Threshold = "relative:0.4", size: tuple[int, int] | None = None
     ) -> np.ndarray:

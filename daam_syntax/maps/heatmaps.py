@@ -32,6 +32,8 @@ from daam_syntax.maps.subwords import (
     align,
     mean_by_encoder,
 )
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import OWN, checked
 from daam_syntax.util.pixels import as_rgb
 
 
@@ -66,6 +68,7 @@ class HeatMaps:
         If the parts do not fit together. The message lists every problem.
     """
 
+    @checked
     def __init__(
         self,
         data: xr.DataArray | KeptMaps,
@@ -97,6 +100,7 @@ class HeatMaps:
         """Names of the text encoders whose subwords were recorded; empty if there is only one encoder."""
         return tuple(name for name in self.truncated_by if name)
 
+    @checked
     def encoder(self, name: str) -> HeatMaps:
         """Return the maps of one text encoder's subwords.
 
@@ -207,6 +211,7 @@ class HeatMaps:
         indices = self.sentence.find(word) if isinstance(word, str) else (word,)
         return any(index in self.mapped for index in indices)
 
+    @checked(word=OWN)
     def word(self, word: int | str) -> HeatMap:
         """Return the map of a word, the mean over its subwords (Tang et al. 2023).
 
@@ -228,6 +233,7 @@ class HeatMaps:
             self.stack([index])[0], self.sentence[index].text, (index,), self.image_size, self.kind
         )
 
+    @checked
     def stack(self, indices: Iterable[int] | None = None) -> np.ndarray:
         """Return word maps as one array.
 
@@ -266,6 +272,7 @@ class HeatMaps:
                 f"{word.status}: {word.reason}. Words with maps: {', '.join(map(str, self.mapped))}."
             )
 
+    @checked(word=OWN)
     def word_array(self, word: int | str) -> xr.DataArray:
         """Return the maps of a word for each step, layer, and attention head that was kept.
 
@@ -293,6 +300,7 @@ class HeatMaps:
         mean = array[0].copy(data=self._mean_of_rows(array.values, rows))
         return mean.rename(self.sentence[index].text)
 
+    @checked
     def select(
         self,
         *,
@@ -337,6 +345,7 @@ class HeatMaps:
             selected, selected={**self.provenance.get("selected", {}), **labels}
         )
 
+    @checked
     def weighted(self, weights: MapWeights) -> HeatMaps:
         """Return maps that are weighted means over steps, layers, or attention heads instead of plain means.
 
@@ -365,6 +374,7 @@ class HeatMaps:
             weighted={"by": list(weights.axes), **weights.notes},
         )
 
+    @checked
     def subword(self, row: int) -> HeatMap:
         """Return the map of ``subwords[row]``. Special tokens have maps too (see `special`)."""
         if not 0 <= row < len(self.subwords):
@@ -372,6 +382,7 @@ class HeatMaps:
         words = tuple(word.index for word in self.words if row in word.subwords)
         return HeatMap(self.mean[row], self.subwords[row].text, words, self.image_size, self.kind)
 
+    @checked
     def special(self, kind: SpecialKind, *, total: bool = False) -> HeatMap:
         """Return the map of one kind of special token, which belongs to no word.
 
@@ -409,14 +420,20 @@ class HeatMaps:
             return HeatMap(values.sum(axis=0), label, (), self.image_size, self.kind)
         return HeatMap(self._mean_of_rows(values, rows), kind, (), self.image_size, self.kind)
 
+    @checked
     def lacks(self, kind: Kind) -> str:
         """Return why the recording has no token of a kind (see `Subword`); "" if it has one."""
         if any(subword.kind == kind for subword in self.subwords):
             return ""
+        if kind not in MISSING_KIND_REASONS:
+            raise ValueError(
+                f"Expected a kind among {', '.join(MISSING_KIND_REASONS)}, but got {kind!r}."
+            )
         if kind == "padding" and not self.provenance.get("padding"):
             return "padding was not recorded: trace with padding=True"
         return MISSING_KIND_REASONS[kind]
 
+    @checked(words=OWN)
     def phrase(self, words: Span | Iterable[int | str]) -> HeatMap:
         """Return the map of several words, the mean over the maps of the words that have one.
 
@@ -441,6 +458,10 @@ class HeatMaps:
             raise WordError(
                 f"Expected several words, such as phrase({words.split()}), but got the text {words!r}."
             )
+        if not isinstance(words, Span | Iterable):
+            raise TypeError(
+                f"Expected several words, such as phrase([0, 1]), but got {shown(words)}."
+            )
         wanted: Iterable[int | str] = (
             range(words.start, words.end) if isinstance(words, Span) else words
         )
@@ -462,6 +483,7 @@ class HeatMaps:
             if any(self.words[i].status == "mapped" for i in range(span.start, span.end))
         ]
 
+    @checked(word=OWN)
     def subtree(self, word: int | str, scheme: str = "ud") -> HeatMap:
         """Return the map of a word and all its direct and indirect dependents; see `phrase`.
 
@@ -481,6 +503,7 @@ class HeatMaps:
         """
         return self.phrase(self.sentence.subtree(self.sentence.index(word), scheme))
 
+    @checked
     def with_sentence(self, sentence: Sentence) -> HeatMaps:
         """Return the same recording under another parse of the same prompt, with words aligned again.
 
@@ -500,6 +523,7 @@ class HeatMaps:
             )
         return self._with(sentence=sentence)
 
+    @checked
     def with_values(
         self, values: np.ndarray | xr.DataArray | KeptMaps, **provenance: Any
     ) -> HeatMaps:
@@ -526,6 +550,10 @@ class HeatMaps:
         >>> halved = maps.with_values(maps.data / 2, scaled=0.5)  # doctest: +SKIP
         """
         if isinstance(values, np.ndarray):
+            if values.ndim != 3:
+                raise ValueError(
+                    f"Expected one map per subword, of the shape (token, y, x), but got {values.shape}."
+                )
             values = xr.DataArray(values, dims=("token", "y", "x"))
         return self._with(data=values, provenance={**self.provenance, **provenance})
 
@@ -547,6 +575,7 @@ class HeatMaps:
             "provenance": self.provenance,
         }
 
+    @checked
     def diagnose(self, image: Any = None) -> Diagnosis:
         """Find out what may be off with these maps, and what to try.
 
@@ -600,6 +629,7 @@ class HeatMaps:
         selected: Mapping[str, list[int]] = self.provenance.get("selected", {})
         return selected.get("steps", self.provenance.get("recorded"))
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
 
@@ -611,6 +641,7 @@ class HeatMaps:
         storage.write_maps(Path(path), **self._parts())
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> HeatMaps:
         """Read heat maps that `save` wrote.
 

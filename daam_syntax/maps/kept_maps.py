@@ -22,6 +22,7 @@ from daam_syntax.maps.selection import (
     layer_selector,
     step_selector,
 )
+from daam_syntax.util.arguments.checks import checked
 
 Axis = Literal["step", "layer", "head"]
 """Axes that a recording can keep: denoising steps, layers of the denoiser, and attention heads of a layer."""
@@ -103,6 +104,7 @@ def resized(values: np.ndarray, grid: Grid, *, is_signed: bool = False) -> np.nd
     return values if values.shape[-2:] == grid else bicubic(values, grid, is_signed=is_signed)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LayerMaps:
     """The maps of one layer, or the mean of several layers with one grid, on that grid.
@@ -144,9 +146,12 @@ class KeptMaps:
         Whether values may be negative, so that resizing does not clamp them.
     """
 
+    @checked
     def __init__(
         self, parts: Sequence[LayerMaps], *, keeps_layers: bool, is_signed: bool = False
     ) -> None:
+        if not parts:
+            raise ValueError("Expected the maps of at least one layer, but got none.")
         self.parts = tuple(parts)
         self.is_signed = is_signed
         first = self.parts[0].values
@@ -155,6 +160,7 @@ class KeptMaps:
         self.grid = finest_grid(part.grid for part in self.parts)
 
     @classmethod
+    @checked
     def from_array(cls, data: xr.DataArray, *, is_signed: bool = False) -> KeptMaps:
         """Split one array, with dims among `DIMS`, into layers."""
         if "layer" not in data.dims:
@@ -177,10 +183,15 @@ class KeptMaps:
         inner = self.parts[0].values.sizes
         return {axis: len(self.parts) if axis == "layer" else inner[axis] for axis in self.axes}
 
+    @checked
     def labels(self, name: str) -> list[Any]:
         """Return the numbers of the "steps" or "heads", or the paths of the "layers"."""
         if name == "layers":
             return [part.layers[0] for part in self.parts]
+        if name.removesuffix("s") not in self.axes:
+            raise ValueError(
+                f"Expected {' or '.join(f'{axis}s' for axis in self.axes) or 'no labels'}, but got {name!r}."
+            )
         return [int(number) for number in self.parts[0].values[name.removesuffix("s")].values]
 
     @cached_property
@@ -196,6 +207,7 @@ class KeptMaps:
         mean.setflags(write=False)
         return mean
 
+    @checked
     def array(self, tokens: Sequence[int] | None = None) -> xr.DataArray:
         """Return maps as one array with all kept axes, each slice resized to the finest grid.
 
@@ -231,6 +243,7 @@ class KeptMaps:
         whole.setflags(write=False)
         return xr.DataArray(whole, dims=dims, coords={**coordinates, **values[0].coords})
 
+    @checked
     def tokens(self, rows: Sequence[int]) -> KeptMaps:
         """Return the maps of some tokens."""
         parts = [
@@ -239,6 +252,7 @@ class KeptMaps:
         ]
         return self._with(parts)
 
+    @checked
     def select(
         self,
         *,

@@ -20,12 +20,14 @@ from daam_syntax.maps.kept_maps import (
     finest_grid,
     resized,
 )
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import one_line
 
 _FORMAT: Final = 1
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class MapWeights:
     """Weight of each step, layer, and attention head in a heat map.
@@ -59,11 +61,15 @@ class MapWeights:
         """The axes that the weights distinguish, which `trace` must keep."""
         return tuple(axis for axis in AXES if axis in self.values.dims)
 
+    @checked
     def nonzero(self, axis: Axis) -> list[Any]:
         """Return the steps, layers, or heads with a nonzero weight; ``trace(layers=)`` accepts those of layers."""
+        if axis not in self.axes:
+            raise ValueError(f"Expected an axis among {', '.join(self.axes)}, but got {axis!r}.")
         along = self.values.sum([other for other in self.axes if other != axis])
         return along[axis].values[along.values > 0].tolist()
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the weights as JSON; an error leaves no partial file."""
         content = {
@@ -76,6 +82,7 @@ class MapWeights:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> MapWeights:
         """Read weights that `save` wrote.
 

@@ -7,10 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from daam_syntax.util.arguments.checks import checked, whole
+
 _A: Final = -0.75
 """Parameter of Keys' kernel: that of torch's bicubic interpolation, which the released DAAM uses."""
 
 
+@checked(size=whole(1, 65_536))
 def bicubic(maps: np.ndarray, size: tuple[int, int], *, is_signed: bool = False) -> np.ndarray:
     """Resample heat maps by cubic convolution (Keys 1981, with a = -0.75), then clamp them at 0.
 
@@ -32,6 +35,8 @@ def bicubic(maps: np.ndarray, size: tuple[int, int], *, is_signed: bool = False)
         Values in the precision of `maps`, non-negative unless `is_signed`. *Shape:* ``(..., height, width)``.
     """
     maps = np.asarray(maps)
+    if maps.ndim < 2 or 0 in maps.shape[-2:]:
+        raise ValueError(f"Expected maps of shape (..., y, x), but got the shape {maps.shape}.")
     dtype = maps.dtype if np.issubdtype(maps.dtype, np.floating) else np.dtype(np.float64)
     if maps.shape[-2:] == size:
         return maps.astype(dtype) if is_signed else np.maximum(maps, 0.0, dtype=dtype)

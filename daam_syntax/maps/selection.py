@@ -126,5 +126,5 @@ def _number_selector(
 def _is_whole(number: Any) -> bool:
     try:
         return int(number) == number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from daam_syntax.language.sentence import Sentence
+from daam_syntax.util.arguments.checks import checked
 
 Status = Literal["mapped", "truncated", "unaligned"]
 Kind = Literal["text", "start", "end", "template", "padding"]
@@ -75,6 +76,7 @@ class WordAlignment:
     reason: str = ""
 
 
+@checked
 def align(
     sentence: Sentence, subwords: Sequence[Subword], truncated_at: int | None = None
 ) -> tuple[WordAlignment, ...]:

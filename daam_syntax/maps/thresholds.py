@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 
 from daam_syntax.errors import ThresholdError
-from daam_syntax.maps.measures.arrays import flat, is_constant
+from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels
+from daam_syntax.util.arguments.annotations import is_number, shown
+from daam_syntax.util.arguments.checks import OWN, checked
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ _NOTEBOOK_CUT: Final = 0.15
 _NOTEBOOK_STEPS: Final = 30
 
 
+@checked(value=OWN)
 @dataclass(frozen=True)
 class Threshold:
     """A threshold rule with its parameter, such as `parse_threshold` returns.
@@ -132,6 +135,10 @@ class Threshold:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise ThresholdError(f"Expected {_possible()}, but got {self.rule!r}.")
+        if not is_number(self.value):
+            raise TypeError(
+                f"Expected a number as value of Threshold, but got {shown(self.value)}."
+            )
         if not 0.0 <= self.value < 1.0 or (self.rule in _WITHOUT_VALUE and self.value):
             wanted = (
                 "without a value"
@@ -146,6 +153,7 @@ class Threshold:
         # The shortest digits that restore the value: tables distinguish rules by this text.
         return f"{self.rule}:{np.format_float_positional(self.value, trim='-')}"
 
+    @checked
     def apply(self, maps: np.ndarray) -> np.ndarray:
         """Return where heat maps lie strictly above their cut.
 
@@ -161,6 +169,7 @@ class Threshold:
         numpy.ndarray
             Boolean masks. *Shape:* that of `maps`.
         """
+        over_pixels(maps)
         maps, rule = np.asarray(maps), RULES[self.rule]
         masks = np.asarray(maps > rule.cut(maps, self.value))
         if rule.shift:
@@ -169,6 +178,7 @@ class Threshold:
         return masks
 
 
+@checked
 def parse_threshold(rule: str | float | Threshold) -> Threshold:
     """Parse a threshold rule such as ``"relative:0.4"``, or the name of a published convention.
 

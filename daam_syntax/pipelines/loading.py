@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import ModelError
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.library_output import quietly
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ DTYPES: Final = ("float32", "float16", "bfloat16")
 """Number formats in which weights can be loaded."""
 
 
+@checked
 def load_pipeline(
     model: str | Path = DEFAULT_MODEL,
     *,

@@ -17,6 +17,7 @@ from daam_syntax.runs.stored_run import Run
 from daam_syntax.studies.framework.design import StudyDesign
 from daam_syntax.studies.framework.result import StudyResult
 from daam_syntax.studies.framework.stored_setup import StoredSetup
+from daam_syntax.util.arguments.checks import checked
 
 STUDIES: Final = (
     "adjectives",
@@ -77,6 +78,7 @@ def _check_options(name: str, options: Iterable[str]) -> None:
         )
 
 
+@checked
 def run_study(
     name: str,
     pipe: Any,

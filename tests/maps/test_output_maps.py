@@ -131,7 +131,7 @@ def test_the_kinds_are_not_mixed(sentence):
     with refused:
         ds.figures.overview(None, maps)
     with pytest.raises(TypeError, match="OutputMaps"):
-        learn_weights([maps], [np.ones((1, 2), bool)])
+        learn_weights([maps], [{0: np.ones((1, 2), bool)}])
     with pytest.raises(TypeError, match="for the map of 'cat', but got OutputMaps"):
         maps["cat"]
     with pytest.raises(AttributeError, match="to use their stack, but got OutputMaps"):

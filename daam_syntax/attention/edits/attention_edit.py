@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from numbers import Integral
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -32,6 +34,18 @@ from daam_syntax.maps.selection import (
     layer_selector,
     step_selector,
 )
+from daam_syntax.util.arguments.annotations import is_number, shown
+from daam_syntax.util.arguments.checks import checked
+
+_NAMES: Final = {int: "whole numbers", str: "texts"}
+_ITEMS: Final = {
+    "words": (int, str),
+    "tokens": (str,),
+    "paid_by": (int, str),
+    "heads": (int,),
+    "images": (int,),
+}
+"""Fields of several values, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +103,20 @@ class Edit:
     tokens: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.words, int | str):
-            object.__setattr__(self, "words", (self.words,))
-        if isinstance(self.tokens, str):
-            object.__setattr__(self, "tokens", (self.tokens,))
-        for name in ("words", "tokens", "paid_by", "heads", "images"):
+        for name, kinds in _ITEMS.items():
             given = getattr(self, name)
-            if given is not None and given != "others":
-                object.__setattr__(self, name, tuple(given))
-        self._check_keys()
-        if not (math.isfinite(self.scale) and self.scale >= 0):
-            raise ValueError(f"Expected a scale of 0 or more, but got {self.scale}.")
-        if self.where is not None and (self.where.ndim != 2 or self.where.dtype != bool):
+            if given is not None and not (name == "paid_by" and isinstance(given, str)):
+                object.__setattr__(self, name, _items(name, given, kinds))
+        if isinstance(self.paid_by, str) and self.paid_by != "others":
             raise ValueError(
-                f"Expected a mask of bool of shape (y, x), but got {self.where.dtype} of shape "
-                f"{self.where.shape}."
+                f"Expected paid_by to be words or 'others', but got {shown(self.paid_by)}."
+            )
+        self._check_keys()
+        if not is_number(self.scale) or not (math.isfinite(self.scale) and self.scale >= 0):
+            raise ValueError(f"Expected a scale of 0 or more, but got {shown(self.scale)}.")
+        if self.where is not None and not _is_mask(self.where):
+            raise ValueError(
+                f"Expected a mask of bool of shape (y, x), but got {shown(self.where)}."
             )
         step_selector(self.steps)
 
@@ -123,10 +136,12 @@ class Edit:
                 "words=."
             )
 
+    @checked
     def with_equal_mass(self, paid_by: Sequence[int | str] | Literal["others"] = "others") -> Edit:
         """Return the control that takes the same mass of attention from other keys instead."""
         return replace(self, paid_by=paid_by if paid_by == "others" else tuple(paid_by))
 
+    @checked
     def with_random_words(self, among: Iterable[int], *, seed: int) -> Edit:
         """Return the control that makes the same change to as many random other words.
 
@@ -248,3 +263,22 @@ class AppliedEdit:
 
     def _heads(self, n_heads: int) -> list[int]:
         return [head for head in self.edit.heads or () if 0 <= head < n_heads]
+
+
+def _items(name: str, given: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    """Return one or more values as a tuple, numbers as plain ones."""
+    is_one = isinstance(given, str | Integral)
+    if not is_one and (isinstance(given, Mapping) or not isinstance(given, Iterable)):
+        raise TypeError(f"Expected {name} of an edit in a list, but got {shown(given)}.")
+    items = [given] if is_one else list(given)
+    plain = [operator.index(each) if isinstance(each, Integral) else each for each in items]
+    wrong = [each for each in plain if not isinstance(each, kinds) or isinstance(each, bool)]
+    if any(isinstance(each, bool) for each in items) or wrong:
+        raise TypeError(
+            f"Expected {' or '.join(_NAMES[kind] for kind in kinds)} as {name} of an edit, but got {shown(items)}."
+        )
+    return tuple(plain)
+
+
+def _is_mask(where: object) -> bool:
+    return isinstance(where, np.ndarray) and where.ndim == 2 and where.dtype == bool

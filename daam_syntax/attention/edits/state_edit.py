@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from daam_syntax.errors import WordError
 from daam_syntax.language import Sentence, check_prompt
+from daam_syntax.util.arguments.checks import checked
 
 Source = Literal["context", "alone", "padding"]
 """Where a new state comes from: a word in a context, the word alone, or padding."""
 
 
+@checked
 @dataclass(frozen=True)
 class StateEdit:
     """A change of the vectors that stand for words of the prompt, in a text encoder or at its output.
@@ -139,6 +141,7 @@ class StateEdit:
         """Where the new vectors come from."""
         return "alone" if self.alone else "padding" if self.padding else "context"
 
+    @checked
     def with_words(
         self, words: int | str | Iterable[int | str], by: int | str | Iterable[int | str] = ()
     ) -> StateEdit:

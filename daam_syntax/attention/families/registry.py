@@ -37,6 +37,7 @@ from daam_syntax.attention.families.unets import KANDINSKY_3, UNET
 from daam_syntax.attention.families.video import generates_frames
 from daam_syntax.attention.families.video_models import COG_VIDEO_X, WAN
 from daam_syntax.errors import TraceError
+from daam_syntax.util.arguments.checks import checked
 
 FAMILIES: list[Family] = [
     UNET,
@@ -105,6 +106,7 @@ def register_family(family: Family) -> Family:
     return family
 
 
+@checked
 def family_of(pipe: Any) -> Family:
     """Return the family of a pipeline.
 

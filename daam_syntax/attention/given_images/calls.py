@@ -14,6 +14,7 @@ from daam_syntax.attention.texts.sentences import Sentences
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, OutputMaps
 from daam_syntax.maps.selection import LayerSelection
+from daam_syntax.util.arguments.checks import OWN, checked
 from daam_syntax.util.image_fitting import Fit
 
 DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
@@ -26,6 +27,7 @@ For models trained by flow matching, a timestep is the fraction of noise in the 
 _Maps = TypeVar("_Maps", HeatMaps, OutputMaps)
 
 
+@checked(image=OWN, prompt=OWN, timesteps=OWN)
 def trace_image(
     pipe: Any,
     image: GivenImage,
@@ -41,9 +43,9 @@ def trace_image(
     max_bytes: int | None = None,
     refined: bool = False,
     padding: bool = False,
+    of: str | None = None,
     sentence: Sentence | None = None,
 ) -> HeatMaps:
-    of: str | None = None,
     """Record which pixels of a given image attend to which word of a prompt.
 
     The image is encoded and noised to each timestep. The denoiser runs once per timestep, with the prompt and without
@@ -109,11 +111,12 @@ def trace_image(
         max_bytes=max_bytes,
         refined=refined,
         padding=padding,
+        of=of,
         sentences=() if sentence is None else sentence,
     )[0]
-        of=of,
 
 
+@checked(images=OWN, prompts=OWN, timesteps=OWN)
 def trace_images(
     pipe: Any,
     images: Sequence[GivenImage],
@@ -129,10 +132,10 @@ def trace_images(
     max_bytes: int | None = None,
     refined: bool = False,
     padding: bool = False,
+    of: str | None = None,
     sentences: Sentences = (),
     batch_size: int = 8,
     progress: bool | None = None,
-    of: str | None = None,
 ) -> list[HeatMaps]:
     """Trace many given images, several in one denoiser call.
 
@@ -156,11 +159,11 @@ def trace_images(
         As for `trace`; a step is one of the timesteps.
     refined
         Whether to return refined maps, as `Trace.heat_maps` does.
+    of
+        As for `trace_image`, the same text for all images.
     sentences
         Prompts that are already parsed, as for `Trace.heat_maps`.
     batch_size
-    of
-        As for `trace_image`, the same text for all images.
         Number of images in one denoiser call.
     progress
         Whether to show progress; None to show it if the images take more than two seconds.
@@ -195,22 +198,23 @@ def trace_images(
         max_bytes=max_bytes,
         refine=refined,
         padding=padding,
+        also=() if of is None else of,
     )
     maps = recording.heat_maps(sentences=sentences, of=of, refined=refined) if given else []
     return _with_fit(maps, given)
-        also=() if of is None else of,
 
 
+@checked(images=OWN, prompts=OWN, timesteps=OWN)
 def trace_output_maps(
     pipe: Any,
     images: Sequence[GivenImage],
     prompts: Sequence[str],
     *,
+    of: str | None = None,
     sentences: Sentences = (),
     timesteps: Sequence[int] = DEFAULT_TIMESTEPS,
     seed: int = 0,
     batch_size: int = 8,
-    of: str | None = None,
     fit: Fit | None = None,
     size: tuple[int, int] | None = None,
     progress: bool | None = None,
@@ -246,11 +250,11 @@ def trace_output_maps(
         batch_size=batch_size,
         progress=progress,
         outputs=True,
+        also=() if of is None else of,
         **options,
     )
     maps = recording.output_maps(sentences=sentences, of=of) if given else []
     return _with_fit(maps, given)
-        also=() if of is None else of,
 
 
 def _with_fit(maps: list[_Maps], given: Sequence[GivenPixels]) -> list[_Maps]:

@@ -15,6 +15,7 @@ from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.styles import add_color_bar, figure_of, new_axes
 from daam_syntax.figures.trees.arcs import arcs_height, dependency_arcs
 from daam_syntax.maps import HeatMaps
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,6 +26,7 @@ _WIDEST: Final = 24.0
 _LARGEST: Final = 1.2  # inches: the width of a map
 
 
+@checked(vmax=POSITIVE, image=OWN, maps=OWN)
 def arcs_with_overlays(
     image: Image | np.ndarray,
     maps: HeatMaps,

@@ -15,6 +15,7 @@ from daam_syntax.figures.shared.colors import color_map, opacity, overlay_colors
 from daam_syntax.figures.shared.styles import add_color_bar, new_axes
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, HeatMaps
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ ROOT_SCALE_LABEL: Final = f"{_ATTENTION} (square-root scale)"
 _DARKEST: Final = 0.4  # gray of black pixels: a dark image must differ from much attention
 
 
+@checked(vmax=POSITIVE, image=OWN, heat_map=OWN)
 def overlay(
     image: Image | np.ndarray,
     heat_map: HeatMap,

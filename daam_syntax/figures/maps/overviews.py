@@ -20,6 +20,7 @@ from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.figures.trees.arcs import dependency_arcs
 from daam_syntax.maps import HeatMaps
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _SCALE: Final = 0.42  # the color bar and its labels
 _LEVEL: Final = 0.27  # of arcs
 
 
+@checked(vmax=POSITIVE, image=OWN, maps=OWN)
 def overview(
     image: Image | np.ndarray,
     maps: HeatMaps,

@@ -20,6 +20,7 @@ from daam_syntax.figures.shared.composites import new_figure
 from daam_syntax.figures.shared.styles import add_color_bar, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, VideoMaps
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked, within
 from daam_syntax.util.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _LEAST: Final = 1.25  # inches: room for the label of the color bar
 _WIDEST: Final = 1.6  # inches of a frame
 
 
+@checked(vmax=POSITIVE, width=within(0.5, 100), video=OWN)
 def frame_grid(
     images: Frames,
     video: VideoMaps,
@@ -75,6 +77,8 @@ def frame_grid(
     """
     _check(images, video)
     chosen = [video.sentence.index(w) for w in (video.mapped if words is None else words)]
+    if not chosen:
+        raise ValueError("Expected at least one word to draw, but got none.")
     top = _largest(video, chosen) if vmax is None else vmax
     columns, (height, breadth) = len(video.frames), video.image_size
     cell = min(_WIDEST, (width - _BAR) / columns)
@@ -109,6 +113,7 @@ def frame_grid(
     return figure
 
 
+@checked(rate=within(0.01, 100), vmax=POSITIVE, width=within(0.5, 100), video=OWN, word=OWN)
 def animate(
     images: Frames,
     video: VideoMaps,

@@ -24,6 +24,7 @@ from daam_syntax.figures.shared.composites import new_figure
 from daam_syntax.figures.shared.styles import add_color_bar, points
 from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.maps import HeatMaps
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked, within
 from daam_syntax.util.pixels import as_rgb
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _LOW: Final = 2.0  # inches: in a figure lower than this, the label of the color
 _LEAST: Final = 1.25  # inches: room for these lines
 
 
+@checked(vmax=POSITIVE, width=within(0.5, 100), images=OWN, maps=OWN)
 def word_grid(
     images: Image | np.ndarray | Sequence[Image | np.ndarray],
     maps: HeatMaps | Sequence[HeatMaps],

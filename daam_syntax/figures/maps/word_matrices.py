@@ -24,12 +24,14 @@ from daam_syntax.maps.measures import (
     measure_maps,
     measure_masks,
 )
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 
 _FRAME: Final = "0.15"
 _SLANTED: Final = 12  # most words whose slanted labels fit next to each other; more are vertical
 _LETTERS: Final = 14  # of a row's label
 
 
+@checked(vmax=POSITIVE, maps=OWN)
 def word_matrix(
     maps: HeatMaps,
     *,

@@ -37,6 +37,11 @@ def color_map(name: str | None = None) -> Colormap:
     ----------
     name
         Name of a color map of matplotlib or seaborn; that of attention if None.
+
+    Raises
+    ------
+    ValueError
+        If no color map has the name.
     """
     if name is None:
         return _heat()
@@ -44,7 +49,12 @@ def color_map(name: str | None = None) -> Colormap:
         return mpl.colormaps[name]
     import seaborn as sns  # only for its own color maps: importing it takes a second
 
-    return sns.color_palette(name, as_cmap=True)
+    try:
+        return sns.color_palette(name, as_cmap=True)
+    except ValueError:
+        raise ValueError(
+            f"Expected the name of a color map of matplotlib or seaborn, such as 'viridis', but got {name!r}."
+        ) from None
 
 
 @cache

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
+from daam_syntax.util.arguments.checks import checked, within
+
 _VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 
 
@@ -154,6 +156,7 @@ def mark_unmeasured(ax: Axes, place: float, note: str = "not measured") -> None:
     )
 
 
+@checked(dpi=within(1, 10_000))
 def save(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) -> Path:
     """Write a figure to a file at its own size. PDF and SVG files keep their text as text (see `paper`).
 
@@ -178,6 +181,7 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) -> Path:
 
 
 @contextmanager
+@checked(width=within(0.5, 100))
 def paper(width: float = 3.3) -> Iterator[None]:
     """Size figures for a column of a paper, and save them with text that stays text.
 

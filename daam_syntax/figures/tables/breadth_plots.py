@@ -13,12 +13,14 @@ from daam_syntax.figures.shared.arguments import require, require_one
 from daam_syntax.figures.shared.colors import PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import mark_unmeasured, new_axes, plain_axes, points
+from daam_syntax.util.arguments.checks import FRACTION, checked
 
 _WHAT: Final = "a word table (see `word_table`)"
 _LEAST_ROWS: Final = 5  # room for the label of the y axis
 _GOLDEN: Final = 0.618  # steps of the golden ratio spread any number of points evenly
 
 
+@checked(level=FRACTION)
 def breadth_by_pos(
     words: pd.DataFrame,
     *,

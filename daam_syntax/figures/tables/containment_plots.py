@@ -14,6 +14,7 @@ from daam_syntax.figures.shared.arguments import PAIR_TABLE, require, require_on
 from daam_syntax.figures.shared.colors import CONTROL, PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import legend_above, new_axes, points
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.wording import plural
 
 _SIDE: Final = 4.2  # inches, if the settings allow that width
@@ -23,6 +24,7 @@ _LARGEST_DISK: Final = 110.0  # square points: about the area of a cell
 _RATIOS: Final = (8, 4, 2)  # their inverses are drawn too
 
 
+@checked
 def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | None = None) -> Axes:
     """Draw each pair at its IoH and IoD, over lines of equal area ratio.
 

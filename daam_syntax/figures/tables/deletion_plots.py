@@ -13,12 +13,14 @@ from daam_syntax.figures.shared.arguments import require
 from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.wording import plural
 
 _WHAT: Final = "a table of curves"
 _REFERENCES: Final = ("--", ":", "-.")
 
 
+@checked
 def deletion_curves(
     curves: pd.DataFrame,
     *,

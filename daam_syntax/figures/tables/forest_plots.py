@@ -20,6 +20,7 @@ from daam_syntax.figures.shared.styles import (
     points,
 )
 from daam_syntax.figures.shared.word_labels import label_fonts
+from daam_syntax.util.arguments.checks import FRACTION, checked
 from daam_syntax.util.wording import plural
 
 _WHAT: Final = "a summary (see `summarize`)"
@@ -30,6 +31,7 @@ _OFFSET: Final = 0.17  # between the marks of two measures in a row
 Shown = Literal["difference", "mean"]
 
 
+@checked(alpha=FRACTION)
 def forest(
     summary: pd.DataFrame,
     *,

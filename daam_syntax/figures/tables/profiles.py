@@ -14,6 +14,7 @@ from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name, with_sizes
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.util.arguments.checks import checked
 
 _UNORDERED: Final = ("head", "attention_head")
 """Columns whose values have no order, so no line joins them."""
@@ -24,6 +25,7 @@ _RULES: Final = {
 }
 
 
+@checked
 def threshold_sweep(
     sweep: pd.DataFrame,
     *,
@@ -71,6 +73,7 @@ def threshold_sweep(
     return ax
 
 
+@checked
 def overlap_profile(
     profile: pd.DataFrame,
     *,

@@ -15,9 +15,11 @@ from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
 from daam_syntax.maps.measures import PAIR_MEASURES
+from daam_syntax.util.arguments.checks import FRACTION, checked
 from daam_syntax.util.wording import plural
 
 
+@checked(level=FRACTION)
 def similarity_scatter(
     table: pd.DataFrame,
     *,

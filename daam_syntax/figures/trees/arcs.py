@@ -13,6 +13,7 @@ from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Edge, Sentence
+from daam_syntax.util.arguments.checks import OWN, checked
 
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
@@ -20,6 +21,7 @@ _UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
 _LETTERS: Final = 11  # most letters that fit below a word's arcs
 
 
+@checked(sentence=OWN)
 def dependency_arcs(
     sentence: Sentence, *, scheme: str = "ud", ax: Axes | None = None, show_words: bool = True
 ) -> Axes:

@@ -18,6 +18,7 @@ from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Edge, Sentence, Token
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 from daam_syntax.util.wording import plural
 
 _THINNEST, _THICKEST = 0.8, 3.5  # points
@@ -26,6 +27,7 @@ _LEVELS: Final = 4
 """Least number of levels in width: in a flat tree, edges then leave a word below it, not beside it."""
 
 
+@checked(vmax=POSITIVE, sentence=OWN)
 def dependency_graph(
     sentence: Sentence,
     pairs: pd.DataFrame,

@@ -16,6 +16,7 @@ from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.styles import figure_of
 from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts
 from daam_syntax.maps import WordAttention
+from daam_syntax.util.arguments.checks import OWN, checked, within
 
 _CELL: Final = 0.42  # inches
 _COLORS: Final = "Blues"
@@ -26,6 +27,7 @@ _UPRIGHT: Final = 12  # most words that fit next to each other; more are rotated
 _LETTERS: Final = 12  # most letters that fit next to each other
 
 
+@checked(attention=OWN)
 def attention_matrix(
     attention: WordAttention,
     *,
@@ -114,6 +116,7 @@ def draw_word_matrix(
     return drawn
 
 
+@checked(least=within(0, 1), attention=OWN)
 def attention_arcs(
     attention: WordAttention,
     *,

@@ -24,6 +24,7 @@ from daam_syntax.language.prompt_sets.problems import refusal
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
 from daam_syntax.language.prompt_sets.sampling import choose, groups_of
 from daam_syntax.language.prompt_sets.templates import Template
+from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
     import datasets
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 
+@checked(rows=OWN)
 @dataclass(frozen=True, repr=False)
 class PromptSet:
     """A sequence of distinct prompts with their columns.
@@ -69,6 +71,7 @@ class PromptSet:
     # -- reading ------------------------------------------------------------------------------------------------
 
     @classmethod
+    @checked
     def from_file(
         cls,
         path: str | Path,
@@ -107,6 +110,7 @@ class PromptSet:
         return cls._collected(chosen.read(path, columns), str(path), strict, tolerated)
 
     @classmethod
+    @checked
     def from_records(
         cls, records: Iterable[str | Mapping[str, Any]] | pd.DataFrame, *, strict: bool = True
     ) -> PromptSet:
@@ -164,6 +168,7 @@ class PromptSet:
         return cls._collected(dataset_records(dataset, columns), "the data set", strict)
 
     @classmethod
+    @checked
     def from_template(
         cls,
         template: str,
@@ -242,6 +247,7 @@ class PromptSet:
         values = [row.values() for row in self.rows]
         return pd.DataFrame([[v.get(name, "") for name in names] for v in values], columns=names)
 
+    @checked
     def to_file(self, path: str | Path, format: str | None = None) -> None:
         """Write the prompts to a file; `from_file` returns the same set.
 
@@ -269,10 +275,12 @@ class PromptSet:
 
     # -- choosing ------------------------------------------------------------------------------------------------
 
+    @checked
     def where(self, keep: Callable[[Prompt], bool]) -> PromptSet:
         """Return the set of prompts for which a function returns true."""
         return self._of_checked(without_broken_pairs([row for row in self.rows if keep(row)]))
 
+    @checked
     def pairs(self, *, minimal: bool = False) -> tuple[PromptPair, ...]:
         """Return the pairs, in the order of their first prompts.
 
@@ -288,6 +296,7 @@ class PromptSet:
         """
         return find_pairs(self.rows, minimal=minimal)
 
+    @checked
     def sample(self, n: int, *, seed: int = 0) -> PromptSet:
         """Return `n` prompts sampled without replacement, in the order of this set.
 
@@ -301,6 +310,7 @@ class PromptSet:
         chosen = sorted(random.Random(seed).sample(range(len(self)), n))
         return self._of_checked(without_broken_pairs([self.rows[number] for number in chosen]))
 
+    @checked
     def stratify(
         self,
         n: int,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.field_checks import check_field, check_id
 from daam_syntax.language.prompt_text import check_prompt, plain, prompt_id
+from daam_syntax.util.arguments.checks import checked
 
 COLUMNS: Final = {
     "id": 'Name of the prompt: at most 64 letters, digits, ".", "_" and "-"; if empty, made from the text',
@@ -41,6 +42,7 @@ _GROUP: Final = re.compile(r"(slots?|metadata|meta)[._: -]", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
+@checked
 @dataclass(frozen=True, slots=True)  # a set may have 100,000
 class Prompt:
     """A prompt with its columns, "" where unknown; see `COLUMNS`.

@@ -7,6 +7,7 @@ from typing import Final
 
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.prompt_set import PromptSet
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.data_files import data_path
 
 SHIPPED: Final = {
@@ -27,6 +28,7 @@ SHIPPED: Final = {
 """
 
 
+@checked
 def prompts(name: str) -> PromptSet:
     """Return a set of prompts that ships with the package.
 

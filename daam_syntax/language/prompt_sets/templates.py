@@ -172,7 +172,8 @@ def _numbers(total: int, n: int | None, seed: int) -> Iterable[int]:
         raise PromptError(
             f"Expected at most {_MOST:,} prompts, but there are {total:,}; choose how many to sample (n)."
         )
-    if n is not None and not 1 <= n <= (most := min(total, _MOST)):
+    most = min(total, _MOST)
+    if n is not None and not 1 <= n <= most:
         raise PromptError(f"Expected a sample of 1 to {most:,} prompts, but got {n:,}.")
     return range(total) if n is None else itertools.islice(_shuffled(total, seed), n)
 

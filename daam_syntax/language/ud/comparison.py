@@ -8,6 +8,7 @@ from typing import Final
 import pandas as pd
 
 from daam_syntax.language.sentence import Edge, Sentence
+from daam_syntax.util.arguments.checks import checked
 
 COMPARISON_COLUMNS: Final = {
     "change": '"added", "removed", "relabeled" (another relation) or "re-attached" (another head)',
@@ -26,6 +27,7 @@ _Place = tuple[int, int]  # start and end of a word in the prompt, independent o
 _Found = tuple[_Place, str]  # a head and the relation to it
 
 
+@checked
 def compare_parses(a: Sentence, b: Sentence, *, scheme: str = "ud") -> pd.DataFrame:
     """List the dependency edges that differ between two parses of one prompt.
 

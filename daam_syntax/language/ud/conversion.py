@@ -10,6 +10,7 @@ from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.tree import Tree
 from daam_syntax.language.ud import clearnlp_rules
 from daam_syntax.language.ud.enhanced import to_enhanced
+from daam_syntax.util.arguments.checks import checked
 
 SCHEMES: Final = ("native", "ud", "enhanced")
 """The parser's own labels, basic Universal Dependencies, and their enhanced graph."""
@@ -26,6 +27,7 @@ LabelSet = Literal["clearnlp", "ud"]
 """Label sets that can be converted: ClearNLP, which spaCy's English models use, and Universal Dependencies."""
 
 
+@checked
 def check_schemes(
     schemes: str | Iterable[str], sentences: Iterable[Sentence] = ()
 ) -> tuple[str, ...]:
@@ -54,6 +56,7 @@ def check_schemes(
     return wanted
 
 
+@checked
 def detect_labels(labels: Collection[str], edges: Iterable[Edge] = ()) -> LabelSet | None:
     """Infer the label set of a parser or a parse from its labels.
 

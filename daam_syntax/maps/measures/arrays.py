@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daam_syntax.util.arguments.annotations import is_numeric, shown
+
 _CONSTANT: Final = 1e-6
 
 
@@ -56,6 +58,7 @@ def as_masks(values: ArrayLike) -> np.ndarray:
     ValueError
         If a value is neither 0 nor 1.
     """
+    over_pixels(values)
     array = np.asarray(values)
     masks = array.astype(bool)
     if not (array == masks).all():
@@ -78,10 +81,12 @@ def over_pixels(values: ArrayLike) -> tuple[int, int]:
     Raises
     ------
     ValueError
-        If there are fewer than two axes.
+        If there are fewer than two axes, or the values are not numbers.
     """
+    if not is_numeric(values):
+        raise ValueError(f"Expected maps of shape (..., y, x), but got {shown(values)}.")
     shape = np.shape(values)
-    if len(shape) < 2:
+    if len(shape) < 2 or 0 in shape[-2:]:
         raise ValueError(f"Expected maps of shape (..., y, x), but got the shape {shape}.")
     return shape[-2], shape[-1]
 
@@ -112,5 +117,7 @@ def is_constant(maps: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Boolean values. *Shape:* ``(...)``.
     """
+    over_pixels(maps)
+    maps = np.asarray(maps)
     high, low = maps.max(axis=(-2, -1)), maps.min(axis=(-2, -1))
     return np.asarray(high - low <= _CONSTANT * np.abs(high))

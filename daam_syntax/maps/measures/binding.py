@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
-from daam_syntax.maps.measures.arrays import as_maps, ratio
+from daam_syntax.maps.measures.arrays import as_maps, as_masks, ratio
 from daam_syntax.maps.measures.declaration import of_binding
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import checked
 
 
+@checked
 def region_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
     """Return the share of each map's mass within each region, ``Σ_{x in R} p(x)``.
 
@@ -34,12 +37,18 @@ def region_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
         Shares from 0 to 1, the same for a map times a factor; NaN where a map has no mass or a region is empty.
         *Shape:* ``(word, region)``.
     """
-    values, regions = as_maps(maps, "maps", "region_shares"), np.asarray(masks, dtype=bool)
+    values, regions = as_maps(maps, "maps", "region_shares"), as_masks(masks)
+    if values.ndim != 3 or regions.ndim != 3 or values.shape[1:] != regions.shape[1:]:
+        raise ValueError(
+            f"Expected maps (word, y, x) and masks (region, y, x) of one size, but got {values.shape} and "
+            f"{regions.shape}; resize one of them first."
+        )
     inside = np.einsum("wyx,ryx->wr", values, regions.astype(np.float64))
     share = ratio(inside, values.sum(axis=(-2, -1))[:, None])
     return np.where(regions.any(axis=(-2, -1)), share, np.nan)
 
 
+@checked
 def excess_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
     """Return the share of each map's mass within each region beyond what the background's level puts there.
 
@@ -63,12 +72,25 @@ def excess_shares(maps: ArrayLike, masks: ArrayLike) -> np.ndarray:
         Differences of shares, at most 1, the same for a map times a factor; NaN where a map has no mass, a region is
         empty, or the regions leave no background. *Shape:* ``(word, region)``.
     """
-    regions = np.asarray(masks, dtype=bool)
+    regions = as_masks(masks)
     background = np.asarray(~regions.any(axis=0))
     share = region_shares(maps, regions)
     of_background = region_shares(maps, background[None])  # NaN where it is empty
     areas = regions.mean(axis=(-2, -1))
     return share - areas * of_background / max(background.mean(), np.finfo(float).tiny)
+
+
+def _own_columns(shares: ArrayLike, own: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return a copy of shares, *shape* ``(word, region)``, and the column of each word's own region."""
+    values, columns = np.array(shares, dtype=float), np.asarray(own)
+    columns = columns if columns.size else columns.astype(int)  # an empty list has no type
+    fits = values.ndim == 2 and columns.shape == values.shape[:1] and columns.dtype.kind in "iu"
+    if not fits or not ((columns >= 0) & (columns < values.shape[1])).all():
+        raise ValueError(
+            "Expected shares of the shape (word, region), and the column of each word's own region, but got the shape "
+            f"{values.shape} and the columns {shown(columns.tolist())}."
+        )
+    return values, columns
 
 
 @of_binding(
@@ -97,7 +119,7 @@ def own_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
     numpy.ndarray
         *Shape:* ``(word,)``.
     """
-    values, columns = np.asarray(shares, dtype=float), np.asarray(own, dtype=int)
+    values, columns = _own_columns(shares, own)
     return np.asarray(values[np.arange(len(values)), columns])
 
 
@@ -127,8 +149,8 @@ def other_share(shares: ArrayLike, own: ArrayLike) -> np.ndarray:
     numpy.ndarray
         *Shape:* ``(word,)``.
     """
-    others = np.array(shares, dtype=float)
-    others[np.arange(len(others)), np.asarray(own, dtype=int)] = np.nan
+    others, columns = _own_columns(shares, own)
+    others[np.arange(len(others)), columns] = np.nan
     others = np.where(np.isnan(others), -np.inf, others).max(axis=1, initial=-np.inf)
     return np.where(np.isfinite(others), others, np.nan)
 
@@ -166,7 +188,7 @@ def binding_margin(excess: ArrayLike, own: ArrayLike) -> np.ndarray:
     numpy.ndarray
         *Shape:* ``(word,)``.
     """
-    values, columns = np.array(excess, dtype=float), np.asarray(own, dtype=int)
+    values, columns = _own_columns(excess, own)
     of_own = own_share(values, columns)
     values[np.arange(len(values)), columns] = np.nan
     present = ~np.isnan(values)

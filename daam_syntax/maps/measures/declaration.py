@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from daam_syntax.maps.measures.arrays import as_maps, as_masks, flat
 from daam_syntax.maps.measures.soft_measure import SoftMeasure
+from daam_syntax.util.arguments.checks import checked
 
 Kind = Literal["binary", "soft", "breadth", "binding", "against_mask"]
 Function = Callable[..., np.ndarray]
@@ -195,7 +196,8 @@ def of_masks(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Decora
     defaults = Properties(invariant=("pixels",), undefined="a mask is empty", zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
-        return _declare("binary", function, _of_counts(function), {**defaults, **properties})
+        given = checked(function)  # the registry passes counts that need no check
+        return _declare("binary", given, _of_counts(function), {**defaults, **properties})
 
     return declare
 
@@ -239,7 +241,7 @@ def of_binding(**properties: Unpack[Properties]) -> Callable[[_Decorated], _Deco
     defaults = Properties(zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
-        return _declare("binding", function, function, {**defaults, **properties})
+        return _declare("binding", checked(function), function, {**defaults, **properties})
 
     return declare
 
@@ -249,7 +251,7 @@ def of_two_masks(**properties: Unpack[Properties]) -> Callable[[_Decorated], _De
     defaults = Properties(invariant=("pixels",), zero_mass=np.nan)
 
     def declare(function: _Decorated) -> _Decorated:
-        return _declare("against_mask", function, function, {**defaults, **properties})
+        return _declare("against_mask", checked(function), function, {**defaults, **properties})
 
     return declare
 

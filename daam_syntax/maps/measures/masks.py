@@ -14,8 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daam_syntax.maps.measures.arrays import ratio
+from daam_syntax.maps.measures.arrays import over_pixels, ratio
 from daam_syntax.maps.measures.declaration import of_masks
+from daam_syntax.util.arguments.checks import checked
 
 
 class PackedMasks:
@@ -34,7 +35,11 @@ class PackedMasks:
         Pixels of the grid.
     """
 
+    @checked
     def __init__(self, masks: np.ndarray) -> None:
+        over_pixels(masks)
+        if masks.ndim != 3:
+            raise ValueError(f"Expected masks of the shape (word, y, x), but got {masks.shape}.")
         masks = np.asarray(masks, dtype=bool)
         self.n_pixels = masks.shape[-2] * masks.shape[-1]
         flat = masks.reshape(len(masks), self.n_pixels)
@@ -44,14 +49,20 @@ class PackedMasks:
         self.areas = np.bitwise_count(self._bits).sum(axis=-1, dtype=np.int64)
 
     @classmethod
+    @checked
     def joined(cls, parts: Sequence[PackedMasks]) -> PackedMasks:
         """Concatenate masks of one size."""
+        if not parts or len({part.n_pixels for part in parts}) > 1:
+            raise ValueError(
+                f"Expected masks of one size, but got {sorted({p.n_pixels for p in parts})} pixels."
+            )
         whole = cls.__new__(cls)
         whole.n_pixels = parts[0].n_pixels
         whole._bits = np.concatenate([part._bits for part in parts])
         whole.areas = np.concatenate([part.areas for part in parts])
         return whole
 
+    @checked
     def shared(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Count the pixels that the two masks of each pair share.
 
@@ -66,6 +77,17 @@ class PackedMasks:
             Numbers of pixels. *Shape:* ``(pair,)``.
         """
         # About two megabytes at a time, which stay in the processor's cache.
+        if first.ndim != 1 or first.shape != second.shape:
+            raise ValueError(
+                f"Expected rows of as many heads as dependents, but got {first.shape} and {second.shape}."
+            )
+        rows = np.concatenate([first, second])
+        if rows.size and rows.dtype.kind not in "iu":
+            raise ValueError(f"Expected rows as whole numbers, but got {rows.dtype}.")
+        if rows.size and not -len(self.areas) <= rows.min() <= rows.max() < len(self.areas):
+            raise ValueError(
+                f"Expected rows of {len(self.areas)} masks, but got up to {rows.max()}."
+            )
         at_once = max(1, 2**18 // max(1, self._bits.shape[1]))
         counts = [
             np.bitwise_count(
@@ -76,6 +98,7 @@ class PackedMasks:
         return np.concatenate(counts) if counts else np.zeros(0, np.int64)
 
 
+@checked
 def intersections(masks: np.ndarray) -> np.ndarray:
     """Count the pixels that every two masks share.
 
@@ -89,9 +112,10 @@ def intersections(masks: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Numbers of pixels, with the areas on the diagonal. *Shape:* ``(word, word)``.
     """
+    packed = PackedMasks(masks)
     n = len(masks)
     first, second = np.indices((n, n)).reshape(2, -1)
-    return PackedMasks(masks).shared(first, second).reshape(n, n).astype(np.float64)
+    return packed.shared(first, second).reshape(n, n).astype(np.float64)
 
 
 @of_masks(

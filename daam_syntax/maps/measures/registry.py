@@ -16,6 +16,7 @@ from daam_syntax.maps.measures.arrays import as_maps
 from daam_syntax.maps.measures.declaration import Measure, declared
 from daam_syntax.maps.measures.masks import PackedMasks
 from daam_syntax.maps.measures.soft_measure import SoftMeasure
+from daam_syntax.util.arguments.checks import checked
 
 PAIR_MEASURES: Final[Mapping[str, Measure]] = declared("binary", "soft")
 """Measures of a pair of words, by name."""
@@ -49,6 +50,7 @@ class _Columns(Protocol):
     def items(self) -> Iterable[tuple[Any, Any]]: ...
 
 
+@checked
 def choose(names: str | Iterable[str], registry: Mapping[str, Measure]) -> list[Measure]:
     """Return measures by name, in the given order and each once.
 
@@ -106,6 +108,7 @@ def swapped(columns: _Columns) -> dict[str, Any]:
     }
 
 
+@checked
 def measure_masks(
     masks: PackedMasks, head: np.ndarray, dependent: np.ndarray, measures: Iterable[Measure]
 ) -> dict[str, np.ndarray]:
@@ -133,6 +136,7 @@ def measure_masks(
     return {m.name: m.function(shared, *areas, masks.n_pixels) for m in chosen}
 
 
+@checked
 def measure_maps(
     words: np.ndarray, head: np.ndarray, dependent: np.ndarray, measures: Iterable[Measure]
 ) -> dict[str, np.ndarray]:

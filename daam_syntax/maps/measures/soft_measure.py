@@ -40,8 +40,13 @@ class SoftMeasure:
         Raises
         ------
         ValueError
-            If a map has fewer than two axes, or a value that is negative or not finite.
+            If a map has fewer than two axes, or a value that is negative or not finite, or the sizes differ.
         """
         head = as_maps(first, "first", self.__name__)
         dependent = as_maps(second, "second", self.__name__)
+        if head.shape[-2:] != dependent.shape[-2:]:
+            raise ValueError(
+                f"Expected maps of one size (..., y, x), but got {head.shape} and {dependent.shape}; resize one of "
+                "them first."
+            )
         return np.asarray(self.compare(self.prepare(head), self.prepare(dependent)))

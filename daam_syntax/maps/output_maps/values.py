@@ -19,6 +19,8 @@ from daam_syntax.maps.kept_maps import Axis, KeptMaps
 from daam_syntax.maps.output_maps import files
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.subwords import Subword, WordAlignment, align, mean_by_encoder
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 
 SOFTMAX: Final = "softmax of output similarity"
 """Kind of the heat maps that `OutputMaps.softmax` returns."""
@@ -63,6 +65,7 @@ class OutputMaps:
 
     kind: Final = "output similarity"
 
+    @checked
     def __init__(
         self,
         data: xr.DataArray | KeptMaps,
@@ -164,6 +167,7 @@ class OutputMaps:
         """Indices of the words that have a map."""
         return tuple(word.index for word in self.words if word.status == "mapped")
 
+    @checked(word=OWN)
     def similarity(self, word: int | str) -> np.ndarray:
         """Return the map of a word: the mean over its subwords, kept axes, and text encoders, as for heat maps.
 
@@ -185,6 +189,7 @@ class OutputMaps:
         rows = self._rows(self.sentence.index(word))
         return self._mean(self._maps.mean[list(rows)], rows)
 
+    @checked(word=OWN)
     def word_array(self, word: int | str) -> xr.DataArray:
         """Return the maps of a word for each step, layer, and attention head that was kept.
 
@@ -216,6 +221,7 @@ class OutputMaps:
     def _mean(self, values: np.ndarray, rows: Iterable[int]) -> np.ndarray:
         return mean_by_encoder(values, [self.subwords[row].encoder for row in rows])
 
+    @checked(words=OWN, beside=OWN, temperature=POSITIVE)
     def softmax(
         self,
         words: Iterable[int | str],
@@ -254,6 +260,11 @@ class OutputMaps:
             If fewer than two compete, other maps are of another image or other axes, or the temperature is not
             positive.
         """
+        for several in (words, beside):
+            if isinstance(several, str) or not isinstance(several, Iterable):
+                raise TypeError(
+                    f"Expected words, and maps of other texts beside them, in lists, but got {shown(several)}."
+                )
         chosen = list(dict.fromkeys(self.sentence.index(word) for word in words))
         others = list(beside)
         if len(chosen) + len(others) < 2 or not chosen:
@@ -301,6 +312,7 @@ class OutputMaps:
             )
         return np.mean([other.word_array(index).values for index in other.mapped], axis=0)
 
+    @checked
     def select(
         self,
         *,
@@ -317,6 +329,7 @@ class OutputMaps:
             data=selected, provenance={**self.provenance, **({"selected": known} if known else {})}
         )
 
+    @checked
     def with_sentence(self, sentence: Sentence) -> OutputMaps:
         """Return the same recording under another parse of the same prompt; see `HeatMaps.with_sentence`."""
         if sentence.text != self.prompt:
@@ -329,6 +342,7 @@ class OutputMaps:
         """Return the same maps with entries added to the provenance, or replaced in it, except their kind."""
         return self._with(provenance={**self.provenance, **provenance})
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
 
@@ -340,6 +354,7 @@ class OutputMaps:
         files.write_outputs(Path(path), self._parts())
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> OutputMaps:
         """Read maps written by `save`.
 

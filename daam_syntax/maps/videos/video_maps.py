@@ -15,6 +15,7 @@ from daam_syntax.maps.heatmaps import HeatMaps
 from daam_syntax.maps.map_weights import MapWeights
 from daam_syntax.maps.selection import HeadSelection, LayerSelection, StepSelection
 from daam_syntax.maps.videos import video_storage
+from daam_syntax.util.arguments.checks import OWN, checked
 
 
 class VideoMaps:
@@ -46,6 +47,7 @@ class VideoMaps:
     >>> video.frames[1]["cat"]  # the map of "cat" in images[1:5]  # doctest: +SKIP
     """
 
+    @checked
     def __init__(self, frames: Sequence[HeatMaps], drawn: Sequence[range]) -> None:
         self.frames = tuple(frames)
         self.drawn = tuple(drawn)
@@ -101,6 +103,7 @@ class VideoMaps:
         """Number of frames of the video."""
         return self.drawn[-1].stop
 
+    @checked
     def latent_frame(self, drawn: int) -> int:
         """Return the number of the latent frame that becomes a frame of the video.
 
@@ -159,11 +162,13 @@ class VideoMaps:
         """Mean over all kept axes except frames. *Shape:* ``(token, frame, y, x)``."""
         return np.stack([each.mean for each in self.frames], axis=1)
 
+    @checked
     def stack(self, indices: Iterable[int] | None = None) -> np.ndarray:
         """Return word maps as one array; see `HeatMaps.stack`. *Shape:* ``(word, frame, y, x)``."""
         chosen = None if indices is None else list(indices)
         return np.stack([each.stack(chosen) for each in self.frames], axis=1)
 
+    @checked(word=OWN)
     def word_array(self, word: int | str) -> xr.DataArray:
         """Return the maps of a word, dims ``([step], [layer], [head], frame, y, x)``; see `HeatMaps.word_array`."""
         return self._joined([each.word_array(word) for each in self.frames])
@@ -182,6 +187,7 @@ class VideoMaps:
         drawn = [0, self.n_drawn - 1]
         return self.frames[0].with_values(mean, frame="mean", drawn_frames=drawn)
 
+    @checked
     def select(
         self,
         *,
@@ -192,10 +198,12 @@ class VideoMaps:
         """Return the maps of some steps, layers, and attention heads; see `HeatMaps.select`."""
         return self._each([f.select(steps=steps, layers=layers, heads=heads) for f in self.frames])
 
+    @checked
     def weighted(self, weights: MapWeights) -> VideoMaps:
         """Return weighted means over steps, layers, or attention heads; see `HeatMaps.weighted`."""
         return self._each([each.weighted(weights) for each in self.frames])
 
+    @checked
     def with_sentence(self, sentence: Sentence) -> VideoMaps:
         """Return the same recording under another parse of the prompt; see `HeatMaps.with_sentence`."""
         return self._each([each.with_sentence(sentence) for each in self.frames])
@@ -207,6 +215,7 @@ class VideoMaps:
     def _each(self, frames: Sequence[HeatMaps]) -> VideoMaps:
         return VideoMaps(frames, self.drawn)
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the maps to one compressed ``.npz`` file; an error leaves no partial file.
 
@@ -218,6 +227,7 @@ class VideoMaps:
         video_storage.write_video(Path(path), [each._parts() for each in self.frames], self.drawn)
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> VideoMaps:
         """Read the maps of a video that `save` wrote.
 

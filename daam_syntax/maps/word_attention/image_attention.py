@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from daam_syntax.maps.heatmaps import HeatMaps
 from daam_syntax.maps.kept_maps import AXES, Axis
 from daam_syntax.maps.resizing import bicubic
+from daam_syntax.util.arguments.checks import checked
 
 _CELLS: Final = ("query_y", "query_x", "key_y", "key_x")
 
@@ -40,6 +41,7 @@ class ImageAttention:
         If the dims are others, or the values negative.
     """
 
+    @checked
     def __init__(
         self,
         data: xr.DataArray,
@@ -74,6 +76,7 @@ class ImageAttention:
         found.setflags(write=False)
         return found
 
+    @checked
     def from_region(self, region: np.ndarray) -> NDArray[np.float64]:
         """Return the attention from a region to each cell.
 
@@ -95,6 +98,7 @@ class ImageAttention:
         weights = self._weights(region)
         return np.asarray(np.tensordot(weights / weights.sum(), self.mean, axes=2))
 
+    @checked
     def among_words(self, maps: HeatMaps) -> NDArray[np.float64]:
         """Return the attention from the region of each word to that of each other one.
 
@@ -122,9 +126,11 @@ class ImageAttention:
 
     def _weights(self, region: np.ndarray) -> NDArray[np.float64]:
         values = np.asarray(region, dtype=np.float64)
-        if values.ndim != 2 or not (values >= 0).all() or not values.any():
+        is_finite = values.ndim == 2 and np.isfinite(values).all()
+        if not is_finite or not (values >= 0).all() or not values.any():
             raise ValueError(
-                f"Expected a region of weights (y, x), not negative and not all 0, but got shape {values.shape}."
+                "Expected a region of finite weights (y, x), not negative and not all 0, but got shape "
+                f"{values.shape} and values from {values.min(initial=0):g} to {values.max(initial=0):g}."
             )
         if values.shape == self.grid:
             return values

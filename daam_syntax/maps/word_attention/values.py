@@ -26,6 +26,7 @@ from daam_syntax.maps.selection import (
 from daam_syntax.maps.subwords import WordAlignment
 from daam_syntax.maps.word_attention import files
 from daam_syntax.maps.word_attention.token_groups import TokenGroup, WordAxis
+from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ class WordAttention:
     >>> attention.remainder("red")  # doctest: +SKIP
     """
 
+    @checked
     def __init__(
         self,
         data: xr.DataArray,
@@ -187,6 +189,7 @@ class WordAttention:
         """
         return self.mean[: len(self), : len(self)]
 
+    @checked(query=OWN, key=OWN)
     def between(self, query: int | str, key: int | str) -> float:
         """Return the attention from one word to another, the mean over the kept axes.
 
@@ -203,6 +206,7 @@ class WordAttention:
         row, column = (self._mapped_index(word) for word in (query, key))
         return float(self.mean[row, column])
 
+    @checked(query=OWN)
     def remainder(self, query: int | str) -> dict[str, float]:
         """Return the attention from a word to what is not a word, by kind; with that to words, it sums to 1.
 
@@ -225,6 +229,7 @@ class WordAttention:
             )
         return index
 
+    @checked
     def select(
         self,
         *,
@@ -263,6 +268,7 @@ class WordAttention:
             data = _chosen(data, "head", lambda number: head(int(number)), heads)
         return self._with(data=data)
 
+    @checked
     def with_sentence(self, sentence: Sentence) -> WordAttention:
         """Return the same recording under another parse of the same prompt, with words aligned again.
 
@@ -295,6 +301,7 @@ class WordAttention:
         columns = [*self.axes, "query", "query_text", "key", "key_text", "attention"]
         return frame[columns]
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the attention to one compressed ``.npz`` file; an error leaves no partial file.
 
@@ -306,6 +313,7 @@ class WordAttention:
         files.write_attention(Path(path), **self._parts())
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> WordAttention:
         """Read attention that `save` wrote.
 

@@ -60,7 +60,7 @@ def test_thresholds_are_not_mixed(draw):
         (lambda maps: figures.word_matrix([maps]), "Expected HeatMaps, .*but got list"),
         (lambda maps: figures.word_grid([IMAGE], [IMAGE]), "list of them, .*but got ndarray"),
         (lambda maps: figures.dependency_arcs("a cat"), r"parse\('a red cat'\)`, but got str"),
-        (lambda maps: figures.dependency_graph(maps, None), "Expected Sentence"),
+        (lambda maps: figures.dependency_graph(maps, measure_pairs(maps)), "Expected Sentence"),
     ],
 )
 def test_arguments_of_the_wrong_type_are_named(draw, message):
