@@ -41,6 +41,7 @@ def run(
     map_size: int | None = None,
     keep_images: bool = True,
     relations: Sequence[str] | str = (),
+    relation_axes: Sequence[str] | str = (),
     batch_size: int | None = None,
     shard_size: int = 64,
     retry_failed: bool = False,
@@ -54,7 +55,6 @@ def run(
     A run that was interrupted, even by a crash, resumes when this function is called again with the same arguments.
     Finished shards are kept if their checksums are correct, and the other shards are drawn again; no row is lost or
     duplicated. The division into batches is fixed when the run starts, so the result equals that of a run that was
-    relation_axes: Sequence[str] | str = (),
     never interrupted.
 
     Parameters
@@ -135,6 +135,7 @@ def run(
             map_size=map_size,
             keep_images=keep_images,
             relations=relations,
+            relation_axes=relation_axes,
             batch_size=batch_size,
             shard_size=check_whole("shard_size", shard_size),
             retry_failed=retry_failed,
@@ -145,4 +146,3 @@ def run(
         ),
     )
     return Run(out)
-            relation_axes=relation_axes,

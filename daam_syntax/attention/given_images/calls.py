@@ -79,7 +79,7 @@ def trace_image(
         Whether to return refined maps, as `Trace.heat_maps` does.
     of
         A text outside the prompt, to return the maps of its words in place of those of the prompt, which the denoiser
-        reads all the same; None for the prompt. See `also` of `trace` for the models and for what the softmax runs over.
+        reads all the same; None for the prompt. See `also` of `trace` for the models, and what the softmax runs over.
     sentence
         The parse of the prompt, or of the text `of`; None to parse it.
 
