@@ -14,6 +14,7 @@ import torch
 from benchmarks.attribution.anybodys import Options, measure_folder
 from benchmarks.attribution.tables import RESULTS, report
 from benchmarks.attribution.world import measure
+from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.errors import DaamSyntaxError
 from daam_syntax.pipelines.loading import load_pipeline
 from daam_syntax.util.image_fitting import FITS
@@ -32,6 +33,9 @@ def main() -> int:
     parser.add_argument("--fit", choices=FITS, help="how images get the size the model reads")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--voting", type=int, default=32, help="captions that let heads vote")
+    parser.add_argument(
+        "--timesteps", type=int, nargs="+", default=DEFAULT_TIMESTEPS, help="at which it is read"
+    )
     parser.add_argument("--batch", type=int, default=1, help="images of the folder read at once")
     parser.add_argument("--device", default=None, help="of the model, for instance cuda")
     parser.add_argument("--threads", type=int, default=2)
@@ -57,7 +61,9 @@ def _measured(given: argparse.Namespace) -> Mapping[str, Any]:
         return measure(pipe, given.scenes, given.drawn)
     size = tuple(given.size) if given.size else None
     return measure_folder(
-        pipe, given.folder, Options(given.fit, size, given.voting, batch=given.batch)
+        pipe,
+        given.folder,
+        Options(given.fit, size, given.voting, timesteps=given.timesteps, batch=given.batch),
     )
 
 

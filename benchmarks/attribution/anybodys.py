@@ -19,6 +19,7 @@ from benchmarks.attribution.mapping.relevance import relevance
 from benchmarks.attribution.running import Runner, parts_of_one_size, score_masks, summarized
 from benchmarks.attribution.scoring import AGAINST_MASKS
 from daam_syntax.attention.families import family_of
+from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.attention.given_images.pixels import fitted_size, size_factor
 from daam_syntax.maps import HeatMaps, MapWeights, learn_weights
 from daam_syntax.util.image_fitting import Fit
@@ -39,6 +40,8 @@ class Options:
         How images get the size that the model reads, see `daam_syntax.attention.trace_image`.
     voting, voting_steps, guidance
         Captions whose images let attention heads vote, the denoising steps of these images, and the guidance scale.
+    timesteps
+        Training timesteps at which images are read.
     batch
         Images in one denoiser call; the gradient of a large model needs much memory.
     progress
@@ -50,6 +53,7 @@ class Options:
     voting: int = 32
     voting_steps: int = 10
     guidance: float = 5.0
+    timesteps: Sequence[int] = DEFAULT_TIMESTEPS
     batch: int = 1
     progress: bool = True
 
@@ -85,7 +89,7 @@ def measure_folder(pipe: Any, folder: Path, options: Options) -> dict[str, Any]:
             bar=bar,
             batch=options.batch,
         )
-        reader = Reader(pipe, weights, batch=options.batch)
+        reader = Reader(pipe, weights, timesteps=options.timesteps, batch=options.batch)
         bar.describe("Learning")
         learned, problem = _learned(reader, scored, halves, bar) if learns else (None, _TOO_FEW)
         bar.describe("Reading")

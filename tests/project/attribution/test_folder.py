@@ -180,6 +180,7 @@ def test_a_folder_gives_the_table_with_another_model(tmp_path, monkeypatch, caps
     monkeypatch.setattr(command, "load_pipeline", lambda model: make_sd(77))
     out = tmp_path / "results.json"
     arguments = ["--folder", str(folder), "--model", "tiny", "--voting", "1", "--threads", "1"]
+    arguments += ["--timesteps", "250", "--batch", "4"]
     monkeypatch.setattr("sys.argv", ["attribution", *arguments, "--out", str(out)])
     assert command.main() == 0
     results = json.loads(out.read_text(encoding="utf-8"))
@@ -192,7 +193,9 @@ def test_a_folder_gives_the_table_with_another_model(tmp_path, monkeypatch, caps
     # With fewer images, no half is left to learn from, which the table says.
     few = make_folder(tmp_path / "few", masks=masks)
     found = anybodys.measure_folder(
-        make_sd(77), few, anybodys.Options(voting=1, voting_steps=1, progress=False)
+        make_sd(77),
+        few,
+        anybodys.Options(voting=1, voting_steps=1, timesteps=(250,), batch=4, progress=False),
     )
     assert list(found["not scored"]) == ["learned weights"]
     assert "Not scored: learned weights, because fewer than 4 images" in tables.report(found)
