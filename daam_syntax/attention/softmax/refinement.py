@@ -7,11 +7,9 @@ subtracted, because averaging raises the background. In joint attention, where p
 softmax, `A` is the part between pixels, with rows divided by their sums.
 
 Applying `A` once and subtracting the minimum was the best of a few variants on 32 scenes of the embedded emoji world.
-``benchmarks/refined.py`` compares maps on 200 other scenes with exact masks, each kind at the threshold and timesteps
-chosen on a third set of scenes. Refined maps have a higher mIoU than plain maps (by 0.043, 95% interval 0.023 to
-0.064), but not than maps of the finest grid without self-attention (-0.007, -0.022 to 0.010), which
-``trace(layers=...)`` provides. On this model the entire gain thus comes from the choice of layers. Whether
-self-attention helps a larger model has to be measured on that model.
+``python -m benchmarks.attribution`` compares refined maps on other scenes with plain maps, and with maps of the finest
+grid without self-attention, which ``trace(layers=...)`` provides. On this model most of the gain comes from the choice
+of layers. Whether self-attention helps a larger model has to be measured on that model.
 """
 
 from __future__ import annotations
