@@ -272,8 +272,6 @@ learned weights saw masks before, those of other scenes, so they stand apart. Th
 and intervals are 95 % (bootstrap over scenes; for hits and misses, Wilson intervals with the scenes as trials; for differences, which are
 paired by scene, t intervals).
 
-| Method | Map of a word |
-|---|---|
 {attribution.descriptions()}
 
 Against masks: the mean IoU over all relative thresholds; the IoU at the relative threshold that is best on the other half of the scenes; average

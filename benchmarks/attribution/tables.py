@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.attribution.mapping.methods import METHODS
 from benchmarks.attribution.scenes import BELOW, FALLS, KEPT, LOST, OTHER, WITH, WITHOUT
 from benchmarks.attribution.scoring import AGAINST_MASKS, AT_BEST, MIOU, OWN, POINTING, PRECISION
 
@@ -137,9 +138,9 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def descriptions() -> str:
-    """Return the rows of a table that says what each method maps."""
-    methods = read_results()["methods"]
-    return "\n".join(f"| {name} | {method['about']} |" for name, method in _ordered(methods))
+    """Return a table that says what each method maps, and how the package does it."""
+    rows = [[method.name, method.about, method.how] for method in METHODS]
+    return "\n".join(_table(["Method", "Map of a word", "In the package"], rows))
 
 
 def page() -> str:

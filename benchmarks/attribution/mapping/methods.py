@@ -44,6 +44,8 @@ class Method:
         What it maps, in a few words.
     compute
         The function.
+    how
+        How the package makes such maps; empty if it has no public function for it.
     reads
         How often the image is read, for an image with so many words.
     from_masks
@@ -55,6 +57,7 @@ class Method:
     name: str
     about: str
     compute: Compute
+    how: str = ""
     reads: Callable[[int], int] = lambda n_words: 1
     from_masks: bool = False
     ignores_word: bool = False
@@ -160,46 +163,68 @@ def center(reader: Reader, cases: Sequence[Case]) -> list[Maps]:
 
 
 METHODS: Final = (
-    Method(PLAIN, "mean attention over all layers and heads", plain),
-    Method(FINEST, "mean attention over the layers of the finest grid", finest_grid),
+    Method(
+        PLAIN, "mean attention over all layers and heads", plain, "`trace(pipe)`, `trace_image`"
+    ),
+    Method(
+        FINEST,
+        "mean attention over the layers of the finest grid",
+        finest_grid,
+        "`trace(pipe, layers=16)`",
+    ),
     Method(
         CHOSEN,
         "the quarter of the heads with most votes for words for things (no masks)",
         most_relevant_heads,
+        "`maps.weighted`",
     ),
-    Method(RELEVANT, "heads weighted by these votes (no masks)", relevance_weights),
-    Method("refined", "finest grid, propagated along self-attention", refined),
-    Method("output similarity", "similarity of attention outputs, finest grid", outputs),
+    Method(
+        RELEVANT,
+        "heads weighted by these votes (no masks)",
+        relevance_weights,
+        "`maps.weighted`",
+    ),
+    Method(
+        "refined",
+        "finest grid, propagated along self-attention",
+        refined,
+        "`trace(pipe, refine=True)`",
+    ),
+    Method(
+        "output similarity",
+        "similarity of attention outputs, finest grid",
+        outputs,
+        "`trace_output_maps`",
+    ),
     Method(
         "gradient x attention",
         "attention that lowers the denoising loss, to first order",
         gradient,
-        lambda n_words: 1 + BACKWARD,
+        reads=lambda n_words: 1 + BACKWARD,
     ),
     Method(
         "attention deleted",
         "change of the prediction without the attention to the word (causal)",
         deletion,
-        lambda n_words: 1 + n_words,
+        "`intervene`",
+        reads=lambda n_words: 1 + n_words,
     ),
     Method(
         "word removed",
         "change of the prediction without the word in the text (causal)",
         removal,
-        lambda n_words: 1 + n_words,
+        reads=lambda n_words: 1 + n_words,
     ),
     Method("all words", "mean of the plain maps of all words", all_words, ignores_word=True),
-    Method("center", "a Gaussian in the middle", center, lambda n_words: 0, ignores_word=True),
+    Method(
+        "center", "a Gaussian in the middle", center, reads=lambda n_words: 0, ignores_word=True
+    ),
     Method(
         LEARNED,
         "layers and heads weighted as masks of other images taught",
         learned_weights,
+        "`learn_weights`, `maps.weighted(ds.emoji.learned_weights())`",
         from_masks=True,
     ),
 )
 """All methods; the plain map is the first."""
-
-
-def applicable(reader: Reader) -> list[Method]:
-    """Return the methods for which a reader has all that they need."""
-    return [each for each in METHODS if not each.from_masks or reader.learned is not None]
