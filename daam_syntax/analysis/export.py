@@ -15,6 +15,7 @@ from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.formatting import cluster_noun, format_p
 from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
 from daam_syntax.errors import FileError
+from daam_syntax.util.arguments.checks import checked, whole
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
@@ -49,6 +50,7 @@ _LATEX: Final = {
 """Escapes of LaTeX. Those of pandas leave out <, > and |, which the default font encoding prints as other signs."""
 
 
+@checked
 def table_notes(table: pd.DataFrame) -> list[str]:
     """Return notes that a reader of a summary needs: sample, intervals, test and correction.
 
@@ -102,6 +104,7 @@ def table_notes(table: pd.DataFrame) -> list[str]:
     return notes
 
 
+@checked(digits=whole(0, 15))
 def to_markdown(
     table: pd.DataFrame, *, digits: int = 3, notes: Sequence[str] | None = None, caption: str = ""
 ) -> str:
@@ -125,6 +128,7 @@ def to_markdown(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+@checked(digits=whole(0, 15))
 def to_html(
     table: pd.DataFrame, *, digits: int = 3, notes: Sequence[str] | None = None, caption: str = ""
 ) -> str:
@@ -141,6 +145,7 @@ def to_html(
     return f"{text}\n{below}"
 
 
+@checked
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV with all digits that is safe to open in a spreadsheet.
 
@@ -155,6 +160,7 @@ def to_csv(table: pd.DataFrame) -> str:
     return safe.to_csv(index=False, lineterminator="\n")
 
 
+@checked(digits=whole(0, 15))
 def to_latex(
     table: pd.DataFrame,
     *,
@@ -207,6 +213,7 @@ _WRITERS: Final[Mapping[str, Callable[..., str]]] = {
 }
 
 
+@checked
 def write_table(
     table: pd.DataFrame,
     path: str | Path,
@@ -235,7 +242,7 @@ def write_table(
     ValueError
         If there is no such style, or a column is missing.
     """
-    check_table(table, "a table (of a regression: its `terms`)")
+    check_table(table, "a table (of a regression: its `terms`)", may_mix_maps=True)
     if style not in ("full", "paper"):
         raise ValueError(f'Expected style="full" or style="paper", but got {style!r}.')
     shown, notes = _paper(table, columns is None) if style == "paper" else (table, None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from daam_syntax.analysis.tables.identity import without_plain_kind
 from daam_syntax.analysis.tables.image_batches import batches
 from daam_syntax.analysis.tables.pairs import PairOptions, join_rows, pair_rows
 from daam_syntax.analysis.tables.words import WordOptions, word_rows
@@ -46,4 +47,5 @@ def measure_tables(
     for batch in batches(maps):
         pairs.append(pair_rows(batch, of_pairs))
         words += word_rows(batch, of_words)
-    return join_rows(pairs, of_pairs.columns), pd.DataFrame(words, columns=of_words.columns)
+    of_all_words = pd.DataFrame(words, columns=of_words.columns)
+    return join_rows(pairs, of_pairs.columns), without_plain_kind(of_all_words)

@@ -8,7 +8,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.identity import (
+    image_columns,
+    with_map_kind,
+    without_plain_kind,
+)
 from daam_syntax.analysis.tables.image_batches import Batch, batches
 from daam_syntax.language import Edge, Sentence
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
@@ -97,8 +101,8 @@ def binding_table(
     rule = parse_threshold(threshold)
     wanted = {relations} if isinstance(relations, str) else set(relations)
     rows = [row for batch in batches(maps) for row in _rows(batch, rule, scheme, wanted)]
-    table = pd.DataFrame(rows, columns=list(BINDING_COLUMNS))
-    return table.astype({"other_index": "Int64", "n_others": "Int64"})
+    table = pd.DataFrame(rows, columns=with_map_kind(list(BINDING_COLUMNS)))
+    return without_plain_kind(table).astype({"other_index": "Int64", "n_others": "Int64"})
 
 
 def _rows(

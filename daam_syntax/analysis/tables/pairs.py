@@ -13,7 +13,11 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.roles import other_role
-from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.identity import (
+    image_columns,
+    with_map_kind,
+    without_plain_kind,
+)
 from daam_syntax.analysis.tables.image_batches import Batch, Size, batches
 from daam_syntax.language.sentence import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
@@ -106,7 +110,8 @@ def measure_pairs(
     -------
     pandas.DataFrame
         One row per image, scheme, threshold, and pair, with the columns of `PAIR_COLUMNS`. The row of a pair that
-        cannot be measured has NaN and a reason.
+        cannot be measured has NaN and a reason. If maps are not attention from image to text, the column ``map_kind``
+        after the seed says what they are; statistics refuse tables that mix kinds.
 
     Raises
     ------
@@ -177,12 +182,14 @@ class PairOptions:
             [threshold] if isinstance(threshold, str | float | int | Threshold) else list(threshold)
         )
         self.schemes = [schemes] if isinstance(schemes, str) else list(schemes)
+        if not self.schemes:
+            raise ValueError("Expected at least one scheme, such as 'ud', but got none.")
         self.rules = [parse_threshold(rule) for rule in rules]
         self.measures = choose(measures, PAIR_MEASURES)
         self.unrelated = unrelated
         names = [measure.name for measure in self.measures]
         others = [name for name in PAIR_COLUMNS if name not in (*MEASURES, "reason")]
-        self.columns = [*others, *names, "reason"]
+        self.columns = with_map_kind([*others, *names, "reason"])
 
 
 def pair_table(parts: Iterable[Batch], wanted: PairOptions) -> pd.DataFrame:
@@ -221,9 +228,9 @@ def join_rows(parts: Iterable[Columns], columns: Sequence[str]) -> pd.DataFrame:
         for name, column in whole.items():
             column.extend(part[name])
     if not whole["kind"]:
-        return pd.DataFrame(columns=list(columns))
+        return without_plain_kind(pd.DataFrame(columns=list(columns)))
     distances = pd.array(whole["tree_distance"], dtype="Int64")
-    return pd.DataFrame(whole).assign(tree_distance=distances)
+    return without_plain_kind(pd.DataFrame(whole).assign(tree_distance=distances))
 
 
 def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.identity import image_columns, without_plain_kind
 from daam_syntax.maps import HeatMaps, each_image
 from daam_syntax.maps.heatmaps import require_one_image
 from daam_syntax.maps.subwords import Kind
@@ -48,7 +48,7 @@ def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
             )
             counts = {"kind": kind, "n_tokens": len(chosen), "attention": attention}
             rows.append(image_columns(image, number) | counts | {"reason": image.lacks(kind)})
-    return pd.DataFrame(rows)
+    return without_plain_kind(pd.DataFrame(rows)) if rows else pd.DataFrame()
 
 
 def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:

@@ -8,7 +8,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.tables.identity import image_columns
+from daam_syntax.analysis.tables.identity import (
+    image_columns,
+    with_map_kind,
+    without_plain_kind,
+)
 from daam_syntax.analysis.tables.image_batches import Batch, batches
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import BREADTH_MEASURES, Measure, choose
@@ -63,8 +67,8 @@ def word_table(
     Returns
     -------
     pandas.DataFrame
-        One row per image and token, with the columns of `WORD_COLUMNS`. Values are NaN where there is no map, or where
-        a measure is undefined (a map of zeros has no breadth).
+        One row per image and token, with the columns of `WORD_COLUMNS`, and ``map_kind`` as in `measure_pairs`. Values
+        are NaN where there is no map, or where a measure is undefined (a map of zeros has no breadth).
 
     Raises
     ------
@@ -75,7 +79,7 @@ def word_table(
     """
     wanted = WordOptions(threshold, breadth)
     rows = [row for batch in batches(maps) for row in word_rows(batch, wanted)]
-    return pd.DataFrame(rows, columns=wanted.columns)
+    return without_plain_kind(pd.DataFrame(rows, columns=wanted.columns))
 
 
 class WordOptions:
@@ -91,7 +95,7 @@ class WordOptions:
         names = [measure.name for measure in self.breadth]
         columns = [name for name in WORD_COLUMNS if name not in BREADTH]
         place = columns.index("threshold")
-        self.columns = [*columns[:place], *names, *columns[place:]]
+        self.columns = with_map_kind([*columns[:place], *names, *columns[place:]])
 
 
 def word_rows(batch: Batch, wanted: WordOptions) -> list[dict[str, Any]]:
