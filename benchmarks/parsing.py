@@ -6,7 +6,8 @@
 2. Overlap: the same maps measured under both trees. The prompt is the sample; the difference is the mean overlap of
    each relation under the parsed trees minus that under the given ones.
 3. Enhanced graphs: our basic-to-enhanced conversion against pyBART (Tiktinsky et al., 2020), edge by edge, on the
-   given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``); else what is recorded stays.
+   given trees, if ``pybart-nlp`` is installed (Python below 3.12: ``pip install --no-deps pybart-nlp``); if not, what
+   is recorded stays.
 
 Writes ``benchmarks/results/parsing.json``.
 
