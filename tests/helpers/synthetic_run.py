@@ -31,7 +31,7 @@ def sentence_of(text):
     return make_sentence(text, [Edge(i, i + 1, "dep") for i in range(n)])
 
 
-def made_up(items, pipe, settings, relations=()):
+def made_up(items, pipe, settings, relations=(), relation_axes=()):
     """Return what `draw_batch` returns, with random maps."""
     traced = []
     for sentence, seed in items:
