@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from daam_syntax.emoji import model as embedded
 from daam_syntax.errors import ModelError
-from daam_syntax.util.arguments.checks import checked
+from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -18,7 +18,7 @@ CPU_BATCH_SIZE: Final = 4
 """Images to draw together on a CPU; more save no time, and need more memory (docs/benchmarks.md)."""
 
 
-@checked
+@checked(steps=OWN, guidance=OWN, height=OWN, width=OWN)  # see `check`
 @dataclass(frozen=True)
 class DrawingSettings:
     """Settings for drawing an image; None leaves a setting to the pipeline.
