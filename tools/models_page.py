@@ -239,7 +239,9 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
 - ControlNet (Stable Diffusion, SDXL): the maps show the UNet's attention. The ControlNet's own attention is not
   recorded.
 - LoRA adapters (Stable Diffusion, through peft): the maps use the adapted keys and queries.
-- IP-Adapter (Stable Diffusion, SDXL): the maps show attention to the text, which has a softmax of its own.
+- IP-Adapter (Stable Diffusion, SDXL, SD3, Flux): the maps show attention to the text, which has a softmax of its own; in
+  joint attention the adapter's image is not among the keys. Texts outside the prompt have maps beside it
+  (`tests/attention/recording/test_image_adapters.py`).
   Attention to the image prompt is not included.
 - Offloading of whole models, groups of layers, and single layers (`enable_model_cpu_offload`,
   `enable_group_offload`, `enable_sequential_cpu_offload`), run from a CPU to the same CPU: their hooks and those of

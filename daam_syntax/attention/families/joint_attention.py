@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from torch import nn
+
 from daam_syntax.attention.families import grids
 from daam_syntax.attention.families.description import Family, TextEncoder, ends_with
 from daam_syntax.attention.families.image_latents import PACKED, PACKED_FRAME, PACKED_PATCHES
@@ -36,6 +38,12 @@ from daam_syntax.attention.softmax.transfers import ReadOnce
 from daam_syntax.errors import TraceError
 from daam_syntax.maps.selection import Grid
 
+
+def _of_sd3(path: str, module: nn.Module) -> bool:
+    """Leave out the attention of an IP-Adapter among its image's features, which is no block of the denoiser."""
+    return path.startswith("transformer_blocks.") and ends_with(".attn")(path, module)
+
+
 SD3: Final = Family(
     name="Stable Diffusion 3",
     denoiser_classes=("SD3Transformer2DModel",),
@@ -45,7 +53,7 @@ SD3: Final = Family(
         ),  # concatenated along the features
         TextEncoder(name="t5", tokenizers=("tokenizer_3",), prompts=("prompt_3", "prompt")),
     ),
-    is_text_attention=ends_with(".attn"),
+    is_text_attention=_of_sd3,
     layout=image_first,
     guidance="unconditional-first",
     grid=grids.patches,
