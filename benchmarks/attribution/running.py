@@ -84,8 +84,13 @@ def parts_of_one_size(cases: Sequence[Case], batch: int) -> Iterator[Sequence[Ca
 def score_masks(
     scored: Sequence[Scored], maps: dict[str, list[Maps]]
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, list[float]]]:
-    """Score the maps of all methods against masks, by image; also return the chosen thresholds."""
+    """Score the maps of all methods against masks, by image; also return the chosen thresholds.
+
+    Without any image, there are no scores.
+    """
     scores, thresholds = {}, {}
+    if not scored:
+        return scores, thresholds
     for name, own in maps.items():
         scores[name], thresholds[name] = with_best_threshold(by_image(scored, own))
     return scores, thresholds
