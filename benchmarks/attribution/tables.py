@@ -15,7 +15,7 @@ from benchmarks.attribution.scoring import AGAINST_MASKS, AT_BEST, MIOU, OWN, PO
 RESULTS: Final = Path(__file__).parents[1] / "results" / "attribution.json"
 README: Final = Path(__file__).parents[2] / "README.md"
 
-_HEADING: Final = "| Best map without masks "
+_HEADING: Final = "| Maps without masks "
 _README_SCORES: Final = {
     MIOU: "mIoU over thresholds",
     PRECISION: "average precision",
@@ -169,25 +169,22 @@ def page() -> str:
 
 
 def readme_table(results: Mapping[str, Any]) -> list[str]:
-    """Return the lines of the README's table: the winner of each score, and by how much."""
+    """Return the lines of the README's table: the highest method of each score and its lead; winners are bold."""
     found = {score: results["winners"][score] for score in _README_SCORES}
-    rows = [
-        ["winner", *(each["winner"] or "none" for each in found.values())],
-        ["by how much", *map(_lead, found.values())],
-    ]
+    best = []
+    for score, each in found.items():
+        value = results["methods"][each["best"]]["scores"][score]["mean"]
+        name = f"**{each['best']}**" if each["winner"] else each["best"]
+        best.append(f"{name} {value:.2f}")
+    rows = [["highest", *best], ["lead", *map(_lead, found.values())]]
     return _table([_HEADING.strip("| "), *_README_SCORES.values()], rows)
 
 
 def _lead(found: Mapping[str, Any]) -> str:
-    """Say by how much the highest method leads."""
-    lead, names = found["difference"], f"{found['runner-up']}"
-    if lead["mean"] == 0:
-        return f"{found['best']} and {names} are equal"
-    return (
-        f"{signed(lead)} over {names}"
-        if found["winner"]
-        else f"{found['best']} {signed(lead)} over {names}"
-    )
+    """Say by how much the highest method leads, and over which."""
+    if found["difference"]["mean"] == 0:
+        return f"none ({found['runner-up']})"
+    return f"{signed(found['difference'])} ({found['runner-up']})"
 
 
 def updated_readme(text: str, results: Mapping[str, Any]) -> str:

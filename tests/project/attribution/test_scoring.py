@@ -205,8 +205,9 @@ def test_the_readme_names_the_winners():
     results = tables.read_results()
     text = tables.README.read_text(encoding="utf-8")
     assert tables.updated_readme(text, results) == text, "python -m tools.check --write"
-    rows = tables.readme_table(results)
-    for score, found in results["winners"].items():
-        if score in tables._README_SCORES:
-            assert (found["winner"] or "none") in rows[2]
-            assert found["runner-up"] in rows[3]
+    highest, lead = (row.split(" | ") for row in tables.readme_table(results)[2:])
+    for column, score in enumerate(tables._README_SCORES, start=1):
+        found = results["winners"][score]
+        name = f"**{found['best']}**" if found["winner"] else found["best"]
+        assert highest[column].startswith(f"{name} ")
+        assert f"({found['runner-up']})" in lead[column]
