@@ -23,6 +23,14 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "calibration.md"
 MANY: Final = 50
 """Fewer studies of a world are shown only together with those of the other worlds."""
 
+_OFTEN: Final = 200  # studies of a world, or intervals, among which the weakest world is looked for
+_DEFAULTS: Final = (
+    "summarize, IoU",
+    "summarize, phi",
+    "summarize, by kind, IoU",
+    "summarize, by kind, phi",
+)
+
 _SHORT: Final = {"iou": "IoU", "phi": "phi", "iod": "IoD", "log_area_ratio": "log area ratio"}
 _ORACLES: Final = ("oracle", "oracle, by kind")
 _COLUMNS: Final = 6
@@ -130,7 +138,7 @@ def tables(results: Mapping[str, Any]) -> str:
     n = len(judged)
     wrong = failures(judged)
     lines = [
-        *_in_short(of_all, of_true),
+        *_in_short(of_all, of_true, _weakest(judged)),
         "## How to read the tables",
         "",
         "- **Study**: one simulated data set, with the prompts, words, and dependencies of real prompts.",
@@ -222,7 +230,32 @@ def tables(results: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _in_short(of_nulls: Sequence[Cell], of_true: Sequence[Cell]) -> list[str]:
+def _weakest(found: Sequence[Cell]) -> list[str]:
+    """Say in which worlds the default comparison has most errors, and least coverage."""
+    often = [
+        cell
+        for cell in found
+        if cell.column in _DEFAULTS and not cell.world.name.startswith("all ")
+        if cell.counts["studies"] >= _OFTEN
+    ]
+    tested = [cell for cell in often if not cell.world.effect]
+    covered = [cell for cell in often if cell.counts["intervals"] >= _OFTEN]
+    if not tested or not covered:
+        return []
+    worst = max(tested, key=lambda cell: cell.error)
+    least = min(covered, key=lambda cell: coverage(cell.counts)[0])
+    low, high = limits(worst.counts["errors"], worst.counts["studies"])
+    share, *ends = (100 * value for value in coverage(least.counts))
+    return [
+        f"- Its weakest worlds: most false positives in *{worst.world.name}* ({worst.column}: {100 * worst.error:.1f}% "
+        f"[{100 * low:.1f}, {100 * high:.1f}]), and the lowest coverage in *{least.world.name}* ({least.column}: "
+        f"{share:.1f}% [{ends[0]:.1f}, {ends[1]:.1f}]). Both are the most extreme of many, which exaggerates."
+    ]
+
+
+def _in_short(
+    of_nulls: Sequence[Cell], of_true: Sequence[Cell], weakest: Sequence[str]
+) -> list[str]:
     """Return the results of the default comparison as a list; nothing without results of it."""
     null = {cell.column: cell for cell in of_nulls}
     true = {cell.column: cell for cell in of_true}
@@ -242,7 +275,7 @@ def _in_short(of_nulls: Sequence[Cell], of_true: Sequence[Cell]) -> list[str]:
             f"true difference in {100 * covered:.1f}% of cases. It finds {_power_text(true[recipe])}% of the true "
             f"effects, where the oracle finds {_power_text(true[oracle])}%."
         )
-    return ["## In short", "", *lines, ""] if lines else []
+    return ["## In short", "", *lines, *weakest, ""] if lines else []
 
 
 def _often(found: Sequence[Cell]) -> list[Cell]:
