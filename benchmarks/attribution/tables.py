@@ -43,9 +43,12 @@ def interval(value: Mapping[str, float] | None) -> str:
 
 
 def signed(value: Mapping[str, float]) -> str:
-    """Format a difference with its interval, to a third digit where it is small."""
+    """Format a difference with its interval, with more digits where a bound would be rounded to 0."""
     digits = 2 if abs(value["mean"]) >= 0.1 else 3
-    return f"{value['mean']:+.{digits}f} [{value['low']:+.{digits}f}, {value['high']:+.{digits}f}]"
+    bounds = (value["low"], value["high"])
+    while digits < 6 and any(bound and not round(bound, digits) for bound in bounds):
+        digits += 1
+    return f"{value['mean']:+.{digits}f} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]"
 
 
 def _ordered(methods: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -153,8 +156,9 @@ def page() -> str:
     )
     return "\n\n".join(
         [
-            f"{results['scenes']} scenes, {results['words']} nouns; {results['seconds'] / 60:.0f} minutes with "
-            f"{results['threads']} {'thread' if results['threads'] == 1 else 'threads'}.",
+            f"{results['scenes']} scenes, {results['words']} nouns; {results['processor seconds'] / 60:.0f} minutes of "
+            f"processor time, {results['seconds'] / 60:.0f} minutes with {results['threads']} "
+            f"{'thread' if results['threads'] == 1 else 'threads'} of a shared machine.",
             report(results),
             f"Relative thresholds that each half of the scenes chose for the other ({AT_BEST}): {thresholds}.",
             f"Maps of {colors['words']} color words in {colors['scenes']} of the scenes, against the object of that "

@@ -195,6 +195,14 @@ class TestWinners:
         assert found["high"] - found["mean"] == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
 
 
+def test_an_interval_that_excludes_0_is_shown_to_exclude_it():
+    assert (
+        tables.signed({"mean": 0.006, "low": 0.0004, "high": 0.012}) == "+0.0060 [+0.0004, +0.0120]"
+    )
+    assert tables.signed({"mean": -0.25, "low": -0.3, "high": -0.2}) == "-0.25 [-0.30, -0.20]"
+    assert tables.signed({"mean": 0.0, "low": 0.0, "high": 0.0}) == "+0.000 [+0.000, +0.000]"
+
+
 def test_ratios_are_of_sums():
     found = comparisons.ratio_of_sums(np.array([1.0, 0.0, 2.0]), np.array([2.0, 0.5, 3.5]))
     assert found["mean"] == 0.5
