@@ -239,8 +239,8 @@ equal an independent softmax (`tests/attention/test_trace_variants.py`).
 - ControlNet (Stable Diffusion, SDXL): the maps show the UNet's attention. The ControlNet's own attention is not
   recorded.
 - LoRA adapters (Stable Diffusion, through peft): the maps use the adapted keys and queries.
-- IP-Adapter (Stable Diffusion, SDXL, SD3, Flux): the maps show attention to the text, which has a softmax of its own; in
-  joint attention the adapter's image is not among the keys. Texts outside the prompt have maps beside it
+- IP-Adapter (Stable Diffusion, SDXL, SD3, Flux): the maps show attention to the text, whose softmax does not have the
+  keys of the adapter's image. Texts outside the prompt have maps beside it
   (`tests/attention/recording/test_image_adapters.py`).
   Attention to the image prompt is not included.
 - Offloading of whole models, groups of layers, and single layers (`enable_model_cpu_offload`,
@@ -282,8 +282,9 @@ An unknown denoiser with diffusers' plain cross-attention works without a descri
 takes one: which modules attend to the text, how keys and pixels are laid out, the grid, how guidance is done, and
 which tokenizers are read (see its example, and `daam_syntax/attention/families/`).
 
-Not described: HiDream, OmniGen, HunyuanImage, Kandinsky 2 and 5, and Bria. Kolors has the UNet of
-SDXL and a tokenizer without offsets. It was not tested.
+Not described: HiDream, OmniGen, HunyuanImage, Kandinsky 2 and 5, and Bria. Kolors has the UNet of SDXL and a
+tokenizer without offsets (`tests/attention/families/test_kolors.py`): maps, edits of the text's states at the
+encoder's output, and `trace_text` work; edits at a layer and texts outside the prompt are refused.
 """
 
 

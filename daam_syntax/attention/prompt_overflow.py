@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 from daam_syntax.attention.families import TextEncoder, family_of
+from daam_syntax.attention.families.description import plain_tokenizer
 from daam_syntax.attention.text_encoders.calls import encode_arguments
 from daam_syntax.attention.texts.textual_inversion import CharSpan, written_out
 from daam_syntax.attention.texts.token_spans import (
@@ -131,7 +132,7 @@ def find_overflow(
 ) -> tuple[Overflow, ...]:
     """Find the prompts that are longer than the given limits, with the tokenizer of each; see `overflow`."""
     limited = {
-        limit: _plain(tokenizer)
+        limit: plain_tokenizer(tokenizer)
         for limit, tokenizer in tokenizers.items()
         if limit.n_tokens is not None
     }
@@ -248,7 +249,3 @@ def _limit(
     n_read = sum(subword.kind == "text" for subword in read.subwords)
     last = list(_own_tokens(limit, tokenizer, _PROBE))[n_read - 1] if n_read else -1
     return replace(limit, n_tokens=last + 1)
-
-
-def _plain(tokenizer: Any) -> Any:
-    return getattr(tokenizer, "tokenizer", tokenizer)  # a processor has a tokenizer of its own

@@ -60,9 +60,7 @@ class TextEncoder:
         for name in self.tokenizers:
             tokenizer = getattr(pipe, name, None)
             if tokenizer is not None:
-                return getattr(
-                    tokenizer, "tokenizer", tokenizer
-                )  # a processor has its own tokenizer
+                return plain_tokenizer(tokenizer)
         return None
 
 
@@ -182,6 +180,13 @@ class Family:
         if self.guidance == "unconditional-first":
             return slice(n_images, n_rows)
         return slice(0, n_images)
+
+
+def plain_tokenizer(given: Any) -> Any:
+    """Return the tokenizer of a processor, or a tokenizer itself, which may hold another object (ChatGLM's does)."""
+    if hasattr(given, "convert_ids_to_tokens"):
+        return given
+    return getattr(given, "tokenizer", given)
 
 
 def uncompiled(module: Any) -> Any:

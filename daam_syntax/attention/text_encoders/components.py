@@ -9,7 +9,7 @@ from typing import Any, Final
 from torch import nn
 
 from daam_syntax.attention.families import Family, TextEncoder
-from daam_syntax.attention.families.description import uncompiled
+from daam_syntax.attention.families.description import plain_tokenizer, uncompiled
 from daam_syntax.errors import TraceError
 
 _ENCODER: Final = "text_encoder"
@@ -126,4 +126,4 @@ def _tokenizer_of(pipe: Any, family: Family, name: str) -> Any | None:
             if any(each in ("tokenizer", "processor") for each in encoder.tokenizers):
                 return encoder.tokenizer_of(pipe)
     tokenizer = getattr(pipe, f"tokenizer{suffix}", None)
-    return getattr(tokenizer, "tokenizer", tokenizer)
+    return plain_tokenizer(tokenizer)

@@ -131,7 +131,9 @@ def _readings(tokenizer: Any, texts: Sequence[str], output: Any) -> Iterator[Rea
     rows = _as_lists(output["input_ids"])
     given_masks = output.get("attention_mask") if hasattr(output, "get") else None
     masks = [[1] * len(row) for row in rows] if given_masks is None else _as_lists(given_masks)
-    added = set(tokenizer.all_special_ids)
+    # Some write tokens around every text that they do not list as special, such as ChatGLM's.
+    around = getattr(tokenizer, "build_inputs_with_special_tokens", lambda ids: ids)([])
+    added = {*tokenizer.all_special_ids, *around}
     for text, ids, mask in zip(texts, rows, masks, strict=False):
         special = tuple(each in added for each in ids)
         yield Reading(text, tuple(ids), tuple(mask), special, None)
