@@ -454,6 +454,7 @@ class Trace(ObserverContext):
         sentences: Sentences = (),
         of: str | None = None,
         negative: bool = False,
+        relation: str = "image-text",
     ) -> list[VideoMaps]:
         """Return the heat maps of all generated videos, in the pipeline's order.
 
@@ -462,8 +463,8 @@ class Trace(ObserverContext):
 
         Parameters
         ----------
-        parser, sentences, of, negative
-            As for `heat_maps`.
+        parser, sentences, of, negative, relation
+            As for `heat_maps`. With "text-image", the maps of a token sum to at most 1 over all frames.
 
         Returns
         -------
@@ -476,8 +477,12 @@ class Trace(ObserverContext):
             If no pipeline call finished, the pipeline generates images, or `of` or the negative prompts were not
             traced.
         """
+        if relation != "image-text":
+            check_alone(relation, of=of, refined=False, negative=negative, reference=None)
         check_recorded(self.spec, of=of, negative=negative)
         calls = self._calls()
+        if relation != "image-text":
+            calls = [with_text_as_queries(*each) for each in self._related_calls(relation)]
         if not all(call.frames for call in calls):
             raise TraceError(
                 f"Expected the frames of a video, but {self._pipeline} generates images: use Trace.heat_maps()."

@@ -296,7 +296,7 @@ def test_what_a_model_does_not_have_is_refused(sd):
     with pytest.raises(TraceError, match="linear attention"):
         trace(pipeline("Sana"), relations="image-image")
     with pytest.raises(TraceError, match="generates the frames"):
-        trace(make_video_pipeline("CogVideoX"), relations="text-image")
+        trace(make_video_pipeline("CogVideoX"), relations="image-image")
     with pytest.raises(ValueError, match="among"):
         trace(sd, relations="word-word")
     with trace(sd) as recording:

@@ -14,6 +14,7 @@ from daam_syntax.attention.families.video import require_images
 from daam_syntax.attention.pipeline_call.call import EncodedText, PipelineCall
 from daam_syntax.attention.pipeline_call.recording_spec import RecordingSpec
 from daam_syntax.attention.pipeline_call.refusals import refuse_unobserved_attention
+from daam_syntax.attention.recording.frames import split_frames
 from daam_syntax.attention.recording.image_cells import attention_between_cells, check_pixels
 from daam_syntax.attention.recording.laid_out import layouts_of_rows
 from daam_syntax.attention.recording.recorder import Recorder
@@ -56,8 +57,8 @@ class RelationRecorder(Recorder):
         self._related = RelatedCall()
         if self._relations.intersection(_FROM_TEXT) and self.family.layout is layouts.cross:
             self._refuse_queries()
-        if "text-image" in self._relations or "image-image" in self._relations:
-            require_images(pipe, "record attention to their pixels")
+        if "image-image" in self._relations:
+            require_images(pipe, "record attention between their pixels")
         if "image-image" in self._relations and not self._self_attentions:
             self._self_attentions = self_attentions(self.family, self.denoiser, self.attentions)
             self.others = tuple(self._self_attentions)
@@ -241,7 +242,8 @@ class RelationRecorder(Recorder):
         if to_pixels:
             if not related.text_image.grids:
                 related.text_image = LayerSums(self._spec.axes_of_relations)
-            related.text_image.add(path, grid, torch.stack(to_pixels), step)
+            by_frame = split_frames(torch.stack(to_pixels), pipeline_call.n_frames)
+            related.text_image.add(path, grid, by_frame, step)
 
     def _groups(
         self, pipeline_call: PipelineCall, prompt: int, layout: TokenLayout, n_keys: int

@@ -146,6 +146,31 @@ def test_the_prompt_itself_has_its_ordinary_maps(case):
         )
 
 
+def test_words_attend_to_the_pixels_of_each_frame():
+    pipe = pipeline("CogVideoX")
+    watch = CallsWithin(pipe.transformer, COG.modules)
+    untraced = watch.during(lambda: draw(COG, [CAT, OWL]))
+    with trace(pipe, relations="text-image", keep=KEPT) as recording:
+        assert torch.equal(draw(COG, [CAT, OWL]), untraced)
+    (call,), (related,) = recording._recorder.finished, recording._recorder.related
+    assert recording.predicted_bytes == call.n_bytes + related.n_bytes
+    for row, video in enumerate(recording.video_maps(relation="text-image")):
+        keys = keys_of(COG, video.frames[0])
+        shares = torch.stack(
+            [
+                seen.weights()[rows][row][:, keys, 24:]
+                for calls, rows in conditional_calls(COG, watch, 2)
+                for seen in calls
+            ]
+        )
+        for frame, maps in enumerate(video.frames):
+            expected = shares[..., pixels_of(frame)].transpose(-1, -2)
+            found = in_order(maps)
+            np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-6)
+    with pytest.raises(TraceError, match="relation='text-image' alone"):
+        recording.video_maps(relation="text-image", negative=True)
+
+
 def test_learned_positions_of_text():
     pipe = make_video_pipeline("CogVideoX")
     sizes = {"sample_height": SIZE[0] // 8, "sample_width": SIZE[1] // 8}
