@@ -21,6 +21,7 @@ from benchmarks.attribution import tables as attribution_tables
 from benchmarks.diagnosis import page as diagnosis_page
 from benchmarks.emoji_model import card
 from benchmarks.null_worlds import page as calibration_page
+from benchmarks.verdicts import page as verdicts_page
 from tools import lowest_versions, measures_page, models_page
 from tools.digests import ROOT, digest_of
 
@@ -98,6 +99,12 @@ def _diagnosis() -> dict[Path, str]:
     return {path: diagnosis_page.page(path.read_text(encoding="utf-8"), results)}
 
 
+def _verdicts() -> dict[Path, str]:
+    results = json.loads(verdicts_page.RESULTS.read_text(encoding="utf-8"))
+    path = verdicts_page.PAGE
+    return {path: verdicts_page.page(path.read_text(encoding="utf-8"), results)}
+
+
 def _readme() -> dict[Path, str]:
     path = attribution_tables.README
     results = attribution_tables.read_results()
@@ -130,6 +137,7 @@ TEXTS = (
     Text("readme", _readme),
     Text("calibration", lambda: {calibration_page.PAGE: calibration_page.markdown()}),
     Text("diagnosis", _diagnosis),
+    Text("verdicts", _verdicts),
     Text("card", _card),
     Text("assignments", _assignments),
     Text("prompts", _prompts),
@@ -182,6 +190,13 @@ RECORDED = (
         ("-m", "benchmarks.diagnosis"),
         ("benchmarks/diagnosis/*.py", *WEIGHTS),
         ("daam_syntax/maps/diagnosis/*.py",),
+    ),
+    Recorded(
+        "verdicts-results",
+        ("-m", "benchmarks.verdicts"),
+        ("data/prompts/hard.csv", *WEIGHTS),
+        ("daam_syntax/studies/verdicts/**/*.py", "benchmarks/verdicts/*.py"),
+        "about eight minutes of one core; writes the page, too",
     ),
     Recorded("map-weights", ("-m", "benchmarks.map_weights"), WEIGHTS),
     Recorded("parsing", ("-m", "benchmarks.parsing"), WEIGHTS),

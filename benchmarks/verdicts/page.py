@@ -40,8 +40,8 @@ def section(results: dict[str, Any]) -> str:
         *_table(heads, _within(results, tested)),
         "What the study itself answers:",
         *(f"- {line}" for line in results["answers"]),
-        "The annotator's errors on rendered scenes of the same prompts, and the AUC of the prompt and all maps without "
-        "them:",
+        "How often the annotator finds failures, and calls right images right, on rendered scenes of the same prompts; "
+        "and the AUC of the prompt and all maps, corrected for its errors:",
         *_table(["", "finds", "calls right", "AUC", "corrected"], _judge(results, tested)),
     ]
     return "\n".join(_spaced(lines))
