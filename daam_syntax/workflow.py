@@ -31,6 +31,7 @@ from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.prompt_metadata import with_prompt_columns
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.runs.views import TABLES, export_images, stored_images, write_views
+from daam_syntax.util.arguments.checks import OWN, checked
 from daam_syntax.util.progress import show_progress
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _as_page(summary: pd.DataFrame) -> str:
     return summary.to_page() if isinstance(summary, Summary) else summary.to_html()
 
 
+@checked(prompts=OWN, seeds=OWN, steps=OWN, guidance=OWN, height=OWN, width=OWN)
 def analyze(
     prompts: str | PromptSet | Given | Iterable[Given],
     pipe: DiffusionPipeline | str | Path = DEFAULT_MODEL,

@@ -15,7 +15,7 @@ from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.formatting import cluster_noun, format_p
 from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
 from daam_syntax.errors import FileError
-from daam_syntax.util.arguments.checks import checked, whole
+from daam_syntax.util.arguments.checks import OWN, checked, whole
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
@@ -213,7 +213,7 @@ _WRITERS: Final[Mapping[str, Callable[..., str]]] = {
 }
 
 
-@checked
+@checked(table=OWN)
 def write_table(
     table: pd.DataFrame,
     path: str | Path,

@@ -15,6 +15,7 @@ from daam_syntax.errors import ThresholdError
 from daam_syntax.maps import HeatMaps, Threshold
 from daam_syntax.maps.measures import PAIR_MEASURES, choose
 from daam_syntax.maps.thresholds import RULES_OF_VALUES
+from daam_syntax.util.arguments.checks import OWN, checked
 
 SWEEP_VALUES: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """0.05 to 0.95, for rules whose parameter is a share."""
@@ -35,6 +36,7 @@ CURVE_COLUMNS: Final = {
 """Columns of the curves of a sweep, besides the columns that form the groups."""
 
 
+@checked(maps=OWN)
 def sweep(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
@@ -104,6 +106,7 @@ def sweep(
     return table
 
 
+@checked
 def sweep_curves(
     swept: pd.DataFrame, by: str | Sequence[str] = "relation", **options: Any
 ) -> pd.DataFrame:
@@ -154,6 +157,7 @@ def sweep_curves(
     return table
 
 
+@checked
 def sweep_auc(swept: pd.DataFrame) -> pd.DataFrame:
     """Reduce the curve of each pair to the area under it, divided by the width of the sweep.
 

@@ -11,6 +11,7 @@ from daam_syntax.emoji.grammar import ObjectSpec
 from daam_syntax.emoji.placement import compose
 from daam_syntax.emoji.scenes import Scene
 from daam_syntax.emoji.vocabulary import CATEGORY_OF, NOUNS
+from daam_syntax.util.arguments.checks import checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Counterfactual:
     masks: tuple[np.ndarray | None, ...]
 
 
+@checked
 def without_object(drawn: Scene, index: int) -> Counterfactual:
     """Draw a scene without one of its objects.
 
@@ -58,6 +60,7 @@ def without_object(drawn: Scene, index: int) -> Counterfactual:
     return _drawn_with(drawn, index, None)
 
 
+@checked
 def with_other_object(drawn: Scene, index: int, noun: str) -> Counterfactual:
     """Draw a scene with another object in the place of one of its objects, of the same side and color.
 

@@ -458,7 +458,7 @@ class HeatMaps:
             raise WordError(
                 f"Expected several words, such as phrase({words.split()}), but got the text {words!r}."
             )
-        if not isinstance(words, Span | Iterable):
+        if not isinstance(words, Span | Iterable) or isinstance(words, bytes):
             raise TypeError(
                 f"Expected several words, such as phrase([0, 1]), but got {shown(words)}."
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from daam_syntax.errors import FileError, ModelError
 from daam_syntax.runs.store.tables.schemas import tables_of
 from daam_syntax.runs.stored_run import Run
+from daam_syntax.util.arguments.checks import POSITIVE, checked, whole
 from daam_syntax.util.wording import duration, human_size
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class RunCost:
         return "\n".join(lines)
 
 
+@checked(seeds=whole(1, 1_000_000), rate=POSITIVE, workers=whole(1))
 def plan(
     prompts: int | Iterable[str],
     seeds: int,

@@ -14,6 +14,7 @@ import pandas as pd
 from daam_syntax.analysis import write_table
 from daam_syntax.runs.reanalysis import Reanalysis
 from daam_syntax.runs.stored_run import Run
+from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _SHOWN_PROBLEMS: Final = 200
 _SHOWN_GROUPS: Final = 40
 
 
+@checked
 def report(
     run: Run | str | Path,
     out: str | Path | None = None,

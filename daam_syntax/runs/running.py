@@ -15,12 +15,25 @@ from daam_syntax.runs.drawing.prompt_reading import Given, read_prompts
 from daam_syntax.runs.drawing.starting import RunOptions, draw_run
 from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.stored_run import Run
+from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
     from spacy.language import Language
 
 
+@checked(
+    prompts=OWN,
+    seeds=OWN,
+    steps=OWN,
+    guidance=OWN,
+    height=OWN,
+    width=OWN,
+    map_size=OWN,
+    batch_size=OWN,
+    shard_size=OWN,
+    workers=OWN,
+)
 def run(
     prompts: str | Path | PromptSet | Given | Iterable[Given],
     out: str | Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from daam_syntax.runs.reanalysis import Reanalysis, reanalyze
 from daam_syntax.runs.store.run_reader import RunReader
+from daam_syntax.util.arguments.checks import checked
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from daam_syntax.analysis.tables.image_batches import Size
 
 
+@checked
 def open_run(path: str | Path) -> Run:
     """Open the folder of a run, finished or not, for reading.
 
@@ -40,6 +42,7 @@ class Run(RunReader):
         If the folder is not that of a run, or is of an unknown version.
     """
 
+    @checked
     def reanalyze(
         self,
         *,

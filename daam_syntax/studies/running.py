@@ -36,6 +36,7 @@ STUDIES: Final = (
 """Names of the studies; the module of each has the same name with underscores."""
 
 
+@checked
 def load_study(name: str) -> ModuleType:
     """Return the module of a study.
 

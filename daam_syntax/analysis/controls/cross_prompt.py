@@ -11,8 +11,10 @@ import pandas as pd
 from daam_syntax.analysis.controls.borrowed_maps import BorrowedMap, measure_borrowed
 from daam_syntax.language.sentence import Edge
 from daam_syntax.maps import HeatMaps, each_image
+from daam_syntax.util.arguments.checks import OWN, checked, whole
 
 
+@checked(maps=OWN, seed=whole(0))
 def cross_prompt_pairs(
     maps: Sequence[HeatMaps],
     *,

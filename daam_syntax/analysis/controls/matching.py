@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_columns
 from daam_syntax.analysis.tables.pairs import exchange_roles
+from daam_syntax.util.arguments.checks import checked, whole
 
 _WORDS: Final = ["prompt_id", "scheme", "head_index", "dependent_index"]
 
@@ -35,6 +37,7 @@ class Matching:
         return f"Matching({matched} of {n} dependency pairs have a match)\n{self.rates.to_string()}"
 
 
+@checked(caliper=whole(0), seed=whole(0))
 def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matching:
     """Match every dependency pair with an unrelated pair of its prompt by parts of speech and linear distance.
 
@@ -62,6 +65,7 @@ def match_pairs(pairs: pd.DataFrame, *, caliper: int = 0, seed: int = 0) -> Matc
     ValueError
         If the table has a measure with a direction without its mirror image, such as IoD without IoH.
     """
+    check_columns(pairs, ("kind", "prompt_id", "head_index", "dependent_index"))
     pairs = pairs.reset_index(drop=True)
     dependencies, unrelated = (pairs[pairs["kind"] == kind] for kind in ("dependency", "unrelated"))
     # The table names the earlier word of an unrelated pair its head, but either word can stand for a head.

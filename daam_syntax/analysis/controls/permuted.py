@@ -12,8 +12,10 @@ import pandas as pd
 from daam_syntax.analysis.tables.pairs import measure_pairs
 from daam_syntax.language.sentence import Edge
 from daam_syntax.maps import HeatMaps, each_image
+from daam_syntax.util.arguments.checks import OWN, checked, whole
 
 
+@checked(maps=OWN, n=whole(1), seed=whole(0))
 def permuted_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,

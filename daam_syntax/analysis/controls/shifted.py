@@ -14,8 +14,10 @@ from daam_syntax.analysis.controls.borrowed_maps import (
     missing_reason,
 )
 from daam_syntax.maps import HeatMaps, each_image
+from daam_syntax.util.arguments.checks import OWN, checked, whole
 
 
+@checked(maps=OWN, n=whole(1), seed=whole(0))
 def shifted_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,

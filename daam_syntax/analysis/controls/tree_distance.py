@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_columns
 from daam_syntax.analysis.inference.means import prompt_means
 from daam_syntax.analysis.inference.sample import sample_sizes
 from daam_syntax.analysis.relations.regression import regress
 from daam_syntax.analysis.statistics.multiplicity import adjust_p
+from daam_syntax.util.arguments.checks import checked
 
 _DISTANCES: Final = ("log_distance", "linear_distance", "adjacency")
 
@@ -32,6 +34,7 @@ DOSE_COLUMNS: Final = {
 """Columns of the dose table."""
 
 
+@checked
 def dose_table(
     pairs: pd.DataFrame, measure: str = "iou", *, farthest: int = FARTHEST, **options: Any
 ) -> pd.DataFrame:
@@ -65,6 +68,7 @@ def dose_table(
     """
     if farthest < 2:
         raise ValueError(f"Expected the farthest distance to be at least 2, but got {farthest}.")
+    check_columns(pairs, ("kind", "tree_distance"))
     chosen = pairs[pairs["kind"].isin(["dependency", "unrelated"])]
     chosen = chosen[chosen["tree_distance"].notna()]
     distance = chosen["tree_distance"].astype(int).clip(upper=farthest)

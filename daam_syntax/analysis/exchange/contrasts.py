@@ -20,6 +20,7 @@ from daam_syntax.analysis.exchange.matrices import (
     word_matrices,
 )
 from daam_syntax.analysis.exchange.quadruples import exchange
+from daam_syntax.util.arguments.checks import checked
 
 TIERS: Final = {
     "two-sided": "words of either part of speech trade places: effects of the words themselves cancel",
@@ -78,6 +79,7 @@ class Exchange:
         """Standard deviation of each covariate over all pairs."""
         return spread_of(self.totals)
 
+    @checked
     def sides(
         self, relation: str, tier: str = "two-sided", *, scheme: str | None = None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -120,6 +122,7 @@ def spread_of(totals: pd.DataFrame) -> pd.Series:
     return np.sqrt((totals["squares"] / totals["n"] - mean**2).clip(lower=0))
 
 
+@checked
 def exchange_partners(
     pairs: pd.DataFrame,
     measure: str = "iou",

@@ -31,12 +31,22 @@ from daam_syntax.analysis.inference.sample import Clusters, check_one_rule, samp
 from daam_syntax.analysis.inference.side_balance import PROPERTIES, Balance, balance, between_groups
 from daam_syntax.analysis.statistics.effects import paired_dz
 from daam_syntax.maps.measures import PAIR_MEASURES
+from daam_syntax.util.arguments.checks import NUMBER, OWN, checked, whole
 from daam_syntax.util.wording import listed, plural
 
 ALL: Final = "all"
 """Accept any imbalance."""
 
 
+@checked(
+    n_resamples=whole(1, 10_000_000),
+    seed=whole(0),
+    bounds=NUMBER,
+    level=NUMBER,
+    pairs=OWN,
+    control=OWN,
+    cluster=OWN,
+)
 def estimate_difference(
     pairs: pd.DataFrame,
     control: pd.DataFrame,

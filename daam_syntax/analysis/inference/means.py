@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.checks import check_level
+from daam_syntax.analysis.checks import check_columns, check_level
 from daam_syntax.analysis.formatting import cluster_noun
 from daam_syntax.analysis.inference.contributions import (
     Contributions,
@@ -31,6 +31,7 @@ from daam_syntax.analysis.inference.sample import (
 from daam_syntax.analysis.statistics.bootstrap import IntervalMethod, interval, mean_and_error
 from daam_syntax.analysis.statistics.sign_flips import sign_flip_interval
 from daam_syntax.maps.measures import BINDING_MEASURES, BREADTH_MEASURES, PAIR_MEASURES
+from daam_syntax.util.arguments.checks import NUMBER, OWN, checked, whole
 from daam_syntax.util.wording import many, plural
 
 UNBOUNDED: Final = (-np.inf, np.inf)
@@ -51,6 +52,7 @@ _SHARES: Final = ("area", "mean", "max")
 """Columns of the word table with values from 0 to 1, besides the measures of breadth."""
 
 
+@checked(n_resamples=OWN, seed=whole(0), bounds=NUMBER, level=NUMBER, pairs=OWN, cluster=OWN)
 def estimate_mean(
     pairs: pd.DataFrame,
     measure: str = "iou",
@@ -120,6 +122,7 @@ def estimate_mean(
     return Estimate(label, measure, found.estimate, level=level, **sample_sizes(rows), **fields)
 
 
+@checked
 def prompt_means(pairs: pd.DataFrame, measure: str) -> pd.Series:
     """Return the mean of a measure in each prompt: over the pairs of an image, then over images.
 
@@ -127,7 +130,13 @@ def prompt_means(pairs: pd.DataFrame, measure: str) -> pd.Series:
     -------
     pandas.Series
         Indexed by ``prompt_id``. Prompts without any value are left out.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column.
     """
+    check_columns(pairs, ("prompt_id", "image", measure))
     measured = pairs[pairs[measure].notna()]
     images = measured.groupby(["prompt_id", "image"])[measure].mean()
     return images.groupby(level="prompt_id").mean()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from daam_syntax.analysis.inference.sample import check_rows
 from daam_syntax.analysis.statistics.sign_flips import sign_flip_p
+from daam_syntax.util.arguments.checks import FRACTION, checked, whole
 
 POWER_COLUMNS: Final = {
     "effect": "True difference from the control, in the unit of the measure",
@@ -48,6 +49,7 @@ class VarianceComponents:
     n_images: int
 
 
+@checked
 def variance_components(
     pairs: pd.DataFrame, control: pd.DataFrame, measure: str = "iou"
 ) -> VarianceComponents:
@@ -90,6 +92,13 @@ def variance_components(
     )
 
 
+@checked(
+    prompts=whole(1),
+    seeds=whole(1),
+    alpha=FRACTION,
+    n_simulations=whole(1, 1_000_000),
+    seed=whole(0),
+)
 def power_table(
     pilot: VarianceComponents,
     *,

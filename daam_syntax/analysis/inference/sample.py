@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from daam_syntax.analysis.checks import check_table
+from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.wording import plural
 
 MIN_CLUSTERS: Final = 5
@@ -65,7 +66,20 @@ def check_one_rule(pairs: pd.DataFrame) -> None:
 
 
 def cluster_columns(cluster: Clusters) -> list[str]:
-    """Return the cluster columns as a list."""
+    """Return the cluster columns as a list.
+
+    Raises
+    ------
+    TypeError
+        If they are not names.
+    """
+    is_name = isinstance(cluster, str)
+    if not is_name and not (
+        isinstance(cluster, list | tuple) and all(isinstance(each, str) for each in cluster)
+    ):
+        raise TypeError(
+            f"Expected the name of a column as cluster, or two, but got {shown(cluster)}."
+        )
     return [cluster] if isinstance(cluster, str) else list(cluster)
 
 

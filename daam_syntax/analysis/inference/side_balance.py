@@ -20,6 +20,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_columns
+from daam_syntax.util.arguments.checks import checked, whole
+
 LEAST_IMBALANCE: Final = 0.1
 """Standardized differences up to this size are not imbalances, however certain they are (Austin 2009)."""
 
@@ -79,6 +82,7 @@ class Balance:
         return f"Balance(the sides differ in {found})\n{self.table.to_string(index=False)}"
 
 
+@checked(seed=whole(0))
 def balance(
     pairs: pd.DataFrame,
     control: pd.DataFrame,
@@ -151,6 +155,12 @@ class _Sides:
     def __init__(
         self, pairs: pd.DataFrame, control: pd.DataFrame, measure: str, units: list[str]
     ) -> None:
+        if not units:
+            raise ValueError(
+                "Expected the columns that divide units, such as 'prompt_id', but got none."
+            )
+        for side in (pairs, control):
+            check_columns(side, units)
         found = [_covariates(side, measure) for side in (pairs, control)]
         self.names = [name for name in found[0].columns if name in found[1].columns]
         self.rows = (pairs, control)

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
+from daam_syntax.util.arguments.checks import checked, whole
+
 _SIDES: Final = (("dependency", "amod"), ("unrelated", "unrelated"))
 
 
+@checked
 @dataclass(frozen=True)
 class SimulatedStudy:
     """A simulated study of one relation and its control.
@@ -53,6 +56,7 @@ class SimulatedStudy:
     n_templates: int = 0
     template: float = 0.0
 
+    @checked
     def true_mean(self, side: int) -> float:
         """Return the expected overlap of the relation (side 0) or of the control (side 1)."""
         variances = (self.prompt, self.own, self.image, self.pair[side], self.lemma, self.template)
@@ -74,6 +78,7 @@ class SimulatedStudy:
         mean = optimize.brentq(excess, self.mean[0] - 4, self.mean[0] + 4)
         return SimulatedStudy(**{**vars(self), "mean": (self.mean[0], float(mean))})
 
+    @checked(n_studies=whole(1))
     def draw(
         self, n_studies: int, rng: np.random.Generator
     ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -101,6 +106,7 @@ class SimulatedStudy:
             lemmas.append(codes)
         return (overlaps[0], overlaps[1]), (lemmas[0], lemmas[1])
 
+    @checked(n_studies=whole(1))
     def tables(self, n_studies: int, rng: np.random.Generator) -> list[pd.DataFrame]:
         """Draw studies as pair tables with the columns that inference reads.
 

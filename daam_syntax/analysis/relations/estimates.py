@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_columns
 from daam_syntax.analysis.exchange.contrasts import (
     TIERS,
     Exchange,
@@ -29,6 +30,7 @@ from daam_syntax.analysis.relations.adjustment import (
     adjusted_for,
 )
 from daam_syntax.analysis.statistics.effects import paired_dz
+from daam_syntax.util.arguments.checks import checked
 
 FEW_STRUCTURES: Final = (
     'prompts share their structures: vary their parts of speech, or pass accept="place"'
@@ -236,6 +238,7 @@ def can_exchange(pairs: pd.DataFrame) -> bool:
     return needed <= set(pairs.columns) and bool(pairs["kind"].eq("unrelated").any())
 
 
+@checked
 def estimate_relations(
     pairs: pd.DataFrame, by: str = "relation", measure: str = "iou", **options: Any
 ) -> dict[str, Relatedness]:
@@ -264,6 +267,7 @@ def estimate_relations(
     ValueError
         See `exchange_partners`; also if the table mixes schemes or thresholds.
     """
+    check_columns(pairs, ("kind", by))
     check_one_rule(pairs)
     if not can_exchange(pairs):
         nothing = Estimate("relatedness", measure, np.nan, reason=NOTHING_TO_EXCHANGE)

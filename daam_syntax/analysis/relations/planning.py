@@ -12,8 +12,10 @@ from daam_syntax.analysis.exchange.contrasts import exchange_partners
 from daam_syntax.analysis.inference.means import prompt_means
 from daam_syntax.analysis.inference.power import VarianceComponents, variance_components
 from daam_syntax.analysis.relations.estimates import estimate_relations
+from daam_syntax.util.arguments.checks import checked
 
 
+@checked
 def relation_components(
     pairs: pd.DataFrame, relation: str, measure: str = "iou", *, symmetric: Sequence[str] = ()
 ) -> VarianceComponents:

@@ -28,6 +28,7 @@ from daam_syntax.analysis.relations.regression_request import Request
 from daam_syntax.analysis.relations.regression_sample import make_sample
 from daam_syntax.analysis.statistics.cluster_robust import Fit
 from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
+from daam_syntax.util.arguments.checks import NUMBER, OWN, checked
 
 Model = Literal["ols", "gee", "mixed"]
 """Least squares, fractional logit or mixed effects; see `regress`."""
@@ -80,6 +81,7 @@ class Regression:
     n_clusters: int
     n_missing: int
 
+    @checked
     def estimate(self, term: str, label: str = "") -> Estimate:
         """Return a term as an estimate.
 
@@ -137,6 +139,7 @@ class Regression:
         return f"Regression of {self.measure} ({self.method}; {n}{state})"
 
 
+@checked(level=NUMBER, pairs=OWN, cluster=OWN)
 def regress(
     pairs: pd.DataFrame,
     measure: str = "iou",

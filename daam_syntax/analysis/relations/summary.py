@@ -22,6 +22,7 @@ from daam_syntax.analysis.relations.comparisons import (
 from daam_syntax.analysis.relations.displayed_summary import Summary
 from daam_syntax.analysis.statistics.multiplicity import Correction, adjust_p
 from daam_syntax.maps.measures import BINDING_MEASURES, PAIR_MEASURES
+from daam_syntax.util.arguments.checks import NUMBER, OWN, checked, whole
 
 SUMMARY_COLUMNS: Final = {
     "n_prompts": "Prompts with at least one measured pair: the sample",
@@ -55,6 +56,14 @@ CORRECTED: Final = "phi"
 """The measure beside one that areas move: 0 for independent masks of any areas."""
 
 
+@checked(
+    measure=OWN,
+    n_resamples=whole(1, 10_000_000),
+    seed=whole(0),
+    level=NUMBER,
+    pairs=OWN,
+    cluster=OWN,
+)
 def summarize(
     pairs: pd.DataFrame,
     by: str | Sequence[str] = "relation",

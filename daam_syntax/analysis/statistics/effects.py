@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daam_syntax.util.arguments.checks import checked
 
+
+@checked
 def paired_dz(differences: ArrayLike) -> float:
     """Return the mean of paired differences divided by their standard deviation (d_z, Cohen 1988).
 
@@ -25,6 +28,7 @@ def paired_dz(differences: ArrayLike) -> float:
     return float(values.mean() / values.std(ddof=1))
 
 
+@checked
 def cliffs_delta(first: ArrayLike, second: ArrayLike) -> float:
     """Return how much more often values of one group exceed values of another than fall below them.
 
@@ -41,6 +45,10 @@ def cliffs_delta(first: ArrayLike, second: ArrayLike) -> float:
         Between -1 and 1; NaN if a group is empty.
     """
     x, y = (np.asarray(values, dtype=float) for values in (first, second))
+    if x.ndim != 1 or y.ndim != 1:
+        raise ValueError(
+            f"Expected one value per prompt in each group, but got the shapes {x.shape} and {y.shape}."
+        )
     if not (x.size and y.size):
         return float("nan")
     return float(np.sign(x[:, None] - y).mean())

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
+from daam_syntax.util.arguments.checks import checked
+
 Correction = Literal["holm", "bh", "none"]
 """Holm (1979) for planned contrasts, Benjamini-Hochberg (1995) for exploration, or no correction."""
 
@@ -17,6 +19,7 @@ _ATTAINABLE: Final = 0.05
 """The false discovery rate is controlled among tests that can give a p-value this small."""
 
 
+@checked
 def adjust_p(
     p: ArrayLike, correction: Correction = "holm", *, least: ArrayLike | None = None
 ) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daam_syntax.util.arguments.checks import checked, whole
+
 MIN_FLIPPED: Final = 6
 """Fewer clusters cannot give p <= 0.05, hence no 95% interval: two of 2 ** 5 patterns of signs are always extreme."""
 
@@ -79,6 +81,7 @@ class Nuisance:
         return found[0], found[1]
 
 
+@checked(n_clusters=whole(0))
 def least_p(n_clusters: int) -> float:
     """Return the smallest p-value that flipping the signs of `n_clusters` clusters can give, ``2 ** (1 - n)``."""
     return min(1.0, 2.0 ** (1 - n_clusters))

@@ -11,8 +11,10 @@ from daam_syntax.analysis.tables.image_batches import batches
 from daam_syntax.analysis.tables.pairs import PairOptions, join_rows, pair_rows
 from daam_syntax.analysis.tables.words import WordOptions, word_rows
 from daam_syntax.maps import HeatMaps, Threshold
+from daam_syntax.util.arguments.checks import OWN, checked
 
 
+@checked(maps=OWN)
 def measure_tables(
     maps: HeatMaps | Sequence[HeatMaps],
     *,

@@ -25,6 +25,7 @@ from daam_syntax.maps.measures import (
     own_share,
     region_shares,
 )
+from daam_syntax.util.arguments.checks import OWN, checked
 
 MODIFIERS: Final = ("amod", "compound", "nummod")
 """Relations of the modifiers in the binding table by default."""
@@ -58,6 +59,7 @@ BINDING_COLUMNS: Final = {
 """Columns of the binding table and their meanings."""
 
 
+@checked(maps=OWN)
 def binding_table(
     maps: HeatMaps | Sequence[HeatMaps],
     *,

@@ -7,7 +7,10 @@ from typing import Any, Final, Protocol
 
 import pandas as pd
 
+from daam_syntax.analysis.checks import check_columns
 from daam_syntax.analysis.tables.pairs import exchange_roles
+from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.arguments.checks import checked
 
 SIDES: Final = ("related", "unrelated")
 """Roles of the prompts of a pair whose words trade relations."""
@@ -21,6 +24,7 @@ class _HasFrame(Protocol):
     def to_frame(self) -> pd.DataFrame: ...
 
 
+@checked
 def designated_pairs(
     pairs: pd.DataFrame, prompts: pd.DataFrame | _HasFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -51,6 +55,9 @@ def designated_pairs(
         If `prompts` lacks a column, a role is unknown, a word is not exactly once in its prompt, or the words are
         joined on the unrelated side or not joined on the related one.
     """
+    if not isinstance(prompts, pd.DataFrame) and not callable(getattr(prompts, "to_frame", None)):
+        raise TypeError(f"Expected a PromptSet or its table as prompts, but got {shown(prompts)}.")
+    check_columns(pairs, ("prompt",))
     table = prompts if isinstance(prompts, pd.DataFrame) else prompts.to_frame()
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:

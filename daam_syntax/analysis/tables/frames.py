@@ -11,6 +11,7 @@ import pandas as pd
 from daam_syntax.analysis.tables.image_batches import Batch, Size, batches, pixel_size
 from daam_syntax.analysis.tables.pairs import MEASURES, PairOptions, pair_table
 from daam_syntax.maps import HeatMaps, Threshold, VideoMaps, bicubic
+from daam_syntax.util.arguments.checks import OWN, checked
 
 FRAME_COLUMNS: Final = {
     "frame": "Number of the latent frame, from 0; missing if all frames were measured together",
@@ -20,6 +21,7 @@ FRAME_COLUMNS: Final = {
 """Columns that `measure_frames` adds to those of the pair table, and their meanings."""
 
 
+@checked(videos=OWN)
 def measure_frames(
     videos: VideoMaps | Sequence[VideoMaps],
     *,
@@ -66,18 +68,23 @@ def measure_frames(
         joined = (_joined(number, video, size) for number, video in enumerate(_each(videos)))
         whole = pair_table(joined, wanted)
         return _insert(whole, [pd.array([pd.NA] * len(whole), dtype="Int64")] * 3)
-    tables = []
+    tables: list[pd.DataFrame] = []
     for number, video in enumerate(_each(videos)):
         table = pair_table(batches(list(video.frames), size), wanted)
         frames = table["image"].astype(int)
         drawn = ([numbers[place] for numbers in video.drawn] for place in (0, -1))
         columns = [frames, *(np.array(each)[frames] for each in drawn)]
         tables.append(_insert(table.assign(image=number), columns))
+    if not tables:
+        raise ValueError("Expected the heat maps of at least one video, but got none.")
     return pd.concat(tables, ignore_index=True)
 
 
 def _each(videos: VideoMaps | Sequence[VideoMaps]) -> Iterator[VideoMaps]:
-    several = [videos] if isinstance(videos, VideoMaps | HeatMaps) else videos
+    several = (
+        videos if isinstance(videos, Iterable) and not isinstance(videos, HeatMaps) else [videos]
+    )
+    several = [videos] if isinstance(videos, VideoMaps) else several
     for video in several:
         if not isinstance(video, VideoMaps):
             raise TypeError(

@@ -31,6 +31,7 @@ from daam_syntax.maps.measures import (
     measure_masks,
     swapped,
 )
+from daam_syntax.util.arguments.checks import OWN, checked
 
 MEASURES: Final = DEFAULT_PAIR_MEASURES
 """Measures in the pair table by default, among `PAIR_MEASURES`."""
@@ -76,6 +77,7 @@ class _Pair:
     dependent: int
 
 
+@checked(maps=OWN)
 def measure_pairs(
     maps: HeatMaps | Sequence[HeatMaps],
     *,
@@ -124,6 +126,7 @@ def measure_pairs(
     return pair_table(batches(maps, size), wanted)
 
 
+@checked
 def exchange_roles(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return a pair table in which the head of every row is the dependent, and the dependent the head.
 

@@ -12,10 +12,12 @@ from daam_syntax.analysis.tables.identity import image_columns, without_plain_ki
 from daam_syntax.maps import HeatMaps, each_image
 from daam_syntax.maps.heatmaps import require_one_image
 from daam_syntax.maps.subwords import Kind
+from daam_syntax.util.arguments.checks import OWN, checked
 
 _SHARING: Final[tuple[Kind, ...]] = ("start", "text", "end", "template", "padding")
 
 
+@checked(maps=OWN)
 def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
     """Tabulate how much attention the tokens of the text and the special tokens get.
 
@@ -51,6 +53,7 @@ def attention_shares(maps: HeatMaps | Sequence[HeatMaps]) -> pd.DataFrame:
     return without_plain_kind(pd.DataFrame(rows)) if rows else pd.DataFrame()
 
 
+@checked(maps=OWN)
 def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:
     """Return maps that sum to 1 over the tokens of the text at each pixel.
 
@@ -81,6 +84,7 @@ def normalize_over_tokens(maps: HeatMaps) -> HeatMaps:
     return maps.with_values(normalized, normalized="over the text's tokens")
 
 
+@checked(maps=OWN)
 def remove_mean_map(maps: HeatMaps) -> HeatMaps:
     """Return maps of words without what the words of the image share.
 

@@ -16,6 +16,7 @@ from daam_syntax.analysis.tables.identity import (
 from daam_syntax.analysis.tables.image_batches import Batch, batches
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import BREADTH_MEASURES, Measure, choose
+from daam_syntax.util.arguments.checks import OWN, checked
 
 BREADTH: Final = ("effective_area",)
 """Measures of breadth in the word table by default, among `BREADTH_MEASURES`."""
@@ -44,6 +45,7 @@ WORD_COLUMNS: Final = {
 """Columns of the word table and their meanings. Other measures take the place of those of `BREADTH`."""
 
 
+@checked(maps=OWN)
 def word_table(
     maps: HeatMaps | Sequence[HeatMaps],
     *,

@@ -24,6 +24,7 @@ from daam_syntax.language.prompt_sets.problems import refusal
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
 from daam_syntax.language.prompt_sets.sampling import choose, groups_of
 from daam_syntax.language.prompt_sets.templates import Template
+from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class PromptSet:
     problems: tuple[RowProblem, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.rows, str) or not isinstance(self.rows, Iterable):
+            raise TypeError(f"Expected rows that are Prompt values, but got {shown(self.rows)}.")
         object.__setattr__(self, "rows", tuple(self.rows))
         other = next((row for row in self.rows if not isinstance(row, Prompt)), None)
         if other is not None:

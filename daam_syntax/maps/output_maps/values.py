@@ -261,7 +261,7 @@ class OutputMaps:
             positive.
         """
         for several in (words, beside):
-            if isinstance(several, str) or not isinstance(several, Iterable):
+            if isinstance(several, str | bytes) or not isinstance(several, Iterable):
                 raise TypeError(
                     f"Expected words, and maps of other texts beside them, in lists, but got {shown(several)}."
                 )

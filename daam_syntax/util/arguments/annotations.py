@@ -233,14 +233,14 @@ def _is_flag(value: object) -> bool:
 
 
 def _is_iterable(value: object) -> bool:
-    """Whether a value has items that are values, not characters, keys, or names of columns."""
-    no_items = isinstance(value, str | bytes | bytearray | Mapping | type)
+    """Whether a value has items that are values, not characters or names of columns."""
+    no_items = isinstance(value, str | bytes | bytearray | type)
     has_axes = getattr(value, "ndim", 1) != 1  # also of a table, whose items are names of columns
     return isinstance(value, Iterable) and not no_items and not has_axes
 
 
 def _is_sequence(value: object) -> bool:
-    has_order = isinstance(value, Sequence) or hasattr(value, "__array__")
+    has_order = isinstance(value, Sequence) or hasattr(value, "__array__")  # no set, no dict
     return _is_iterable(value) and has_order
 
 

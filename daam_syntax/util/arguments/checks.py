@@ -51,7 +51,10 @@ OWN: Final = Range("checked by the function itself", lambda value: True)
 ANY_TEXT: Final = Range("a string", lambda value: True)
 """Marks a parameter that takes text with invalid characters, too, such as that of a damaged file."""
 
-POSITIVE: Final = Range("a number above 0", lambda value: value > 0)
+NUMBER: Final = Range("a number", lambda value: True)
+"""Marks a parameter that may be infinite, or whose range the function checks by itself."""
+
+POSITIVE: Final = Range("a finite number above 0", lambda value: 0 < value < math.inf)
 FRACTION: Final = Range("a number between 0 and 1", lambda value: 0 < value < 1)
 
 _ANY: Final = Range(f"a finite number below {_MOST:.2g}", lambda value: abs(value) <= _MOST)
@@ -82,8 +85,8 @@ def checked(function: Any = None, /, **ranges: Range) -> Any:
     """Make a function refuse arguments that its annotations do not allow, before anything else happens.
 
     A truth value is not a number, a string is not a list of strings, NaN and infinity are not numbers that a parameter
-    takes, and a dict, a table, or a set is not a list. Numbers of NumPy are numbers. Items of lists are checked, except
-    those of iterators.
+    takes, and a dict or a set is not a list where the order matters. Numbers of NumPy are numbers, and arrays and
+    columns of tables are lists. Items of iterators are checked when they are used.
 
     Parameters
     ----------
@@ -165,9 +168,10 @@ class _Parameters:
                 raise ValueError(self._message("a name that a file can have", name, value))
             if "a path" not in expected.one and allowed is _ANY and not _is_unicode(value):
                 raise ValueError(self._message("a string of valid characters", name, value))
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if is_number(number) and not (math.isfinite(number) and allowed.holds(number)):
-                raise ValueError(self._message(allowed.words, name, value))
+        if "array" not in expected.one:  # arrays may hold NaN
+            for number in value if isinstance(value, list | tuple) else [value]:
+                if is_number(number) and not allowed.holds(number):
+                    raise ValueError(self._message(allowed.words, name, value))
         return expected.take(value)
 
     def _message(self, wanted: str, name: str, value: object) -> str:
