@@ -22,6 +22,7 @@ from daam_syntax.maps.kept_maps import AXES, check_axes
 from daam_syntax.maps.selection import LayerSelection, layer_selector
 from daam_syntax.maps.word_attention.values import WordAttention
 from daam_syntax.pipelines.identity import model_name
+from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.wording import human_size
@@ -169,6 +170,8 @@ def trace_encoder(
     --------
     >>> trace_encoder(BertModel.from_pretrained(path).eval(), tokenizer, "a red cat")  # doctest: +SKIP
     """
+    if not callable(tokenizer):
+        raise TypeError(f"Expected the tokenizer of the model, but got {shown(tokenizer)}.")
     device = next(model.parameters()).device
 
     def encode(batch: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from daam_syntax.attention.families import Family
 from daam_syntax.attention.hooks.interrupts import restore_completely
 from daam_syntax.errors import TraceError
+from daam_syntax.util.arguments.annotations import is_number, shown
 
 
 class Noising:
@@ -34,13 +35,15 @@ class Noising:
                 f"Expected a scheduler with alphas_cumprod or for flow matching, but got {name}: set pipe.scheduler "
                 "to one with the model's training settings, such as a DDIMScheduler."
             )
-        wrong = [t for t in timesteps if t != int(t) or not 0 <= t < self._n_train]
-        if wrong or not timesteps:
+        given = list(timesteps) if isinstance(timesteps, Iterable) else []
+        if not given or not all(
+            is_number(t) and t == int(t) and 0 <= t < self._n_train for t in given
+        ):
             raise TraceError(
                 "Expected at least one training timestep, and whole numbers from 0 to "
-                f"{self._n_train - 1}, but got {list(timesteps)}."
+                f"{self._n_train - 1}, but got {shown(timesteps)}."
             )
-        whole = torch.tensor([int(timestep) for timestep in timesteps], device="cpu")
+        whole = torch.tensor([int(timestep) for timestep in given], device="cpu")
         self.timesteps = whole.float() if self._is_flow else whole
 
     def __call__(self, latents: Tensor, generator: torch.Generator) -> list[Tensor]:

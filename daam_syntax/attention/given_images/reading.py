@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -31,6 +31,7 @@ from daam_syntax.attention.given_images.pixels import (
 )
 from daam_syntax.errors import DaamSyntaxError, TraceError
 from daam_syntax.language import check_prompt
+from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.image_fitting import Fit
 from daam_syntax.util.wording import one_line
 
@@ -88,6 +89,9 @@ class GivenBatch:
         size: tuple[int, int] | None = None,
     ) -> Self:
         """Read and check images and prompts; for the parameters and errors see `calls.trace_images`."""
+        for name, several in (("images", images), ("prompts", prompts)):
+            if not hasattr(several, "__len__") or isinstance(several, Mapping | bytes):
+                raise TraceError(f"Expected {name} in a list, but got {shown(several)}.")
         if isinstance(prompts, str) or len(images) != len(prompts):
             got = "one text" if isinstance(prompts, str) else f"{len(prompts)} prompts"
             raise TraceError(f"Expected a prompt for each of {len(images)} images, but got {got}.")

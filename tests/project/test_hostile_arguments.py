@@ -1,0 +1,92 @@
+"""Every public function and method refuses hostile arguments in one sentence of its own, whatever they are."""
+
+import inspect
+import warnings
+from importlib import import_module
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from daam_syntax.errors import DaamSyntaxError
+from helpers.valid_calls import calls
+
+ROOMS = "analysis drawing emoji explorer figures language maps maps.measures pipelines runs studies"
+HOSTILE = {
+    "object": object(),
+    "bytes": b"x",
+    "NaN": float("nan"),
+    "truth value": np.True_,
+    "list of an object": [object()],
+    "array of texts": np.array(["a", None], dtype=object),
+    "lone surrogate": "a\ud800",
+    "dict": {"a": 1},
+}
+IN_BULK = {"Token", "Edge", "Span", "Subword", "TokenGroup", "WordAlignment", "Measure"}
+"""Values that the package makes by the thousand, and checks where they are put together."""
+
+RESULTS = {
+    *("Balance", "Exchange", "Estimate", "Matching", "Regression", "Relatedness", "Diagnosis"),
+    *("Finding", "VarianceComponents", "StudyDesign", "StudyResult", "RelatedThings", "Page"),
+    *("TracedImage", "Scene", "SoftMeasure", "Run", "Counterfactual"),
+}
+"""Values that functions return; their constructors are not for users."""
+
+ELSEWHERE = {
+    "execution_device": "takes a pipeline, of any class",
+    "load_study": "takes the name of a study, in tests/studies/",
+    "swapped": "takes the columns that measures return",
+    "universal_sentence": "takes the parts of a parse, in tests/language/ud/",
+    "draw_batch": "is called by `draw`",
+    "LabelSet": "is a type",
+    "DaamSyntaxError": "is an error",
+    "known_words": "takes nothing",
+    "learned_weights": "takes nothing",
+    **dict.fromkeys(
+        ("analyze", "run", "run_study"), "draws what is allowed; see tests/test_workflow.py"
+    ),
+}
+
+
+def public_names():
+    """Return the public functions and classes of all rooms but attention, whose are in the same list of calls."""
+    for room in ROOMS.split():
+        module = import_module(f"daam_syntax.{room}")
+        for name in getattr(module, "__all__", None) or dir(module):
+            value = getattr(module, name)
+            if callable(value) and not inspect.ismodule(value):
+                yield name
+
+
+def test_every_public_function_has_a_valid_call():
+    known = {*calls(), *IN_BULK, *RESULTS, *ELSEWHERE}
+    assert set(public_names()) <= known, "add a call to tests/helpers/valid_calls.py"
+
+
+@pytest.mark.parametrize("name", list(calls()))
+def test_hostile_arguments_are_refused_in_a_sentence(name, tmp_path, monkeypatch):
+    function, valid = calls()[name]
+    monkeypatch.chdir(tmp_path)
+    unsaid = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for parameter in parameters_of(function, valid):
+            for kind, value in HOSTILE.items():
+                try:
+                    function(**{**valid, parameter: value})
+                except (TypeError, ValueError, DaamSyntaxError) as error:
+                    unsaid += [f"{parameter}={kind}: {error!r}"] * (not is_said(str(error)))
+    plt.close("all")
+    assert not unsaid
+
+
+def is_said(message):
+    return message.lower().lstrip("(").startswith("expected") or ": expected" in message.lower()
+
+
+def parameters_of(function, valid):
+    given = inspect.signature(function).parameters.values()
+    if function.__name__ == "plan":
+        return ("seeds", "pilot", "rate", "workers")  # prompts need the model of the pilot
+    named = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return named or list(valid)
