@@ -24,7 +24,7 @@ _EDGE: Final = "#D55E00"
 _OTHER: Final = "#0072B2"
 _LEAST: Final = 0.05
 _UPRIGHT: Final = 12  # most words that fit next to each other; more are rotated
-_LETTERS: Final = 12  # most letters that fit next to each other
+_LETTERS: Final = 10  # most letters that fit next to each other
 
 
 @checked(attention=OWN)

@@ -72,3 +72,19 @@ def test_only_attention_is_drawn():
         figures.attention_matrix("a red cat")
     with pytest.raises(TypeError, match="WordAttention"):
         figures.attention_arcs(None)
+
+
+def test_words_that_would_touch_are_rotated():
+    words = ("😀👩‍👧", "\u200b", "cat")
+    starts = [sum(len(w) + 1 for w in words[:i]) for i in range(3)]
+    tokens = tuple(
+        Token(i, w, w, "NOUN", "NN", start, start + len(w))
+        for i, (w, start) in enumerate(zip(words, starts, strict=True))
+    )
+    subwords = [Subword(i + 1, t.text, t.start, t.end) for i, t in enumerate(tokens)]
+    sentence = Sentence(" ".join(words), tokens, {"ud": ()}, (), "by hand")
+    data = xr.DataArray(np.full((3, 3), 1 / 3), dims=("query", "key"))
+    given = WordAttention(data, group_tokens(subwords), sentence, relation="encoder")
+    ax = figures.attention_arcs(given)
+    assert all(text.get_rotation() == 30 for text in ax.texts)
+    plt.close("all")
