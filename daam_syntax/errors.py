@@ -1,7 +1,9 @@
 """Errors that a user can fix.
 
 Any error that bad input to the command line can cause is a `DaamSyntaxError`, which the command prints as one line.
-Arguments that only code can get wrong raise `ValueError`. A message says what was expected, what came, and what to do.
+Arguments of another type or out of range raise `ArgumentTypeError` and `ArgumentValueError`, which are also `TypeError`
+and `ValueError`; others that only code can get wrong raise `ValueError`. A message says what was expected, what came,
+and what to do.
 """
 
 from __future__ import annotations
@@ -16,6 +18,14 @@ ProblemKind = Literal["row", "file", "repeat", "pair", "column"]
 
 class DaamSyntaxError(Exception):
     """Base class of all errors that a user of daam-syntax can fix."""
+
+
+class ArgumentTypeError(DaamSyntaxError, TypeError):
+    """An argument of a type that a function does not take."""
+
+
+class ArgumentValueError(DaamSyntaxError, ValueError):
+    """An argument out of its range."""
 
 
 class PromptError(DaamSyntaxError, ValueError):

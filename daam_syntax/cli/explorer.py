@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -66,7 +67,7 @@ def _from_run(folder: Path, is_wanted: Callable[[dict[str, Any]], bool], limit: 
     from daam_syntax.runs import open_run
 
     run = open_run(folder)
-    images = dict(islice(run.pil_images(is_wanted), limit))
+    images = dict(islice(run.pil_images(is_wanted), min(limit, sys.maxsize)))
     attention = {
         number: between
         for record in run.records

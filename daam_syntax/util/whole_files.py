@@ -24,8 +24,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     FileError
-        If the file system refuses: the folder does not exist, may not be written, or its disk is full.
+        If the path has no name, or the file system refuses: the folder does not exist, may not be written, or its disk
+        is full.
     """
+    if not path.name:
+        raise FileError(f"Expected the name of a file to write, but got {str(path)!r}.")
     # `tempfile` would create a file that only its owner may read.
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:

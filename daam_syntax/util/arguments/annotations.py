@@ -16,6 +16,8 @@ from typing import Any, Final, ForwardRef, Literal, TypeGuard, TypeVar, Union, g
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daam_syntax.errors import ArgumentTypeError
+
 _ARRAY_LIKE: Final = get_args(ArrayLike)
 Test = Callable[[object], bool]
 
@@ -199,7 +201,9 @@ def _container(kind: Any, arguments: Sequence[Expected]) -> Expected:
 def _each_checked(items: Iterator[Any], expected: Expected) -> Iterator[Any]:
     for item in items:
         if not expected.fits(item):
-            raise TypeError(f"Expected {expected.several}, but got {shown(item)} among them.")
+            raise ArgumentTypeError(
+                f"Expected {expected.several}, but got {shown(item)} among them."
+            )
         yield expected.take(item)
 
 

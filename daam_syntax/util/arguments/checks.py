@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
+from daam_syntax.errors import ArgumentTypeError, ArgumentValueError
 from daam_syntax.util.arguments.annotations import Expected, expected_of, is_number, shown
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -98,7 +99,8 @@ def checked(function: Any = None, /, **ranges: Range) -> Any:
     Returns
     -------
     callable
-        The function; it raises `TypeError` for a value of another type, `ValueError` for a number out of range.
+        The function; it raises `ArgumentTypeError`, also a `TypeError`, for a value of another type, and
+        `ArgumentValueError`, also a `ValueError`, for a number out of range.
     """
     if function is None:
         return functools.partial(checked, **ranges)
@@ -161,17 +163,17 @@ class _Parameters:
             return value
         if not expected.fits(value):
             how = next((f", {_HOW[each]}," for each in expected.one.split() if each in _HOW), "")
-            raise TypeError(self._message(f"{expected.one}{how}", name, value))
+            raise ArgumentTypeError(self._message(f"{expected.one}{how}", name, value))
         allowed = self.ranges.get(name, _ANY)
         if isinstance(value, str):
             if "a path" in expected.one and not _is_name(value):
-                raise ValueError(self._message("a name that a file can have", name, value))
+                raise ArgumentValueError(self._message("a name that a file can have", name, value))
             if "a path" not in expected.one and allowed is _ANY and not _is_unicode(value):
-                raise ValueError(self._message("a string of valid characters", name, value))
+                raise ArgumentValueError(self._message("a string of valid characters", name, value))
         if "array" not in expected.one:  # arrays may hold NaN
             for number in value if isinstance(value, list | tuple) else [value]:
                 if is_number(number) and not allowed.holds(number):
-                    raise ValueError(self._message(allowed.words, name, value))
+                    raise ArgumentValueError(self._message(allowed.words, name, value))
         return expected.take(value)
 
     def _message(self, wanted: str, name: str, value: object) -> str:
