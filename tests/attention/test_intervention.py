@@ -331,7 +331,7 @@ def test_edits_that_match_nothing_are_refused(sd, edit, error, message):
 
 
 def test_a_word_is_not_an_edit(sd):
-    with pytest.raises(TypeError, match=r"such as Edit\('cat'\), but got str 'red'"):
+    with pytest.raises(TypeError, match=r"such as `Edit\('cat'\)`.* but got 'red' \(str\)"):
         intervene(sd, "red")
 
 

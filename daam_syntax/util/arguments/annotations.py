@@ -67,6 +67,8 @@ def shown(value: object) -> str:
     kind = str(getattr(value, "described", type(value).__name__))
     if value is None or isinstance(value, type):
         return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
     if isinstance(value, list | tuple) and not all(isinstance(v, str | int | float) for v in value):
         return f"{kind} of {', '.join(dict.fromkeys(map(shown, value[:3])))}"
     if isinstance(value, str | bytes | int | float | list | tuple | dict | np.generic):

@@ -19,6 +19,7 @@ _MOST: Final = 2**63 - 1
 
 _HOW: Final = {
     "DataFrame": "such as that of `measure_pairs`",
+    "Edit": "such as `Edit('cat')`",
     "HeatMap": "the map of a word, such as `maps['cat']`",
     "HeatMaps": "such as `trace.heat_maps()[0]`",
     "Sentence": "such as `parse('a red cat')`",
