@@ -17,6 +17,7 @@ from daam_syntax.attention import trace
 from daam_syntax.errors import TraceError
 from helpers.attention_reference import CallsWithin, Reference
 from helpers.family_pipelines import make
+from helpers.image_adapters import adapter_weights
 from helpers.tiny_pipelines import as_pipeline, make_sd, make_sd3, make_sdxl
 from helpers.tracing import CAT, OWL
 
@@ -164,23 +165,13 @@ def with_ip_adapter(pipe):
     """Load an image adapter with random weights as diffusers does; an image has four keys."""
     generator = torch.Generator().manual_seed(3)
     width = pipe.unet.config.cross_attention_dim
-
-    def random(*shape):
-        return torch.randn(shape, generator=generator)
-
-    projection = {
-        "proj.weight": random(4 * width, 8),
-        "proj.bias": random(4 * width),
-        "norm.weight": random(width),
-        "norm.bias": random(width),
-    }
-    attentions = {}
+    shapes = {}
     crosses = [path for path in pipe.unet.attn_processors if "attn2" in path]
     for place, path in enumerate(crosses):
         inner = pipe.unet.get_submodule(path.removesuffix(".processor")).inner_dim
         for name in ("to_k_ip", "to_v_ip"):
-            attentions[f"{2 * place + 1}.{name}.weight"] = random(inner, width)
-    pipe.unet._load_ip_adapter_weights([{"image_proj": projection, "ip_adapter": attentions}])
+            shapes[f"{2 * place + 1}.{name}.weight"] = (inner, width)
+    pipe.unet._load_ip_adapter_weights([adapter_weights(width, shapes, generator)])
     return pipe
 
 

@@ -130,10 +130,7 @@ def test_refined_maps(case):
         return
     watch = CallsWithin(denoiser(case), case.modules)
     untraced = watch.during(lambda: draw(case, prompts))
-    own = watch
-    if case.modules.endswith("attn2"):
-        own = CallsWithin(denoiser(case), case.modules.replace("attn2", "attn1"))
-        own.during(lambda: draw(case, prompts))
+    own = self_attention_of(case, prompts, watch)
     with trace(pipeline(case.name), refine=True) as recording:
         assert torch.equal(draw(case, prompts), untraced)
     plain, refined = recording.heat_maps(), recording.heat_maps(refined=True)
@@ -147,6 +144,34 @@ def test_refined_maps(case):
         propagated -= propagated.min(axis=0)
         np.testing.assert_allclose(maps.data, propagated.T.reshape(-1, *grid), atol=1e-6)
         assert maps.provenance["refined"]["grid"] == list(grid)
+
+
+def self_attention_of(case, prompts, watch):
+    """Watch the attention between pixels, which is a layer of its own in models with cross-attention."""
+    if not case.modules.endswith("attn2"):
+        return watch
+    own = CallsWithin(denoiser(case), case.modules.replace("attn2", "attn1"))
+    own.during(lambda: draw(case, prompts))
+    return own
+
+
+@each_family
+def test_attention_between_cells_of_the_image(case):
+    """That of joint attention is compared in test_relations.py, too, where text is among the keys."""
+    if case.name == "Sana":
+        with pytest.raises(TraceError, match="linear attention"):
+            trace(pipeline(case.name), relations="image-image")
+        return
+    prompts = [OWL, CAT][: case.images]
+    watch = CallsWithin(denoiser(case), case.modules)
+    untraced = watch.during(lambda: draw(case, prompts))
+    own = self_attention_of(case, prompts, watch)
+    with trace(pipeline(case.name), relations="image-image") as recording:
+        assert torch.equal(draw(case, prompts), untraced)
+    cells, grid = recording.image_attention(), recording.heat_maps()[0].grid
+    shares = reference(case, own, len(cells), grid, True, among_pixels=True).numpy()
+    for row, each in enumerate(cells):
+        np.testing.assert_allclose(each.mean, shares[row].reshape(*grid, *grid), rtol=0, atol=1e-6)
 
 
 @each_family

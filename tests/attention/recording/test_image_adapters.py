@@ -11,6 +11,7 @@ from helpers.attention_reference import CallsWithin, close
 from helpers.family_cases import CASES
 from helpers.family_pipelines import make
 from helpers.family_runs import conditional, draw, keys_of
+from helpers.image_adapters import adapter_weights
 from helpers.tracing import CAT, OWL
 
 CASE_OF = {case.name: case for case in CASES}
@@ -20,26 +21,14 @@ def flux_with_adapter():
     """Load an adapter with random weights as diffusers does; an image has four keys."""
     pipe, generator = make("Flux"), torch.Generator().manual_seed(3)
     transformer = pipe.transformer
-    width = transformer.config.joint_attention_dim
-
-    def random(*shape):
-        return torch.randn(shape, generator=generator)
-
-    projection = {
-        "proj.weight": random(4 * width, 8),
-        "proj.bias": random(4 * width),
-        "norm.weight": random(width),
-        "norm.bias": random(width),
-    }
-    attentions = {}
+    width, inner = transformer.config.joint_attention_dim, transformer.inner_dim
+    shapes = {}
     for number in range(len(transformer.transformer_blocks)):
         for name in ("to_k_ip", "to_v_ip"):
-            attentions[f"{number}.{name}.weight"] = random(transformer.inner_dim, width)
-            attentions[f"{number}.{name}.bias"] = random(transformer.inner_dim)
-    transformer._load_ip_adapter_weights(
-        [{"image_proj": projection, "ip_adapter": attentions}], low_cpu_mem_usage=False
-    )
-    image, other = random(1, 1, 8), random(1, 1, 8)
+            shapes |= {f"{number}.{name}.weight": (inner, width), f"{number}.{name}.bias": (inner,)}
+    weights = adapter_weights(width, shapes, generator)
+    transformer._load_ip_adapter_weights([weights], low_cpu_mem_usage=False)
+    image, other = (torch.randn(1, 1, 8, generator=generator) for _ in range(2))
     return pipe, {
         "ip_adapter_image_embeds": [image],
         "negative_ip_adapter_image_embeds": [other],
