@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import bootstrap
 
+from benchmarks.scene_means import mean_with_interval
 from benchmarks.treebank_scores import score_treebank
 from daam_syntax.analysis import measure_pairs
 from daam_syntax.attention import trace_images
@@ -48,16 +48,8 @@ FIRST = 800_000  # seeds of scenes that no other benchmark uses
 
 def interval(values: Sequence[float]) -> dict[str, float]:
     """Average over captions, with a bootstrap interval (95 %, percentile)."""
-    sample = np.array(values, dtype=float)
-    found = bootstrap(
-        (sample,), np.mean, n_resamples=2000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return {
-        "mean": float(sample.mean()),
-        "low": float(found.low),
-        "high": float(found.high),
-        "n": len(sample),
-    }
+    found = mean_with_interval(np.array(values, dtype=float))
+    return {"mean": found["mean"], "low": found["low"], "high": found["high"], "n": len(values)}
 
 
 def attachment(given: Sequence[Sentence], parsed: Sequence[Sentence]) -> dict[str, Any]:
