@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import entropy
+import scipy
 
 from daam_syntax.analysis import estimate_mean
 from daam_syntax.drawing.traced_images import TracedImage
@@ -153,7 +153,8 @@ def diversity(outcomes: Sequence[Hashable], n_possible: int) -> dict[str, Any]:
     counts = Counter(outcomes)
     n, different = len(outcomes), len(counts)
     most = math.log2(n_possible)
-    bits = float(entropy(list(counts.values()), base=2)) + (different - 1) / (2 * n * math.log(2))
+    plain = float(scipy.stats.entropy(list(counts.values()), base=2))
+    bits = plain + (different - 1) / (2 * n * math.log(2))
     once = sum(count == 1 for count in counts.values())
     return {
         "n": n,

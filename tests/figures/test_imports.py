@@ -13,3 +13,8 @@ def test_importing_figures_and_analysis_loads_nothing_heavy():
 def test_a_figure_of_a_table_needs_neither_seaborn_nor_statsmodels():
     code = "from daam_syntax.figures import forest, similarity_scatter"
     assert loaded_by(code, HEAVY) == "['matplotlib', 'pandas']"
+
+
+def test_analyze_imports_no_library_that_its_first_image_does_without():
+    heavy = ("seaborn", "statsmodels", "scipy.stats", "spacy", "transformers", "diffusers", "dask")
+    assert loaded_by("import daam_syntax.workflow", heavy) == "[]"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from daam_syntax.analysis.formatting import cluster_noun
 from daam_syntax.analysis.inference.sample import MIN_CLUSTERS, Clusters, cluster_columns, too_few
@@ -164,7 +164,7 @@ def two_way(
         return fields | {"reason": "all values are of one cluster"}
     if error <= 1e-12:
         return fields | {"reason": "the values do not vary", "standard_error": 0.0}
-    student = stats.t(
+    student = scipy.stats.t(
         min(fewest, *(effective_clusters(found.counts, codes) for codes in found.clusters)) - 1
     )
     half = float(student.ppf((1 + level) / 2)) * error

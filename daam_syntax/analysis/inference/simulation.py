@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+import scipy
 
 from daam_syntax.util.arguments.checks import checked, whole
 
@@ -62,7 +62,7 @@ class SimulatedStudy:
         variances = (self.prompt, self.own, self.image, self.pair[side], self.lemma, self.template)
         deviation = float(np.sqrt(sum(value**2 for value in variances)))
         # A sum of independent normal effects is normal; average the overlap over a fine grid of its quantiles.
-        quantiles = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+        quantiles = scipy.stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
         return float(_overlap(self.mean[side] + deviation * quantiles).mean())
 
     def true_difference(self) -> float:
@@ -75,7 +75,7 @@ class SimulatedStudy:
         def excess(mean: float) -> float:
             return SimulatedStudy(**{**vars(self), "mean": (self.mean[0], mean)}).true_difference()
 
-        mean = optimize.brentq(excess, self.mean[0] - 4, self.mean[0] + 4)
+        mean = scipy.optimize.brentq(excess, self.mean[0] - 4, self.mean[0] + 4)
         return SimulatedStudy(**{**vars(self), "mean": (self.mean[0], float(mean))})
 
     @checked(n_studies=whole(1))
@@ -149,4 +149,4 @@ class SimulatedStudy:
 
 
 def _overlap(z: np.ndarray) -> np.ndarray:
-    return np.clip(1.2 * special.expit(z) - 0.1, 0.0, 1.0)
+    return np.clip(1.2 * scipy.special.expit(z) - 0.1, 0.0, 1.0)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from daam_syntax.analysis.checks import check_level, check_table
 from daam_syntax.analysis.formatting import format_p, format_sample
@@ -264,7 +264,7 @@ def regress(
 
 
 def _terms(names: Any, fit: Fit, level: float) -> pd.DataFrame:
-    student = stats.t(np.maximum(fit.degrees, 1e-6))
+    student = scipy.stats.t(np.maximum(fit.degrees, 1e-6))
     half = student.ppf((1 + level) / 2) * fit.errors
     return pd.DataFrame(
         {

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 IntervalMethod = Literal["studentized", "t", "bca", "percentile"]
 """Method of an interval, see `interval`."""
@@ -93,7 +93,7 @@ def interval(
         return _scipy_interval(sums, counts, method, level, n_resamples, seed)
     mean, error = mean_and_error(sums, counts)
     if method == "t":
-        critical = np.full(mean.shape, stats.t.ppf((1 + level) / 2, sums.shape[-1] - 1))
+        critical = np.full(mean.shape, scipy.stats.t.ppf((1 + level) / 2, sums.shape[-1] - 1))
     elif method == "studentized":
         critical = _critical_value(sums, counts, level, n_resamples, seed)
     else:
@@ -178,7 +178,7 @@ def _scipy_interval(
     def mean(s: np.ndarray, c: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.asarray(s.sum(axis=axis) / c.sum(axis=axis))
 
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (sums, counts),
         mean,
         paired=True,

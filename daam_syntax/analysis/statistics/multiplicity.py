@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import false_discovery_control
 
 from daam_syntax.util.arguments.checks import checked
 
@@ -66,7 +66,7 @@ def adjust_p(
     elif correction == "bh":
         tested &= bounds <= _ATTAINABLE
         if tested.any():
-            adjusted[tested] = false_discovery_control(adjusted[tested])
+            adjusted[tested] = scipy.stats.false_discovery_control(adjusted[tested])
     return adjusted
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from daam_syntax.figures.maps.overlays import draw_word, largest_value, scale_label
 from daam_syntax.figures.shared.arguments import check_scale, expect
@@ -152,15 +153,13 @@ def _write(ax: Axes, text: str, height: float, offset: float, **style: Any) -> N
 def _draw_maximum(ax: Axes, value: float, largest: float) -> None:
     """Write the maximum of a map below it, above a bar whose length is its share of the largest maximum."""
     _write(ax, f"max {value:#.2g}", 0.0, -2, size=6.5, color="0.25", va="top")
-    bar = ax.inset_axes((0.0, 0.0, 1.0, 1.0))
-    bar.set_axis_off()
-    bar.set_in_layout(False)
     place = -0.165 * _MAP / (ax.get_position().height * figure_of(ax).get_figheight())
     for length, color in ((1.0, "0.9"), (value / (largest or 1.0), "0.35")):
-        bar.plot(
+        line = Line2D(
             (0, length), (place, place), lw=2, color=color, clip_on=False, solid_capstyle="butt"
         )
-    bar.set(xlim=(0, 1), ylim=(0, 1))
+        line.set(transform=ax.transAxes, in_layout=False)
+        ax.add_artist(line)
 
 
 def _draw_scale(ax: Axes, top: float | None, kind: str) -> None:

@@ -10,8 +10,8 @@ h is the map, M the mask, N the number of pixels, and H(t) the pixels of the map
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from daam_syntax.maps.measures.arrays import as_masks, ratio
 from daam_syntax.maps.measures.declaration import of_maps_and_masks, of_two_masks
@@ -95,7 +95,7 @@ def auroc(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     half, so a flat map has 0.5.
     """
     inside = masks.sum(axis=-1)
-    ranks = np.where(masks, rankdata(maps, axis=-1), 0.0).sum(axis=-1)
+    ranks = np.where(masks, scipy.stats.rankdata(maps, axis=-1), 0.0).sum(axis=-1)
     wins = ranks - inside * (inside + 1) / 2
     return ratio(wins, inside * (masks.shape[-1] - inside))
 

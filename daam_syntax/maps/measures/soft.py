@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+import scipy
 from scipy.spatial.distance import cdist
 from scipy.special import entr
-from scipy.stats import rankdata
 
 from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
 from daam_syntax.maps.measures.declaration import of_maps
@@ -56,7 +56,7 @@ def _standardized(maps: np.ndarray) -> np.ndarray:
 
 def _standardized_ranks(maps: np.ndarray) -> np.ndarray:
     constant = is_constant(maps)[..., None, None]
-    ranks = rankdata(flat(maps), axis=-1).reshape(maps.shape)
+    ranks = scipy.stats.rankdata(flat(maps), axis=-1).reshape(maps.shape)
     return _standardized(np.where(constant, 0.0, ranks))
 
 

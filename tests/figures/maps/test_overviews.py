@@ -29,7 +29,7 @@ def test_each_word_has_its_part_of_speech_its_map_and_its_maximum():
 def test_bars_below_the_maps_compare_their_maxima():
     maps = make_maps(image_size=(40, 60))
     tops = np.array([float(maps[i].resize().max()) for i in range(5)])
-    bars = [ax.child_axes[0].lines[1] for ax in overlays_of(figures.overview(IMAGE, maps))]
+    bars = [ax.lines[-1] for ax in overlays_of(figures.overview(IMAGE, maps))]
     np.testing.assert_allclose([bar.get_xdata()[1] for bar in bars], tops / tops.max())
 
 
