@@ -68,11 +68,23 @@ class Fitting:
         }
 
     def apply(self, image: Image) -> Image:
-        """Fit an upright RGB image of the original size, with Lanczos resampling."""
+        """Fit an upright RGB image, with Lanczos resampling.
+
+        Parameters
+        ----------
+        image
+            An image of the original size, or one that is that image at a smaller scale.
+        """
         from PIL import Image as PillowImage
 
-        cropped = image.crop(self.box)
-        height, width = self.size
+        box, (height, width) = self.box, self.size
+        if image.size != self.original_size[::-1]:
+            across, down = image.width / self.original_size[1], image.height / self.original_size[0]
+            left, top, right, bottom = (
+                round(side * scale) for side, scale in zip(box, (across, down) * 2, strict=True)
+            )
+            box = (left, top, max(right, left + 1), max(bottom, top + 1))
+        cropped = image if box == (0, 0, *image.size) else image.crop(box)
         if cropped.size == (width, height):
-            return cropped
+            return cropped.copy() if cropped is image else cropped
         return cropped.resize((width, height), PillowImage.Resampling.LANCZOS)

@@ -260,6 +260,10 @@ class TestRefusals:
             trace_image(sd, np.zeros((72, 104)), CAT)
         with pytest.raises(TraceError, match=r"float64 from 0\.0 to 255\.0"):
             trace_image(sd, np.asarray(make_image()).astype(float), CAT)
+        with pytest.raises(TraceError, match=r"PIL image, .* but got list"):
+            trace_image(sd, [[1, 2], [3]], CAT)
+        with pytest.raises(TraceError, match=r"an array of object of shape \(2, 2, 3\)"):
+            trace_image(sd, np.full((2, 2, 3), None), CAT)
         with pytest.raises(TraceError, match="int64"):
             trace_image(sd, np.asarray(make_image()).astype(int), CAT)
 
@@ -349,6 +353,50 @@ class TestPhotosOfAnySize:
         read = ds.explore(photo, loaded.with_provenance(model="emoji"))
         assert "(height x width), read by the embedded model of emoji scenes" in read.html
 
+    def test_a_photo_that_is_huge_is_reduced_while_it_is_decoded(self, tmp_path, monkeypatch):
+        """The limits stand for photos of 70 and of 270 million pixels."""
+        monkeypatch.setattr(pixels, "_MANY_PIXELS", 300 * 500)
+        monkeypatch.setattr(pixels, "_MOST_PIXELS", 300 * 500)
+        steps = np.kron(np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4), np.ones((200, 200)))
+        photo = Image.fromarray(steps.astype(np.uint8)).convert("RGB")  # 600 x 800
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photo.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", quality=95, exif=exif)
+        photo.save(tmp_path / "a.png")
+        for fit in ("crop", "resize"):
+            read, fitting = pixels.read_image(tmp_path / "a.jpg", 8, fit, (64, 64))
+            whole, expected = pixels.read_image(photo, 8, fit, (64, 64))
+            assert fitting == expected
+            assert fitting.original_size == (600, 800)
+            assert (read - whole).abs().mean() < 0.02
+        for name, fit in (("a.png", "crop"), ("a.jpg", None)):
+            with pytest.raises(
+                FileError, match=r"pixels \(.*more than 150,000: save a smaller copy"
+            ):
+                pixels.read_image(tmp_path / name, 8, fit, (64, 64))
+
+    def test_an_image_that_would_take_hours_is_refused(self):
+        with pytest.raises(
+            TraceError, match=r"at most 64 times .* \(64x64.*, but got 520x512: pass"
+        ):
+            pixels.read_image(np.zeros((520, 512, 3), np.uint8), 8, None, (64, 64))
+
+    def test_photos_are_larger_than_pillow_allows(self, tmp_path, monkeypatch):
+        make_image(80, 120).save(tmp_path / "a.png")
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # of 89 million
+        read = pixels.read_image(tmp_path / "a.png", 8, "crop", (64, 64))
+        assert read.fitting.original_size == (80, 120)
+        assert Image.MAX_IMAGE_PIXELS == 1000
+
+    @pytest.mark.parametrize(
+        ("size", "box"), [((1, 5001), (2500, 0, 2501, 1)), ((5001, 1), (0, 2500, 1, 2501))]
+    )
+    def test_photos_of_any_shape(self, size, box):
+        read, fitting = pixels.read_image(np.ones((*size, 3)), 8, "crop", (64, 64))
+        assert (fitting.original_size, fitting.box) == (size, box)
+        assert (read == 1).all()
+        assert pixels.read_image(np.ones((*size, 3)), 8, "resize", (64, 64)).pixels.min() == 1
+
     def test_figures_and_pages_refuse_other_pixels(self, sd):
         photo = make_image(80, 120)
         maps = trace_image(sd, photo, CAT, fit="crop")
@@ -418,7 +466,11 @@ class TestPhotosOfAnySize:
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(recording, "_PATIENCE", 0.0)
         trace_images(sd, photos, prompts, **options)
-        assert "Tracing: 3 of 3 images" in capsys.readouterr().err
+        assert "Tracing: 3 of 3 denoiser calls" in capsys.readouterr().err
+        trace_image(
+            sd, photos[0], CAT, timesteps=(300, 600)
+        )  # a single large image takes long, too
+        assert "Tracing: 2 of 2 denoiser calls" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])

@@ -74,6 +74,29 @@ def test_photographs_are_upright(orientation, tmp_path):
     np.testing.assert_array_equal(as_rgb(Image.open(tmp_path / "photo.png")), COLORS)
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I;16N", "I", "F"])
+def test_grays_of_8_bits_in_a_deep_mode_are_not_black(mode):
+    shown = np.asarray(as_rgb(Image.fromarray(RAMP).convert(mode)))
+    np.testing.assert_array_equal(shown[..., 0], RAMP)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "int64", "uint16", "uint32", "float16", ">i4"])
+def test_pixels_of_8_bits_in_a_wider_type_keep_their_colors(dtype):
+    np.testing.assert_array_equal(as_rgb(COLORS.astype(dtype)), COLORS)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint16", "float32", "float64"])
+def test_pixels_of_16_bits(dtype):
+    np.testing.assert_array_equal(as_rgb((COLORS * 257.0).astype(dtype)), COLORS)
+
+
+def test_floats_that_overshoot_their_scale_are_clipped():
+    for full in (1, 255):
+        values = COLORS / 255 * full
+        values[0, 0, 0], values[-1, -1, 0] = -0.02 * full, 1.02 * full
+        np.testing.assert_array_equal(as_rgb(values), COLORS)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, bool])
 def test_arrays_of_every_type(dtype):
     values = {
@@ -91,9 +114,38 @@ def test_arrays_of_every_type(dtype):
         (np.full((2, 2, 3), np.nan), ValueError, "finite"),
         (np.zeros((2, 2, 5)), ValueError, r"\(2, 2, 5\)"),
         (np.zeros((0, 2)), ValueError, r"\(0, 2\)"),
-        ("image.png", TypeError, "got str"),
+        (np.full((2, 2), np.inf), ValueError, "finite"),
+        (
+            np.linspace(-1, 1, 12).reshape(2, 2, 3),
+            ValueError,
+            "but got float64 from -1 to 1: scale",
+        ),
+        (np.full((2, 2), 70_000), ValueError, "but got int64 from 70000 to 70000"),
+        (np.zeros((2, 2), complex), TypeError, "array of complex128"),
+        (np.zeros((2, 2), object), TypeError, "array of object"),
+        (Image.new("RGB", (0, 3)), ValueError, "got one of 3x0"),
+        ("image.png", TypeError, "got 'image.png'"),
     ],
 )
 def test_what_is_not_an_image_is_refused(value, error, message):
     with pytest.raises(error, match=message):
         as_rgb(value)
+
+
+def test_a_file_that_turns_out_to_be_damaged_when_it_is_decoded(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)).save(
+        tmp_path / "cut.png"
+    )
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"^Expected an image that can be read, but .*truncated"):
+        as_rgb(Image.open(tmp_path / "cut.png"))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
+def test_the_frame_of_an_animation_that_is_open(kind, tmp_path):
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:])
+    opened = Image.open(tmp_path / "a")
+    for number, frame in enumerate(frames):
+        opened.seek(number)
+        assert np.abs(np.asarray(as_rgb(opened)) - np.asarray(frame, int)).max() < 5

@@ -58,7 +58,8 @@ def trace_image(
         A pipeline of a known family.
     image
         A PIL image, the path of its file, or an array of 8-bit integers or of floats in [0, 1]. *Shape:* ``(y, x, 3)``.
-        A photo is turned upright according to its EXIF tag.
+        A photo is turned upright according to its EXIF tag. A JPEG of more than 67 million pixels that is fitted is
+        decoded at a smaller scale.
     prompt
         The text.
     fit

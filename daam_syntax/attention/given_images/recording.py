@@ -56,22 +56,22 @@ def record_images(
             seeds=[seed] * n_images, settings={"guidance_scale": None, "source": "given image"}
         )
 
-    with torch.no_grad(), recording, _Bar(progress, len(given.pixels)) as bar:
+    n_calls = len(batches) * len(given.noising.timesteps)
+    with torch.no_grad(), recording, _Bar(progress, n_calls) as bar:
         for rows in batches:
-            given.read(rows, seed, on_start=describe)
-            bar.advance(len(rows))
+            given.read(rows, seed, on_start=describe, on_prediction=lambda _: bar.advance())
     return recording, given.pixels
 
 
 class _Bar:
-    """A progress display that appears only if the remaining images will take longer than two seconds.
+    """A progress display that appears only if the rest will take longer than two seconds.
 
     Parameters
     ----------
     show
-        Whether to show progress; None to decide after the first batch.
+        Whether to show progress; None to decide as the work goes on.
     total
-        Number of images.
+        Number of denoiser calls.
     """
 
     def __init__(self, show: bool | None, total: int) -> None:
@@ -89,11 +89,11 @@ class _Bar:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def advance(self, n: int) -> None:
-        """Count `n` more images as traced."""
-        self._done += n
+    def advance(self) -> None:
+        """Count a denoiser call."""
+        self._done += 1
         if self._bar is not None:
-            self._bar.advance(n)
+            self._bar.advance()
         elif self._show is None:
             left = self._total - self._done
             if (time.monotonic() - self._started) / self._done * left > _PATIENCE:
@@ -101,5 +101,5 @@ class _Bar:
 
     def _open(self) -> None:
         self._bar = self._stack.enter_context(
-            show_progress(True, self._total, self._done, label="Tracing")
+            show_progress(True, self._total, self._done, label="Tracing", unit="denoiser calls")
         )
