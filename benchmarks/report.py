@@ -380,8 +380,7 @@ corrupted byte. At this rate a run of 100 GB takes about a minute.
 `python -m benchmarks.survival` gives a command (two prompts, two seeds, the embedded model), lets a fault happen, and gives the same command
 again. "Identical" counts the trials in which the second command succeeds and every table, heat map, image, and page is that of a command that
 nothing happened to. "One line, no traceback" is about the command that the fault met, or a reader of the damaged folder: it ended without a
-traceback, and if it failed, it said why in one line. Random moments are uniform over the time that the command takes. When this was
-counted, a valid `manifest.json` of another run was refused, and nothing changed; since then, its second copy takes its place.
+traceback, and if it failed, it said why in one line. Random moments are uniform over the time that the command takes.
 
 {survival_table(load("survival"))}
 
