@@ -1,11 +1,12 @@
 """Read and write parses in CoNLL-U (https://universaldependencies.org/format.html).
 
-`conllu_rows` knows the lines of the format; this module maps them to `Sentence`:
+`conllu_rows` knows the lines of the format; this module maps them to `Sentence`, and `conllu_writing` does the reverse:
 
 - The tree becomes the schemes ``ud`` and ``native``. Column DEPS becomes ``enhanced``; if no word of the sentence has
   it, ``enhanced`` is made from the tree.
 - The words of a multiword token ("al": a, el) share its characters, unless they add up to it ("don't": do, n't).
-- A `Sentence` has no empty nodes. A path through an empty node becomes one edge with both labels (``conj>obj``).
+- A `Sentence` has no empty nodes. A path through an empty node becomes one edge with both labels (``conj>obj``), unless
+  it leads back to the word.
 - Spacing follows ``SpaceAfter=No``, ``SpacesAfter`` and ``SpacesBefore``, or else the comment ``# text``.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -26,16 +26,16 @@ from daam_syntax.language.conllu_rows import (
     in_one_line,
     read_row,
     shown_id,
-    white_space,
-    write_row,
 )
+from daam_syntax.language.conllu_writing import PARSER_NAME, SCHEME, write_sentence
 from daam_syntax.language.sentence import Edge, Sentence, Token
 from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
 from daam_syntax.util.whole_files import whole_file
+from daam_syntax.util.wording import plural
 
-PARSER_NAME: Final = "CoNLL-U"
-_SCHEME: Final = "scheme"
-"""Comment of a tree with labels that are not those of Universal Dependencies, although it is read as such."""
+_MOST_PROBLEMS: Final = 100
+"""Problems of a file that a message lists; text that is not CoNLL-U has one in each line."""
+
 _MOST_WORDS: Final = 4_000
 """No sentence has so many; empty lines are missing, and a graph of so many words takes seconds."""
 
@@ -92,7 +92,11 @@ def loads(text: str, source: str = "the text") -> list[Sentence]:
                 found = [f"the sentence from line {lines[0][0]}: {error}"]
         problems += found
     if problems:
-        raise FileError(f"Expected CoNLL-U in {source}, but " + "; ".join(problems) + ".")
+        more = len(problems) - _MOST_PROBLEMS
+        rest = f"; and {plural(more, 'more problem')}" if more > 0 else ""
+        raise FileError(
+            f"Expected CoNLL-U in {source}, but {'; '.join(problems[:_MOST_PROBLEMS])}{rest}."
+        )
     if not sentences:
         raise FileError(f"Expected a sentence in CoNLL-U in {source}, but got none.")
     return sentences
@@ -116,7 +120,7 @@ def dumps(sentences: Iterable[Sentence]) -> str:
     ValueError
         If a sentence lacks the scheme ``ud``, or that is not a tree of words that follow each other.
     """
-    return "".join(_write_sentence(sentence) for sentence in sentences)
+    return "".join(write_sentence(sentence) for sentence in sentences)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -148,11 +152,14 @@ def _misplaced(first: int, rows: Sequence[Row]) -> Iterator[str]:
     known = {row.id for row in rows} | {0}
     for row in words:
         if row.head not in known or row.head == row.id:
-            yield f"line {row.line}: word {row.id} has head {row.head}, which is not another word"
+            written = "_" if row.head is None else row.head
+            yield f"line {row.line}: word {row.id} has head {written}, which is not another word"
     for row in rows:
         for _, head in row.deps:
             if head not in known:
                 yield f"line {row.line}: the head {shown_id(head)} in DEPS is not a word"
+            if head == row.id:
+                yield f"line {row.line}: the head {shown_id(head)} in DEPS is the word itself"
 
 
 def _read_sentence(named: Mapping[str, str], rows: Sequence[Row]) -> Sentence:
@@ -164,11 +171,11 @@ def _read_sentence(named: Mapping[str, str], rows: Sequence[Row]) -> Sentence:
     )
     edges = tuple(Edge(row.head - 1, i, row.deprel) for i, row in enumerate(words) if row.head)
     labels = {edge.relation for edge in edges}
-    is_ud = named.get(_SCHEME) == "ud" or detect_labels(labels) == "ud"
+    is_ud = named.get(SCHEME) == "ud" or detect_labels(labels) == "ud"
     label_set: LabelSet | None = "ud" if is_ud else None
     parser = named.get("parser", PARSER_NAME)
     sentence = universal_sentence(text, tokens, edges, label_set, parser=parser)
-    return _with_deps(sentence, rows) if any(row.deps for row in rows) else sentence
+    return _with_deps(sentence, rows) if any(row.deps for row in words) else sentence
 
 
 def _place(rows: Sequence[Row], comment: str | None) -> tuple[str, list[tuple[int, int]]]:
@@ -181,7 +188,10 @@ def _place(rows: Sequence[Row], comment: str | None) -> tuple[str, list[tuple[in
         text += row.form + row.space("SpacesAfter")
     last = surface[-1][0]
     text = text if {"SpacesAfter", "SpaceAfter"} & set(last.misc) else text.rstrip(" ")
-    if comment is not None and not any(row.is_rebuilt for row, _ in surface):
+    is_rebuilt = any(row.is_rebuilt for row, _ in surface)
+    if comment is not None and not (
+        is_rebuilt and _without_blanks(text) == _without_blanks(comment)
+    ):
         text, starts = comment, _found(surface, comment)
     spans: list[tuple[int, int]] = []
     for (row, words), start in zip(surface, starts, strict=True):
@@ -193,6 +203,11 @@ def _place(rows: Sequence[Row], comment: str | None) -> tuple[str, list[tuple[in
             spans.append((start, start + len(word)))
             start += len(word)
     return text, spans
+
+
+def _without_blanks(text: str) -> str:
+    """Return what a text and its comment have in common, even if a comment has blanks of another kind or number."""
+    return "".join(in_one_line(text).split())
 
 
 def _surface(rows: Sequence[Row]) -> list[tuple[Row, list[str]]]:
@@ -256,85 +271,11 @@ def _with_deps(sentence: Sentence, rows: Sequence[Row]) -> Sentence:
                 )
     return replace(
         sentence,
-        edges={**sentence.edges, "enhanced": tuple(edges)},
+        edges={**sentence.edges, "enhanced": tuple(sorted(edges, key=_in_columns))},
         root_indices={"enhanced": tuple(roots)},
     )
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
-
-
-def _write_sentence(sentence: Sentence) -> str:
-    words = [token for token in sentence.tokens if token.text.strip()]
-    number = {token.index: i for i, token in enumerate(words, start=1)}
-    basic = {edge.dependent: edge for edge in sentence.edges_of("ud")}
-    _check_writable(sentence, words, number)
-    graph: dict[int, list[tuple[str, Id]]] = {token.index: [] for token in words}
-    if "enhanced" in sentence.edges:
-        for root in sentence.roots("enhanced"):
-            graph[root].append(("root", 0))
-        for edge in sentence.edges["enhanced"]:
-            graph[edge.dependent].append((edge.relation, number[edge.head]))
-    groups: dict[tuple[int, int], list[Token]] = {}
-    for token in words:
-        groups.setdefault((token.start, token.end), []).append(token)
-    following = [*(start for start, _ in list(groups)[1:]), len(sentence.text)]
-    rows: list[Row] = []
-    for (span, group), start in zip(groups.items(), following, strict=True):
-        before = "" if rows else sentence.text[: span[0]]
-        misc = _spacing(sentence.text[span[1] : start], before, group[-1] is words[-1])
-        if len(group) > 1:
-            ids = (number[group[0].index], "-", number[group[-1].index])
-            rows.append(Row(ids, group[0].text, misc=misc))
-        for token in group:
-            edge_in = basic.get(token.index)
-            rows.append(
-                Row(
-                    number[token.index],
-                    token.text,
-                    token.lemma,
-                    token.pos,
-                    token.tag,
-                    number[edge_in.head] if edge_in else 0,
-                    edge_in.relation if edge_in else "root",
-                    tuple(sorted(graph[token.index], key=lambda dep: (dep[1], dep[0]))),
-                    {} if len(group) > 1 else misc,
-                )
-            )
-    named = {"text": sentence.text, "parser": sentence.parser or PARSER_NAME}
-    if detect_labels({edge.relation for edge in basic.values()}) != "ud":
-        named[_SCHEME] = "ud"
-    lines = [f"# {name} = {in_one_line(value)}" for name, value in named.items()]
-    return "\n".join((*lines, *map(write_row, rows), "", ""))
-
-
-def _check_writable(sentence: Sentence, words: Sequence[Token], number: Mapping[int, int]) -> None:
-    """Raise if a sentence has what no CoNLL-U can have."""
-    edges = sentence.edges_of("ud")
-    if len({edge.dependent for edge in edges}) < len(edges):
-        raise ValueError(f"Expected one head per word in 'ud', but {sentence!r} has several.")
-    shown = [edge for scheme in ("ud", "enhanced") for edge in sentence.edges.get(scheme, ())]
-    ends = {index for edge in shown for index in (edge.head, edge.dependent)}
-    blank = sorted(ends - number.keys())
-    if blank or not words:
-        raise ValueError(
-            f"Expected edges between words, but {sentence!r} has none, or some of white space (token {blank[:1]})."
-        )
-    for one, other in pairwise(words):
-        if one.end > other.start and (one.start, one.end) != (other.start, other.end):
-            raise ValueError(
-                f"Expected words that follow each other, but {one.text!r} and {other.text!r} overlap or are reversed "
-                f"in {sentence!r}."
-            )
-
-
-def _spacing(after: str, before: str, is_last: bool) -> dict[str, str]:
-    """Return the white space after a token, and before the first, as MISC; a single space is the default."""
-    misc = {}
-    if before:
-        misc["SpacesBefore"] = white_space(before)
-    if not after:
-        misc["SpaceAfter"] = "No"
-    elif after != " " or is_last:
-        misc["SpacesAfter"] = white_space(after)
-    return misc
+def _in_columns(edge: Edge) -> tuple[int, int, str]:
+    """Return where an edge is in column DEPS: of its dependent, in the order of the heads."""
+    return edge.dependent, edge.head, edge.relation

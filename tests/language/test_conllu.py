@@ -77,6 +77,15 @@ def test_other_white_space_may_be_escaped_by_its_code_point():
     assert conllu.loads(conllu.dumps([sentence]))[0].text == sentence.text
 
 
+def test_white_space_in_misc_must_agree_with_the_comment():
+    odd = PLAIN.replace("_\tSpaceAfter=No", "_\tSpacesAfter=abc")
+    assert conllu.loads(odd)[0].text == "A cat, sleeping."
+    blanks = PLAIN.replace(
+        "2	det	_	_", "2	det	_	SpacesAfter=\\s\\n"
+    )  # as UDPipe writes
+    assert conllu.loads(blanks)[0].text == "A \ncat, sleeping."
+
+
 def test_words_of_a_multiword_token_share_its_characters_unless_written_out():
     (sentence,) = conllu.loads(SPANISH)
     assert sentence.text == "vámonos al mar \ndon't"
@@ -93,7 +102,11 @@ def test_edges_through_empty_nodes_become_one():
     assert sentence.roots("enhanced") == (1,)
 
 
-@pytest.mark.parametrize("text", [PLAIN, SPANISH, ELLIPSIS, PLAIN + SPANISH])
+PRO_DROP = PLAIN.replace("1\tA", "0.1\tpro\t_\t_\t_\t_\t_\t_\t0:root\t_\n1\tA")
+UNSORTED = PLAIN.replace("acl\t_", "acl\t2:acl|1:b|2:a")
+
+
+@pytest.mark.parametrize("text", [PLAIN, SPANISH, ELLIPSIS, PLAIN + SPANISH, PRO_DROP, UNSORTED])
 def test_reading_what_was_written_gives_the_same(text):
     once = conllu.loads(text)
     again = conllu.loads(conllu.dumps(once))
@@ -200,6 +213,9 @@ def test_a_sentence_that_no_file_can_hold_is_refused():
         with pytest.raises(ValueError, match=message):
             conllu.dumps([Sentence("a ", two, edges)])
     words = (Token(0, "a", "", "", "", 0, 1), Token(1, "b", "", "", "", 1, 2))
+    empty = {"ud": [Edge(0, 1, "dep")], "enhanced": ()}
+    with pytest.raises(ValueError, match="a root or an edge in 'enhanced'"):
+        conllu.dumps([Sentence("ab", words, empty, root_indices={"enhanced": ()})])
     many = {"ud": [Edge(0, 1, "dep"), Edge(0, 1, "obj")]}
     with pytest.raises(ValueError, match="one head per word"):
         conllu.dumps([Sentence("ab", words, many)])
@@ -239,6 +255,9 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
         (PLAIN.replace("\n2\t", "\n7\t"), "not numbered"),
         (PLAIN.replace("0\troot", "4\tdep"), "is its own ancestor"),
         (PLAIN.replace("acl\t_", "acl\t8:acl"), "line 5: the head 8 in DEPS is not a word"),
+        (PLAIN.replace("acl\t_", "acl\t4:acl"), "line 5: the head 4 in DEPS is the word itself"),
+        (PLAIN.replace("2\tdet", "_\tdet"), "line 2: word 1 has head _, which is not"),
+        ("a cat\n" * 300, "line 100 has 1 columns .*; and 200 more problems"),
         (PLAIN.replace("acl\t_", "acl\t1:"), "line 5: '1:' in DEPS has no relation"),
         (PLAIN.replace("\n1\tA", "\n1\t"), "line 2: the word is empty"),
         (PLAIN.replace("\n1\tA", "\n1-x\tA"), "line 2: '1-x' in ID"),
