@@ -33,6 +33,7 @@ from daam_syntax.runs.stored_run import Run
 from daam_syntax.runs.views import TABLES, export_images, stored_images, write_views
 from daam_syntax.util.arguments.checks import OWN, checked
 from daam_syntax.util.progress import show_progress
+from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -73,8 +74,9 @@ class Analysis:
         n_prompts = len({maps.prompt for maps in self.maps})
         n_pairs = int((self.pairs["kind"] == "dependency").sum())
         return (
-            f"Analysis({n_prompts} prompts, {len(self.images)} images, {n_pairs} dependency pairs, "
-            f"{len(self.pairs) - n_pairs} unrelated pairs, {len(self.words)} words)"
+            f"Analysis({plural(n_prompts, 'prompt')}, {plural(len(self.images), 'image')}, "
+            f"{plural(n_pairs, 'dependency pair')}, {plural(len(self.pairs) - n_pairs, 'unrelated pair')}, "
+            f"{plural(len(self.words), 'word')})"
         )
 
     def _repr_html_(self) -> str:

@@ -258,14 +258,17 @@ def write_table(
         partial.write_text(text, encoding="utf-8", newline="")
 
 
+def readable_summary(summary: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the columns of a summary that one reads, as text, with the notes of its rows and of the table."""
+    view, footnotes = summary_view(summary)
+    about = table_notes(summary.drop(columns=["low", "high"]))  # the view has no intervals of means
+    return view, [*(f"{note}." for note in footnotes), *about]
+
+
 def _paper(table: pd.DataFrame, whole: bool) -> tuple[pd.DataFrame, list[str] | None]:
     """Return a table with readable headings, and its footnotes if it is a summary."""
     if whole and is_summary(table):
-        view, footnotes = summary_view(table)
-        about = table_notes(
-            table.drop(columns=["low", "high"])
-        )  # the view has no intervals of means
-        return view, [*(f"{note}." for note in footnotes), *about]
+        return readable_summary(table)
     headings = {column: str(column).replace("_", " ") for column in table.columns}
     return (table if not whole else table.rename(columns=headings)), None
 

@@ -54,7 +54,7 @@ def analyze(
         bool, typer.Option(help="Draw an overview figure of each image, about a second each.")
     ] = True,
 ) -> None:
-    """Draw prompts and measure the overlap of heads and dependents."""
+    """Generate images of prompts, and measure the overlap of heads and dependents."""
     from daam_syntax.workflow import analyze as run
 
     if prompts and len(prompts) > 1 and not any(len(prompt.split()) > 1 for prompt in prompts):

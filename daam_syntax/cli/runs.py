@@ -67,7 +67,7 @@ def run(
         typer.Option(min=1, help="Workers of the cluster [default: one per GPU, or one job]."),
     ] = None,
 ) -> None:
-    """Draw many prompts with several seeds into a folder. Repeating the command resumes the run."""
+    """Generate images of many prompts with several seeds. Repeating the command resumes the run."""
     from daam_syntax.runs import run as draw
 
     quiet_libraries()
@@ -127,6 +127,13 @@ def report(
             "may be given several times [default: relation]."
         ),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Property in which pairs and the pairs they are compared with may differ: place, distance, ..., or "
+            "all; the effect is then named after it, too; may be given several times [default: none]."
+        ),
+    ] = None,
 ) -> None:
     """Summarize a run in tables and a page. Other rules are applied to its stored maps; no model is needed."""
     from daam_syntax.runs import open_run
@@ -134,13 +141,14 @@ def report(
 
     run = open_run(folder)
     groups = by or ["relation"]
+    accepted = "all" if accept and "all" in accept else accept or ()
     tables = None
     with one_line_errors():  # no such measure, or column
         if threshold or scheme or measure or parser:
             tables = run.reanalyze(
                 threshold=threshold, schemes=scheme, measures=measure, parser=parser, progress=True
             )
-        written, summary = write_report(run, out, by=groups, tables=tables)
+        written, summary = write_report(run, out, by=groups, accept=accepted, tables=tables)
     shown = {"measures": measure} if measure else {}
     show_summary(summary, by=groups, **shown)
     show_problems(run.problems())

@@ -56,12 +56,13 @@ study = typer.Typer(cls=_StudyGroup, rich_markup_mode=None, invoke_without_comma
 
 @study.callback()
 def list_studies(ctx: typer.Context) -> None:
-    """Run a study: draw, measure, estimate, and write a report. Without a name, list the studies."""
+    """Run a study: generate, measure, estimate, and write a report. Without a name, list the studies."""
     if ctx.invoked_subcommand is None:
         from daam_syntax.studies import STUDIES, load_study
 
+        width = max(map(len, STUDIES))
         for name in STUDIES:
-            typer.echo(f"{name:<14} {load_study(name).DESIGN.title}")
+            typer.echo(f"{name:<{width}}  {load_study(name).DESIGN.title}")
 
 
 def _command_of(name: str) -> Any:
@@ -83,8 +84,9 @@ def _command_of(name: str) -> Any:
     single = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
     )
-    text = f"{module.DESIGN.title}.\n\n{module.DESIGN.question}"
-    single.command(name, cls=_StudyCommand, help=text)(command)
+    title = module.DESIGN.title
+    text = f"{title}{'' if title.endswith('?') else '.'}\n\n{module.DESIGN.question}"
+    single.command(name, cls=_StudyCommand, help=text, short_help=title)(command)
     return typer.main.get_command(single)
 
 

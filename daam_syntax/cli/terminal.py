@@ -16,6 +16,9 @@ from daam_syntax.util.wording import one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHORT: Final = 16
+"""Characters of a cell that is not wrapped."""
+
 _MEASURES: Final = ("iou", "iod", "ioh", "lift")
 _MEANINGS: Final = (
     "iou: shared pixels / pixels in either mask",
@@ -108,7 +111,7 @@ def show_summary(
             else f"{control} pairs"
         )
         meaning = f"diff.: difference from {others} in the same images"
-        _print_table(view.rename(columns=short), title, [*footnotes, meaning])
+        _print_table(view.rename(columns=short), title, [*map(_as_option, footnotes), meaning])
         return
     several = [name for name in ("scheme", "threshold") if summary[name].nunique() > 1]
     kind = [] if "relation" in by else ["kind"]  # a relation implies its kind
@@ -116,12 +119,20 @@ def show_summary(
     _print_table(summary[list(dict.fromkeys(columns))], title)
 
 
+def _as_option(note: str) -> str:
+    """Return a footnote of a summary with its remedy as an option of the command line."""
+    return note.replace('pass accept="place"', "use `report --accept place`")
+
+
 def show_problems(problems: pd.DataFrame) -> None:
     """Print the first problems of a run, if it has any."""
     if len(problems):
+        from daam_syntax.runs.problems import without_empty_columns
+
         columns = ["stage", "problem", "shard", "image", "prompt", "message", "consequence"]
         title = f"Problems: {len(problems):,}" + (", the first 10" * (len(problems) > 10))
-        _print_table(problems[columns].head(10), title)
+        shown = without_empty_columns(problems[columns].head(10)).astype(object)
+        _print_table(shown.where(shown.notna(), "-"), title)
 
 
 def _print_table(table: pd.DataFrame, title: str, footnotes: Sequence[str] = ()) -> None:
@@ -132,14 +143,24 @@ def _print_table(table: pd.DataFrame, title: str, footnotes: Sequence[str] = ())
     from rich.text import Text
 
     view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        cells = [cell(value) for value in table[column]]
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    columns = {str(name): [cell(value) for value in table[name]] for name in table.columns}
+    widths = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
+    is_wide = sum(widths.values()) + 2 * len(widths) > console.width
+    for name, cells in columns.items():
         right = bool(cells) and all(text[:1] in "-<0123456789" for text in cells)
-        view.add_column(str(column), justify="right" if right else "left", overflow="fold")
+        content = max(map(len, (*cells, *name.split(" "))))
+        # In a wide table, headings are wrapped before numbers and short texts are.
+        is_fixed = is_wide and (right or content <= _SHORT)
+        view.add_column(
+            name,
+            justify="right" if right else "left",
+            overflow="fold",
+            width=content if is_fixed else None,
+        )
     for row in table.itertuples(index=False):
         # As Text, since a prompt may contain markup.
         view.add_row(*(Text(cell(value)) for value in row))
-    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(view)
     for footnote in footnotes:
         console.print(Text(cell(footnote)))

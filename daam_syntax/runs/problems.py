@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import pandas as pd
+
 from daam_syntax.errors import RowProblem
 from daam_syntax.language import prompt_id
 
@@ -26,7 +28,10 @@ PROBLEM_COLUMNS: Final = {
 
 _OF_KIND: Final = {
     "pair": ("incomplete pair", "It is drawn as a prompt of its own."),
-    "column": ("other columns", "They are in the tables under these names."),
+    "column": (
+        "other columns",
+        "They are in the tables under these names; no image depends on them.",
+    ),
 }
 
 
@@ -67,3 +72,8 @@ class Problem:
         ]
         place = f" ({', '.join(where)})" if where else ""
         return f"{self.problem}{place}: {self.message} {self.consequence}"
+
+
+def without_empty_columns(problems: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of problems without the columns in which no problem has a value, for people to read."""
+    return problems.loc[:, (problems.notna() & (problems != "")).any()]

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import pandas as pd
 
-from daam_syntax.analysis import write_table
+from daam_syntax.analysis import to_html, write_table
+from daam_syntax.analysis.export import readable_summary
+from daam_syntax.analysis.relations.displayed_summary import is_summary
+from daam_syntax.runs.problems import without_empty_columns
 from daam_syntax.runs.reanalysis import Reanalysis
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.arguments.checks import checked
@@ -30,6 +33,7 @@ def report(
     out: str | Path | None = None,
     *,
     by: str | Sequence[str] = "relation",
+    accept: str | Sequence[str] = (),
     tables: Reanalysis | None = None,
 ) -> Path:
     """Write the summary and the problems of a run as tables, and an HTML page with both and a figure.
@@ -43,6 +47,8 @@ def report(
         folder of the run, or in that of `tables`.
     by
         Columns that define the groups of the summary, from the pair table or from the prompts; see `Run.summarize`.
+    accept
+        Properties in which pairs and the control may differ, "place", "distance", ..., or "all"; see `summarize`.
     tables
         A reanalysis of the run to report; the run's own tables if None.
 
@@ -56,9 +62,11 @@ def report(
     FileError
         If the run cannot be read, or the folder cannot be written.
     ValueError
-        If a column does not exist.
+        If a column or a property does not exist.
     """
-    return write_report(run if isinstance(run, Run) else Run(run), out, by=by, tables=tables)[0]
+    return write_report(
+        run if isinstance(run, Run) else Run(run), out, by=by, accept=accept, tables=tables
+    )[0]
 
 
 def write_report(
@@ -66,24 +74,32 @@ def write_report(
     out: str | Path | None,
     *,
     by: str | Sequence[str],
+    accept: str | Sequence[str] = (),
     tables: Reanalysis | None = None,
 ) -> tuple[Path, pd.DataFrame]:
     """Write a report, and return its folder and its summary; see `report`."""
     measured = run if tables is None else tables
     out = measured.path / "report" if out is None else Path(out)
-    summary, problems = measured.summarize(by), run.problems()
+    summary, problems = measured.summarize(by, accept=accept), run.problems()
     with file_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     write_table(summary, out / "summary.csv")
     write_table(problems, out / "problems.csv")
     groups = [by] if isinstance(by, str) else list(by)
-    page = _page(run, summary, problems, groups)
+    accepted = [accept] if isinstance(accept, str) else list(accept)
+    page = _page(run, summary, problems, groups, accepted)
     with whole_file(out / "index.html") as partial:
         partial.write_text(page, encoding="utf-8")
     return out, summary
 
 
-def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[str]) -> str:
+def _page(
+    run: Run,
+    summary: pd.DataFrame,
+    problems: pd.DataFrame,
+    groups: list[str],
+    accepted: list[str],
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daam_syntax.runs", "templates"),
         autoescape=True,  # prompts come from files of other people
@@ -95,11 +111,21 @@ def _page(run: Run, summary: pd.DataFrame, problems: pd.DataFrame, groups: list[
         n_failed=sum(record.n_failed for record in run.records),
         n_bytes=sum(file.n_bytes for record in run.records for file in record.files.values()),
         groups=groups,
-        summary=_cells(summary),
-        problems=_cells(problems.head(_SHOWN_PROBLEMS)),
+        accepted=accepted,
+        shown=_shown(summary),
+        summary=_cells(summary.drop(columns="note", errors="ignore")),
+        problems=_cells(without_empty_columns(problems.head(_SHOWN_PROBLEMS))),
         n_problems=len(problems),
         figures=list(_figures(summary, groups)),
     )
+
+
+def _shown(summary: pd.DataFrame) -> str:
+    """Return the columns of a summary that one reads as HTML, with the notes of its rows as footnotes."""
+    if not is_summary(summary):
+        return to_html(summary)
+    view, notes = readable_summary(summary)
+    return to_html(view, notes=notes)
 
 
 def _cells(table: pd.DataFrame) -> dict[str, list[Any]]:

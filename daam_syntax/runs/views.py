@@ -240,6 +240,10 @@ def _save_index(run: Run, images: Sequence[StoredImage], overviews: bool, path: 
         counts=f"{plural(len(images), 'image')} of {plural(len(prompts), 'prompt')}",
         prompts=prompts,
         overviews=overviews,
+        model=run.settings.model["model"],
+        steps=run.settings.drawing.steps,
+        guidance=run.settings.drawing.guidance,
+        parser=run.settings.parser,
     )
     path.write_text(page, encoding="utf-8")
 

@@ -124,7 +124,9 @@ def test_image_files(sd, tmp_path):
         np.testing.assert_array_equal(values(trace_image(sd, name, CAT)), expected)
     (tmp_path / "text.png").write_text("not an image")
     for wrong in ("text.png", "missing.png"):
-        with pytest.raises(FileError, match=f"an image file at .*{wrong}, but [^\n]+$"):
+        with pytest.raises(
+            FileError, match=f"an image file, but .*{wrong} cannot be read: [^\n]+$"
+        ):
             trace_image(sd, tmp_path / wrong, CAT)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,25 @@ def test_an_unknown_column_is_refused(with_metadata):
     assert done.returncode == 0, done.stderr
     assert "Summary by category" in done.stdout
     assert "soft_iou" in done.stdout
+
+
+def test_a_report_shows_the_columns_that_one_reads(with_metadata):
+    folder = runs.report(with_metadata, by="relation", accept="place")
+    page = BeautifulSoup((folder / "index.html").read_text(), "html.parser")
+    shown, every = page.find_all("table")[:2]
+    summary = with_metadata.summarize("relation", accept="place")
+    assert [cell.text.strip() for cell in shown.find_all("th")] == list(summary.view().columns)
+    assert every.find_parent("details")
+    assert [cell.text for cell in every.find_all("th")] == [
+        name for name in summary.columns if name != "note"
+    ]
+    for note in set(summary["note"]) - {""}:
+        assert note in page.text
+    assert "may also be due to place" in " ".join(page.text.split())
+    assert page.find("meta", attrs={"name": "viewport"})
+    done = run_here("report", ".", "--accept", "place", cwd=with_metadata.path)
+    assert done.returncode == 0, done.stderr
+    assert run_here("report", ".", "--accept", "x", cwd=with_metadata.path).returncode == 1
 
 
 def test_reanalysis_needs_no_model(run):

@@ -166,7 +166,7 @@ def _opened(path: Path, target: tuple[int, int] | None) -> tuple[Image.Image, tu
     except Exception as error:
         # Decoders of damaged files raise errors of many types that have only Exception in common.
         reason = getattr(error, "strerror", None) or one_line(error).rstrip(".")
-        raise FileError(f"Expected an image file at {path}, but {reason}.") from error
+        raise FileError(f"Expected an image file, but {path} cannot be read: {reason}.") from error
     if not is_reduced:
         return upright, (upright.height, upright.width)
     is_turned = (upright.width > upright.height) != (width > height)
