@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import device_tables
+from benchmarks import corpus_tables, device_tables, first_command
 from benchmarks.attribution import tables as attribution
+from benchmarks.corpus_tables import spread
 from benchmarks.survival.page import table as survival_table
 
 ROOT = Path(__file__).parent
@@ -139,11 +140,6 @@ def batches() -> str:
     return "\n\n".join(parts)
 
 
-def spread(value: dict[str, float]) -> str:
-    """Format a median with the minimum and maximum."""
-    return f"{value['median']:.2f} [{value['min']:.2f}, {value['max']:.2f}]"
-
-
 def measures() -> str:
     """Tabulate the speed of measuring pairs."""
     results = load("measures")
@@ -161,62 +157,6 @@ def measures() -> str:
             f"{results['rounds']} rounds [least, most].",
         ]
     )
-
-
-def megabytes(n_bytes: float) -> str:
-    """Format a size."""
-    return f"{n_bytes / 1e6:,.0f} MB"
-
-
-def corpus() -> str:
-    """Tabulate the memory, disk space, and time of large runs."""
-    results = load("corpus")
-    lines = ["| | |", "|---|---|"]
-    peaks = results["memory"]["peak_bytes"]
-    sizes = ", ".join(f"{int(n):,} images {megabytes(peak)}" for n, peak in peaks.items())
-    ratio = results["memory"]["ratio"]
-    lines.append(f"| peak memory of a run | {sizes}: ratio {ratio:.3f} |")
-    of_image = results["disk"]["bytes_per_image"]
-    shares = ", ".join(f"{name} {size:,.0f}" for name, size in of_image.items())
-    lines.append(f"| bytes per image | {sum(of_image.values()):,.0f}: {shares} |")
-    for n, row in results["pairs"]["stored_pairs"].items():
-        took = f"{row['seconds']:.1f} s, peak memory {megabytes(row['peak_bytes'])}"
-        lines.append(f"| summary of {int(n):,} stored pairs, with intervals and tests | {took} |")
-    batching = results["batching"]
-    for n, seconds in batching["processor_seconds_per_image"].items():
-        gain = spread(batching["one_by_one_over_batched"][n])
-        more = "" if n == "1" else f"; {gain} times faster than one by one"
-        lines.append(
-            f"| {n} drawn together, processor time per image | {1e3 * seconds:.0f} ms{more} |"
-        )
-    if workers := results.get("workers"):
-        rates = ", ".join(f"{n}: {r:.2f} images/s" for n, r in workers["images_per_second"].items())
-        lines.append(f"| workers of one thread each | {rates}; ratio {spread(workers['ratio'])} |")
-    opened = results["open"]
-    took = opened["processor_seconds"]
-    lines.append(
-        f"| opening a finished folder of `analyze` with {opened['images']} images: all images, maps, tables, and the summary | "
-        f"{took['open']:.1f} s of processor time; the same call again, views included: {took['again']:.1f} s |"
-    )
-    lines += start_rows(results["start"])
-    speed = results["check"]["bytes_per_second"] / 1e9
-    lines.append(f"| verifying checksums when a run resumes | {speed:.1f} GB/s |")
-    return "\n".join(lines)
-
-
-def start_rows(start: dict[str, Any]) -> list[str]:
-    """Return rows with what a run of many prompts takes until its first batch is drawn."""
-    run = f"a run of {start['prompts']:,} prompts"
-    shards = f"{start['finished_shards']:,} finished shards ({megabytes(start['finished_bytes'])})"
-    rows = {
-        f"{run}, until its first batch": start["start"],
-        f"{run}, resumed with {shards}, until its next batch": start["resumption"],
-    }
-    return [
-        f"| {name} | {row['processor_seconds']:.0f} s of processor time, {row['seconds']:.0f} s in all (load average "
-        f"{start['load_average']:.1f}), peak memory {megabytes(row['peak_bytes'])} |"
-        for name, row in rows.items()
-    ]
 
 
 def percent(value: float) -> str:
@@ -362,6 +302,15 @@ upscale each word once, however many pairs it has, so the ratio falls with fewer
 
 {measures()}
 
+## What does the first command take?
+
+`python -m benchmarks.first_command`: processor time of new processes with one thread (median of the rounds [least, most], all rows in turn). The
+first command of the README generates two images of 128 x 128 pixels in 20 steps each, measures them, and draws the figures and pages. About half
+of its time goes to importing what any Stable Diffusion pipeline needs. Its garbage collector runs after 50,000 new objects instead of 700, and
+not at the exit, since what the libraries import lives until then; notebooks and scripts keep Python's settings.
+
+{first_command.table(load("first_command"))}
+
 ## What does a corpus take?
 
 `python -m benchmarks.corpus`, the embedded model, 128 x 128 pixels, maps of 16 x 16. Memory, bytes, and pairs are measured on images generated
@@ -370,7 +319,7 @@ workers is of an earlier model of 64 x 64 pixels; its ratio is what counts. The 
 command `daam-syntax run` with two seeds. It includes loading the model, reading all prompts, and parsing those of the first shard; a resumed
 run also verifies its finished files. The peak is that of the command until it has finished two more shards.
 
-{corpus()}
+{corpus_tables.table(load("corpus"))}
 
 A resumed run reads all its finished shards and verifies their checksums: file sizes and modification times alone would not show a
 corrupted byte. At this rate a run of 100 GB takes about a minute.
