@@ -39,4 +39,9 @@ def plain(text: str) -> str:
 @checked
 def prompt_id(prompt: str) -> str:
     """Return a short name of a prompt, ten hexadecimal digits that depend only on its text."""
+    return name_of(prompt)
+
+
+def name_of(prompt: str) -> str:
+    """Return the short name of a prompt that is known to be text; see `prompt_id`."""
     return hashlib.sha256(prompt.encode("utf-8")).hexdigest()[:10]

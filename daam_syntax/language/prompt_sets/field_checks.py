@@ -12,6 +12,7 @@ LONGEST: Final = 10_000
 
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNORECASE)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -27,10 +28,10 @@ def check_field(name: str, text: str) -> str:
         raise PromptError(
             f"Expected at most {LONGEST:,} characters in '{name}', but got {len(text):,}."
         )
-    broken = next((character for character in text if "\ud800" <= character <= "\udfff"), None)
+    broken = _SURROGATE.search(text)
     if broken is not None:
         raise PromptError(
-            f"Expected UTF-8 in '{name}', but got the byte 0x{ord(broken) & 0xFF:02x}; save the file as UTF-8."
+            f"Expected UTF-8 in '{name}', but got the byte 0x{ord(broken.group()) & 0xFF:02x}; save the file as UTF-8."
         )
     control = _CONTROL.search(text)
     if control is not None:

@@ -122,8 +122,8 @@ class PromptSet:
         Parameters
         ----------
         records
-            Texts; or mappings from `COLUMNS` to values, in which ``slots`` and ``metadata`` may be mappings; or a table
-            with these columns, in which NaN is a missing value.
+            Texts; or mappings from `COLUMNS` to values, in which ``slots`` and ``metadata`` may be mappings; or a
+            table, in which NaN is a missing value, and whose other columns become metadata, which `problems` says.
         strict
             See `from_file`.
 
@@ -132,6 +132,11 @@ class PromptSet:
         PromptError
             See `from_file`.
         """
+        if isinstance(records, Mapping):
+            raise PromptError(
+                "Expected a list of prompts, but got a dict: put the dict of one prompt in a list, or make a table of "
+                "a dict of columns with pandas.DataFrame(columns)."
+            )
         return cls._collected(given_records(records), "the given rows", strict)
 
     @classmethod

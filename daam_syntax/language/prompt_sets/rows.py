@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import math
+import numbers
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.field_checks import check_field, check_id
-from daam_syntax.language.prompt_text import check_prompt, plain, prompt_id
+from daam_syntax.language.prompt_text import check_prompt, name_of, plain
 from daam_syntax.util.arguments.checks import checked
 
 COLUMNS: Final = {
@@ -33,11 +36,13 @@ TEXT_COLUMNS: Final = tuple(name for name in COLUMNS if not name.endswith(".NAME
 GROUPS: Final = {"slot": "slots", "metadata": "metadata"}
 """Maps each column prefix to the attribute of `Prompt` that holds the values."""
 
+_PREFIXES: Final = {attribute: prefix for prefix, attribute in GROUPS.items()}
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 MOST_COLUMNS: Final = 1_000
 """Maximum number of columns of a table, or of fields of a row."""
 
 _LIKENESS: Final = 0.8  # as difflib measures it; "location" and "relation" have 0.75
+_MISSING: Final = ("NAType", "NaTType")
 _GROUP: Final = re.compile(r"(slots?|metadata|meta)[._: -]", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
@@ -72,7 +77,14 @@ class Prompt:
         for name in GROUPS.values():
             values = dict(getattr(self, name))
             object.__setattr__(self, name, MappingProxyType(values) if values else _NOTHING)
-        object.__setattr__(self, "id", self.id or prompt_id(self.text))
+        object.__setattr__(self, "id", self.id or name_of(self.text))
+
+    @classmethod
+    def of_checked(cls, **values: Any) -> Prompt:
+        """Make a prompt of values that were checked: a check of the types of each would take most of the time."""
+        made = object.__new__(cls)
+        cls.__init__.__wrapped__(made, **values)  # type: ignore[attr-defined]
+        return made
 
     def values(self) -> dict[str, str]:
         """Return the values by column, without empty columns."""
@@ -82,6 +94,7 @@ class Prompt:
         return {name: text for name, text in row.items() if text}
 
 
+@lru_cache(maxsize=4096)  # it is asked about each field of each row
 def is_column(name: str) -> bool:
     """Whether a set of prompts may have a column with this name."""
     prefix, dot, rest = name.partition(".")
@@ -162,7 +175,7 @@ def prompt_of(fields: Mapping[str, str]) -> Prompt:
             groups[GROUPS[prefix]][rest] = text
         elif not dot and name != "prompt":
             plain[name] = text
-    return Prompt(**plain | groups)
+    return Prompt.of_checked(**plain | groups)
 
 
 def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -170,7 +183,7 @@ def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     flat: dict[str, Any] = {}
     messages = []
     for name, value in values.items():
-        prefix = next((p for p, attribute in GROUPS.items() if attribute == name), None)
+        prefix = _PREFIXES.get(name)
         if prefix is None:
             flat[str(name)] = value
         elif isinstance(value, Mapping):
@@ -187,10 +200,13 @@ def _text(name: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         return plain(value)
-    if isinstance(value, float) and math.isnan(value):  # a missing value in a table
+    is_number = isinstance(value, numbers.Real | np.bool_)
+    if type(value).__name__ in _MISSING or (is_number and value != value):  # NaN, or one of pandas
         return ""
-    if name != "prompt" and isinstance(value, bool | int | float):
-        return str(value)
+    if name != "prompt" and is_number:
+        # A column of whole numbers with missing values has floats.
+        is_name = name in ("id", "pair") and isinstance(value, float) and value.is_integer()
+        return f"{value:.0f}" if is_name else str(value)
     kind = type(value).__name__
     raise PromptError(f"Expected text in '{name}', but got {kind}.")
 

@@ -18,6 +18,7 @@ from daam_syntax.errors import DaamSyntaxError, FileError, PromptError, PromptFi
 from daam_syntax.language import Prompt, PromptSet, check_prompts, parse, prompt_id
 from daam_syntax.language.prompt_sets import COLUMNS, FORMATS
 from daam_syntax.language.prompt_sets.field_checks import check_id
+from daam_syntax.language.prompt_sets.files import collecting
 
 ROWS = [
     {"id": "cat", "prompt": 'a red cat, "asleep"', "category": "=1+1", "slots": {"color": "red"}},
@@ -156,6 +157,18 @@ def test_small_files_do_not_take_minutes(tmp_path):
         PromptSet.from_file(many)
 
 
+def test_a_file_of_another_kind_is_not_read_to_its_end(tmp_path, monkeypatch):
+    """A million rows that cannot be used took minutes."""
+    path = tmp_path / "prompts.txt"
+    path.write_bytes(b"x\n" * 2_000_001)
+    with pytest.raises(FileError, match=r"at most 2,000,000 lines .* it has 2,000,001"):
+        PromptSet.from_file(path)
+    monkeypatch.setattr(collecting, "_MOST_PROBLEMS", 50)
+    path.write_bytes(b"a cat\n" * 300)
+    found = problems_of(path, strict=False)
+    assert found == [(53, "More than 50 rows cannot be used; those from here on were not read.")]
+
+
 # -- all problems at once --------------------------------------------------------------------------------------------
 
 
@@ -198,8 +211,47 @@ def test_tables_are_records_too():
     assert [row.category for row in taken.rows] == ["pets", ""]
     assert PromptSet.from_records(taken.to_frame()) == taken
     assert PromptSet.from_records(table.convert_dtypes()) == taken  # with pd.NA
+    other = taken.to_frame().assign(number=[1, None], boxes=[[1], []], **{"my note": "x"})
+    kept = PromptSet.from_records(other)
+    assert dict(kept.rows[0].metadata) == {"number": "1.0", "my_note": "x"}
+    assert [problem.message.split(":")[-1] for problem in kept.problems] == [
+        " 'boxes'.",
+        " 'number' as 'metadata.number', 'my note' as 'metadata.my_note'.",
+    ]
+    for wrong, message in (
+        (table.rename(columns={"category": "catgory"}), "did you mean 'category'"),
+        (pd.concat([table, table], axis=1), "'prompt' twice"),
+        (table.rename(columns={"prompt": "text"}), "rename the column"),
+    ):
+        with pytest.raises(PromptFileError, match=message):
+            PromptSet.from_records(wrong)
     nested = pd.DataFrame({"prompt": ["a cat"], "slots": [{"noun": "cat"}]})
     assert PromptSet.from_records(nested).rows[0].slots == {"noun": "cat"}
+
+
+def test_ids_of_every_type(tmp_path):
+    """A column of whole numbers with a missing one has floats in pandas."""
+    rows = [{"id": each, "prompt": f"prompt {n}"} for n, each in enumerate((1, np.int64(2), 3.0))]
+    more = [{"id": each, "prompt": f"more {n}"} for n, each in enumerate((None, np.nan, pd.NA))]
+    ids = [row.id for row in PromptSet.from_records([*rows, *more]).rows]
+    assert ids == ["1", "2", "3", *(prompt_id(f"more {n}") for n in range(3))]
+    table = pd.DataFrame({"id": [7, None], "prompt": ["a cat", "a dog"]})
+    assert [row.id for row in PromptSet.from_records(table).rows] == ["7", prompt_id("a dog")]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(
+        '{"id": 1, "prompt": "a"}\n{"id": "01", "prompt": "b"}\n{"id": 1.0, "prompt": "c"}'
+    )
+    assert problems_of(path) == [(3, "Expected each id once, but '1' is also in line 1.")]
+
+
+def test_a_dict_is_not_a_list_of_prompts():
+    for records in ({"prompt": "a cat"}, {"prompt": ["a cat", "a dog"]}):
+        with pytest.raises(
+            PromptError, match="but got a dict: put the dict of one prompt in a list"
+        ):
+            PromptSet.from_records(records)
+    assert len(PromptSet.from_records([{"prompt": "a cat"}])) == 1
+    assert len(PromptSet.from_records(pd.DataFrame({"prompt": ["a cat", "a dog"]}))) == 2
 
 
 def test_a_set_of_texts_says_how_to_make_one():

@@ -11,6 +11,9 @@ from daam_syntax.language.prompt_sets.files.records import Record
 from daam_syntax.language.prompt_sets.problems import excerpt
 from daam_syntax.language.prompt_sets.rows import Prompt, read_row
 
+_MOST_PROBLEMS = 100_000
+"""Problems after which a file is not read on, because it is of another kind, and millions of them take minutes."""
+
 _Place = tuple[int, RowUnit]
 
 
@@ -31,12 +34,26 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
     texts: dict[str, int] = {}
     ids: dict[str, int] = {}
     places: list[_Place] = []
+    has_header = True
     for record in records:
+        if len(found.problems) > _MOST_PROBLEMS:
+            message = f"More than {_MOST_PROBLEMS:,} rows cannot be used; those from here on were not read."
+            found.problems.append(RowProblem(record.row, message, unit=record.unit, kind="file"))
+            break
         if isinstance(record, RowProblem):
             found.problems.append(record)
+            has_header = has_header and record.kind != "file"
             continue
-        if "prompt" not in record.values and any(p.kind == "file" for p in found.problems):
+        if "prompt" not in record.values and not has_header:
             continue  # reported once, for the header
+        text = record.values.get("prompt")
+        if len(record.values) == 1 and isinstance(text, str) and text in texts:
+            # A short cut, so that a file of a million equal lines does not take a minute.
+            message = _again("prompt", text, record, texts)
+            found.problems.append(
+                RowProblem(record.row, message, excerpt(text), record.unit, "repeat")
+            )
+            continue
         prompt, messages = read_row(record.values)
         kind: ProblemKind = "row"
         if prompt is not None:
@@ -47,8 +64,10 @@ def collect(records: Iterable[Record | RowProblem]) -> Collected:
             elif name in ids:
                 messages = [_again("id", name, record, ids)]
         if prompt is None or messages:
-            text = excerpt(record.values.get("prompt"))
-            found.problems += [RowProblem(record.row, m, text, record.unit, kind) for m in messages]
+            shown = excerpt(text)
+            found.problems += [
+                RowProblem(record.row, m, shown, record.unit, kind) for m in messages
+            ]
             continue
         texts[prompt.text] = ids[name] = record.row
         found.rows.append(prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from daam_syntax.errors import RowProblem, RowUnit
@@ -143,15 +145,36 @@ def _as_metadata(names: Sequence[str], header: Sequence[str]) -> dict[str, str]:
 def given_records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
     """Yield the rows of a table, or prompts and mappings from columns to values, numbered from 1."""
     if isinstance(rows, pd.DataFrame):
-        rows = (
-            {str(k): v for k, v in row.items() if not _is_missing(v)}
-            for row in rows.to_dict("records")
-        )
+        yield from _table_records(rows)
+        return
     for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
             yield Record(number, row, "row")
         else:
             yield Record(number, {"prompt": row}, "row")
+
+
+def _table_records(table: pd.DataFrame) -> Rows:
+    """Yield the rows of a table; columns that a set does not have become metadata, as those of a file."""
+    header = [str(name) for name in table.columns]
+    nested = tuple(GROUPS.values())
+    names, problems = set_columns(header, None, "the table", nested, _without_text(table, header))
+    yield from (replace(problem, unit="row") for problem in problems)
+    if any(problem.kind == "file" for problem in problems):
+        return
+    for number, values in enumerate(table.itertuples(index=False, name=None), 1):
+        row = zip(names, values, strict=True)
+        yield Record(number, {k: v for k, v in row if k is not None and not _is_missing(v)}, "row")
+
+
+def _without_text(table: pd.DataFrame, header: Sequence[str]) -> set[str]:
+    """Return the names of columns that have neither texts nor numbers, such as those of lists and dates."""
+    taken = (str, numbers.Real, np.bool_)
+    return {
+        name
+        for place, name in enumerate(header)
+        if not all(isinstance(v, taken) or _is_missing(v) for v in table.iloc[:, place])
+    }
 
 
 def _is_missing(value: Any) -> bool:

@@ -27,6 +27,7 @@ from daam_syntax.util.whole_files import whole_file
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
 _MOST_ROWS: Final = 1_000_000
+_MOST_LINES: Final = 2 * _MOST_ROWS  # some are blank, or in a text
 _MOST_BYTES: Final = 100_000  # of a text; one of 10,000 characters has at most 40,000
 _FEW: Final = 1_000  # rows of a Parquet file of unknown origin in memory
 _AT_ONCE: Final = 10_000  # rows of a Parquet file in memory
@@ -287,6 +288,11 @@ def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
         with path.open("rb") as file:
             if text and file.read(2) in _OTHER_ENCODINGS:
                 raise FileError(f"Expected UTF-8 in {path}, but it is UTF-16; save it as UTF-8.")
+            n_lines = _count_lines(file) if text else 0
+        if n_lines > _MOST_LINES:
+            raise FileError(
+                f"Expected at most {_MOST_LINES:,} lines in {path}, but it has {n_lines:,}; divide it."
+            )
         if text:
             # Only line feeds and carriage returns end lines; `newline=""` passes them to csv unchanged.
             with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
@@ -302,6 +308,15 @@ def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
         ) from error
     except ValueError as error:  # a path with a null character
         raise FileError(f"Expected a file of prompts, but {str(path)!r}: {error}.") from error
+
+
+def _count_lines(file: IO[bytes]) -> int:
+    """Return the number of lines, whatever ends them."""
+    file.seek(0)
+    counts = [0, 0]
+    while block := file.read(1 << 20):
+        counts = [n + block.count(mark) for n, mark in zip(counts, (b"\n", b"\r"), strict=True)]
+    return max(counts)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
