@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NoReturn
@@ -83,9 +84,16 @@ def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
             0.2: median,
             (1.3 / 3 - 0.2) / 3: median,
             0.2 / 3: median,
-            (1.9 / 5 - 0.2) / 3: "Average within each image before you average over the images of a prompt.",
+            1.1 / 3: "Keep the sign of each difference: negative means that the dependent dominates.",
+            (2.1 / 5 - 0.2) / 3: "Average within each image before you average over the images of a prompt.",
         },
     )  # fmt: skip
+    reversed_roles = table.rename(columns={"iod": "ioh", "ioh": "iod"})
+    _close(
+        dominance(reversed_roles),
+        -0.1,
+        "Keep the sign of the result: it is negative where the dependent dominates.",
+    )
     extra = table.iloc[[0, 0]].assign(
         kind=["unrelated", "dependency"], relation=["unrelated", "punct"], iod=1.0, ioh=0.0
     )
@@ -130,22 +138,31 @@ def check_rules(
 
 def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
     """Check the largest difference between log(IoD / IoH) and the log area ratio."""
+    # The differences are 0, 0.02, 0.1 and -0.3; the last two pairs do not overlap, or have an empty mask.
+    ratios = np.log([2, 2, 2, 1])
     table = pd.DataFrame(
         {
-            "iod": [0.5, 0.8, 0.6, 0.0, np.nan],
-            "ioh": [0.25, 0.4, 0.6, 0.0, np.nan],
-            "log_area_ratio": [math.log(2), math.log(2) - 0.1, 0.3, 1.0, np.nan],
+            "iod": [0.5, 0.8, 0.4, 0.6, 0.0, np.nan],
+            "ioh": [0.25, 0.4, 0.2, 0.6, 0.0, np.nan],
+            "log_area_ratio": [*(ratios - [0, 0.02, 0.1, -0.3]), 1.0, np.nan],
         }
     )
     hint = "Take |ln(IoD / IoH) - log_area_ratio| of the pairs that overlap (IoD > 0), and its maximum."
+    natural = "Use the natural logarithm, np.log."
     _close(
         difference(table),
         0.3,
         hint,
         mistakes={
-            0.1: "Take the absolute value before the maximum: the largest difference is negative.",
-            0.4
-            / 3: "That is the mean of the differences; one large difference is enough to refute an identity.",
+            0.1: "Take the absolute value before the maximum: the difference furthest from 0 is negative.",
+            0.42
+            / 4: "That is the mean of the differences; one large difference is enough to refute an identity.",
+            0.06: "That is the median of the differences; one large difference is enough to refute an identity.",
+            2
+            * math.log(2): "Head and dependent are exchanged: the logarithm is that of IoD / IoH.",
+            math.log(2) - math.log10(2): natural,
+            1 - math.log(2) + 0.1: natural,
+            2 - math.log(2) + 0.1: "Take the logarithm of IoD / IoH first.",
         },
     )
     print("Right: the largest difference, over the pairs that overlap.")
@@ -156,25 +173,39 @@ def check_per_prompt(
     dominance: Callable[[pd.DataFrame], float],
 ) -> None:
     """Check the dominance of each prompt, with the student's own `dominance`, which is checked before."""
-    table = _nested_pairs()
+    pairs = _nested_pairs()
+    control = pairs.iloc[[0, 5, 6]].assign(kind="unrelated", relation="unrelated", iod=1.0, ioh=0.0)
+    table = pd.concat([pairs, control], ignore_index=True)
     try:
         values = sorted(float(value) for value in per_prompt(table))
-    except TypeError:
-        _fail("Expected one number per prompt.")
+    except (TypeError, ValueError):
+        _fail("Expected a list with one number per prompt.")
+    except KeyError as error:
+        _fail(
+            f"The column {error} is missing: groupby(...).apply leaves out the column it groups by. Loop over the "
+            'prompts instead: `for _, rows in table.groupby("prompt_id")`.'
+        )
     if len(values) != 3:
         _fail(
             f"Expected one value for each of the 3 prompts, but got {len(values)}: prompts are the sample."
         )
     expected = sorted(dominance(rows) for _, rows in table.groupby("prompt_id"))
     for value, wanted in zip(values, expected, strict=True):
-        _close(value, wanted, "Apply `dominance` to the rows of one prompt at a time.")
+        _close(
+            value,
+            wanted,
+            "Apply `dominance` to the rows of one prompt at a time; it leaves out the control.",
+        )
     print("Right: one value per prompt.")
 
 
 def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
     """Check the 95% percentile bootstrap interval of a mean."""
     values = np.array([0.0, 0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.9, 2.2])  # their mean is 0.4
-    got = interval(values)
+    try:
+        got = interval(values)
+    except np.exceptions.AxisError:
+        _fail("scipy.stats.bootstrap takes the samples in a tuple: bootstrap((values,), ...).")
     try:
         low, high = (float(bound) for bound in got)
     except (TypeError, ValueError):
@@ -184,6 +215,9 @@ def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
     hints = {
         (0.0, 0.55): "That is the interval of the median.",
         (0.11, 0.79): "That is a 90% interval.",
+        (0.05, 1.05): "That is a 99% interval.",
+        (-0.03, 0.83): "That is the mean plus and minus 1.96 standard errors; resample instead.",
+        (0.18, 0.62): "That is the mean plus and minus one standard error; resample instead.",
         (-0.05, 0.71): 'That is the method "basic"; use "percentile".',
         (0.13, 1.10): 'That is the method "BCa"; use "percentile".',
         (-0.09, 0.89): "That is Student's t interval; resample instead.",
@@ -205,23 +239,25 @@ def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
 
 def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
     """Check the share of a map's mass that lies on a mask."""
-    heat = np.array([[1.0, 3.0], [0.0, 4.0]])
-    mask = np.array([[True, False], [False, True]])
+    heat = np.array([[1.0, 2.0, 0.0], [0.0, 6.0, 1.0]])
+    mask = np.array([[True, False, False], [False, True, True]])
     hint = "Sum the map where the mask is True, and divide by the sum of the whole map."
     _close(
         mass_on(heat, mask),
-        5 / 8,
+        0.8,
         hint,
         mistakes={
-            2.5: "That is the mean value in the mask. A share divides by the sum of the whole map.",
-            5.0: "That is the sum in the mask. Divide it by the sum of the whole map.",
-            5 / 3: "Divide by the sum of the whole map, not by the sum outside the mask.",
-            3 / 8: "That is the share outside the mask.",
+            8
+            / 3: "That is the mean value in the mask. A share divides by the sum of the whole map.",
+            8.0: "That is the sum in the mask. Divide it by the sum of the whole map.",
+            4.0: "Divide by the sum of the whole map, not by the sum outside the mask.",
+            0.2: "That is the share outside the mask.",
             0.5: "That is the share of pixels. Weight each pixel by the map.",
+            1.6: "That is the mean in the mask over the mean of the map. A share divides sums.",
         },
     )
     _undefined(
-        lambda: mass_on(np.zeros((2, 2)), mask),
+        lambda: mass_on(np.zeros((2, 3)), mask),
         "In a map without any mass the share is undefined: return NaN.",
     )
     print("Right: a share of the map's mass, and NaN where there is none.")
@@ -237,7 +273,13 @@ def check_leakage(leakage: Callable[[float, float], float]) -> None:
             0.75: "Own and other are exchanged: leakage counts what lies on the wrong object.",
             1 / 3: "Divide by what lies on both objects: other / (own + other).",
             0.1: "Divide by what lies on both objects: other / (own + other).",
+            0.5: "Own counts only in the denominator: other / (own + other).",
         },
+    )
+    _close(
+        leakage(0.1, 0.3),
+        0.75,
+        "More lies on the other object here, so leakage is more than 0.5: other / (own + other).",
     )
     _undefined(
         lambda: leakage(0.0, 0.0),
@@ -255,7 +297,7 @@ class _SmallMaps:
     sentence = SimpleNamespace(words=tuple(prompt.split()))
     image_size = (4, 4)
     # mass on the left half, the third column, and the right column
-    _masses = MappingProxyType({1: (6.0, 4.0, 2.0), 5: (3.0, 8.0, 1.0)})
+    _masses = MappingProxyType({1: (5.0, 4.0, 3.0), 5: (2.0, 7.0, 3.0)})
 
     def __getitem__(self, word: int) -> Any:
         left, middle, right = self._masses[word]
@@ -287,14 +329,15 @@ def check_color_words(color_words: Callable[[Any, Any], list[dict[str, Any]]]) -
     rows = color_words(_SmallMaps(), _SmallAnnotation("car", "cat"))
     if not isinstance(rows, list) or [row.get("adjective") for row in rows] != ["red", "blue"]:
         _fail('Expected a list with a row for "red" and then one for "blue".')
-    exchanged = "Own and other are exchanged: the leakage of *red* is what lies on the cat."
-    # red: 6 on the car and 2 on the cat; blue: 1 on the cat and 3 on the car; a flat map: 8 and 4 pixels
-    for row, wanted, flat in zip(rows, (2 / 8, 3 / 4), (4 / 12, 8 / 12), strict=True):
+    exchanged = "Own and other are exchanged: the leakage of *red* is what lies on the cat, that of *blue* on the car."
+    # red: 5 on the car and 3 on the cat; blue: 3 on the cat and 2 on the car; a flat map: 8 and 4 pixels
+    for row, wanted, flat in zip(rows, (3 / 8, 2 / 5), (4 / 12, 8 / 12), strict=True):
         word = row["adjective"]
         _close(
             row.get("leakage"),
             wanted,
-            f"(leakage of {word}) Pass the mass on the adjective's own noun first.",
+            f"(leakage of {word}) Call leakage(mass on the adjective's own noun, mass on the other noun) with the "
+            "adjective's map.",
             mistakes={1 - wanted: exchanged, flat: "That is the leakage of the flat map."},
         )
         _close(
@@ -304,7 +347,12 @@ def check_color_words(color_words: Callable[[Any, Any], list[dict[str, Any]]]) -
             mistakes={1 - flat: exchanged, wanted: "The control needs a flat map, not the adjective's.",
                       0.5: "A flat map has more mass on the larger object, so its leakage is not 0.5."},
         )  # fmt: skip
-    for row in color_words(_SmallMaps(), _SmallAnnotation("car")):
+    without_cat = color_words(_SmallMaps(), _SmallAnnotation("car"))
+    if len(without_cat) != 2:
+        _fail(
+            f"Without the cat the two rows stay, with NaN and a reason, but got {len(without_cat)}."
+        )
+    for row in without_cat:
         if not row.get("reason") or not math.isnan(_number(row.get("leakage"), "Use NaN.")):
             _fail("Without the cat there is no leakage: keep the row, with NaN and a reason.")
     print("Right: a row for every color word, also where a noun is missing.")
@@ -315,8 +363,8 @@ def check_per_prompt_difference(per_prompt: Callable[[pd.DataFrame], pd.Series])
     table = pd.DataFrame(
         {
             "prompt": ["a", "a", "a", "b", "b"],
-            "leakage": [0.3, 0.2, 0.9, 0.4, np.nan],
-            "control": [0.4, 0.4, 0.3, 0.6, 0.1],
+            "leakage": [0.9, 0.25, 0.4, 0.4, np.nan],
+            "control": [0.3, 0.4, 0.4, 0.6, 0.1],
         }
     )
     got = per_prompt(table)
@@ -324,15 +372,21 @@ def check_per_prompt_difference(per_prompt: Callable[[pd.DataFrame], pd.Series])
         _fail("Expected a Series with one value per prompt, and the prompts as its index.")
     _close(
         got["a"],
-        0.1,
+        0.15,
         "Average leakage minus control over the rows of the prompt.",
         mistakes={
-            -0.1: "That is a median, or control minus leakage: average leakage minus control.",
-            1.4 / 3: "Subtract the control.",
-            0.3: "That is a sum: average it.",
+            0.0: "That is a median: take the mean of leakage minus control.",
+            -0.15: "The sign is reversed: it is leakage minus control.",
+            0.25: "Keep the sign of leakage minus control.",
+            1.55 / 3: "Subtract the control.",
+            0.45: "That is a sum: average it.",
         },
     )
-    _close(got["b"], -0.2, "A row without a measurement is left out; it does not count as 0.")
+    _close(
+        got["b"],
+        -0.2,
+        "A row without a leakage is left out, with its control; it does not count as 0.",
+    )
     print("Right: each prompt's mean of leakage minus control.")
 
 
@@ -365,6 +419,10 @@ def _digest(question: str, answer: str) -> str:
 def check_reading(reading: Mapping[str, str]) -> None:
     """Check what the forest plot supports, relation by relation."""
     relations = [name.partition(":")[2] for name in _KEY if name.startswith("reading:")]
+    if not isinstance(reading, Mapping):
+        _fail(
+            'Expected a dictionary with an answer for every relation: reading = {"amod": ..., ...}.'
+        )
     if missing := [relation for relation in relations if relation not in reading]:
         _fail(f"Expected an answer for every relation, but {', '.join(missing)} have none.")
     for relation in relations:
@@ -374,15 +432,19 @@ def check_reading(reading: Mapping[str, str]) -> None:
                 f"{relation}: expected one of {', '.join(sorted(_READINGS))}, but got {answer!r}."
             )
         if _digest(f"reading:{relation}", answer) != _KEY[f"reading:{relation}"]:
-            _fail(f"{relation}: not {answer!r}. {_HINTS[relation]}")
+            _fail(
+                f"{relation}: {answer!r} is not what the plot and the table show. {_HINTS[relation]}"
+            )
     print("Right: every relation is read as the plot and the table show it.")
 
 
 def check_flaws(flaws: Iterable[str]) -> None:
     """Check which statements explain the claim."""
-    chosen = "".join(sorted({str(flaw).strip().lower() for flaw in flaws}))
-    if _digest("flaws", chosen) != _KEY["flaws"]:
+    if not isinstance(flaws, Iterable):
+        _fail('Expected a list of letters, such as flaws = ["c", "d"].')
+    chosen = sorted(set(re.findall("[a-z]", " ".join(map(str, flaws)).lower())))
+    if _digest("flaws", "".join(chosen)) != _KEY["flaws"]:
         _fail(
-            f"Not {', '.join(chosen) or 'nothing'}: at least one is missing or does not belong. {_HINTS['flaws']}"
+            f"{', '.join(chosen) or 'Nothing'}: at least one is missing or does not belong. {_HINTS['flaws']}"
         )
     print("Right: these statements are true of the analysis, and together they produce the claim.")
