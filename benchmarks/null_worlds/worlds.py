@@ -14,6 +14,9 @@ from benchmarks.null_worlds.prompts import Layout, layout, permuted, sentences
 
 N_TWINS: Final = 3
 
+CONTENT: Final = ("NOUN", "PROPN", "VERB", "ADJ", "NUM", "ADV")
+"""Parts of speech of content words."""
+
 _NOTHING: Final = PairWorld()
 
 
@@ -166,7 +169,7 @@ def _overlap_place(layout: Layout, rng: np.random.Generator) -> Means:
 
 
 def _function_words(layout: Layout, rng: np.random.Generator) -> Means:
-    content = layout.words["pos"].isin(["NOUN", "PROPN", "VERB", "ADJ", "NUM", "ADV"])
+    content = layout.words["pos"].isin(CONTENT)
     return Means(area=np.where(content, -0.8, 2.0))
 
 
@@ -206,10 +209,17 @@ def _whole_images(layout: Layout, rng: np.random.Generator) -> Means:
 
 
 def _lemmas(layout: Layout, rng: np.random.Generator) -> Means:
-    """Effects of lemmas on area and overlap, of a lemma by itself and of each pair of lemmas."""
+    """Effects of lemmas on area and overlap.
+
+    Those of content words are drawn anew for each study: nouns are a sample. Function words have the same effects in
+    all studies: most prompts contain "a", and nobody samples determiners.
+    """
     codes, lemmas = pd.factorize(layout.words["lemma"])
-    area = rng.normal(0, 0.8, len(lemmas))[codes]
-    of_word = rng.normal(0, 0.6, len(lemmas))[codes]
+    effects = rng.normal(size=(len(lemmas), 2))
+    is_content = layout.words["pos"].isin(CONTENT).to_numpy()
+    for code in np.unique(codes[~is_content]):
+        effects[code] = np.random.default_rng([*map(ord, lemmas[code])]).normal(size=2)
+    area, of_word = (effects * (0.8, 0.6))[codes].T
     return Means(area=area, overlap=of_word[layout.head] + of_word[layout.dependent])
 
 
@@ -283,7 +293,7 @@ SHAPES: Final[tuple[World, ...]] = (
     ),
     World(
         "lemmas",
-        "lemmas that recur",
+        "content words that recur",
         PairWorld(_lemmas),
         prompts="embedded",
         n_prompts=40,
