@@ -99,4 +99,4 @@ class HeatMap:
 
     def _repr_html_(self) -> str:
         small = self.resize(html_view.thumbnail_size(self.image_size))
-        return html_view.strip([(self.label, small)], float(self.values.max()))
+        return html_view.strip([(self.label, small, float(self.values.max()))])

@@ -663,15 +663,18 @@ class HeatMaps:
         )
 
     def _repr_html_(self) -> str:
-        small = bicubic(self.stack(), html_view.thumbnail_size(self.image_size))
-        mapped = dict(zip(self.mapped, small, strict=True))
+        maps = self.stack()
+        small = bicubic(maps, html_view.thumbnail_size(self.image_size))
+        mapped = {
+            index: (each, float(whole.max()))
+            for index, each, whole in zip(self.mapped, small, maps, strict=True)
+        }
         cells = [
-            (self.sentence[word.index].text, mapped.get(word.index, word.status))
+            (self.sentence[word.index].text, *mapped.get(word.index, (word.status, 0.0)))
             for word in self.words
         ]
-        top = max((float(m.max()) for m in mapped.values()), default=1.0)
         note = self.diagnose().line
-        return html_view.strip(cells, top, f"{note} maps.diagnose() says what to try." * bool(note))
+        return html_view.strip(cells, f"{note} maps.diagnose() says what to try." * bool(note))
 
 
 def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:

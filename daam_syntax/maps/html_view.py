@@ -1,4 +1,4 @@
-"""HTML view of heat maps for notebooks: a row of thumbnails on one gray scale."""
+"""HTML view of heat maps for notebooks: a row of thumbnails, each from white (0) to black (its own maximum)."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ def thumbnail_size(image_size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
 
 
-def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float, note: str = "") -> str:
+def strip(cells: Iterable[tuple[str, np.ndarray | str, float]], note: str = "") -> str:
     """Return HTML with one cell per word, which shows its heat map or the reason why it has none.
 
     Parameters
     ----------
     cells
-        For each word its label, and either its map (*shape:* ``(y, x)``) or its status.
-    top
-        Mean attention probability that is shown as black.
+        For each word its label, either its map (*shape:* ``(y, x)``) or its status, and the maximum of its map, a mean
+        attention probability.
     note
         A line below the maps.
     """
     parts = []
-    for label, content in cells:
+    for label, content, top in cells:
+        maximum = ""
         if isinstance(content, str):
             body = f'<span style="color:#888">{html.escape(content)}</span>'
         else:
             shade = np.clip(1.0 - content / (top or 1.0), 0.0, 1.0)
+            maximum = f'<br><small style="color:#666">max {top:#.2g}</small>'
             encoded = base64.b64encode(_png((shade * 255).astype(np.uint8))).decode()
             body = (
                 f'<img width="72" src="data:image/png;base64,{encoded}" alt="map of {html.escape(label)}" '
@@ -45,9 +46,9 @@ def strip(cells: Iterable[tuple[str, np.ndarray | str]], top: float, note: str =
             )
         parts.append(
             '<div style="display:inline-block;text-align:center;margin:2px;vertical-align:top">'
-            f"{body}<br><small>{html.escape(label)}</small></div>"
+            f"{body}<br><small>{html.escape(label)}</small>{maximum}</div>"
         )
-    scale = f"<div><small>white 0, black {top:.3g} mean attention probability</small></div>"
+    scale = "<div><small>mean attention probability: each map from white (0) to black (its own maximum)</small></div>"
     line = f"<div><small>{html.escape(note)}</small></div>" if note else ""
     return f"<div>{''.join(parts)}{scale}{line}</div>"
 

@@ -14,7 +14,7 @@ _FIGURE = re.compile(r"^## (.+)\n\n!\[[^\]]*\]\((gallery/[\w-]+\.png)\)", re.MUL
 
 def thumbnails(page: str) -> Iterator[str]:
     """Yield the lines of a grid with a card for each figure of the page."""
-    yield from ("::::{grid} 2 3 4 4", ":gutter: 2", ":class-container: thumbnails", "")
+    yield from ("::::{grid} 1 2 2 3", ":gutter: 2", ":class-container: thumbnails", "")
     for title, path in _FIGURE.findall(page):
         name = title.partition(":")[0].replace("`", "")
         yield from (f":::{{grid-item-card}} {name}", f":img-top: {path}")

@@ -1,6 +1,7 @@
 """HTML view of heat maps in notebooks."""
 
 import base64
+import io
 import re
 
 import numpy as np
@@ -24,3 +25,15 @@ def test_thumbnails_stay_small_and_in_proportion():
     assert thumbnail_size((40, 60)) == (40, 60)
     assert thumbnail_size((4, 3000)) == (1, 144)
     assert len(maps._repr_html_()) < 100_000
+
+
+def test_each_map_is_shown_up_to_its_own_maximum():
+    """A faint word does not look empty beside a strong one, and its maximum says how faint it is."""
+    view = make_maps(
+        [0.03 * box(0, 4, 0, 3), box(0, 2, 0, 4) * 0.03, box(0, 2, 2, 6)]
+    )._repr_html_()
+    shown = [base64.b64decode(each) for each in re.findall(r"base64,([^\"]+)", view)]
+    darkest = [np.asarray(Image.open(io.BytesIO(png))).min() for png in shown]
+    assert darkest == [0, 0]
+    assert re.findall(r"max ([\d.]+)<", view) == ["0.030", "1.0"]
+    assert "its own maximum" in view

@@ -1,9 +1,10 @@
-"""The website is built by the one command that CONTRIBUTING names, without a warning or a broken link."""
+"""The website is built by the one command that README and CONTRIBUTING name, without a warning or a broken link."""
 
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +52,25 @@ def test_every_public_name_has_an_entry():
         and type(meaning_of(name)).__name__ != "module"
     ]
     assert missing == []
+
+
+def test_readme_has_the_command_with_the_extra_that_it_needs():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    extra, command = re.search(
+        r'`pip install [^`]*"\.\[(\w+)\]" && (python -m sphinx [^`]*)`', readme
+    ).groups()
+    assert f"`{command}` (extra `{extra}`)" in (ROOT / "CONTRIBUTING.md").read_text(
+        encoding="utf-8"
+    )
+    assert (
+        command == "python -m sphinx -W docs docs/_build/html"
+    )  # as `site` runs it, to another folder
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    packages = {re.match(r"[\w-]+", each)[0] for each in project["optional-dependencies"][extra]}
+    configuration = (DOCS / "conf.py").read_text(encoding="utf-8")
+    used = re.findall(r'^    "(myst_nb|sphinx_\w+)"', configuration, re.MULTILINE)
+    theme = re.search(r'html_theme = "(\w+)"', configuration)[1]
+    assert packages == {"sphinx", theme, *(name.replace("_", "-") for name in used)}
 
 
 @pytest.fixture(scope="module")
