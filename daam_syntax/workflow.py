@@ -115,8 +115,8 @@ def analyze(
     Parameters
     ----------
     prompts
-        One prompt, or several different ones: texts, spaCy Docs, or sentences; a set of prompts, whose names and
-        columns come along in the tables; or a `pathlib.Path` of a CoNLL-U file. Given parses are used as they are.
+        One prompt, or several different ones: texts, sentences, spaCy Docs or Spans, CoNLL-U (files, or its text); or a
+        set of prompts, whose names and columns come along in the tables. Given parses are used as they are.
     pipe
         A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype

@@ -269,8 +269,8 @@ class Trace(ObserverContext):
         parser
             The dependency parser; None for that of the trace.
         sentences
-            Prompts that are already parsed: one sentence, several, or a mapping from prompts to sentences. The other
-            prompts are parsed.
+            Prompts that are already parsed: sentences, spaCy Docs or Spans, or CoNLL-U (a file, or its text); one,
+            several, or a mapping from prompts to them. The other prompts are parsed.
         of
             One of the texts outside the prompts that were traced (`also`), to get the maps of its words; None for
             the prompts.

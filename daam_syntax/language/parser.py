@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Union
 
-from daam_syntax.errors import ParserError, PromptError
+from daam_syntax.errors import ArgumentTypeError, ParserError, PromptError
 from daam_syntax.language.prompt_text import check_prompt
 from daam_syntax.language.sentence import Edge, Sentence, Span, Token
 from daam_syntax.language.ud.conversion import LabelSet, detect_labels, universal_sentence
@@ -18,9 +19,13 @@ from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.arguments.checks import OWN, checked
 
 if TYPE_CHECKING:
+    import spacy
     from spacy.language import Language
     from spacy.tokens import Doc
     from typing_extensions import TypeIs
+
+Parse = Union[Sentence, "spacy.tokens.Doc", "spacy.tokens.Span"]
+"""The parse of a prompt."""
 
 DEFAULT_PARSER: Final = "en_core_web_sm"
 """The small English pipeline: the official package if installed, else a copy with the same files."""
@@ -125,7 +130,7 @@ def parse(prompt: str | Doc, parser: str | Path | Language | None = None) -> Sen
 
 @checked(prompts=OWN)
 def parse_many(
-    prompts: Iterable[str | Doc], parser: str | Path | Language | None = None
+    prompts: Iterable[str | Doc | spacy.tokens.Span], parser: str | Path | Language | None = None
 ) -> list[Sentence]:
     """Parse prompts into sentences with the schemes ``native``, ``ud`` and ``enhanced``.
 
@@ -138,10 +143,10 @@ def parse_many(
     Parameters
     ----------
     prompts
-        The prompts, or parsed spaCy Docs. Each becomes one `Sentence`, with several roots if it has several
+        The prompts, or parsed spaCy Docs and Spans. Each becomes one `Sentence`, with several roots if it has several
         grammatical sentences.
     parser
-        See `load_parser`; not loaded if all prompts are Docs.
+        See `load_parser`; not loaded if all prompts are parsed.
 
     Raises
     ------
@@ -155,13 +160,13 @@ def parse_many(
             f"Expected prompts in a list, but got {shown(prompts)}; `parse` takes a single one."
         )
     given = list(prompts)
-    texts = [check_prompt(prompt) for prompt in given if not is_doc(prompt)]
+    texts = [check_prompt(prompt) for prompt in given if not is_parsed(prompt)]
     parsed: Iterator[Sentence] = iter(())
     if texts:
         nlp = load_parser(parser)
         label_set = detect_labels(_labels(nlp))
         parsed = (_sentence(doc, label_set, _name(nlp)) for doc in nlp.pipe(texts))
-    return [from_doc(p) if is_doc(p) else next(parsed) for p in given]
+    return [from_doc(p) if is_parsed(p) else next(parsed) for p in given]
 
 
 def count_words(prompts: Iterable[str], parser: str | Path | Language | None = None) -> list[int]:
@@ -171,10 +176,10 @@ def count_words(prompts: Iterable[str], parser: str | Path | Language | None = N
     return [len(nlp.make_doc(text)) for text in texts] if nlp else []
 
 
-def is_doc(prompt: object) -> TypeIs[Doc]:
-    """Whether a prompt is a spaCy Doc."""
-    spacy_tokens = sys.modules.get("spacy.tokens")  # a Doc exists only if it is loaded
-    return spacy_tokens is not None and isinstance(prompt, spacy_tokens.Doc)
+def is_parsed(prompt: object) -> TypeIs[Doc | spacy.tokens.Span]:
+    """Whether a prompt is a spaCy Doc, or a Span of one, as each of ``doc.sents`` is."""
+    tokens = sys.modules.get("spacy.tokens")  # a Doc exists only if it is loaded
+    return tokens is not None and isinstance(prompt, tokens.Doc | tokens.Span)
 
 
 def _labels(nlp: Language) -> frozenset[str]:
@@ -183,16 +188,18 @@ def _labels(nlp: Language) -> frozenset[str]:
     return frozenset(label for parser in parsers for label in parser.labels)
 
 
-@checked
+@checked(doc=OWN)
 def from_doc(
-    doc: Doc, label_set: LabelSet | Literal["other"] | None = None, parser: str = "spaCy Doc"
+    doc: Doc | spacy.tokens.Span,
+    label_set: LabelSet | Literal["other"] | None = None,
+    parser: str = "spaCy Doc",
 ) -> Sentence:
-    """Convert a parsed spaCy Doc to a `Sentence`.
+    """Convert a parsed spaCy Doc, or a Span of one, to a `Sentence`.
 
     Parameters
     ----------
     doc
-        A Doc with dependencies, from any pipeline or made by hand.
+        A Doc with dependencies, from any pipeline or made by hand; or a Span, such as each of ``doc.sents``.
     label_set
         The label set of its edges: ``"clearnlp"``, ``"ud"``, or ``"other"`` for no conversion; None to infer it from
         the labels (see `detect_labels`).
@@ -204,6 +211,10 @@ def from_doc(
     ParserError
         If the Doc has no dependencies.
     """
+    if not is_parsed(doc):
+        raise ArgumentTypeError(f"Expected a spaCy Doc or Span, but got {shown(doc)}.")
+    if hasattr(doc, "as_doc"):  # without the space after it
+        return replace(from_doc(doc.as_doc(), label_set, parser), text=doc.text)
     if not doc.has_annotation("DEP"):
         raise ParserError(
             "Expected a Doc with dependencies, but it has none; parse it with a pipeline that has a parser."

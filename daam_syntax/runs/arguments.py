@@ -92,7 +92,8 @@ def check_seeds(seeds: object) -> int | tuple[int, ...]:
     PromptError
         If it is neither.
     """
-    if isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | dict):
+    is_scalar = getattr(seeds, "ndim", 1) == 0  # an array of one number cannot be iterated
+    if isinstance(seeds, Iterable) and not (is_scalar or isinstance(seeds, str | bytes | dict)):
         listed = list(seeds)
         if listed and all(map(_is_seed, listed)) and len(set(listed)) == len(listed):
             chosen = tuple(int(seed) for seed in listed)

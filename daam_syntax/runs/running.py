@@ -74,8 +74,8 @@ def run(
     ----------
     prompts
         A file (see `PromptSet.from_file`), also of CoNLL-U; a set of prompts, or the name of a set of the package; or a
-        list of texts, spaCy Docs, and sentences. Rows that cannot be used are left out, and are listed in the table of
-        problems. Parses that are given are used as they are.
+        list of texts, sentences, spaCy Docs and Spans, and files of CoNLL-U. Rows that cannot be used are left out, and
+        are listed in the table of problems. Parses that are given are used as they are.
     out
         The folder, see `daam_syntax.runs.store.run_folder`.
     pipe

@@ -9,7 +9,7 @@ from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 
 from daam_syntax.attention import trace
 from daam_syntax.errors import PromptError, TraceError
-from daam_syntax.language import parse, parse_many
+from daam_syntax.language import conllu, from_doc, load_parser, parse, parse_many
 from daam_syntax.maps import HeatMaps
 from helpers.attention_reference import Reference
 from helpers.tiny_pipelines import TEXT_LENGTH, make_sd
@@ -225,7 +225,7 @@ def test_the_attention_of_an_ip_adapter_to_its_image_is_left_out():
     np.testing.assert_allclose(look(torch.randn(1, 1, 4, 16)), plain, atol=1e-6)
 
 
-def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
+def test_sentences_are_parsed_once_or_given(sd, monkeypatch, tmp_path):
     with trace(sd) as recording:
         draw(sd, [CAT, OWL, CAT], steps=1)
     parsed = []
@@ -243,6 +243,17 @@ def test_sentences_are_parsed_once_or_given(sd, monkeypatch):
         maps = recording.heat_maps(sentences=given)
         assert maps[0].sentence is maps[2].sentence is sentence
     assert parsed == [OWL] * 3
+    doc = load_parser()(CAT)
+    path = tmp_path / "own.conllu"
+    conllu.write([sentence], path)
+    read = conllu.read(path)
+    for given, expected in (
+        *((doc, from_doc(doc)), ([doc], from_doc(doc)), (list(doc.sents), from_doc(doc))),
+        *((path, *read), (str(path), *read), (path.read_text(encoding="utf-8"), *read)),
+    ):
+        assert recording.heat_maps(sentences=given)[2].sentence == expected
+    with pytest.raises(TraceError, match=r"parsed, spaCy Docs, or CoNLL-U, but got 'a red cat'"):
+        recording.heat_maps(sentences=["a red cat"])
     with pytest.raises(TraceError, match=r"Expected sentences of the prompts .*a blue cat"):
         recording.heat_maps(sentences=[parse("a blue cat")])
 

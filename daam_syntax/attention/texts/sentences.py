@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from daam_syntax.errors import TraceError
 from daam_syntax.language import Sentence, parse_many
+from daam_syntax.language.parser import Parse
+from daam_syntax.language.parses import each_given, parses_in
+from daam_syntax.util.arguments.annotations import shown
 
-Sentences = Sentence | Iterable[Sentence] | Mapping[str, Sentence]
-"""Prompts that are already parsed: one sentence, several, or a mapping from prompts to sentences."""
+Sentences = Parse | str | Path | Iterable[Parse | str | Path] | Mapping[str, Parse]
+"""Prompts that are already parsed: sentences, spaCy Docs, or CoNLL-U (a file, or its text); one, several, or a mapping
+from prompts to them."""
 
 
 class PromptSentences:
@@ -27,10 +32,8 @@ class PromptSentences:
     """
 
     def __init__(self, given: Sentences, parser: Any) -> None:
-        if isinstance(given, Sentence):
-            given = [given]
-        given = given.values() if isinstance(given, Mapping) else given
-        self._sentences = {sentence.text: sentence for sentence in given}
+        given = given.values() if isinstance(given, Mapping) else each_given(given)
+        self._sentences = {parse.text: parse for each in given for parse in _parses(each)}
         self._parser = parser
 
     def __getitem__(self, prompt: str) -> Sentence:
@@ -63,3 +66,13 @@ class PromptSentences:
         missing = [prompt for prompt in prompts if prompt not in self._sentences]
         if missing:
             self._sentences |= dict(zip(missing, parse_many(missing, self._parser), strict=True))
+
+
+def _parses(given: Any) -> list[Sentence]:
+    parses = parses_in(given)
+    if parses is None:
+        raise TraceError(
+            f"Expected sentences that are parsed, spaCy Docs, or CoNLL-U, but got {shown(given)}: parse a text with "
+            "`daam_syntax.parse`."
+        )
+    return parses

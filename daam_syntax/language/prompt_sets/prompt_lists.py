@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,8 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     PromptError
         If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file of prompts.
     """
-    if isinstance(prompts, pd.DataFrame | Path) or not isinstance(prompts, Iterable):
+    unordered = (pd.DataFrame, Path, Mapping, bytes, set, frozenset)
+    if isinstance(prompts, unordered) or not isinstance(prompts, Iterable):
         raise PromptError(
             f"Expected prompts as strings, in a list, a column or a PromptSet, but got {type(prompts).__name__}; "
             'take a column with table["prompt"], or read a file with PromptSet.from_file(path).'

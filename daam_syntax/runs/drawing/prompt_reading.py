@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Union
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from daam_syntax.errors import PromptError
-from daam_syntax.language import PromptSet, Sentence, check_prompts, conllu, from_doc, prompt_id
-from daam_syntax.language.parser import count_words, is_doc
+from daam_syntax.language import Prompt, PromptSet, Sentence, check_prompts, prompt_id
+from daam_syntax.language.parser import Parse, count_words
+from daam_syntax.language.parses import SUFFIXES, each_given, parses_in
 from daam_syntax.language.prompt_sets import find_prompts
 from daam_syntax.runs.problems import Problem
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc
 
 MOST_WORDS: Final = 512
 """More than the tokens that any text encoder reads. So many words have 130,000 pairs, each of them a row."""
 
 _CUT: Final = 200  # characters of a prompt that are shown
-_PARSED: Final = (".conllu", ".conll")
 
-Given = Union[str, "Sentence", "Doc"]
-"""A prompt, or its parse."""
+Given = str | Path | Parse
+"""A prompt; its parse; or a file of CoNLL-U."""
 
 
 def read_prompts(
-    prompts: str | Path | PromptSet | Given | Iterable[Given | Mapping[str, Any]],
+    prompts: PromptSet | Given | Iterable[Given | Mapping[str, Any]],
     format: str | None = None,
 ) -> tuple[PromptSet, dict[str, Sentence]]:
     """Return the prompts of a file, of a set of the package, or of a list; its `problems` name the unusable rows.
@@ -38,7 +37,7 @@ def read_prompts(
     Parameters
     ----------
     prompts
-        A file, also of CoNLL-U; a set or its name; or texts, spaCy Docs or sentences.
+        A file, also of CoNLL-U; a set or its name; or texts, sentences, spaCy Docs, and files of CoNLL-U.
     format
         Format of the file; inferred from its name if None.
 
@@ -59,14 +58,15 @@ def read_prompts(
     if isinstance(prompts, PromptSet):
         return prompts, {}
     if isinstance(prompts, str | Path):
-        if Path(prompts).suffix.lower() in _PARSED:
-            return _parsed(conllu.read(prompts))
+        parses = parses_in(Path(prompts) if str(prompts).lower().endswith(SUFFIXES) else prompts)
+        if parses is not None:
+            return _listed(parses, strict=False)
         return find_prompts(prompts, format, strict=False), {}
     return _listed(prompts, strict=False)
 
 
 def given_prompts(
-    prompts: str | PromptSet | Given | Iterable[Given],
+    prompts: PromptSet | Given | Iterable[Given],
 ) -> tuple[PromptSet, dict[str, Sentence]]:
     """Return prompts that a caller gave directly; a string is one prompt. See `read_prompts`.
 
@@ -78,32 +78,37 @@ def given_prompts(
     if isinstance(prompts, PromptSet):
         check_prompts(prompts)
         return prompts, {}
-    if isinstance(prompts, Path) and prompts.suffix.lower() in _PARSED:
-        return _parsed(conllu.read(prompts))
-    return _listed([prompts] if isinstance(prompts, str) else prompts, strict=True)
+    return _listed(prompts, strict=True)
 
 
 def _listed(prompts: Any, *, strict: bool) -> tuple[PromptSet, dict[str, Sentence]]:
-    """Return the prompts of a list of texts and parses."""
-    if isinstance(prompts, Sentence) or is_doc(prompts):
-        prompts = [prompts]
+    """Return the prompts of a list of texts and parses; that of a prompt which is there twice is the first."""
     given: dict[str, Sentence] = {}
-    if isinstance(prompts, Iterable) and not isinstance(prompts, Mapping | pd.DataFrame):
-        listed = [from_doc(each) if is_doc(each) else each for each in prompts]
-        given = {each.text: each for each in listed if isinstance(each, Sentence)}
-        prompts = [each.text if isinstance(each, Sentence) else each for each in listed]
+    texts: Any = prompts
+    if _is_list(prompts):
+        texts = []
+        for each in each_given(prompts):
+            parses = parses_in(each)
+            texts += [each] if parses is None else [parse.text for parse in parses]
+            given = {parse.text: parse for parse in parses or ()} | given
+        if texts and all(isinstance(each, Prompt) for each in texts):
+            return PromptSet(texts), given
     if strict:
-        return PromptSet.from_records(check_prompts(prompts)), given
-    if not isinstance(prompts, list | pd.DataFrame):
+        return PromptSet.from_records(check_prompts(texts)), given
+    if not isinstance(texts, list | pd.DataFrame):
         raise PromptError(
             "Expected prompts: a file, a PromptSet, or a list of texts or parses, but got "
-            f"{type(prompts).__name__}."
+            f"{type(texts).__name__}."
         )
-    return PromptSet.from_records(prompts, strict=False), given
+    return PromptSet.from_records(texts, strict=False), given
 
 
-def _parsed(sentences: Sequence[Sentence]) -> tuple[PromptSet, dict[str, Sentence]]:
-    return _listed(list(sentences), strict=False)
+def _is_list(prompts: object) -> bool:
+    """Whether a value is a text or a parse, or several in an order."""
+    others = Mapping | pd.DataFrame | bytes | set | frozenset
+    is_file = isinstance(prompts, Path) and prompts.suffix.lower() not in SUFFIXES
+    is_iterable = isinstance(each_given(prompts), Iterable)
+    return is_iterable and not isinstance(prompts, others) and not is_file
 
 
 def leave_out_long_prompts(

@@ -1,10 +1,17 @@
-"""Prompts of a run: rows that cannot be used are left out and reported."""
+"""Prompts of a run: rows that cannot be used are left out and reported; prompts may be given as their parses."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from daam_syntax.errors import PromptFileError
+from daam_syntax.errors import ParserError, PromptError, PromptFileError
+from daam_syntax.language import Prompt, conllu, from_doc, load_parser, parse
 from daam_syntax.language.prompt_sets.field_checks import LONGEST
-from daam_syntax.runs.drawing.prompt_reading import read_prompts
+from daam_syntax.runs.arguments import check_seeds
+from daam_syntax.runs.drawing.prompt_reading import given_prompts, read_prompts
 from daam_syntax.runs.problems import Problem
 
 
@@ -30,3 +37,86 @@ def test_a_run_leaves_out_what_cannot_be_used(tmp_path):
     with pytest.raises(PromptFileError, match="did you mean 'category'"):
         read_prompts(table)
     assert read_prompts(prompts)[0] is prompts
+
+
+def test_prompts_may_be_given_as_their_parses(tmp_path):
+    """`analyze` and `run` take the same; a string is a prompt for the first, and a file for the second."""
+    nlp = load_parser()
+    doc, two = nlp("a red cat"), nlp("A cat sits. A dog runs.")
+    own = replace(parse("a blue dog"), parser="by hand")
+    path = tmp_path / "own.conllu"
+    conllu.write([own], path)
+    read = conllu.read(path)
+    for given, expected in (
+        (doc, [from_doc(doc)]),
+        (two, [from_doc(two)]),  # one prompt of two grammatical sentences
+        (two.sents, [parse("A cat sits."), parse("A dog runs.")]),
+        (next(iter(two.sents)), [parse("A cat sits.")]),
+        (own, [own]),
+        ((each for each in (doc, own)), [from_doc(doc), own]),
+        (path, read),
+        (str(path), read),
+        ([doc, path], [from_doc(doc), *read]),
+        (path.read_text(encoding="utf-8"), read),
+    ):
+        for reader in (given_prompts, read_prompts):
+            given = list(given) if hasattr(given, "send") else given  # to be read twice
+            prompts, parses = reader(given)
+            assert list(prompts) == [each.text for each in expected]
+            assert [(parses[p].tokens, parses[p].edges) for p in prompts] == [
+                (each.tokens, each.edges) for each in expected
+            ]
+    for reader in (given_prompts, read_prompts):
+        prompts, parses = reader(["a bird", doc, own])
+        assert list(prompts) == ["a bird", "a red cat", "a blue dog"]
+        assert set(parses) == {"a red cat", "a blue dog"}
+        with pytest.raises(ParserError, match="with dependencies"):
+            reader(nlp.make_doc("a red cat"))
+        assert reader([Prompt("a cat", id="x")])[0].rows[0].id == "x"
+        for wrong in ({"a cat"}, {"a cat": 1}, b"a cat", 3, None):  # a set has no order
+            with pytest.raises(PromptError, match=r"^Expected prompts"):
+                reader(wrong)
+    with pytest.raises(PromptError, match=r"read a file with PromptSet\.from_file"):
+        given_prompts(Path("prompts.csv"))
+
+
+def test_the_first_of_two_parses_of_a_prompt_is_used():
+    one = parse("a red cat")
+    other = replace(one, edges={"ud": one.edges["ud"][:1]}, root_indices={})
+    prompts, parses = read_prompts([one, other])
+    assert parses == {"a red cat": one}
+    assert "is also in row 1" in prompts.problems[0].message
+    with pytest.raises(PromptError, match="twice"):
+        given_prompts([one, other])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        (1, 1),
+        (np.int64(2), 2),
+        ([0, 1], 2),
+        (np.arange(2), 2),
+        ([1, 0], (1, 0)),
+        (np.array([3, 7]), (3, 7)),
+        (pd.Series([np.int32(4)]), (4,)),
+        (range(2, 4), (2, 3)),
+        ((seed for seed in (5, 6)), (5, 6)),
+        ([2**31 - 1], (2**31 - 1,)),
+    ],
+)
+def test_seeds_are_a_number_or_a_list(seeds, expected):
+    assert check_seeds(seeds) == expected
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        *(0, -1, True, np.True_, 2.0, "2", None, float("nan"), 10**7, b"ab", {1: 2}, np.array(3)),
+        *([], [0, 0], [-1], [2**31], [1.0], ["1"], [True, False], [[1]], np.array([[1]])),
+    ],
+    ids=repr,
+)
+def test_other_seeds_are_refused(seeds):
+    with pytest.raises(PromptError, match=r"^Expected a number of images per prompt, from 1 to"):
+        check_seeds(seeds)

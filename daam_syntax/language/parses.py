@@ -1,0 +1,63 @@
+"""Parses that a user gives in place of texts: sentences, spaCy Docs and Spans, and CoNLL-U."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from daam_syntax.language import conllu
+from daam_syntax.language.parser import from_doc, is_parsed
+from daam_syntax.language.sentence import Sentence
+
+SUFFIXES: Final = (".conllu", ".conll")
+"""Suffixes of files of parses."""
+
+_COLUMNS: Final = 10
+
+
+def is_conllu(text: str) -> bool:
+    """Whether a text is CoNLL-U, of which each line but comments has ten columns between tabs."""
+    lines = (line for line in text.split("\n") if line.strip() and not line.startswith("#"))
+    return next(lines, "").count("\t") == _COLUMNS - 1
+
+
+def parses_in(given: object) -> list[Sentence] | None:
+    """Return the parses in a value; None if it is something else, such as a text that is a prompt.
+
+    Parameters
+    ----------
+    given
+        A `Sentence`; a spaCy Doc, or a Span of one; the path of a file of CoNLL-U, as a `Path` or, if the file exists,
+        as a string; or text in CoNLL-U.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read.
+    ParserError
+        If a Doc has no dependencies.
+    """
+    if isinstance(given, Sentence):
+        return [given]
+    if is_parsed(given):
+        return [from_doc(given)]
+    if isinstance(given, Path):
+        return conllu.read(given) if given.suffix.lower() in SUFFIXES else None
+    if isinstance(given, str):
+        if given.lower().endswith(SUFFIXES) and _is_file(given):
+            return conllu.read(given)
+        return conllu.loads(given) if is_conllu(given) else None
+    return None
+
+
+def each_given(given: Any) -> Iterable[Any]:
+    """Return the items of a list of prompts or parses; a single one is a list of itself."""
+    return [given] if isinstance(given, str | Path | Sentence) or is_parsed(given) else given
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # the name is too long, or has a null character
+        return False
