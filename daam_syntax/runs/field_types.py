@@ -65,7 +65,7 @@ def check_fields(
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"it is {_shown(values)}, not a JSON object")
-    known = {**required, **(optional or {})}
+    known = {**(optional or {}), **required}
     absent = [name for name in required if name not in values]
     unknown = [str(name)[:40] for name in values if name not in known]
     if absent or unknown:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daam_syntax.errors import FileError, ModelError
+from daam_syntax.runs.field_types import check_fields, missing_or, text
+from daam_syntax.runs.field_types import whole as counts
 from daam_syntax.runs.store.tables.schemas import tables_of
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.arguments.checks import POSITIVE, checked, whole
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from daam_syntax.attention.prompt_overflow import Overflow
 
 _SHOWN: Final = 10
+_LIMIT: Final = {
+    **dict.fromkeys(("encoder", "tokenizer", "before", "after"), text),
+    "n_tokens": missing_or(counts()),
+}
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,10 @@ def plan(
             f"Expected a run with images, but {pilot.path} has none yet; draw some prompts first."
         )
     if rate is None:
-        rate = n_drawn / sum(record.seconds for record in pilot.records)
+        seconds = sum(record.seconds for record in pilot.records)
+        if seconds <= 0:
+            raise FileError(f"Expected a run that took some time, but {pilot.path} took none.")
+        rate = n_drawn / seconds
     n_images = n_prompts * seeds
     sizes = {
         table: sum(record.files[table].n_bytes for record in pilot.records)
@@ -133,15 +142,24 @@ def plan(
 
 
 def _overflow(prompts: Sequence[str], pilot: Run) -> tuple[Overflow, ...] | None:
-    """Compare prompts with the limits of a run's text encoders; None if its tokenizers cannot be loaded."""
-    from daam_syntax.attention.prompt_overflow import TextLimit, find_overflow
+    """Compare prompts with the limits of a run's text encoders; None if they, or its tokenizers, are not known."""
+    from daam_syntax.attention.prompt_overflow import FORMS, TextLimit, find_overflow
     from daam_syntax.pipelines.loading import load_tokenizers
 
-    limits = [TextLimit(**limit) for limit in pilot.sessions[-1].get("text_limits", ())]
+    known = {**_LIMIT, "form": lambda value: value in tuple(FORMS)}
+    written = [limit for session in pilot.sessions[-1:] for limit in session["text_limits"]]
+    try:
+        limits = [TextLimit(**check_fields(limit, known)) for limit in written]
+    except ValueError as error:
+        raise FileError(
+            f"Expected the limits of text encoders in the manifest of {pilot.path}, but {error}."
+        ) from error
+    if not limits:
+        return None
     model = pilot.settings.model
     try:
         names = [limit.tokenizer for limit in limits]
-        loaded = load_tokenizers(model["model"], names, revision=model["revision"])
+        loaded = load_tokenizers(model["model"], names, revision=model.get("revision"))
     except ModelError:
         return None
-    return find_overflow(prompts, dict(zip(limits, loaded, strict=True))) if limits else None
+    return find_overflow(prompts, dict(zip(limits, loaded, strict=True)))

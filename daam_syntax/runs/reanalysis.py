@@ -20,7 +20,8 @@ from daam_syntax.runs.store.run_reader import RunReader
 from daam_syntax.runs.store.tables.schemas import from_frame, schema_of, with_identity
 from daam_syntax.runs.store.tables.table_files import ShardedTables
 from daam_syntax.util.progress import show_progress
-from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.regular_files import make_folder
+from daam_syntax.util.whole_files import whole_file
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -90,10 +91,9 @@ def reanalyze(
         **more,
     }
     name = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
-    path = run.path / "analyses" / name
-    with file_errors(path):
-        for table in _TABLES:
-            (path / table).mkdir(parents=True, exist_ok=True)
+    path = make_folder(run.path, "analyses", name)
+    for table in _TABLES:
+        make_folder(path, table)
     n_images = sum(record.n_images for record in run.records)
     with show_progress(progress, n_images, label="Measuring") as bar:
         for number, record in enumerate(run.records):

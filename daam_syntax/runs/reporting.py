@@ -18,6 +18,7 @@ from daam_syntax.runs.problems import without_empty_columns
 from daam_syntax.runs.reanalysis import Reanalysis
 from daam_syntax.runs.stored_run import Run
 from daam_syntax.util.arguments.checks import checked
+from daam_syntax.util.regular_files import make_folder
 from daam_syntax.util.whole_files import file_errors, whole_file
 
 if TYPE_CHECKING:
@@ -79,10 +80,13 @@ def write_report(
 ) -> tuple[Path, pd.DataFrame]:
     """Write a report, and return its folder and its summary; see `report`."""
     measured = run if tables is None else tables
-    out = measured.path / "report" if out is None else Path(out)
     summary, problems = measured.summarize(by, accept=accept), run.problems()
-    with file_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        out = make_folder(measured.path, "report")
+    else:
+        out = Path(out)
+        with file_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
     write_table(summary, out / "summary.csv")
     write_table(problems, out / "problems.csv")
     groups = [by] if isinstance(by, str) else list(by)

@@ -36,6 +36,7 @@ _DRAWING: Final = {
     "width": _SIDE,
 }
 _MODEL: Final = {"model": text}
+_OF_MODEL: Final = {"revision": missing_or(text)}
 _FIELDS: Final = {
     "drawing": mapping,
     "model": mapping,
@@ -115,7 +116,9 @@ class RunSettings:
         try:
             found = check_fields(values, _FIELDS, _OPTIONAL)
             drawing = DrawingSettings(**check_fields(found["drawing"], _DRAWING))
-            check_fields(found["model"], _MODEL, dict.fromkeys(found["model"], _plain))
+            check_fields(found["model"], _MODEL, dict.fromkeys(found["model"], _plain) | _OF_MODEL)
+            if not found["thresholds"]:
+                raise ValueError("it has no threshold")
             rules = tuple(str(parse_threshold(rule)) for rule in found["thresholds"])
             schemes = check_schemes(found["schemes"])
         except ValueError as error:

@@ -32,7 +32,8 @@ from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.stored_run import Run
-from daam_syntax.util.whole_files import file_errors, whole_file
+from daam_syntax.util.regular_files import check_regular, make_folder
+from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import plural
 
 if TYPE_CHECKING:
@@ -74,19 +75,24 @@ class StoredImage:
 
 
 def stored_images(run: Run) -> list[StoredImage]:
-    """Return all images of a run with their heat maps, in order; those that could not be drawn are left out."""
+    """Return all images of a run with their heat maps, in order; those that could not be drawn are left out.
+
+    Their names are those of the run's prompts, whose ids can name files.
+    """
+    texts = {row.id: row.text for row in run.prompts.rows}  # reading them checks the ids
     found = []
     for record in run.records:
         maps = dict(run.shard_maps(record))
         attention = dict(run.shard_attention(record))
         for number, row, content in run.stored_images(record):
             image = decoded(content, (row["height"], row["width"]), number)
-            identity = {name: row[name] for name in ("prompt_id", "prompt", "seed")}
-            name = f"{row['prompt_id']}-{row['seed']}"
+            own, seed = row["prompt_id"], row["seed"]
             found.append(
                 StoredImage(
-                    name,
-                    **identity,
+                    f"{own}-{seed}",
+                    own,
+                    texts[own],
+                    seed,
                     content=content,
                     image=image,
                     maps=maps[number],
@@ -184,16 +190,15 @@ def _shards_digest(records: Sequence[ShardRecord]) -> str:
 
 def _is_as_written(path: Path, checksum: str) -> bool:
     try:
-        return not path.is_symlink() and sha256(path) == checksum
-    except OSError:
+        check_regular(path)
+        return sha256(path) == checksum
+    except (OSError, ValueError):
         return False
 
 
 def _write(folder: Path, name: str, save: Save) -> None:
-    target = folder / name
-    with file_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target) as partial_path:
+    *parents, own = name.split("/")
+    with whole_file(make_folder(folder, *parents) / own) as partial_path:
         save(partial_path)
 
 

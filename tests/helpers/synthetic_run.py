@@ -51,14 +51,17 @@ def made_up(items, pipe, settings, relations=(), relation_axes=()):
     return traced
 
 
-def write_run(out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS):
+def write_run(
+    out, prompts, seeds=1, batch_size=2, shard_size=4, settings=SETTINGS, overwrite=False
+):
     """Write a run of prompts whose words are separated by single spaces."""
     folder = RunFolder(out)
     chosen = prompts if isinstance(prompts, PromptSet) else PromptSet.from_records(prompts)
     parses = Parses(chosen, given={text: sentence_of(text) for text in chosen})
     plan = ShardPlan.of(len(chosen), seeds, batch_size, shard_size)
     with folder.locked(), mock.patch.object(shard_drawer, "draw_batch", made_up):
-        found = folder.start(Wanted(settings.as_dict(), plan, chosen, parses.digest([])))
+        wanted = Wanted(settings.as_dict(), plan, chosen, parses.digest([]))
+        found = folder.start(wanted, overwrite=overwrite)
         session = Session(folder, chosen, found=found)
         drawer = ShardDrawer(None, settings, plan)
 

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -13,18 +14,24 @@ import pytest
 from PIL import Image
 
 from daam_syntax import runs
-from daam_syntax.errors import DaamSyntaxError
+from daam_syntax.errors import DaamSyntaxError, FileError
 from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
+from daam_syntax.runs.store.run_folder import entries_digest
 from daam_syntax.runs.store.shard_files import embedded_record
+from daam_syntax.runs.store.tables import origin
+from daam_syntax.runs.store.tables.schemas import TABLES
+from daam_syntax.workflow import stored_analysis
 from helpers.commands import run_here
 from helpers.synthetic_run import write_run
 
 HOSTILE = [None, -1, 10**15, 1.5, True, "", "../../../holiday", "x" * 5000, [], [[]], {}, {"a": 1}]
 
+PROMPTS = ["a red cat", "a dog"]
+
 
 @pytest.fixture(scope="module")
 def received(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("received") / "run", ["a red cat", "a dog"]).path
+    return write_run(tmp_path_factory.mktemp("received") / "run", PROMPTS).path
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def read_everything(folder):
         run = runs.open_run(folder)
         run.pairs(), run.words(), run.images(), run.problems()
         list(run.maps()), list(run.pil_images()), run.sentences, run.prompts
-        runs.plan(3, 1, run)
+        runs.plan(["a cat"], 1, run)
         repr(run), run.sessions, run.is_complete
     except DaamSyntaxError as error:
         message = str(error)
@@ -98,15 +105,32 @@ def test_a_manifest_that_lacks_a_key_is_refused(folder):
         assert "manifest.json" in read_everything(folder), name
 
 
-def forge(folder, table, change):
+def forge(folder, table, change, **more):
     """Change the rows of a table, and make all checksums right."""
     path = folder / table / "part-00000.parquet"
     rows = pq.read_table(path)
     pq.write_table(change(rows).replace_schema_metadata(rows.schema.metadata), path)
     record_path = folder / "committed" / "part-00000.json"
     values = unsealed(record_path.read_text())
-    values["files"][table] |= {"sha256": sha256(path), "n_bytes": path.stat().st_size}
+    written = {"sha256": sha256(path), "n_bytes": path.stat().st_size, **more}
+    values["files"][table] |= written
     record_path.write_text(sealed(values))
+
+
+def forge_manifest(folder, **entries):
+    """Change entries of the manifest and its second copy, and mark the tables as those of this run."""
+    values = unsealed((folder / "manifest.json").read_text())
+    for name, value in entries.items():
+        values[name] = {**values[name], **value} if name == "settings" else value
+    for name in ("manifest.json", "manifest.backup.json"):
+        write_sealed(folder / name, values)
+    for table in TABLES:
+        path = folder / table / "part-00000.parquet"
+        rows = pq.read_table(path)
+        marks = json.loads(rows.schema.metadata[b"daam_syntax"])
+        own = {b"daam_syntax": json.dumps({**marks, "digest": entries_digest(values)})}
+        pq.write_table(rows.replace_schema_metadata({**rows.schema.metadata, **own}), path)
+        forge(folder, table, lambda rows: rows)
 
 
 def with_column(name, value):
@@ -137,11 +161,18 @@ def picture(format, size=(6, 4)):
         ("images", "sentence", "[" * 10_000, "parse"),
         ("images", "provenance", "[]", "fit together"),
         ("images", "provenance", '{"seed": 7}', "provenance has the seed 7"),
-        ("images", "seed", 7, "others"),
-        ("images", "image", 7, "others"),
+        ("images", "seed", 7, "planned images 0 to 1"),
+        ("images", "image", 7, "planned images 0 to 1"),
+        ("images", "prompt", "a whale", "planned images 0 to 1"),
+        ("images", "prompt_id", "../../../escaped", "planned images 0 to 1"),
         ("images", "truncated_by", "3", "fit together"),
-        ("maps", "seed", 7, "maps have the seed"),
-        ("maps", "prompt_id", "another", "maps have the prompt_id"),
+        ("maps", "seed", 7, "planned images 0 to 1"),
+        ("maps", "prompt_id", "another", "planned images 0 to 1"),
+        ("pairs", "image", 7, "planned images 0 to 1"),
+        ("pairs", "seed", 7, "planned images 0 to 1"),
+        ("pairs", "seed", None, "planned images 0 to 1"),
+        ("pairs", "prompt", "a whale", "planned images 0 to 1"),
+        ("words", "prompt_id", "another", "planned images 0 to 1"),
         ("maps", "map_height", 10**6, "fit together"),
         ("maps", "start", 10**6, "fit together"),
         ("maps", "values", [float("nan")] * 24, "fit together|NaN"),
@@ -154,23 +185,160 @@ def test_forged_tables_are_refused(folder, table, column, value, message):
     assert any(part in found for part in message.split("|")), found
 
 
-def test_what_is_not_a_file_is_refused(folder, tmp_path):
-    outside = tmp_path / "outside.parquet"
-    for path in (folder / "maps" / "part-00000.parquet", folder / "manifest.json"):
+@pytest.mark.parametrize("is_in_prompts", [False, True])
+def test_no_name_leads_out_of_a_folder(folder, is_in_prompts):
+    """The names of views are made of ids."""
+    name = "../../../escaped"
+    provenance = json.dumps({"prompt_id": name})
+    for table in ("images", "maps", "pairs", "words"):
+        forge(folder, table, with_column("prompt_id", name))
+    forge(folder, "images", with_column("provenance", provenance))
+    if is_in_prompts:
+        path = folder / "prompts.parquet"
+        pq.write_table(with_column("id", name)(pq.read_table(path)), path)
+    before = sorted(folder.parents[1].glob("*/*"))
+    with pytest.raises(DaamSyntaxError, match=r"id of at most|planned images|prompts of the run"):
+        stored_analysis(folder, overviews=False)
+    assert sorted(folder.parents[1].glob("*/*")) == before
+    assert not list(folder.parents[2].glob("escaped*"))
+
+
+def test_a_small_file_does_not_fill_the_memory(folder, monkeypatch):
+    """Equal rows take no room in a Parquet file; a shard has no more than its images can have."""
+    monkeypatch.setattr(origin, "_MOST_ROWS", 1_000)
+    monkeypatch.setattr(origin, "_MOST_BYTES", 1_000_000)
+    schema = pq.read_schema(folder / "problems" / "part-00000.parquet")
+    many = pa.table([pa.nulls(3_000, kind) for kind in schema.types], schema=schema)
+    forge(folder, "problems", lambda rows: many)
+    assert "Expected 0 rows of 2 images" in read_everything(folder)
+    assert "but it has 3,000" in read_everything(folder)
+    forge(folder, "problems", lambda rows: many, n_rows=3_000)
+    assert "Expected 3,000 rows of 2 images" in read_everything(folder)
+    long = many.slice(0, 1).set_column(2, schema.field(2), pa.array(["x" * 3_000_000]))
+    forge(folder, "problems", lambda rows: long, n_rows=1)
+    assert "uncompressed" in read_everything(folder)
+
+
+@pytest.mark.parametrize("n_images", [10**9, 10**6])
+def test_a_plan_of_many_images_in_one_shard_is_refused(folder, n_images):
+    plan = {"n_prompts": n_images, "n_seeds": 1, "batch_size": 1, "shard_size": n_images}
+    forge_manifest(folder, plan=plan)
+    record = unsealed((folder / "committed" / "part-00000.json").read_text())
+    record["n_images"] = record["files"]["images"]["n_rows"] = n_images
+    write_sealed(folder / "committed" / "part-00000.json", record)
+    assert re.search("at most 1,000,000 images|2, not 1,000,000", read_everything(folder))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"settings": {"thresholds": []}}, "no threshold"),
+        ({"settings": {"model": {"model": None}}}, "'model' is None"),
+        ({"settings": {"model": {"model": "x", "revision": 3}}}, "'revision' is 3"),
+        ({"sessions": [{"peak_memory": "much"}]}, "'sessions' is"),
+        ({"sessions": []}, ""),
+    ],
+)
+def test_forged_manifests_are_refused_or_harmless(folder, entries, message):
+    forge_manifest(folder, **entries)
+    found = read_everything(folder)
+    assert message in found, found
+    assert bool(message) == bool(found)
+
+
+def test_limits_of_text_encoders_are_checked_before_they_are_used(folder):
+    limit = {"encoder": "", "tokenizer": "tokenizer", "n_tokens": 77, "form": "as it is"}
+    for wrong in ({"form": "torn"}, {"n_tokens": "many"}, {"before": 3}):
+        written = {**limit, "before": "", "after": "", **wrong}
+        sessions = unsealed((folder / "manifest.json").read_text())["sessions"]
+        forge_manifest(folder, sessions=[{**sessions[0], "text_limits": [written]}])
+        with pytest.raises(FileError, match=rf"manifest of .*'{next(iter(wrong))}' is"):
+            runs.plan(["a cat"], 1, folder)
+
+
+FILES = [
+    "committed/part-00000.json",
+    "images/part-00000.parquet",
+    "manifest.json",
+    "maps/part-00000.parquet",
+    "pairs/part-00000.parquet",
+    "problems/part-00000.parquet",
+    "problems/prompts.parquet",
+    "prompts.parquet",
+    ".lock",
+]
+
+
+def put(path, kind, outside):
+    """Put something else in the place of a file."""
+    path.unlink(missing_ok=True)
+    {
+        "link": lambda: path.symlink_to(outside),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "device": lambda: path.symlink_to("/dev/zero"),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+def test_what_is_not_a_file_is_refused(received, tmp_path, kind):
+    """A pipe would wait forever, a device has no end, and a link leads out of the folder."""
+    for number, name in enumerate(FILES):
+        folder = shutil.copytree(received, tmp_path / str(number))
+        path, outside = folder / name, tmp_path / f"outside-{number}"
         content = path.read_bytes()
-        for kind in ("link", "fifo", "folder"):
-            path.unlink()
-            if kind == "link":
-                outside.write_bytes(content)
-                path.symlink_to(outside)
-            else:
-                (os.mkfifo if kind == "fifo" else os.mkdir)(path)
-            if path.name != "manifest.json":  # which is read from its second copy
-                assert "not a regular file" in read_everything(folder), kind
-            else:
-                assert read_everything(folder) == "", kind
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            path.write_bytes(content)
+        outside.write_bytes(content)
+        put(path, kind, outside)
+        message = read_everything(folder)
+        # The manifest has a second copy, and the lock is not read.
+        assert name in message if name not in ("manifest.json", ".lock", FILES[6]) else not message
+        if name == ".lock":
+            with pytest.raises(FileError, match=r"\.lock, but it is something else; delete it"):
+                write_run(folder, PROMPTS)
+        if name == ".lock" or kind == "folder":
+            path.rmdir() if kind == "folder" else path.unlink()
+        write_run(folder, PROMPTS)
+        assert outside.read_bytes() == content
+        assert read_everything(folder) == ""
+
+
+def test_a_view_that_is_not_a_file_is_written_again(folder):
+    stored_analysis(folder, overviews=False)
+    path = folder / "pairs.csv"
+    content = path.read_bytes()
+    put(path, "pipe", None)
+    stored_analysis(folder, overviews=False)
+    assert path.read_bytes() == content
+
+
+def replace(folder):
+    write_run(folder, ["a bus"], overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [
+        *[(name, replace) for name in ("committed", "images", "problems", ".work")],
+        ("images", lambda folder: stored_analysis(folder, overviews=False)),
+        ("analyses", lambda folder: runs.open_run(folder).reanalyze(threshold="absolute:0.1")),
+        ("report", runs.report),
+    ],
+)
+def test_links_in_place_of_folders_lead_nowhere(folder, tmp_path, name, act):
+    """Readers write nothing there, and a run that replaces the received one deletes nothing there."""
+    outside = tmp_path / "outside"
+    (folder / name).mkdir(exist_ok=True)
+    shutil.move(folder / name, outside)
+    (folder / name).symlink_to(outside, target_is_directory=True)
+    for file in (".x.partial", "session-00000.parquet", "ff966ff162-0.png"):
+        (outside / file).write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+    with pytest.raises(FileError, match=rf"{name}, but it is a link; put the folder itself there"):
+        act(folder)
+    assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
+    (folder / name).unlink()  # the remedy
+    shutil.copytree(outside, folder / name)
+    act(folder)
 
 
 def test_a_folder_of_an_earlier_format_is_refused_in_one_line_and_kept(folder):

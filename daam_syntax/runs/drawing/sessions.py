@@ -22,7 +22,8 @@ from daam_syntax.pipelines.identity import library_versions
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder
-from daam_syntax.runs.store.shard_store import ForeignShardError, is_disk_full
+from daam_syntax.runs.store.shard_store import is_disk_full
+from daam_syntax.runs.store.tables.origin import ForeignShardError
 from daam_syntax.runs.store.tables.schemas import from_problems
 from daam_syntax.util.progress import show_progress
 from daam_syntax.util.whole_files import whole_file

@@ -22,8 +22,8 @@ def locked(folder: Path) -> Iterator[None]:
     with file_errors(folder):
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            raise FileError(f"Expected a file at {path}, but it is a link; delete it.")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise FileError(f"Expected a file at {path}, but it is something else; delete it.")
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)

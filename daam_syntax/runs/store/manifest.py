@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,14 @@ from daam_syntax.runs.field_types import (
     flag,
     hexadecimal,
     mapping,
+    number,
     text,
+    whole,
 )
 from daam_syntax.runs.store.checksums import sealed, unsealed
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import FORMAT
+from daam_syntax.util.regular_files import check_regular
 from daam_syntax.util.whole_files import whole_file
 from daam_syntax.util.wording import one_line
 
@@ -30,6 +32,24 @@ BACKUP: Final = "manifest.backup.json"
 _KIND: Final = "daam-syntax run"
 _LARGEST: Final = 2**26  # bytes; a manifest has some kilobytes, and some for each session
 _STATUSES: Final = ("running", "incomplete", "complete")
+_SESSION: Final = {
+    "started": text,
+    "versions": mapping,
+    "text_limits": each(mapping),
+    "images": whole(),
+    "seconds": number,
+}
+_PEAKS: Final = dict.fromkeys(("peak_memory", "peak_gpu_memory"), whole(most=2**60))
+
+
+def _session(value: object) -> bool:
+    """Whether a value describes a session, see `daam_syntax.runs.drawing.sessions`."""
+    try:
+        return bool(check_fields(value, _SESSION, _PEAKS))
+    except ValueError:
+        return False
+
+
 _FIELDS: Final = {
     "format": lambda value: value == FORMAT,
     "kind": lambda value: value == _KIND,
@@ -39,7 +59,7 @@ _FIELDS: Final = {
     "plan": mapping,
     "prompts": hexadecimal(64),
     "parses": hexadecimal(64),
-    "sessions": each(mapping),
+    "sessions": each(_session),
 }
 _VIEWS: Final = {
     "threshold": text,
@@ -114,7 +134,8 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        manifest = unsealed(_text(path))
+        check_regular(path, _LARGEST)
+        manifest = unsealed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DamagedManifestError(
             f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax run` or "
@@ -138,12 +159,3 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise FileError(f"Expected the manifest of a run in {path}, but {error}.") from error
     return checked
-
-
-def _text(path: Path) -> str:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a regular file")
-    if status.st_size > _LARGEST:
-        raise ValueError(f"it has {status.st_size:,} bytes")
-    return path.read_text(encoding="utf-8")

@@ -60,6 +60,8 @@ class ShardRecord:
         """
         numbers = dict.fromkeys(("shard", "n_images", "n_failed"), whole())
         found = check_fields(values, {**numbers, "files": mapping, "seconds": number})
+        if found["seconds"] < 0:
+            raise ValueError(f"it took {found['seconds']} seconds")
         if set(found["files"]) not in (set(TABLES), set(ALL_TABLES)):
             raise ValueError(f"it names the tables {sorted(map(str, found['files']))[:9]}")
         files = {t: FileRecord(**check_fields(f, _FILE)) for t, f in found["files"].items()}

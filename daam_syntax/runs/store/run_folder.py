@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from daam_syntax.errors import FileError, PromptError
+from daam_syntax.errors import FileError
 from daam_syntax.language import PromptSet
-from daam_syntax.language.prompt_sets.files.tabular import holds_parquet
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.changes import metadata_changes, prompt_changes, setting_changes
 from daam_syntax.runs.store.checksums import prompts_digest
@@ -40,10 +39,9 @@ from daam_syntax.runs.store.manifest import (
 from daam_syntax.runs.store.shard_store import COMMITTED, WORK, Planned, ShardStore
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.tables.schemas import ALL_TABLES, Stamp, tables_of
+from daam_syntax.runs.store.tables.stored_prompts import PROMPTS, read_prompts, write_prompts
 from daam_syntax.util.whole_files import file_errors
-from daam_syntax.util.wording import one_line
 
-PROMPTS: Final = "prompts.parquet"
 _VIEWS: Final = ("pairs.csv", "words.csv", "summary.csv", "index.html")
 
 
@@ -146,6 +144,7 @@ class RunFolder:
             If the folder holds another run (the message lists the differences) or files of another origin, or cannot
             be written.
         """
+        self.shards.check_folders()
         now = wanted.entries()
         problems: list[Problem] = []
         manifest = self._found(now, problems)
@@ -159,8 +158,7 @@ class RunFolder:
         self.write_manifest(manifest)
         self._clear()
         self.shards.make_folders(_tables(manifest))
-        if not holds_parquet(self.path / PROMPTS, wanted.prompts.rows):
-            wanted.prompts.to_file(self.path / PROMPTS)
+        write_prompts(self.path, wanted.prompts)
         return problems
 
     def _found(self, now: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
@@ -310,17 +308,7 @@ class RunFolder:
         FileError
             If they are missing, or differ from those with which the run started.
         """
-        path = self.path / PROMPTS
-        try:
-            found = PromptSet.from_file(path)
-            if prompts_digest(found) != self.manifest()["prompts"]:
-                raise ValueError("they differ from those with which the run started")
-        except (FileError, PromptError, ValueError) as error:
-            raise FileError(
-                f"Expected the prompts of the run in {path}, but {one_line(error)}. Run the same `daam-syntax run` "
-                "command again to restore them."
-            ) from error
-        return found
+        return read_prompts(self.path, self.manifest()["prompts"])
 
     # -- shards --------------------------------------------------------------------------------------------------
 

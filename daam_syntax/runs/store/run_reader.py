@@ -22,6 +22,7 @@ from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.stored_attention import from_attention_table
 from daam_syntax.runs.store.stored_maps import from_table, parse_of
+from daam_syntax.runs.store.tables.origin import check_rows
 from daam_syntax.runs.store.tables.schemas import (
     ATTENTION_SCHEMA,
     IMAGES_SCHEMA,
@@ -33,6 +34,7 @@ from daam_syntax.runs.store.tables.schemas import (
     read_table,
     to_frame,
 )
+from daam_syntax.runs.store.tables.stored_prompts import PromptNames
 from daam_syntax.runs.store.tables.table_files import ShardedTables
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class RunReader(ShardedTables):
     def records(self) -> tuple[ShardRecord, ...]:
         """The records of the finished shards, in order."""
         numbers = [n for n in self._folder.shards.numbers() if n < self.plan.n_shards]
-        found = [self._folder.shards.record(number) for number in numbers]
+        record = self._folder.shards.record
+        found = [record(number, self.plan.size(number)) for number in numbers]
         return tuple(record for record in found if record is not None)
 
     @property
@@ -276,6 +279,20 @@ class RunReader(ShardedTables):
         key = (table, record.shard)
         if key not in self._verified:
             stamp = Stamp(self._manifest["run"], record.shard, self._digest)
-            self._folder.shards.verify(record, table, stamp)
+            path = self._folder.shards.verify(record, table, stamp)
+            if table != "problems":
+                self._check_rows(path, table, record.shard)
             self._verified.add(key)
         return self._folder.shards.file(table, record.shard)
+
+    def _check_rows(self, path: Path, table: str, shard: int) -> None:
+        """Check that a table is of the images of its shard, with their prompts and seeds."""
+        try:
+            check_rows(path, table, self._names.planned(shard))
+        except FileError:
+            self._folder.prompts()  # raises if they are not those of the run
+            raise
+
+    @cached_property
+    def _names(self) -> PromptNames:
+        return PromptNames(self.path, self.plan)

@@ -22,6 +22,7 @@ from daam_syntax.runs.store.tables.schemas import (
     schema_of,
     with_identity,
 )
+from daam_syntax.util.regular_files import check_regular
 
 _WITHOUT_DICTIONARY: Final = ("values", "picture")
 """Columns whose values never repeat, so that a dictionary would only cost space."""
@@ -122,6 +123,7 @@ def embedded_record(path: Path) -> ShardRecord:
     ValueError, OSError
         If the file is damaged, or has none.
     """
+    check_regular(path)
     with pq.ParquetFile(path) as file:
         metadata: dict[bytes, Any] = file.schema_arrow.metadata or {}
         values = unsealed(metadata.get(_RECORD, b"").decode())

@@ -13,25 +13,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from daam_syntax.errors import FileError
 from daam_syntax.runs.problems import Problem
 from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.shard_files import embedded_record
 from daam_syntax.runs.store.shards import ShardPlan
-from daam_syntax.runs.store.tables.schemas import ALL_TABLES, FORMAT, Stamp, identity_of, read_table
+from daam_syntax.runs.store.tables.origin import (
+    DAMAGE,
+    PlannedRow,
+    check_images,
+    check_size,
+    check_stamp,
+    stamp_of,
+)
+from daam_syntax.runs.store.tables.schemas import ALL_TABLES, FORMAT, Stamp
+from daam_syntax.util.regular_files import check_no_link, check_regular, make_folder
 from daam_syntax.util.whole_files import file_errors, replace_file, whole_file
 from daam_syntax.util.wording import one_line
 
 COMMITTED: Final = "committed"
 WORK: Final = ".work"
 _PART: Final = re.compile(r"part-(\d{5,9})\.(parquet|json)", re.ASCII)
+_LARGEST_RECORD: Final = 2**16  # bytes; a record has about one kilobyte
 _DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _AGAIN: Final = "run the same command again to draw this shard again."
-_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,8 @@ class Planned:
     """
 
     stamp: Stamp
-    rows: Sequence[tuple[int, str, str, int]]
+    rows: Sequence[PlannedRow]
     tables: Sequence[str]
-
-
-class ForeignShardError(FileError):
-    """A shard of another run, or of other prompts, seeds, or settings."""
 
 
 class ShardStore:
@@ -87,20 +89,19 @@ class ShardStore:
             return sorted({int(match[1]) for match in found if match})
 
     def make_folders(self, tables: Sequence[str]) -> None:
-        """Create the folders of the tables, and refuse links, which could lead out of the folder of the run."""
+        """Create the folders of the tables."""
         for name in (*tables, COMMITTED, WORK):
-            folder = self.path / name
-            with file_errors(folder):
-                if folder.is_symlink():
-                    raise FileError(
-                        f"Expected a folder at {folder}, but it is a link; put the folder itself there."
-                    )
-                folder.mkdir(exist_ok=True)
+            make_folder(self.path, name)
+
+    def check_folders(self) -> None:
+        """Refuse links in place of folders, before anything in them is read or deleted."""
+        for name in (*ALL_TABLES, COMMITTED, WORK):
+            check_no_link(self.path / name)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def record(self, shard: int) -> ShardRecord | None:
-        """Return the record of a shard, or None if the shard is not finished.
+    def record(self, shard: int, n_images: int) -> ShardRecord | None:
+        """Return the record of a shard of so many images, or None if the shard is not finished.
 
         Raises
         ------
@@ -109,13 +110,16 @@ class ShardStore:
         """
         path = self.record_path(shard)
         try:
+            check_regular(path, _LARGEST_RECORD)
             values = unsealed(path.read_text(encoding="utf-8"))
             if values.pop("format", None) != FORMAT or values.get("shard") != shard:
                 raise ValueError("it belongs to another shard")
-            return ShardRecord.from_dict(values)
+            record = ShardRecord.from_dict(values)
+            _check_count(record, n_images)
+            return record
         except FileNotFoundError:
             return None
-        except (*_DAMAGE, RecursionError) as error:
+        except (*DAMAGE, RecursionError) as error:
             raise FileError(
                 f"Expected the record of a shard in {path}, but it is damaged ({one_line(error)}); {_AGAIN}"
             ) from error
@@ -129,7 +133,8 @@ class ShardStore:
             If the file is missing, truncated, altered, or of another run.
         """
         path = self._check_bytes(record, table)
-        _check_stamp(path, stamp)
+        metadata = check_stamp(path, stamp)
+        check_size(path, metadata, record.files[table].n_rows, record.n_images)
         return path
 
     def _check_bytes(self, record: ShardRecord, table: str) -> Path:
@@ -160,8 +165,8 @@ class ShardStore:
     def stamp(self, table: str, shard: int) -> Stamp | None:
         """Return the origin of the file of a table and a shard; None if it cannot be read."""
         try:
-            return _stamp(self.file(table, shard))
-        except _DAMAGE:
+            return stamp_of(self.file(table, shard))
+        except DAMAGE:
             return None
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -188,9 +193,9 @@ class ShardStore:
         ForeignShardError
             If the files are those of another run, or of other images than planned.
         """
-        _check_images(work / "images.parquet", planned)
+        check_images(work / "images.parquet", record.shard, planned.rows)
         for table in planned.tables:
-            _check_stamp(work / f"{table}.parquet", planned.stamp)
+            check_stamp(work / f"{table}.parquet", planned.stamp)
         with file_errors(self.path):
             self.record_path(record.shard).unlink(missing_ok=True)
             for table in planned.tables:
@@ -240,7 +245,7 @@ class ShardStore:
         """Return the record of a shard whose files are all as they were written, else None."""
         expected, damage = planned(shard), ""
         try:
-            record = self.record(shard)
+            record = self.record(shard, len(expected.rows))
             if record is not None:
                 for table in expected.tables:
                     self.verify(record, table, expected.stamp)
@@ -265,10 +270,11 @@ class ShardStore:
             record = embedded_record(self.file("problems", shard))
             if record.shard != shard:
                 return None
+            _check_count(record, len(planned.rows))
             for table in planned.tables:
                 self.verify(record, table, planned.stamp)
-            _check_images(self.file("images", shard), planned)
-        except (*_DAMAGE, FileError):
+            check_images(self.file("images", shard), shard, planned.rows)
+        except (*DAMAGE, FileError):
             return None
         self._write_record(record)
         return record
@@ -309,37 +315,9 @@ class ShardStore:
         return found
 
 
-def _stamp(path: Path) -> Stamp | None:
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return None
-    found = identity_of(pq.read_schema(path))
-    try:
-        return Stamp(**{name: found[name] for name in ("run", "shard", "digest")})
-    except KeyError:
-        return None
-
-
-def _check_stamp(path: Path, stamp: Stamp) -> None:
-    try:
-        found = _stamp(path)
-    except _DAMAGE as error:
-        raise FileError(f"Expected a table of a run in {path}, but {one_line(error)}") from error
-    if found != stamp:
-        raise ForeignShardError(
-            f"Expected a file of shard {stamp.shard} of this run ({stamp.run[:8]}), but {path} is marked as {found}."
-        )
-
-
-def _check_images(path: Path, planned: Planned) -> None:
-    columns = ["image", "prompt_id", "prompt", "seed"]
-    rows = read_table(path, "images", columns=columns)
-    found = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
-    if found != list(planned.rows):
-        wrong = next((f for f, p in zip(found, planned.rows, strict=False) if f != p), found[-1:])
-        raise ForeignShardError(
-            f"Expected the images that were planned for shard {planned.stamp.shard}, but {path.name} has "
-            f"(image, prompt_id, prompt, seed) {wrong}."
-        )
+def _check_count(record: ShardRecord, n_images: int) -> None:
+    if record.n_images != n_images or record.files["images"].n_rows != n_images:
+        raise ValueError(f"it is of {record.n_images:,} images, not of {n_images:,}")
 
 
 def is_disk_full(error: BaseException) -> bool:

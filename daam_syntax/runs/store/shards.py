@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from daam_syntax.runs.field_types import MOST, check_fields, each, whole
+
+_LARGEST: Final = 1_000_000
+"""Most images of a shard; lists of so many fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,21 @@ class ShardPlan:
             raise ValueError(f"Expected shards of whole batches, but got {self}.")
         if self.seeds and len(self.seeds) != self.n_seeds:
             raise ValueError(f"Expected {self.n_seeds} seeds, but got {len(self.seeds)}.")
+        if self.size(0) > _LARGEST:
+            raise ValueError(f"Expected shards of at most {_LARGEST:,} images, but got {self}.")
 
     @classmethod
     def of(
         cls, n_prompts: int, seeds: int | Sequence[int], batch_size: int, shard_size: int
     ) -> ShardPlan:
-        """Make a plan with shards of at most `shard_size` images, or of one batch if that is larger.
+        """Make a plan with shards of at most `shard_size` images (at most a million), or of one batch if it is larger.
 
         `seeds` are a number of seeds, or the seeds.
         """
         listed = () if isinstance(seeds, int) else tuple(seeds)
         n_seeds = seeds if isinstance(seeds, int) else len(listed)
         batch_size = min(batch_size, n_prompts * n_seeds)
-        whole_batches = max(1, shard_size // batch_size) * batch_size
+        whole_batches = max(1, min(shard_size, _LARGEST) // batch_size) * batch_size
         return cls(n_prompts, n_seeds, batch_size, whole_batches, listed)
 
     @classmethod

@@ -20,6 +20,7 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
+from daam_syntax.util.regular_files import check_regular
 from daam_syntax.util.wording import one_line
 
 FORMAT: Final = 2
@@ -231,9 +232,12 @@ def read_table(
         If the file cannot be read, or holds another table.
     """
     try:
+        check_regular(path)
         with pq.ParquetFile(path) as file:
             check_identity(file.schema_arrow, table, schema)
-            return file.read(columns=list(columns) if columns is not None else None)
+            rows = file.read(columns=list(columns) if columns is not None else None)
+        rows.validate(full=True)  # texts are UTF-8, and lists are inside their values
+        return rows
     except FileNotFoundError:
         raise FileError(
             f"Expected the table {table} at {path}, but there is no such file."
