@@ -43,6 +43,9 @@ PROMPTS = (  # no two share a structure: prompts of one structure are one unit o
 )
 
 
+SHOWN = ("amod", "conj", "det", "nmod", "unrelated")
+"""Relations of the figures that draw a line for each."""
+
 LAYER = re.compile(r"_blocks?|\.attentions|\.transformer_blocks|\.attn2")
 """Parts that the paths of all layers share."""
 
@@ -279,10 +282,10 @@ def containment(run: Run) -> Axes:
 def threshold_sweep(run: Run) -> Axes:
     """Overlap by threshold.
 
-    Masks shrink as the threshold rises, and so does overlap. A claim should hold for a range of thresholds, not for one.
+    Masks shrink as the threshold rises, and so does overlap. A claim should hold for a range of thresholds, not for one. Four relations
+    are chosen, since more lines are hard to follow.
     """
-    shown = ["amod", "conj", "det", "nmod", "unrelated"]
-    return figures.threshold_sweep(run.curves[run.curves["relation"].isin(shown)])
+    return figures.threshold_sweep(run.curves[run.curves["relation"].isin(SHOWN)])
 
 
 def overlap_by_step(run: Run) -> Axes:
@@ -290,7 +293,8 @@ def overlap_by_step(run: Run) -> Axes:
 
     Where lines part, words begin to attend to different places.
     """
-    return figures.overlap_profile(profile(run.kept, "step"), along="step")
+    table = profile(run.kept, "step")
+    return figures.overlap_profile(table[table["relation"].isin(SHOWN)], along="step")
 
 
 def overlap_by_layer(run: Run) -> Axes:
@@ -298,7 +302,8 @@ def overlap_by_layer(run: Run) -> Axes:
 
     An average over layers can hide that a few coarse layers cause most of the overlap.
     """
-    return figures.overlap_profile(profile(run.kept, "layer"), along="layer")
+    table = profile(run.kept, "layer")
+    return figures.overlap_profile(table[table["relation"].isin(SHOWN)], along="layer")
 
 
 def overlap_by_head(run: Run) -> Axes:
@@ -306,7 +311,8 @@ def overlap_by_head(run: Run) -> Axes:
 
     Heads have no order, so no line joins them. A relation far from the control in one head only is a hypothesis for new prompts.
     """
-    return figures.overlap_profile(profile(run.kept, "head"), along="head")
+    table = profile(run.kept, "head")
+    return figures.overlap_profile(table[table["relation"].isin(SHOWN)], along="head")
 
 
 def similarity_scatter(run: Run) -> Axes:

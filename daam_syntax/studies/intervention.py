@@ -365,11 +365,14 @@ def _curve_means(curves: pd.DataFrame) -> pd.DataFrame:
                 "mean": estimate.estimate,
                 "low": estimate.low,
                 "high": estimate.high,
+                "n_prompts": estimate.n_prompts,
             }
             place = float(points["share"].iloc[0])
             rows.append({"kind": "deletion", "curve": order, "share": place} | row)
             rows.append({"kind": "insertion", "curve": backwards[order], "share": 1 - place} | row)
-    return pd.DataFrame(rows).sort_values(["kind", "curve", "share"], ignore_index=True)
+    means = pd.DataFrame(rows).sort_values(["kind", "curve", "share"], ignore_index=True)
+    means.attrs["level"] = estimate.level
+    return means
 
 
 def _draw_curves(means: pd.DataFrame) -> Figure:

@@ -24,6 +24,15 @@ _LARGEST_DISK: Final = 110.0  # square points: about the area of a cell
 _RATIOS: Final = (8, 4, 2)  # their inverses are drawn too
 
 
+_MEANINGS: Final = {
+    (False, False): "one mark per pair and image",
+    (True, False): "darker gray: more pairs in the cell; disks: one pair each",
+    (False, True): "larger disks: more pairs in the cell; crosses: one pair each",
+    (True, True): "darker gray, larger disks: more pairs in the cell",
+}
+"""What the marks are, by whether there are many unrelated pairs, and many pairs of head and dependent."""
+
+
 @checked
 def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | None = None) -> Axes:
     """Draw each pair at its IoH and IoD, over lines of equal area ratio.
@@ -63,8 +72,7 @@ def containment(pairs: pd.DataFrame, *, control: str = "unrelated", ax: Axes | N
     _draw_related(ax, related)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     n = plural(pairs["prompt_id"].nunique(), "prompt")
-    dense = max(map(len, (others, related))) > _MARKS
-    shown = "gray, disks: pairs per cell" if dense else "one mark per pair and image"
+    shown = _MEANINGS[len(others) > _MARKS, len(related) > _MARKS]
     ax.set_xlabel(f"{measure_label('ioh')}\n{shown}, {n}")
     ax.set_ylabel(measure_label("iod"))
     ax.tick_params(labelsize="small")

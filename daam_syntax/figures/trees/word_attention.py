@@ -37,7 +37,7 @@ def attention_matrix(
 ) -> Axes:
     """Draw the attention from each word (row) to each word (column), with the edges of the tree framed.
 
-    Both cells of an edge are framed: a solid frame where the dependent attends to its head, and a dashed one where the
+    Both cells of an edge are framed: a solid frame where the dependent attends to its head, and a dotted one where the
     head attends to the dependent. Words that the model does not read are gray.
 
     Parameters
@@ -67,7 +67,12 @@ def attention_matrix(
     for place in (len(attention) - 0.5,) if n > len(attention) else ():
         ax.axhline(place, color="0.4", lw=0.8)
         ax.axvline(place, color="0.4", lw=0.8)
-    figure_of(ax).colorbar(drawn, ax=ax, label="attention probability", shrink=0.8)
+    if edges:
+        ax.set_xlabel(
+            f"to\n(frames: {scheme} edges; solid: dependent to head, dotted: head to dependent)"
+        )
+    rows = "attention probability" + (", each row sums to 1" if n == len(attention.labels) else "")
+    figure_of(ax).colorbar(drawn, ax=ax, label=rows, shrink=0.8)
     return ax
 
 
@@ -88,7 +93,7 @@ def draw_word_matrix(
     words
         Labels of the rows and columns.
     edges
-        Rows and columns with a solid frame; the cells on the other side of the diagonal have a dashed one.
+        Rows and columns with a solid frame; the cells on the other side of the diagonal have a dotted one.
 
     Returns
     -------
@@ -198,6 +203,13 @@ def attention_arcs(
             fontfamily=label_fonts(),
             parse_math=False,
         )
+    widest = f" to {values.max():.2g}" if len(drawn) else ""
+    ax.set_title(
+        f"arrows to the attended word; width: attention probability, {least:g}{widest}; orange: {scheme} edges",
+        loc="left",
+        fontsize=7.5,
+        color="0.35",
+    )
     ax.set_xlim(-0.6, n - 0.4)
     ax.set_ylim(-bottom, top)
     ax.set_aspect("equal")  # arcs are as high as the axes leave room for

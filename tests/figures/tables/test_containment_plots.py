@@ -31,4 +31,6 @@ def test_many_pairs_are_drawn_as_counts_per_cell():
     np.testing.assert_allclose(disks.get_offsets(), [[0.975, 0.525]])
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["unrelated (3200 pairs)", "head and dependent (400 pairs)"]
-    assert "pairs per cell" in ax.get_xlabel()
+    assert "darker gray, larger disks: more pairs in the cell" in ax.get_xlabel()
+    few = figures.containment(table.iloc[:3210])
+    assert "disks: one pair each" in few.get_xlabel()

@@ -46,6 +46,7 @@ def test_a_matrix_shows_every_entry_and_frames_the_edges(attention):
         if isinstance(p, Rectangle)
     }
     assert framed == {(0, 1): "-", (1, 0): ":", (1, 2): "-", (2, 1): ":"}
+    assert "solid: dependent to head, dotted: head to dependent" in ax.get_xlabel()
     ax = figures.attention_matrix(attention, special=False)
     assert ax.images[0].get_array().shape == (3, 3)
 
@@ -65,6 +66,7 @@ def test_arcs_have_the_width_of_the_attention(attention):
     low, high = ax.get_ylim()
     assert high >= 0.5 >= -low  # the arc over two words fits, and nothing is below
     assert [text.get_text() for text in ax.texts] == list(WORDS)
+    assert "width: attention probability, 0.05 to 0.6; orange: ud edges" in ax.get_title(loc="left")
 
 
 def test_only_attention_is_drawn():
