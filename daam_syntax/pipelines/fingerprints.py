@@ -1,10 +1,10 @@
-"""A checksum of everything in a pipeline that decides what it draws: weights, buffers, tokenizers, scheduler."""
+"""A checksum of what decides the images of a pipeline: weights, buffers, settings, tokenizers, scheduler."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 _CHUNK: Final = 2**24  # bytes that are copied from a GPU at a time
 _SCHEDULER_TENSORS: Final = ("betas", "alphas", "alphas_cumprod")
 """Tensors of a scheduler that are fixed; its others change while it draws."""
+_NOT_SETTINGS: Final = ("transformers_version", "dtype", "torch_dtype", "architectures")
 
 
 def fingerprint(pipe: DiffusionPipeline) -> str:
     """Return a checksum of a pipeline, 16 hexadecimal digits, the same on every device.
 
-    Every number of every weight and buffer counts, with its name, shape, and dtype; so do the vocabularies and rules of
-    the tokenizers, the settings of the scheduler, and the scales of adapters.
+    Every number of every weight and buffer counts, with its name, shape, and dtype; so do the settings of the pipeline,
+    its models and its scheduler (such as the activation function or the scaling factor of the decoder), the
+    vocabularies and rules of the tokenizers, and the scales of adapters.
     """
-    digest = hashlib.sha256()
+    own = {name: value for name, value in pipe.config.items() if name not in pipe.components}
+    digest = hashlib.sha256(_settings(own).encode())
     for name, component in sorted(pipe.components.items()):
         for part in _parts(component):
             digest.update(f"{name} {part}\n".encode())
@@ -34,12 +37,13 @@ def _parts(component: Any) -> Iterator[str]:
 
     if isinstance(component, torch.nn.Module):
         yield from _tensors(component)
+        yield _settings(_config(component))
         yield from _adapter_scales(component)
     elif hasattr(component, "get_vocab"):
         yield _tokenizer(component)
     elif hasattr(component, "set_timesteps"):
         yield type(component).__name__
-        yield json.dumps(dict(component.config), sort_keys=True, default=str)
+        yield _settings(_config(component))
         for name in _SCHEDULER_TENSORS:
             values = getattr(component, name, None)
             if values is not None:
@@ -47,10 +51,10 @@ def _parts(component: Any) -> Iterator[str]:
 
 
 def _tensors(module: Any) -> Iterator[str]:
-    """Yield a line for each parameter and each buffer that is saved with the model."""
+    """Yield a line for each parameter and each buffer, also those that are not saved with the model."""
     import torch
 
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted({**dict(module.named_buffers()), **module.state_dict()}.items()):
         if not isinstance(tensor, torch.Tensor):  # settings of quantized layers
             yield f"{name} {tensor!r}"
             continue
@@ -58,6 +62,22 @@ def _tensors(module: Any) -> Iterator[str]:
             tensor = _offloaded(module, name)
         sums = "" if tensor.is_meta else _checksum(tensor)
         yield f"{name} {tuple(tensor.shape)} {tensor.dtype} {sums}"
+
+
+def _config(component: Any) -> dict[str, Any]:
+    """Return the settings of a model or scheduler; those of a model without any are empty."""
+    config = getattr(component, "config", {})
+    return dict(config.to_diff_dict() if hasattr(config, "to_diff_dict") else config)
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    """Return settings as text, without names of files, and versions and dtypes with which they were saved."""
+    own = {
+        str(name): value
+        for name, value in config.items()
+        if not str(name).startswith("_") and name not in _NOT_SETTINGS
+    }
+    return json.dumps(own, sort_keys=True, default=str)
 
 
 def _offloaded(module: Any, name: str) -> torch.Tensor:

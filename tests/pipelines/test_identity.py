@@ -1,16 +1,19 @@
 """The identity of a model: one name, in provenance and in the settings of a run."""
 
 import copy
+import json
 from contextlib import contextmanager
 
 import accelerate
 import pytest
 import torch
 
+import daam_syntax as ds
 from daam_syntax.attention.families import family_of
 from daam_syntax.attention.pipeline_call.provenance import provenance_of
 from daam_syntax.pipelines.fingerprints import fingerprint
 from daam_syntax.pipelines.identity import identify, identify_on_device, model_name
+from daam_syntax.pipelines.loading import load_pipeline
 from helpers.imports import loaded_by
 
 
@@ -115,6 +118,42 @@ def test_buffers_tokens_and_dtypes_count(sd):
         assert identify(sd)["fingerprint"] != before
     finally:
         sd.vae.to(torch.float32)
+
+
+def test_buffers_that_are_not_saved_count(sd):
+    before = identify(sd)["fingerprint"]
+    (positions,) = [b for name, b in sd.text_encoder.named_buffers() if "position_ids" in name]
+    with changed(positions, lambda numbers: numbers.copy_(numbers.flip(-1))):
+        assert identify(sd)["fingerprint"] != before
+    assert identify(sd)["fingerprint"] == before
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("vae", "scaling_factor", 0.5),
+        ("unet", "act_fn", "gelu"),
+        ("text_encoder", "hidden_act", "gelu"),
+        ("scheduler", "prediction_type", "v_prediction"),
+    ],
+)
+def test_a_folder_with_other_settings_is_another_model(sd, tmp_path, part, name, value):
+    """Settings change the images without changing a weight."""
+    sd.save_pretrained(tmp_path)
+    before = fingerprint(load_pipeline(tmp_path))
+    file = "scheduler_config.json" if part == "scheduler" else "config.json"
+    path = tmp_path / part / file
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps({**written, "_diffusers_version": "9", "_name_or_path": "x"}))
+    assert fingerprint(load_pipeline(tmp_path)) == before
+    path.write_text(json.dumps({**written, name: value}))
+    assert fingerprint(load_pipeline(tmp_path)) != before
+
+
+def test_drawing_and_tracing_leave_the_identity_as_it_is(emoji_pipe):
+    before = fingerprint(emoji_pipe)
+    ds.analyze("a red cat", emoji_pipe, steps=1, height=64, width=64, relations=["encoder"])
+    assert fingerprint(emoji_pipe) == before
 
 
 def test_offloaded_weights_count(sd):
