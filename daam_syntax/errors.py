@@ -77,6 +77,10 @@ class PromptFileError(PromptError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[PromptFileError], tuple[str, tuple[RowProblem, ...]]]:
+        """Let the error travel between processes, which would pass its message alone."""
+        return type(self), (str(self), self.problems)
+
 
 class ParserError(DaamSyntaxError, ValueError):
     """A dependency parser that cannot be found or loaded."""
@@ -121,6 +125,10 @@ class MemoryLimitError(TraceError):
         super().__init__(message)
         self.predicted_bytes = predicted_bytes
         self.max_bytes = max_bytes
+
+    def __reduce__(self) -> tuple[type[MemoryLimitError], tuple[str, int, int]]:
+        """Let the error travel between processes."""
+        return type(self), (str(self), self.predicted_bytes, self.max_bytes)
 
 
 class StudyError(DaamSyntaxError, ValueError):

@@ -11,6 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 import numpy as np
@@ -96,6 +97,10 @@ class Measure:
     source: str
     function: Function
 
+    def __reduce__(self) -> tuple[Callable[..., Measure], tuple[str, str]]:
+        """Pickle a measure by its name, because its function may be one inside another."""
+        return _measure_called, (self.kind, self.name)
+
     @property
     def directional(self) -> bool:
         """Whether the measure changes when head and dependent exchange roles."""
@@ -180,6 +185,11 @@ _DECLARED: Final[dict[Kind, dict[str, Measure]]] = {
     "binding": {},
     "against_mask": {},
 }
+
+
+def _measure_called(kind: Kind, name: str) -> Measure:
+    import_module("daam_syntax.maps.measures.registry")  # which declares all
+    return _DECLARED[kind][name]
 
 
 def declared(*kinds: Kind) -> dict[str, Measure]:
