@@ -168,6 +168,7 @@ def to_latex(
     notes: Sequence[str] | None = None,
     caption: str = "",
     label: str = "",
+    compact: bool = False,
 ) -> str:
     r"""Return a table as a LaTeX ``table`` with the rules of booktabs (``\usepackage{booktabs}``).
 
@@ -181,8 +182,14 @@ def to_latex(
         See `to_markdown`.
     label
         Name for ``\ref``.
+    compact
+        Whether to use small type, narrow gaps, and a line for each word of a heading. The eight columns of a summary
+        then fit the text of an ``article``; in a document with two columns, write ``table*`` for ``table``.
     """
+    sides = ["r" if right else "l" for right in _numeric(table)]
     header = [_latex(str(column)) for column in table.columns]
+    if compact:
+        header = [_stacked(text, side) for text, side in zip(header, sides, strict=True)]
     rows = [[_latex_cell(cell) for cell in row] for row in _cells(table, digits)]
     for row in (header, *rows):
         # An empty group, because LaTeX reads a row that begins with a bracket as an option of the row above.
@@ -190,12 +197,14 @@ def to_latex(
     frame = pd.DataFrame(rows, columns=header)
     is_long = len(table) > _PAGE
     text = frame.style.hide(axis="index").to_latex(
-        column_format="".join("r" if right else "l" for right in _numeric(table)),
+        column_format=f"@{{}}{''.join(sides)}@{{}}" if compact else "".join(sides),
         hrules=True,
         caption=_latex(caption) or None,
         label=label or None,
         **({"environment": "longtable"} if is_long else _FLOAT),
     )
+    if compact:
+        text = f"{{{_COMPACT}{text}}}\n" if is_long else text.replace("\n", f"\n{_COMPACT}", 1)
     below = " ".join(_latex(note) for note in _notes(table, notes))
     if not below:
         return text
@@ -204,6 +213,7 @@ def to_latex(
     return text.removesuffix(end) + lines + end
 
 
+_COMPACT: Final = "\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
 _FLOAT: Final[dict[str, Any]] = {"position": "htbp", "position_float": "centering"}
 _WRITERS: Final[Mapping[str, Callable[..., str]]] = {
     ".md": to_markdown,
@@ -233,7 +243,8 @@ def write_table(
         Columns to write, in this order, or a mapping from columns to their headings; all columns if None.
     style
         "full": the columns as they are. "paper": of a table of `summarize`, the columns that one reads, with readable
-        headings and the notes of its rows as footnotes; of any other table, headings with spaces for underscores.
+        headings and the notes of its rows as footnotes; of any other table, headings with spaces for underscores. In
+        LaTeX, it is compact: see `to_latex`.
 
     Raises
     ------
@@ -254,7 +265,10 @@ def write_table(
             f"Expected a file that ends in {', '.join(_WRITERS)}, but got {target.name!r}."
         )
     with whole_file(target) as partial:
-        text = writer(shown) if notes is None or writer is to_csv else writer(shown, notes=notes)
+        options: dict[str, Any] = {} if notes is None or writer is to_csv else {"notes": notes}
+        if writer is to_latex and style == "paper":
+            options["compact"] = True
+        text = writer(shown, **options)
         partial.write_text(text, encoding="utf-8", newline="")
 
 
@@ -339,6 +353,12 @@ def _markdown(text: str) -> str:
     """Return text that Markdown shows as it is; tabulate escapes nothing in pipe tables."""
     flat = " ".join(text.split())
     return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", flat)
+
+
+def _stacked(heading: str, side: str) -> str:
+    """Return a heading in LaTeX with a line for each word, aligned on a side, "l" or "r"."""
+    lines = r"\\".join(heading.split(" "))
+    return rf"\shortstack[{side}]{{{lines}}}" if " " in heading else heading
 
 
 def _latex(text: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from daam_syntax import write_table
 from daam_syntax.analysis import (
+    measure_pairs,
     regress,
     summarize,
     table_notes,
@@ -22,6 +23,7 @@ from daam_syntax.analysis import (
     to_markdown,
 )
 from daam_syntax.errors import FileError
+from helpers.examples import make_maps
 from helpers.simulated import random_pairs
 
 NASTY = ["50% of_a & b #1 {x} $y^2~z\\", "=SUM(A1)", "a | b < c > *d* `e`", "[not an option]", "é"]
@@ -103,11 +105,26 @@ def test_latex_compiles(nasty, summary, tmp_path):
     long = pd.concat([nasty] * 300, ignore_index=True)
     tables = to_latex(nasty, caption="A_b & 5%", label="tab:a") + to_latex(summary.iloc[:, :6])
     tables += to_latex(long, caption="Long", label="tab:b", notes=["n & m"]) + to_latex(long)
+    tables += to_latex(long, compact=True)
+    eight = summarize(measure_pairs(make_maps(image_size=(40, 60))), n_resamples=99).assign(
+        difference=-0.123,
+        difference_low=-0.456,
+        difference_high=-0.001,
+        corrected=-0.2,
+        least_p=0.01,
+    )
+    assert len(eight.view().columns) == 8
+    write_table(eight, tmp_path / "paper.tex", style="paper")
+    paper = (tmp_path / "paper.tex").read_text(encoding="utf-8")
+    assert "$-$0.456 to $-$0.001" in paper
+    tables += f"\\typeout{{PAPER}}{paper}\\typeout{{END}}"
     head = "\\documentclass{article}\\usepackage{booktabs,longtable}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(head + tables + "\\end{document}\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    printed = done.stdout.decode("utf-8", "replace").partition("PAPER")[2].partition("END")[0]
+    assert "Overfull" not in printed  # it fits the text of an article
 
 
 def test_html_is_well_formed_and_escaped(nasty):

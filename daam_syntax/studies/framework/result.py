@@ -151,7 +151,8 @@ class StudyResult:
         return report
 
     def _latex_estimates(self) -> str:
-        return to_latex(self.view, notes=_ended(self.footnotes), caption=self.design.title)
+        notes = _ended(self.footnotes)
+        return to_latex(self.view, notes=notes, caption=self.design.title, compact=True)
 
     def _header(self) -> dict[str, Any]:
         about = ("name", "title", "question", "method", "limits")
