@@ -128,12 +128,15 @@ def pooled(found: Sequence[Cell], name: str) -> list[Cell]:
 def tables(results: Mapping[str, Any]) -> str:
     """Return the part of the page about worlds and recipes, as Markdown."""
     found = cells(results)
-    nulls = [cell for cell in found if not cell.world.effect]
+    pages = [cell for cell in found if cell.measure == SENTENCES]
+    nulls = [cell for cell in found if not cell.world.effect and cell.measure != SENTENCES]
     true = [cell for cell in found if cell.world.effect]
     of_all = pooled([c for c in nulls if c.judged], "all null worlds")
     of_true = pooled([c for c in true if c.judged], "all true worlds")
     judged = [
-        cell for cell in (*found, *of_all, *of_true) if cell.judged and cell.recipe not in _ORACLES
+        cell
+        for cell in (*found, *of_all, *of_true, *_of_pages(pages))
+        if cell.judged and cell.recipe not in _ORACLES
     ]
     n = len(judged)
     wrong = failures(judged)
@@ -172,10 +175,10 @@ def tables(results: Mapping[str, Any]) -> str:
         "",
         "| World | Overlap depends on | Prompts x images |",
         "|---|---|---:|",
-        *(f"| {w.name} | {w.about} | {w.n_prompts} x {w.n_images} |" for w in NULLS),
+        *(f"| {w.name} | {w.about} | {w.n_prompts} x {w.n_images} |" for w in NULLS if not w.study),
         "",
-        "Each world, except *random trees* and the worlds of single studies, also exists with an effect of "
-        "relations; its name then begins with *true*.",
+        "Each world, except *random trees*, also exists with an effect of relations; its name then begins with "
+        "*true*.",
         "",
         "## Recipes over all worlds",
         "",
@@ -226,8 +229,40 @@ def tables(results: Mapping[str, Any]) -> str:
         "| Recipe | Studies | Warned, % |",
         "|---|---:|---:|",
         *_warnings(found),
+        "",
+        "## Pages of studies",
+        "",
+        "Percentage of simulated pages without a true difference that claim one, with 95% limits. All sentences of a "
+        "page are one family. Pages about maps are made from the pair tables or the maps of a world. Pages about "
+        "images are made from tables in which prompts, images, and classes of words have effects of their own, "
+        "values are skewed or bounded, and some are missing, but what the page compares differs only by chance. The "
+        "page of *modes* reports no difference.",
+        "",
+        "| Page | World | Its values depend on | Prompts x images | Studies | Errors |",
+        "|---|---|---|---:|---:|---:|",
+        *_page_rows(pages, n),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_pages(found: Sequence[Cell]) -> list[Cell]:
+    """Return one cell per page that was made in several worlds without a name of its own."""
+    return pooled([cell for cell in found if not cell.world.study], "all null worlds")
+
+
+def _page_rows(found: Sequence[Cell], n_cells: int) -> Iterator[str]:
+    """Yield a row per page and world of its own, and one for the other worlds together."""
+    own = [cell for cell in found if cell.world.study]
+    for cell in (*_of_pages(found), *own):
+        world, counts = cell.world, cell.counts
+        low, high = limits(counts["errors"], counts["studies"])
+        errors = f"{100 * cell.error:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        size = f"{world.n_prompts} x {world.n_images}" if world.study else "see above"
+        yield (
+            f"| {cell.recipe.removeprefix('page of the study ')} | {world.name} | "
+            f"{world.about if world.study else 'see above'} | {size} | {counts['studies']} | "
+            f"{f'**{errors}**' if _too_many(cell, n_cells) else errors} |"
+        )
 
 
 def _weakest(found: Sequence[Cell]) -> list[str]:

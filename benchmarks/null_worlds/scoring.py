@@ -183,7 +183,7 @@ def score(
     """
     families: dict[str, list[Claim]] = {}
     for claim in claims:
-        if claim.row.split(":")[0] not in world.exempt:
+        if not {claim.row, claim.row.split(":")[0]} & set(world.exempt):
             families.setdefault(claim.measure, []).append(claim)
     found: dict[str, Counts] = {}
     for measure, rows in families.items():

@@ -22,7 +22,7 @@ SENTENCES: Final = "page"
 """Stands for the measure: the sentences of a page are one family, whatever they measure."""
 
 
-def _claims(findings: Sequence[Finding]) -> Claims:
+def claims_of_page(findings: Sequence[Finding]) -> Claims:
     """Yield the differences that a page reports; means have no p-value."""
     for row in estimates_table(findings).to_dict("records"):
         if not np.isnan(row["p"]) or row["untested"]:
@@ -42,7 +42,7 @@ def _syntax(study: Study) -> Claims:
     from daam_syntax.studies.syntax.study import make_findings
 
     relations = summarize(study.pairs, n_resamples=999)
-    yield from _claims(make_findings(study.pairs, relations, "iou"))
+    yield from claims_of_page(make_findings(study.pairs, relations, "iou"))
 
 
 def _cohyponyms(study: Study) -> Claims:
@@ -55,7 +55,7 @@ def _cohyponyms(study: Study) -> Claims:
     number = pairs["prompt_id"].str[1:].astype(int)
     of_pair = known.loc[[study.layout.sample[k].text for k in number]].set_index(pairs.index)
     images = pairs[["prompt_id", "image", "seed", "iou", "phi"]].join(of_pair)
-    yield from _claims(make_findings(images, "iou", []))
+    yield from claims_of_page(make_findings(images, "iou", []))
 
 
 def _adjectives(study: Study) -> Claims:
@@ -65,7 +65,9 @@ def _adjectives(study: Study) -> Claims:
     rows: dict[str, list[dict[str, Any]]] = {"words": [], "maps": []}
     for maps in heat_maps(study.maps(), study.layout):
         measure_maps(maps, int(maps.provenance["seed"]), THRESHOLD, rows)
-    yield from _claims(make_findings({name: pd.DataFrame(found) for name, found in rows.items()}))
+    yield from claims_of_page(
+        make_findings({name: pd.DataFrame(found) for name, found in rows.items()})
+    )
 
 
 PAGES: Final = (
@@ -79,4 +81,4 @@ PAGES: Final = (
         needs_maps=True,
     ),
 )
-"""Study pages whose findings can be made from a simulated study; the others are about images."""
+"""Pages about maps. Those about images are in `image_pages`."""

@@ -52,7 +52,7 @@ class World:
     cluster
         The independent units that the documentation recommends for such prompts.
     exempt
-        Relations that do have an effect, although no word is related.
+        Relations, or rows of a page, that do have an effect, although no word is related.
     study
         Name of the study whose page is tried with its own prompts; no other recipe is. "" for all other recipes.
     """
@@ -403,8 +403,47 @@ OF_STUDIES: Final = (
         n_prompts=16,
         study="adjectives",
     ),
+    *(
+        World(
+            f"{name}: no difference",
+            "prompts, images, and classes of words",
+            prompts="embedded",
+            study=name,
+        )
+        for name in (
+            "words",
+            "minimal pairs",
+            "intervention",
+            "contextless",
+            "where is syntax",
+            "retrieval",
+            "sanity",
+        )
+    ),
+    World(
+        "verdicts: the prompt",
+        "the words and objects of the prompt, measures and verdicts alike",
+        prompts="embedded",
+        n_prompts=60,
+        n_images=3,
+        study="verdicts",
+    ),
+    World(
+        "verdicts: hidden",
+        "the prompt, measures and verdicts alike, but on nothing counted of it; only differences "
+        "within prompts are errors",
+        prompts="embedded",
+        n_prompts=60,
+        n_images=3,
+        study="verdicts",
+        # Maps do tell what the features do not, as the page says; within prompts, they tell nothing.
+        exempt=tuple(
+            f"something is wrong: {name}, auc"
+            for name in ("overlap", "binding", "neglect", "all maps")
+        ),
+    ),
 )
-"""Null worlds over the prompts of studies, for the pages of these studies."""
+"""Null worlds for the pages of studies."""
 
 NULLS: Final = (NOISE, MAPS, RANDOM_TREES, *SHAPES, *SIZES, *OF_STUDIES)
 

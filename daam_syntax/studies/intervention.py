@@ -156,7 +156,7 @@ def run(
     return StudyResult.of(
         DESIGN,
         setup,
-        [*_of_places(table, edit), _of_curves(curve_table)],
+        make_findings(table, curve_table, edit),
         {"changes": table, "curves": curve_table, "curve_means": means},
         {
             "curves": _draw_curves(means),
@@ -279,6 +279,11 @@ def _edit_notes(edit: Edit) -> tuple[str, ...]:
         return ()
     named = ", ".join(f"{name} {value}" for name, value in other.items())
     return (f"Unlike in the method above, the attention was edited with {named}.",)
+
+
+def make_findings(changes: pd.DataFrame, curves: pd.DataFrame, edit: Edit) -> list[Finding]:
+    """Return the findings: where deleting a word's attention changes the image, and the curves of deletion."""
+    return [*_of_places(changes, edit), _of_curves(curves)]
 
 
 def _of_places(changes: pd.DataFrame, edit: Edit) -> list[Finding]:

@@ -92,7 +92,7 @@ def run(setup: Setup, *, threshold: str = "relative:0.4") -> StudyResult:
     return StudyResult.of(
         DESIGN,
         setup,
-        [_of_images(image_table), *_of_words(word_table)],
+        make_findings(image_table, word_table),
         {"words": word_table, "images": image_table},
         {"example": draw_images(example, title=f"{pairs[0].first.text}: {pairs[0].exchanged}")},
         threshold=str(rule),
@@ -175,6 +175,11 @@ def _map_changes(
             row["reason"] = "the word lacks a map in one of the images"
         rows.append(row)
     return rows
+
+
+def make_findings(images: pd.DataFrame, words: pd.DataFrame) -> list[Finding]:
+    """Return the findings: how images and maps change with another word, and with other noise."""
+    return [_of_images(images), *_of_words(words)]
 
 
 def _of_images(images: pd.DataFrame) -> Finding:

@@ -11,6 +11,7 @@ from benchmarks.null_worlds import page, running
 from benchmarks.null_worlds.catalog import every_recipe
 from benchmarks.null_worlds.claims import POOLED, Claim
 from benchmarks.null_worlds.defaults import default_claims
+from benchmarks.null_worlds.image_pages import OF_IMAGES, findings_of
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.pair_worlds import measures
 from benchmarks.null_worlds.prompts import write_parses
@@ -25,6 +26,7 @@ from benchmarks.null_worlds.scoring import (
     score,
     truth,
 )
+from benchmarks.null_worlds.study_pages import PAGES
 from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
 from daam_syntax.analysis import (
     estimate_relations,
@@ -309,7 +311,7 @@ def test_power_comes_out_as_promised():
 
 
 def test_pages_of_studies_are_made_from_simulated_studies():
-    page_of = {name: recipe for name, recipe in RECIPES.items() if name.startswith("page of")}
+    page_of = {recipe.name: recipe for recipe in PAGES}
     rows = {
         name: [claim.row for claim in recipe.make(draw(small(world), 1))]
         for (name, recipe), world in zip(
@@ -319,6 +321,31 @@ def test_pages_of_studies_are_made_from_simulated_studies():
     assert "related minus exchanged, iou" in rows["page of the study syntax"]
     assert "slope on similarity, phi" in rows["page of the study cohyponyms"]
     assert any("on the other noun only" in row for row in rows["page of the study adjectives"])
+
+
+@pytest.mark.parametrize("name", list(OF_IMAGES))
+def test_pages_about_images_make_no_error_where_conditions_differ_by_chance(name):
+    world = next(w for w in NULLS if w.study == name)
+    recipe = RECIPES[f"page of the study {name}"]
+    n = 1 if name == "verdicts" else 6
+    counts = counts_of(world, recipe, n)
+    assert counts["studies_tested"] == n
+    assert counts["tests"] > n
+    assert limits(counts["errors"], n)[0] <= 0.05
+
+
+def test_a_gain_that_images_of_one_prompt_do_not_show_may_be_something_about_the_prompt():
+    world = WORLDS["verdicts: hidden"]
+    study = draw(world, 1)
+    answers = next(f for f in findings_of(study) if f.title == "Answers").notes
+    assert any("beyond what is counted of the prompt: it adds" in answer for answer in answers)
+    assert any(
+        "of the same prompt were not found to differ in whether something is wrong, so the maps may only tell"
+        in answer
+        for answer in answers
+    )
+    (counts,) = score(world, RECIPES["page of the study verdicts"].make(study)).values()
+    assert counts["errors"] == 0 < counts["tests"]
 
 
 def test_worlds_and_recipes_have_names_of_their_own():

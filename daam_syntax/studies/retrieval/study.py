@@ -91,7 +91,7 @@ def run(setup: Setup) -> StudyResult:
     return StudyResult.of(
         DESIGN,
         setup,
-        _findings(table, by_head),
+        make_findings(table, by_head),
         {
             "by_step": by_step,
             "by_head": by_head,
@@ -128,7 +128,16 @@ def _retrieved(words: pd.DataFrame, by_head: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(keys, kind="stable", ignore_index=True)
 
 
-def _findings(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Finding]:
+def make_findings(table: pd.DataFrame, by_head: pd.DataFrame) -> list[Finding]:
+    """Return the findings.
+
+    Parameters
+    ----------
+    table
+        One row per image, step, layer, and attention head.
+    by_head
+        Means of each attention head.
+    """
     most = float(table["n_keys"].max())
     bounds = (1.0, most)
     cells = table["grid"].map(lambda grid: int(np.prod([int(n) for n in grid.split("x")])))

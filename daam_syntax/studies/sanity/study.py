@@ -71,8 +71,8 @@ DESIGN: Final = StudyDesign(
 )
 
 _TABLES: Final = ("correlations", "areas", "words", "kinds")
-_SAME_WORD: Final = "same word, phrases swapped"
-_SAME_PLACE: Final = "same position, phrases swapped"
+SAME_WORD: Final = "same word, phrases swapped"
+SAME_PLACE: Final = "same position, phrases swapped"
 
 
 def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) -> StudyResult:
@@ -146,7 +146,7 @@ def run(setup: Setup, *, threshold: str = "relative:0.4", nonce: str = NONCE) ->
     return StudyResult.of(
         DESIGN,
         setup,
-        _findings(tables, reliability),
+        make_findings(tables, reliability),
         {"reliability": pd.DataFrame([reliability]), **tables},
         {name: draw_images(*examples[name]) for name in DESIGN.figures if name in examples},
         threshold=threshold,
@@ -188,7 +188,7 @@ def _compare_orders(
     found = []
     (first, _), (second, _) = pairs
     for (old, new), same_position in zip(pairs, (second, first), strict=True):
-        for comparison, other in ((_SAME_WORD, old), (_SAME_PLACE, same_position)):
+        for comparison, other in ((SAME_WORD, old), (SAME_PLACE, same_position)):
             value = correlation(again[new].values, maps[other].values)
             found.append(
                 row
@@ -198,7 +198,16 @@ def _compare_orders(
     return found
 
 
-def _findings(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Finding]:
+def make_findings(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> list[Finding]:
+    """Return the findings.
+
+    Parameters
+    ----------
+    tables
+        The tables "correlations", "areas", if there are any, and "kinds".
+    reliability
+        See `daam_syntax.studies.sanity.reliability.split_half`.
+    """
     of = dict(iter(tables["correlations"].groupby("comparison")))
     unit = "correlation of maps over pixels (−1 to 1)"
     labels = {
@@ -218,12 +227,12 @@ def _findings(tables: dict[str, pd.DataFrame], reliability: dict[str, Any]) -> l
             notes=(reliability_note(reliability),),
         )
     ]
-    if _SAME_WORD in of:
+    if SAME_WORD in of:
         findings.append(
             Finding(
                 "Do the maps follow words or positions?",
                 unit,
-                _of_order(of[_SAME_WORD], of[_SAME_PLACE]),
+                _of_order(of[SAME_WORD], of[SAME_PLACE]),
             )
         )
     if "areas" in tables:

@@ -209,9 +209,19 @@ def _answers(failure: str, evaluation: Evaluation, table: pd.DataFrame) -> Itera
     missed = [name for name in sets if name not in found]
     for name in found:
         gain = rows[_gain_label(failure, name)]["estimate"]
-        yield f"{_SUBJECT[name]} predicts that {what} beyond what the prompt says: it adds {gain:.3f} to the AUC."
-    within = [rows.get(_within_label(failure, measure)) for measure in COMPARED]
-    yield from _answers_within(what, [row for row in within if row is not None])
+        yield (
+            f"{_SUBJECT[name]} predicts that {what} beyond what is counted of the prompt: it adds {gain:.3f} to the "
+            "AUC."
+        )
+    compared = [rows.get(_within_label(failure, measure)) for measure in COMPARED]
+    within = [row for row in compared if row is not None]
+    yield from _answers_within(what, within)
+    if found and not any(is_found(row) for row in within):
+        why = "were not found to differ" if within else "could not be compared"
+        yield (
+            f"Failed and right images of the same prompt {why} in whether {what}, so the maps may only tell something "
+            "about the prompt that is not counted."
+        )
     if missed:
         yield (
             f"It was not found that {listed([_lower(_SUBJECT[name]) for name in missed])} "

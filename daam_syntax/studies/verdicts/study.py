@@ -58,7 +58,9 @@ DESIGN: Final = StudyDesign(
     "follow Menon et al. (2015), with the true share of failures after Rogan and Gladen (1978), and their intervals "
     "include the uncertainty of the error rates.",
     limits="A prediction is not an effect: attention that predicts a failure need not cause it, and maps may show the "
-    "objects that were drawn rather than why. Intervals and tests hold for the regressions that were fitted; they"
+    "objects that were drawn rather than why. What maps add to the prompt can be something about the prompt that the "
+    "baseline does not count; only the comparison within prompts excludes this. Intervals and tests hold for the "
+    "regressions that were fitted; they"
     " do not include how the regressions would vary. A ridge regression on three or four measures finds effects "
     "that are roughly linear in the log odds; others may be missed. The correction assumes that a judge's errors "
     "do not depend on the measures, and the annotator was measured on rendered scenes, which are sharper than "

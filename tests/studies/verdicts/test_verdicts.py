@@ -210,7 +210,7 @@ def test_what_predicts_a_failure_is_found_and_said(true_world):
     findings = make_findings(images, found, {}, "people")
     answers = sentences_of(findings, "Answers")
     assert (
-        "The overlap of maps predicts that an object is missing beyond what the prompt"
+        "The overlap of maps predicts that an object is missing beyond what is counted of the prompt"
         in answers[1]
     )
     assert any("It was not found that the binding of modifiers" in answer for answer in answers)
