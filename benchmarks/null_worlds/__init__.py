@@ -5,6 +5,7 @@ places, the length of the prompt. A recipe that finds a relation there makes an 
 an effect of known size, and a recipe should find it.
 
 ``prompts`` arranges the words of real prompts, ``pair_worlds`` and ``map_worlds`` draw overlaps and maps for them,
-``worlds`` lists all worlds, ``recipes`` all ways to a claim, ``scoring`` counts errors, ``running`` simulates in
-parallel, and ``page`` writes the table.
+``studies`` draws a study of a world, and ``worlds`` lists all worlds. ``recipes`` lists all ways to a claim,
+``study_pages`` and ``image_pages`` the pages of studies. ``scoring`` counts errors, ``running`` simulates in parallel,
+and ``page`` writes the tables.
 """

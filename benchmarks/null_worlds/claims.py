@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.null_worlds.worlds import Study, World
+from benchmarks.null_worlds.studies import Study, World
 
 POOLED: Final = "all relations"
 """Row of a recipe that does not distinguish relations."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.null_worlds.claims import POOLED, Claim
 from benchmarks.null_worlds.recipes import N_RESAMPLES
-from benchmarks.null_worlds.worlds import Study
+from benchmarks.null_worlds.studies import Study
 from daam_syntax.analysis import adjust_p, exchange_partners
 from daam_syntax.analysis.relations.estimates import ExchangeArrays, Relatedness, relatedness
 

@@ -16,8 +16,8 @@ from scipy.special import expit
 
 from benchmarks.null_worlds.claims import Claims, Recipe
 from benchmarks.null_worlds.pair_worlds import BY_POS
+from benchmarks.null_worlds.studies import Study
 from benchmarks.null_worlds.study_pages import claims_of_page
-from benchmarks.null_worlds.worlds import Study
 from daam_syntax.attention import Edit
 from daam_syntax.studies.framework.findings import Finding
 

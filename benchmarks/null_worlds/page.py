@@ -15,8 +15,9 @@ from benchmarks.null_worlds.claims import Recipe
 from benchmarks.null_worlds.pair_worlds import MEASURES
 from benchmarks.null_worlds.running import CRASH, read
 from benchmarks.null_worlds.scoring import ALPHA, Counts, add, coverage, limits
+from benchmarks.null_worlds.studies import World
 from benchmarks.null_worlds.study_pages import SENTENCES
-from benchmarks.null_worlds.worlds import NULLS, TRUE, World
+from benchmarks.null_worlds.worlds import NULLS, TRUE
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "calibration.md"
 

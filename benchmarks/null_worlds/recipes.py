@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.null_worlds.claims import POOLED, Claim, Claims, Recipe
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.prompts import THRESHOLD
-from benchmarks.null_worlds.worlds import Study
+from benchmarks.null_worlds.studies import Study
 from daam_syntax.analysis import (
     cross_prompt_pairs,
     dose_table,

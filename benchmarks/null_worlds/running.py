@@ -23,7 +23,8 @@ from benchmarks.null_worlds.scoring import (
     score,
     write_truths,
 )
-from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, World, draw
+from benchmarks.null_worlds.studies import N_TWINS, World, draw
+from benchmarks.null_worlds.worlds import WORLDS
 from daam_syntax.util.progress import show_progress
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "null_worlds.json"

@@ -13,7 +13,8 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.null_worlds.claims import POOLED, Claim
-from benchmarks.null_worlds.worlds import N_TWINS, WORLDS, Study, World, draw
+from benchmarks.null_worlds.studies import N_TWINS, Study, World, draw
+from benchmarks.null_worlds.worlds import WORLDS
 from daam_syntax.analysis import adjust_p, estimate_relations
 from daam_syntax.analysis.statistics.sign_flips import least_p, sign_flip_p
 from daam_syntax.maps.measures import PAIR_MEASURES

@@ -14,7 +14,7 @@ import pandas as pd
 from benchmarks.null_worlds.claims import Claim, Claims, Recipe
 from benchmarks.null_worlds.map_worlds import heat_maps
 from benchmarks.null_worlds.prompts import FOLDER, THRESHOLD
-from benchmarks.null_worlds.worlds import Study
+from benchmarks.null_worlds.studies import Study
 from daam_syntax.analysis import summarize
 from daam_syntax.studies.framework.findings import Finding, estimates_table
 

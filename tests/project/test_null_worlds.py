@@ -26,8 +26,9 @@ from benchmarks.null_worlds.scoring import (
     score,
     truth,
 )
+from benchmarks.null_worlds.studies import N_TWINS, draw
 from benchmarks.null_worlds.study_pages import PAGES
-from benchmarks.null_worlds.worlds import N_TWINS, NOISE, NULLS, TRUE, WORLDS, draw
+from benchmarks.null_worlds.worlds import NOISE, NULLS, TRUE, WORLDS
 from daam_syntax.analysis import (
     estimate_relations,
     measure_pairs,
