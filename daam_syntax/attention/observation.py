@@ -21,7 +21,7 @@ from daam_syntax.attention.pipeline_call.word_keys import (
 from daam_syntax.attention.softmax.edited_weights import attention_weights
 from daam_syntax.attention.softmax.probabilities import AttentionCall
 from daam_syntax.attention.texts.sentences import PromptSentences, Sentences
-from daam_syntax.errors import TraceError
+from daam_syntax.errors import ArgumentValueError, TraceError
 from daam_syntax.language import Sentence
 from daam_syntax.maps.selection import Grid
 from daam_syntax.util.arguments.checks import checked
@@ -96,10 +96,20 @@ class ObservedAttention:
         """Number of images."""
         return len(self.rows)
 
+    @checked
     def prompt_index(self, image: int) -> int:
         """Return the index of the prompt of an image."""
-        return range(self.n_images)[image] // self.images_per_prompt
+        return self._image(image) // self.images_per_prompt
 
+    def _image(self, image: int) -> int:
+        """Return the number of an image that exists; a negative one counts from the end."""
+        if not -self.n_images <= image < self.n_images:
+            raise ArgumentValueError(
+                f"Expected the number of an image from 0 to {self.n_images - 1}, but got {image}."
+            )
+        return image % self.n_images
+
+    @checked
     def word_keys(self, image: int, word: int | str) -> list[int]:
         """Return the keys of a word: its subwords, of all text encoders.
 
@@ -127,6 +137,7 @@ class ObservedAttention:
         index = self._keys.sentence(prompt).index(word)
         return self._in_call(image, self._keys.words(prompt)[index])
 
+    @checked
     def kind_keys(self, image: int, kind: str) -> list[int]:
         """Return the keys of all tokens of a kind, of all text encoders.
 
@@ -155,6 +166,7 @@ class ObservedAttention:
             )
         return self._in_call(image, self._keys.kinds(self.prompt_index(image)).get(kind, []))
 
+    @checked
     def probabilities(self, image: int, *, queries: slice = slice(None)) -> Tensor:
         """Compute an image's attention probabilities: the exact softmax over all keys, in float32.
 
@@ -175,7 +187,7 @@ class ObservedAttention:
         TraceError
             If the probabilities cannot be computed, because the call is causal or its tensors have no head axis.
         """
-        return attention_weights(self._call, self.rows[image], queries)
+        return attention_weights(self._call, self.rows[self._image(image)], queries)
 
     def _in_call(self, image: int, keys: list[int]) -> list[int]:
         """Return text keys as keys of the call."""
@@ -184,7 +196,7 @@ class ObservedAttention:
                 f"Expected attention to text, to find its keys, but {self.path} does not attend to the text: check "
                 "that `grid` is not None."
             )
-        return columns_of(keys, self.text[image])
+        return columns_of(keys, self.text[self._image(image)])
 
 
 @checked

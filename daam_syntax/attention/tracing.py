@@ -217,6 +217,7 @@ class Trace(ObserverContext):
         """Size of the last pipeline call's recording, predicted after its first step; None before that."""
         return self._recorder.memory.predicted_bytes
 
+    @checked
     def describe_call(
         self,
         *,
@@ -324,6 +325,7 @@ class Trace(ObserverContext):
                 result.append(maps.with_provenance(**known) if known else maps)
         return result
 
+    @checked
     def output_maps(
         self,
         parser: Any = None,
@@ -363,6 +365,7 @@ class Trace(ObserverContext):
             for maps in output_maps_of_call(call, number, read, frame)
         ]
 
+    @checked
     def word_attention(
         self, relation: str = "text-text", parser: Any = None, *, sentences: Sentences = ()
     ) -> list[WordAttention]:
@@ -447,6 +450,7 @@ class Trace(ObserverContext):
             known = f"from 0 to {fewest - 1}" if fewest else "None, because images have none"
             raise TraceError(f"Expected the number of a latent frame, {known}, but got {frame}.")
 
+    @checked
     def video_maps(
         self,
         parser: Any = None,

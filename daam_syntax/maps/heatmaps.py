@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -208,8 +209,9 @@ class HeatMaps:
 
     def __contains__(self, word: object) -> bool:
         """Return whether a word, by index or text, has a map."""
-        indices = self.sentence.find(word) if isinstance(word, str) else (word,)
-        return any(index in self.mapped for index in indices)
+        if isinstance(word, str):
+            return any(index in self.mapped for index in self.sentence.find(word))
+        return isinstance(word, Integral) and word in self.mapped
 
     @checked(word=OWN)
     def word(self, word: int | str) -> HeatMap:

@@ -86,7 +86,7 @@ def test_keys_of_words_and_kinds_of_tokens(pipe):
         observed.word_keys(0, 9)
     with pytest.raises(ValueError, match="'padding', but got 'word'"):
         observed.kind_keys(0, "word")
-    with pytest.raises(IndexError):
+    with pytest.raises(ValueError, match=r"number of an image from 0 to 1, but got 2"):
         observed.word_keys(2, 0)
 
 

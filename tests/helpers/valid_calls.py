@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,12 @@ class Values:
     @cached_property
     def pipe(self) -> Any:
         return make_sd()
+
+    @cached_property
+    def traced(self) -> Any:
+        with ds.trace(self.pipe, relations="encoder") as recording:
+            self.pipe("a red cat", num_inference_steps=1, output_type="latent")
+        return recording
 
     @cached_property
     def folder(self) -> Path:
@@ -291,6 +297,12 @@ def map_calls(v: Values) -> dict[str, Call]:
         ),
         "HeatMaps.encoder": (v.two_encoders.encoder, {"name": "first"}),
         "HeatMaps.__getitem__": (v.maps.__getitem__, {"word": 1}),
+        "HeatMaps.__contains__": (v.maps.__contains__, {"word": 1}),
+        "Diagnosis.__getitem__": (v.maps.diagnose().__getitem__, {"index": slice(0, 1)}),
+        "SoftMeasure.__call__": (
+            maps.measures.pearson,
+            {"first": v.maps.stack()[:1], "second": v.maps.stack()[1:2]},
+        ),
         "HeatMaps.word": (v.maps.word, {"word": 1}),
         "HeatMaps.stack": (v.maps.stack, {}),
         "HeatMaps.word_array": (v.maps.word_array, {"word": 1}),
@@ -514,8 +526,13 @@ def model_calls(v: Values) -> dict[str, Call]:
             v.pipe("a red cat", num_inference_steps=1, output_type="latent")
         return within(a.reuse_attention)(**{"recorded": recorded, **options})
 
-    def heat_maps(**options: Any) -> Any:
-        return within(a.trace)(pipe=v.pipe).heat_maps(**options)
+    traced = v.traced
+    observed: list[Any] = []
+    within(a.observe)(pipe=v.pipe, callback=observed.append)
+    seen = next(each for each in observed if each.grid is not None)
+    with a.trace(v.pipe) as described:
+        v.pipe("a red cat", num_inference_steps=1, output_type="latent")
+        describe = described.describe_call
 
     return {
         "Edit": (a.Edit, {"words": (1,)}),
@@ -524,7 +541,13 @@ def model_calls(v: Values) -> dict[str, Call]:
         "StateEdit": (a.StateEdit, {"words": 1, "padding": True}),
         "StateEdit.with_words": (a.StateEdit(1, padding=True).with_words, {"words": 2}),
         "trace": (within(a.trace), {"pipe": v.pipe}),
-        "Trace.heat_maps": (heat_maps, {}),
+        "Trace.heat_maps": (traced.heat_maps, {}),
+        "Trace.describe_call": (describe, {"seeds": [0]}),
+        "Trace.word_attention": (traced.word_attention, {"relation": "encoder"}),
+        "ObservedAttention.prompt_index": (seen.prompt_index, {"image": 0}),
+        "ObservedAttention.word_keys": (seen.word_keys, {"image": 0, "word": 1}),
+        "ObservedAttention.kind_keys": (seen.kind_keys, {"image": 0, "kind": "start"}),
+        "ObservedAttention.probabilities": (seen.probabilities, {"image": 0}),
         "intervene": (within(a.intervene), {"pipe": v.pipe, "edits": edit}),
         "observe": (within(a.observe), {"pipe": v.pipe, "callback": len}),
         "record_attention": (within(a.record_attention), {"pipe": v.pipe}),
@@ -542,6 +565,10 @@ def model_calls(v: Values) -> dict[str, Call]:
         ),
         "family_of": (a.family_of, {"pipe": v.pipe}),
         "DrawingSettings": (ds.pipelines.DrawingSettings, {}),
+        "DrawingSettings.for_pipeline": (
+            ds.pipelines.DrawingSettings().for_pipeline,
+            {"pipe": v.pipe},
+        ),
         "draw": (
             lambda **options: list(ds.drawing.draw(**options)),
             {
@@ -574,6 +601,15 @@ def run_calls(v: Values) -> dict[str, Call]:
     return {
         "open_run": (ds.open_run, {"path": v.run.path}),
         "Run.reanalyze": (v.run.reanalyze, {}),
+        **{
+            f"Run.{name}": (partial(_listed, getattr(v.run, name)), {"where": None})
+            for name in ("maps", "numbered_maps", "pil_images")
+        },
+        "Run.pairs": (v.run.pairs, {"columns": ["iou"]}),
+        "Run.words": (v.run.words, {"columns": None}),
+        "Run.table": (v.run.table, {"table": "pairs"}),
+        "Run.shards": (v.run.shards, {"table": "pairs"}),
+        "Run.summarize": (v.run.summarize, {"by": ["relation"]}),
         "plan": (ds.runs.plan, {"prompts": 10, "seeds": 1, "pilot": v.run}),
         "report": (ds.runs.report, {"run": v.run, "out": v.folder / "report.html"}),
         "load_study": (ds.studies.load_study, {"name": "words"}),
@@ -589,6 +625,10 @@ ROOMS = (
     model_calls,
     run_calls,
 )
+
+
+def _listed(method: Callable[..., Any], **options: Any) -> list[Any]:
+    return list(method(**options))
 
 
 def entered(context: Any) -> None:

@@ -1,5 +1,6 @@
 """Every public function and method refuses hostile arguments in one sentence of its own, whatever they are."""
 
+import functools
 import inspect
 import warnings
 from importlib import import_module
@@ -48,6 +49,51 @@ ELSEWHERE = {
 }
 
 
+METHODS_ELSEWHERE = {
+    **dict.fromkeys(("Family", "RecordingSpec", "TextEncoder", "StudyResult"), "for the package"),
+    **dict.fromkeys(("Run.shard_maps", "Run.shard_attention", "Run.stored_images"), "take records"),
+    "Run.word_attention": "needs a run with relations, in tests/runs/test_word_attention.py",
+    "StateEdit.of_images": "is called by `intervene`",
+    "TokenGroup.from_dict": "reads the header of a file, in tests/maps/test_word_attention.py",
+    "Trace.output_maps": "has the parameters of `heat_maps`",
+    "Trace.video_maps": "has the parameters of `heat_maps`",
+    "PromptSet.from_dataset": "needs the library datasets, in tests/language/prompt_sets/",
+    **dict.fromkeys(
+        [
+            f"{name}.__{kind}__"
+            for name in ("OutputMaps", "VideoMaps")
+            for kind in ("getitem", "contains")
+        ],
+        "are refused, whatever the word",
+    ),
+}
+"""Classes and methods without a call here, and why."""
+
+
+def public_methods():
+    """Return the public methods of public classes that take arguments."""
+    for room in ["attention", *ROOMS.split()]:
+        module = import_module(f"daam_syntax.{room}")
+        for name in getattr(module, "__all__", None) or dir(module):
+            value = getattr(module, name)
+            if inspect.isclass(value) and value.__module__.startswith("daam_syntax."):
+                yield from methods_of(name, value)
+
+
+def methods_of(name, value):
+    for cls in value.__mro__:
+        if cls.__module__.startswith("daam_syntax."):
+            for method, function in vars(cls).items():
+                function = getattr(function, "__func__", function)
+                if inspect.isfunction(function) and (
+                    not method.startswith("_")
+                    or method in ("__getitem__", "__contains__", "__call__")
+                ):
+                    kinds = [p.kind for p in inspect.signature(function).parameters.values()]
+                    if any(kind != inspect.Parameter.VAR_KEYWORD for kind in kinds[1:]):
+                        yield f"{name}.{method}"
+
+
 def public_names():
     """Return the public functions and classes of all rooms but attention, whose are in the same list of calls."""
     for room in ROOMS.split():
@@ -61,6 +107,16 @@ def public_names():
 def test_every_public_function_has_a_valid_call():
     known = {*calls(), *IN_BULK, *RESULTS, *ELSEWHERE}
     assert set(public_names()) <= known, "add a call to tests/helpers/valid_calls.py"
+
+
+def test_every_public_method_has_a_valid_call():
+    known = {*calls(), *METHODS_ELSEWHERE}
+    missing = {
+        each
+        for each in public_methods()
+        if each not in known and each.split(".")[0] not in METHODS_ELSEWHERE
+    }
+    assert not missing, "add a call to tests/helpers/valid_calls.py"
 
 
 @pytest.mark.parametrize("name", list(calls()))
@@ -86,7 +142,9 @@ def is_said(message):
 
 def parameters_of(function, valid):
     given = inspect.signature(function).parameters.values()
-    if function.__name__ == "plan":
+    if getattr(function, "__name__", "") == "plan":
         return ("seeds", "pilot", "rate", "workers")  # prompts need the model of the pilot
+    if isinstance(function, functools.partial):
+        return list(valid)
     named = [p.name for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return named or list(valid)

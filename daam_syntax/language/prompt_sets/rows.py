@@ -80,7 +80,7 @@ class Prompt:
         object.__setattr__(self, "id", self.id or name_of(self.text))
 
     @classmethod
-    def of_checked(cls, **values: Any) -> Prompt:
+    def _of_checked(cls, **values: Any) -> Prompt:
         """Make a prompt of values that were checked: a check of the types of each would take most of the time."""
         made = object.__new__(cls)
         cls.__init__.__wrapped__(made, **values)  # type: ignore[attr-defined]
@@ -175,7 +175,7 @@ def prompt_of(fields: Mapping[str, str]) -> Prompt:
             groups[GROUPS[prefix]][rest] = text
         elif not dot and name != "prompt":
             plain[name] = text
-    return Prompt.of_checked(**plain | groups)
+    return Prompt._of_checked(**plain | groups)
 
 
 def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

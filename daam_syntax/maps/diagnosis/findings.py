@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
+from daam_syntax.util.arguments.checks import checked
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -113,6 +115,7 @@ class Diagnosis(Sequence[Finding]):
     def __getitem__(self, index: int) -> Finding: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Finding, ...]: ...
+    @checked
     def __getitem__(self, index: int | slice) -> Finding | tuple[Finding, ...]:
         return self.findings[index]
 

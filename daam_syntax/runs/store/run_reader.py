@@ -36,6 +36,7 @@ from daam_syntax.runs.store.tables.schemas import (
 )
 from daam_syntax.runs.store.tables.stored_prompts import PromptNames
 from daam_syntax.runs.store.tables.table_files import ShardedTables
+from daam_syntax.util.arguments.checks import checked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,6 +126,7 @@ class RunReader(ShardedTables):
             return pd.DataFrame(columns=list(PROBLEM_COLUMNS))
         return pd.concat(filled, ignore_index=True)
 
+    @checked
     def maps(self, where: Callable[[dict[str, Any]], bool] | None = None) -> Iterator[HeatMaps]:
         """Yield the stored heat maps in the order of the images, with one batch in memory at a time.
 
@@ -142,6 +144,7 @@ class RunReader(ShardedTables):
         for _, maps in self.numbered_maps(where):
             yield maps
 
+    @checked
     def numbered_maps(
         self, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
@@ -156,6 +159,7 @@ class RunReader(ShardedTables):
         for row, rows in self._rows_by_image(record, "maps", MAPS_SCHEMA, where):
             yield row["image"], from_table(rows, row, self._parse_of(row))
 
+    @checked
     def word_attention(
         self, relation: str, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[WordAttention]:
@@ -215,6 +219,7 @@ class RunReader(ShardedTables):
                         start, n = numbers.index(number), numbers.count(number)
                         yield wanted[number], rows.slice(start, n)
 
+    @checked
     def pil_images(
         self, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, Image]]:

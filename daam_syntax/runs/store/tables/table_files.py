@@ -15,6 +15,7 @@ from daam_syntax.language import PromptSet
 from daam_syntax.runs.store.tables.prompt_metadata import PromptMetadata, with_prompt_columns
 from daam_syntax.runs.store.tables.schemas import read_table, schema_of, to_frame
 from daam_syntax.runs.store.tables.streaming import summarize_shards
+from daam_syntax.util.arguments.checks import checked
 
 
 class ShardedTables(ABC):
@@ -29,6 +30,7 @@ class ShardedTables(ABC):
     def _files(self, table: str) -> Iterator[Path]:
         """Yield the files of a table, each of them verified."""
 
+    @checked
     def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the table of pairs with the prompts' own columns, or only some columns of the table.
 
@@ -36,6 +38,7 @@ class ShardedTables(ABC):
         """
         return self._described("pairs", columns)
 
+    @checked
     def words(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the table of words with the prompts' own columns, or only some columns of the table.
 
@@ -47,10 +50,12 @@ class ShardedTables(ABC):
         frame = self.table(table, columns)
         return with_prompt_columns(frame, self.prompts) if columns is None else frame
 
+    @checked
     def table(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return a table by its name as it is stored, or only some of its columns."""
         return pd.concat(self.shards(table, columns), ignore_index=True)
 
+    @checked
     def shards(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield a table shard by shard, to limit memory; if there are no shards, yield one empty table."""
         return map(to_frame, self._parts(table, columns))
@@ -64,6 +69,7 @@ class ShardedTables(ABC):
             empty = schema_of(table).empty_table()
             yield empty if columns is None else empty.select(list(columns))
 
+    @checked
     def summarize(self, by: str | Sequence[str] = "relation", **options: Any) -> pd.DataFrame:
         """Summarize the table of pairs without loading it whole; see `daam_syntax.summarize`.
 
