@@ -203,6 +203,8 @@ def to_latex(
         label=label or None,
         **({"environment": "longtable"} if is_long else _FLOAT),
     )
+    if compact and len(header) > 1:
+        text = _with_wide_headings(text, len(header))
     if compact:
         text = f"{{{_COMPACT}{text}}}\n" if is_long else text.replace("\n", f"\n{_COMPACT}", 1)
     below = " ".join(_latex(note) for note in _notes(table, notes))
@@ -353,6 +355,12 @@ def _markdown(text: str) -> str:
     """Return text that Markdown shows as it is; tabulate escapes nothing in pipe tables."""
     flat = " ".join(text.split())
     return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", flat)
+
+
+def _with_wide_headings(text: str, n_columns: int) -> str:
+    """Let the first cell of a row whose other cells are empty, a heading of rows, span all columns of a LaTeX table."""
+    row = re.compile(rf"^(.+?)(?:{' & '}){{{n_columns - 1}}} \\\\$", re.MULTILINE)
+    return row.sub(rf"\\multicolumn{{{n_columns}}}{{@{{}}l@{{}}}}{{\1}} \\\\", text)
 
 
 def _stacked(heading: str, side: str) -> str:

@@ -106,6 +106,11 @@ def test_latex_compiles(nasty, summary, tmp_path):
     tables = to_latex(nasty, caption="A_b & 5%", label="tab:a") + to_latex(summary.iloc[:, :6])
     tables += to_latex(long, caption="Long", label="tab:b", notes=["n & m"]) + to_latex(long)
     tables += to_latex(long, compact=True)
+    grouped = pd.DataFrame(
+        {"mean": ["A heading (a)", "one row"], "n": ["", "12"], "p (Holm)": ["", "0.1"]}
+    )
+    assert r"\multicolumn{3}{@{}l@{}}{{}A heading (a)} \\" in to_latex(grouped, compact=True)
+    tables += to_latex(grouped, compact=True)
     eight = summarize(measure_pairs(make_maps(image_size=(40, 60))), n_resamples=99).assign(
         difference=-0.123,
         difference_low=-0.456,

@@ -19,6 +19,7 @@ from daam_syntax.studies.framework.findings import Finding, is_difference, name_
 
 _LABEL: Final = 50  # characters per line of a label
 _PANEL: Final = 1.7  # inches: the width of an image
+_TITLE: Final = 44  # characters of a line of a title
 _UNDER: Final = 19  # characters per line of its name; more would touch the next name
 _ROW, _FRAME = 0.28, 0.85  # inches: a line of a label; title and axis of a panel
 
@@ -130,7 +131,8 @@ def _draw_panel(ax: Axes, finding: Finding) -> None:
         )
     ax.set_yticks(places, [_label(e) for e in found], fontsize="small", parse_math=False)
     ax.set_ylim(-0.1, sizes.sum() + 0.1)
-    ax.set_title(finding.title, fontsize="medium", loc="left", parse_math=False)
+    title = textwrap.fill(finding.title, _TITLE)  # axes are narrower than the figure
+    ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
     ax.set_xlabel(finding.unit, fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
     ax.xaxis.set_major_locator(MaxNLocator(6))
