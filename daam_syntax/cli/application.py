@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import sys
 from typing import Annotated, Final
 
 import typer
@@ -15,12 +16,14 @@ from daam_syntax.cli.images import analyze, measure
 from daam_syntax.cli.prompt_sets import prompts
 from daam_syntax.cli.runs import plan, report, run
 from daam_syntax.cli.study import study
-from daam_syntax.cli.terminal import accept_any_text, cell, fail
+from daam_syntax.cli.terminal import accept_any_text, cell, fail, fail_to_write
 from daam_syntax.errors import DaamSyntaxError, PromptFileError
 from daam_syntax.util.version import __version__
 from daam_syntax.util.wording import one_line
 
 _NEW_OBJECTS: Final = 50_000
+_UNWRITTEN: Final = (errno.EPIPE, errno.EINVAL, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why output cannot be written; errors of files have a name."""
 
 app = typer.Typer(
     add_completion=False,
@@ -67,7 +70,10 @@ def main() -> None:
     accept_any_text()
     collect_garbage_rarely()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except PromptFileError as error:
         first, *others = str(error).splitlines()
         fail("\n".join([first, *map(cell, others)]))
@@ -83,6 +89,8 @@ def main() -> None:
         raise
     except OSError as error:
         # Any import may be the one that finds no handle left.
+        if error.filename is None and error.errno in _UNWRITTEN:
+            fail_to_write(error)
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
         fail(

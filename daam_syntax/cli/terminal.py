@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,10 +30,24 @@ _MEANINGS: Final = (
 
 
 def accept_any_text() -> None:
-    """Let stdout and stderr write characters that their encoding lacks, such as emoji on Windows, as escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    """Let stdout and stderr write characters that their encoding lacks, such as emoji on Windows, as escapes.
+
+    A stream that is closed, as in programs without a console, is replaced by one that writes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # until the program ends
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def fail_to_write(error: OSError) -> NoReturn:
+    """Exit after output that could not be written, without a message if its reader has read enough (``| head``)."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # what is left of it would raise the error at the exit again
+    if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+        raise SystemExit(1)
+    fail(f"Expected to write the output, but {error.strerror or error}")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -61,7 +61,7 @@ def show_progress(
     unit
         The units counted, in the plural.
     """
-    if not show:
+    if not show or sys.stderr is None:  # in a program without a console
         return NoProgress()
     kind = ProgressBar if sys.stderr.isatty() else ProgressLog
     return kind(total, done, label, unit=unit)
