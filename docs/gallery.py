@@ -382,7 +382,8 @@ INTRODUCTION = """# Gallery
 
 Every figure of `daam_syntax.figures`, made from {n_images} images of {n_prompts} prompts that the embedded model generated in
 {steps} steps (and from a few more for cohyponyms, steps, layers, attention heads and deletion). The results describe only that
-small model. `python docs/gallery.py` makes this page; `run` holds images, maps and tables, see `make_run` there.
+small model. `python docs/gallery.py` makes this page; `run` holds images, maps and tables, see `make_run` there, and
+`SHOWN` names four relations and the control.
 
 Functions that take `ax` draw on it and return it. They save no files and leave matplotlib's global style alone. For a paper:
 

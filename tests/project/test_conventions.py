@@ -41,7 +41,11 @@ def test_the_code_of_conduct_invents_no_contact():
 
 @pytest.mark.parametrize(
     "command",
-    [[], *([command.callback.__name__.replace("_", "-")] for command in app.registered_commands)],
+    [
+        [],
+        ["study"],
+        *([command.callback.__name__.replace("_", "-")] for command in app.registered_commands),
+    ],
 )
 def test_help_is_whole_at_80_columns(command):
     shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"}).output
@@ -57,7 +61,19 @@ def test_help_names_the_parser_that_is_installed():
 
 
 @pytest.mark.parametrize(
-    "room", ["attention", "explorer", "figures", "language", "maps", "pipelines", "studies"]
+    "room",
+    [
+        "analysis",
+        "attention",
+        "emoji",
+        "explorer",
+        "figures",
+        "language",
+        "maps",
+        "pipelines",
+        "runs",
+        "studies",
+    ],
 )
 def test_completion_offers_public_names_only(room):
     names = dir(getattr(daam_syntax, room))

@@ -147,7 +147,7 @@ def _draw(
         draw_band(ax, places, values, style, joined=joined)
     band = ", band" if has_control else ""
     sizes = " (n prompts)" if "n_prompts" in rows.columns else ""
-    ax.set_ylabel(f"{measure_label(measure)}\nmean{sizes}; bars{band}: {interval_name(rows)}")
+    ax.set_ylabel(f"{measure_label(measure)}\nmean{sizes}\nbars{band}: {interval_name(rows)}")
     plain_axes(ax)
     legend_above(ax, grow=own)
     return ax

@@ -13,7 +13,7 @@ def test_a_sweep_is_drawn_in_order_with_gaps_and_bands():
     np.testing.assert_allclose(line.get_ydata(), [0.5, 0.3, np.nan])
     assert len(ax.collections) == 3  # two relations and the control
     assert line_of(ax, "unrelated").get_linestyle() == "--"
-    assert "mean; bars, band: interval" in ax.get_ylabel()
+    assert "mean\nbars, band: interval" in ax.get_ylabel()
     assert "relative threshold" in ax.get_xlabel()
 
 
@@ -50,7 +50,7 @@ def test_each_relation_has_its_intervals_at_other_thresholds_and_says_its_sample
         "det (10)",
         "conj (10)",
     ]
-    assert "mean (n prompts); bars: 90% interval" in ax.get_ylabel()
+    assert "mean (n prompts)\nbars: 90% interval" in ax.get_ylabel()
 
 
 def test_no_line_joins_attention_heads():
