@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def drawn_until_two_shards(place: Path) -> dict[str, float]:
     """
     command = "-m daam_syntax.cli run prompts.csv --out run --steps 4 --seeds"
     finished = len(list(place.glob("run/committed/*.json")))
+    shutil.rmtree(place / "run" / ".work", ignore_errors=True)  # of the process that was killed
     start = time.perf_counter()
     found: dict[str, float] = {}
     process = subprocess.Popen(

@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if is_new and not any(name.name != LOCK for name in folder.iterdir()):
-            with suppress(OSError):
+        with suppress(OSError):  # the folder may be gone, and the first error is more important
+            if is_new and not any(name.name != LOCK for name in folder.iterdir()):
                 path.unlink(missing_ok=True)
                 folder.rmdir()

@@ -95,10 +95,21 @@ class RunFolder:
     ----------
     path
         The folder; it is created when something is written.
+
+    Raises
+    ------
+    FileError
+        If its name has bytes that are not UTF-8, which the library that writes tables does not take.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise FileError(
+                f"Expected the name of a folder in UTF-8, but got {str(path)!r}; rename or choose another one."
+            ) from None
         self.shards = ShardStore(self.path)
 
     # -- lock ---------------------------------------------------------------------------------------------------

@@ -134,6 +134,29 @@ def test_a_folder_is_not_left_behind_by_a_refused_run(tmp_path, emoji_pipe):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_folder_that_vanishes_does_not_replace_the_error(tmp_path):
+    def vanish():
+        with RunFolder(tmp_path / "new").locked():
+            shutil.rmtree(tmp_path / "new")
+            raise FileError("first")
+
+    with pytest.raises(FileError, match="first"):
+        vanish()
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_drawn(tmp_path, emoji_pipe):
+    """Linux takes any bytes as a name."""
+    path = f"{tmp_path}/caf\udce9"
+    for use in (
+        lambda: runs.run(["a cat"], path, emoji_pipe),
+        lambda: ds.analyze("a cat", emoji_pipe, out=path),
+        lambda: runs.open_run(path),
+    ):
+        with pytest.raises(FileError, match=r"in UTF-8, but got '.*caf\\udce9'"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["images", ".lock"])
 def test_links_out_of_the_folder_are_refused(tmp_path, name):
     outside = tmp_path / "outside"
