@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daam_syntax.analysis.tables.image_batches import (
+    Size,  # the check of arguments needs the type itself
+)
 from daam_syntax.runs.reanalysis import Reanalysis, reanalyze
 from daam_syntax.runs.store.run_reader import RunReader
 from daam_syntax.util.arguments.checks import checked
 
 if TYPE_CHECKING:
     from spacy.language import Language
-
-    from daam_syntax.analysis.tables.image_batches import Size
 
 
 @checked

@@ -136,6 +136,46 @@ def test_hostile_arguments_are_refused_in_a_sentence(name, tmp_path, monkeypatch
     assert not unsaid
 
 
+class Text(str):
+    """A string as members of an enumeration are, which show something else."""
+
+    def __str__(self):
+        return "Text.WRONG"
+
+    __format__ = __str__
+
+
+SLOW = {
+    "draw",
+    "intervene",
+    "observe",
+    "record_attention",
+    "reuse_attention",
+    "animate",
+    "load_pipeline",
+    "report",
+    "frame_grid",
+}
+SLOW |= {name for name in calls() if name.startswith(("trace", "arcs_with", "overview", "word_"))}
+
+
+@pytest.mark.parametrize("name", [name for name in calls() if name not in {*SLOW, *IN_BULK}])
+def test_strings_of_subclasses_are_taken_wherever_strings_are(name, tmp_path, monkeypatch):
+    """Defaults are among them: what a function does by itself, a user may ask for."""
+    function, valid = calls()[name]
+    monkeypatch.chdir(tmp_path)
+    given = inspect.signature(function).parameters.values()
+    named = {p.name: p.default for p in given if isinstance(p.default, str)} | valid
+    texts = {p: Text(value) for p, value in named.items() if isinstance(value, str)}
+    if not texts:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = function(**{**valid, **texts})
+    plt.close("all")
+    assert "WRONG" not in repr(found)
+
+
 def is_said(message):
     return message.lower().lstrip("(").startswith("expected") or ": expected" in message.lower()
 

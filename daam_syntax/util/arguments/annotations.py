@@ -33,8 +33,9 @@ class Expected:
     fits
         Whether a value is one.
     take
-        Return a value that fits as plain Python: numbers of NumPy as numbers, one-dimensional arrays and columns of
-        tables as lists. Items of an iterator are checked one by one, when they are used.
+        Return a value that fits as plain Python: numbers of NumPy as numbers, strings of subclasses as strings,
+        one-dimensional arrays and columns of tables as lists. Items of an iterator are checked one by one, when they
+        are used.
     """
 
     one: str
@@ -154,7 +155,7 @@ def _union(parts: Sequence[Expected]) -> Expected:
 def _literal(choices: Sequence[object]) -> Expected:
     named = " or ".join(map(repr, choices))
     kinds = {type(choice) for choice in choices}
-    return Expected(named, named, lambda value: type(value) in kinds or _is_text(value))
+    return Expected(named, named, lambda value: type(value) in kinds or _is_text(value), _as_plain)
 
 
 def _tuple(items: Sequence[Expected]) -> Expected:
@@ -194,6 +195,8 @@ def _container(kind: Any, arguments: Sequence[Expected]) -> Expected:
             return _each_checked(value, item)
         if isinstance(value, list | tuple):
             kept = tuple if kind is tuple else type(value)
+            if any(isinstance(each, str) and type(each) is not str for each in value):
+                value = [item.take(each) for each in value]
             return value if type(value) is kept else kept(value)
         return [item.take(each) for each in value] if hasattr(value, "__array__") else value
 
@@ -234,6 +237,11 @@ def _as_number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _as_plain(value: Any) -> Any:
+    """Return text of a subclass, such as `numpy.str_` or a member of an enumeration, as a plain string."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # also NumPy's
 
@@ -262,7 +270,7 @@ _SIMPLE: Final[dict[Any, Expected]] = {
     bool: Expected("True or False", "truth values", _is_flag, bool),
     int: Expected("a whole number", "whole numbers", _is_whole, int),
     float: Expected("a number", "numbers", is_number, _as_number),
-    str: Expected("a string", "strings", _is_text),
+    str: Expected("a string", "strings", _is_text, _as_plain),
     ArrayLike: Expected("an array of numbers", "arrays of numbers", is_numeric),
     Path: Expected("a path", "paths", lambda value: isinstance(value, os.PathLike)),
 }
