@@ -240,6 +240,20 @@ class TestInABrowser:
         assert "head: zebradependent: redshared: IoU" in soup.body["data-arc"]
         assert soup.body["data-word"] == "image 2car"
 
+    @pytest.mark.parametrize("width", [390, 735])
+    def test_the_table_is_whole_on_a_phone_and_in_a_notebook(self, tmp_path, width):
+        script = """
+          const table = document.getElementById("numbers");
+          document.body.dataset.columns = table.querySelectorAll("thead th").length;
+          document.body.dataset.width = window.innerWidth;
+          document.body.dataset.excess = table.scrollWidth - table.clientWidth;
+        """
+        page = ds.explore(IMAGE, smooth_maps())
+        body = shown(page, tmp_path, "", script, width=width).body
+        assert int(body["data-columns"]) == 8
+        assert int(body["data-width"]) <= max(width, 500)  # the narrowest window of some versions
+        assert int(body["data-excess"]) <= 0
+
 
 def test_analyze_writes_a_page_for_each_prompt(emoji_pipe, tmp_path):
     prompts = ["a cat", "a red car"]
