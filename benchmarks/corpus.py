@@ -245,6 +245,7 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
         for shard in range(n_shards):
             own = pairs.assign(
                 prompt_id=pairs["prompt_id"] + f"-{shard}",
+                prompt=pairs["prompt"] + f" {shard}",
                 image=pairs["image"] + 64 * shard,
                 iou=np.clip(pairs["iou"] + random.normal(0, 0.05, len(pairs)), 0, 1),
             )
