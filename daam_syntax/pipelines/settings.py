@@ -18,6 +18,10 @@ CPU_BATCH_SIZE: Final = 4
 """Images to draw together on a CPU; more save no time, and need more memory (docs/benchmarks.md)."""
 
 
+_LONGEST: Final = 16_384
+"""Pixels of a side that no model draws more of."""
+
+
 @checked(steps=OWN, guidance=OWN, height=OWN, width=OWN)  # see `check`
 @dataclass(frozen=True)
 class DrawingSettings:
@@ -51,9 +55,10 @@ class DrawingSettings:
                 f"Expected a whole number of denoising steps, at least 1, but got {self.steps!r}."
             )
         for name, side in (("height", self.height), ("width", self.width)):
-            if side is not None and not _is_whole(side):
+            if side is not None and not (_is_whole(side) and side <= _LONGEST):
                 raise ModelError(
-                    f"Expected a {name} in pixels, a whole number of at least 1, but got {side!r}."
+                    f"Expected a {name} in pixels, a whole number of at least 1 and at most {_LONGEST:,}, but got "
+                    f"{side!r}."
                 )
         is_number = isinstance(self.guidance, Real) and not isinstance(self.guidance, bool)
         if self.guidance is not None and not (is_number and math.isfinite(self.guidance)):
@@ -76,7 +81,7 @@ class DrawingSettings:
         Raises
         ------
         ModelError
-            If a number is out of range, or the pipeline cannot draw this image size.
+            If a number is out of range, the pipeline cannot draw this image size, or only one side is given.
         """
         self.check()
         factor = getattr(pipe, "vae_scale_factor", 1)
@@ -87,6 +92,12 @@ class DrawingSettings:
                     f"Expected a {name} that is a multiple of {factor} pixels, but got {side}; "
                     f"{max(factor, round(side / factor) * factor)} would do."
                 )
+        if (self.height is None) != (self.width is None):
+            given, other = ("height", "width") if self.width is None else ("width", "height")
+            # Pipelines such as that of Stable Diffusion ignore one of them without the other.
+            raise ModelError(
+                f"Expected {given} and {other}, but got {given}={getattr(self, given)} alone: pass {other}, too."
+            )
         if not embedded.is_emoji(pipe):
             return self
         return replace(
