@@ -67,6 +67,11 @@ def show_progress(
     return kind(total, done, label, unit=unit)
 
 
+def _speed(rate: float) -> str:
+    """Return a rate as a plain number: "0.0167", "42,100"."""
+    return f"{rate:,.0f}" if rate >= 1000 else f"{rate:.3g}"
+
+
 class _Rate(ProgressColumn):
     """Units per second of this session."""
 
@@ -75,7 +80,7 @@ class _Rate(ProgressColumn):
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.3g} {self._unit}/s" if task.speed else f"- {self._unit}/s")
+        return Text(f"{_speed(task.speed)} {self._unit}/s" if task.speed else f"- {self._unit}/s")
 
 
 class ProgressBar:
@@ -171,7 +176,7 @@ class ProgressLog:
         rate = (self._done - self._before) / max(self._logged - self._started, 1e-9)
         left = (self._total - self._done) / rate
         self._write(
-            f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:.3g} {self._unit}/s, "
+            f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {_speed(rate)} {self._unit}/s, "
             f"{duration(left)} left"
         )
 

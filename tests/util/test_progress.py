@@ -68,3 +68,10 @@ def test_a_log_file_names_the_unit_and_the_new_label():
         shown.describe("Checking")
         shown.advance()
     assert lines[0] == "Checking: 1 of 10 prompts, 0.0167 prompts/s, 00:09:00 left"
+
+
+def test_a_high_rate_is_a_plain_number():
+    lines, now = [], iter([0.0, 0.1, 0.1])
+    with ProgressLog(4210, 0, "Checking", lines.append, lambda: next(now, 0.1)) as shown:
+        shown.advance(4210)
+    assert lines[-1].startswith("Checking: 4,210 of 4,210 images, 42,100 images/s")
