@@ -37,6 +37,10 @@ from daam_syntax.util.wording import listed, plural
 ALL: Final = "all"
 """Accept any imbalance."""
 
+MOST_SKEWNESS: Final = 0.3
+"""Skewness of a mean up to which a test that takes it for symmetric keeps its level: by the first term of Edgeworth's
+expansion, the smaller tail of a level of 5 % has 0 %, and the larger one 5 % (Hall 1992)."""
+
 
 @checked(
     n_resamples=whole(1, 10_000_000),
@@ -92,8 +96,9 @@ def estimate_difference(
     Estimate
         The p-value comes from sign flips of the clusters' differences; the interval holds the differences that the same
         test does not reject. There is no p-value if the sides differ in a property that is not accepted, see `balance`:
-        the difference could be due to it, and `Estimate.imbalances` names it. Counts are those of `pairs`, and the
-        effect size is d_z over prompts.
+        the difference could be due to it, and `Estimate.imbalances` names it. If one side has so many more pairs, of
+        such skewed values, that the difference is skewed without any effect, there is neither a p-value nor an
+        interval, see `MOST_SKEWNESS`. Counts are those of `pairs`, and the effect size is d_z over prompts.
 
     Raises
     ------
@@ -115,6 +120,7 @@ def estimate_difference(
     if paired_by is None:
         fields = _between(rows, controls, measure, cluster, options)
         found = between_groups(rows, controls, measure=measure, seed=seed)
+        skewness = 0.0  # permutations of prompts ask for no symmetry
     else:
         unit = "prompt_id" if paired_by == "image" else paired_by
         rows, controls, n_unpaired = _paired(rows, controls, paired_by)
@@ -128,11 +134,13 @@ def estimate_difference(
         differences = np.bincount(codes_of(both, unit), parts.sums)
         fields |= {"estimate": parts.estimate, "effect_size": paired_dz(differences)}
         fields["n_unpaired"] = n_unpaired
+        skewness = _skewness(rows, controls, measure, unit)
         found = balance(rows, controls, measure=measure, unit=unit, seed=seed)
     low, high = bounds or bounds_of(measure)
     fields = truncated(fields, low - high, high - low)
     estimate = Estimate(label, measure, level=level, **sample_sizes(rows), **fields)
-    return judged(estimate, found, accepted)
+    estimate = judged(estimate, found, accepted)
+    return _without_inference(estimate, skewness) if abs(skewness) > MOST_SKEWNESS else estimate
 
 
 def check_direction(pairs: pd.DataFrame, control: pd.DataFrame, measure: str) -> None:
@@ -183,6 +191,46 @@ def judged(estimate: Estimate, found: Balance, accepted: Sequence[str]) -> Estim
         p=float("nan"),
         p_equivalent=float("nan"),
         untested=f"the sides differ in {listed(left)}",
+    )
+
+
+def _skewness(rows: pd.DataFrame, controls: pd.DataFrame, measure: str, unit: str) -> float:
+    """Return the skewness of the mean difference if the values of both sides have one distribution.
+
+    The mean of one pair is as skewed as the pairs, and that of many is not. If each unit has one pair here and many
+    there, its difference is skewed without any effect, and most differences have the same sign. Sign flips, intervals
+    that invert them, and Student's t take differences for symmetric.
+    """
+    second, third = 0.0, 0.0
+    moments = []
+    for sign, side in ((1, rows), (-1, controls)):
+        weights = image_weights(side, unit)
+        second += float((weights**2).sum())
+        third += sign * float((weights**3).sum())
+        values = side[measure].to_numpy(float)
+        moments.append(values - values.mean() if len(values) else values)
+    deviations = np.concatenate(moments)
+    variance = float((deviations**2).mean()) if len(deviations) else 0.0
+    if variance == 0:
+        return 0.0
+    return float((deviations**3).mean()) / variance**1.5 * third / second**1.5
+
+
+def _without_inference(estimate: Estimate, skewness: float) -> Estimate:
+    """Withhold the p-value and the interval of a difference that is skewed by the numbers of pairs."""
+    why = (
+        "one side has more pairs, and their values are skewed, so the difference is skewed without any effect "
+        f"(skewness {skewness:.1f}, at most {MOST_SKEWNESS:g}); exchange partners (`summarize`) or match pairs "
+        "(`match_pairs`)"
+    )
+    return replace(
+        estimate,
+        low=float("nan"),
+        high=float("nan"),
+        p=float("nan"),
+        p_equivalent=float("nan"),
+        reason=why,
+        untested=estimate.untested or why,
     )
 
 

@@ -23,9 +23,12 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     """
     unordered = (pd.DataFrame, Path, Mapping, bytes, set, frozenset)
     if isinstance(prompts, unordered) or not isinstance(prompts, Iterable):
+        remedy = 'take a column with table["prompt"], or read a file with PromptSet.from_file(path)'
+        if isinstance(prompts, Mapping):
+            remedy = "take list(prompts) if its keys are the prompts, or list(prompts.values())"
         raise PromptError(
             f"Expected prompts as strings, in a list, a column or a PromptSet, but got {type(prompts).__name__}; "
-            'take a column with table["prompt"], or read a file with PromptSet.from_file(path).'
+            f"{remedy}."
         )
     checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
     for prompt in checked:

@@ -236,6 +236,29 @@ def test_infinite_values_are_refused(words):
         estimate_difference(amod, control)
 
 
+@pytest.mark.parametrize(("n_control", "is_tested"), [(1, True), (12, False)])
+def test_skewed_values_are_not_tested_against_many_more_pairs(rng, n_control, is_tested):
+    """One pair beside many: where 85 % of the overlaps are 0, most differences are negative without any effect."""
+
+    def overlaps(n):
+        return rng.random(n) * (rng.random(n) < 0.15)
+
+    p_values, found = [], None
+    for _ in range(40):
+        sides = [pair_table({f"p{i:02}": [overlaps(n)] for i in range(9)}) for n in (1, n_control)]
+        found = estimate_difference(*sides, accept="all", n_resamples=199)
+        p_values.append(found.p)
+    assert found is not None
+    if is_tested:
+        assert np.nanmean(np.array(p_values) <= 0.05) <= 0.15
+        assert np.isfinite(p_values).mean() > 0.9
+    else:
+        assert np.isnan(p_values).mean() > 0.9
+        assert "skewed without any effect" in found.untested
+        assert "exchange partners" in found.reason
+        assert np.isnan([found.low, found.high]).all()
+
+
 def test_differences_of_tables_without_words_have_nothing_to_balance():
     table = prompts([0.1, 0.3, 0.2, 0.5, 0.4, 0.6])
     found = estimate_difference(table, table.assign(iou=0.0))

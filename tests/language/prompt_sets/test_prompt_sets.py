@@ -244,6 +244,13 @@ def test_ids_of_every_type(tmp_path):
     assert problems_of(path) == [(3, "Expected each id once, but '1' is also in line 1.")]
 
 
+def test_the_keys_of_a_dict_can_be_taken_as_prompts():
+    known = {"a cat": 1, "a dog": 2}
+    with pytest.raises(PromptError, match=r"got dict; take list\(prompts\) if its keys are"):
+        check_prompts(known)
+    assert check_prompts(list(known)) == ["a cat", "a dog"]
+
+
 def test_a_dict_is_not_a_list_of_prompts():
     for records in ({"prompt": "a cat"}, {"prompt": ["a cat", "a dog"]}):
         with pytest.raises(
