@@ -6,8 +6,15 @@ import pyarrow as pa
 import pytest
 
 from daam_syntax.analysis import summarize
+from daam_syntax.runs.store.tables import streaming
 from daam_syntax.runs.store.tables.streaming import summarize_shards
 from helpers.simulated import phrase_pairs, random_pairs
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    """Join parts up to 40 pairs instead of 50,000, so that some are joined and several are left."""
+    monkeypatch.setattr(streaming, "_PAIRS_AT_ONCE", 40)
 
 
 @pytest.fixture
@@ -42,6 +49,13 @@ def test_a_streamed_summary_equals_that_of_the_whole_table(pairs, by, n_images):
     expected = summarize(pairs, by)
     assert found.attrs == expected.attrs
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=1e-12)
+
+
+def test_parts_are_joined_without_loss():
+    parts = [pa.table({"x": list(range(n))}) for n in (25, 30, 5, 50, 3)]
+    joined = list(streaming._joined(parts))
+    assert [len(part) for part in joined] == [55, 55, 3]
+    assert pa.concat_tables(joined).equals(pa.concat_tables(parts))
 
 
 def test_another_measure_can_be_summarized(pairs):

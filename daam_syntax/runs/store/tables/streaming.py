@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -35,6 +35,8 @@ _EXCHANGED: Final = (
     "dependent_area",
 )
 """Further columns that an exchange of partners needs, or uses if the table has them."""
+
+_PAIRS_AT_ONCE: Final = 50_000
 
 _PAIRS: Final = {"_pairs": "n_pairs", "_missing": "n_missing"}
 _COUNTS: Final = {**_PAIRS, "_images": "n_images"}
@@ -104,7 +106,7 @@ def summarize_shards(
                 each.add(frame)
         return _statistics(part, keys, measures, measure)
 
-    prompts = _prompts(pa.concat_tables(map(reduced, shards(columns))), keys, measures)
+    prompts = _prompts(pa.concat_tables(map(reduced, _joined(shards(columns)))), keys, measures)
     means = prompts.drop(columns=list(_COUNTS))
     chosen = {"measure": measure, "control": control, "corrected": corrected, **options}
     table = summarize(means, by, **chosen)  # also checks the options
@@ -136,6 +138,18 @@ def summarize_shards(
     summary = Summary(recounted)
     summary.attrs = table.attrs
     return summary
+
+
+def _joined(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield several parts as one: a shard has some thousand pairs, for which pandas takes as long as for many more."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= _PAIRS_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _statistics(pairs: pa.Table, keys: list[str], measures: list[str], measure: str) -> pa.Table:
