@@ -228,7 +228,7 @@ def _adjust(
     numbers = ["contrast", *names, *(f"contrast {name}" for name in names), *crossed_names]
     rows = related.set_index("prompt_id").reindex(prompts)[numbers].fillna(0.0)
     others = unrelated.set_index("prompt_id").reindex(prompts)[numbers].fillna(0.0)
-    has = np.isin(prompts, related["prompt_id"]).astype(float)
+    has = pd.Index(prompts).isin(related["prompt_id"]).astype(float)
     x_z = rows[names].to_numpy(float)
     x_y = rows["contrast"].to_numpy(float)
     sides = (rows, others)

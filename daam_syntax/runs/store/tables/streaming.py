@@ -109,8 +109,12 @@ def summarize_shards(
     prompts = _prompts(pa.concat_tables(map(reduced, _joined(shards(columns)))), keys, measures)
     means = prompts.drop(columns=list(_COUNTS))
     chosen = {"measure": measure, "control": control, "corrected": corrected, **options}
-    table = summarize(means, by, **chosen)  # also checks the options
-    if any(each.can_exchange for each in moments.values()):
+    has_exchange = any(each.can_exchange for each in moments.values())
+    # With an exchange, this only checks the options; its estimates are not used.
+    n_resamples = options.get("n_resamples", 1)
+    only_checks = has_exchange and type(n_resamples) is int and n_resamples >= 1
+    table = summarize(means, by, **chosen | ({"n_resamples": 1} if only_checks else {}))
+    if has_exchange:
         for each in moments.values():
             each.finish()
         settings = {name: table.attrs[name] for name in ("cluster", "level", "correction")}
