@@ -315,8 +315,8 @@ not at the exit, since what the libraries import lives until then; notebooks and
 
 `python -m benchmarks.corpus`, the embedded model, 128 x 128 pixels, maps of 16 x 16. Memory, bytes, and pairs are measured on images generated
 in one step without guidance, whose sizes are those of any image; batches use 4 steps with guidance. Each process uses one thread. The row of
-workers is of an earlier model of 64 x 64 pixels; its ratio is what counts. The rows of summaries were measured when the default control
-was unrelated pairs; the exchange of partners, today's control, takes longer. The start of a run (`benchmarks.corpus_start`) is timed for the
+workers is of an earlier model of 64 x 64 pixels; its ratio is what counts. Summaries exchange partners.
+The start of a run (`benchmarks.corpus_start`) is timed for the
 command `daam-syntax run` with two seeds. It includes loading the model, reading all prompts, and parsing those of the first shard; a resumed
 run also verifies its finished files. The peak is that of the command until it has finished two more shards.
 
