@@ -1,6 +1,9 @@
 """Settings and fixtures of all tests."""
 
+import atexit
+import gc
 import os
+import sys
 
 # Read when torch is imported, here and in processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -28,6 +31,21 @@ def pytest_xdist_auto_num_workers(config):
     fitting = psutil.virtual_memory().available // WORKER_MEMORY
     workers = min(psutil.cpu_count() or 1, fitting)
     return workers if workers > 1 else 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def figures_are_closed():
+    """Close the figures that a file of tests left open: Matplotlib warns at the twentieth."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage_is_collected_at_the_exit():
+    """Undo what the command line does in its own process, see `collect_garbage_rarely`."""
+    yield
+    atexit.unregister(gc.freeze)
 
 
 @pytest.fixture(scope="session")
