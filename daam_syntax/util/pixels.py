@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from daam_syntax.util.arguments.annotations import shown
+from daam_syntax.util.color_profiles import in_srgb
 from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
@@ -32,15 +33,16 @@ def as_rgb(image: Any) -> Image:
     image
         An image of Pillow in any mode; or an array of floats from 0 to 1, of booleans, or of integers.
         *Shape:* ``(y, x)``, or ``(y, x, channel)`` with 1 channel (gray), 3 (RGB), or 4 (RGB and opacity).
-        Transparent pixels become white. A photograph is rotated according to its EXIF tag. Values of more than 8 bits
+        Transparent pixels become white. A photograph is rotated according to its EXIF tag, and its colors are converted
+        from its color profile to sRGB. Values of more than 8 bits
         are on the scale of 0 to 1 if they are floats and none is above 1, on that of 0 to 255 if none is above 255, and
         else on that of 0 to 65,535.
 
     Raises
     ------
     ValueError
-        If an array has another shape, is not finite, or has values on no such scale; or if the file of an image turns
-        out to be damaged.
+        If an array has another shape, is not finite, is masked, or has values on no such scale, or opacity on another
+        one; or if the file of an image turns out to be damaged.
     TypeError
         If it is anything else.
     """
@@ -54,14 +56,17 @@ def as_rgb(image: Any) -> Image:
         )
     upright = _upright(image)
     if upright.mode in _DEEP or upright.mode.startswith("I;"):
-        return PillowImage.fromarray(_bytes(np.asarray(upright)))
+        return PillowImage.fromarray(_deep(upright))
     if upright.mode == "La":  # which Pillow converts to nothing else
         upright = upright.convert("LA")
     if "A" in upright.mode or "a" in upright.mode or "transparency" in upright.info:
         layer = upright.convert("RGBA")
         white = PillowImage.new("RGBA", layer.size, "white")
-        return PillowImage.alpha_composite(white, layer).convert("RGB")
-    return upright.convert("RGB")
+        opaque = PillowImage.alpha_composite(white, layer).convert("RGB")
+    else:  # profiles of CMYK and gray describe pixels before they are converted
+        opaque = upright if upright.mode in ("CMYK", "L") else upright.convert("RGB")
+    shown = in_srgb(opaque, upright.info.get("icc_profile"))
+    return shown if shown.mode == "RGB" else shown.convert("RGB")
 
 
 @contextmanager
@@ -91,6 +96,16 @@ def _upright(image: Image) -> Image:
     return image if is_upright else ImageOps.exif_transpose(image)
 
 
+def _deep(image: Image) -> np.ndarray:
+    """Return an image of more than 8 bits as bytes; the gray that is transparent is white. *Shape:* ``(y, x, 3)``."""
+    values = np.asarray(image)
+    pixels = _bytes(values)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        pixels[values == transparent] = 255
+    return pixels
+
+
 def _bytes(array: Any) -> np.ndarray:
     """Return an array of pixels as bytes. *Shape:* ``(y, x, 3)``."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
@@ -105,9 +120,20 @@ def _bytes(array: Any) -> np.ndarray:
         raise ValueError(
             f"Expected pixels of the shape (y, x), (y, x, 3) or (y, x, 4), but got {array.shape}."
         )
+    if np.ma.is_masked(array):
+        raise ValueError(
+            "Expected a value for each pixel, but some are masked: fill them, for example with pixels.filled(255)."
+        )
+    array = np.asarray(array)  # a plain array of a matrix or a mask
     if not np.isfinite(array).all():
         raise ValueError("Expected finite pixels, but got NaN or infinity.")
-    values = np.clip(array.astype(np.float64) / _full(array), 0, 1)
+    full = _full(array)
+    if array.shape[2:] == (4,) and full > 1 and 0 < array[..., 3].max() <= 1:
+        raise ValueError(
+            f"Expected opacity from 0 to {full:,}, as the colors have, but got at most "
+            f"{array[..., 3].max():g}: multiply the fourth channel by {full:,}."
+        )
+    values = np.clip(array.astype(np.float64) / full, 0, 1)
     values = values if values.ndim == 3 else values[..., None]
     if values.shape[2] == 4:
         values = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]

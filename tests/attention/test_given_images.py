@@ -170,6 +170,23 @@ def test_photographs_are_traced_upright_and_deep_ones_in_their_grays(sd, tmp_pat
     )
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP", "MPO"])
+def test_a_file_of_several_frames_is_its_first_and_says_so(kind, tmp_path, recwarn):
+    frames = [make_image(seed=seed) for seed in range(3)]
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:])
+    read = pixels.read_image(tmp_path / "a", 8, None, None).pixels
+    said = [str(each.message) for each in recwarn]
+    if kind == "MPO":  # a photo with its previews
+        assert not said
+    else:
+        (message,) = said
+        assert "a has 3 frames or pages, of which the first is read" in message
+    with Image.open(tmp_path / "a") as image:
+        assert torch.equal(read, pixels.read_image(image, 8, None, None).pixels)
+        image.seek(2)
+        assert not torch.equal(read, pixels.read_image(image, 8, None, None).pixels)
+
+
 def test_provenance(sd):
     sd(CAT, num_inference_steps=1, guidance_scale=7.0, output_type="latent")
     known = trace_image(sd, make_image(), CAT, seed=3).provenance
@@ -256,6 +273,12 @@ class TestRefusals:
     def test_sizes(self, sd):
         with pytest.raises(TraceError, match=r"multiples of 8, but got 72x100 .* of 72x96"):
             trace_image(sd, make_image(72, 100), CAT)
+
+    def test_masked_pixels(self, sd):
+        image = np.ma.masked_greater(np.asarray(make_image()) / 255, 0.5)
+        with pytest.raises(TraceError, match=r"some are masked: .*image\.filled\(1\)"):
+            trace_image(sd, image, CAT)
+        trace_image(sd, image.filled(1), CAT)
 
     def test_arrays(self, sd):
         with pytest.raises(TraceError, match=r"\(y, x, 3\), but got the shape \(72, 104\)"):

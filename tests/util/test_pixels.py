@@ -56,6 +56,70 @@ def test_what_is_transparent_is_white():
     np.testing.assert_array_equal(np.asarray(as_rgb(layer)), shown)
 
 
+def test_a_gray_of_16_bits_that_is_transparent_is_white(tmp_path):
+    deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    deep.save(tmp_path / "a.png", transparency=int(RAMP[1, 2]) * 257)
+    shown = np.asarray(as_rgb(Image.open(tmp_path / "a.png")))[..., 0]
+    np.testing.assert_array_equal(shown, np.where(RAMP[1, 2] == RAMP, 255, RAMP))
+
+
+def test_arrays_of_other_classes_of_numpy():
+    np.testing.assert_array_equal(as_rgb(np.ma.masked_array(COLORS, False)), COLORS)
+    with pytest.warns(PendingDeprecationWarning):
+        gray = np.matrix(RAMP)
+    np.testing.assert_array_equal(np.asarray(as_rgb(gray))[..., 0], RAMP)
+
+
+class TestColorProfiles:
+    """A profile in which red and green are exchanged, so that its colors differ visibly from sRGB."""
+
+    @pytest.fixture(scope="class")
+    def exchanged(self):
+        from PIL import ImageCms
+
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        name = "sRGB".encode("utf-16-be")
+        for old, new in (
+            (b"rXYZ", b"none"),
+            (b"gXYZ", b"rXYZ"),
+            (b"none", b"gXYZ"),
+            (name, name[::-1]),
+        ):
+            srgb = srgb.replace(old, new)
+        return srgb
+
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+    @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+    def test_colors_are_those_that_viewers_show(self, mode, kind, exchanged, tmp_path):
+        stored = Image.fromarray(COLORS).convert(mode)
+        expected = np.asarray(stored.convert("RGB")).astype(int)[..., [1, 0, 2]]
+        stored.save(tmp_path / "a", kind, icc_profile=exchanged)
+        shown = as_rgb(Image.open(tmp_path / "a"))
+        assert np.abs(np.asarray(shown) - expected).max() <= 2
+        assert np.abs(np.asarray(as_rgb(shown)) - expected).max() <= 2  # not exchanged again
+
+    def test_those_of_srgb_and_of_other_color_spaces_change_nothing(self, exchanged):
+        from PIL import ImageCms
+
+        image = Image.fromarray(COLORS)
+        srgb, lab = (ImageCms.createProfile(name) for name in ("sRGB", "LAB"))
+        for profile in (srgb, lab):
+            image.info["icc_profile"] = ImageCms.ImageCmsProfile(profile).tobytes()
+            np.testing.assert_array_equal(as_rgb(image), COLORS)
+        gray = Image.fromarray(RAMP)
+        gray.info["icc_profile"] = exchanged
+        np.testing.assert_array_equal(np.asarray(as_rgb(gray))[..., 0], RAMP)
+
+    @pytest.mark.parametrize("profile", [b"damaged", "text"])
+    def test_a_damaged_one_is_ignored_with_a_warning(self, profile):
+        image = Image.fromarray(COLORS)
+        image.info["icc_profile"] = profile
+        with pytest.warns(
+            UserWarning, match=r"profile of an image cannot be used \(.*read as sRGB"
+        ):
+            np.testing.assert_array_equal(as_rgb(image), COLORS)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photographs_are_upright(orientation, tmp_path):
     stored = {
@@ -123,6 +187,9 @@ def test_arrays_of_every_type(dtype):
         (np.full((2, 2), 70_000), ValueError, "but got int64 from 70000 to 70000"),
         (np.zeros((2, 2), complex), TypeError, "array of complex128"),
         (np.zeros((2, 2), object), TypeError, "array of object"),
+        (np.ma.masked_array(COLORS, COLORS > 200), ValueError, r"some are masked: .*filled\(255\)"),
+        (np.dstack([COLORS, RAMP > 100]), ValueError, "opacity from 0 to 255, .* got at most 1:"),
+        (np.dstack([COLORS * 1.0, RAMP / 255]), ValueError, "opacity from 0 to 255"),
         (Image.new("RGB", (0, 3)), ValueError, "got one of 3x0"),
         ("image.png", TypeError, "got 'image.png'"),
     ],

@@ -34,6 +34,9 @@ _MOST_PIXELS: Final = 2**28
 _MANY_PIXELS: Final = 2**26
 """A JPEG with more that will be fitted is reduced while it is decoded, which saves most of the time and memory."""
 
+_ONE_IMAGE: Final = ("MPO", "PSD")
+"""Formats whose frames are previews, depths, or layers of one image, as in photos of phones."""
+
 _FAR: Final = 4.0
 """Ratio of areas beyond which an image is far from what a model draws: twice the height and width, or half of them."""
 
@@ -162,11 +165,17 @@ def _opened(path: Path, target: tuple[int, int] | None) -> tuple[Image.Image, tu
                     'copy, or save it as JPEG and pass fit="crop" or fit="resize"'
                 )
             is_reduced = image.width < width
+            frames = 1 if image.format in _ONE_IMAGE else getattr(image, "n_frames", 1)
             upright = as_rgb(image)
     except Exception as error:
         # Decoders of damaged files raise errors of many types that have only Exception in common.
         reason = getattr(error, "strerror", None) or one_line(error).rstrip(".")
         raise FileError(f"Expected an image file, but {path} cannot be read: {reason}.") from error
+    if frames > 1:
+        warn_user(
+            f"{path} has {frames} frames or pages, of which the first is read: for another, pass the image that "
+            "PIL.Image.open returns, after its method seek(number)."
+        )
     if not is_reduced:
         return upright, (upright.height, upright.width)
     is_turned = (upright.width > upright.height) != (width > height)
@@ -182,6 +191,11 @@ def _checked(image: Any) -> Image.Image | NDArray[Any]:
             "Expected a PIL image, the path of its file or an array of shape (y, x, 3), but got "
             f"{got}."
         )
+    if np.ma.is_masked(array):
+        raise TraceError(
+            "Expected a value for each pixel, but some are masked: fill them, for example with image.filled(1)."
+        )
+    array = np.asarray(array)
     if array.dtype == np.uint8:
         return as_rgb(array)
     if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):
