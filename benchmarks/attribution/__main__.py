@@ -17,7 +17,7 @@ from benchmarks.attribution.world import measure
 from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.errors import DaamSyntaxError
 from daam_syntax.pipelines.loading import load_pipeline
-from daam_syntax.util.image_fitting import FITS
+from daam_syntax.util.images.fitting import FITS
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from daam_syntax.attention.families import family_of
 from daam_syntax.attention.given_images import DEFAULT_TIMESTEPS
 from daam_syntax.attention.given_images.pixels import fitted_size, size_factor
 from daam_syntax.maps import HeatMaps, MapWeights, learn_weights
-from daam_syntax.util.image_fitting import Fit
+from daam_syntax.util.images.fitting import Fit
 from daam_syntax.util.progress import Progress, show_progress
 from daam_syntax.util.wording import one_line
 

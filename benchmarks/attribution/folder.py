@@ -24,8 +24,8 @@ from benchmarks.attribution.cases import Case, Scored, Thing
 from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.language.parser import parse_many
-from daam_syntax.util.image_fitting import Fit, Fitting
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.fitting import Fit, Fitting
+from daam_syntax.util.images.pixels import as_rgb
 from daam_syntax.util.wording import one_line
 
 _TABLES: Final = (".csv", ".jsonl")

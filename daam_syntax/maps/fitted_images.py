@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from daam_syntax.maps.heatmaps import HeatMaps
 from daam_syntax.util.arguments.checks import checked
-from daam_syntax.util.image_fitting import Fitting
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.fitting import Fitting
+from daam_syntax.util.images.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -35,7 +35,7 @@ from daam_syntax.maps.subwords import (
 )
 from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.arguments.checks import OWN, checked
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 
 
 class HeatMaps:

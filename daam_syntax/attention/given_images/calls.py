@@ -15,7 +15,7 @@ from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, OutputMaps
 from daam_syntax.maps.selection import LayerSelection
 from daam_syntax.util.arguments.checks import OWN, checked
-from daam_syntax.util.image_fitting import Fit
+from daam_syntax.util.images.fitting import Fit
 
 DEFAULT_TIMESTEPS = (100, 250, 400, 550, 700)
 """Training timesteps from little noise to much noise, of the usual 1,000.

@@ -17,8 +17,8 @@ from daam_syntax.attention.families import Family
 from daam_syntax.attention.families.drawn_sizes import drawn_size
 from daam_syntax.errors import FileError, TraceError
 from daam_syntax.util.arguments.annotations import is_numeric, shown
-from daam_syntax.util.image_fitting import FITS, Fit, Fitting
-from daam_syntax.util.pixels import any_number_of_pixels, as_rgb
+from daam_syntax.util.images.fitting import FITS, Fit, Fitting
+from daam_syntax.util.images.pixels import any_number_of_pixels, as_rgb
 from daam_syntax.util.user_warnings import warn_user
 from daam_syntax.util.wording import one_line, plural
 

@@ -32,7 +32,7 @@ from daam_syntax.attention.given_images.pixels import (
 from daam_syntax.errors import DaamSyntaxError, TraceError
 from daam_syntax.language import check_prompt
 from daam_syntax.util.arguments.annotations import shown
-from daam_syntax.util.image_fitting import Fit
+from daam_syntax.util.images.fitting import Fit
 from daam_syntax.util.wording import one_line
 
 

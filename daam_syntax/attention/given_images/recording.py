@@ -12,7 +12,7 @@ import torch
 from daam_syntax.attention.given_images.pixels import GivenImage, GivenPixels
 from daam_syntax.attention.given_images.reading import GivenBatch
 from daam_syntax.attention.tracing import Trace, trace
-from daam_syntax.util.image_fitting import Fit
+from daam_syntax.util.images.fitting import Fit
 from daam_syntax.util.progress import Progress, show_progress
 
 _PATIENCE: Final = 2.0  # seconds of remaining work that a progress display is for

@@ -16,7 +16,7 @@ from daam_syntax.figures.shared.styles import add_color_bar, new_axes
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, HeatMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -22,7 +22,7 @@ from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.figures.trees.arcs import dependency_arcs
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -25,7 +25,7 @@ from daam_syntax.figures.shared.styles import add_color_bar, points
 from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked, within
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,7 +5,7 @@ from matplotlib.colors import PowerNorm
 
 from daam_syntax import figures
 from daam_syntax.figures.shared.colors import color_map, opacity, overlay_colors
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 from helpers.examples import make_maps
 from helpers.figure_data import IMAGE, texts
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_syntax.util.pixels import as_rgb
+from daam_syntax.util.images.pixels import as_rgb
 
 RAMP = np.linspace(0, 255, 24).round().astype(np.uint8).reshape(4, 6)
 COLORS = np.stack([RAMP, 255 - RAMP, RAMP // 2], axis=-1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from daam_syntax.util.arguments.annotations import shown
-from daam_syntax.util.color_profiles import in_srgb
+from daam_syntax.util.images.color_profiles import in_srgb
 from daam_syntax.util.wording import one_line
 
 if TYPE_CHECKING:
