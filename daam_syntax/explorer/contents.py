@@ -95,11 +95,11 @@ def _sentence(sentence: Sentence) -> dict[str, Any]:
 def _image(image: Image | np.ndarray, maps: HeatMaps, number: int) -> dict[str, Any]:
     values = np.ascontiguousarray(maps.stack(), dtype="<f4")
     if not np.isfinite(values).all():
-        raise ValueError(f"Expected finite maps, but those of image {number + 1} have NaN.")
+        raise ValueError(f"Expected finite maps, but those of image {number} have NaN.")
     try:
         pixels = fit_image(image, maps)
     except ValueError as error:
-        raise ValueError(f"Image {number + 1}: {error}") from error
+        raise ValueError(f"Image {number}: {error}") from error
     return {
         "label": _label(maps.provenance, number),
         "model": _model(maps.provenance),
@@ -140,7 +140,7 @@ def _attention(attention: WordAttention) -> dict[str, Any]:
 
 def _label(provenance: Mapping[str, Any], number: int) -> str:
     seed = provenance.get("seed")
-    return f"image {number + 1}" if seed is None else f"image {number + 1}, seed {seed}"
+    return f"image {number}" if seed is None else f"image {number}, seed {seed}"
 
 
 def _model(provenance: Mapping[str, Any]) -> str:

@@ -171,7 +171,7 @@ def _attention_of(
             expect(between, WordAttention)
             if between.prompt != each.prompt:
                 raise ValueError(
-                    f"Image {number + 1}: expected attention between the words of {each.prompt!r}, but got that of "
+                    f"Image {number}: expected attention between the words of {each.prompt!r}, but got that of "
                     f"{between.prompt!r}."
                 )
     return [

@@ -192,9 +192,8 @@ async function showPanels() {
   }
   byId("panels").replaceChildren(...panels);
   byId("scale").hidden = !words.length;
-  byId("top").textContent = chosen.ownScale
-    ? `each map's own maximum (mean attention probability); lines: edges of the masks (${thresholdText()})`
-    : `${largest.toPrecision(2)} mean attention probability; lines: edges of the masks (${thresholdText()})`;
+  byId("top").textContent = chosen.ownScale ? "each map’s own maximum" : largest.toPrecision(2);
+  byId("scale-note").textContent = `mean attention probability; lines: edges of the masks (${thresholdText()})`;
 }
 
 function showPairs() {

@@ -1,4 +1,4 @@
-"""HTML view of heat maps for notebooks: a row of thumbnails, each from white (0) to black (its own maximum)."""
+"""HTML view of heat maps for notebooks, a row of thumbnails, and the colors of attention in every view."""
 
 from __future__ import annotations
 
@@ -6,12 +6,28 @@ import base64
 import html
 import io
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 import numpy as np
 
+HEAT: Final = "YlOrRd"
+"""ColorBrewer's map from light yellow to dark red, for attention and its overlap: dark is much, everywhere."""
+
+_LIGHTEST: Final = 0.06  # of `HEAT`: its lightest colors are too near to white paper
+_SHADES: Final = 256
 _LONGEST: Final = 144
 """Longest side of a thumbnail in pixels: twice its size on the page, regardless of the size of the image."""
+
+
+@cache
+def heat_colors() -> np.ndarray:
+    """Return the colors of attention from 0 to the top of a scale, as RGBA from 0 to 1. *Shape:* ``(shade, 4)``."""
+    import matplotlib as mpl  # only here: maps themselves need no colors
+
+    colors = mpl.colormaps[HEAT](np.linspace(_LIGHTEST, 1.0, _SHADES))
+    colors.setflags(write=False)
+    return colors
 
 
 def thumbnail_size(image_size: tuple[int, int]) -> tuple[int, int]:
@@ -37,9 +53,8 @@ def strip(cells: Iterable[tuple[str, np.ndarray | str, float]], note: str = "") 
         if isinstance(content, str):
             body = f'<span style="color:#888">{html.escape(content)}</span>'
         else:
-            shade = np.clip(1.0 - content / (top or 1.0), 0.0, 1.0)
             maximum = f'<br><small style="color:#666">max {top:#.2g}</small>'
-            encoded = base64.b64encode(_png((shade * 255).astype(np.uint8))).decode()
+            encoded = base64.b64encode(_png(_colored(content / (top or 1.0)))).decode()
             body = (
                 f'<img width="72" src="data:image/png;base64,{encoded}" alt="map of {html.escape(label)}" '
                 'style="border:1px solid #ccc">'
@@ -48,15 +63,25 @@ def strip(cells: Iterable[tuple[str, np.ndarray | str, float]], note: str = "") 
             '<div style="display:inline-block;text-align:center;margin:2px;vertical-align:top">'
             f"{body}<br><small>{html.escape(label)}</small>{maximum}</div>"
         )
-    scale = "<div><small>mean attention probability: each map from white (0) to black (its own maximum)</small></div>"
+    scale = (
+        "<div><small>mean attention probability: each map from pale yellow (0) to dark red (its own maximum)"
+        "</small></div>"
+    )
     line = f"<div><small>{html.escape(note)}</small></div>" if note else ""
     return f"<div>{''.join(parts)}{scale}{line}</div>"
 
 
-def _png(gray: np.ndarray) -> bytes:
-    """Encode an 8-bit grayscale image as PNG. *Shape:* ``(y, x)``."""
+def _colored(share: np.ndarray) -> np.ndarray:
+    """Return a map as 8-bit colors, where 1 is the top of its scale. *Shapes:* ``(y, x)`` and ``(y, x, 3)``."""
+    colors = np.round(heat_colors()[:, :3] * 255).astype(np.uint8)
+    places = np.round(np.clip(share, 0.0, 1.0) * (len(colors) - 1)).astype(int)
+    return colors[places]
+
+
+def _png(colors: np.ndarray) -> bytes:
+    """Encode 8-bit colors as PNG. *Shape:* ``(y, x, 3)``."""
     from PIL import Image
 
     with io.BytesIO() as file:
-        Image.fromarray(gray).save(file, "PNG")
+        Image.fromarray(colors).save(file, "PNG")
         return file.getvalue()

@@ -57,7 +57,7 @@ def test_attention_that_does_not_fit_is_refused():
     maps, attention = smooth_maps(), make_attention()
     with pytest.raises(ValueError, match="for each of 1 image, but got 2"):
         ds.explore(IMAGE, maps, attention=[attention, attention])
-    with pytest.raises(ValueError, match=r"Image 1: expected .*'red car , red zebra', but got"):
+    with pytest.raises(ValueError, match=r"Image 0: expected .*'red car , red zebra', but got"):
         ds.explore(IMAGE, maps, attention=make_attention(text="red car , red horse"))
     with pytest.raises(TypeError, match="Expected WordAttention"):
         ds.explore(IMAGE, maps, attention=[[maps]])

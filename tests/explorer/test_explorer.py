@@ -110,8 +110,8 @@ class TestPage:
         contents = contents_of(ds.explore([IMAGE, Image.fromarray(IMAGE)], maps, threshold="otsu"))
         assert len(contents["sentences"]) == 1
         assert [p["label"] for p in contents["images"]] == [
-            "image 1, seed 0",
-            "image 2, seed 7",
+            "image 0, seed 0",
+            "image 1, seed 7",
         ]
         assert (contents["rule"], contents["value"]) == ("otsu", 0)
 
@@ -161,7 +161,7 @@ class TestPage:
             ds.explore(IMAGE, maps, scheme="native")
         with pytest.raises(ThresholdError, match=r"relative:0\.4"):
             ds.explore(IMAGE, maps, threshold="half")
-        with pytest.raises(ValueError, match=r"Image 1: .*40x60 pixels .* but got 8x8"):
+        with pytest.raises(ValueError, match=r"Image 0: .*40x60 pixels .* but got 8x8"):
             ds.explore(IMAGE[:8, :8], maps)
         with pytest.raises(ValueError, match="finite pixels, but got NaN"):
             ds.explore(np.full_like(IMAGE, np.nan, dtype=float), maps)
@@ -195,11 +195,14 @@ class TestInABrowser:
         assert control[1:] == [f"{unrelated[name].mean():.3f}" for name in MEASURES]
         captions = [c.get_text() for c in soup.select("figcaption")]
         assert captions == [
-            "image 1",
+            "image 0",
             "head: car",
             "dependent: red",
             f"shared: IoU {expected[0][3]}",
         ]
+        largest = max(bicubic(values, (40, 60)).max() for values in maps.data.values)
+        assert soup.find(id="top").get_text() == f"{largest:.2g}"
+        assert soup.find(id="scale-note").get_text().startswith("mean attention probability; ")
 
     def test_the_address_chooses_and_reasons_are_shown(self, tmp_path):
         empty = smooth_maps()
@@ -238,7 +241,7 @@ class TestInABrowser:
         soup = shown(ds.explore([IMAGE, IMAGE], maps), tmp_path, "#image=1", script)
         assert soup.body["data-status"].startswith("Attention from the point (59, 0): car ")
         assert "head: zebradependent: redshared: IoU" in soup.body["data-arc"]
-        assert soup.body["data-word"] == "image 2car"
+        assert soup.body["data-word"] == "image 1car"
 
     @pytest.mark.parametrize("width", [390, 735])
     def test_the_table_is_whole_on_a_phone_and_in_a_notebook(self, tmp_path, width):
@@ -280,7 +283,7 @@ class TestCommand:
         contents = json.loads(BeautifulSoup(page, "html.parser").find(id="contents").string)
         assert [s["text"] for s in contents["sentences"]] == ["d e"]
         assert [p["label"] for p in contents["images"]] == [
-            f"image {n + 1}, seed {n}" for n in range(3)
+            f"image {n}, seed {n}" for n in range(3)
         ]
 
     def test_the_limit_bounds_the_number_of_images(self, corpus, tmp_path):

@@ -9,19 +9,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
 
+from daam_syntax.maps.html_view import heat_colors
+
 PALETTE: Final = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
 """The color-blind safe colors of Okabe and Ito (2008), without yellow, which is too light on white."""
 
 CONTROL: Final = "0.2"
 """The gray of the control; no relation has it."""
 
-HEAT: Final = "YlOrRd"
-"""ColorBrewer's map from light yellow to dark red, for attention and its overlap: dark is much, in every figure."""
-
 DIVERGING: Final = "RdBu_r"
 """ColorBrewer's map from blue through white to red, for measures that can be negative."""
 
-_LIGHTEST: Final = 0.06  # of `HEAT`: its lightest colors are too near to white paper
 _STRONGEST: Final = 0.9  # opacity where attention is highest: the image still shows through
 _FADING: Final = 0.85  # exponent of the opacity
 _PAPER: Final = 0.85  # gray of a light region of an image under an overlay
@@ -59,8 +57,7 @@ def color_map(name: str | None = None) -> Colormap:
 
 @cache
 def _heat() -> ListedColormap:
-    colors = mpl.colormaps[HEAT](np.linspace(_LIGHTEST, 1.0, _SHADES))
-    return ListedColormap(colors, name="attention")
+    return ListedColormap(heat_colors(), name="attention")
 
 
 def opacity(share: np.ndarray) -> np.ndarray:
