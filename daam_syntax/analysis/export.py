@@ -14,6 +14,7 @@ from tabulate import tabulate
 from daam_syntax.analysis.checks import check_table
 from daam_syntax.analysis.formatting import cluster_noun, format_p
 from daam_syntax.analysis.relations.displayed_summary import is_summary, summary_view
+from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES
 from daam_syntax.errors import FileError
 from daam_syntax.util.arguments.checks import OWN, checked, whole
 from daam_syntax.util.whole_files import whole_file
@@ -184,7 +185,8 @@ def to_latex(
         Name for ``\ref``.
     compact
         Whether to use small type, narrow gaps, and a line for each word of a heading. The eight columns of a summary
-        then fit the text of an ``article``; in a document with two columns, write ``table*`` for ``table``.
+        then fit the text of an ``article``. A table that is wider than the column it stands in, as in a document with
+        two columns, is scaled down to it, for which LaTeX needs ``\usepackage{graphicx}``.
     """
     sides = ["r" if right else "l" for right in _numeric(table)]
     header = [_latex(str(column)) for column in table.columns]
@@ -206,7 +208,7 @@ def to_latex(
     if compact and len(header) > 1:
         text = _with_wide_headings(text, len(header))
     if compact:
-        text = f"{{{_COMPACT}{text}}}\n" if is_long else text.replace("\n", f"\n{_COMPACT}", 1)
+        text = f"{{{_COMPACT}{text}}}\n" if is_long else _fitted(text)
     below = " ".join(_latex(note) for note in _notes(table, notes))
     if not below:
         return text
@@ -216,6 +218,13 @@ def to_latex(
 
 
 _COMPACT: Final = "\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
+_BOXED: Final = "\\setbox2=\\hbox{\\begin{tabular}"
+_SCALED: Final = (
+    "\\end{tabular}}\n\\ifdim\\wd2>\\linewidth\\resizebox{\\linewidth}{!}{\\box2}\\else\\box2\\fi"
+)
+_WITHOUT_ADVICE: Final = FEW_STRUCTURES.partition(":")[
+    0
+]  # advice to the author is not for the paper's readers
 _FLOAT: Final[dict[str, Any]] = {"position": "htbp", "position_float": "centering"}
 _WRITERS: Final[Mapping[str, Callable[..., str]]] = {
     ".md": to_markdown,
@@ -284,7 +293,8 @@ def readable_summary(summary: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _paper(table: pd.DataFrame, whole: bool) -> tuple[pd.DataFrame, list[str] | None]:
     """Return a table with readable headings, and its footnotes if it is a summary."""
     if whole and is_summary(table):
-        return readable_summary(table)
+        view, notes = readable_summary(table)
+        return view, [note.replace(FEW_STRUCTURES, _WITHOUT_ADVICE) for note in notes]
     headings = {column: str(column).replace("_", " ") for column in table.columns}
     return (table if not whole else table.rename(columns=headings)), None
 
@@ -363,10 +373,16 @@ def _with_wide_headings(text: str, n_columns: int) -> str:
     return row.sub(rf"\\multicolumn{{{n_columns}}}{{@{{}}l@{{}}}}{{\1}} \\\\", text)
 
 
+def _fitted(text: str) -> str:
+    """Return a LaTeX table in small type that is scaled down where it is wider than its column."""
+    boxed = text.replace(r"\begin{tabular}", _BOXED, 1).replace(r"\end{tabular}", _SCALED, 1)
+    return boxed.replace("\n", f"\n{_COMPACT}", 1)
+
+
 def _stacked(heading: str, side: str) -> str:
     """Return a heading in LaTeX with a line for each word, aligned on a side, "l" or "r"."""
-    lines = r"\\".join(heading.split(" "))
-    return rf"\shortstack[{side}]{{{lines}}}" if " " in heading else heading
+    lines = r"\\".join(heading.replace("difference", "diff.").split(" "))
+    return rf"\shortstack[{side}]{{{lines}}}" if " " in heading else lines
 
 
 def _latex(text: str) -> str:

@@ -22,6 +22,7 @@ from daam_syntax.analysis import (
     to_latex,
     to_markdown,
 )
+from daam_syntax.analysis.relations.estimates import FEW_STRUCTURES
 from daam_syntax.errors import FileError
 from helpers.examples import make_maps
 from helpers.simulated import random_pairs
@@ -130,6 +131,11 @@ def test_latex_compiles(nasty, summary, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     printed = done.stdout.decode("utf-8", "replace").partition("PAPER")[2].partition("END")[0]
     assert "Overfull" not in printed  # it fits the text of an article
+    head = "\\documentclass[twocolumn]{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(head + paper + "\\end{document}\n", encoding="utf-8")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert b"Overfull" not in done.stdout  # and is scaled down to a column
 
 
 def test_html_is_well_formed_and_escaped(nasty):
@@ -200,10 +206,12 @@ def test_the_suffix_names_the_format(summary, suffix, tmp_path):
 
 def test_footnotes_of_a_paper_are_sentences_about_its_columns(summary, tmp_path):
     path = tmp_path / "summary.md"
-    few = summary.assign(note="5 prompts", difference=-1e-9)
+    few = summary.assign(note=f"5 prompts ({FEW_STRUCTURES})", difference=-1e-9)
     write_table(few, path, style="paper")
     text = path.read_text(encoding="utf-8")
-    assert "(a): 5 prompts. Means over prompts;" in text
+    assert (
+        "(a): 5 prompts (prompts share their structures). Means over prompts;" in text
+    )  # no advice
     assert "Intervals of iou" not in text  # the interval that is shown is that of the difference
     assert "the 95% interval that they do not reject" in text
     assert "-0.000" not in text

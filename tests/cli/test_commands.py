@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from importlib.util import find_spec
 
@@ -261,4 +262,13 @@ def test_damaged_maps_are_reported_in_one_line(analyzed, folder):
 
 def test_version(folder):
     done = run_here("--version", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, f"daam-syntax {__version__}\n")
+
+
+def test_the_package_runs_as_a_module(folder):
+    """Where scripts are not on the path, ``python -m`` starts the program."""
+    options = {"cwd": folder, "env": ENVIRONMENT, "capture_output": True, "text": True}
+    done = subprocess.run(
+        [sys.executable, "-m", "daam_syntax", "--version"], check=False, **options
+    )
     assert (done.returncode, done.stdout) == (0, f"daam-syntax {__version__}\n")
