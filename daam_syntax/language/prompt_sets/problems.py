@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Final
 
-from daam_syntax.errors import PromptFileError, RowProblem
+from daam_syntax.errors import PromptError, PromptFileError, RowProblem
 
 _SHOWN: Final = 100
 _CUT: Final = 200
@@ -28,3 +29,15 @@ def refusal(source: str, problems: Sequence[RowProblem]) -> PromptFileError:
     if len(ordered) > _SHOWN:
         lines.append(f"and {len(ordered) - _SHOWN:,} more (all are in the error's `problems`)")
     return PromptFileError("\n  ".join(lines), ordered)
+
+
+def require_order(prompts: object) -> None:
+    """Raise a `PromptError` for a set, whose order differs between processes, and for an open file."""
+    if isinstance(prompts, set | frozenset):
+        raise PromptError(
+            "Expected prompts in an order, but got a set, whose order differs between processes: pass sorted(prompts)."
+        )
+    if isinstance(prompts, io.IOBase):
+        raise PromptError(
+            "Expected prompts, but got an open file: read its prompts with PromptSet.from_file(path)."
+        )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from daam_syntax.errors import PromptError
 from daam_syntax.language.prompt_sets.files.formats import SUFFIXES
+from daam_syntax.language.prompt_sets.problems import require_order
 from daam_syntax.language.prompt_text import check_prompt
 
 
@@ -21,9 +22,11 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     PromptError
         If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file of prompts.
     """
-    unordered = (pd.DataFrame, Path, Mapping, bytes, set, frozenset)
-    if isinstance(prompts, unordered) or not isinstance(prompts, Iterable):
-        remedy = 'take a column with table["prompt"], or read a file with PromptSet.from_file(path)'
+    require_order(prompts)
+    if isinstance(prompts, pd.DataFrame | Path | Mapping | bytes) or not isinstance(
+        prompts, Iterable
+    ):
+        remedy = "make a set with PromptSet.from_records(table), or read a file with PromptSet.from_file(path)"
         if isinstance(prompts, Mapping):
             remedy = "take list(prompts) if its keys are the prompts, or list(prompts.values())"
         raise PromptError(

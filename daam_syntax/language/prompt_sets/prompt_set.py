@@ -20,7 +20,7 @@ from daam_syntax.language.prompt_sets.files.records import (
     given_records,
 )
 from daam_syntax.language.prompt_sets.pairs import PromptPair, find_pairs
-from daam_syntax.language.prompt_sets.problems import refusal
+from daam_syntax.language.prompt_sets.problems import refusal, require_order
 from daam_syntax.language.prompt_sets.rows import Prompt, columns_of
 from daam_syntax.language.prompt_sets.sampling import choose, groups_of
 from daam_syntax.language.prompt_sets.templates import Template
@@ -115,15 +115,19 @@ class PromptSet:
     @classmethod
     @checked
     def from_records(
-        cls, records: Iterable[str | Mapping[str, Any]] | pd.DataFrame, *, strict: bool = True
+        cls,
+        records: Iterable[str | Mapping[str, Any] | Prompt] | pd.DataFrame,
+        *,
+        strict: bool = True,
     ) -> PromptSet:
         """Make a set from texts, mappings or a table.
 
         Parameters
         ----------
         records
-            Texts; or mappings from `COLUMNS` to values, in which ``slots`` and ``metadata`` may be mappings; or a
-            table, in which NaN is a missing value, and whose other columns become metadata, which `problems` says.
+            Texts; or values of `Prompt`, or a set of them; or mappings from `COLUMNS` to values, in which ``slots``
+            and ``metadata`` may be mappings; or a table, in which NaN is a missing value, an index with a name is a
+            column, and other columns become metadata, which `problems` says.
         strict
             See `from_file`.
 
@@ -137,6 +141,9 @@ class PromptSet:
                 "Expected a list of prompts, but got a dict: put the dict of one prompt in a list, or make a table of "
                 "a dict of columns with pandas.DataFrame(columns)."
             )
+        if isinstance(records, PromptSet):
+            records = records.rows
+        require_order(records)
         return cls._collected(given_records(records), "the given rows", strict)
 
     @classmethod

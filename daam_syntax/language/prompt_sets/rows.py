@@ -187,7 +187,13 @@ def _flat(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if prefix is None:
             flat[str(name)] = value
         elif isinstance(value, Mapping):
-            flat |= {f"{prefix}.{key}": inner for key, inner in value.items()}
+            for key, inner in value.items():
+                column = f"{prefix}.{key}"
+                if column in values:
+                    messages.append(
+                        f"Expected each column once, but got {column[:80]!r} and {key!r} in '{name}'."
+                    )
+                flat[column] = inner
         elif value is not None:
             messages.append(
                 f"Expected names and texts in '{name}', but got {type(value).__name__}."

@@ -14,6 +14,7 @@ from daam_syntax.language import Prompt, PromptSet, Sentence, check_prompts, pro
 from daam_syntax.language.parser import Parse, count_words
 from daam_syntax.language.parses import SUFFIXES, each_given, parses_in
 from daam_syntax.language.prompt_sets import find_prompts
+from daam_syntax.language.prompt_sets.problems import require_order
 from daam_syntax.runs.problems import Problem
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def given_prompts(
 
 def _listed(prompts: Any, *, strict: bool) -> tuple[PromptSet, dict[str, Sentence]]:
     """Return the prompts of a list of texts and parses; that of a prompt which is there twice is the first."""
+    require_order(prompts)
     given: dict[str, Sentence] = {}
     texts: Any = prompts
     if _is_list(prompts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import io
 import numbers
 import os
 import types
@@ -247,8 +248,8 @@ def _is_flag(value: object) -> bool:
 
 
 def _is_iterable(value: object) -> bool:
-    """Whether a value has items that are values, not characters or names of columns."""
-    no_items = isinstance(value, str | bytes | bytearray | type)
+    """Whether a value has items that are values, not characters, lines of a file, or names of columns."""
+    no_items = isinstance(value, str | bytes | bytearray | type | io.IOBase)
     has_axes = getattr(value, "ndim", 1) != 1  # also of a table, whose items are names of columns
     return isinstance(value, Iterable) and not no_items and not has_axes
 

@@ -244,6 +244,61 @@ def test_ids_of_every_type(tmp_path):
     assert problems_of(path) == [(3, "Expected each id once, but '1' is also in line 1.")]
 
 
+def test_sets_and_prompts_keep_their_columns():
+    taken = PromptSet.from_records([{"id": "x", "prompt": "a cat", "category": "pets"}])
+    assert PromptSet.from_records(taken) == taken
+    assert PromptSet.from_records([*taken.rows, "a dog"]).rows[0] == taken.rows[0]
+
+
+def test_an_index_with_a_name_is_a_column():
+    table = pd.DataFrame({"id": ["x", "y"], "year": [1, 2], "prompt": ["a cat", "a dog"]})
+    expected = PromptSet.from_records(table)
+    assert PromptSet.from_records(table.set_index("id")) == expected
+    assert PromptSet.from_records(table.set_index(["year", "id"])) == expected
+    assert PromptSet.from_records(table.set_index(table["id"].rename(None))) == expected
+    with pytest.raises(PromptFileError, match="'id' twice"):
+        PromptSet.from_records(table.set_index("id", drop=False))
+
+
+def test_prompts_without_an_order_and_open_files_are_refused(tmp_path):
+    (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
+    for read in (PromptSet.from_records, check_prompts):
+        for some in (set, frozenset):
+            with pytest.raises(PromptError, match=r"differs between processes: pass sorted\("):
+                read(some(["a cat", "a dog"]))
+    with (tmp_path / "prompts.txt").open() as file:
+        with pytest.raises(PromptError, match=r"open file: read its prompts with PromptSet\.from_"):
+            check_prompts(file)
+        with pytest.raises(TypeError, match="as records of from_records, but got TextIOWrapper"):
+            PromptSet.from_records(file)
+
+
+def test_a_value_that_a_row_has_twice_is_refused():
+    rows = [{"prompt": "a cat", "metadata": {"x": 1}, "metadata.x": 2}]
+    with pytest.raises(PromptFileError, match=r"once, but got 'metadata\.x' and 'x' in 'metadata'"):
+        PromptSet.from_records(rows)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16"])
+def test_files_of_wide_characters_are_refused_by_name(encoding, tmp_path):
+    for name in ("a.csv", "a.txt", "a.jsonl"):
+        (tmp_path / name).write_bytes("prompt\na cat\n".encode(encoding))
+        with pytest.raises(FileError, match="it is UTF-16 or UTF-32; save it as UTF-8"):
+            PromptSet.from_file(tmp_path / name)
+
+
+def test_names_of_columns_send_no_control_characters_to_a_terminal(tmp_path):
+    (tmp_path / "a.csv").write_text("\x1b[31mtext,b\tc\nx,y\n")
+    with pytest.raises(PromptFileError, match=r"but it has \\x1b\[31mtext, b\\tc; rename"):
+        PromptSet.from_file(tmp_path / "a.csv")
+
+
+def test_json_that_is_no_captions_says_how_to_write_prompts(tmp_path):
+    (tmp_path / "a.json").write_text('[{"prompt": "a cat"}]')
+    with pytest.raises(FileError, match=r"write one JSON object per line in a file named \.jsonl"):
+        PromptSet.from_file(tmp_path / "a.json")
+
+
 def test_the_keys_of_a_dict_can_be_taken_as_prompts():
     known = {"a cat": 1, "a dog": 2}
     with pytest.raises(PromptError, match=r"got dict; take list\(prompts\) if its keys are"):

@@ -80,6 +80,17 @@ def test_prompts_may_be_given_as_their_parses(tmp_path):
         given_prompts(Path("prompts.csv"))
 
 
+def test_the_lines_of_an_open_file_are_not_prompts(tmp_path):
+    """They end in line feeds."""
+    (tmp_path / "a.txt").write_text("a cat\na dog\n")
+    for read in (given_prompts, read_prompts):
+        with (
+            (tmp_path / "a.txt").open() as file,
+            pytest.raises(PromptError, match="got an open file"),
+        ):
+            read(file)
+
+
 def test_the_first_of_two_parses_of_a_prompt_is_used():
     one = parse("a red cat")
     other = replace(one, edges={"ud": one.edges["ud"][:1]}, root_indices={})

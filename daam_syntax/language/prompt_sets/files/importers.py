@@ -101,7 +101,10 @@ def _coco_annotations(path: Path) -> list[Any]:
             raise TypeError
     except (ValueError, KeyError, TypeError) as error:
         reason = error if isinstance(error, ValueError) else "it has no list 'annotations'"
-        raise FileError(f"Expected captions of COCO in {path}, but {reason}.") from error
+        raise FileError(
+            f"Expected captions of COCO in {path}, but {reason}; for other prompts, write one JSON object per line in "
+            "a file named .jsonl."
+        ) from error
     return annotations
 
 

@@ -17,6 +17,7 @@ from daam_syntax.errors import RowProblem, RowUnit
 from daam_syntax.language.prompt_sets.rows import (
     GROUPS,
     MOST_COLUMNS,
+    Prompt,
     is_column,
     metadata_name,
     similar_column,
@@ -100,7 +101,7 @@ def set_columns(
         if missing and len(unknown) == len(header):
             misspelt = set()
     for name in missing:
-        has = ", ".join(column[:80] for column in header[:20]) or "none"
+        has = ", ".join(_printable(column[:80]) for column in header[:20]) or "none"
         hint = "; rename the column that holds the prompts" if header and columns is None else ""
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
             hint = "; separate columns by commas in CSV, by tabs in TSV"
@@ -127,6 +128,11 @@ def set_columns(
     return names, problems
 
 
+def _printable(name: str) -> str:
+    """Return the name of a column with control characters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
 def _as_metadata(names: Sequence[str], header: Sequence[str]) -> dict[str, str]:
     """Return a column of metadata for each of these columns, different from all columns of the header."""
     taken = set(header)
@@ -142,20 +148,26 @@ def _as_metadata(names: Sequence[str], header: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def given_records(rows: Iterable[str | Mapping[str, Any]] | pd.DataFrame) -> Rows:
+def given_records(rows: Iterable[str | Mapping[str, Any] | Prompt] | pd.DataFrame) -> Rows:
     """Yield the rows of a table, or prompts and mappings from columns to values, numbered from 1."""
     if isinstance(rows, pd.DataFrame):
         yield from _table_records(rows)
         return
     for number, row in enumerate(rows, 1):
-        if isinstance(row, Mapping):
-            yield Record(number, row, "row")
+        if isinstance(row, Prompt):
+            yield Record(number, row.values(), "row")
         else:
-            yield Record(number, {"prompt": row}, "row")
+            yield Record(number, row if isinstance(row, Mapping) else {"prompt": row}, "row")
 
 
 def _table_records(table: pd.DataFrame) -> Rows:
-    """Yield the rows of a table; columns that a set does not have become metadata, as those of a file."""
+    """Yield the rows of a table; columns that a set does not have become metadata, as those of a file.
+
+    An index with a name is a column, as it is after ``table.set_index("id")``.
+    """
+    named = [level for level, name in enumerate(table.index.names) if name is not None]
+    if named:
+        table = table.reset_index(level=named, allow_duplicates=True)
     header = [str(name) for name in table.columns]
     nested = tuple(GROUPS.values())
     names, problems = set_columns(header, None, "the table", nested, _without_text(table, header))

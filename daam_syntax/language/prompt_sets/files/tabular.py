@@ -286,8 +286,10 @@ def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
     """
     try:
         with path.open("rb") as file:
-            if text and file.read(2) in _OTHER_ENCODINGS:
-                raise FileError(f"Expected UTF-8 in {path}, but it is UTF-16; save it as UTF-8.")
+            if text and _is_wide(file.read(4)):
+                raise FileError(
+                    f"Expected UTF-8 in {path}, but it is UTF-16 or UTF-32; save it as UTF-8."
+                )
             n_lines = _count_lines(file) if text else 0
         if n_lines > _MOST_LINES:
             raise FileError(
@@ -308,6 +310,12 @@ def _opened(path: Path, *, text: bool = True) -> Iterator[IO[Any]]:
         ) from error
     except ValueError as error:  # a path with a null character
         raise FileError(f"Expected a file of prompts, but {str(path)!r}: {error}.") from error
+
+
+def _is_wide(start: bytes) -> bool:
+    """Whether a file begins as UTF-16 or UTF-32 do: with their mark, or with zeros beside a letter."""
+    marked = start[:2] in _OTHER_ENCODINGS
+    return marked or (len(start) == 4 and any(start) and b"\0" in (start[:1], start[1:2]))
 
 
 def _count_lines(file: IO[bytes]) -> int:
