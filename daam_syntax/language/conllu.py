@@ -12,10 +12,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from daam_syntax.errors import FileError
 from daam_syntax.language.conllu_rows import (
@@ -89,7 +91,8 @@ def loads(text: str, source: str = "the text") -> list[Sentence]:
             try:
                 sentences.append(_read_sentence(comments(lines), rows))
             except ValueError as error:
-                found = [f"the sentence from line {lines[0][0]}: {error}"]
+                reason = str(error).removesuffix(".")
+                found = [f"the sentence from line {lines[0][0]}: {reason}"]
         problems += found
     if problems:
         more = len(problems) - _MOST_PROBLEMS
@@ -149,6 +152,9 @@ def _misplaced(first: int, rows: Sequence[Row]) -> Iterator[str]:
         )
     if [row.id for row in words] != list(range(1, len(words) + 1)):
         yield f"the words from line {first} are not numbered 1, 2, 3 and so on"
+    twice = next((row_id for row_id, n in Counter(row.id for row in rows).items() if n > 1), None)
+    if twice is not None:
+        yield f"the sentence from line {first} has {shown_id(twice)} twice"
     known = {row.id for row in rows} | {0}
     for row in words:
         if row.head not in known or row.head == row.id:
@@ -213,16 +219,22 @@ def _without_blanks(text: str) -> str:
 def _surface(rows: Sequence[Row]) -> list[tuple[Row, list[str]]]:
     """Return each token as it is written, with the words in it."""
     surface: list[tuple[Row, list[str]]] = []
-    last = 0
+    n_words = sum(isinstance(row.id, int) for row in rows)
+    at = last = 0
     for row in rows:
         if isinstance(row.id, int):
+            at = row.id
             if row.id <= last:
                 surface[-1][1].append(row.form)
             else:
                 surface.append((row, [row.form]))
         elif row.id[1] == "-":
-            if not last < row.id[0] < row.id[2]:
+            if not last < row.id[0] < row.id[2] <= n_words:
                 raise ValueError(f"line {row.line}: {shown_id(row.id)} is not a range of words")
+            if row.id[0] != at + 1:
+                raise ValueError(
+                    f"line {row.line}: {shown_id(row.id)} does not stand before word {row.id[0]}"
+                )
             last = row.id[2]
             surface.append((row, []))
     return surface
@@ -234,11 +246,16 @@ def _found(surface: Sequence[tuple[Row, list[str]]], text: str) -> list[int]:
     for row, _ in surface:
         start = text.find(row.form, at)
         if start < 0 or text[at:start].strip():
+            left, word = (normalize("NFC", each) for each in (text[at:], row.form))
+            is_encoded = left.lstrip().startswith(word)
+            hint = ", whose accents are encoded in another way" if is_encoded else ""
             raise ValueError(
-                f"{row.form[:80]!r} (line {row.line}) does not come next in {text[at:][:80]!r}"
+                f"{row.form[:80]!r} (line {row.line}) does not come next in {text[at:][:80]!r}{hint}"
             )
         starts.append(start)
         at = start + len(row.form)
+    if text[at:].strip():
+        raise ValueError(f"the text goes on after the last word: {text[at:].strip()[:80]!r}")
     return starts
 
 
@@ -253,10 +270,12 @@ def _with_deps(sentence: Sentence, rows: Sequence[Row]) -> Sentence:
             continue
         # Each entry: a node, the label of the path from it to the word, and the empty nodes on it.
         left: list[tuple[Id, str, frozenset[Id]]] = [(row.id, "", frozenset())]
+        leads_to_word = not row.deps
         while left:
             node, path, passed = left.pop(0)
             for label, head in incoming[node]:
                 joined = f"{label}>{path}" if path or passed else label
+                leads_to_word |= isinstance(head, int)
                 if not isinstance(head, int):
                     if head not in passed:
                         steps += 1
@@ -269,6 +288,8 @@ def _with_deps(sentence: Sentence, rows: Sequence[Row]) -> Sentence:
                 raise ValueError(
                     f"its empty nodes make more than {_MOST_STEPS:,} paths between words"
                 )
+        if not leads_to_word:
+            raise ValueError(f"line {row.line}: the empty nodes in DEPS have no word as their head")
     return replace(
         sentence,
         edges={**sentence.edges, "enhanced": tuple(sorted(edges, key=_in_columns))},

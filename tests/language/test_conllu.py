@@ -28,6 +28,8 @@ SPANISH = """1-2	vámonos	_	_	_	_	_	_	_	_
 7	n't	not	PART	_	_	1	dep	1:dep	_
 """
 
+AL, A = SPANISH.splitlines(keepends=True)[3:5]
+
 ELLIPSIS = """# text = Ann eats pears, Bob figs
 1	Ann	Ann	PROPN	_	_	2	nsubj	2:nsubj	_
 2	eats	eat	VERB	_	_	0	root	0:root	_
@@ -261,7 +263,18 @@ def test_all_problems_are_listed_with_their_lines(tmp_path):
         (PLAIN.replace("acl\t_", "acl\t1:"), "line 5: '1:' in DEPS has no relation"),
         (PLAIN.replace("\n1\tA", "\n1\t"), "line 2: the word is empty"),
         (PLAIN.replace("\n1\tA", "\n1-x\tA"), "line 2: '1-x' in ID"),
-        (SPANISH.replace("3-4\t", "1-2\t"), "1-2 is not a range"),
+        (SPANISH.replace("3-4\t", "1-2\t"), "line 1 has 1-2 twice"),
+        (SPANISH.replace("3-4\t", "2-4\t"), "2-4 is not a range"),
+        (SPANISH.replace("\n3-4\t", "\n3-9\t"), r"line \d+: 3-9 is not a range of words"),
+        (SPANISH.replace(AL, "").replace(A, A + AL), "line 5: 3-4 does not stand before word 3"),
+        (SPANISH.replace(AL, "") + AL, "3-4 is not a range of words|3-4 does not stand before"),
+        (PLAIN.replace("sleeping.\n", "sleeping. Now.\n"), "goes on after the last word: 'Now.'"),
+        (ELLIPSIS + "5.1\teats\teat\tVERB\t_\t_\t_\t_\t2:conj\t_\n", "line 1 has 5.1 twice"),
+        (ELLIPSIS.replace("2:conj", "_"), "line 5: the empty nodes in DEPS have no word as their"),
+        (
+            PLAIN.replace("A cat", "\u00c5 cat").replace("1\tA", "1\tA\u030a"),
+            "encoded in another way",
+        ),
         (crowded(30), "more than 10,000 paths"),
         (
             "".join(f"{i}\ta\ta\tX\t_\t_\t{i - 1}\tdep\t_\t_\n" for i in range(1, 4002)),
