@@ -15,6 +15,13 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
+_ALL_DIGITS = "Return all digits: round only what you print."
+
+
+def _rounded(number: float) -> list[float]:
+    """Return a number as somebody may have rounded it."""
+    return [] if math.isnan(number) else [round(number, digits) for digits in range(2, 6)]
+
 
 def _fail(message: str) -> NoReturn:
     raise AssertionError(message) from None
@@ -39,6 +46,8 @@ def _close(
     number = _number(got, hint)
     if math.isclose(number, wanted, abs_tol=within):
         return
+    if number in _rounded(wanted):
+        hint = _ALL_DIGITS
     for wrong, reason in (mistakes or {}).items():
         if math.isclose(number, wrong, abs_tol=within):
             hint = reason
@@ -65,8 +74,27 @@ def _nested_pairs() -> pd.DataFrame:
         ("a", 0, 0.9, 0.1), ("a", 0, 0.5, 0.4), ("a", 0, 0.3, 0.3),
         ("a", 1, 0.6, 0.2), ("a", 2, 0.9, 0.1), ("b", 3, 0.2, 0.6), ("c", 4, 0.5, 0.3),
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["prompt_id", "image", "iod", "ioh"])
-    return table.assign(kind="dependency", relation="amod", threshold="relative:0.4")
+    return _as_pairs(pd.DataFrame(rows, columns=["prompt_id", "image", "iod", "ioh"]))
+
+
+def _as_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the other columns of a pair table, by which an answer may choose or group rows."""
+    others: dict[str, Any] = {
+        "prompt_id": "a",
+        "image": 0,
+        "kind": "dependency",
+        "scheme": "ud",
+        "relation": "amod",
+        "head_index": 2,
+        "dependent_index": 1,
+        "head": "cat",
+        "dependent": "red",
+        "threshold": "relative:0.4",
+        "iou": table[["iod", "ioh"]].min(axis=1) / 2,
+        "reason": np.where(table["iod"].isna(), "empty mask: red", ""),
+    }
+    full = table.assign(**{name: value for name, value in others.items() if name not in table})
+    return full.assign(prompt="a prompt with the id " + full["prompt_id"], seed=full["image"])
 
 
 def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
@@ -103,7 +131,8 @@ def check_dominance(dominance: Callable[[pd.DataFrame], float]) -> None:
         'Leave out the control (kind "unrelated") and punctuation (relation "punct").',
     )
     missing = table.copy()
-    missing.loc[0, ["iod", "ioh"]] = np.nan
+    missing.loc[0, ["iod", "ioh", "iou"]] = np.nan
+    missing.loc[0, "reason"] = "empty mask: red"
     _close(
         dominance(missing),
         ((0.05 + 0.4 + 0.8) / 3 - 0.2) / 3,
@@ -128,34 +157,38 @@ def check_rules(
         _fail("Expected a Series with one value per rule, and the rules as its index.")
     for rule in rules:
         expected = dominance(pairs[pairs["threshold"] == rule])
-        if not math.isclose(float(by_rule[rule]), expected, abs_tol=1e-9):
+        got = float(by_rule[rule])
+        if not math.isclose(got, expected, abs_tol=1e-9):
+            rounded = got in _rounded(expected)
             _fail(
-                f"Expected the dominance of the pairs measured under {rule} alone, {expected:.3f}, but got "
-                f"{float(by_rule[rule]):.3f}."
+                f"Expected the dominance of the pairs measured under {rule} alone, {expected:.3f}, but got {got:.3f}."
+                + rounded * f" {_ALL_DIGITS}"
             )
     print("Right: one dominance per rule.")
 
 
 def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
     """Check the largest difference between log(IoD / IoH) and the log area ratio."""
-    # The differences are 0, 0.02, 0.1 and -0.3; the last two pairs do not overlap, or have an empty mask.
+    # The differences are 0, 0.02, 0.1 and -1/3; the last two pairs do not overlap, or have an empty mask.
     ratios = np.log([2, 2, 2, 1])
-    table = pd.DataFrame(
-        {
-            "iod": [0.5, 0.8, 0.4, 0.6, 0.0, np.nan],
-            "ioh": [0.25, 0.4, 0.2, 0.6, 0.0, np.nan],
-            "log_area_ratio": [*(ratios - [0, 0.02, 0.1, -0.3]), 1.0, np.nan],
-        }
+    table = _as_pairs(
+        pd.DataFrame(
+            {
+                "iod": [0.5, 0.8, 0.4, 0.6, 0.0, np.nan],
+                "ioh": [0.25, 0.4, 0.2, 0.6, 0.0, np.nan],
+                "log_area_ratio": [*(ratios - [0, 0.02, 0.1, -1 / 3]), 1.0, np.nan],
+            }
+        )
     )
     hint = "Take |ln(IoD / IoH) - log_area_ratio| of the pairs that overlap (IoD > 0), and its maximum."
     natural = "Use the natural logarithm, np.log."
     _close(
         difference(table),
-        0.3,
+        1 / 3,
         hint,
         mistakes={
             0.1: "Take the absolute value before the maximum: the difference furthest from 0 is negative.",
-            0.42
+            (0.12 + 1 / 3)
             / 4: "That is the mean of the differences; one large difference is enough to refute an identity.",
             0.06: "That is the median of the differences; one large difference is enough to refute an identity.",
             2
@@ -165,6 +198,7 @@ def check_area_identity(difference: Callable[[pd.DataFrame], float]) -> None:
             2 - math.log(2) + 0.1: "Take the logarithm of IoD / IoH first.",
         },
     )
+    _close(difference(table.iloc[:3]), 0.1, "Use the pairs of the argument, and no others.")
     print("Right: the largest difference, over the pairs that overlap.")
 
 
@@ -174,6 +208,7 @@ def check_per_prompt(
 ) -> None:
     """Check the dominance of each prompt, with the student's own `dominance`, which is checked before."""
     pairs = _nested_pairs()
+    pairs[["iod", "ioh"]] *= 3 / 7  # values with more digits than one would print
     control = pairs.iloc[[0, 5, 6]].assign(kind="unrelated", relation="unrelated", iod=1.0, ioh=0.0)
     table = pd.concat([pairs, control], ignore_index=True)
     try:
@@ -202,16 +237,7 @@ def check_per_prompt(
 def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
     """Check the 95% percentile bootstrap interval of a mean."""
     values = np.array([0.0, 0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.9, 2.2])  # their mean is 0.4
-    try:
-        got = interval(values)
-    except np.exceptions.AxisError:
-        _fail("scipy.stats.bootstrap takes the samples in a tuple: bootstrap((values,), ...).")
-    try:
-        low, high = (float(bound) for bound in got)
-    except (TypeError, ValueError):
-        _fail("Expected two numbers, low and high.")
-    if low > high:
-        _fail("Expected the lower bound first.")
+    low, high = _bounds(interval, values)
     hints = {
         (0.0, 0.55): "That is the interval of the median.",
         (0.11, 0.79): "That is a 90% interval.",
@@ -223,7 +249,7 @@ def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
         (-0.09, 0.89): "That is Student's t interval; resample instead.",
         (0.0, 1.9075): "Those are quantiles of the values; take quantiles of resampled means.",
     }
-    if abs(low - 0.09) > 0.015 or abs(high - 0.855) > 0.03:
+    if abs(low - 0.09) > 0.015 or abs(high - 0.855) > 0.055:
         near = [
             text for (a, b), text in hints.items() if abs(low - a) < 0.015 and abs(high - b) < 0.03
         ]
@@ -231,7 +257,29 @@ def check_interval(interval: Callable[[np.ndarray], Sequence[float]]) -> None:
             f"On ten values with mean 0.4 the interval is about [0.09, 0.86], but yours is [{low:.2f}, {high:.2f}]. "
             + (near[0] if near else 'Use scipy.stats.bootstrap with np.mean, method="percentile".')
         )
+    low, high = _bounds(interval, 5 - 10 * values)
+    if abs(low + 3.55) > 0.55 or abs(high - 4.1) > 0.15:
+        _fail(
+            "On ten other values, with mean 1, the interval is about [-3.6, 4.1], but yours is "
+            f"[{low:.2f}, {high:.2f}]. Use the values of the argument, and no others."
+        )
     print("Right: 95% of the resampled means lie in the interval.")
+
+
+def _bounds(
+    interval: Callable[[np.ndarray], Sequence[float]], values: np.ndarray
+) -> tuple[float, float]:
+    try:
+        got = interval(values)
+    except np.exceptions.AxisError:
+        _fail("scipy.stats.bootstrap takes the samples in a tuple: bootstrap((values,), ...).")
+    try:
+        low, high = (float(bound) for bound in got)
+    except (TypeError, ValueError):
+        _fail("Expected two numbers, low and high.")
+    if low > high:
+        _fail("Expected the lower bound first.")
+    return low, high
 
 
 # Assignment 2
@@ -256,6 +304,12 @@ def check_mass_on(mass_on: Callable[[np.ndarray, np.ndarray], float]) -> None:
             1.6: "That is the mean in the mask over the mean of the map. A share divides sums.",
         },
     )
+    _close(
+        mass_on(np.where(mask, 0.0, heat + 1), mask),
+        0.0,
+        "A map that lies outside the mask has a share of 0; only a map without any mass has none.",
+    )
+    _close(mass_on(heat / 7, mask[::-1]), 0.2, "The share depends on the map and the mask alone.")
     _undefined(
         lambda: mass_on(np.zeros((2, 3)), mask),
         "In a map without any mass the share is undefined: return NaN.",
@@ -281,6 +335,10 @@ def check_leakage(leakage: Callable[[float, float], float]) -> None:
         0.75,
         "More lies on the other object here, so leakage is more than 0.5: other / (own + other).",
     )
+    _close(leakage(0.2, 0.1), 1 / 3, "It is other / (own + other).")
+    neither = "Only where nothing lies on either object is leakage undefined."
+    _close(leakage(0.2, 0.0), 0.0, f"Nothing lies on the other object, so leakage is 0. {neither}")
+    _close(leakage(0.0, 0.2), 1.0, f"All lies on the other object, so leakage is 1. {neither}")
     _undefined(
         lambda: leakage(0.0, 0.0),
         "With no attention to either object, leakage is undefined: return NaN.",
@@ -363,8 +421,12 @@ def check_per_prompt_difference(per_prompt: Callable[[pd.DataFrame], pd.Series])
     table = pd.DataFrame(
         {
             "prompt": ["a", "a", "a", "b", "b"],
-            "leakage": [0.9, 0.25, 0.4, 0.4, np.nan],
+            "adjective": ["red", "blue", "red", "red", "blue"],
+            "noun": ["car", "cat", "car", "car", "cat"],
+            "leakage": [0.91, 0.25, 0.4, 0.4, np.nan],
             "control": [0.3, 0.4, 0.4, 0.6, 0.1],
+            "reason": ["", "", "", "", "a noun is missing in the image"],
+            "color seen": ["red", "blue", "red", "red", None],
         }
     )
     got = per_prompt(table)
@@ -372,14 +434,14 @@ def check_per_prompt_difference(per_prompt: Callable[[pd.DataFrame], pd.Series])
         _fail("Expected a Series with one value per prompt, and the prompts as its index.")
     _close(
         got["a"],
-        0.15,
+        0.46 / 3,
         "Average leakage minus control over the rows of the prompt.",
         mistakes={
             0.0: "That is a median: take the mean of leakage minus control.",
-            -0.15: "The sign is reversed: it is leakage minus control.",
-            0.25: "Keep the sign of leakage minus control.",
-            1.55 / 3: "Subtract the control.",
-            0.45: "That is a sum: average it.",
+            -0.46 / 3: "The sign is reversed: it is leakage minus control.",
+            0.76 / 3: "Keep the sign of leakage minus control.",
+            1.56 / 3: "Subtract the control.",
+            0.46: "That is a sum: average it.",
         },
     )
     _close(

@@ -237,7 +237,10 @@ BY_PROMPT = {
     ),
     "no control": (wrong(difference_by_prompt, values=lambda t: t["leakage"]), "Subtract"),
     "first": (wrong(difference_by_prompt, agg="first"), "Average leakage minus control"),
-    "zero for NaN": (lambda t: difference_by_prompt(t.fillna(0)), "does not count as 0"),
+    "zero for NaN": (
+        lambda t: difference_by_prompt(t.fillna({"leakage": 0, "control": 0})),
+        "does not count as 0",
+    ),
     "controls without a leakage": (
         lambda t: t.groupby("prompt")["leakage"].mean() - t.groupby("prompt")["control"].mean(),
         "is left out, with its control",
