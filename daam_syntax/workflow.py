@@ -116,7 +116,8 @@ def analyze(
     ----------
     prompts
         One prompt, or several different ones: texts, sentences, spaCy Docs or Spans, CoNLL-U (files, or its text); or a
-        set of prompts, whose names and columns come along in the tables. Given parses are used as they are.
+        set or list of prompts with columns, which come along in the tables. Given parses are used as they are; names of
+        sentences in CoNLL-U (``# sent_id``) are the ids of their prompts.
     pipe
         A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype

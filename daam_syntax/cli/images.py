@@ -19,7 +19,7 @@ from daam_syntax.errors import PromptError
 from daam_syntax.pipelines.loading import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from daam_syntax.language import PromptSet
+    from daam_syntax.language import Prompt, PromptSet
 
 
 def analyze(
@@ -28,7 +28,7 @@ def analyze(
         Path | None,
         typer.Option(
             "--prompts",
-            help="File of prompts (CSV, TSV, JSONL, Parquet, text, ...), or a shipped prompt set (see `prompts`).",
+            help="File of prompts (CSV, TSV, JSONL, Parquet, text, CoNLL-U, ...), or a shipped set (see `prompts`).",
         ),
     ] = None,
     format: options.Format = None,
@@ -89,9 +89,12 @@ def analyze(
     typer.echo(f"\nImages, maps and tables are in {out}; open {out / 'index.html'} in a browser")
 
 
-def _chosen(texts: list[str], file: Path | None, format: str | None) -> PromptSet:
-    """Return the prompts of the command line and of a file, with their columns."""
+def _chosen(
+    texts: list[str], file: Path | None, format: str | None
+) -> PromptSet | list[Prompt | Path]:
+    """Return the prompts of the command line and of a file, with their columns; a file of CoNLL-U as it is."""
     from daam_syntax.language import PromptSet, check_prompts
+    from daam_syntax.language.parses import SUFFIXES
     from daam_syntax.language.prompt_sets import find_prompts
 
     if not texts and file is None:
@@ -99,6 +102,8 @@ def _chosen(texts: list[str], file: Path | None, format: str | None) -> PromptSe
             'Expected a prompt, but got none: give one in quotes ("a red cat on a bed") or a file with --prompts FILE.'
         )
     typed = PromptSet.from_records(check_prompts(texts)).rows if texts else ()
+    if file is not None and file.suffix.lower() in SUFFIXES:
+        return [*typed, file]
     read = find_prompts(file, format) if file is not None else None
     for problem in () if read is None else read.problems:
         if problem.kind == "column":

@@ -171,13 +171,13 @@ def plan(
     workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
 ) -> None:
     """Estimate the time, disk space and memory of a run. The estimate comes from a small run."""
-    from daam_syntax.language.prompt_sets import find_prompts
     from daam_syntax.runs import plan as calculate
+    from daam_syntax.runs.drawing.prompt_reading import read_prompts
 
     typer.echo(
         str(
             calculate(
-                find_prompts(prompts, format, strict=False),
+                read_prompts(prompts, format)[0],
                 seeds,
                 pilot,
                 rate=rate,

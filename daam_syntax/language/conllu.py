@@ -53,6 +53,11 @@ def read(path: str | Path) -> list[Sentence]:
     FileError
         If the file cannot be read, or is not CoNLL-U; the message lists every problem with its line.
     """
+    return [sentence for _, sentence in read_named(path)]
+
+
+def read_named(path: str | Path) -> list[tuple[str, Sentence]]:
+    """Read the sentences of a CoNLL-U file with their names, "" without one; see `read`."""
     path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # only line feeds end lines
@@ -65,7 +70,7 @@ def read(path: str | Path) -> list[Sentence]:
         raise FileError(
             f"Expected a CoNLL-U file, but {path} cannot be read: {error.strerror}."
         ) from error
-    return loads(text, source=str(path))
+    return loads_named(text, source=str(path))
 
 
 def loads(text: str, source: str = "the text") -> list[Sentence]:
@@ -83,13 +88,19 @@ def loads(text: str, source: str = "the text") -> list[Sentence]:
     FileError
         If the text is not CoNLL-U; the message lists every problem with its line.
     """
-    sentences: list[Sentence] = []
+    return [sentence for _, sentence in loads_named(text, source)]
+
+
+def loads_named(text: str, source: str = "the text") -> list[tuple[str, Sentence]]:
+    """Read the sentences of a CoNLL-U text with their names, ``# sent_id``, "" without one; see `loads`."""
+    sentences: list[tuple[str, Sentence]] = []
     problems: list[str] = []
     for lines in blocks(text):
         rows, found = _rows(lines)
         if not found:
+            named = comments(lines)
             try:
-                sentences.append(_read_sentence(comments(lines), rows))
+                sentences.append((named.get("sent_id", ""), _read_sentence(named, rows)))
             except ValueError as error:
                 reason = str(error).removesuffix(".")
                 found = [f"the sentence from line {lines[0][0]}: {reason}"]

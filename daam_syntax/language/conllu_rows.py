@@ -72,10 +72,16 @@ class Row:
         return " " if name == "SpacesAfter" and self.misc.get("SpaceAfter") != "No" else ""
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, without its byte order mark; a text without line feeds has carriage returns."""
+    text = text.removeprefix("\ufeff")
+    return text.split("\n" if "\n" in text else "\r")
+
+
 def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
     """Yield the lines of each sentence with their numbers from 1, split at empty lines."""
     block: list[tuple[int, str]] = []
-    for number, line in enumerate((*text.split("\n"), ""), start=1):
+    for number, line in enumerate((*lines_of(text), ""), start=1):
         line = line.removesuffix("\r")
         if line.strip(" "):
             block.append((number, line))

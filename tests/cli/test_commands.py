@@ -237,9 +237,12 @@ def test_every_command_reads_a_folder_of_analyze(analyzed, folder):
     assert done.returncode == 0, done.stderr
     assert "The page with 1 image" in done.stdout
     (folder / "few.txt").write_text("a cat\na dog\n")
-    done = run_here("plan", "few.txt", "--pilot", "out", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "2 images at" in done.stdout
+    parses = "\n\n".join(f"1\t{w}\t_\tNOUN\t_\t_\t0\troot\t_\t_" for w in ("cat", "dog"))
+    (folder / "few.conllu").write_text(parses)
+    for prompts in ("few.txt", "few.conllu"):
+        done = run_here("plan", prompts, "--pilot", "out", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert "2 images at" in done.stdout
 
 
 def test_another_run_is_not_overwritten_by_default(analyzed, folder):

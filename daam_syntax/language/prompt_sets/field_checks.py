@@ -41,6 +41,12 @@ def check_field(name: str, text: str) -> str:
     return text
 
 
+def is_id(name: str) -> bool:
+    """Whether a name is safe in file names on every operating system."""
+    is_usable = _ID.fullmatch(name) and not name.endswith(".") and not _DEVICES.fullmatch(name)
+    return bool(is_usable)
+
+
 def check_id(name: str) -> str:
     """Return an id unchanged if it is safe in file names on every operating system.
 
@@ -49,7 +55,7 @@ def check_id(name: str) -> str:
     PromptError
         If it is too long, has characters other than letters, digits, ".", "_" and "-", or names a device.
     """
-    if not _ID.fullmatch(name) or name.endswith(".") or _DEVICES.fullmatch(name):
+    if not is_id(name):
         raise PromptError(
             "Expected an id of at most 64 letters, digits, '.', '_' and '-' that can name a file, but got "
             f"{name[:80]!r}; leave it empty to have one made."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from daam_syntax.errors import PromptError
+from daam_syntax.language.parses import SUFFIXES as PARSES
 from daam_syntax.language.prompt_sets.files.formats import SUFFIXES
 from daam_syntax.language.prompt_sets.problems import require_order
 from daam_syntax.language.prompt_text import check_prompt
@@ -20,7 +21,7 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
     Raises
     ------
     PromptError
-        If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file of prompts.
+        If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file.
     """
     require_order(prompts)
     if isinstance(prompts, pd.DataFrame | Path | Mapping | bytes) or not isinstance(
@@ -35,11 +36,7 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
         )
     checked = [check_prompt(p) for p in ([prompts] if isinstance(prompts, str) else prompts)]
     for prompt in checked:
-        if Path(prompt).suffix.lower() in SUFFIXES and _is_file(prompt):
-            raise PromptError(
-                f"Expected a prompt, but {prompt!r} is a file; read its prompts with "
-                f"PromptSet.from_file({prompt!r}), or --prompts {prompt}."
-            )
+        _require_no_file_name(prompt)
     if not checked:
         raise PromptError("Expected at least one prompt, but got none.")
     twice = next((p for p, n in Counter(checked).items() if n > 1), None)
@@ -48,6 +45,23 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
             f"Expected each prompt once, but got {twice!r} twice; ask for more seeds instead."
         )
     return checked
+
+
+def _require_no_file_name(prompt: str) -> None:
+    """Raise a `PromptError` for the name of a file of prompts, also of one that does not exist."""
+    suffix = Path(prompt).suffix.lower()
+    if suffix not in (*SUFFIXES, *PARSES):
+        return
+    if _is_file(prompt):
+        read = "conllu.read" if suffix in PARSES else "PromptSet.from_file"
+        raise PromptError(
+            f"Expected a prompt, but {prompt!r} is a file; read its prompts with {read}({prompt!r}), or "
+            f"--prompts {prompt}."
+        )
+    if not any(map(str.isspace, prompt)):
+        raise PromptError(
+            f"Expected a prompt, but {prompt!r} is the name of a file that does not exist here; check its folder."
+        )
 
 
 def _is_file(text: str) -> bool:

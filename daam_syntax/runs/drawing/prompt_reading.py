@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,8 +13,9 @@ import pandas as pd
 from daam_syntax.errors import PromptError
 from daam_syntax.language import Prompt, PromptSet, Sentence, check_prompts, prompt_id
 from daam_syntax.language.parser import Parse, count_words
-from daam_syntax.language.parses import SUFFIXES, each_given, parses_in
+from daam_syntax.language.parses import SUFFIXES, each_given, is_conllu, named_parses_in
 from daam_syntax.language.prompt_sets import find_prompts
+from daam_syntax.language.prompt_sets.field_checks import is_id
 from daam_syntax.language.prompt_sets.problems import require_order
 from daam_syntax.runs.problems import Problem
 
@@ -25,12 +27,12 @@ MOST_WORDS: Final = 512
 
 _CUT: Final = 200  # characters of a prompt that are shown
 
-Given = str | Path | Parse
-"""A prompt; its parse; or a file of CoNLL-U."""
+Given = str | Path | Parse | Prompt | Mapping[str, Any]
+"""A prompt; its parse; a file of CoNLL-U; or a prompt with its columns."""
 
 
 def read_prompts(
-    prompts: PromptSet | Given | Iterable[Given | Mapping[str, Any]],
+    prompts: PromptSet | Given | Iterable[Given],
     format: str | None = None,
 ) -> tuple[PromptSet, dict[str, Sentence]]:
     """Return the prompts of a file, of a set of the package, or of a list; its `problems` name the unusable rows.
@@ -38,7 +40,8 @@ def read_prompts(
     Parameters
     ----------
     prompts
-        A file, also of CoNLL-U; a set or its name; or texts, sentences, spaCy Docs, and files of CoNLL-U.
+        A file, also of CoNLL-U; a set or its name; or texts, sentences, spaCy Docs, files of CoNLL-U, `Prompt` values,
+        and mappings from columns to values. The names of sentences in CoNLL-U are their ids.
     format
         Format of the file; inferred from its name if None.
 
@@ -59,9 +62,10 @@ def read_prompts(
     if isinstance(prompts, PromptSet):
         return prompts, {}
     if isinstance(prompts, str | Path):
-        parses = parses_in(Path(prompts) if str(prompts).lower().endswith(SUFFIXES) else prompts)
-        if parses is not None:
-            return _listed(parses, strict=False)
+        if str(prompts).lower().endswith(SUFFIXES):
+            return _listed(Path(prompts), strict=False)
+        if isinstance(prompts, str) and is_conllu(prompts):
+            return _listed(prompts, strict=False)
         return find_prompts(prompts, format, strict=False), {}
     return _listed(prompts, strict=False)
 
@@ -90,19 +94,32 @@ def _listed(prompts: Any, *, strict: bool) -> tuple[PromptSet, dict[str, Sentenc
     if _is_list(prompts):
         texts = []
         for each in each_given(prompts):
-            parses = parses_in(each)
-            texts += [each] if parses is None else [parse.text for parse in parses]
-            given = {parse.text: parse for parse in parses or ()} | given
-        if texts and all(isinstance(each, Prompt) for each in texts):
-            return PromptSet(texts), given
+            parses = named_parses_in(each)
+            texts += [each] if parses is None else _with_names(parses)
+            given = {parse.text: parse for _, parse in parses or ()} | given
     if strict:
-        return PromptSet.from_records(check_prompts(texts)), given
+        has_columns = isinstance(texts, list) and any(
+            isinstance(t, Prompt | Mapping) for t in texts
+        )
+        return PromptSet.from_records(texts if has_columns else check_prompts(texts)), given
     if not isinstance(texts, list | pd.DataFrame):
         raise PromptError(
             "Expected prompts: a file, a PromptSet, or a list of texts or parses, but got "
             f"{type(texts).__name__}."
         )
     return PromptSet.from_records(texts, strict=False), given
+
+
+def _with_names(parses: Sequence[tuple[str, Sentence]]) -> list[str | dict[str, Any]]:
+    """Return the texts of parses; those with names as rows with an id, if a prompt can have it, and metadata."""
+    counts = Counter(name.casefold() for name, _ in parses)
+    rows: list[str | dict[str, Any]] = []
+    for name, parse in parses:
+        row: dict[str, Any] = {"prompt": parse.text, "metadata": {"sent_id": name}}
+        if is_id(name) and counts[name.casefold()] == 1:
+            row["id"] = name
+        rows.append(row if name else parse.text)
+    return rows
 
 
 def _is_list(prompts: object) -> bool:

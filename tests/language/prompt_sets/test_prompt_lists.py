@@ -38,4 +38,10 @@ def test_the_name_of_a_prompt_file_is_not_a_prompt(tmp_path):
     path.write_text("prompt\na cat\n")
     with pytest.raises(PromptError, match=r"is a file; .*PromptSet\.from_file"):
         check_prompts(str(path))
-    assert check_prompts(str(tmp_path / "none.csv"))
+    (tmp_path / "own.conllu").touch()
+    with pytest.raises(PromptError, match=r"is a file; .*conllu\.read\('"):
+        check_prompts(str(tmp_path / "own.conllu"))
+    for name in ("none.csv", "none.conllu", "a/none.TXT"):
+        with pytest.raises(PromptError, match="name of a file that does not exist here"):
+            check_prompts(["a cat", name])
+    assert check_prompts("a cat reads notes.txt")

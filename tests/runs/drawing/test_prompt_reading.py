@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daam_syntax.errors import ParserError, PromptError, PromptFileError
-from daam_syntax.language import Prompt, conllu, from_doc, load_parser, parse
+from daam_syntax.cli import images
+from daam_syntax.errors import FileError, ParserError, PromptError, PromptFileError
+from daam_syntax.language import Prompt, conllu, from_doc, load_parser, parse, prompt_id
 from daam_syntax.language.prompt_sets.field_checks import LONGEST
 from daam_syntax.runs.arguments import check_seeds
 from daam_syntax.runs.drawing.prompt_reading import given_prompts, read_prompts
@@ -78,6 +79,72 @@ def test_prompts_may_be_given_as_their_parses(tmp_path):
                 reader(wrong)
     with pytest.raises(PromptError, match=r"read a file with PromptSet\.from_file"):
         given_prompts(Path("prompts.csv"))
+
+
+def test_names_of_sentences_are_the_ids_of_their_prompts(tmp_path):
+    """A name that no file can have, or that is there twice, is metadata only."""
+    parses = [parse(f"a {color} cat") for color in ("red", "blue", "green", "gray", "pink")]
+    named = ["s-1", "x/y", "Twice", "twice", None]
+    text = "".join(
+        conllu.dumps([each]) if name is None else f"# sent_id = {name}\n{conllu.dumps([each])}"
+        for name, each in zip(named, parses, strict=True)
+    )
+    (tmp_path / "own.conllu").write_text(text, encoding="utf-8")
+    for reader in (given_prompts, read_prompts):
+        for given in (text, tmp_path / "own.conllu", [tmp_path / "own.conllu"]):
+            prompts, by_text = reader(given)
+            assert [row.id for row in prompts.rows] == [
+                "s-1",
+                *(prompt_id(each.text) for each in parses[1:]),
+            ]
+            assert [row.metadata.get("sent_id") for row in prompts.rows] == named
+            assert {text: parse.tokens for text, parse in by_text.items()} == {
+                each.text: each.tokens for each in parses
+            }
+
+
+def test_the_command_analyze_takes_conllu_as_run_does(tmp_path):
+    conllu.write([parse("a red cat")], tmp_path / "own.conllu")
+    chosen = images._chosen(["a dog and a bird"], tmp_path / "own.conllu", None)
+    prompts, parses = given_prompts(chosen)
+    assert list(prompts) == ["a dog and a bird", "a red cat"]
+    assert list(parses) == ["a red cat"]
+
+
+def test_texts_prompts_with_columns_and_parses_can_be_mixed():
+    mixed = [
+        Prompt("a cat", id="x", category="pets"),
+        parse("a dog"),
+        {"prompt": "a cow", "id": "y"},
+    ]
+    for reader in (given_prompts, read_prompts):
+        prompts, parses = reader([*mixed, "a bird"])
+        assert [row.id for row in prompts.rows][::2] == ["x", "y"]
+        assert prompts.rows[0].category == "pets"
+        assert list(parses) == ["a dog"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n"),
+    ],
+)
+def test_conllu_of_other_systems_is_not_drawn_as_a_prompt(change):
+    text = change(conllu.dumps([parse("a red cat")]))
+    for reader in (given_prompts, read_prompts):
+        assert list(reader(text)[0]) == ["a red cat"]
+
+
+def test_conllu_that_is_damaged_is_not_drawn_as_a_prompt():
+    text = (
+        conllu.dumps([parse("a red cat")]).replace("\t2\tamod", "\tamod").replace("\tdet\t", "\t")
+    )
+    for reader in (given_prompts, read_prompts):
+        with pytest.raises(FileError, match="line 3 has 9 columns between tabs"):
+            reader(text)
 
 
 def test_the_lines_of_an_open_file_are_not_prompts(tmp_path):
