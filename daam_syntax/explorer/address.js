@@ -20,7 +20,7 @@ function readAddress() {
   if (RULES.includes(address.get("rule"))) chosen.rule = address.get("rule");
   const value = Number(address.get("value") ?? NaN);
   if (value >= 0 && value < 1) chosen.value = value;
-  chosen.ownScale = address.get("ownScale") === "true";
+  chosen.ownScale = address.get("ownScale") !== "false";
   chosen.relation = number("relation", currentImage().attention.length) ?? 0;
   chooseFirstEdge();
   const words = sentence().words.length;

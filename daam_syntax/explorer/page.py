@@ -30,7 +30,7 @@ _PANEL: Final = 200  # pixels of the width of a panel
 _ROW: Final = 26  # pixels of a row of the table
 _MATRIX: Final = 340  # pixels of attention between words, except its rows
 _CELL: Final = 30  # pixels of a row
-_LEAST_ROWS: Final = 8  # the explanation stands beside the table
+_LEAST_ROWS: Final = 10  # the explanation stands beside the table
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,7 +14,7 @@ const chosen = {
   value: contents.value,
   head: null,
   dependent: null,
-  ownScale: false,
+  ownScale: true, // on one scale for all words, a faint word looks empty
   relation: 0, // of attention between words, by place
 };
 
@@ -192,7 +192,8 @@ async function showPanels() {
   }
   byId("panels").replaceChildren(...panels);
   byId("scale").hidden = !words.length;
-  byId("top").textContent = chosen.ownScale ? "each map’s own maximum" : largest.toPrecision(2);
+  const maxima = words.map((word) => `${name(word)} ${rangeOf(word).high.toPrecision(2)}`).join(", ");
+  byId("top").textContent = chosen.ownScale ? maxima : largest.toPrecision(2);
   byId("scale-note").textContent = `mean attention probability; lines: edges of the masks (${thresholdText()})`;
 }
 

@@ -179,7 +179,7 @@ class TestInABrowser:
 
     def test_its_table_is_that_of_measure_pairs(self, tmp_path):
         maps = smooth_maps()
-        soup = shown(ds.explore(IMAGE, maps), tmp_path)
+        soup = shown(ds.explore(IMAGE, maps), tmp_path, "#ownScale=false")
         pairs = measure_pairs(maps)
         expected = [
             [
@@ -242,6 +242,23 @@ class TestInABrowser:
         assert soup.body["data-status"].startswith("Attention from the point (59, 0): car ")
         assert "head: zebradependent: redshared: IoU" in soup.body["data-arc"]
         assert soup.body["data-word"] == "image 1car"
+
+    @pytest.mark.parametrize("width", [735, 900])
+    def test_the_page_is_whole_in_a_frame_of_a_notebook(self, tmp_path, width):
+        script = """
+          setTimeout(() => {
+            document.body.dataset.bottom = document.body.getBoundingClientRect().bottom;
+          }, 1000);
+        """
+        page = ds.explore(IMAGE, smooth_maps())
+        body = shown(page, tmp_path, "", script, width=width).body
+        assert 0.8 * page.height < float(body["data-bottom"]) <= page.height
+
+    def test_each_map_has_its_own_scale_at_first(self, tmp_path):
+        maps = smooth_maps()
+        soup = shown(ds.explore(IMAGE, maps), tmp_path)
+        largest = [bicubic(maps[word].values, (40, 60)).max() for word in (1, 0)]
+        assert soup.find(id="top").get_text() == "car {:.2g}, red {:.2g}".format(*largest)
 
     @pytest.mark.parametrize("width", [390, 735])
     def test_the_table_is_whole_on_a_phone_and_in_a_notebook(self, tmp_path, width):
