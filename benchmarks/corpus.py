@@ -221,6 +221,7 @@ def check(rounds: int = 5) -> dict[str, Any]:
 def write_pairs(place: Path, n_pairs: int) -> Any:
     """Make a run with so many stored pairs: the pairs of a small run over and over, with other prompts and numbers."""
     from daam_syntax import runs
+    from daam_syntax.drawing.seeds import generator_seed
     from daam_syntax.language import Prompt, PromptSet
     from daam_syntax.runs.store.run_folder import RunFolder, Wanted
     from daam_syntax.runs.store.shard_files import ShardFiles
@@ -229,6 +230,8 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
 
     small = runs.run(some_prompts(16), place / "small", **SETTINGS)
     pairs = small.table("pairs")
+    columns = ["seed", "status", "reason", "height", "width", "sentence"]
+    drawn = small.table("images", columns).to_dict("records")
     n_shards = -(-n_pairs // len(pairs))
     folder = RunFolder(place / "large")
     plan = ShardPlan.of(16 * n_shards, SETTINGS["seeds"], small.plan.batch_size, 64)
@@ -250,8 +253,16 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
                 iou=np.clip(pairs["iou"] + random.normal(0, 0.05, len(pairs)), 0, 1),
             )
             work, expected = folder.shards.new_work(), planned(shard)
-            names = ("image", "prompt_id", "prompt", "seed")
-            images = [dict(zip(names, row, strict=True)) for row in expected.rows]
+            images = [
+                {
+                    **described,
+                    "image": image,
+                    "prompt_id": name,
+                    "prompt": prompt,
+                    "generator_seed": generator_seed(prompt, seed),
+                }
+                for described, (image, name, prompt, seed) in zip(drawn, expected.rows, strict=True)
+            ]
             with ShardFiles(work, expected.stamp) as files:
                 files.add("pairs", from_frame(own, "pairs"))
                 files.add("images", from_rows(images, IMAGES_SCHEMA, "images"))

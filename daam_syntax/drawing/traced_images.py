@@ -120,7 +120,7 @@ def draw_batch(
     Raises
     ------
     ModelError
-        If the pipeline rejects the settings, or draws NaN.
+        If the pipeline rejects the settings, draws another size, or draws NaN.
     TraceError
         If its attention cannot be recorded.
     """
@@ -166,9 +166,20 @@ def draw_batch(
             "generator_seed": generator_seed(sentence.text, seed),
         }
         identified = maps.with_provenance(blacked_out=bool(is_black), **identity)
+        _check_size(maps.image_size, settings, pipe)
         own = tuple(each.with_provenance(**identity) for each in between)
         traced.append(TracedImage(name, seed, _to_image(pixels), identified, own))
     return traced
+
+
+def _check_size(drawn: tuple[int, int], settings: DrawingSettings, pipe: DiffusionPipeline) -> None:
+    """Raise if a pipeline drew another size than requested; some round it with only a line in the log."""
+    wanted = settings.height, settings.width
+    if wanted != (None, None) and drawn != wanted:
+        raise ModelError(
+            f"Expected images of {wanted[0]} x {wanted[1]} pixels (height x width), but {type(pipe).__name__} draws "
+            f"{drawn[0]} x {drawn[1]} instead: pass height={drawn[0]} and width={drawn[1]}."
+        )
 
 
 def _word_attention(

@@ -28,7 +28,6 @@ import pandas as pd
 from daam_syntax.analysis import to_csv
 from daam_syntax.explorer import explore
 from daam_syntax.runs.store.checksums import sha256
-from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.stored_run import Run
@@ -85,7 +84,7 @@ def stored_images(run: Run) -> list[StoredImage]:
         maps = dict(run.shard_maps(record))
         attention = dict(run.shard_attention(record))
         for number, row, content in run.stored_images(record):
-            image = decoded(content, (row["height"], row["width"]), number)
+            image = run.decoded(record, row, content)
             own, seed = row["prompt_id"], row["seed"]
             found.append(
                 StoredImage(

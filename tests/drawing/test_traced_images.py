@@ -1,11 +1,17 @@
 """Images drawn under a trace."""
 
+import re
+
 import numpy as np
 import pytest
 
 import daam_syntax as ds
 from daam_syntax.drawing.seeds import generator_seed
+from daam_syntax.drawing.traced_images import draw_batch
 from daam_syntax.errors import ModelError
+from daam_syntax.language import parse
+from daam_syntax.pipelines.settings import DrawingSettings
+from helpers.family_pipelines import make_flux
 
 
 def test_an_image_does_not_depend_on_its_neighbors(emoji_pipe):
@@ -33,3 +39,14 @@ def test_images_that_a_safety_checker_blackened_are_marked(emoji_pipe, monkeypat
 def test_settings_that_the_pipeline_refuses_are_reported(emoji_pipe):
     with pytest.raises(ModelError, match="refused to draw"):
         ds.analyze("a cat", emoji_pipe, steps=2000)
+
+
+def test_another_size_than_requested_is_refused():
+    """This pipeline rounds the size, and only logs that it does."""
+    pipe, items = make_flux(), [(parse("a red cat"), 0)]
+    with pytest.raises(ModelError, match=r"but FluxPipeline draws 64 x 96 instead") as refusal:
+        draw_batch(items, pipe, DrawingSettings(steps=1, height=72, width=104))
+    sides = re.findall(r"(height|width)=(\d+)", str(refusal.value))
+    remedy = {name: int(side) for name, side in sides}
+    (traced,) = draw_batch(items, pipe, DrawingSettings(steps=1, **remedy))
+    assert traced.image.size == (96, 64)

@@ -27,6 +27,7 @@ from helpers.synthetic_run import write_run
 HOSTILE = [None, -1, 10**15, 1.5, True, "", "../../../holiday", "x" * 5000, [], [[]], {}, {"a": 1}]
 
 PROMPTS = ["a red cat", "a dog"]
+DRAWING = {"steps": None, "guidance": None}
 
 
 @pytest.fixture(scope="module")
@@ -156,16 +157,16 @@ def picture(format, size=(6, 4)):
         ("images", "picture", picture("PNG", (64, 64)), "64 x 64 pixels, not 6 x 4"),
         ("images", "picture", {"bytes": b"\x89PNG", "path": ""}, "PNG"),
         ("images", "picture", {"bytes": None, "path": ""}, "PNG"),
-        ("images", "height", 10**9, "PNG"),
+        ("images", "height", 10**9, "sides of 1 to 65,536 pixels"),
         ("images", "sentence", "{}", "parse"),
         ("images", "sentence", "[" * 10_000, "parse"),
-        ("images", "provenance", "[]", "fit together"),
+        ("images", "provenance", "[]", "not JSON objects"),
         ("images", "provenance", '{"seed": 7}', "provenance has the seed 7"),
-        ("images", "seed", 7, "planned images 0 to 1"),
-        ("images", "image", 7, "planned images 0 to 1"),
-        ("images", "prompt", "a whale", "planned images 0 to 1"),
+        ("images", "seed", 7, "planned images 0 to 1|generator_seed of prompt"),
+        ("images", "image", 7, "planned images 0 to 1|images in order"),
+        ("images", "prompt", "a whale", "planned images 0 to 1|generator_seed of prompt"),
         ("images", "prompt_id", "../../../escaped", "planned images 0 to 1"),
-        ("images", "truncated_by", "3", "fit together"),
+        ("images", "truncated_by", "3", "not JSON objects"),
         ("maps", "seed", 7, "planned images 0 to 1"),
         ("maps", "prompt_id", "another", "planned images 0 to 1"),
         ("pairs", "image", 7, "planned images 0 to 1"),
@@ -173,16 +174,130 @@ def picture(format, size=(6, 4)):
         ("pairs", "seed", None, "planned images 0 to 1"),
         ("pairs", "prompt", "a whale", "planned images 0 to 1"),
         ("words", "prompt_id", "another", "planned images 0 to 1"),
-        ("maps", "map_height", 10**6, "fit together"),
+        ("maps", "map_height", 10**6, "map_height from 1 to 65536"),
         ("maps", "start", 10**6, "fit together"),
         ("maps", "values", [float("nan")] * 24, "fit together|NaN"),
         ("maps", "values", [], "fit together"),
+        ("images", "status", "drawn by hand", "drawn or failed"),
+        ("images", "status", "failed", "a reason for each failure"),
+        ("images", "reason", "none", "a reason for each failure"),
+        ("images", "generator_seed", 1, "generator_seed of prompt and seed"),
+        ("images", "truncated_at", 1000, "a place in the prompt"),
+        ("images", "truncated_by", '{"": 1000}', "encoders stopped at"),
+        ("images", "width", None, "sides of 1 to 65,536 pixels"),
+        ("images", "provenance", '{"height": 9}', "provenance has the height 9"),
+        ("images", "picture", None, "stored images"),
+        ("maps", "values", [-1.0] * 24, "not negative"),
+        ("maps", "values", [float("inf")] * 24, "not a probability"),
+        ("maps", "values", [7.0] * 24, "not a probability"),
+        ("maps", "position", -1, "a subword is"),
+        ("maps", "kind", "word", "a subword is"),
+        ("maps", "encoder", "third", "a subword is"),
+        ("maps", "end", 10**6, "outside the prompt"),
+        ("maps", "map_width", 3, "fit together"),
+        ("pairs", "iou", 1.1, "iou from 0 to 1"),
+        ("pairs", "iou", float("nan"), "iou from 0 to 1"),
+        ("pairs", "phi", -1.1, "phi from -1 to 1"),
+        ("pairs", "lift", float("inf"), "lift from 0 to inf"),
+        ("pairs", "log_area_ratio", float("-inf"), "log_area_ratio from -inf to inf"),
+        ("pairs", "head_area", 2.0, "head_area from 0 to 1"),
+        ("pairs", "iou", None, "a reason where a measure is missing"),
+        ("pairs", "reason", "because", "a reason where a measure is missing"),
+        ("pairs", "head_index", 9, "pairs of the parses, in order"),
+        ("pairs", "dependent", "whale", "pairs of the parses, in order"),
+        ("pairs", "head_pos", "VERB", "pairs of the parses, in order"),
+        ("pairs", "kind", "matched", "tree_distance of 1"),
+        ("pairs", "threshold", "relative:0.5", "pairs of the parses, in order"),
+        ("pairs", "tree_distance", 5, "tree_distance of 1"),
+        ("pairs", "tree_distance", None, "tree_distance of 1"),
+        ("pairs", "head_subwords", -1, "head_subwords from 0"),
+        ("words", "area", 1.5, "area from 0 to 1"),
+        ("words", "area", float("nan"), "area from 0 to 1"),
+        ("words", "mean", -0.1, "mean from 0 to"),
+        ("words", "peak_x", 1.1, "peak_x from 0 to 1"),
+        ("words", "mean", None, "mean where a word has a map"),
+        ("words", "n_subwords", 0, "subwords where a word has a map"),
+        ("words", "index", 9, "words of the parses"),
+        ("words", "index", -1, "words of the parses"),
+        ("words", "word", "whale", "words of the parses"),
+        ("words", "threshold", "relative:0.5", "thresholds"),
+        ("words", "status", "lost", "status among"),
     ],
 )
 def test_forged_tables_are_refused(folder, table, column, value, message):
     forge(folder, table, with_column(column, value))
     found = read_everything(folder)
     assert any(part in found for part in message.split("|")), found
+    assert f"{table}/part-00000.parquet" in found, found
+
+
+def dropped(rows):
+    return rows.slice(0, len(rows) - 1)
+
+
+def doubled(rows):
+    return pa.concat_tables([rows.slice(0, len(rows) - 1), rows.slice(0, 1)])
+
+
+def reordered(rows):
+    return rows.take(list(range(len(rows)))[::-1])
+
+
+def renamed(rows):
+    return rows.rename_columns(["other", *rows.column_names[1:]])
+
+
+def widened(rows):
+    return rows.append_column("more", pa.array([{"a": [1]}] * len(rows)))
+
+
+def of_a_dictionary(rows):
+    place = rows.schema.get_field_index("prompt_id")
+    return rows.set_column(place, "prompt_id", rows["prompt_id"].dictionary_encode())
+
+
+@pytest.mark.parametrize("table", ["pairs", "words", "maps", "images"])
+@pytest.mark.parametrize("change", [dropped, doubled, reordered, renamed, widened, of_a_dictionary])
+def test_rows_and_columns_that_are_missing_or_too_many_are_refused(folder, table, change):
+    rows = change(pq.read_table(folder / table / "part-00000.parquet"))
+    forge(folder, table, lambda _: rows, **({} if table == "images" else {"n_rows": len(rows)}))
+    if table == "maps" and change in (dropped, doubled):
+        return  # which subwords a tokenizer makes is not known without it
+    if (table, change) == ("words", reordered):
+        return  # the order of words means nothing
+    assert f"{table}/part-00000.parquet" in read_everything(folder)
+
+
+def with_size(rows, height, width):
+    """Return rows of the table of images with another size, and PNG files that have it."""
+    pixels = [picture("PNG", (width, height))] * len(rows)
+    kind = rows.schema.field("picture")
+    place = rows.schema.get_field_index("picture")
+    sized = with_column("width", width)(with_column("height", height)(rows))
+    return sized.set_column(place, kind, pa.array(pixels, kind.type))
+
+
+def test_images_of_another_size_than_the_settings_are_refused(folder):
+    """Everything else fits: the rows, the PNG files, and all checksums."""
+    forge_manifest(folder, settings={"drawing": {**DRAWING, "height": 4, "width": 6}})
+    assert read_everything(folder) == ""
+    forge(folder, "images", lambda rows: with_size(rows, 8, 6))
+    message = read_everything(folder)
+    assert "images of 4 x 6 pixels (height x width), the size of the run, in" in message
+    assert "images/part-00000.parquet" in message
+
+
+def test_images_of_a_run_have_one_size(folder, tmp_path):
+    run = write_run(tmp_path / "larger", [*PROMPTS, "a bus", "a big red bus"], shard_size=2)
+    assert read_everything(run.path) == ""
+    forge(run.path, "images", lambda rows: with_size(rows, 8, 6))
+    assert "images of 8 x 6 pixels (height x width)" in read_everything(run.path)
+
+
+def test_numbers_of_failed_images_are_those_of_the_table(folder):
+    record = unsealed((folder / "committed" / "part-00000.json").read_text())
+    write_sealed(folder / "committed" / "part-00000.json", record | {"n_failed": 1})
+    assert "Expected 1 failed images in" in read_everything(folder)
 
 
 @pytest.mark.parametrize("is_in_prompts", [False, True])

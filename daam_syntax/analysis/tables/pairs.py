@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import networkx as nx
 import numpy as np
@@ -19,6 +17,7 @@ from daam_syntax.analysis.tables.identity import (
     without_plain_kind,
 )
 from daam_syntax.analysis.tables.image_batches import Batch, Size, batches
+from daam_syntax.analysis.tables.parse_columns import Columns, parsed_columns
 from daam_syntax.language.sentence import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, parse_threshold
 from daam_syntax.maps.measures import (
@@ -64,17 +63,6 @@ PAIR_COLUMNS: Final = {
 """Columns of the pair table and their meanings. Other measures take the place of those of `MEASURES`."""
 
 _NO_OVERLAP: Final = "masks share no pixel"
-
-Columns: TypeAlias = "dict[str, list[Any]]"
-"""Rows of a table, stored by column."""
-
-
-@dataclass(frozen=True)
-class _Pair:
-    kind: Literal["dependency", "unrelated"]
-    relation: str
-    head: int
-    dependent: int
 
 
 @checked(maps=OWN)
@@ -236,39 +224,21 @@ def join_rows(parts: Iterable[Columns], columns: Sequence[str]) -> pd.DataFrame:
     return without_plain_kind(pd.DataFrame(whole).assign(tree_distance=distances))
 
 
-def _pairs(sentence: Sentence, scheme: str, unrelated: bool) -> Iterator[_Pair]:
-    joined = set()
-    for edge in sentence.edges_of(scheme):
-        joined.add(frozenset((edge.head, edge.dependent)))
-        yield _Pair("dependency", edge.relation, edge.head, edge.dependent)
-    if unrelated:
-        words = [t.index for t in sentence.tokens if t.text.strip() and t.pos != "PUNCT"]
-        for first, second in combinations(words, 2):
-            if frozenset((first, second)) not in joined:
-                yield _Pair("unrelated", "unrelated", first, second)
-
-
 def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
-    """Return the pairs of a sentence with everything that depends only on its parse, stored by column."""
-    pairs = list(_pairs(sentence, scheme, unrelated))
-    heads = [sentence[pair.head] for pair in pairs]
-    dependents = [sentence[pair.dependent] for pair in pairs]
+    """Return the pairs of a sentence in a scheme, with their distances in its graph, stored by column."""
+    columns = parsed_columns(sentence.tokens, sentence.edges_of(scheme), unrelated)
     distance = _tree_distances(sentence, scheme)
-    return {
-        "kind": [pair.kind for pair in pairs],
-        "scheme": [scheme] * len(pairs),
-        "relation": [pair.relation for pair in pairs],
-        "head_index": [pair.head for pair in pairs],
-        "dependent_index": [pair.dependent for pair in pairs],
-        "head": [token.text for token in heads],
-        "dependent": [token.text for token in dependents],
-        "head_lemma": [token.lemma for token in heads],
-        "dependent_lemma": [token.lemma for token in dependents],
-        "head_pos": [token.pos for token in heads],
-        "dependent_pos": [token.pos for token in dependents],
-        "linear_distance": [pair.dependent - pair.head for pair in pairs],
-        "tree_distance": [distance[pair.head].get(pair.dependent) for pair in pairs],
+    places = zip(columns["head_index"], columns["dependent_index"], strict=True)
+    return columns | {
+        "scheme": [scheme] * len(columns["kind"]),
+        "tree_distance": [distance[head].get(dependent) for head, dependent in places],
     }
+
+
+def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
+    """Return the number of edges from each token to each connected token, regardless of direction."""
+    graph = sentence.graph(scheme).to_undirected(as_view=True)
+    return dict(nx.all_pairs_shortest_path_length(graph))
 
 
 def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
@@ -284,12 +254,6 @@ def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:
         columns[f"_{side}_row"] = [row_of.get(index, -1) for index in indices]
         columns[f"_{side}_status"] = [statuses[index] for index in indices]
     return columns
-
-
-def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
-    """Return the number of edges from each token to each connected token, regardless of direction."""
-    graph = sentence.graph(scheme).to_undirected(as_view=True)
-    return dict(nx.all_pairs_shortest_path_length(graph))
 
 
 def _measure(

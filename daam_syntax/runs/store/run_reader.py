@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,18 @@ from daam_syntax.language import PromptSet, Sentence
 from daam_syntax.maps import HeatMaps, WordAttention
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.runs.run_settings import RunSettings
+from daam_syntax.runs.store.contents.checks import ContentChecks
+from daam_syntax.runs.store.contents.ranges import impossible
 from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
 from daam_syntax.runs.store.shards import ShardPlan
 from daam_syntax.runs.store.stored_attention import from_attention_table
 from daam_syntax.runs.store.stored_maps import from_table, parse_of
-from daam_syntax.runs.store.tables.origin import check_rows
 from daam_syntax.runs.store.tables.schemas import (
-    ATTENTION_SCHEMA,
     IMAGES_SCHEMA,
-    MAPS_SCHEMA,
     PROBLEMS_SCHEMA,
     Stamp,
-    check_identity,
     from_problems,
     read_table,
     to_frame,
@@ -67,6 +66,7 @@ class RunReader(ShardedTables):
         self._digest = entries_digest(self._manifest)
         self._last: tuple[str, Sentence] | None = None
         self._verified: set[tuple[str, int]] = set()
+        self._contents = ContentChecks(self.settings)
 
     @property
     def path(self) -> Path:
@@ -96,10 +96,11 @@ class RunReader(ShardedTables):
         """The parses of the prompts of finished shards, in order."""
         rows = self.table("images", ["image", "prompt", "sentence"])
         first = rows.drop_duplicates("prompt").sort_values("image")
-        return tuple(
-            parse_of({str(name): value for name, value in row.items()})
-            for row in first.to_dict("records")
-        )
+        with _errors_with(self.path / "images"):
+            return tuple(
+                parse_of({str(name): value for name, value in row.items()})
+                for row in first.to_dict("records")
+            )
 
     @cached_property
     def prompts(self) -> PromptSet:
@@ -156,8 +157,10 @@ class RunReader(ShardedTables):
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the numbers of the images of a finished shard with their heat maps; see `maps`."""
-        for row, rows in self._rows_by_image(record, "maps", MAPS_SCHEMA, where):
-            yield row["image"], from_table(rows, row, self._parse_of(row))
+        for row, rows in self._rows_by_image(record, "maps", where):
+            with _errors_with(self._folder.shards.file("maps", record.shard)):
+                maps = from_table(rows, row, self._parse_of(row))
+            yield row["image"], maps
 
     @checked
     def word_attention(
@@ -193,27 +196,33 @@ class RunReader(ShardedTables):
     ) -> Iterator[tuple[int, list[WordAttention]]]:
         """Yield the numbers of the images of a finished shard with their attention between words, if it is stored."""
         if self.settings.relations:
-            for row, rows in self._rows_by_image(record, "attention", ATTENTION_SCHEMA, where):
-                yield row["image"], from_attention_table(rows, row, self._parse_of(row))
+            for row, rows in self._rows_by_image(record, "attention", where):
+                with _errors_with(self._folder.shards.file("attention", record.shard)):
+                    attention = from_attention_table(rows, row, self._parse_of(row))
+                yield row["image"], attention
 
     def _rows_by_image(
         self,
         record: ShardRecord,
         table: str,
-        schema: pa.Schema,
         where: Callable[[dict[str, Any]], bool] | None,
     ) -> Iterator[tuple[dict[str, Any], pa.Table]]:
         """Yield the row of each selected image of a shard with its rows in another table."""
         wanted = self._image_rows(record, where)
         if not wanted:
             return
-        with pq.ParquetFile(self._verified_file(record, table)) as file:
-            check_identity(file.schema_arrow, table, schema)
+        path = self._verified_file(record, table)
+        seen: set[int] = set()
+        with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 numbers = file.read_row_group(group, columns=["image"])["image"].to_pylist()
                 if not wanted.keys() & set(numbers):
                     continue
                 rows = file.read_row_group(group)
+                if divided := seen.intersection(numbers):
+                    found = f"those of image {min(divided)} are in several"
+                    raise impossible(path, "the rows of an image in one group", found)
+                seen.update(numbers)
                 for number in dict.fromkeys(numbers):
                     if number in wanted:
                         start, n = numbers.index(number), numbers.count(number)
@@ -237,7 +246,12 @@ class RunReader(ShardedTables):
         """
         for record in self.records:
             for number, row, content in self.stored_images(record, where):
-                yield number, decoded(content, (row["height"], row["width"]), number)
+                yield number, self.decoded(record, row, content)
+
+    def decoded(self, record: ShardRecord, row: Mapping[str, Any], content: bytes) -> Image:
+        """Return an image of a finished shard from its row and its PNG file; see `stored_images`."""
+        with _errors_with(self._folder.shards.file("images", record.shard)):
+            return decoded(content, (row["height"], row["width"]), row["image"])
 
     def stored_images(
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None
@@ -249,7 +263,13 @@ class RunReader(ShardedTables):
         path = self._folder.shards.file("images", record.shard)
         table = read_table(path, "images", IMAGES_SCHEMA, ["image", "picture"])
         for stored in table.to_pylist():
-            if stored["picture"] is not None and stored["image"] in wanted:
+            if stored["image"] not in wanted:
+                continue
+            if (stored["picture"] is None) == self.settings.keep_images:
+                has = "one" if stored["picture"] else "none"
+                expected = "stored images" if self.settings.keep_images else "no stored image"
+                raise impossible(path, expected, f"image {stored['image']} has {has}")
+            if stored["picture"] is not None:
                 yield stored["image"], wanted[stored["image"]], stored["picture"]["bytes"]
 
     def _image_rows(
@@ -286,14 +306,15 @@ class RunReader(ShardedTables):
             stamp = Stamp(self._manifest["run"], record.shard, self._digest)
             path = self._folder.shards.verify(record, table, stamp)
             if table != "problems":
-                self._check_rows(path, table, record.shard)
+                self._check_rows(path, table, record)
             self._verified.add(key)
         return self._folder.shards.file(table, record.shard)
 
-    def _check_rows(self, path: Path, table: str, shard: int) -> None:
-        """Check that a table is of the images of its shard, with their prompts and seeds."""
+    def _check_rows(self, path: Path, table: str, record: ShardRecord) -> None:
+        """Check that a table is of the images of its shard, with their prompts and seeds, and possible values."""
+        images = self._folder.shards.file("images", record.shard)
         try:
-            check_rows(path, table, self._names.planned(shard))
+            self._contents.check(table, path, images, record, self._names.planned(record.shard))
         except FileError:
             self._folder.prompts()  # raises if they are not those of the run
             raise
@@ -301,3 +322,12 @@ class RunReader(ShardedTables):
     @cached_property
     def _names(self) -> PromptNames:
         return PromptNames(self.path, self.plan)
+
+
+@contextmanager
+def _errors_with(path: Path) -> Iterator[None]:
+    """Add the path of a file to errors about what it holds."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error

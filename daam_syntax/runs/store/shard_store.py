@@ -316,8 +316,10 @@ class ShardStore:
 
 
 def _check_count(record: ShardRecord, n_images: int) -> None:
-    if record.n_images != n_images or record.files["images"].n_rows != n_images:
-        raise ValueError(f"it is of {record.n_images:,} images, not of {n_images:,}")
+    n_rows = record.files["images"].n_rows
+    if record.n_images != n_images or n_rows != n_images:
+        found = f"{record.n_images:,} images with {n_rows:,} rows"
+        raise ValueError(f"it is of {found}, not of {n_images:,} images")
 
 
 def is_disk_full(error: BaseException) -> bool:

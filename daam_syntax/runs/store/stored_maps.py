@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from daam_syntax.errors import FileError
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Subword
 from daam_syntax.maps.resizing import averaged
+from daam_syntax.maps.subwords import Kind
+from daam_syntax.runs.store.contents.ranges import LARGEST_VALUE
 from daam_syntax.runs.store.tables.schemas import map_lists, schema_of, with_identity
 from daam_syntax.util.wording import one_line
 
@@ -132,9 +134,12 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
         provenance = checked_provenance(image["provenance"], image)
         described = rows.drop_columns("values").to_pylist()
         check_offsets(described, sentence.text)
-        grid = (described[0]["map_height"], described[0]["map_width"])
+        _check_subwords(described, image)
+        grid = _grid_of(described, provenance)
         limits = image["truncated_by"]
         values = rows["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        if values.size and values.max() > LARGEST_VALUE:
+            raise ValueError(f"the value {values.max():g} is not a probability")
         return HeatMaps(
             xr.DataArray(values.reshape(len(described), *grid), dims=("token", "y", "x")),
             [
@@ -159,11 +164,36 @@ def from_table(rows: pa.Table, image: Mapping[str, Any], sentence: Sentence) -> 
         ) from error
 
 
+def _grid_of(
+    subwords: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Return the rows and columns of the maps of an image, which all of its subwords have."""
+    grids = {(subword["map_height"], subword["map_width"]) for subword in subwords}
+    if len(grids) != 1:
+        raise ValueError(f"the maps have the grids {sorted(grids)[:3]}")
+    ((height, width),) = grids
+    if min(height, width) < 1 or provenance.get("map_grid", [height, width]) != [height, width]:
+        raise ValueError(
+            f"the maps have the grid {(height, width)}, the provenance {provenance.get('map_grid')}"
+        )
+    return height, width
+
+
 def check_offsets(subwords: Iterable[Mapping[str, Any]], prompt: str) -> None:
     """Check that the subwords of a prompt lie inside it."""
     for subword in subwords:
-        if subword["kind"] == "text" and not 0 <= subword["start"] <= subword["end"] <= len(prompt):
+        if not 0 <= subword["start"] <= subword["end"] <= len(prompt):
             raise ValueError(f"the subword {str(subword)[:80]} lies outside the prompt")
+
+
+def _check_subwords(subwords: Iterable[Mapping[str, Any]], image: Mapping[str, Any]) -> None:
+    """Check that the kinds, positions, and text encoders of subwords are possible."""
+    encoders = set(json.loads(image["truncated_by"] or '{"": null}'))
+    for subword in subwords:
+        is_right = subword["kind"] in get_args(Kind) and subword["position"] >= 0
+        has_encoder = (subword["encoder"] or "") in encoders
+        if not (is_right and has_encoder) or subword["subword"] is None:
+            raise ValueError(f"a subword is {str(dict(subword))[:160]}")
 
 
 def check_origin(rows: pa.Table, image: Mapping[str, Any], subject: str) -> None:
@@ -182,7 +212,9 @@ def checked_provenance(written: str, image: Mapping[str, Any]) -> dict[str, Any]
     limits = json.loads(image["truncated_by"] or "{}")
     if not (isinstance(provenance, dict) and isinstance(limits, dict)):
         raise ValueError("its provenance and limits are not JSON objects")
-    for name in ("prompt_id", "seed", "generator_seed"):
+    if not all(limit is None or 0 <= limit <= len(image["prompt"]) for limit in limits.values()):
+        raise ValueError(f"the text encoders stopped at {str(limits)[:80]}")
+    for name in ("prompt_id", "seed", "generator_seed", "height", "width"):
         if name in provenance and provenance[name] != image[name]:
             raise ValueError(
                 f"the provenance has the {name} {provenance[name]!r}, the image {image[name]!r}"

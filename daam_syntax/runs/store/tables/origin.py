@@ -115,15 +115,13 @@ def check_size(path: Path, metadata: pq.FileMetaData, n_rows: int, n_images: int
         )
 
 
-def check_rows(path: Path, table: str, planned: Sequence[PlannedRow]) -> None:
+def check_rows(rows: pa.Table, path: Path, planned: Sequence[PlannedRow]) -> None:
     """Check that each row of a table is of a planned image, with its prompt and its seed.
 
     Parameters
     ----------
-    path
-        The file.
-    table
-        Name of the table, any but the problems.
+    rows, path
+        Any table but the problems, with those of the columns image, prompt_id, prompt, and seed that it has; its file.
     planned
         The images of the shard, in order.
 
@@ -133,8 +131,7 @@ def check_rows(path: Path, table: str, planned: Sequence[PlannedRow]) -> None:
         If a row is of something else.
     """
     expected = dict(zip(_COLUMNS, map(pa.array, zip(*planned, strict=True)), strict=True))
-    names = [name for name in _COLUMNS if name != "prompt" or table not in ("maps", "attention")]
-    rows = read_table(path, table, columns=names)
+    names = [name for name in _COLUMNS if name in rows.column_names]
     place = pc.index_in(rows["image"], value_set=expected["image"])
     for name in names:
         wrong = pc.fill_null(pc.not_equal(rows[name], expected[name].take(place)), True)

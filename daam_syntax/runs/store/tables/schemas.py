@@ -112,14 +112,10 @@ def schema_of(table: str, dtype: str = "float16") -> pa.Schema:
     fixed = {"images": IMAGES_SCHEMA, "problems": PROBLEMS_SCHEMA}
     with_values = {"maps": MAPS_SCHEMA, "attention": ATTENTION_SCHEMA}
     if table in with_values:
-        return with_value_type(with_values[table], dtype)
+        schema = with_values[table]
+        place = schema.get_field_index("values")
+        return schema.set(place, pa.field("values", pa.list_(MAP_DTYPES[dtype])))
     return fixed[table] if table in fixed else measured_schema(table)
-
-
-def with_value_type(schema: pa.Schema, dtype: str) -> pa.Schema:
-    """Return the schema of maps or of attention with values of one of `MAP_DTYPES`."""
-    place = schema.get_field_index("values")
-    return schema.set(place, pa.field("values", pa.list_(MAP_DTYPES[dtype])))
 
 
 def tables_of(relations: Sequence[str]) -> tuple[str, ...]:
@@ -235,6 +231,8 @@ def read_table(
         check_regular(path)
         with pq.ParquetFile(path) as file:
             check_identity(file.schema_arrow, table, schema)
+            if lacking := set(columns or ()).difference(file.schema_arrow.names):
+                raise ValueError(f"it has no column {', '.join(sorted(lacking))}.")
             rows = file.read(columns=list(columns) if columns is not None else None)
         rows.validate(full=True)  # texts are UTF-8, and lists are inside their values
         return rows
@@ -257,9 +255,7 @@ def check_identity(found: pa.Schema, table: str, schema: pa.Schema | None = None
     identity = identity_of(found)
     if (identity.get("format"), identity.get("table")) != (FORMAT, table):
         raise ValueError(f"it is marked as {identity or 'something else'}.")
-    has_values = schema is not None and "values" in schema.names
-    allowed = [with_value_type(schema, each) for each in MAP_DTYPES] if has_values else [schema]
-    if schema is not None and not any(found.equals(each) for each in allowed):
+    if schema is not None and not found.equals(schema):
         raise ValueError(
             f"its columns ({', '.join(found.names)}) have other names or types than expected."
         )
