@@ -1,7 +1,9 @@
 """Every figure can be read, at the width of a column and of a page, short and long."""
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -108,6 +110,66 @@ def test_words_of_any_script_and_length_can_be_read(text):
     ):
         assert_readable(draw())
         plt.close("all")
+
+
+ODD_NAMES = [
+    "$\\frac{",
+    "_left out",
+    "\u200b a\nb",
+    "e" + "\u0301" * 20,
+    "\U000f0000x",
+    "very long " * 9,
+]
+
+
+def odd_profile():
+    profile = make_profile()
+    names = dict(zip(profile["layer"].unique(), ODD_NAMES[2:5], strict=True))
+    return profile.assign(layer=profile["layer"].map(names))
+
+
+NAMED = {
+    "forest": lambda: figures.forest(make_summary(ODD_NAMES)),
+    "sweep": lambda: figures.threshold_sweep(make_sweep(ODD_NAMES)),
+    "profile": lambda: figures.overlap_profile(odd_profile(), along="layer"),
+    "similarity": lambda: figures.similarity_scatter(
+        make_similarities(6).assign(category=np.repeat(ODD_NAMES, 4)), fit="category"
+    ),
+    "deletion": lambda: figures.deletion_curves(make_curves(ODD_NAMES)),
+    "breadth": lambda: figures.breadth_by_pos(
+        pd.concat([make_words().query("pos == 'NOUN'").assign(pos=name) for name in ODD_NAMES])
+    ),
+    "arcs": lambda: figures.dependency_arcs(odd_edges()),
+    "graph": lambda: draw_graph(make_maps(sentence=odd_edges())),
+}
+
+
+def odd_edges():
+    return make_sentence(
+        edges=[Edge(1, d, name) for d, name in zip((0, 2, 3, 4), ODD_NAMES[2:], strict=True)]
+    )
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_names_of_relations_categories_and_layers_of_any_kind_can_be_read(case):
+    """They come from files of users. A missing glyph is a warning of matplotlib, which is an error in tests."""
+    axes = NAMED[case]()
+    assert_readable(axes.figure)
+    shown = [text.get_text() for text in axes.figure.findobj(mpl.text.Text)]
+    if case not in ("arcs", "graph", "profile"):
+        assert all(any(part in text for text in shown) for part in ("$\\frac{", "_left out"))
+    plt.close("all")
+
+
+def test_rows_without_a_group_are_shown():
+    """They were left out without a word."""
+    table = make_similarities().assign(category=["a"] * 4 + [None] * 4)
+    (legend,) = figures.similarity_scatter(table, fit=None).figure.findobj(mpl.legend.Legend)
+    assert [text.get_text() for text in legend.get_texts()] == ["a (3)", "(none) (4)"]
+    words = make_words().assign(pos=lambda t: t["pos"].where(t["pos"] != "NOUN"))
+    rows = [text.get_text() for text in figures.breadth_by_pos(words).get_yticklabels()]
+    assert any(row.startswith("(none) (") for row in rows)
+    plt.close("all")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from daam_syntax.figures.shared.word_labels import name_label
+
 _DODGE: Final = 0.7
 """Share of the distance between two places that the bars of all series take up."""
 
@@ -82,6 +84,7 @@ def draw_band(
 
 def with_sizes(name: str, rows: pd.DataFrame) -> str:
     """Return the name of a series with its number of prompts, "amod (6)" or "amod (4–6)", if the table has it."""
+    name = name_label(name)
     if "n_prompts" not in rows.columns:
         return name
     low, high = int(rows["n_prompts"].min()), int(rows["n_prompts"].max())

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
+from daam_syntax.figures.shared.word_labels import label_fonts, text_width
 from daam_syntax.util.arguments.checks import checked, within
 
 _VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
@@ -97,10 +98,11 @@ def legend_columns(labels: Sequence[str], width: float) -> int:
     """
     # Approximate width of a letter in inches; a column also needs room for its mark.
     letter = 0.52 * points("small") / 72
+    widths = [max(letter * len(name), text_width(name, points("small"))) for name in labels]
     for number in range(len(labels), 1, -1):
         # The order in which matplotlib fills columns.
-        columns = np.array_split(list(map(len, labels)), number)
-        if letter * sum(8 + int(column.max()) for column in columns) < width - 0.75:
+        columns = np.array_split(widths, number)
+        if sum(8 * letter + float(column.max()) for column in columns) < width - 0.75:
             return number
     return 1
 
@@ -126,7 +128,7 @@ def legend_above(ax: Axes, *, lift: float = 3.0, grow: bool = False) -> None:
     if grow:
         rows = math.ceil(len(labels) / columns)
         figure.set_figheight(figure.get_figheight() + 1.4 * points("small") / 72 * rows)
-    ax.legend(
+    legend = ax.legend(
         handles,
         labels,
         loc="lower left",
@@ -140,6 +142,8 @@ def legend_above(ax: Axes, *, lift: float = 3.0, grow: bool = False) -> None:
         handlelength=2.2,
         columnspacing=1.0,
     )
+    for text in legend.get_texts():
+        text.set(parse_math=False, fontfamily=label_fonts())
 
 
 def mark_unmeasured(ax: Axes, place: float, note: str = "not measured") -> None:

@@ -13,6 +13,7 @@ from daam_syntax.figures.shared.arguments import require, require_one
 from daam_syntax.figures.shared.colors import PALETTE
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import mark_unmeasured, new_axes, plain_axes, points
+from daam_syntax.figures.shared.word_labels import label_fonts, name_label
 from daam_syntax.util.arguments.checks import FRACTION, checked
 
 _WHAT: Final = "a word table (see `word_table`)"
@@ -59,7 +60,8 @@ def breadth_by_pos(
     """
     require(words, ["prompt_id", "image", group, measure], _WHAT)
     require_one(words, ["threshold"], _WHAT)
-    found = {str(name): prompt_means(rows, measure) for name, rows in words.groupby(group)}
+    groups = words[group].map(lambda name: "" if pd.isna(name) else str(name))
+    found = {name: prompt_means(rows, measure) for name, rows in words.groupby(groups)}
     order = sorted(found, key=lambda name: found[name].mean() if len(found[name]) else -np.inf)
     if ax is None:
         ax = new_axes(0.8 + 1.75 * points("medium") / 72 * max(_LEAST_ROWS, len(order)))
@@ -71,7 +73,7 @@ def breadth_by_pos(
         if means.empty:
             mark_unmeasured(ax, place)
             continue
-        mean = estimate_mean(words[words[group].astype(str) == name], measure, level=level)
+        mean = estimate_mean(words[groups == name], measure, level=level)
         ax.hlines(place, mean.low, mean.high, color=PALETTE[0], lw=1.8)
         known = not np.isnan(mean.low)
         hollow |= not known
@@ -83,7 +85,13 @@ def breadth_by_pos(
             ms=4.5,
             markerfacecolor=PALETTE[0] if known else "white",
         )
-    ax.set_yticks(range(len(order)), [f"{n} ({len(found[n])})" for n in order], fontsize="small")
+    ax.set_yticks(
+        range(len(order)),
+        [f"{name_label(name)} ({len(found[name])})" for name in order],
+        fontsize="small",
+        parse_math=False,
+        fontfamily=label_fonts(),
+    )
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.set_ylabel(f"{'part of speech' if group == 'pos' else group}\n(n prompts)")
     note = " (hollow: none)" if hollow else ""

@@ -13,6 +13,7 @@ from daam_syntax.figures.shared.arguments import require
 from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.figures.shared.word_labels import name_label
 from daam_syntax.util.arguments.checks import checked
 from daam_syntax.util.wording import plural
 
@@ -62,7 +63,9 @@ def deletion_curves(
     names = list(curves["curve"].unique())
     drawn = [n for n in names if n not in references]
     areas = {name: _area(curves[curves["curve"] == name]) for name in names}
-    labels = {n: f"{n} (AUC {'–' if np.isnan(a) else f'{a:.3f}'})" for n, a in areas.items()}
+    labels = {
+        n: f"{name_label(n)} (AUC {'–' if np.isnan(a) else f'{a:.3f}'})" for n, a in areas.items()
+    }
     own = ax is None
     ax = ax or new_axes(2.6)
     styles = {name: {**series_style(i), "markersize": 3.5} for i, name in enumerate(drawn)}

@@ -19,7 +19,7 @@ from daam_syntax.figures.shared.styles import (
     plain_axes,
     points,
 )
-from daam_syntax.figures.shared.word_labels import label_fonts
+from daam_syntax.figures.shared.word_labels import label_fonts, name_label
 from daam_syntax.util.arguments.checks import FRACTION, checked
 from daam_syntax.util.wording import plural
 
@@ -131,7 +131,7 @@ def forest(
 def _names(rows: pd.DataFrame, group: str) -> list[str]:
     """Return the names of the rows: their group, and for other controls also their kind."""
     return [
-        str(name) if kind == "dependency" else f"{name}, {kind}"
+        name_label(name) if kind == "dependency" else f"{name_label(name)}, {kind}"
         for name, kind in zip(rows[group], rows["kind"], strict=True)
     ]
 

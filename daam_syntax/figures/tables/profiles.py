@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,11 +14,14 @@ from daam_syntax.figures.shared.arguments import require, require_one
 from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name, with_sizes
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.figures.shared.styles import figure_of, legend_above, new_axes, plain_axes, points
+from daam_syntax.figures.shared.word_labels import label_fonts, name_label, text_width
 from daam_syntax.util.arguments.checks import checked
 
 _UNORDERED: Final = ("head", "attention_head")
 """Columns whose values have no order, so no line joins them."""
+
+_BESIDE: Final = 0.4  # inches of the label of the x axis
 
 _RULES: Final = {
     "relative": "relative threshold\n(share of the map's maximum)",
@@ -113,13 +117,33 @@ def overlap_profile(
     if not pd.api.types.is_numeric_dtype(rows[along]):
         codes, names = pd.factorize(rows[along])
         rows = rows.assign(**{along: codes})
+    own = ax is None
     ax = _draw(rows, along, measure, control, ax, joined=along not in _UNORDERED)
     ax.set_xlabel({"head": "attention head"}.get(along, along.replace("_", " ")))
     if names is None:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     else:
-        ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        shown = [name_label(name, 30) for name in names]
+        if own:
+            _make_room(ax, shown)
+        ax.set_xticks(
+            range(len(names)),
+            shown,
+            rotation=45,
+            ha="right",
+            rotation_mode="anchor",
+            parse_math=False,
+            fontfamily=label_fonts(),
+        )
     return ax
+
+
+def _make_room(ax: Axes, names: Sequence[str]) -> None:
+    """Make a figure so tall that the label of its y axis fits above names that are rotated by 45 degrees."""
+    below = 0.71 * max(text_width(name, points("small")) for name in names)
+    beside = max(text_width(line, points()) for line in ax.get_ylabel().splitlines())
+    figure = figure_of(ax)
+    figure.set_figheight(max(figure.get_figheight(), beside + below + _BESIDE))
 
 
 def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from daam_syntax.figures.shared.arguments import require
 from daam_syntax.figures.shared.colors import CONTROL, series_style
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
+from daam_syntax.figures.shared.word_labels import name_label
 from daam_syntax.maps.measures import PAIR_MEASURES
 from daam_syntax.util.arguments.checks import FRACTION, checked
 from daam_syntax.util.wording import plural
@@ -63,13 +64,13 @@ def similarity_scatter(
     if fit not in ("all", "category", None):
         raise ValueError(f'Expected fit="all", "category" or None, but got {fit!r}.')
     rows = table.dropna(subset=[similarity, measure])
-    categories = list(table[category].unique())
+    categories = list(table[category].unique())  # pairs without a category are one
     own = ax is None
     ax = ax or new_axes(2.8)
     for number, name in enumerate(categories):
-        some = rows[rows[category] == name]
+        some = rows[rows[category].isna() if pd.isna(name) else rows[category] == name]
         style = series_style(number)
-        note = f"{name} ({len(some)})"
+        note = f"{name_label(name, 24)} ({len(some)})"
         if fit == "category":
             note += f", {_draw_fit(ax, some, similarity, measure, words, level, style['color'])}"
         dots = {"color": style["color"], "ms": 4, "alpha": 0.75, "mew": 0}

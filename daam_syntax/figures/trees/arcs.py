@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
 from daam_syntax.figures.shared.arguments import expect
-from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts
+from daam_syntax.figures.shared.word_labels import are_crowded, label, label_fonts, name_label
 from daam_syntax.figures.trees.arc_heights import arc_levels
 from daam_syntax.language import Edge, Sentence
 from daam_syntax.util.arguments.checks import OWN, checked
@@ -18,6 +18,7 @@ from daam_syntax.util.arguments.checks import OWN, checked
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
 _UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
+_RELATION: Final = 16  # most letters of a relation for each word that its arc spans
 _LETTERS: Final = 11  # most letters that fit below a word's arcs
 
 
@@ -129,7 +130,8 @@ def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:
     ax.text(
         (start + end) / 2,
         height,
-        edge.relation,
+        name_label(edge.relation, max(1, round(abs(end - start))) * _RELATION),
+        fontfamily=label_fonts(),
         parse_math=False,
         ha="center",
         va="center",

@@ -16,7 +16,7 @@ from daam_syntax.figures.shared.arguments import PAIR_TABLE, expect, require, re
 from daam_syntax.figures.shared.colors import color_map
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points
-from daam_syntax.figures.shared.word_labels import label, label_fonts
+from daam_syntax.figures.shared.word_labels import label, label_fonts, name_label
 from daam_syntax.language import Edge, Sentence, Token
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 from daam_syntax.util.wording import plural
@@ -166,7 +166,7 @@ def _write_word(ax: Axes, x: float, token: Token, incoming: list[tuple[str, floa
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
     )
     notes = [
-        f"{relation} {weight:.2f}" if np.isfinite(weight) else f"{relation} (not measured)"
+        f"{name_label(relation, 28)} {f'{weight:.2f}' if np.isfinite(weight) else '(not measured)'}"
         for relation, weight in incoming
     ]
     ax.annotate(
@@ -178,6 +178,7 @@ def _write_word(ax: Axes, x: float, token: Token, incoming: list[tuple[str, floa
         va="center",
         fontsize="small",
         color="0.35",
+        fontfamily=label_fonts(),
         parse_math=False,
         zorder=3,
     )
