@@ -118,6 +118,16 @@ def test_weighted_tokens_stay_exact(case):
     check(case, watch, maps)
 
 
+@each_family
+def test_a_text_that_is_switched_off_altogether_is_refused(case):
+    with (
+        pytest.raises(TraceError, match=r"step 1 .* neither of these nor of these with weighted"),
+        Changes(case, torch.zeros_like),
+        trace(pipeline(case.name)),
+    ):
+        draw(case, [CAT], steps=2)
+
+
 def test_the_text_of_a_second_encoder_is_compared_too():
     case = next(each for each in CASES if each.name == "HunyuanDiT")
     name = "encoder_hidden_states_t5"

@@ -3,7 +3,8 @@
 A denoiser receives the text as embeddings, which callbacks may exchange or change in place while images are generated.
 Each denoiser call's embeddings are therefore compared with a copy of those that `encode_prompt` returned. The text is
 the same if the embedding of each token is a multiple of the original one: token weighting scales embeddings, a token
-can be switched off with the factor 0, and number formats round. Another direction is another text.
+can be switched off with the factor 0, and number formats round. Another direction is another text, and so are zeros
+for all tokens.
 
 The comparison runs on the device. Its results are read once, when the pipeline call ends; on a CPU, where this costs
 nothing, after each denoiser call.
@@ -205,8 +206,12 @@ def _any_other(given: Tensor, known: Tensor) -> Tensor:
     if given.shape != known.shape:
         return torch.ones((), dtype=torch.bool, device=given.device)
     given, known = given.detach().float(), known.float()
+    sizes = given.square().sum(-1)
+    # All tokens switched off are no text, unless the model itself has zeros for it.
+    is_off = (sizes.sum(-1) == 0) & (known.square().sum((-1, -2)) > 0)
     # A number that is not finite is not another text.
-    return (_without(given, known).square().sum(-1) > _TOLERANCE**2 * given.square().sum(-1)).any()
+    is_turned = _without(given, known).square().sum(-1) > _TOLERANCE**2 * sizes
+    return is_turned.any() | is_off.any()
 
 
 def _without(given: Tensor, direction: Tensor) -> Tensor:
