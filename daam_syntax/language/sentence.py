@@ -367,7 +367,7 @@ class Sentence:
         ]
         return (
             f"<p><b>{html.escape(self.text)}</b> <small>{html.escape(self.parser)}</small></p>"
-            f"<table>{''.join(lines)}</table>"
+            f'<table style="white-space: nowrap">{"".join(lines)}</table>'
         )
 
     def _table(self) -> Iterator[list[str]]:

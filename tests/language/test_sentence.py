@@ -64,6 +64,7 @@ def test_a_graph_may_have_several_heads_and_edges_and_circles(sentence):
     assert graph.tree_distance(0, 2, "enhanced") is None
     assert Sentence.from_dict(json.loads(json.dumps(graph.to_dict()))) == graph
     assert "root, nsubj ← house" in graph._repr_html_()
+    assert '<table style="white-space: nowrap">' in graph._repr_html_()  # also on a phone
     without = Sentence(sentence.text, sentence.tokens, given)
     assert without.roots("enhanced") == (2,)  # the comma; `root_indices` does not list "car"
     assert without != graph
