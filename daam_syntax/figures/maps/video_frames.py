@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from daam_syntax.figures.maps.overlays import ROOT_SCALE_LABEL, overlay
 from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.composites import new_figure
-from daam_syntax.figures.shared.styles import add_color_bar, points
+from daam_syntax.figures.shared.styles import add_color_bar, points, wrapped
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.maps import HeatMap, VideoMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked, within
@@ -107,7 +106,7 @@ def frame_grid(
             fontsize="small",
         )
     figure.supxlabel("frame of the video", fontsize="small")
-    text = textwrap.fill(ROOT_SCALE_LABEL, 18) if len(chosen) * tall < 2 else ROOT_SCALE_LABEL
+    text = wrapped(ROOT_SCALE_LABEL, 20) if len(chosen) * tall < 2 else ROOT_SCALE_LABEL
     scale = ScalarMappable(root_norm(top), overlay_colors())
     add_color_bar(scale, text, ax=figure.axes, pad=0.01)
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,7 +20,7 @@ from daam_syntax.figures.maps.overlays import (
 from daam_syntax.figures.shared.arguments import check_scale, paired
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.composites import new_figure
-from daam_syntax.figures.shared.styles import add_color_bar, points
+from daam_syntax.figures.shared.styles import add_color_bar, points, wrapped
 from daam_syntax.figures.shared.word_labels import label_fonts, label_lines
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked, within
@@ -109,7 +108,7 @@ def word_grid(
     text += "" if shared else ", each map to its own maximum"
     bar = add_color_bar(
         ScalarMappable(Normalize(0.0, 1.0) if vmax is None else root_norm(vmax), overlay_colors()),
-        textwrap.fill(text, 18 if tall < _LOW else 40),
+        wrapped(text, 20 if tall < _LOW else 40),
         ax=figure.axes,
         shrink=shrink,
         aspect=14 * tall * shrink,

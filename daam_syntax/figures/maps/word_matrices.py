@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.patches import Rectangle
 from daam_syntax.figures.shared.arguments import expect
 from daam_syntax.figures.shared.colors import DIVERGING, color_map
 from daam_syntax.figures.shared.measure_labels import measure_label
-from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points
+from daam_syntax.figures.shared.styles import add_color_bar, new_axes, points, wrapped
 from daam_syntax.figures.shared.word_labels import label, label_fonts
 from daam_syntax.language import Sentence
 from daam_syntax.maps import HeatMaps, Threshold, bicubic, parse_threshold
@@ -107,7 +106,7 @@ def word_matrix(
         note = "" if chosen.kind == "soft" else f"\nmasks: {threshold}"
         add_color_bar(
             image,
-            f"{textwrap.fill(measure_label(measure), 22)}{note}",
+            f"{wrapped(measure_label(measure), 22)}{note}",
             ax=ax,
             shrink=0.85,
             pad=0.03,

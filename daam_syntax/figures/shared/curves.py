@@ -27,10 +27,11 @@ def draw_curve(
     number: int = 0,
     of: int = 1,
     joined: bool = True,
-) -> None:
+) -> bool:
     """Draw the means of one of several series, with a mark and a bar for the interval at some places.
 
-    Each of `of` series has its marks and bars at other places: bands of several series would hide each other.
+    A mark is hollow where the mean has no interval. Each of `of` series has its marks and bars at other places: bands
+    of several series would hide each other.
 
     Parameters
     ----------
@@ -46,6 +47,11 @@ def draw_curve(
         Number of the series, from 0, and how many series there are.
     joined
         Whether a line joins the means. If not, every mean has a mark and a bar, and the series stand side by side.
+
+    Returns
+    -------
+    bool
+        Whether a mark is hollow.
     """
     mean, low, high = values
     many = joined and len(places) >= of
@@ -59,6 +65,13 @@ def draw_curve(
     else:
         ax.plot(bars, mean, **(style | {"linestyle": "none"}))
     ax.vlines(bars, low[chosen], high[chosen], color=style["color"], lw=1.0, alpha=0.75)
+    marked = mean[chosen]
+    hollow = np.isnan(low[chosen]) & ~np.isnan(marked)
+    if hollow.any():
+        at = bars if not joined else places[chosen]
+        look = {key: style[key] for key in ("color", "marker", "markersize") if key in style}
+        ax.plot(at[hollow], marked[hollow], **look, linestyle="none", markerfacecolor="white")
+    return bool(hollow.any())
 
 
 def draw_band(
@@ -80,6 +93,11 @@ def draw_band(
     ends = np.stack([places - _HALF, places + _HALF, np.full(len(places), np.nan)], axis=1)
     ax.plot(ends.ravel(), np.repeat(mean, 3), **style)
     ax.bar(places, high - low, 2 * _HALF, low, **face)
+
+
+def is_staggered(places: int, of: int) -> bool:
+    """Return whether each of several series that lines join has its bars at other places, see `draw_curve`."""
+    return places >= of > 1
 
 
 def with_sizes(name: str, rows: pd.DataFrame) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 from daam_syntax.figures.shared.word_labels import label_fonts, text_width
 from daam_syntax.util.arguments.checks import checked, within
 
+_NO_BREAK: Final = "\u00a0"
 _VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
 
 
@@ -84,6 +87,13 @@ def add_color_bar(
     bar.ax.tick_params(labelsize=fontsize)
     bar.outline.set_linewidth(0.5)
     return bar
+
+
+def wrapped(label: str, width: int) -> str:
+    """Return a label in lines, not longer than a width if possible, that are not broken inside parentheses."""
+    whole = re.sub(r"\(.*?\)", lambda match: match[0].replace(" ", _NO_BREAK), label)
+    lines = textwrap.fill(whole, width, break_long_words=False, break_on_hyphens=False)
+    return lines.replace(_NO_BREAK, " ")
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:

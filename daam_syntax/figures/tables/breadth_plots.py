@@ -95,6 +95,6 @@ def breadth_by_pos(
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.set_ylabel(f"{'part of speech' if group == 'pos' else group}\n(n prompts)")
     note = " (hollow: none)" if hollow else ""
-    ax.set_xlabel(f"{measure_label(measure)}\nprompts; mean, {level:.0%} interval{note}")
+    ax.set_xlabel(f"{measure_label(measure)}\ndots: prompts; mean, {level:.0%} interval{note}")
     plain_axes(ax, grid="x")
     return ax

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from daam_syntax.figures.shared.arguments import require
 from daam_syntax.figures.shared.colors import CONTROL, series_style
-from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name
+from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name, is_staggered
 from daam_syntax.figures.shared.styles import legend_above, new_axes, plain_axes
 from daam_syntax.figures.shared.word_labels import name_label
 from daam_syntax.util.arguments.checks import checked
@@ -71,16 +71,19 @@ def deletion_curves(
     styles = {name: {**series_style(i), "markersize": 3.5} for i, name in enumerate(drawn)}
     for i, name in enumerate(n for n in names if n in references):
         styles[name] = {"color": CONTROL, "linestyle": _REFERENCES[i % len(_REFERENCES)]}
+    hollow = staggered = False
     for name, style in styles.items():
         rows = curves[curves["curve"] == name].sort_values("share")
         places = rows["share"].to_numpy(float)
         values = rows[["mean", "low", "high"]].to_numpy(float).T
         look = {**style, "linewidth": 1.3, "label": labels[name]}
         if name in drawn:
-            draw_curve(ax, places, values, look, number=drawn.index(name), of=len(drawn))
+            hollow |= draw_curve(ax, places, values, look, number=drawn.index(name), of=len(drawn))
+            staggered |= is_staggered(len(places), len(drawn))
         else:
             draw_band(ax, places, values, look, strength=0.1)
-    ax.set_xlabel(deleted)
+    notes = ["bars are staggered across curves"] * staggered + ["hollow: no interval"] * hollow
+    ax.set_xlabel("\n".join([deleted, *(["; ".join(notes)] if notes else [])]))
     ax.set_ylabel(f"{change}\nmean; bars, band: {interval_name(curves)}{_sample(curves)}")
     plain_axes(ax)
     legend_above(ax, grow=own)

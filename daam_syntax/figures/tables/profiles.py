@@ -12,7 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from daam_syntax.figures.shared.arguments import require, require_one
 from daam_syntax.figures.shared.colors import CONTROL, series_style
-from daam_syntax.figures.shared.curves import draw_band, draw_curve, interval_name, with_sizes
+from daam_syntax.figures.shared.curves import (
+    draw_band,
+    draw_curve,
+    interval_name,
+    is_staggered,
+    with_sizes,
+)
 from daam_syntax.figures.shared.measure_labels import measure_label
 from daam_syntax.figures.shared.styles import figure_of, legend_above, new_axes, plain_axes, points
 from daam_syntax.figures.shared.word_labels import label_fonts, name_label, text_width
@@ -72,8 +78,9 @@ def threshold_sweep(
     require_one(rows, ["rule"], what)
     rule = rows["rule"].iloc[0]
     rows["value"] = rows["value"].astype(float)
-    ax = _draw(rows, "value", measure, control, ax)
-    ax.set_xlabel(_RULES.get(rule, f"threshold ({rule.replace('_', ' ')})"))
+    ax, note = _draw(rows, "value", measure, control, ax)
+    label = _RULES.get(rule, f"threshold ({rule.replace('_', ' ')})")
+    ax.set_xlabel(f"{label}{note}")
     return ax
 
 
@@ -118,8 +125,9 @@ def overlap_profile(
         codes, names = pd.factorize(rows[along])
         rows = rows.assign(**{along: codes})
     own = ax is None
-    ax = _draw(rows, along, measure, control, ax, joined=along not in _UNORDERED)
-    ax.set_xlabel({"head": "attention head"}.get(along, along.replace("_", " ")))
+    ax, note = _draw(rows, along, measure, control, ax, joined=along not in _UNORDERED)
+    label = {"head": "attention head"}.get(along, along.replace("_", " "))
+    ax.set_xlabel(f"{label}{note}")
     if names is None:
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     else:
@@ -156,14 +164,17 @@ def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:
 
 def _draw(
     rows: pd.DataFrame, x: str, measure: str, control: str, ax: Axes | None, *, joined: bool = True
-) -> Axes:
+) -> tuple[Axes, str]:
+    """Draw the curves, and return the axes and what their x label has to add."""
     names = [name for name in rows["relation"].unique() if name != control]
     own = ax is None
     ax = ax or new_axes(2.8)
+    hollow = staggered = False
     for number, name in enumerate(names):
         places, values, label = _series(rows[rows["relation"] == name], x, name)
         style = {**series_style(number), "markersize": 4, "linewidth": 1.3, "label": label}
-        draw_curve(ax, places, values, style, number=number, of=len(names), joined=joined)
+        hollow |= draw_curve(ax, places, values, style, number=number, of=len(names), joined=joined)
+        staggered |= joined and is_staggered(len(places), len(names))
     has_control = control in set(rows["relation"])
     if has_control:
         places, values, label = _series(rows[rows["relation"] == control], x, control)
@@ -171,10 +182,11 @@ def _draw(
         draw_band(ax, places, values, style, joined=joined)
     band = ", band" if has_control else ""
     sizes = " (n prompts)" if "n_prompts" in rows.columns else ""
-    ax.set_ylabel(f"{measure_label(measure)}\nmean{sizes}\nbars{band}: {interval_name(rows)}")
+    none = " (hollow: none)" if hollow else ""
+    ax.set_ylabel(f"{measure_label(measure)}\nmean{sizes}\nbars{band}: {interval_name(rows)}{none}")
     plain_axes(ax)
     legend_above(ax, grow=own)
-    return ax
+    return ax, "\nbars are staggered across relations" * staggered
 
 
 def _series(rows: pd.DataFrame, x: str, name: str) -> tuple[np.ndarray, np.ndarray, str]:

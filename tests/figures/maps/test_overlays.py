@@ -99,4 +99,4 @@ def test_the_color_bar_says_what_the_values_are():
     assert any(text.startswith("softmax of output similarity:") for text in shown)
     arcs = figures.arcs_with_overlays(IMAGE, maps)
     labels = [ax.get_ylabel().replace("\n", " ") for ax in arcs.figure.axes]
-    assert "softmax of output similarity (square-root scale)" in labels
+    assert "softmax of output similarity, each map to its own maximum" in labels

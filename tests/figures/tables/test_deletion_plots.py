@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from daam_syntax import figures
@@ -17,6 +18,14 @@ def test_curves_have_their_areas_and_references_are_gray():
     assert labels == ["own mask (AUC 1.000)", "random (AUC 0.750)"]
     missing = make_curves().assign(mean=[np.nan] + [0.0] * 5)
     assert figures.deletion_curves(missing).lines[0].get_label() == "own mask (AUC –)"
+
+
+def test_hollow_marks_and_staggered_bars_are_explained():
+    curves = make_curves()
+    assert figures.deletion_curves(curves.assign(low=0.0, high=1.0)).get_xlabel().count("\n") == 0
+    curves = pd.concat([curves, curves.assign(curve="other " + curves["curve"])])
+    label = figures.deletion_curves(curves.assign(low=np.nan, high=np.nan)).get_xlabel()
+    assert label.endswith("bars are staggered across curves; hollow: no interval")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,20 @@ def test_each_relation_has_its_intervals_at_other_thresholds_and_says_its_sample
         "conj (10)",
     ]
     assert "mean (n prompts)\nbars: 90% interval" in ax.get_ylabel()
+    assert ax.get_xlabel().endswith("bars are staggered across relations")
+    assert "bars" not in figures.threshold_sweep(table[table["relation"] == "det"]).get_xlabel()
+
+
+def test_a_mean_without_an_interval_is_hollow():
+    profile = make_profile().assign(head=lambda t: t["step"])
+    ax = figures.overlap_profile(profile, along="head")
+    assert "hollow" not in ax.get_ylabel()
+    first = profile.index[profile["relation"] == "amod"][0]
+    profile.loc[first, ["low", "high"]] = np.nan
+    ax = figures.overlap_profile(profile, along="head")
+    assert ax.get_ylabel().endswith("(hollow: none)")
+    (hollow,) = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+    assert hollow.get_ydata() == pytest.approx([profile.loc[first, "mean"]])
 
 
 def test_no_line_joins_attention_heads():
@@ -83,4 +97,4 @@ def test_steps_are_drawn_to_scale_and_layers_in_order():
     names = [t.get_text() for t in by_layer.get_xticklabels()]
     assert names == ["up_blocks.1", "down_blocks.0", "mid"]
     np.testing.assert_allclose(line_of(by_layer, "amod").get_ydata(), [0.3, 0.5, np.nan])
-    assert by_layer.get_xlabel() == "layer"
+    assert by_layer.get_xlabel() == "layer\nbars are staggered across relations"
