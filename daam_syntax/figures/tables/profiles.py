@@ -150,8 +150,9 @@ def _make_room(ax: Axes, names: Sequence[str]) -> None:
     """Make a figure so tall that the label of its y axis fits above names that are rotated by 45 degrees."""
     below = 0.71 * max(text_width(name, points("small")) for name in names)
     beside = max(text_width(line, points()) for line in ax.get_ylabel().splitlines())
+    lines = ax.get_xlabel().count("\n") * 1.4 * points() / 72
     figure = figure_of(ax)
-    figure.set_figheight(max(figure.get_figheight(), beside + below + _BESIDE))
+    figure.set_figheight(max(figure.get_figheight(), beside + below + lines + _BESIDE))
 
 
 def _of_measure(table: pd.DataFrame, measure: str, what: str) -> pd.DataFrame:
