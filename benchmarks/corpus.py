@@ -8,7 +8,8 @@ one step without guidance is drawn.
 - ``disk``: bytes per image, by table;
 - ``batching``: processor seconds per image of batches of several sizes, in turn (4 steps with guidance);
 - ``workers``: images per second of two workers against one, in turn, each with one thread (8 steps with guidance);
-- ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard;
+- ``pairs``: seconds and peak memory of the summary of one million stored pairs, read shard by shard, if all prompts
+  have one structure (their parts of speech), as those of a template, and if each has its own;
 - ``open``: processor seconds to open a finished folder of `analyze` with 90 images, and to give its call again;
 - ``check``: how fast checksums are compared when a run is taken up;
 - ``start``: seconds and peak memory until the first image of 100,000 prompts, see `benchmarks.corpus_start`.
@@ -218,8 +219,11 @@ def check(rounds: int = 5) -> dict[str, Any]:
     return {"bytes_per_second": statistics.median(rates)}
 
 
-def write_pairs(place: Path, n_pairs: int) -> Any:
-    """Make a run with so many stored pairs: the pairs of a small run over and over, with other prompts and numbers."""
+def write_pairs(place: Path, n_pairs: int, *, one_structure: bool = True) -> Any:
+    """Make a run with so many stored pairs: the pairs of a small run over and over, with other prompts and numbers.
+
+    Without `one_structure`, the words of each prompt have random parts of speech.
+    """
     from daam_syntax import runs
     from daam_syntax.drawing.seeds import generator_seed
     from daam_syntax.language import Prompt, PromptSet
@@ -252,6 +256,8 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
                 image=pairs["image"] + 64 * shard,
                 iou=np.clip(pairs["iou"] + random.normal(0, 0.05, len(pairs)), 0, 1),
             )
+            if not one_structure:
+                own = with_random_pos(own, random)
             work, expected = folder.shards.new_work(), planned(shard)
             images = [
                 {
@@ -272,32 +278,47 @@ def write_pairs(place: Path, n_pairs: int) -> Any:
     return runs.open_run(place / "large")
 
 
-def summarize_in_new_process(path: Path) -> tuple[float, int]:
-    """Return the seconds and the peak memory of a summary, in a process that does nothing else."""
+def with_random_pos(pairs: Any, random: np.random.Generator) -> Any:
+    """Return pairs in which every word of a prompt has a part of speech drawn at random."""
+    prompts = np.unique(pairs["prompt_id"], return_inverse=True)[1]
+    drawn = random.choice(["NOUN", "ADJ", "DET", "ADP"], (prompts.max() + 1, 80))
+    of_words = {
+        f"{role}_pos": drawn[prompts, pairs[f"{role}_index"]] for role in ("head", "dependent")
+    }
+    return pairs.assign(**of_words)
+
+
+def summarize_in_new_process(path: Path) -> dict[str, float]:
+    """Measure the time and the peak memory of a summary, in a process that does nothing else."""
     code = (
         "import sys, time; from daam_syntax import runs; run = runs.open_run(sys.argv[1]); "
-        "start = time.perf_counter(); table = run.summarize(); seconds = time.perf_counter() - start; "
+        "start = time.process_time(), time.perf_counter(); table = run.summarize(); "
+        "seconds = time.process_time() - start[0], time.perf_counter() - start[1]; "
         # Not getrusage: that counts what the process was before it became this one.
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "
-        "print(seconds, int(peak.split()[1]) * 1024, table['n_pairs'].sum())"
+        "print(*seconds, int(peak.split()[1]) * 1024, table['n_pairs'].sum())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    seconds, peak, _ = done.stdout.split()
-    return float(seconds), int(peak)
+    processor, seconds, peak, _ = done.stdout.split()
+    return {
+        "processor_seconds": float(processor),
+        "seconds": float(seconds),
+        "peak_bytes": int(peak),
+    }
 
 
 def pairs(n_pairs: int = 1_000_000) -> dict[str, Any]:
     """Measure the summary of one million stored pairs, and of a tenth of them."""
-    found = {}
+    found: dict[str, dict[int, dict[str, float]]] = {}
     one_thread()
-    for n in (n_pairs // 10, n_pairs):
-        with tempfile.TemporaryDirectory() as place:
-            run = write_pairs(Path(place), n)
-            seconds, peak = summarize_in_new_process(run.path)
-            stored = sum(record.files["pairs"].n_rows for record in run.records)
-            found[stored] = {"seconds": seconds, "peak_bytes": peak}
+    for kind in ("one structure", "own structures"):
+        for n in (n_pairs // 10, n_pairs):
+            with tempfile.TemporaryDirectory() as place:
+                run = write_pairs(Path(place), n, one_structure=kind == "one structure")
+                stored = sum(record.files["pairs"].n_rows for record in run.records)
+                found.setdefault(kind, {})[stored] = summarize_in_new_process(run.path)
     return {"stored_pairs": found}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -166,9 +166,37 @@ def exchange_partners(
     Distance in the sentence does not cancel: words that are related are usually nearer to each other than exchanged
     words. `summarize` and `regress` adjust for it with the unrelated pairs of the table.
     """
+    return exchange_by_measure(pairs, [measure], symmetric=symmetric, covariates=covariates)[
+        measure
+    ]
+
+
+def exchange_by_measure(
+    pairs: pd.DataFrame,
+    measures: Sequence[str],
+    *,
+    symmetric: Sequence[str] = (),
+    covariates: Sequence[str] = (),
+) -> dict[str, Exchange]:
+    """Return the exchange of partners by each of several measures.
+
+    Measures without a direction share what does not depend on the measure.
+
+    Parameters
+    ----------
+    pairs, symmetric, covariates
+        See `exchange_partners`.
+    measures
+        Columns of the measures.
+
+    Raises
+    ------
+    ValueError
+        See `exchange_partners`.
+    """
     check_table(pairs)
     needed = [*IMAGE, "kind", "relation", "head_index", "dependent_index", "head_pos"]
-    needed += ["dependent_pos", "head_subwords", "dependent_subwords", measure, *covariates]
+    needed += ["dependent_pos", "head_subwords", "dependent_subwords", *measures, *covariates]
     missing = [name for name in needed if name not in pairs.columns]
     if missing:
         raise ValueError(
@@ -176,59 +204,84 @@ def exchange_partners(
             "measure_pairs."
         )
     pairs = pairs[pairs["kind"].isin(["dependency", "unrelated"])].reset_index(drop=True)
-    if has_direction(measure):
+    together = [[name] for name in measures if has_direction(name)]
+    together.append([name for name in measures if not has_direction(name)])
+    found: dict[str, Exchange] = {}
+    for names in filter(None, together):
+        found |= _exchanges(pairs, names, symmetric, covariates)
+    return found
+
+
+def _exchanges(
+    pairs: pd.DataFrame, measures: list[str], symmetric: Sequence[str], covariates: Sequence[str]
+) -> dict[str, Exchange]:
+    """Return the exchanges by one measure with a direction, or by several without."""
+    if has_direction(measures[0]):
         pairs = with_both_orders(pairs)
-    names = [*covariates_of(pairs, measure), *covariates]
-    columns = pair_arrays(pairs, measure, symmetric, covariates)
-    found = _contrasts(columns)
-    values = columns["values"][1:]
+    names = [*covariates_of(pairs, measures[0]), *covariates]
+    columns = pair_arrays(pairs, measures, symmetric, covariates)
+    own, shared = np.split(columns["values"], [len(measures)])
     totals = pd.DataFrame(
-        {"n": values.shape[1], "sum": values.sum(axis=1), "squares": (values**2).sum(axis=1)},
+        {"n": shared.shape[1], "sum": shared.sum(axis=1), "squares": (shared**2).sum(axis=1)},
         index=names,
     )
-    table = _table(pairs, found, measure, names)
-    measured = pairs["kind"].eq("dependency") & pairs[measure].notna()
-    keys = ["scheme", "threshold", "relation"]
-    return Exchange(table, measure, totals, pairs.loc[measured, keys])
+    rows = pairs.assign(structure=structures_of(pairs))
+    rows = rows.drop(columns=[*names, "reason"], errors="ignore")
+    exchanges = {}
+    for measure, value, found in zip(measures, own, _contrasts(columns), strict=True):
+        contrast, *of_covariates = found.values
+        value, measured = value[found.pairs], ~np.isnan(value)
+        table = rows.iloc[found.pairs].reset_index(drop=True)
+        table = table.assign(
+            tier=np.array([*TIERS], dtype=object)[found.tiers],
+            value=value,
+            contrast=contrast,
+            exchanged=value - contrast,
+            **dict(zip(names, of_covariates, strict=True)),
+        )
+        measured &= pairs["kind"].eq("dependency").to_numpy(bool)
+        of_relations = pairs.loc[measured, ["scheme", "threshold", "relation"]]
+        exchanges[measure] = Exchange(table, measure, totals, of_relations)
+    return exchanges
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of the table of an exchange: row of the pair table, place in `TIERS`, and contrasts of every channel."""
+    """Rows of an exchange: row of the pair table, place in `TIERS`, contrasts of a measure and of the covariates."""
 
     pairs: np.ndarray
     tiers: np.ndarray
     values: np.ndarray
 
 
-def _contrasts(columns: dict[str, Any]) -> _Rows:
-    n_channels = len(columns["values"])
-    parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros((n_channels, 0)))]
-    for sentence in word_matrices(columns):
-        i, j = sentence.places
-        found = exchange(sentence.values, i, j, sentence.twins, sentence.unrelated, sentence.alike)
+def _contrasts(columns: dict[str, Any]) -> list[_Rows]:
+    """Return, for each measure, the rows that have contrasts, in the order of the pair table, then of the tiers."""
+    n_measures = columns["n_measures"]
+    n_channels = 1 + len(columns["values"]) - n_measures
+    nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((n_channels, 0)))
+    parts = [[nothing] for _ in range(n_measures)]
+    for sentences in word_matrices(columns):
+        i, j = sentences.places
+        found = exchange(
+            sentences.values, i, j, sentences.twins, sentences.unrelated, sentences.alike
+        )
         for tier, contrast in enumerate((found.two_sided, found.one_sided)):
-            kept = sentence.measured & ~np.isnan(contrast[0, 0])  # (channel, image, row)
-            rows = sentence.rows[:, kept].ravel()
-            values = contrast[..., kept].reshape(n_channels, -1)
-            parts.append((rows, np.full(len(rows), tier), values))
-    pairs, tiers, contrasts = zip(*parts, strict=True)
-    return _Rows(np.concatenate(pairs), np.concatenate(tiers), np.concatenate(contrasts, axis=1))
+            kept = sentences.measured & ~np.isnan(contrast[0, 0])  # (channel, image, row)
+            rows = sentences.rows[:, kept].ravel()
+            tiers = np.full(len(rows), tier)
+            values = contrast[..., kept].reshape(len(contrast), -1)
+            shared = values[len(sentences.measures) :]
+            for place, own in zip(sentences.measures, values, strict=False):
+                parts[place].append((rows, tiers, np.vstack([own, shared])))
+    return [_in_order(*zip(*part, strict=True)) for part in parts]
 
 
-def _table(pairs: pd.DataFrame, found: _Rows, measure: str, names: list[str]) -> pd.DataFrame:
-    pairs = pairs.assign(structure=structures_of(pairs))
-    table = pairs.drop(columns=[*names, "reason"], errors="ignore").iloc[found.pairs]
-    table = table.reset_index(drop=True)
-    values = pairs[measure].to_numpy(float)[found.pairs]
-    contrast, *channels = found.values
-    return table.assign(
-        tier=np.array([*TIERS], dtype=object)[found.tiers],
-        value=values,
-        contrast=contrast,
-        exchanged=values - contrast,
-        **dict(zip(names, channels, strict=True)),
-    )
+def _in_order(
+    pairs: Iterable[np.ndarray], tiers: Iterable[np.ndarray], values: Iterable[np.ndarray]
+) -> _Rows:
+    found = [np.concatenate(list(parts), axis=-1) for parts in (pairs, tiers, values)]
+    order = np.lexsort((found[1], found[0]))
+    return _Rows(*(each[..., order] for each in found))
 
 
 def structures_of(pairs: pd.DataFrame) -> pd.Series:

@@ -15,16 +15,11 @@ from daam_syntax.maps.measures import PAIR_MEASURES
 IMAGE: Final = ("prompt_id", "image", "scheme", "threshold")
 """Columns that identify the rows of one image, measured in one way."""
 
-_IMAGE: Final = tuple(name for name in IMAGE if name != "image")
+_STRUCTURE: Final = ("kind", "relation", "head_pos", "dependent_pos")
+"""Images whose rows agree in these columns, and in the places of the words, have the same pairs of words."""
 
-_STRUCTURE: Final = (
-    *_IMAGE,
-    "kind",
-    "relation",
-    "head_pos",
-    "dependent_pos",
-)
-"""Images whose rows agree in these columns have the same pairs of words."""
+_ROWS_AT_ONCE: Final = 5_000
+"""Rows of images of one structure that are arranged together: few enough for the matrices to stay in the caches."""
 
 COVARIATES: Final = {
     "distance": "Logarithm to base 2 of the number of tokens from one word to the other",
@@ -56,14 +51,16 @@ ORDERS: Final = ("order", "ordered_distance", "ordered_adjacency")
 
 @dataclass(frozen=True)
 class WordMatrices:
-    """The pairs of words of a sentence, in images in which the same pairs were measured.
+    """The pairs of words of sentences with one structure, in images in which the same pairs were measured.
 
     Attributes
     ----------
+    measures
+        Places of the measures among those of `pair_arrays`: the measures that have a value in the same rows.
     rows
         Positions of the rows in the table. *Shape:* ``(image, row)``.
     values
-        The measure, then the covariates. *Shape:* ``(channel, image, head, dependent)``.
+        The measures, then the covariates. *Shape:* ``(channel, image, head, dependent)``.
     unrelated
         Unrelated pairs with a value, in both orders. *Shape:* ``(head, dependent)``, boolean.
     alike
@@ -77,6 +74,7 @@ class WordMatrices:
         Whether a row has a value. *Shape:* ``(row,)``.
     """
 
+    measures: list[int]
     rows: np.ndarray
     values: np.ndarray
     unrelated: np.ndarray
@@ -123,10 +121,11 @@ def with_both_orders(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
-    """Yield the matrices of each sentence of a pair table.
+    """Yield the matrices of a pair table, those of images with the same pairs together.
 
     The table names the earlier word of an unrelated pair its head. Here each unrelated pair has both orders, so it can
     stand in for pairs of either order. A measure with a direction is taken from its mirror image, such as IoH for IoD.
+    Measures that have a value in the same rows of an image come together.
 
     Parameters
     ----------
@@ -136,13 +135,20 @@ def word_matrices(columns: dict[str, Any]) -> Iterator[WordMatrices]:
     images = columns["image"]
     by_image = np.argsort(images, kind="stable")
     starts = np.flatnonzero(np.diff(images[by_image])) + 1
+    missing = np.isnan(columns["values"][: columns["n_measures"]])
     alike: dict[bytes, list[np.ndarray]] = {}
     for rows in np.split(by_image, starts) if len(by_image) else []:
-        measured = ~np.isnan(columns["values"][0, rows])
-        key = columns["structure"][rows].tobytes() + measured.tobytes()
+        key = columns["structure"][rows].tobytes() + missing[:, rows].tobytes()
         alike.setdefault(key, []).append(rows)
     for parts in alike.values():
-        yield _matrices(np.stack(parts), columns)
+        by_missing: dict[bytes, list[int]] = {}
+        for place, flags in enumerate(missing[:, parts[0]]):
+            by_missing.setdefault(flags.tobytes(), []).append(place)
+        n_at_once = max(1, _ROWS_AT_ONCE // len(parts[0]))
+        for start in range(0, len(parts), n_at_once):
+            rows = np.stack(parts[start : start + n_at_once])
+            for measures in by_missing.values():
+                yield _matrices(rows, measures, columns)
 
 
 def lacking_for_exchange(
@@ -176,7 +182,7 @@ def _mirror_of(pairs: pd.DataFrame, measure: str, symmetric: Sequence[str]) -> t
 
 def pair_arrays(
     pairs: pd.DataFrame,
-    measure: str,
+    measures: Sequence[str],
     symmetric: Sequence[str] = (),
     covariates: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -186,8 +192,8 @@ def pair_arrays(
     ----------
     pairs
         Dependency rows and unrelated rows.
-    measure
-        Column of the measure.
+    measures
+        Columns of the measures: one with a direction, or any number without.
     symmetric
         Columns other than those of `PAIR_MEASURES` whose value does not depend on which word is the head.
     covariates
@@ -196,7 +202,7 @@ def pair_arrays(
     Returns
     -------
     dict
-        Among others "values" and "swapped": the measure, then the covariates, of each pair and of the pair with its
+        Among others "values" and "swapped": the measures, then the covariates, of each pair and of the pair with its
         roles exchanged. *Shape:* ``(channel, row)``.
 
     Raises
@@ -204,7 +210,7 @@ def pair_arrays(
     ValueError
         If the value of an unrelated pair in its other order is not known, or a covariate is missing in a row.
     """
-    mirror, sign = _mirror_of(pairs, measure, symmetric)
+    mirrors = [_mirror_of(pairs, measure, symmetric) for measure in measures]
     head, dependent = (pairs[name].to_numpy(int) for name in ("head_index", "dependent_index"))
     distance = np.abs(dependent - head).astype(float)
     for name in covariates:
@@ -214,7 +220,7 @@ def pair_arrays(
                 f"Expected a value of the covariate {name} in every row, but {n_missing} of {len(pairs)} rows have "
                 "none: drop these rows."
             )
-    names = covariates_of(pairs, measure)
+    names = covariates_of(pairs, measures[0])
     channels = {"distance": np.log2(np.maximum(distance, 1)), "tokens": distance}
     channels["adjacency"] = (distance == 1).astype(float)
     channels["order"] = np.sign(dependent - head).astype(float)
@@ -224,8 +230,9 @@ def pair_arrays(
         name: pairs[name].to_numpy(float) for name in names if name.endswith(("subwords", "area"))
     }
     other = {name: other_role(name) for name in names}
+    of_image = [pd.factorize(pairs[name])[0] for name in IMAGE]
+    prompts = of_image[IMAGE.index("prompt_id")]
     codes = {name: pd.factorize(pairs[name])[0] for name in _STRUCTURE}
-    prompts = codes["prompt_id"]
     last = np.zeros(prompts.max(initial=-1) + 1)
     np.maximum.at(last, prompts, np.maximum(head, dependent))
     length = np.maximum(last[prompts], 1)
@@ -233,17 +240,18 @@ def pair_arrays(
     names += covariates
     channels |= {name: pairs[name].to_numpy(float) for name in covariates}
     other |= {name: name for name in covariates}
-    values = np.stack([pairs[measure].to_numpy(float), *(channels[name] for name in names)])
+    measured = [pairs[measure].to_numpy(float) for measure in measures]
+    values = np.stack([*measured, *(channels[name] for name in names)])
     swapped = np.stack(
         [
-            sign * pairs[mirror].to_numpy(float),
+            *(sign * pairs[mirror].to_numpy(float) for mirror, sign in mirrors),
             *(channels[other[name]] * (-1 if name in ORDERS else 1) for name in names),
         ]
     )
     kinds = pairs["kind"].to_numpy()
-    image = np.stack([pd.factorize(pairs["image"])[0], *(codes[name] for name in _IMAGE)])
     return {
-        "image": np.unique(image, axis=1, return_inverse=True)[1].ravel(),
+        "n_measures": len(measures),
+        "image": _combined(of_image),
         "structure": np.stack([head, dependent, *codes.values()], axis=1),
         "head": head,
         "dependent": dependent,
@@ -257,8 +265,18 @@ def pair_arrays(
     }
 
 
-def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
+def _combined(codes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return one code for each combination of several codes."""
+    combined = np.zeros(len(codes[0]), dtype=int)
+    for each in codes:
+        # Numbered anew each time, so that products of the numbers of values do not exceed an integer.
+        combined = pd.factorize(combined * (each.max(initial=0) + 2) + each + 1)[0]
+    return combined
+
+
+def _matrices(rows: np.ndarray, measures: list[int], columns: dict[str, Any]) -> WordMatrices:
     first = rows[0]
+    channels = np.array([*measures, *range(columns["n_measures"], len(columns["values"]))])
     words, places = np.unique(
         np.concatenate([columns["head"][first], columns["dependent"][first]]), return_inverse=True
     )
@@ -267,13 +285,13 @@ def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
     pos = np.empty(n, dtype=object)
     pos[i], pos[j] = columns["head_pos"][first], columns["dependent_pos"][first]
     alike = (pos[:, None] == pos) & ~np.eye(n, dtype=bool)
-    values = columns["values"][:, rows]
+    values = columns["values"][channels[:, None, None], rows]
     measured = ~np.isnan(values[0, 0])
     matrix = np.zeros((*values.shape[:2], n, n))
     unrelated = np.zeros((n, n), dtype=bool)
     apart = columns["unrelated"][first] & measured
     a, b = i[apart], j[apart]
-    matrix[..., b, a] = columns["swapped"][:, rows[:, apart]]
+    matrix[..., b, a] = columns["swapped"][channels[:, None, None], rows[:, apart]]
     matrix[..., a, b] = values[..., apart]
     unrelated[a, b] = unrelated[b, a] = True
     related = columns["related"][first]
@@ -286,4 +304,4 @@ def _matrices(rows: np.ndarray, columns: dict[str, Any]) -> WordMatrices:
     joined[codes[related], i[related], j[related]] = (
         True  # the last matrix, of code -1, stays empty
     )
-    return WordMatrices(rows, matrix, unrelated, alike, joined[codes], (i, j), measured)
+    return WordMatrices(measures, rows, matrix, unrelated, alike, joined[codes], (i, j), measured)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.exchange.contrasts import TIERS, exchange_partners, spread_of
+from daam_syntax.analysis.exchange.contrasts import TIERS, Exchange, exchange_by_measure, spread_of
 from daam_syntax.analysis.exchange.matrices import lacking_for_exchange
 from daam_syntax.analysis.inference.contributions import Contributions
 from daam_syntax.analysis.inference.estimate import Estimate
@@ -102,13 +102,16 @@ class ExchangeMoments:
         self.can_exchange = False  # whether there were unrelated pairs
         self.lacking = ""
 
-    def add(self, pairs: pd.DataFrame) -> None:
-        """Add the pairs of some images; all pairs of an image come in one part."""
+    def suits(self, pairs: pd.DataFrame) -> bool:
+        """Return whether the partners of a table can be exchanged; if not, remember why."""
         self.lacking = lacking_for_exchange(pairs.columns, self.measure, self.symmetric)
-        if self.lacking or not {"head_index", "head_pos", "head_subwords"} <= set(pairs.columns):
-            return
+        return not self.lacking and {"head_index", "head_pos", "head_subwords"} <= set(
+            pairs.columns
+        )
+
+    def add(self, pairs: pd.DataFrame, exchange: Exchange) -> None:
+        """Add the pairs of some images; all pairs of an image come in one part."""
         self.can_exchange |= can_exchange(pairs)
-        exchange = exchange_partners(pairs, self.measure, symmetric=self.symmetric)
         self._covariates = self._covariates.add(exchange.totals, fill_value=0.0)
         measured = pairs[pairs[self.measure].notna()]
         counts = measured.groupby(self.groups, dropna=False).size().rename(_PAIRS)
@@ -197,6 +200,16 @@ class ExchangeMoments:
             **(options | ({"cluster": "structure"} if by_structure else {})),
         )
         return Relatedness(estimate, wanted, share, effect)
+
+
+def add_pairs(
+    moments: Mapping[str, ExchangeMoments], pairs: pd.DataFrame, symmetric: Sequence[str] = ()
+) -> None:
+    """Add the pairs of some images to the moments of every measure."""
+    wanted = [measure for measure, each in moments.items() if each.suits(pairs)]
+    if wanted:
+        for measure, exchange in exchange_by_measure(pairs, wanted, symmetric=symmetric).items():
+            moments[measure].add(pairs, exchange)
 
 
 def _equal(frame: pd.DataFrame, values: dict[str, Any]) -> pd.Series:

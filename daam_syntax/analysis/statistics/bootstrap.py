@@ -24,6 +24,9 @@ _TINY: Final = 1e-9
 _KEPT: Final = 2**22
 """Largest matrix of draws that is kept for the next estimate, in numbers: 32 MB."""
 
+_KEPT_AS_BYTES: Final = 2**26
+"""Largest matrix of draws that is kept in whole numbers of one byte, 64 MB: groups of one run have equal clusters."""
+
 _AT_ONCE: Final = 2**20
 """Size of the parts of larger matrices, in numbers: memory does not grow with the number of clusters."""
 
@@ -146,8 +149,9 @@ def _sums_of_samples(columns: np.ndarray, n_resamples: int, seed: int) -> np.nda
     n = columns.shape[-1]
     if n * n_resamples <= _KEPT:
         return np.asarray(columns @ _multinomial(n, n_resamples, seed))
-    parts = [columns @ draws for draws in _parts_of_draws(n, n_resamples, seed)]
-    return np.concatenate(parts, axis=-1)
+    kept = n * n_resamples <= _KEPT_AS_BYTES
+    draws = (_kept_draws if kept else _parts_of_draws)(n, n_resamples, seed)
+    return np.concatenate([columns @ part.T.astype(float) for part in draws], axis=-1)
 
 
 @lru_cache(maxsize=4)
@@ -157,14 +161,23 @@ def _multinomial(n: int, n_resamples: int, seed: int) -> np.ndarray:
     return np.ascontiguousarray(draws.T, dtype=float)
 
 
+@lru_cache(maxsize=1)
+def _kept_draws(n: int, n_resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return the parts of `_parts_of_draws`; no count exceeds n, or in practice 20 if n is large."""
+    return tuple(part.astype(np.uint8) for part in _parts_of_draws(n, n_resamples, seed))
+
+
 def _parts_of_draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield counts like those of `_multinomial` in parts, drawn by a method that is fast for many clusters."""
+    """Yield counts like those of `_multinomial` in parts, drawn by a method that is fast for many clusters.
+
+    *Shape:* ``(resample, cluster)``.
+    """
     random = np.random.default_rng(seed)
     at_once = max(1, _AT_ONCE // n)
     for start in range(0, n_resamples, at_once):
         rows = min(at_once, n_resamples - start)
         drawn = random.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).T.astype(float)
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
 
 
 def _scipy_interval(

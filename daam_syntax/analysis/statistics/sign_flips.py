@@ -172,9 +172,8 @@ def sign_flip_interval(
     exact = _exact(sums.shape[-1], n_resamples)
     total, size = sums.sum(axis=-1)[..., None], counts.sum(axis=-1)[..., None]
     moved = (sums, counts) if flipped is None else flipped
-    patterns, flipped_size = (
-        _flipped_sums(np.asarray(values, float), n_resamples, seed) for values in moved
-    )
+    both = np.stack(np.broadcast_arrays(*(np.asarray(values, float) for values in moved)))
+    patterns, flipped_size = _flipped_sums(both, n_resamples, seed)
     # Pattern s is as extreme as the observed one at v where |F_s - v G_s| >= |T - v N|, with the flipped sums F and G
     # and the totals T and N. That is an interval around the estimate T / N.
     ends = []
@@ -234,4 +233,9 @@ def _drawn_signs(n: int, n_resamples: int, seed: int) -> np.ndarray:
 
 def _signs(random: np.random.Generator, n: int, n_resamples: int) -> np.ndarray:
     """Draw patterns of signs. *Shape:* ``(cluster, pattern)``."""
-    return 2.0 * random.integers(0, 2, size=(n, n_resamples)) - 1
+    # One bit of each 32: four times as fast as `random.integers(0, 2)`, which gives the same signs.
+    bits = random.bit_generator.random_raw(-(-n * n_resamples // 2)).view(np.int32)
+    signs = (bits[: n * n_resamples] < 0).astype(float).reshape(n, n_resamples)
+    signs *= 2
+    signs -= 1
+    return signs

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import networkx as nx
 import numpy as np
 import pandas as pd
+import scipy
 
 from daam_syntax.analysis.roles import other_role
 from daam_syntax.analysis.tables.identity import (
@@ -231,14 +231,23 @@ def _parsed(sentence: Sentence, scheme: str, unrelated: bool) -> Columns:
     places = zip(columns["head_index"], columns["dependent_index"], strict=True)
     return columns | {
         "scheme": [scheme] * len(columns["kind"]),
-        "tree_distance": [distance[head].get(dependent) for head, dependent in places],
+        "tree_distance": [
+            int(n) if np.isfinite(n := distance[head, dependent]) else None
+            for head, dependent in places
+        ],
     }
 
 
-def _tree_distances(sentence: Sentence, scheme: str) -> dict[int, dict[int, int]]:
-    """Return the number of edges from each token to each connected token, regardless of direction."""
-    graph = sentence.graph(scheme).to_undirected(as_view=True)
-    return dict(nx.all_pairs_shortest_path_length(graph))
+def _tree_distances(sentence: Sentence, scheme: str) -> np.ndarray:
+    """Return the number of edges from each token to each other, regardless of direction; infinite without a path.
+
+    *Shape:* ``(token, token)``.
+    """
+    joined = np.zeros((len(sentence.tokens), len(sentence.tokens)))
+    for edge in sentence.edges_of(scheme):
+        joined[edge.head, edge.dependent] = 1
+    paths = scipy.sparse.csgraph.shortest_path(joined, directed=False, unweighted=True)
+    return np.asarray(paths)
 
 
 def _identify(batch: Batch, place: int, parsed: Columns) -> Columns:

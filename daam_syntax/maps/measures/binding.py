@@ -7,8 +7,8 @@ Measures take arrays: the maps of the words of one image and the masks of its no
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.ndimage import gaussian_filter
 
 from daam_syntax.maps.measures.arrays import as_maps, as_masks, ratio
 from daam_syntax.maps.measures.declaration import of_binding
@@ -225,5 +225,7 @@ def neglect(maps: ArrayLike) -> np.ndarray:
         *Shape:* ``(...)``.
     """
     values = as_maps(maps, "maps", "neglect")
-    smooth = gaussian_filter(values, sigma=0.5, radius=1, axes=(-2, -1), mode="reflect")
+    smooth = scipy.ndimage.gaussian_filter(
+        values, sigma=0.5, radius=1, axes=(-2, -1), mode="reflect"
+    )
     return np.asarray(1.0 - smooth.max(axis=(-2, -1)))

@@ -7,7 +7,7 @@ mass, and N its number of pixels.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr
+import scipy
 
 from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
 from daam_syntax.maps.measures.declaration import of_one_map
@@ -34,7 +34,7 @@ def entropy(maps: np.ndarray) -> np.ndarray:
     It is 1 for a flat map, 0 for a single pixel, and NaN on a grid of one pixel.
     """
     mass = _mass(maps)
-    return ratio(entr(mass).sum(axis=-1), np.log(mass.shape[-1]))
+    return ratio(scipy.special.entr(mass).sum(axis=-1), np.log(mass.shape[-1]))
 
 
 @of_one_map(
@@ -53,7 +53,7 @@ def effective_area(maps: np.ndarray) -> np.ndarray:
     This is the perplexity of the map over its number of pixels (Hill's number of order 1). It is at least 1 / N.
     """
     mass = _mass(maps)
-    return np.asarray(np.exp(entr(mass).sum(axis=-1)) / mass.shape[-1])
+    return np.asarray(np.exp(scipy.special.entr(mass).sum(axis=-1)) / mass.shape[-1])
 
 
 @of_one_map(

@@ -14,8 +14,6 @@ from typing import Final
 
 import numpy as np
 import scipy
-from scipy.spatial.distance import cdist
-from scipy.special import entr
 
 from daam_syntax.maps.measures.arrays import flat, is_constant, over_pixels, ratio, unit_mass
 from daam_syntax.maps.measures.declaration import of_maps
@@ -256,7 +254,7 @@ def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 )
 def jensen_shannon(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Jensen-Shannon divergence of the maps at unit mass, in bits (0 for equal maps)."""
-    entropies = (entr(m).sum(axis=-1) for m in ((first + second) / 2, first, second))
+    entropies = (scipy.special.entr(m).sum(axis=-1) for m in ((first + second) / 2, first, second))
     mixed, of_first, of_second = entropies
     divergence = (mixed - (of_first + of_second) / 2) / np.log(2)
     return np.asarray(np.clip(divergence, 0.0, 1.0))  # rounding may leave the range
@@ -385,5 +383,5 @@ def earth_movers(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _least_cost(transport: Callable[..., float], first: np.ndarray, second: np.ndarray) -> float:
     """Return the least mean distance between the masses of cells. *Shape:* ``(3, cell)`` each."""
     (a, *places_a), (b, *places_b) = (cells[:, cells[0] > 0] for cells in (first, second))
-    cost = cdist(np.transpose(places_a), np.transpose(places_b))
+    cost = scipy.spatial.distance.cdist(np.transpose(places_a), np.transpose(places_b))
     return float(transport(np.ascontiguousarray(a), np.ascontiguousarray(b), cost))

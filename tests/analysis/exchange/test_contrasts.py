@@ -13,6 +13,8 @@ from daam_syntax.analysis import (
     summarize,
     variance_components,
 )
+from daam_syntax.analysis.exchange import matrices
+from daam_syntax.analysis.exchange.contrasts import exchange_by_measure
 from helpers.examples import make_maps
 from helpers.simulated import phrase_pairs, sentence_rows
 
@@ -168,6 +170,59 @@ def test_measures_with_a_direction_have_unrelated_pairs_in_both_orders():
     symmetric = exchange_partners(with_values(rows, lambda h, d, r: 0.5, "iou"))
     assert "order" not in symmetric.table
     assert (of_tier(symmetric, "two-sided", "unrelated")["linear_distance"] > 0).all()
+
+
+def test_what_cancels_leaves_exactly_nothing():
+    """The logarithm of a ratio of areas is a difference of effects of the words, up to rounding."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for number in range(20):
+        area = rng.random(7)
+        rows = sentence_rows(*TWO_CATS, prompt=f"p{number}", image=number)
+        tables.append(
+            with_values(rows, lambda h, d, r, a=area: np.log(a[d] / a[h]), "log_area_ratio")
+        )
+    rows = pd.concat(tables)
+    amod = of_tier(exchange_partners(rows, "log_area_ratio"), "two-sided", "amod")
+    assert (amod["contrast"] == 0).all()
+    summary = summarize(rows, measure="log_area_ratio", corrected=None, accept="place")
+    row = summary.set_index("relation").loc["amod"]
+    assert (row["difference"], row["p"]) == (0, 1)
+    assert "all prompts have the same value" in row["note"]
+
+
+def test_images_and_measures_that_share_a_pass_give_what_each_gives_alone(monkeypatch):
+    """Images of several structures, the places of missing values different by image and by measure."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for number in range(12):
+        words = (
+            TWO_CATS
+            if number // 2 % 3
+            else (("DET", "NOUN", "ADP", "NOUN"), [(1, 0, "det"), (1, 3, "nmod"), (3, 2, "case")])
+        )
+        rows = sentence_rows(*words, prompt=f"p{number // 2}", image=number)
+        rows = rows.assign(**{name: rng.random(len(rows)) for name in ("iou", "phi", "iod")})
+        rows["ioh"] = rng.random(len(rows))
+        rows.loc[rng.integers(len(rows), size=number % 4), "iou"] = np.nan
+        rows["phi"] = rows["phi"].where(rows["iou"].notna() & (rng.random(len(rows)) > 0.1))
+        tables.append(rows)
+    whole = pd.concat(tables, ignore_index=True)
+    monkeypatch.setattr(matrices, "_ROWS_AT_ONCE", 60)  # parts of two or three images
+    found = exchange_by_measure(whole, ["iou", "iod", "phi"])
+    assert list(found["iou"].table["image"]) == sorted(found["iou"].table["image"])
+    for measure, exchange in found.items():
+        alone = [exchange_partners(rows, measure) for rows in tables]
+        order = ["image", "head_index", "dependent_index", "tier"]
+        tables_of_both = exchange.table, pd.concat([one.table for one in alone if len(one.table)])
+        pd.testing.assert_frame_equal(
+            *(table.sort_values(order, ignore_index=True) for table in tables_of_both)
+        )
+        for name in ("n", "sum", "squares"):
+            expected = np.sum([one.totals[name] for one in alone], axis=0)
+            np.testing.assert_allclose(exchange.totals[name], expected)
+        assert len(exchange.measured) == sum(len(one.measured) for one in alone)
+    assert len(found["iou"].table) > len(found["phi"].table) > 100
 
 
 def test_rates_say_what_each_tier_matches():

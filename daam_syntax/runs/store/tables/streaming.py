@@ -13,7 +13,11 @@ from daam_syntax.analysis import summarize
 from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
 from daam_syntax.analysis.relations.displayed_summary import Summary
-from daam_syntax.analysis.relations.streamed_estimates import ExchangeMoments, StreamedComparison
+from daam_syntax.analysis.relations.streamed_estimates import (
+    ExchangeMoments,
+    StreamedComparison,
+    add_pairs,
+)
 from daam_syntax.analysis.relations.summary import (
     CORRECTED,
     group_means,
@@ -101,9 +105,7 @@ def summarize_shards(
 
     def reduced(part: pa.Table) -> pa.Table:
         if moments:
-            frame = to_frame(part)
-            for each in moments.values():
-                each.add(frame)
+            add_pairs(moments, to_frame(part), symmetric)
         return _statistics(part, keys, measures, measure)
 
     prompts = _prompts(pa.concat_tables(map(reduced, _joined(shards(columns)))), keys, measures)
