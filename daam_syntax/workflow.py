@@ -23,7 +23,7 @@ from daam_syntax.pipelines.vocabulary import warn_of_untrained_words
 from daam_syntax.runs.arguments import check_seeds, count_of
 from daam_syntax.runs.drawing.parses import Parses
 from daam_syntax.runs.drawing.prompt_reading import Given, given_prompts
-from daam_syntax.runs.drawing.starting import ReadPrompts, RunOptions, draw_run
+from daam_syntax.runs.drawing.starting import ReadPrompts, RunOptions, draw_locked
 from daam_syntax.runs.drawing.worker_tasks import ModelSource
 from daam_syntax.runs.reanalysis import Reanalysis
 from daam_syntax.runs.store.run_folder import RunFolder
@@ -181,11 +181,13 @@ def analyze(
     read = partial(given_prompts, prompts)
     if out is None:
         return _in_memory(read, source, drawing, options)
-    on_shard = partial(export_images, Path(out))
-    draw_run(read, out, source, drawing, replace(options, on_shard=on_shard))
-    return stored_analysis(
-        out, threshold=threshold, schemes=schemes, overviews=overviews, progress=progress
-    )
+    folder = RunFolder(out)
+    drawn = replace(options, on_shard=partial(export_images, folder.path))
+    with folder.locked():  # until the views are written, too
+        draw_locked(folder, read, source, drawing, drawn)
+        return _stored(
+            folder, threshold=threshold, schemes=schemes, overviews=overviews, progress=progress
+        )
 
 
 def stored_analysis(
@@ -216,28 +218,42 @@ def stored_analysis(
     ModelError
         If an image could not be drawn; the others are in the folder.
     """
-    run = Run(out)
+    Run(out)  # which says that there is no run, before a lock is made there
+    folder = RunFolder(out)
+    with folder.locked():
+        return _stored(
+            folder, threshold=threshold, schemes=schemes, overviews=overviews, progress=progress
+        )
+
+
+def _stored(
+    folder: RunFolder,
+    *,
+    threshold: str | None,
+    schemes: str | Sequence[str] | None,
+    overviews: bool,
+    progress: bool,
+) -> Analysis:
+    """Return the analysis in a folder that the caller has locked; see `stored_analysis`."""
+    run = Run(folder.path)
     rule = run.settings.thresholds[0] if threshold is None else str(parse_threshold(threshold))
     wanted = check_schemes(run.settings.schemes if schemes is None else schemes)
-    is_stored = run.settings.thresholds == (rule,) and run.settings.schemes == wanted
-    with RunFolder(out).locked():
-        images = stored_images(run)
-        if not images:
-            raise _no_images(run)
-        if is_stored:
-            source: Run | Reanalysis = run
-        else:
-            source = run.reanalyze(threshold=rule, schemes=wanted, progress=progress)
-        pairs, words = source.pairs(), source.words()
-        tables = (pairs, words, summarize(pairs, by="relation"))
-        write_views(
-            run,
-            images,
-            dict(zip(TABLES, tables, strict=True)),
-            threshold=rule,
-            schemes=wanted,
-            overviews=overviews,
-        )
+    images = stored_images(run)
+    if not images:
+        raise _no_images(run)
+    source: Run | Reanalysis = run
+    if run.settings.thresholds != (rule,) or run.settings.schemes != wanted:
+        source = run.reanalyze(threshold=rule, schemes=wanted, progress=progress)
+    pairs, words = source.pairs(), source.words()
+    tables = (pairs, words, summarize(pairs, by="relation"))
+    write_views(
+        run,
+        images,
+        dict(zip(TABLES, tables, strict=True)),
+        threshold=rule,
+        schemes=wanted,
+        overviews=overviews,
+    )
     _refuse_failures(run)
     attention = [each.attention for each in images]
     return Analysis(

@@ -15,6 +15,7 @@ import daam_syntax as ds
 from daam_syntax.analysis import PAIR_COLUMNS, WORD_COLUMNS
 from daam_syntax.errors import FileError, ModelError, ParserError, PromptError, ThresholdError
 from daam_syntax.language.prompt_sets.prompt_lists import check_prompts
+from daam_syntax.runs.store import locking
 from daam_syntax.runs.store.manifest import read_manifest
 from daam_syntax.runs.store.run_folder import RunFolder
 
@@ -385,9 +386,23 @@ def test_a_failed_image_is_an_error_after_the_others_were_drawn(tmp_path, emoji_
 def test_a_second_analysis_in_the_folder_is_refused_at_once(tmp_path, emoji_pipe):
     with (
         RunFolder(tmp_path).locked(),
-        pytest.raises(FileError, match="another process is drawing there"),
+        pytest.raises(FileError, match="another process is writing there"),
     ):
         ds.analyze(["a cat"], emoji_pipe, out=tmp_path)
+
+
+def test_the_lock_is_held_from_the_first_image_to_the_last_page(tmp_path, emoji_pipe, monkeypatch):
+    """Another process could write between drawing and the views."""
+    acquired = []
+    acquire = locking.FileLock.acquire
+
+    def counted(self, *args, **kwargs):
+        acquired.append(str(self.lock_file))
+        return acquire(self, *args, **kwargs)
+
+    monkeypatch.setattr(locking.FileLock, "acquire", counted)
+    ds.analyze(["a cat"], emoji_pipe, steps=1, out=tmp_path, overviews=False)
+    assert acquired == [str(tmp_path / ".lock")]
 
 
 def unpickled(value):

@@ -36,4 +36,4 @@ def writer_trials(
 
 
 def _is_refused(outcome: Outcome) -> bool:
-    return outcome.code == 1 and "another process is drawing there" in outcome.message
+    return outcome.code == 1 and "another process is writing there" in outcome.message

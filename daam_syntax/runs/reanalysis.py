@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from daam_syntax.language import PromptSet, Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.runs.measuring import measure_images
+from daam_syntax.runs.store.locking import locked
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_reader import RunReader
 from daam_syntax.runs.store.tables.schemas import from_frame, schema_of, with_identity
@@ -49,7 +50,7 @@ class Reanalysis(ShardedTables):
         self.run = run
         self.path = path
         self.options = options
-        self._n_parts = len(run.records)
+        self._shards = [record.shard for record in run.records]
 
     @property
     def prompts(self) -> PromptSet:
@@ -57,7 +58,7 @@ class Reanalysis(ShardedTables):
         return self.run.prompts
 
     def _files(self, table: str) -> Iterator[Path]:
-        return (self.path / table / f"part-{n:05d}.parquet" for n in range(self._n_parts))
+        return (_part(self.path, table, shard) for shard in self._shards)
 
     def __repr__(self) -> str:
         return f"Reanalysis({str(self.path)!r}: {self.options})"
@@ -95,17 +96,23 @@ def reanalyze(
     for table in _TABLES:
         make_folder(path, table)
     n_images = sum(record.n_images for record in run.records)
-    with show_progress(progress, n_images, label="Measuring") as bar:
-        for number, record in enumerate(run.records):
+    # Not the lock of the run: one can measure the finished shards of a run that goes on.
+    with locked(path), show_progress(progress, n_images, label="Measuring") as bar:
+        for record in run.records:
             tables = _measure_shard(
                 run, record, parser, thresholds=thresholds, schemes=checked, **more
             )
             for table, parts in tables.items():
-                _write(parts, table, path / table / f"part-{number:05d}.parquet")
+                _write(parts, table, _part(path, table, record.shard))
             bar.advance(record.n_images)
     with whole_file(path / "analysis.json") as partial:
         partial.write_text(json.dumps(options, indent=2, ensure_ascii=False), encoding="utf-8")
     return Reanalysis(run, path, options)
+
+
+def _part(path: Path, table: str, shard: int) -> Path:
+    """Return the path of the rows of a shard; named by it, because another reanalysis may have other shards."""
+    return path / table / f"part-{shard:05d}.parquet"
 
 
 def _listed(values: str | Iterable[str]) -> list[str]:

@@ -28,6 +28,7 @@ import pandas as pd
 from daam_syntax.analysis import to_csv
 from daam_syntax.explorer import explore
 from daam_syntax.runs.store.checksums import sha256
+from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder
 from daam_syntax.runs.stored_run import Run
@@ -79,12 +80,13 @@ def stored_images(run: Run) -> list[StoredImage]:
     Their names are those of the run's prompts, whose ids can name files.
     """
     texts = {row.id: row.text for row in run.prompts.rows}  # reading them checks the ids
-    found = []
+    found, shards = [], RunFolder(run.path).shards
     for record in run.records:
         maps = dict(run.shard_maps(record))
         attention = dict(run.shard_attention(record))
         for number, row, content in run.stored_images(record):
-            image = run.decoded(record, row, content)
+            size = row["height"], row["width"]
+            image = decoded(content, size, number, shards.file("images", record.shard))
             own, seed = row["prompt_id"], row["seed"]
             found.append(
                 StoredImage(

@@ -17,6 +17,7 @@ from daam_syntax import runs
 from daam_syntax.analysis import measure_pairs, summarize, word_table, write_table
 from daam_syntax.errors import FileError, ParserError, ThresholdError
 from daam_syntax.language import PromptSet
+from daam_syntax.runs.store.locking import locked
 from helpers.commands import run_here
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.synthetic_run import write_run
@@ -62,6 +63,22 @@ def test_a_run_is_reanalyzed_without_drawing(run):
 
 def test_reanalysis_with_the_same_rules_gives_the_same_tables(run):
     pd.testing.assert_frame_equal(run.reanalyze().pairs(), run.pairs())
+
+
+def test_two_reanalyses_of_a_run_that_goes_on_do_not_mix(tmp_path):
+    """The second finds a shard between those of the first, which a worker finished later."""
+    whole = write_run(tmp_path / "run", PROMPTS, seeds=3, batch_size=1, shard_size=3)
+    record = whole.path / "committed" / "part-00001.json"
+    record.rename(tmp_path / record.name)
+    first = runs.open_run(whole.path).reanalyze(threshold="absolute:0.2")
+    before = first.words()
+    (tmp_path / record.name).rename(record)
+    second = runs.open_run(whole.path).reanalyze(threshold="absolute:0.2")
+    assert first.path == second.path
+    assert sorted(second.words()["image"].unique()) == list(range(9))
+    pd.testing.assert_frame_equal(first.words(), before)
+    with locked(first.path), pytest.raises(FileError, match="another process is writing there"):
+        whole.reanalyze(threshold="absolute:0.2")
 
 
 def test_reanalysis_with_another_parse(run):

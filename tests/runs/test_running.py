@@ -19,6 +19,7 @@ from daam_syntax.errors import FileError, PromptError, ThresholdError
 from daam_syntax.language import prompt_id
 from daam_syntax.runs.store.checksums import sealed
 from daam_syntax.runs.store.tables.schemas import FORMAT
+from helpers.commands import run_here
 from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.small_runs import N_IMAGES, N_SHARDS, PROMPTS, SETTINGS, assert_same, draw
 from helpers.synthetic_run import write_run
@@ -127,6 +128,19 @@ def test_statistics_do_not_read_maps_or_images(run, tmp_path):
     pd.testing.assert_frame_equal(runs.open_run(copy).summarize(), run.summarize())
     with pytest.raises(FileError, match=r"images/part-00000\.parquet"):
         next(runs.open_run(copy).maps())
+
+
+def test_measure_takes_the_folder_of_a_run_that_was_drawn(run, tmp_path):
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    rule = "absolute:0.05"
+    done = run_here("measure", copy, "--threshold", rule, "--no-overviews", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = pd.read_csv(copy / "pairs.csv")
+    expected = measure_pairs(list(run.maps()), threshold=rule)
+    assert expected["iou"].nunique() > 10
+    for name in ("image", "head_index", "dependent_index", "threshold", "iou", "phi", "soft_iou"):
+        pd.testing.assert_series_equal(written[name], expected[name], check_dtype=False)
+    assert len(list((copy / "images").glob("*.png"))) == N_IMAGES
 
 
 def test_the_same_call_again_draws_nothing(run, emoji_pipe, monkeypatch):

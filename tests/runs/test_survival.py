@@ -139,7 +139,7 @@ def test_a_second_process_cannot_write_to_the_folder_of_a_run(uninterrupted, emo
     with RunFolder(uninterrupted.path).locked():
 
         def second():
-            with pytest.raises(FileError, match="another process is drawing there"):
+            with pytest.raises(FileError, match="another process is writing there"):
                 draw(uninterrupted.path, emoji_pipe)
 
         assert in_child(second) == 0
@@ -174,7 +174,7 @@ def test_an_analysis_that_is_killed_resumes_and_has_one_writer(tmp_path):
     with stopped_while_drawing([*arguments, "run"], run):
         second = commands.run_here(*arguments, "run", "--model", "none", cwd=tmp_path)
         assert second.returncode == 1  # at once: no model of that name is looked for
-        assert "another process is drawing there; wait for it" in second.stderr
+        assert "another process is writing there; wait for it" in second.stderr
     finished = len(runs.open_run(run).records)
     assert 0 < finished < len(colors)
     assert not (run / "pairs.csv").exists()

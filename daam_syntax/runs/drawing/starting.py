@@ -113,10 +113,22 @@ def draw_run(
     """Draw a run, or the images that it lacks; see `daam_syntax.runs.run`."""
     options = options.checked()
     drawing.check()
-    clusters.check_main()
     folder = RunFolder(out)
     # The lock comes first: a second process must not read and parse all prompts before it is refused.
-    with folder.locked(), ExitStack() as stack:
+    with folder.locked():
+        draw_locked(folder, read, source, drawing, options)
+
+
+def draw_locked(
+    folder: RunFolder,
+    read: ReadPrompts,
+    source: ModelSource,
+    drawing: DrawingSettings,
+    options: RunOptions,
+) -> None:
+    """Draw a run into a folder that the caller has locked, with checked options; see `draw_run`."""
+    clusters.check_main()
+    with ExitStack() as stack:
         started = _Start(folder, read, options)
         if options.cluster is None:
             pipe = source.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from daam_syntax.errors import FileError
@@ -15,7 +16,7 @@ MOST_PIXELS: Final = 2**26
 """More than any model draws; 200 MB as RGB."""
 
 
-def decoded(content: bytes, size: tuple[int, int], number: int) -> Image:
+def decoded(content: bytes, size: tuple[int, int], number: int, path: Path) -> Image:
     """Return an image from the bytes of a PNG file.
 
     Parameters
@@ -26,6 +27,8 @@ def decoded(content: bytes, size: tuple[int, int], number: int) -> Image:
         Height and width that the image must have.
     number
         Number of the image, for messages.
+    path
+        The table in which it is stored, for messages.
 
     Raises
     ------
@@ -49,4 +52,6 @@ def decoded(content: bytes, size: tuple[int, int], number: int) -> Image:
         TypeError,
         PillowImage.DecompressionBombError,
     ) as error:
-        raise FileError(f"Expected image {number} as PNG, but {one_line(error)}.") from error
+        raise FileError(
+            f"Expected image {number} as PNG in {path}, but {one_line(error)}."
+        ) from error

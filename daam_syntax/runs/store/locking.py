@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise FileError(
-                f"Expected exclusive access to {folder}, but another process is drawing there; "
+                f"Expected exclusive access to {folder}, but another process is writing there; "
                 "wait for it, end it, or choose another folder."
             ) from None
     try:

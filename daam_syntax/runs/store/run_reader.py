@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -245,13 +245,9 @@ class RunReader(ShardedTables):
             If an image is damaged.
         """
         for record in self.records:
+            path = self._folder.shards.file("images", record.shard)
             for number, row, content in self.stored_images(record, where):
-                yield number, self.decoded(record, row, content)
-
-    def decoded(self, record: ShardRecord, row: Mapping[str, Any], content: bytes) -> Image:
-        """Return an image of a finished shard from its row and its PNG file; see `stored_images`."""
-        with _errors_with(self._folder.shards.file("images", record.shard)):
-            return decoded(content, (row["height"], row["width"]), row["image"])
+                yield number, decoded(content, (row["height"], row["width"]), number, path)
 
     def stored_images(
         self, record: ShardRecord, where: Callable[[dict[str, Any]], bool] | None = None

@@ -123,7 +123,7 @@ def test_a_second_process_is_refused_before_it_reads_the_prompts(tmp_path, emoji
 
     with (
         RunFolder(tmp_path).locked(),
-        pytest.raises(FileError, match="another process is drawing there"),
+        pytest.raises(FileError, match="another process is writing there"),
     ):
         runs.run(unread(), tmp_path, emoji_pipe)
 
