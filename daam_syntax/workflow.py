@@ -121,7 +121,7 @@ def analyze(
     pipe
         A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype
-        See `load_pipeline`; ignored if `pipe` is a pipeline.
+        See `load_pipeline`; refused if `pipe` is a pipeline, which is loaded already.
     seeds
         Number of images per prompt, or a list of seeds. The same seed gives different noise for different prompts.
     steps, guidance, height, width

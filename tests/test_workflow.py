@@ -242,7 +242,7 @@ def test_errors_of_input_say_what_to_do(emoji_pipe, tmp_path):
     with pytest.raises(PromptError, match="at least one word"):
         ds.analyze("  ", emoji_pipe)
     for table in (pd.DataFrame({"prompt": ["a cat"]}), None, 3):
-        with pytest.raises(PromptError, match=rf"got {type(table).__name__}; take a column"):
+        with pytest.raises(PromptError, match=rf"got {type(table).__name__}; (take|make) a"):
             ds.analyze(table, emoji_pipe)
     for seeds in (0, 1.5, True, [0, 0], [-1], [], "2", [0.5], {}):
         with pytest.raises(PromptError, match="number of images per prompt"):
@@ -272,6 +272,26 @@ def test_errors_of_input_say_what_to_do(emoji_pipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="Not a directory"):
         ds.analyze("a cat", emoji_pipe, out=tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("options", [{"dtype": "nope"}, {"device": "cpu"}, {"revision": "main"}])
+def test_a_loaded_pipeline_takes_no_arguments_of_loading(tmp_path, emoji_pipe, options):
+    out = tmp_path / "out"
+    shown = "=".join(map(repr, *options.items())).replace("'", "", 2)
+    for act in (
+        lambda: ds.analyze("a cat", emoji_pipe, **options),
+        lambda: ds.analyze("a cat", emoji_pipe, out=out, **options),
+        lambda: ds.runs.run(["a cat"], out, emoji_pipe, **options),
+    ):
+        with pytest.raises(ModelError, match=f"{shown}.*which is loaded already: leave it out"):
+            act()
+    for act in (
+        lambda: ds.analyze("a cat", out=out, dtype="nope"),
+        lambda: ds.runs.run(["a cat"], out, dtype="nope"),
+    ):
+        with pytest.raises(ModelError, match="dtypes float32, float16, bfloat16, but got 'nope'"):
+            act()
+    assert not out.exists()
 
 
 def test_tables_contain_no_formulas(tmp_path, emoji_pipe):

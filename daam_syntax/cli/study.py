@@ -141,6 +141,10 @@ def _run(
 
     if out is None:
         fail(f"Expected a folder for the report, such as --out {name}/, but got none.")
+    loading = {"model": model, "revision": revision, "device": device, "dtype": dtype}
+    loading["model"] = None if model == DEFAULT_MODEL else model
+    if stored is not None and (given := [f"--{n} {v}" for n, v in loading.items() if v]):
+        fail(f"Expected --run without {' and '.join(given)}, because a stored run needs no model.")
     texts = find_prompts(prompts, format) if prompts else None
     matplotlib.use("Agg")
     pipe: Any

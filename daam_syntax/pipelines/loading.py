@@ -40,7 +40,7 @@ def load_pipeline(
         ``"emoji"`` for the embedded model, a folder in diffusers format, or a Hub id such as
         ``"stabilityai/stable-diffusion-2-1-base"``.
     revision
-        Branch, tag or commit on the Hub.
+        Branch, tag or commit on the Hub; refused for a model on this computer.
     device
         Device to run on, for instance "cuda:1" or "mps". If None, "cuda" where a GPU is available, else "cpu".
     dtype
@@ -59,8 +59,12 @@ def load_pipeline(
     """
     import torch
 
-    if dtype is not None and dtype not in DTYPES:
-        raise ModelError(f"Expected one of the dtypes {', '.join(DTYPES)}, but got {dtype!r}.")
+    check_dtype(dtype)
+    if revision is not None and (model == embedded.NAME or Path(model).is_dir()):
+        raise ModelError(
+            f"Expected a Hub id with revision={revision!r}, but {str(model)!r} is on this computer, where a model has "
+            "no revisions: leave it out."
+        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if device == "cpu" else "float16")
     options: dict[str, Any] = {"safety_checker": None} if model == embedded.NAME else {}
@@ -88,6 +92,18 @@ def load_pipeline(
             f"Expected an available device (cpu, cuda, mps, ...), but {device!r} cannot be used: "
             f"{str(error).splitlines()[0]}"
         ) from error
+
+
+def check_dtype(dtype: str | None) -> None:
+    """Check the name of a number format; None is one, too.
+
+    Raises
+    ------
+    ModelError
+        If it is unknown.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ModelError(f"Expected one of the dtypes {', '.join(DTYPES)}, but got {dtype!r}.")
 
 
 def load_tokenizers(

@@ -81,7 +81,7 @@ def run(
     pipe
         A pipeline, or a name or folder for `load_pipeline`.
     revision, device, dtype
-        See `load_pipeline`.
+        See `load_pipeline`; refused if `pipe` is a pipeline, which is loaded already.
     format
         Format of the file of prompts; inferred from its name if None.
     seeds

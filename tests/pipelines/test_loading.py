@@ -36,6 +36,12 @@ def test_weights_have_the_requested_dtype(dtype, expected):
     assert np.isfinite(maps["cat"].values).all()
 
 
+def test_a_revision_of_a_model_on_this_computer_is_refused(tmp_path):
+    for model in ("emoji", tmp_path):
+        with pytest.raises(ModelError, match=r"Hub id with revision='main'.*leave it out"):
+            ds.load_pipeline(model, revision="main")
+
+
 @pytest.mark.parametrize("wrong", [{"dtype": "int3"}, {"device": "abacus"}, {"device": "cuda:77"}])
 def test_unknown_dtypes_and_devices_are_refused(wrong):
     with pytest.raises(ModelError, match="Expected"):

@@ -89,3 +89,11 @@ def test_studies_and_options_that_need_drawing_are_refused(stored, tmp_path):
         run_study("cohyponyms", stored, sheet=tmp_path)
     with pytest.raises(StudyError, match="draws the word pairs"):
         run_study("cohyponyms", stored, pairs=tmp_path / "pairs.csv")
+
+
+def test_a_stored_run_takes_no_arguments_of_loading(tmp_path):
+    options = ("--device", "cpu", "--dtype", "nope")
+    done = run_here("study", "syntax", "--run", "run", "--out", "out", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--run without --device cpu and --dtype nope, because a stored run" in done.stderr
+    assert done.stderr.count("\n") == 1

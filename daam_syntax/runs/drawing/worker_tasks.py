@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from daam_syntax.errors import ModelError
 from daam_syntax.language import Sentence
 from daam_syntax.pipelines.identity import identify_on_device
-from daam_syntax.pipelines.loading import load_pipeline
+from daam_syntax.pipelines.loading import check_dtype, load_pipeline
 from daam_syntax.pipelines.settings import DrawingSettings
 from daam_syntax.runs.drawing.parses import ShardPrompts
 from daam_syntax.runs.drawing.preparing import PreparedModel, prepare
@@ -32,12 +32,31 @@ _drawers: Final[dict[str, ShardDrawer]] = {}
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model comes from: a pipeline, or the arguments with which `load_pipeline` is called."""
+    """Where a model comes from: a pipeline, or the arguments with which `load_pipeline` is called.
+
+    Raises
+    ------
+    ModelError
+        If a pipeline comes with such an argument, which would have no effect, or the number format is unknown.
+    """
 
     model: Any
     revision: str | None = None
     device: str | None = None
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, str | Path):
+            check_dtype(self.dtype)
+            return
+        options = {"revision": self.revision, "device": self.device, "dtype": self.dtype}
+        if given := {name: value for name, value in options.items() if value is not None}:
+            shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            raise ModelError(
+                f"Expected {shown} with the name or folder of a model, which is loaded with it, but got a "
+                f"{type(self.model).__name__}, which is loaded already: leave it out, or change the pipeline with "
+                "pipe.to(...)."
+            )
 
     def load(self) -> DiffusionPipeline:
         """Return the pipeline, or load it without a progress bar of its own, because runs have one."""
