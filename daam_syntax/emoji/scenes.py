@@ -123,7 +123,7 @@ def scene(seed: int, *, split: Split = "any", n_objects: int | None = None) -> S
         The image with its caption, tree, and masks.
     """
     if split not in get_args(Split):
-        raise ValueError(f"split must be one of {', '.join(get_args(Split))}, but got {split!r}.")
+        raise ValueError(f"Expected a split among {', '.join(get_args(Split))}, but got {split!r}.")
     if n_objects not in (None, 1, 2, 3):
         raise ValueError(f"n_objects must be 1, 2, 3 or None, but got {n_objects!r}.")
     rng = np.random.default_rng(seed)

@@ -145,8 +145,15 @@ class Sentence:
         """Return the number of tokens."""
         return len(self.tokens)
 
+    def __iter__(self) -> Iterator[Token]:
+        """Iterate over the tokens."""
+        return iter(self.tokens)
+
     def __getitem__(self, index: int | str) -> Token:
-        return self.tokens[index if type(index) is int else self.index(index)]
+        """Return a token by its index, also a negative one as in lists, or by its text if that occurs once."""
+        if type(index) is int and -len(self) <= index < len(self):
+            return self.tokens[index]
+        return self.tokens[self.index(index)]
 
     def __repr__(self) -> str:
         return f"Sentence({self.text!r}: {plural(len(self), 'token')}; {', '.join(self.edges) or 'no edges'})"

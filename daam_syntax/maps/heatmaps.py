@@ -691,7 +691,7 @@ def each_image(maps: HeatMaps | Iterable[HeatMaps]) -> Iterator[HeatMaps]:
     """
     several = [maps] if isinstance(maps, HeatMaps) else maps
     wanted = "Expected HeatMaps, or a list of them, such as `trace.heat_maps()` returns"
-    if not isinstance(several, Iterable):
+    if not isinstance(several, Iterable) or getattr(several, "ndim", 1) == 0:
         raise TypeError(f"{wanted}, but got {type(several).__name__}.")
     kind = None
     for image in several:

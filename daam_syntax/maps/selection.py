@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 Grid: TypeAlias = "tuple[int, int]"
 """Rows and columns ``(y, x)`` of the pixels that a layer attends from."""
 
@@ -110,7 +112,8 @@ def _number_selector(
         bounds = [0 if numbers.start is None else numbers.start, numbers.stop, numbers.step]
         given = [bound for bound in bounds if bound is not None]
     else:
-        given = list(numbers) if isinstance(numbers, Iterable) else [numbers]
+        has_items = isinstance(numbers, Iterable) and getattr(numbers, "ndim", 1) > 0
+        given = list(numbers) if has_items else [numbers]  # type: ignore[arg-type]
     wrong = [n for n in given if isinstance(n, bool) or not _is_whole(n) or n < 0]
     if wrong:
         raise ValueError(
@@ -125,6 +128,6 @@ def _number_selector(
 
 def _is_whole(number: Any) -> bool:
     try:
-        return int(number) == number
+        return not np.ma.is_masked(number) and int(number) == number
     except (TypeError, ValueError, OverflowError):
         return False

@@ -145,7 +145,7 @@ class Threshold:
                 if self.rule in _WITHOUT_VALUE
                 else f"with a value from 0 to below 1, such as {RULES[self.rule].example}"
             )
-            raise ThresholdError(f"Expected {self.rule} {wanted}, but got {self.value:g}.")
+            raise ThresholdError(f"Expected {self.rule} {wanted}, but got {str(self.value)[:60]}.")
 
     def __str__(self) -> str:
         if self.rule in _WITHOUT_VALUE:

@@ -19,10 +19,10 @@ from daam_syntax.maps.heatmaps import HeatMaps, each_image
 from daam_syntax.maps.kept_maps import AXES, check_axes, check_kept
 from daam_syntax.maps.map_weights import MapWeights
 from daam_syntax.maps.resizing import averaged
-from daam_syntax.util.arguments.checks import OWN, checked
+from daam_syntax.util.arguments.checks import OWN, checked, within
 
 
-@checked(maps=OWN)
+@checked(maps=OWN, shrinkage=within(0, 1e6))
 def learn_weights(
     maps: Iterable[HeatMaps],
     masks: Iterable[Mapping[int, np.ndarray]],

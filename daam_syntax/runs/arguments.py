@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Final
 
@@ -94,8 +95,12 @@ def check_seeds(seeds: object) -> int | tuple[int, ...]:
     """
     is_scalar = getattr(seeds, "ndim", 1) == 0  # an array of one number cannot be iterated
     if isinstance(seeds, Iterable) and not (is_scalar or isinstance(seeds, str | bytes | dict)):
-        listed = list(seeds)
-        if listed and all(map(_is_seed, listed)) and len(set(listed)) == len(listed):
+        listed = list(islice(seeds, _MOST_SEEDS + 1))  # there may be no end of them
+        if (
+            0 < len(listed) <= _MOST_SEEDS
+            and all(map(_is_seed, listed))
+            and len(set(listed)) == len(listed)
+        ):
             chosen = tuple(int(seed) for seed in listed)
             return len(chosen) if chosen == tuple(range(len(chosen))) else chosen
     elif is_whole(seeds) and 1 <= int(seeds) <= _MOST_SEEDS:

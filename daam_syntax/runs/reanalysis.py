@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daam_syntax.errors import ThresholdError
 from daam_syntax.language import PromptSet, Sentence, check_schemes, parse_many
 from daam_syntax.maps import HeatMaps, parse_threshold
 from daam_syntax.runs.measuring import measure_images
@@ -78,6 +79,10 @@ def reanalyze(
     """Measure a run again; see `Run.reanalyze`."""
     rules = run.settings.thresholds if threshold is None else threshold
     thresholds = [str(parse_threshold(rule)) for rule in _listed(rules)]
+    if not thresholds:
+        raise ThresholdError(
+            "Expected at least one threshold, such as 'relative:0.4', but got none."
+        )
     sample = _first_parses(run)
     if parser is not None:
         sample = parse_many([sentence.text for sentence in sample], parser)

@@ -88,6 +88,10 @@ def test_unknown_words_and_schemes_name_the_known_ones(sentence):
         sentence.index("owl")
     with pytest.raises(WordError, match="from 0 to 4"):
         sentence.index(5)
+    for index in (5, -6, 10**400):
+        with pytest.raises(WordError, match="from 0 to 4"):
+            sentence[index]
+    assert (list(sentence), sentence[-1]) == (list(sentence.tokens), sentence.tokens[4])
     with pytest.raises(WordError, match="got -1"):
         sentence.subtree(-1, "native")
     with pytest.raises(ValueError, match=r"schemes \(native\), but got 'ud'"):

@@ -3,13 +3,17 @@
 import functools
 import inspect
 import warnings
+from collections.abc import Sequence
+from fractions import Fraction
 from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from daam_syntax.errors import DaamSyntaxError
+from daam_syntax.errors import ArgumentValueError, DaamSyntaxError
+from daam_syntax.util.arguments.checks import POSITIVE, checked
 from helpers.valid_calls import calls
 
 ROOMS = "analysis drawing emoji explorer figures language maps maps.measures pipelines runs studies"
@@ -22,6 +26,9 @@ HOSTILE = {
     "array of texts": np.array(["a", None], dtype=object),
     "lone surrogate": "a\ud800",
     "dict": {"a": 1},
+    "array without axes": np.array(0.5),
+    "huge number": 10**400,
+    "fraction": Fraction(1, 3),
 }
 IN_BULK = {"Token", "Edge", "Span", "Subword", "TokenGroup", "WordAlignment", "Measure"}
 """Values that the package makes by the thousand, and checks where they are put together."""
@@ -134,6 +141,19 @@ def test_hostile_arguments_are_refused_in_a_sentence(name, tmp_path, monkeypatch
                     unsaid += [f"{parameter}={kind}: {error!r}"] * (not is_said(str(error)))
     plt.close("all")
     assert not unsaid
+
+
+@pytest.mark.parametrize(
+    "ratios", [[1, 0], range(2), np.array([1.0, 0.0]), pd.Series([1, 0]), (Fraction(1, 2), np.nan)]
+)
+def test_each_of_several_numbers_is_in_range_whatever_holds_them(ratios):
+    @checked(ratios=POSITIVE)
+    def mean(ratios: Sequence[float]) -> float:
+        return sum(ratios) / len(ratios)
+
+    with pytest.raises(ArgumentValueError, match="a finite number above 0 as ratios of mean, but"):
+        mean(ratios)
+    assert mean([Fraction(1, 2), np.float32(1.5)]) == 1.0
 
 
 class Text(str):

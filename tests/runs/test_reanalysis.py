@@ -91,6 +91,8 @@ def test_reanalysis_with_another_parse(run):
 def test_unknown_rules_are_refused(run):
     with pytest.raises(ThresholdError, match="median"):
         run.reanalyze(threshold="median")
+    with pytest.raises(ThresholdError, match="at least one threshold"):
+        run.reanalyze(threshold=[])
     with pytest.raises(ParserError, match="'mine'"):
         run.reanalyze(schemes="mine")
     with pytest.raises(ValueError, match="color"):

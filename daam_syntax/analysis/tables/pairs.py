@@ -175,6 +175,10 @@ class PairOptions:
         self.schemes = [schemes] if isinstance(schemes, str) else list(schemes)
         if not self.schemes:
             raise ValueError("Expected at least one scheme, such as 'ud', but got none.")
+        if not rules:
+            raise ValueError(
+                "Expected at least one threshold, such as 'relative:0.4', but got none."
+            )
         self.rules = [parse_threshold(rule) for rule in rules]
         self.measures = choose(measures, PAIR_MEASURES)
         self.unrelated = unrelated

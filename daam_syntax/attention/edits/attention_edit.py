@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import random
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -105,6 +105,8 @@ class Edit:
     def __post_init__(self) -> None:
         for name, kinds in _ITEMS.items():
             given = getattr(self, name)
+            if given is None and name in ("words", "tokens"):
+                raise TypeError(f"Expected {name} of an edit in a list, but got None.")
             if given is not None and not (name == "paid_by" and isinstance(given, str)):
                 object.__setattr__(self, name, _items(name, given, kinds))
         if isinstance(self.paid_by, str) and self.paid_by != "others":
@@ -112,7 +114,7 @@ class Edit:
                 f"Expected paid_by to be words or 'others', but got {shown(self.paid_by)}."
             )
         self._check_keys()
-        if not is_number(self.scale) or not (math.isfinite(self.scale) and self.scale >= 0):
+        if not is_number(self.scale) or not 0 <= self.scale <= sys.float_info.max:
             raise ValueError(f"Expected a scale of 0 or more, but got {shown(self.scale)}.")
         if self.where is not None and not _is_mask(self.where):
             raise ValueError(
@@ -267,7 +269,7 @@ class AppliedEdit:
 
 def _items(name: str, given: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     """Return one or more values as a tuple, numbers as plain ones."""
-    is_one = isinstance(given, str | Integral)
+    is_one = isinstance(given, str | Integral) or getattr(given, "ndim", 1) == 0
     if not is_one and (isinstance(given, Mapping) or not isinstance(given, Iterable)):
         raise TypeError(f"Expected {name} of an edit in a list, but got {shown(given)}.")
     items = [given] if is_one else list(given)

@@ -14,7 +14,7 @@ from daam_syntax.figures.maps.overlays import draw_word, largest_value, scale_la
 from daam_syntax.figures.shared.arguments import check_scale, expect
 from daam_syntax.figures.shared.colors import overlay_colors, root_norm
 from daam_syntax.figures.shared.styles import add_color_bar, figure_of, new_axes, wrapped
-from daam_syntax.figures.trees.arcs import arcs_height, dependency_arcs
+from daam_syntax.figures.trees.arcs import RELATION, arcs_height, dependency_arcs
 from daam_syntax.maps import HeatMaps
 from daam_syntax.util.arguments.checks import OWN, POSITIVE, checked
 
@@ -78,7 +78,8 @@ def arcs_with_overlays(
     n = len(maps)
     aspect = min(2.0, max(0.5, maps.image_size[0] / maps.image_size[1]))
     if ax is None:
-        longest = max((len(e.relation) for e in maps.sentence.edges_of(scheme)), default=0)
+        edges = maps.sentence.edges_of(scheme)
+        longest = max((min(len(e.relation), RELATION) for e in edges), default=0)
         per_word = max(_CELL, _LETTER * longest)
         width = min(_WIDEST, max(rcParams["figure.figsize"][0], per_word * n))
         map_height = aspect * min(_LARGEST, width / max(n, 1))

@@ -23,6 +23,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from daam_syntax.figures.shared.word_labels import label_fonts, text_width
 from daam_syntax.util.arguments.checks import checked, within
+from daam_syntax.util.whole_files import file_errors
 
 _NO_BREAK: Final = "\u00a0"
 _VECTOR_TEXT: Final[dict[Any, Any]] = {"pdf.fonttype": 42, "svg.fonttype": "none"}
@@ -170,7 +171,7 @@ def mark_unmeasured(ax: Axes, place: float, note: str = "not measured") -> None:
     )
 
 
-@checked(dpi=within(1, 10_000))
+@checked(dpi=within(10, 10_000))
 def save(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) -> Path:
     """Write a figure to a file at its own size. PDF and SVG files keep their text as text (see `paper`).
 
@@ -187,9 +188,14 @@ def save(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) -> Path:
     -------
     pathlib.Path
         The path.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
     """
     whole = figure if isinstance(figure, Figure) else figure_of(figure)
-    with mpl.rc_context(_VECTOR_TEXT):
+    with mpl.rc_context(_VECTOR_TEXT), file_errors(Path(path)):
         whole.savefig(path, dpi=dpi)
     return Path(path)
 

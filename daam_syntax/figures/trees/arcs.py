@@ -18,7 +18,9 @@ from daam_syntax.util.arguments.checks import OWN, checked
 _ARC: Final = "#4c72b0"
 _STEP: Final = 1.0  # height of one level of arcs
 _UPRIGHT: Final = 16  # most words that fit next to each other; more are rotated
-_RELATION: Final = 16  # most letters of a relation for each word that its arc spans
+RELATION: Final = 16
+"""Most letters of a relation for each word that its arc spans."""
+
 _LETTERS: Final = 11  # most letters that fit below a word's arcs
 
 
@@ -130,7 +132,7 @@ def _draw_arc(ax: Axes, edge: Edge, level: int) -> None:
     ax.text(
         (start + end) / 2,
         height,
-        name_label(edge.relation, max(1, round(abs(end - start))) * _RELATION),
+        name_label(edge.relation, max(1, round(abs(end - start))) * RELATION),
         fontfamily=label_fonts(),
         parse_math=False,
         ha="center",

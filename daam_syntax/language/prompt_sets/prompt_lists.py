@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from daam_syntax.errors import PromptError
 from daam_syntax.language.parses import SUFFIXES as PARSES
 from daam_syntax.language.prompt_sets.files.formats import SUFFIXES
@@ -24,9 +22,10 @@ def check_prompts(prompts: str | Iterable[str]) -> list[str]:
         If there are no prompts, or a prompt is blank, not a string, repeated, or the name of a file.
     """
     require_order(prompts)
-    if isinstance(prompts, pd.DataFrame | Path | Mapping | bytes) or not isinstance(
-        prompts, Iterable
-    ):
+    is_array = (
+        not isinstance(prompts, str) and getattr(prompts, "ndim", 1) != 1
+    )  # of one, or a table
+    if is_array or isinstance(prompts, Path | Mapping | bytes) or not isinstance(prompts, Iterable):
         remedy = "make a set with PromptSet.from_records(table), or read a file with PromptSet.from_file(path)"
         if isinstance(prompts, Mapping):
             remedy = "take list(prompts) if its keys are the prompts, or list(prompts.values())"

@@ -60,10 +60,10 @@ class PromptSet:
         if isinstance(self.rows, str) or not isinstance(self.rows, Iterable):
             raise TypeError(f"Expected rows that are Prompt values, but got {shown(self.rows)}.")
         object.__setattr__(self, "rows", tuple(self.rows))
-        other = next((row for row in self.rows if not isinstance(row, Prompt)), None)
-        if other is not None:
+        others = [row for row in self.rows if not isinstance(row, Prompt)]
+        if others:
             raise PromptError(
-                f"Expected rows that are Prompt values, but got {type(other).__name__}; make a set from texts with "
+                f"Expected rows that are Prompt values, but got {type(others[0]).__name__}; make a set from texts with "
                 "PromptSet.from_records, or from a file with PromptSet.from_file."
             )
         object.__setattr__(self, "problems", tuple(self.problems))

@@ -242,7 +242,7 @@ def lift(
     measure is known from association rules.
     """
     product = np.asarray(head_area, float) * np.asarray(dependent_area, float)
-    return ratio(np.asarray(shared, float) * n_pixels, product)
+    return ratio(np.asarray(shared, float) * np.asarray(n_pixels, float), product)
 
 
 @of_masks(

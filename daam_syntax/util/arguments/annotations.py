@@ -69,6 +69,8 @@ def shown(value: object) -> str:
     kind = str(getattr(value, "described", type(value).__name__))
     if value is None or isinstance(value, type):
         return repr(value)
+    if np.ma.is_masked(value):
+        return f"an array with masked values of shape {value.shape}"  # type: ignore[attr-defined]
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {value.shape}"
     if isinstance(value, list | tuple) and not all(isinstance(v, str | int | float) for v in value):
@@ -214,10 +216,12 @@ def _each_checked(items: Iterator[Any], expected: Expected) -> Iterator[Any]:
 
 
 def is_numeric(value: Any) -> bool:
-    """Whether a value is a number or truth value, or an array, a list, or a column of them."""
+    """Whether a value is a number or truth value, or an array, a list, or a column of them, of which none is masked."""
+    if np.ma.is_masked(value):
+        return False
     try:
         return np.asarray(value).dtype.kind in "biuf"
-    except ValueError:  # lists of several lengths
+    except (TypeError, ValueError):  # lists of several lengths, tensors on another device
         return False
 
 
@@ -235,7 +239,9 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def _as_number(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, int | float) else float(value)  # such as a fraction
 
 
 def _as_plain(value: Any) -> Any:

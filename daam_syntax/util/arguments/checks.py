@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
+import numpy as np
+
 from daam_syntax.errors import ArgumentTypeError, ArgumentValueError
 from daam_syntax.util.arguments.annotations import Expected, expected_of, is_number, shown
 
@@ -53,10 +55,22 @@ OWN: Final = Range("checked by the function itself", lambda value: True)
 ANY_TEXT: Final = Range("a string", lambda value: True)
 """Marks a parameter that takes text with invalid characters, too, such as that of a damaged file."""
 
-NUMBER: Final = Range("a number", lambda value: True)
+
+def _is_held(value: Any) -> bool:
+    """Whether a floating-point number can hold a number, also infinity and NaN."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+NUMBER: Final = Range("a number that is not too large for floating point", _is_held)
 """Marks a parameter that may be infinite, or whose range the function checks by itself."""
 
-POSITIVE: Final = Range("a finite number above 0", lambda value: 0 < value < math.inf)
+POSITIVE: Final = Range(
+    "a finite number above 0", lambda value: _is_held(value) and 0 < value < math.inf
+)
 FRACTION: Final = Range("a number between 0 and 1", lambda value: 0 < value < 1)
 
 _ANY: Final = Range(f"a finite number below {_MOST:.2g}", lambda value: abs(value) <= _MOST)
@@ -159,6 +173,8 @@ class _Parameters:
         return (*taken, *more), {name: self._checked(name, kwargs[name]) for name in kwargs}
 
     def _checked(self, name: str, value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()  # one number, which cannot be iterated
         expected = self.expected.get(name)
         if expected is None:
             return value
@@ -171,11 +187,12 @@ class _Parameters:
                 raise ArgumentValueError(self._message("a name that a file can have", name, value))
             if "a path" not in expected.one and allowed is _ANY and not _is_unicode(value):
                 raise ArgumentValueError(self._message("a string of valid characters", name, value))
+        taken = expected.take(value)
         if "array" not in expected.one:  # arrays may hold NaN
-            for number in value if isinstance(value, list | tuple) else [value]:
+            for number in taken if isinstance(taken, list | tuple | range) else [taken]:
                 if is_number(number) and not allowed.holds(number):
                     raise ArgumentValueError(self._message(allowed.words, name, value))
-        return expected.take(value)
+        return taken
 
     def _message(self, wanted: str, name: str, value: object) -> str:
         return f"Expected {wanted} as {name} of {self.called}, but got {shown(value)}."

@@ -144,6 +144,8 @@ def test_invalid_sizes_and_schemes_are_named():
     with pytest.raises(ValueError, match=r"but got \(0, 6\)"):
         measure_pairs(make_maps(), size=(0, 6))
     assert measure_pairs(make_maps(), schemes="ud").equals(measure_pairs(make_maps()))
+    with pytest.raises(ValueError, match=r"at least one threshold, such as 'relative:0\.4'"):
+        measure_pairs(make_maps(), threshold=[])
 
 
 CHEAP = [name for name in PAIR_MEASURES if name != "earth_movers"]

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from daam_syntax import figures
+from daam_syntax.errors import FileError
 from helpers.figure_data import make_summary
 
 
@@ -22,6 +23,16 @@ def test_paper_sets_sizes_for_a_while_and_saved_text_stays_text(tmp_path):
     pdf = (tmp_path / "forest.pdf").read_bytes()
     assert b"/FontFile2" in pdf  # a TrueType font, whole letters
     assert b"/Type3" not in pdf
+
+
+def test_files_that_cannot_be_written_and_sizes_that_cannot_be_drawn(tmp_path):
+    ax = figures.forest(make_summary())
+    for path in (tmp_path / "none" / "a.png", tmp_path / f"{'a' * 300}.png"):
+        with pytest.raises(FileError, match="Could not read or write"):
+            figures.save(ax, path)
+    with pytest.raises(ValueError, match="Expected a number from 10 to 10,000 as dpi of save"):
+        figures.save(ax, tmp_path / "a.png", dpi=1.5)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["deuteranomaly", "protanomaly", "tritanomaly"])

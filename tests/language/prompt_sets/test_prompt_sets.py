@@ -317,6 +317,8 @@ def test_a_dict_is_not_a_list_of_prompts():
 
 
 def test_a_set_of_texts_says_how_to_make_one():
+    with pytest.raises(PromptError, match="that are Prompt values, but got NoneType"):
+        PromptSet([None])
     with pytest.raises(PromptError, match="got str; make a set from texts"):
         PromptSet(["a cat"])
 

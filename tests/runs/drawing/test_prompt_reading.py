@@ -1,5 +1,6 @@
 """Prompts of a run: rows that cannot be used are left out and reported; prompts may be given as their parses."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,7 @@ def test_seeds_are_a_number_or_a_list(seeds, expected):
     [
         *(0, -1, True, np.True_, 2.0, "2", None, float("nan"), 10**7, b"ab", {1: 2}, np.array(3)),
         *([], [0, 0], [-1], [2**31], [1.0], ["1"], [True, False], [[1]], np.array([[1]])),
+        *(range(10**12), itertools.count()),
     ],
     ids=repr,
 )
