@@ -79,8 +79,6 @@ def main() -> None:
         fail("\n".join([first, *map(cell, others)]))
     except DaamSyntaxError as error:
         fail(one_line(error))
-    except KeyboardInterrupt:  # before or after what typer catches
-        fail("interrupted", 130)
     except SystemExit as ended:
         # What typer does after an interrupt that no command explained.
         exited = ended.__context__

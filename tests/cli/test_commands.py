@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
-from daam_syntax import __version__
+from daam_syntax import __version__, cli
 from daam_syntax.studies import STUDIES
 from helpers.commands import ENVIRONMENT, command, run, run_here
 from helpers.synthetic_run import write_run
@@ -180,7 +180,6 @@ def test_a_prompt_that_looks_like_markup(folder):
 
 def test_an_interrupt_of_any_command_is_said(monkeypatch, capsys, tmp_path):
     """Typer itself ends with 130 and without a word."""
-    from daam_syntax.cli import application
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -188,9 +187,37 @@ def test_an_interrupt_of_any_command_is_said(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("daam_syntax.runs.open_run", interrupted)
     monkeypatch.setattr("sys.argv", ["daam-syntax", "report", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
-        application.main()
+        cli.main()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "daam-syntax: interrupted\n"
+
+
+@pytest.mark.parametrize("is_in_c", [False, True])
+def test_an_interrupt_while_modules_are_imported_is_said(monkeypatch, capsys, is_in_c):
+    """Modules in C end with an ImportError or SystemError that the interrupt caused."""
+
+    class Importer:
+        def find_spec(self, name, *_):
+            if name == "daam_syntax.cli.application":
+                try:
+                    raise KeyboardInterrupt
+                except KeyboardInterrupt as error:
+                    if not is_in_c:
+                        raise
+                    raise ImportError("initialization failed") from error
+
+    monkeypatch.delitem(sys.modules, "daam_syntax.cli.application", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Importer(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "daam-syntax: interrupted\n"
+
+
+def test_a_missing_module_is_not_an_interrupt(monkeypatch):
+    monkeypatch.setitem(sys.modules, "daam_syntax.cli.application", None)
+    with pytest.raises(ImportError):
+        cli.main()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 import daam_syntax
-from daam_syntax.cli import app
+from daam_syntax.cli.application import app
 from daam_syntax.language.parser import default_parser
 from daam_syntax.util.extras import install_hint
 

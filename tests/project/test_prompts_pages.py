@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 import daam_syntax as ds
-from daam_syntax.cli import app
+from daam_syntax.cli.application import app
 from daam_syntax.errors import StudyError
 from daam_syntax.language.prompt_sets import COLUMNS, FORMATS, SHIPPED
 from daam_syntax.studies import STUDIES
