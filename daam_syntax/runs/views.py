@@ -143,13 +143,20 @@ def write_views(
     }
     before = manifest.get("views", {})
     is_current = all(before.get(name) == value for name, value in described.items())
-    written: dict[str, str] = dict(before.get("files", {})) if is_current else {}
+    files: dict[str, str] = dict(before.get("files", {})) if is_current else {}
+    sizes: dict[str, int] = dict(before.get("sizes", {}))
     makers = dict(_views(run, images, tables, threshold, schemes, overviews=overviews))
     for name, save in makers.items():
-        if name not in written or not _is_as_written(run.path / name, written[name]):
+        path = run.path / name
+        is_known = name in files and name in sizes
+        if not is_known or not _is_as_written(path, files[name], sizes[name]):
             _write(run.path, name, save)
-            written[name] = sha256(run.path / name)
-    views = {**described, "files": {name: written[name] for name in makers}}
+            files[name], sizes[name] = sha256(path), path.stat().st_size
+    views = {
+        **described,
+        "files": {name: files[name] for name in makers},
+        "sizes": {name: sizes[name] for name in makers},
+    }
     if views != before:
         folder.write_manifest({**manifest, "views": views})
 
@@ -189,10 +196,11 @@ def _shards_digest(records: Sequence[ShardRecord]) -> str:
     return digest.hexdigest()
 
 
-def _is_as_written(path: Path, checksum: str) -> bool:
+def _is_as_written(path: Path, checksum: str, n_bytes: int) -> bool:
     try:
         check_regular(path)
-        return sha256(path) == checksum
+        # The size first, because reading a large file takes minutes.
+        return path.stat().st_size == n_bytes and sha256(path) == checksum
     except (OSError, ValueError):
         return False
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from daam_syntax import runs
 from daam_syntax.errors import DaamSyntaxError, FileError
+from daam_syntax.runs import views
+from daam_syntax.runs.store import shard_files
 from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
 from daam_syntax.runs.store.run_folder import entries_digest
 from daam_syntax.runs.store.shard_files import embedded_record
@@ -424,6 +426,32 @@ def test_a_view_that_is_not_a_file_is_written_again(folder):
     put(path, "pipe", None)
     stored_analysis(folder, overviews=False)
     assert path.read_bytes() == content
+
+
+def test_a_view_of_another_size_is_not_read(folder, monkeypatch):
+    """It may have 20 GB, which would take half a minute."""
+    stored_analysis(folder, overviews=False)
+    read, digest = [], views.sha256
+    monkeypatch.setattr(views, "sha256", lambda path: read.append(path.name) or digest(path))
+    stored_analysis(folder, overviews=False)
+    assert read.count("pairs.csv") == 1
+    content = (folder / "pairs.csv").read_bytes()
+    (folder / "pairs.csv").write_bytes(content + b"more")
+    read.clear()
+    stored_analysis(folder, overviews=False)
+    assert read.count("pairs.csv") == 1  # only after it was written again
+    assert (folder / "pairs.csv").read_bytes() == content
+
+
+def test_a_record_is_not_restored_from_a_table_that_would_fill_the_memory(folder, monkeypatch):
+    monkeypatch.setattr(shard_files, "_LARGEST_PROBLEMS", 1_000_000)
+    path = folder / "problems" / "part-00000.parquet"
+    schema = pq.read_schema(path)
+    columns = [["x" * 3_000_000] if pa.types.is_string(k) else [0] for k in schema.types]
+    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ValueError, match="bytes uncompressed"):
+        embedded_record(path)
 
 
 def replace(folder):

@@ -72,8 +72,11 @@ _VIEWS: Final = {
 
 def _views(value: object) -> bool:
     """Whether a value describes views, see `daam_syntax.runs.views`."""
-    found = check_fields(value, _VIEWS)
-    return all(map(hexadecimal(64), found["files"].values()))
+    found = check_fields(value, _VIEWS, {"sizes": mapping})  # earlier versions did not write it
+    is_size = whole(most=2**50)
+    return all(map(hexadecimal(64), found["files"].values())) and all(
+        map(is_size, found.get("sizes", {}).values())
+    )
 
 
 _OPTIONAL: Final = {"views": _views}

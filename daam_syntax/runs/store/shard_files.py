@@ -27,6 +27,7 @@ from daam_syntax.util.regular_files import check_regular
 _WITHOUT_DICTIONARY: Final = ("values", "picture")
 """Columns whose values never repeat, so that a dictionary would only cost space."""
 
+_LARGEST_PROBLEMS: Final = 2**30  # bytes; a problem has some hundred
 _RECORD: Final = b"daam_syntax_record"
 """Key of the metadata of a shard's table of problems, which is written last and describes the other files."""
 
@@ -123,10 +124,13 @@ def embedded_record(path: Path) -> ShardRecord:
     ValueError, OSError
         If the file is damaged, or has none.
     """
-    check_regular(path)
+    check_regular(path, _LARGEST_PROBLEMS)
     with pq.ParquetFile(path) as file:
         metadata: dict[bytes, Any] = file.schema_arrow.metadata or {}
         values = unsealed(metadata.get(_RECORD, b"").decode())
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        if (n_bytes := sum(group.total_byte_size for group in groups)) > _LARGEST_PROBLEMS:
+            raise ValueError(f"it has {n_bytes:,} bytes uncompressed")
         n_rows = file.read().num_rows
     own = vars(describe_file(path, n_rows))
     return ShardRecord.from_dict({**values, "files": {**values["files"], "problems": own}})
