@@ -76,7 +76,7 @@ def tracing() -> str:
         [
             costs(rows, peaks),
             "",
-            f"The trace of the first row spends {100 * share:.1f} % of its processor time on attention. That was timed "
+            f"The trace of the first row spends {100 * share:.1f}% of its processor time on attention. That was timed "
             "separately and hardly varies; the rest of the ratio's distance from 1 is noise of the machine.",
             "",
             "Runs: "
@@ -209,7 +209,7 @@ Made by `python -m benchmarks.report` from the results in `benchmarks/results/`.
 
 `python -m benchmarks.attribution` maps the nouns of fresh scenes of the embedded world, whose exact masks are known, with several methods. Only
 learned weights saw masks before, those of other scenes, so they stand apart. The scene is the sample: words are averaged within a scene,
-and intervals are 95 % (bootstrap over scenes; for hits and misses, Wilson intervals with the scenes as trials; for differences, which are
+and intervals are 95% (bootstrap over scenes; for hits and misses, Wilson intervals with the scenes as trials; for differences, which are
 paired by scene, t intervals).
 
 {attribution.descriptions()}
@@ -250,7 +250,7 @@ that they were written from. There, most errors are phrases whose attachment is 
 
 `python -m benchmarks.tracing --peers FOLDER` and `python -m benchmarks.joint_tracing --peers FOLDER` run all alternatives in turn, in
 one process, with random weights, since the cost does not depend on the weights. Times are ratios of processor time to the untraced time: the
-median over the rounds [95 % bootstrap interval]. Peaks of resident memory are measured against the untraced peak, each in its own
+median over the rounds [95% bootstrap interval]. Peaks of resident memory are measured against the untraced peak, each in its own
 process, in which freed blocks are returned at once. Only the rows of the prompt are recorded, not those of guidance.
 The alternatives are two released packages. daam 0.2.0 replaces the model's attention by a softmax of its own, so its images are not
 bit-identical. attention-map-diffusers 1.0.0 records whole models only, so it has no column for single blocks.
@@ -263,7 +263,7 @@ bit-identical. attention-map-diffusers 1.0.0 records whole models only, so it ha
 pixels, in one step, recorded by both packages in one process in turn, results included. A trace adds up what words need (attention between
 words and special tokens, maps of words, attention between 16 x 16 cells), while attention-map-diffusers keeps queries and keys of every step
 and layer, and returns whole matrices. A trace also records image to text when it is asked for text to text alone. Times are ratios of
-processor time to the untraced call, the median over the rounds [95 % bootstrap interval]. Errors are relative to a softmax in 64 bits of the
+processor time to the untraced call, the median over the rounds [95% bootstrap interval]. Errors are relative to a softmax in 64 bits of the
 queries and keys of the same calls. In Flux, attention-map-diffusers 1.0.0 recorded the double-stream blocks
 alone, half of the blocks here, and is compared and timed on those.
 

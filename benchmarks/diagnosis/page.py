@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "diagnosis.md"
 def interval(value: dict[str, float]) -> str:
     """Write a rate as percentages with its interval."""
     low, high = (f"{100 * value[end]:.1f}" for end in ("low", "high"))
-    return f"{100 * value['share']:.1f} % [{low}, {high}]"
+    return f"{100 * value['share']:.1f}% [{low}, {high}]"
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ def tables(results: dict[str, Any]) -> str:
         f"{interval(good['images'])} of {good['images']['n']} images have a finding, and "
         f"{interval(good['words'])} of {good['words']['n']} words.",
         "",
-        "| Criterion | Limit | Most extreme good map | 95 % of the planted are beyond | Good maps | Planted |",
+        "| Criterion | Limit | Most extreme good map | 95% of the planted are beyond | Good maps | Planted |",
         "|---|---|---|---|---|---|",
     ]
     for kind, value in results["choosing"].items():

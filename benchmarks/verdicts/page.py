@@ -31,7 +31,7 @@ def section(results: dict[str, Any]) -> str:
         f"{results['images']} images of {results['prompts']} prompts, {results['settings']['steps']} steps, judged by "
         f"the annotator. At least one failure is in {some} of them.",
         *_table(["kind of prompt", "images", *KINDS.values()], _kinds(results)),
-        "In the next tables, brackets are 95 % intervals over prompts; bold says that the adjusted p-value is at most "
+        "In the next tables, brackets are 95% intervals over prompts; bold says that the adjusted p-value is at most "
         "0.05.",
         *_table(heads, _scores(results, tested)),
         "*Images of the same prompt*: share of the pairs of a failed and a right image in which the failed one has the "
@@ -99,7 +99,7 @@ def _judge(results: dict[str, Any], tested: Sequence[str]) -> Iterator[list[str]
         known = results["judge"].get(failure)
         if known is None:
             continue
-        rates = [f"{100 * known[name]:.1f} %" for name in ("sensitivity", "specificity")]
+        rates = [f"{100 * known[name]:.1f}%" for name in ("sensitivity", "specificity")]
         values = (results["scores"][failure][with_prompt(ALL)], known["corrected"])
         yield [FAILURES[failure], *rates, *map(_interval, values)]
 

@@ -47,8 +47,21 @@ _LATEX: Final = {
     "\n": " ",
     "\r": " ",
     "\N{EM SPACE}": r"\quad{}",
+    "\N{MINUS SIGN}": "$-$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "∩": r"$\cap$",
+    "∪": r"$\cup$",
+    "√": r"$\surd$",
+    "Σ": r"$\Sigma$",
+    "Δ": r"$\Delta$",
+    "δ": r"$\delta$",
+    "λ": r"$\lambda$",
 }
-"""Escapes of LaTeX. Those of pandas leave out <, > and |, which the default font encoding prints as other signs."""
+"""Escapes of LaTeX. Those of pandas leave out <, > and |, which the default font encoding prints as other signs.
+
+pdfLaTeX knows no mathematical signs and no Greek letters outside of formulas.
+"""
 
 
 @checked

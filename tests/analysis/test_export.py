@@ -107,6 +107,8 @@ def test_latex_compiles(nasty, summary, tmp_path):
     tables = to_latex(nasty, caption="A_b & 5%", label="tab:a") + to_latex(summary.iloc[:, :6])
     tables += to_latex(long, caption="Long", label="tab:b", notes=["n & m"]) + to_latex(long)
     tables += to_latex(long, compact=True)
+    signs = pd.DataFrame({"Σ": ["−0.2 to 0.1", "p ≤ 0.05", "A ∩ B ∪ C", "√λ ≥ Δδ ± 1 × 2"]})
+    tables += to_latex(signs, notes=["The difference is −0.1."])
     grouped = pd.DataFrame(
         {"mean": ["A heading (a)", "one row"], "n": ["", "12"], "p (Holm)": ["", "0.1"]}
     )

@@ -69,7 +69,7 @@ def test_the_page_says_what_the_study_found():
     text = section(results)
     assert f"| first | 15 | {n_first} | not judged | 2 |" in text
     assert f"| overlap added to the prompt | **{gain:+.3f}** [" in text
-    assert "| an object is missing | 95.0 % | 98.0 % |" in text
+    assert "| an object is missing | 95.0% | 98.0% |" in text
     assert "- Nothing can be said about whether an object has a wrong color: 2 failures" in text
     assert "\n\n\n" not in text
     before = f"before\n{START}\nold\n{END}\nafter\n"

@@ -87,7 +87,7 @@ def gini(maps: np.ndarray) -> np.ndarray:
     source="Hyndman 1996",
 )
 def area_90(maps: np.ndarray) -> np.ndarray:
-    """Share of the image that holds 90 % of the map's mass, strongest pixels first.
+    """Share of the image that holds 90% of the map's mass, strongest pixels first.
 
     This is a region of highest density. It covers at least 1 / N.
     """

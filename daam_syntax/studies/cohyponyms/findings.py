@@ -85,7 +85,7 @@ def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
     values = images[column]
     unit = "share of the images"
     counts = tuple(
-        f"{level}: {rows[column].sum():g} of {len(rows)} images."
+        f"{level.capitalize()}: {rows[column].sum():g} of {len(rows)} images."
         for level, rows in images.groupby("level", sort=False)
         if column == "correct" and images["level"].nunique() <= MANY
     )
@@ -101,7 +101,7 @@ def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
         unit,
         notes=(
             f"The outcome does not vary: {values.sum():g} of {len(values)} images, of {n} prompts, are judged to show "
-            f"both nouns (95 % interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
+            f"both nouns (95% interval of the share of such prompts {low:.3f} to {high:.3f}, Clopper and Pearson "
             "1934). Its differences between levels, and its correlations with overlap and similarity, are therefore "
             "undefined.",
         ),

@@ -248,7 +248,7 @@ def _share(rows: pd.DataFrame, measure: str, label: str) -> str:
     low, high = proportion_confint(round(mean * n), n, method="beta")
     return (
         f"{label[:1].upper()}{label[1:]}: {rows[measure].sum():g} of {plural(len(rows), 'case')}, of "
-        f"{plural(n, 'prompt')} (mean over prompts {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}, Clopper and "
+        f"{plural(n, 'prompt')} (mean over prompts {mean:.2f}, 95% interval {low:.2f} to {high:.2f}, Clopper and "
         f"Pearson 1934)."
     )
 

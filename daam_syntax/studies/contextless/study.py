@@ -63,7 +63,7 @@ DESIGN: Final = StudyDesign(
         "summary": "Above: shares of the objects still shown that keep their color, or take the color of the other "
         "prompt, by what was edited; filled: the edited noun, hollow: the prompt's other noun, which the edit does not "
         "name. Below: images that still show both nouns, and images in which the first noun is on the side that the "
-        "prompt names, or on the other. Lines: 95 % intervals over prompts (Clopper and Pearson 1934).",
+        "prompt names, or on the other. Lines: 95% intervals over prompts (Clopper and Pearson 1934).",
         "strip": "The first prompt of each kind: the image, and the images after edits, all from the same noise.",
     },
     tables={

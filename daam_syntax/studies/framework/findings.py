@@ -227,7 +227,7 @@ def _value(row: Mapping[Any, Any], digits: int, margin: float | None) -> str:
         while row["p"] <= ALPHA and shown < _MOST_DIGITS and 0 in [round(e, shown) for e in ends]:
             shown += 1
         low, high = (_number(end, shown) for end in ends)
-        interval = f"{100 * row['level']:g} % interval {low} to {high}"
+        interval = f"{100 * row['level']:g}% interval {low} to {high}"
     parts = [interval, *_test(row)]
     if margin is not None and row["p_equivalent"] <= ALPHA:
         parts.append(

@@ -58,10 +58,16 @@ def draw_findings(findings: Sequence[Finding]) -> Figure:
         _draw_panel(ax, finding)
     if drawn:
         axes[-1, 0].set_xlabel(
-            f"{drawn[-1].unit}\n\n(n): prompts; bars: intervals; hollow: no interval",
+            f"{drawn[-1].unit}\n\n(n): prompts; bars: {_interval(drawn)}; hollow: no interval",
             fontsize="small",
         )
     return figure
+
+
+def _interval(drawn: Sequence[Finding]) -> str:
+    """Return what the bars are, with the level if it is that of all intervals."""
+    levels = {e.level for part in drawn for e in part.estimates}
+    return f"{100 * levels.pop():g}% intervals" if len(levels) == 1 else "intervals"
 
 
 def _lines(estimate: Estimate) -> int:

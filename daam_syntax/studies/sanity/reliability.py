@@ -30,7 +30,7 @@ def split_half(
     Returns
     -------
     dict
-        ``measure``, ``r``, ``reliability``, ``low`` and ``high`` (95 % interval), ``n_words``, ``n_prompts``, and a
+        ``measure``, ``r``, ``reliability``, ``low`` and ``high`` (95% interval), ``n_words``, ``n_prompts``, and a
         ``reason`` if a value is NaN.
     """
     halves = words.assign(half=words["seed"] % 2).pivot_table(
@@ -67,6 +67,6 @@ def reliability_note(found: dict[str, Any]) -> str:
     interval = (
         f"no interval: {found['reason']}"
         if found["reason"]
-        else f"95 % interval {found['low']:.3f} to {found['high']:.3f}, percentile bootstrap over prompts"
+        else f"95% interval {found['low']:.3f} to {found['high']:.3f}, percentile bootstrap over prompts"
     )
     return f"{what}: {found['reliability']:.3f} ({interval}; {n})."

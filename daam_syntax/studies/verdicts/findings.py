@@ -306,8 +306,8 @@ def _rates_in_words(failure: str, rates: ErrorRates, evaluation: Evaluation, jud
     factor = float(attenuation(share, rates.sensitivity, rates.specificity))
     where = f" of {rates.n_failed} and {rates.n_right} rendered scenes" if rates.n_failed else ""
     return (
-        f"{_capital(name_of_failure(failure))}: {judge} is right about {100 * rates.sensitivity:.1f} % of failures and "
-        f"{100 * rates.specificity:.1f} % of right images{where}, which multiplies AUC − 0.5 by {factor:.3f}."
+        f"{_capital(name_of_failure(failure))}: {judge} is right about {100 * rates.sensitivity:.1f}% of failures and "
+        f"{100 * rates.specificity:.1f}% of right images{where}, which multiplies AUC − 0.5 by {factor:.3f}."
     )
 
 

@@ -71,14 +71,14 @@ DESIGN: Final = StudyDesign(
     steps=12,
     of_stored="the maps, with verdicts of a file or of the annotator",
     figures={
-        "auc": "Separation of failed and right images out of sample, by failure and set of predictors, with 95 % "
+        "auc": "Separation of failed and right images out of sample, by failure and set of predictors, with 95% "
         "intervals over prompts. The dashed line is chance. The dotted line is the prompt alone.",
         "examples": "For each kind of failure, failed images with the largest, and right images with the smallest "
         "overlap of two nouns (phi).",
     },
     tables={
         "scores": "AUC, average precision (chance is the share of failures), and skills (1 is perfect, 0 as good as "
-        "the share of failures) with 95 % intervals.",
+        "the share of failures) with 95% intervals.",
         "images": "Every image: its verdicts, features of its prompt, and measures of its maps.",
         "judge": "How often the judge is right, and by how much its errors draw an AUC toward 0.5 (1 is not at all).",
     },

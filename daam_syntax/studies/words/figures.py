@@ -99,12 +99,12 @@ def draw_strip(strip: Strip) -> Figure:
     ):
         axes[0, column].imshow(values, vmin=0, vmax=top, cmap=color_map())
         axes[0, column].set_title(word, fontsize="medium", parse_math=False)
-        _caption(axes[0, column], f"attention {100 * share:.1f} %")
+        _caption(axes[0, column], f"attention {100 * share:.1f}%")
     for row, images in enumerate(strip.without.values(), start=1):
         for column, found in enumerate(images, start=2):
             if found is not None:
                 axes[row, column].imshow(found[0], interpolation="nearest")
-                _caption(axes[row, column], f"change {100 * found[1]:.1f} %")
+                _caption(axes[row, column], f"change {100 * found[1]:.1f}%")
     return figure
 
 

@@ -195,5 +195,5 @@ def _share(rows: pd.DataFrame, label: str) -> str:
     low, high = proportion_confint(round(mean * n), n, method="beta")
     return (
         f"{label[:1].upper()}{label[1:]}: the color is kept in {rows['color_kept'].sum():g} of {len(rows)} cases, of "
-        f"{n} prompts (mean over prompts {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}, Clopper and Pearson 1934)."
+        f"{n} prompts (mean over prompts {mean:.2f}, 95% interval {low:.2f} to {high:.2f}, Clopper and Pearson 1934)."
     )

@@ -98,7 +98,7 @@ def test_the_page_shows_a_finding_as_it_is_printed_and_the_limits():
     for line in shown.splitlines():
         assert line in example
     limits = (recording.SATURATED, shapes.FLAT)
-    assert all(f"less than {100 * limit:g} %" in shown_page for limit in limits)
+    assert all(f"less than {100 * limit:g}%" in shown_page for limit in limits)
     assert f"below {shapes.SCATTERED:g}" in shown_page
     assert f"more than {shapes.BORDER:g} standard deviations" in shown_page
     assert f"fewer than {recording.FEWEST_STEPS} steps" in shown_page

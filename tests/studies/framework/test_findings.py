@@ -21,7 +21,7 @@ def reported(estimate, **options):
 
 def test_findings_report_effect_interval_and_n():
     (sentence,) = reported(estimate_mean(ROWS, "x", label="mean x"), digits=1)
-    assert sentence.startswith("Mean x: 3.5 (95 % interval ")
+    assert sentence.startswith("Mean x: 3.5 (95% interval ")
     assert sentence.endswith("; n = 6 prompts, 6 images).")
     assert "3 prompts, and an interval needs" in reported(estimate_mean(ROWS[:3], "x"))[0]
     (sentence,) = reported(Estimate("nothing", "x", float("nan"), reason="all are alike"))

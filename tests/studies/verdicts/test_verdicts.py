@@ -244,7 +244,7 @@ def test_scores_and_corrections(true_world):
     raw, corrected = scores.loc["prompt and all maps"], finding.estimates[1]
     assert corrected.estimate > raw["auc"]
     assert corrected.high - corrected.low > raw["auc_high"] - raw["auc_low"]
-    assert "right about 95.0 % of failures and 97.0 % of right images" in finding.notes[0]
+    assert "right about 95.0% of failures and 97.0% of right images" in finding.notes[0]
 
 
 def test_figures_show_every_set_and_examples(true_world):
