@@ -85,7 +85,7 @@ def of_correctness(images: pd.DataFrame, column: str, title: str) -> Finding:
     values = images[column]
     unit = "share of the images"
     counts = tuple(
-        f"{level.capitalize()}: {rows[column].sum():g} of {len(rows)} images."
+        f"{str(level).capitalize()}: {rows[column].sum():g} of {len(rows)} images."
         for level, rows in images.groupby("level", sort=False)
         if column == "correct" and images["level"].nunique() <= MANY
     )
