@@ -47,15 +47,19 @@ def make_folder(root: Path, *names: str) -> Path:
 
 
 def check_no_link(folder: Path) -> None:
-    """Check that a folder, which need not exist, is not a link.
+    """Check that a folder, which need not exist, is neither a link nor anything else.
 
     Raises
     ------
     FileError
-        If it is one.
+        If it is.
     """
     with file_errors(folder):
         if folder.is_symlink():
             raise FileError(
                 f"Expected a folder at {folder}, but it is a link; put the folder itself there."
+            )
+        if folder.exists() and not folder.is_dir():
+            raise FileError(
+                f"Expected a folder at {folder}, but it is a file; rename or delete it."
             )

@@ -86,4 +86,6 @@ def _remedy(path: Path, error: BaseException | None) -> str:
         return (
             "Close the program that has it open, such as a spreadsheet, or choose another folder."
         )
+    if isinstance(error, FileExistsError):
+        return "It is not a folder; rename or delete it, or choose another folder."
     return "Choose a folder that exists and can be written, with room on its disk."

@@ -23,6 +23,8 @@ from helpers.imports import MODEL_LIBRARIES, loaded_by
 from helpers.synthetic_run import write_run
 
 PROMPTS = ["a red cat", "one", "a red red house in the snow"]
+LAST = "problems/part-00001.parquet"
+"""The file of a shard that is written last, and has a copy of its record."""
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +70,14 @@ def test_reanalysis_with_the_same_rules_gives_the_same_tables(run):
 def test_two_reanalyses_of_a_run_that_goes_on_do_not_mix(tmp_path):
     """The second finds a shard between those of the first, which a worker finished later."""
     whole = write_run(tmp_path / "run", PROMPTS, seeds=3, batch_size=1, shard_size=3)
-    record = whole.path / "committed" / "part-00001.json"
-    record.rename(tmp_path / record.name)
+    paths = [whole.path / name for name in ("committed/part-00001.json", LAST)]
+    for path in paths:
+        path.rename(tmp_path / path.name)
     first = runs.open_run(whole.path).reanalyze(threshold="absolute:0.2")
     before = first.words()
-    (tmp_path / record.name).rename(record)
+    assert sorted(before["image"].unique()) == [0, 1, 2, 6, 7, 8]
+    for path in paths:
+        (tmp_path / path.name).rename(path)
     second = runs.open_run(whole.path).reanalyze(threshold="absolute:0.2")
     assert first.path == second.path
     assert sorted(second.words()["image"].unique()) == list(range(9))

@@ -8,6 +8,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -426,6 +427,46 @@ def test_a_view_that_is_not_a_file_is_written_again(folder):
     put(path, "pipe", None)
     stored_analysis(folder, overviews=False)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_run_whose_records_are_gone_is_read_from_its_shards(tmp_path, is_whole):
+    run = write_run(tmp_path / "run", PROMPTS, batch_size=1, shard_size=1)
+    shutil.rmtree(run.path / "committed")
+    if not is_whole:
+        path = run.path / "maps" / "part-00001.parquet"
+        path.write_bytes(path.read_bytes()[:-9])  # such a shard is not finished
+    again = runs.open_run(run.path)
+    assert again.is_complete == is_whole
+    expected = run.pairs()
+    if not is_whole:
+        expected = expected[expected["image"] == 0]
+    pd.testing.assert_frame_equal(again.pairs(), expected)
+    assert len(list(again.maps())) == (2 if is_whole else 1)
+    assert not (run.path / "committed").exists()  # reading writes nothing
+
+
+@pytest.mark.parametrize("name", ["committed", "pairs", "images"])
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_not_a_folder_is_refused_when_it_is_read(folder, tmp_path, name, kind):
+    shutil.move(folder / name, tmp_path / "moved")
+    if kind == "file":
+        (folder / name).write_text("mine")
+    else:
+        (folder / name).symlink_to(tmp_path / "moved", target_is_directory=True)
+    for act in (runs.open_run, lambda folder: write_run(folder, PROMPTS)):
+        with pytest.raises(FileError, match=rf"Expected a folder at .*{name}, but it is a {kind}"):
+            act(folder)
+
+
+def test_a_link_to_nothing_is_not_a_folder_to_write_to(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(
+        FileError, match=r"link: File exists\. It is not a folder; rename or delete"
+    ):
+        write_run(tmp_path / "link", PROMPTS)
+    (tmp_path / "link").unlink()
+    assert write_run(tmp_path / "link", PROMPTS).is_complete
 
 
 def test_a_view_of_another_size_is_not_read(folder, monkeypatch):

@@ -31,6 +31,7 @@ from daam_syntax.runs.store.tables.schemas import (
     Stamp,
     from_problems,
     read_table,
+    tables_of,
     to_frame,
 )
 from daam_syntax.runs.store.tables.stored_prompts import PromptNames
@@ -60,6 +61,7 @@ class RunReader(ShardedTables):
 
     def __init__(self, path: str | Path) -> None:
         self._folder = RunFolder(path)
+        self._folder.shards.check_folders()
         self._manifest = self._folder.manifest()
         self.settings = RunSettings.from_dict(self._manifest["settings"])
         self.plan = ShardPlan.from_dict(self._manifest["plan"])
@@ -80,11 +82,21 @@ class RunReader(ShardedTables):
 
     @cached_property
     def records(self) -> tuple[ShardRecord, ...]:
-        """The records of the finished shards, in order."""
-        numbers = [n for n in self._folder.shards.numbers() if n < self.plan.n_shards]
-        record = self._folder.shards.record
-        found = [record(number, self.plan.size(number)) for number in numbers]
+        """The records of the finished shards, in order; those that were lost are read from the shards themselves."""
+        shards = self._folder.shards
+        numbers = sorted({*shards.numbers(), *shards.numbers("problems")})
+        found = (self._record(number) for number in numbers if number < self.plan.n_shards)
         return tuple(record for record in found if record is not None)
+
+    def _record(self, shard: int) -> ShardRecord | None:
+        n_images, tables = self.plan.size(shard), tables_of(self.settings.relations)
+        record = self._folder.shards.record(shard, n_images)
+        if record is not None:
+            return record
+        return self._folder.shards.embedded_record(self._stamp(shard), n_images, tables)
+
+    def _stamp(self, shard: int) -> Stamp:
+        return Stamp(self._manifest["run"], shard, self._digest)
 
     @property
     def is_complete(self) -> bool:
@@ -299,8 +311,7 @@ class RunReader(ShardedTables):
         """Return the path of a table's file after comparing it with its checksum, once."""
         key = (table, record.shard)
         if key not in self._verified:
-            stamp = Stamp(self._manifest["run"], record.shard, self._digest)
-            path = self._folder.shards.verify(record, table, stamp)
+            path = self._folder.shards.verify(record, table, self._stamp(record.shard))
             if table != "problems":
                 self._check_rows(path, table, record)
             self._verified.add(key)

@@ -266,17 +266,29 @@ class ShardStore:
     def _restore_record(self, planned: Planned) -> ShardRecord | None:
         """Write a shard's lost record again and return it, if the files are as they were written, else None."""
         shard = planned.stamp.shard
+        record = self.embedded_record(planned.stamp, len(planned.rows), planned.tables)
+        if record is None:
+            return None
         try:
-            record = embedded_record(self.file("problems", shard))
-            if record.shard != shard:
-                return None
-            _check_count(record, len(planned.rows))
-            for table in planned.tables:
-                self.verify(record, table, planned.stamp)
             check_images(self.file("images", shard), shard, planned.rows)
-        except (*DAMAGE, FileError):
+        except FileError:
             return None
         self._write_record(record)
+        return record
+
+    def embedded_record(
+        self, stamp: Stamp, n_images: int, tables: Sequence[str]
+    ) -> ShardRecord | None:
+        """Return the copy of the record in a shard's own files, if all of them are as they were written, else None."""
+        try:
+            record = embedded_record(self.file("problems", stamp.shard))
+            if record.shard != stamp.shard:
+                return None
+            _check_count(record, n_images)
+            for table in tables:
+                self.verify(record, table, stamp)
+        except (*DAMAGE, FileError):
+            return None
         return record
 
     def _set_aside_foreign(self, stamp: Stamp, note: Callable[[Problem], None]) -> None:
