@@ -256,8 +256,9 @@ def write_pairs(place: Path, n_pairs: int, *, one_structure: bool = True) -> Any
                 image=pairs["image"] + 64 * shard,
                 iou=np.clip(pairs["iou"] + random.normal(0, 0.05, len(pairs)), 0, 1),
             )
+            of_shard = drawn
             if not one_structure:
-                own = with_random_pos(own, random)
+                own, of_shard = with_random_pos(own, drawn, random)
             work, expected = folder.shards.new_work(), planned(shard)
             images = [
                 {
@@ -267,7 +268,9 @@ def write_pairs(place: Path, n_pairs: int, *, one_structure: bool = True) -> Any
                     "prompt": prompt,
                     "generator_seed": generator_seed(prompt, seed),
                 }
-                for described, (image, name, prompt, seed) in zip(drawn, expected.rows, strict=True)
+                for described, (image, name, prompt, seed) in zip(
+                    of_shard, expected.rows, strict=True
+                )
             ]
             with ShardFiles(work, expected.stamp) as files:
                 files.add("pairs", from_frame(own, "pairs"))
@@ -278,14 +281,22 @@ def write_pairs(place: Path, n_pairs: int, *, one_structure: bool = True) -> Any
     return runs.open_run(place / "large")
 
 
-def with_random_pos(pairs: Any, random: np.random.Generator) -> Any:
-    """Return pairs in which every word of a prompt has a part of speech drawn at random."""
-    prompts = np.unique(pairs["prompt_id"], return_inverse=True)[1]
-    drawn = random.choice(["NOUN", "ADJ", "DET", "ADP"], (prompts.max() + 1, 80))
-    of_words = {
-        f"{role}_pos": drawn[prompts, pairs[f"{role}_index"]] for role in ("head", "dependent")
-    }
-    return pairs.assign(**of_words)
+def with_random_pos(
+    pairs: Any, images: list[dict[str, Any]], random: np.random.Generator
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return the pairs and images of a shard with a random part of speech for every word of a prompt."""
+    places = np.arange(len(images)) // SETTINGS["seeds"]  # of the prompts
+    drawn = random.choice(["NOUN", "ADJ", "DET", "ADP"], (places[-1] + 1, 80))
+    rows = places[pairs["image"] - pairs["image"].min()]
+    words = {role: pairs[f"{role}_index"] for role in ("head", "dependent")}
+    changed = pairs.assign(**{f"{role}_pos": drawn[rows, index] for role, index in words.items()})
+    parses = []
+    for place, image in zip(places, images, strict=True):
+        sentence = json.loads(image["sentence"])
+        for token in sentence["tokens"]:
+            token["pos"] = str(drawn[place, token["index"]])
+        parses.append({**image, "sentence": json.dumps(sentence)})
+    return changed, parses
 
 
 def summarize_in_new_process(path: Path) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -307,21 +307,36 @@ class RunReader(ShardedTables):
     def _files(self, table: str) -> Iterator[Path]:
         return (self._verified_file(record, table) for record in self.records)
 
+    def _stored(self, table: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        for record in self.records:
+            rows = self._verify(record, table)  # what was just checked is not read twice
+            if rows is None or not set(columns or ()) <= set(rows.column_names):
+                path = self._folder.shards.file(table, record.shard)
+                yield read_table(path, table, columns=columns)
+            else:
+                yield rows if columns is None else rows.select(list(columns))
+
     def _verified_file(self, record: ShardRecord, table: str) -> Path:
         """Return the path of a table's file after comparing it with its checksum, once."""
-        key = (table, record.shard)
+        self._verify(record, table)
+        return self._folder.shards.file(table, record.shard)
+
+    def _verify(self, record: ShardRecord, table: str) -> pa.Table | None:
+        """Compare a table with its checksum and the run, once; return it if it was read whole for that."""
+        key, rows = (table, record.shard), None
         if key not in self._verified:
             path = self._folder.shards.verify(record, table, self._stamp(record.shard))
             if table != "problems":
-                self._check_rows(path, table, record)
+                rows = self._check_rows(path, table, record)
             self._verified.add(key)
-        return self._folder.shards.file(table, record.shard)
+        return rows
 
-    def _check_rows(self, path: Path, table: str, record: ShardRecord) -> None:
+    def _check_rows(self, path: Path, table: str, record: ShardRecord) -> pa.Table | None:
         """Check that a table is of the images of its shard, with their prompts and seeds, and possible values."""
         images = self._folder.shards.file("images", record.shard)
+        planned = self._names.planned(record.shard)
         try:
-            self._contents.check(table, path, images, record, self._names.planned(record.shard))
+            return self._contents.check(table, path, images, record, planned)
         except FileError:
             self._folder.prompts()  # raises if they are not those of the run
             raise

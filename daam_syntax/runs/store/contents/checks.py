@@ -66,7 +66,7 @@ class ContentChecks:
         images: Path,
         record: ShardRecord,
         planned: Sequence[PlannedRow],
-    ) -> None:
+    ) -> pa.Table | None:
         """Check a table of a shard.
 
         Parameters
@@ -81,6 +81,11 @@ class ContentChecks:
             The record of the shard.
         planned
             The images of the shard, in order.
+
+        Returns
+        -------
+        pyarrow.Table, or None
+            The table, if all its columns were read.
 
         Raises
         ------
@@ -98,8 +103,15 @@ class ContentChecks:
         elif table == "maps":
             side = settings.map_size or _LONGEST
             check_ranges(rows, {"map_height": (1, side), "map_width": (1, side)}, path)
-        if not images.exists():
-            return  # to save room; tables can be read without images
+        # Images may be deleted to save room: tables can be read without them.
+        if images.exists():
+            self._check_with_images(table, rows, path, images, record)
+        return rows if columns is None else None
+
+    def _check_with_images(
+        self, table: str, rows: pa.Table, path: Path, images: Path, record: ShardRecord
+    ) -> None:
+        settings = self._settings
         described = read_image_rows(images)
         counts = record.n_images, record.n_failed
         self._size = check_image_rows(described, images, *counts, settings.drawing, self._size)

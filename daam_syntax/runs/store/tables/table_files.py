@@ -30,6 +30,10 @@ class ShardedTables(ABC):
     def _files(self, table: str) -> Iterator[Path]:
         """Yield the files of a table, each of them verified."""
 
+    def _stored(self, table: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        """Yield a table file by file, each of them verified."""
+        return (read_table(path, table, columns=columns) for path in self._files(table))
+
     @checked
     def pairs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the table of pairs with the prompts' own columns, or only some columns of the table.
@@ -62,9 +66,9 @@ class ShardedTables(ABC):
 
     def _parts(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         is_empty = True
-        for path in self._files(table):
+        for rows in self._stored(table, columns):
             is_empty = False
-            yield read_table(path, table, columns=columns)
+            yield rows
         if is_empty:
             empty = schema_of(table).empty_table()
             yield empty if columns is None else empty.select(list(columns))
