@@ -21,6 +21,7 @@ from daam_syntax.runs.field_types import (
     text,
     whole,
 )
+from daam_syntax.util.wording import one_line
 
 _SIDE: Final = missing_or(whole(1, 2**16))
 
@@ -123,7 +124,7 @@ class RunSettings:
             schemes = check_schemes(found["schemes"])
         except ValueError as error:
             raise FileError(
-                f"Expected the settings of a run that this version knows, but {error}."
+                f"Expected the settings of a run that this version knows, but not these: {one_line(error)}"
             ) from error
         checked = {"thresholds": rules, "schemes": schemes, "drawing": drawing}
         optional = {name: tuple(found.get(name, ())) for name in _OPTIONAL}

@@ -146,9 +146,9 @@ def with_column(name, value):
     return change
 
 
-def picture(format, size=(6, 4)):
+def picture(format, size=(6, 4), mode="RGB", **options):
     buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, format=format)
+    Image.new(mode, size).save(buffer, format=format, **options)
     return {"bytes": buffer.getvalue(), "path": "x"}
 
 
@@ -158,7 +158,15 @@ def picture(format, size=(6, 4)):
         ("images", "picture", picture("JPEG"), "PNG"),
         ("images", "picture", picture("TIFF"), "PNG"),
         ("images", "picture", picture("PNG", (64, 64)), "64 x 64 pixels, not 6 x 4"),
-        ("images", "picture", {"bytes": b"\x89PNG", "path": ""}, "PNG"),
+        ("images", "picture", {"bytes": b"\x89PNG", "path": ""}, "but it is not PNG"),
+        ("images", "picture", picture("PNG", mode="I;16"), "mode I;16"),
+        ("images", "picture", picture("PNG", mode="RGBA"), "mode RGBA"),
+        (
+            "images",
+            "picture",
+            picture("PNG", save_all=True, append_images=[Image.new("RGB", (6, 4), "red")]),
+            "several frames",
+        ),
         ("images", "picture", {"bytes": None, "path": ""}, "PNG"),
         ("images", "height", 10**9, "sides of 1 to 65,536 pixels"),
         ("images", "sentence", "{}", "parse"),
@@ -335,6 +343,12 @@ def test_a_small_file_does_not_fill_the_memory(folder, monkeypatch):
     long = many.slice(0, 1).set_column(2, schema.field(2), pa.array(["x" * 3_000_000]))
     forge(folder, "problems", lambda rows: long, n_rows=1)
     assert "uncompressed" in read_everything(folder)
+    schema = schema.with_metadata({**schema.metadata, b"more": b"x" * 1_000_000})
+    forge(folder, "problems", lambda rows: rows)
+    path = folder / "problems" / "part-00000.parquet"
+    pq.write_table(many.slice(0, 0).replace_schema_metadata(schema.metadata), path)
+    forge(folder, "problems", lambda rows: rows, n_rows=0)
+    assert "but its metadata have" in read_everything(folder)
 
 
 @pytest.mark.parametrize("n_images", [10**9, 10**6])
@@ -351,6 +365,7 @@ def test_a_plan_of_many_images_in_one_shard_is_refused(folder, n_images):
     ("entries", "message"),
     [
         ({"settings": {"thresholds": []}}, "no threshold"),
+        ({"settings": {"schemes": ["deep"]}}, "manifest.json: Expected the settings of a run"),
         ({"settings": {"model": {"model": None}}}, "'model' is None"),
         ({"settings": {"model": {"model": "x", "revision": 3}}}, "'revision' is 3"),
         ({"sessions": [{"peak_memory": "much"}]}, "'sessions' is"),

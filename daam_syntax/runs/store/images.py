@@ -33,7 +33,7 @@ def decoded(content: bytes, size: tuple[int, int], number: int, path: Path) -> I
     Raises
     ------
     FileError
-        If it is not a PNG file of this size.
+        If it is not an RGB image in a PNG file, of this size.
     """
     from PIL import Image as PillowImage
 
@@ -44,7 +44,13 @@ def decoded(content: bytes, size: tuple[int, int], number: int, path: Path) -> I
             raise ValueError(
                 f"it has {image.size[0]} x {image.size[1]} pixels, not {size[1]} x {size[0]}"
             )
-        return image.convert("RGB")
+        if image.mode != "RGB" or getattr(image, "is_animated", False):
+            # Runs write nothing else, and a conversion would clip more than 8 bits.
+            raise ValueError(f"it is of mode {image.mode}, or has several frames, not one of RGB")
+        image.load()
+        return image
+    except PillowImage.UnidentifiedImageError as error:
+        raise FileError(f"Expected image {number} as PNG in {path}, but it is not PNG.") from error
     except (
         OSError,
         SyntaxError,

@@ -20,6 +20,7 @@ from daam_syntax.runs.run_settings import RunSettings
 from daam_syntax.runs.store.contents.checks import ContentChecks
 from daam_syntax.runs.store.contents.ranges import impossible
 from daam_syntax.runs.store.images import decoded
+from daam_syntax.runs.store.manifest import MANIFEST
 from daam_syntax.runs.store.records import ShardRecord
 from daam_syntax.runs.store.run_folder import RunFolder, entries_digest
 from daam_syntax.runs.store.shards import ShardPlan
@@ -63,7 +64,8 @@ class RunReader(ShardedTables):
         self._folder = RunFolder(path)
         self._folder.shards.check_folders()
         self._manifest = self._folder.manifest()
-        self.settings = RunSettings.from_dict(self._manifest["settings"])
+        with _errors_with(self.path / MANIFEST):
+            self.settings = RunSettings.from_dict(self._manifest["settings"])
         self.plan = ShardPlan.from_dict(self._manifest["plan"])
         self._digest = entries_digest(self._manifest)
         self._last: tuple[str, Sentence] | None = None

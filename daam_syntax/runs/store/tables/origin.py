@@ -25,6 +25,10 @@ _COLUMNS: Final = ("image", "prompt_id", "prompt", "seed")
 _MOST_ROWS: Final = 2_000_000  # of an image; 512 words have 131,000 pairs, times rules and schemes
 _MOST_BYTES: Final = 2**30  # of an image, uncompressed
 
+_MOST_METADATA: Final = (
+    2**17
+)  # of an image; a table of 30 columns takes some kilobytes for each batch
+
 
 class ForeignShardError(FileError):
     """A shard of another run, or of other prompts, seeds, or settings."""
@@ -107,6 +111,11 @@ def check_size(path: Path, metadata: pq.FileMetaData, n_rows: int, n_images: int
         raise FileError(
             f"Expected {n_rows:,} rows of {n_images:,} images in {path}, but it has {metadata.num_rows:,}; the folder "
             "is not as daam-syntax writes it, so draw the prompts again into another folder."
+        )
+    if metadata.serialized_size > _MOST_METADATA * (n_images + 1):
+        raise FileError(
+            f"Expected a table of {n_images:,} images in {path}, but its metadata have {metadata.serialized_size:,} "
+            "bytes; the folder is not as daam-syntax writes it, so draw the prompts again into another folder."
         )
     if n_bytes > _MOST_BYTES * n_images:
         raise FileError(
