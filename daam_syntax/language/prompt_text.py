@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from daam_syntax.errors import PromptError
 from daam_syntax.util.arguments.checks import checked
+
+LONGEST: Final = 10_000
+"""Maximum number of characters of a prompt. No text encoder reads a tenth of them, and parsing needs memory."""
 
 
 def check_prompt(prompt: str) -> str:
@@ -14,10 +18,15 @@ def check_prompt(prompt: str) -> str:
     Raises
     ------
     PromptError
-        If it is not a string, is blank, or holds invalid characters.
+        If it is not a string, is blank or too long, or holds invalid characters.
     """
     if not isinstance(prompt, str):
         raise PromptError(f"Expected one prompt as a string, but got {type(prompt).__name__}.")
+    if len(prompt) > LONGEST:
+        raise PromptError(
+            f"Expected a prompt of at most {LONGEST:,} characters, but got {len(prompt):,}; text encoders read far "
+            "fewer."
+        )
     if not prompt.strip():
         raise PromptError(
             f"Expected a prompt with at least one word, but got {prompt!r}; write what to draw."

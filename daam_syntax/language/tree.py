@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
 
 from daam_syntax.language.sentence import Edge, Token
@@ -24,7 +25,7 @@ class Tree:
     tokens
         All tokens, including white space.
     heads
-        Maps each token index to the index of its head, None for a root. White space has no entry.
+        Maps each token index to the index of its head, None for a root. White space has no entry. `attach` changes it.
     relations
         Maps each token index to the label of its incoming edge, "root" for a root.
 
@@ -60,19 +61,24 @@ class Tree:
             self.relations[token.index] = (
                 edge_in.relation if edge_in and head is not None else "root"
             )
+        self._children: dict[int | None, list[int]] = {}  # from left to right
+        for word in self:
+            self._children.setdefault(self.heads[word], []).append(word)
         self._check_acyclic()
 
     def _check_acyclic(self) -> None:
+        checked: set[int] = set()
         for token in self.heads:
             seen = {token}
             above = self.heads[token]
-            while above is not None:
+            while above is not None and above not in checked:
                 if above in seen:
                     raise ValueError(
                         f"Expected a tree, but {self.tokens[token].text!r} ({token}) is its own ancestor."
                     )
                 seen.add(above)
                 above = self.heads[above]
+            checked |= seen
 
     def __iter__(self) -> Iterator[int]:
         """Iterate over the indices of all words from left to right."""
@@ -80,11 +86,8 @@ class Tree:
 
     def children(self, head: int, *relations: str) -> list[int]:
         """Return the dependents of a word from left to right, optionally only those with given relations."""
-        return [
-            i
-            for i in self
-            if self.heads[i] == head and (not relations or self.relations[i] in relations)
-        ]
+        words = self._children.get(head, [])
+        return [i for i in words if not relations or self.relations[i] in relations]
 
     def below(self, top: int) -> list[int]:
         """Return a word and all its descendants from left to right."""
@@ -102,6 +105,8 @@ class Tree:
 
     def attach(self, dependent: int, head: int | None, relation: str) -> None:
         """Set the head and the relation of a word."""
+        self._children[self.heads[dependent]].remove(dependent)
+        bisect.insort(self._children.setdefault(head, []), dependent)
         self.heads[dependent] = head
         self.relations[dependent] = relation
 

@@ -287,6 +287,28 @@ def test_problems_are_reported(text, problem):
         conllu.loads(text)
 
 
+def of_words(heads, relation):
+    return "".join(
+        f"{i}\ta\ta\tVERB\t_\t_\t{head}\t{relation(i) if head else 'root'}\t_\t_\n"
+        for i, head in enumerate(heads, 1)
+    )
+
+
+def test_small_files_do_not_take_minutes():
+    """Each of these took from several minutes to hours."""
+    n = 3_000
+    star = of_words([0] + [1] * (n - 1), lambda i: "conj")
+    chain = of_words(range(n), lambda i: "conj" if i % 2 else "nsubj")
+    for text in (star, chain):
+        (sentence,) = conllu.loads(text)
+        assert len(sentence.edges["ud"]) == n - 1
+    crowd = of_words([0] + [1] * (n - 1), lambda i: "conj" if i % 2 else "nsubj")
+    with pytest.raises(
+        FileError, match=r"line 1: Expected an enhanced graph of at most 100,000 edges"
+    ):
+        conllu.loads(crowd)  # each conjunct has each subject
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(FileError, match="cannot be read"):
         conllu.read(tmp_path / "none.conllu")

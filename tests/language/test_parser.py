@@ -19,6 +19,13 @@ def relations(sentence):
     }
 
 
+def test_texts_that_no_encoder_reads_are_refused_before_they_are_parsed():
+    """Texts of a million characters ended in an error of spaCy, and shorter ones took minutes and gigabytes."""
+    for text in ("a " * 600_000, "a" * 10_001):
+        with pytest.raises(PromptError, match=r"at most 10,000 characters, but got [\d,]+; text"):
+            parse(text)
+
+
 def test_the_default_parser_gives_spacys_own_labels_and_universal_ones():
     sentence = parse("a red cat chasing a small blue owl in the snow")
     assert {

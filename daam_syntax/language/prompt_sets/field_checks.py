@@ -6,9 +6,7 @@ import re
 from typing import Final
 
 from daam_syntax.errors import PromptError
-
-LONGEST: Final = 10_000
-"""Maximum number of characters in a field. No text encoder reads a tenth of them, and parsing needs memory."""
+from daam_syntax.language.prompt_text import LONGEST
 
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNORECASE)

@@ -21,6 +21,9 @@ from daam_syntax.language.sentence import Edge, Token
 from daam_syntax.language.tree import Tree
 
 _MARKED: Final = ("nmod", "obl", "acl", "advcl")
+_MOST_EDGES: Final = 100_000
+"""No sentence has so many; they take seconds."""
+
 _SUBJECTS: Final = (
     "nsubj",
     "nsubj:pass",
@@ -98,18 +101,35 @@ class _Graph:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.edges: dict[Edge, None] = {}
+        self._from: dict[int, dict[Edge, None]] = {}  # by head
+        self._conjunctions: dict[int, dict[int, str]] = {}  # of conjuncts, by the first one
 
     def add(self, head: int, dependent: int, relation: str) -> None:
-        if head != dependent:
-            self.edges[Edge(head, dependent, relation)] = None
+        if head == dependent:
+            return
+        if len(self.edges) == _MOST_EDGES:
+            raise ValueError(
+                f"Expected an enhanced graph of at most {_MOST_EDGES:,} edges, but a sentence of "
+                f"{len(self.tree.tokens):,} tokens has more, because conjuncts share their dependents: divide it"
+            )
+        edge = Edge(head, dependent, relation)
+        self.edges[edge] = None
+        self._from.setdefault(head, {})[edge] = None
+
+    def remove(self, edge: Edge) -> None:
+        del self.edges[edge]
+        del self._from[edge.head][edge]
+
+    def edges_from(self, head: int) -> list[Edge]:
+        """Return the edges from a word, in the order in which they were added."""
+        return list(self._from.get(head, ()))
 
     def dependents(self, head: int, *relations: str) -> list[int]:
         """Return the dependents of a word with one of these relations, with any subtype."""
         return [
             e.dependent
-            for e in self.edges
-            if e.head == head
-            and any(e.relation == r or e.relation.startswith(f"{r}:") for r in relations)
+            for e in self.edges_from(head)
+            if any(e.relation == r or e.relation.startswith(f"{r}:") for r in relations)
         ]
 
     def label_basic_edges(self) -> None:
@@ -162,11 +182,13 @@ class _Graph:
         """Return the conjunction of a conjunct, or the next one in the list: "a cat, a dog and an owl"."""
         first = self.tree.heads[conjunct]
         assert first is not None
-        for word in self.tree.children(first, "conj"):
-            conjunctions = self.tree.children(word, "cc")
-            if word >= conjunct and conjunctions:
-                return self._lemma(conjunctions[0])
-        return ""
+        if first not in self._conjunctions:
+            lemma, found = "", {}
+            for word in reversed(self.tree.children(first, "conj")):
+                own = self.tree.children(word, "cc")
+                found[word] = lemma = self._lemma(own[0]) if own else lemma
+            self._conjunctions[first] = found
+        return self._conjunctions[first][conjunct]
 
     def share_heads(self) -> None:
         """Give each conjunct the head of the first conjunct."""
@@ -186,13 +208,13 @@ class _Graph:
         and women"), so it is not shared. The exception is a subject, which a predicate without its own subject shares.
         """
         for first, conjuncts in self._coordinations():
-            subjects = [e for e in self.edges if e.head == first and e.relation in _SUBJECTS]
+            own = self.edges_from(first)
+            subjects = [e for e in own if e.relation in _SUBJECTS]
+            end = self.tree.below(conjuncts[-1])[-1]
             after = [
                 e
-                for e in self.edges
-                if e.head == first
-                and e.dependent > self.tree.below(conjuncts[-1])[-1]
-                and e.relation.split(":")[0] in _OF_A_WHOLE_COORDINATION
+                for e in own
+                if e.dependent > end and e.relation.split(":")[0] in _OF_A_WHOLE_COORDINATION
             ]
             for conjunct in conjuncts:
                 if not self.dependents(conjunct, *_SUBJECTS) and self._can_share_subject(conjunct):
@@ -238,7 +260,7 @@ class _Graph:
                 for old in [
                     e for e in self.edges if e.dependent == pronoun and e.relation != "ref"
                 ]:
-                    del self.edges[old]
+                    self.remove(old)
                 self.add(edge.head, pronoun, "ref")
 
     def _relative_word(self, verb: int) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 from daam_syntax.cli import images
 from daam_syntax.errors import FileError, ParserError, PromptError, PromptFileError
 from daam_syntax.language import Prompt, conllu, from_doc, load_parser, parse, prompt_id
-from daam_syntax.language.prompt_sets.field_checks import LONGEST
+from daam_syntax.language.prompt_text import LONGEST
 from daam_syntax.runs.arguments import check_seeds
 from daam_syntax.runs.drawing.prompt_reading import given_prompts, read_prompts
 from daam_syntax.runs.problems import Problem
