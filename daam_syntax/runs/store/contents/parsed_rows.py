@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,36 +76,49 @@ def check_pairs(
         If it has other pairs.
     """
     try:
-        expected = _expected_pairs(parses, schemes, rules)
+        n_rows, expected = _expected_pairs(parses, schemes, rules, rows.schema)
     except (LookupError, TypeError, AttributeError) as error:
         raise impossible(path, "the pairs of the parses", one_line(error)) from error
-    n_rows = len(expected.get("kind", ()))
     if len(rows) != n_rows:
         raise impossible(path, f"the {n_rows:,} pairs of the parses", f"it has {len(rows):,}")
-    for name, column in expected.items():
-        right = pa.array(column, rows.schema.field(name).type)
+    for name, right in expected.items():
         what = "the pairs of the parses, in order,"
         refuse_where(pc.not_equal(rows[name], right), rows, ["image", name], path, what)
 
 
 def _expected_pairs(
-    parses: Mapping[int, StoredParse], schemes: Sequence[str], rules: Sequence[str]
-) -> Columns:
-    """Return the columns of the table of pairs that do not depend on the maps."""
-    expected: Columns = {}
+    parses: Mapping[int, StoredParse],
+    schemes: Sequence[str],
+    rules: Sequence[str],
+    schema: pa.Schema,
+) -> tuple[int, dict[str, pa.Array]]:
+    """Return the number of pairs, and the columns of their table that do not depend on the maps."""
+    columns: Columns = {}
+    places: dict[tuple[int, str], np.ndarray] = {}  # of the pairs of a parse, which seeds share
+    parts = [np.zeros(0, int)]
+    keys: Columns = {"image": [], "scheme": [], "threshold": []}
     for image, parse in parses.items():
         for scheme in schemes:
             pairs = parse.pairs(scheme)
-            n = len(pairs["kind"])
+            key = id(parse), scheme
+            if key not in places:
+                for name, column in pairs.items():
+                    columns.setdefault(name, []).extend(column)
+                end = len(columns["kind"])
+                places[key] = np.arange(end - len(pairs["kind"]), end)
             for rule in rules:
-                same: Columns = {
-                    "image": [image] * n,
-                    "scheme": [scheme] * n,
-                    "threshold": [rule] * n,
-                }
-                for name, column in (same | pairs).items():
-                    expected.setdefault(name, []).extend(column)
-    return expected
+                parts.append(places[key])
+                keys["image"].append(image)
+                keys["scheme"].append(scheme)
+                keys["threshold"].append(rule)
+    part = pa.array(np.repeat(np.arange(len(parts) - 1), [len(rows) for rows in parts[1:]]))
+    row = pa.array(np.concatenate(parts))
+    expected = {
+        name: pa.array(values, schema.field(name).type).take(index)
+        for of_rows, index in ((keys, part), (columns, row))
+        for name, values in of_rows.items()
+    }
+    return len(row), expected
 
 
 def check_words(
