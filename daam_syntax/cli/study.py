@@ -54,7 +54,7 @@ class _StudyGroup(TyperGroup):
 study = typer.Typer(cls=_StudyGroup, rich_markup_mode=None, invoke_without_command=True)
 
 
-@study.callback()
+@study.callback(short_help="Run a study: generate, measure, estimate, and write a report")
 def list_studies(ctx: typer.Context) -> None:
     """Run a study: generate, measure, estimate, and write a report. Without a name, list the studies."""
     if ctx.invoked_subcommand is None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import daam_syntax
 from daam_syntax.cli.application import app
 from daam_syntax.language.parser import default_parser
+from daam_syntax.studies import STUDIES
 from daam_syntax.util.extras import install_hint
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,7 @@ def test_the_code_of_conduct_invents_no_contact():
         [],
         ["study"],
         *([command.callback.__name__.replace("_", "-")] for command in app.registered_commands),
+        *(["study", name] for name in STUDIES),
     ],
 )
 def test_help_is_whole_at_80_columns(command):
@@ -52,6 +54,8 @@ def test_help_is_whole_at_80_columns(command):
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE)
+    commands = shown.partition("Commands:")[2].strip()
+    assert not re.search(r"\.$", commands, re.MULTILINE)  # a list of fragments
 
 
 def test_help_names_the_parser_that_is_installed():
