@@ -69,7 +69,7 @@ class DrawnObject:
     mask: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
 class Scene:
     """An image, its caption with the tree it was written from, and exact masks.
 

@@ -29,8 +29,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     if not path.name:
         raise FileError(f"Expected the name of a file to write, but got {str(path)!r}.")
-    # `tempfile` would create a file that only its owner may read.
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    # `tempfile` would create a file that only its owner may read. The name is short, because systems limit the length
+    # of names (255 bytes) and of paths (260 characters on Windows).
+    partial = path.with_name(f".{uuid.uuid4().hex[:12]}.partial")
     try:
         yield partial
         replace_file(partial, path)

@@ -107,6 +107,13 @@ def test_values_can_be_pickled_and_copied(values):
             assert contents(copied) == expected, name
 
 
+def test_values_can_be_compared_and_found_in_lists(values):
+    for name, value in values.items():
+        if not isinstance(value, pd.DataFrame):
+            assert isinstance(value == copy.deepcopy(value), bool), name
+            assert [None, value].index(value) == 1, name
+
+
 def test_values_travel_to_a_new_process_and_back(values, tmp_path):
     path = tmp_path / "values"
     path.write_bytes(pickle.dumps(values))

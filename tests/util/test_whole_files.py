@@ -39,6 +39,12 @@ def test_a_file_that_is_open_for_a_moment_is_replaced(tmp_path, refusals):
     assert path.read_text() == "new"
 
 
+def test_a_file_may_have_the_longest_name_that_a_system_allows(tmp_path):
+    path = tmp_path / f"{'a' * 251}.csv"
+    write(path, "new")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
 def test_a_file_that_stays_open_is_one_line_that_says_what_to_do(tmp_path, refusals):
     path = tmp_path / "pairs.csv"
     write(path, "old")
