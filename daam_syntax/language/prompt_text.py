@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import Final
 
 from daam_syntax.errors import PromptError
@@ -10,6 +11,10 @@ from daam_syntax.util.arguments.checks import checked
 
 LONGEST: Final = 10_000
 """Maximum number of characters of a prompt. No text encoder reads a tenth of them, and parsing needs memory."""
+
+
+_INVISIBLE: Final = ("Cc", "Cf")
+"""Categories of control and format characters, such as a zero-width space."""
 
 
 def check_prompt(prompt: str) -> str:
@@ -27,7 +32,7 @@ def check_prompt(prompt: str) -> str:
             f"Expected a prompt of at most {LONGEST:,} characters, but got {len(prompt):,}; text encoders read far "
             "fewer."
         )
-    if not prompt.strip():
+    if all(c.isspace() or unicodedata.category(c) in _INVISIBLE for c in prompt):
         raise PromptError(
             f"Expected a prompt with at least one word, but got {prompt!r}; write what to draw."
         )

@@ -54,7 +54,7 @@ def test_many_prompts_at_once_equal_one_by_one():
     assert parse_many(prompts) == [parse(p) for p in prompts]
 
 
-@pytest.mark.parametrize("prompt", ["", "   ", "\n\t"])
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u200b", "\u2060 \ufeff"])
 def test_blank_prompts_are_refused(prompt):
     with pytest.raises(PromptError, match="at least one word"):
         parse(prompt)
