@@ -19,7 +19,7 @@ from daam_syntax.workflow import Analysis
 DOCS = Path(__file__).parents[1] / "docs"
 PROMPT = "a dog chasing a small yellow duck in the snow"
 SHOWN = {"head": "duck", "dependent": "yellow"}
-WINDOW = (1290, 1000)  # pixels
+WINDOW = (1290, 1080)  # pixels
 DELETED = "a red cat and a blue car"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -69,8 +69,8 @@ class Strip:
 def draw_strip(strip: Strip) -> Figure:
     """Show the original, then for each word its map, and the images without its attention and without the word.
 
-    All maps have one color scale, from 0 to the largest value of any word. Below each map stands the attention to the
-    word, below each image its change.
+    Each map has a color scale of its own, from 0 to its maximum, because faint words look empty on a common one. Below
+    each map stands the attention to the word, below each image its change.
     """
     n = len(strip.words)
     height, width = strip.original.shape[:2]
@@ -85,7 +85,7 @@ def draw_strip(strip: Strip) -> Figure:
     for ax in axes.flat:
         ax.set_axis_off()
     labels = (
-        "heat map",
+        "heat map,\nfrom 0 to its\nmaximum",
         "image if the\nattention is\ndeleted",
         "image if the\nword is not\nin the text",
     )
@@ -93,11 +93,10 @@ def draw_strip(strip: Strip) -> Figure:
         ax.text(0, 0.5, label, transform=ax.transAxes, va="center", fontsize="small")
     axes[0, 1].imshow(strip.original, interpolation="nearest")
     axes[0, 1].set_title("image", fontsize="small")
-    top = max(float(values.max()) for values in strip.maps)
     for column, (word, values, share) in enumerate(
         zip(strip.words, strip.maps, strip.attention, strict=True), start=2
     ):
-        axes[0, column].imshow(values, vmin=0, vmax=top, cmap=color_map())
+        axes[0, column].imshow(values, vmin=0, vmax=float(values.max()) or 1.0, cmap=color_map())
         axes[0, column].set_title(word, fontsize="medium", parse_math=False)
         _caption(axes[0, column], f"attention {100 * share:.1f}%")
     for row, images in enumerate(strip.without.values(), start=1):

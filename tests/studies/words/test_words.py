@@ -41,6 +41,9 @@ def test_every_word_is_deleted_in_every_condition(result):
     assert by_word["relation"].to_list() == ["det", "amod", "root", "cc", "det", "conj"]
     assert 0 < by_word["attention"].sum() < 1
     assert set(result.figures) == {"estimates", "strip", "effects"}
+    drawn = [image for ax in result.figures["strip"].axes[2:9] for image in ax.images]
+    tops = [(image.get_clim(), float(image.get_array().max())) for image in drawn[1:]]
+    assert [limits for limits, _ in tops] == [(0, top) for _, top in tops]  # also of faint words
     assert set(result.tables["classes"]["n_prompts"]) == {1}
 
 
