@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 _MOST_SEEDS: Final = 10**6
+LARGEST_SEED: Final = 2**31 - 1
 STORED_RELATIONS: Final = ("encoder", "refiner", "text-text")
 """Relations of attention from words to words, which a run can store; see `daam_syntax.trace`."""
 STORED_AXES: Final = ("layer", "head")
@@ -117,4 +118,4 @@ def count_of(seeds: int | tuple[int, ...]) -> int:
 
 
 def _is_seed(value: object) -> bool:
-    return is_whole(value) and 0 <= int(value) < 2**31
+    return is_whole(value) and 0 <= int(value) <= LARGEST_SEED

@@ -59,6 +59,10 @@ class Reanalysis(ShardedTables):
         return self.run.prompts
 
     def _files(self, table: str) -> Iterator[Path]:
+        if table not in _TABLES:
+            raise ValueError(
+                f"Expected one of the tables {', '.join(_TABLES)} of a reanalysis, but got {table!r}."
+            )
         return (_part(self.path, table, shard) for shard in self._shards)
 
     def __repr__(self) -> str:
@@ -78,7 +82,7 @@ def reanalyze(
 ) -> Reanalysis:
     """Measure a run again; see `Run.reanalyze`."""
     rules = run.settings.thresholds if threshold is None else threshold
-    thresholds = [str(parse_threshold(rule)) for rule in _listed(rules)]
+    thresholds = list(dict.fromkeys(str(parse_threshold(rule)) for rule in _listed(rules)))
     if not thresholds:
         raise ThresholdError(
             "Expected at least one threshold, such as 'relative:0.4', but got none."

@@ -29,6 +29,15 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
         raise ValueError(f"it has {status.st_size:,} bytes")
 
 
+def file_state(path: Path) -> tuple[int, int, int]:
+    """Return numbers that change when a file is replaced or written; zeros if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def make_folder(root: Path, *names: str) -> Path:
     """Create a folder inside another one, and return it; none of its parents may be a link out of `root`.
 

@@ -61,6 +61,15 @@ def file_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def errors_with(path: Path) -> Iterator[None]:
+    """Add the path of a file to errors about what it holds."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
+
+
 def replace_file(source: Path, target: Path) -> None:
     """Move a file to another path, whose file it replaces.
 

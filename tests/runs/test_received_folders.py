@@ -17,6 +17,8 @@ from PIL import Image
 from daam_syntax import runs
 from daam_syntax.errors import DaamSyntaxError, FileError
 from daam_syntax.runs import views
+from daam_syntax.runs.arguments import check_seeds
+from daam_syntax.runs.drawing.starting import RunOptions
 from daam_syntax.runs.store import shard_files
 from daam_syntax.runs.store.checksums import sealed, sha256, unsealed
 from daam_syntax.runs.store.run_folder import entries_digest
@@ -482,6 +484,39 @@ def test_a_link_to_nothing_is_not_a_folder_to_write_to(tmp_path):
         write_run(tmp_path / "link", PROMPTS)
     (tmp_path / "link").unlink()
     assert write_run(tmp_path / "link", PROMPTS).is_complete
+
+
+def test_a_file_that_is_replaced_while_a_run_is_open_is_compared_again(folder):
+    """The folder then holds another run."""
+    run = runs.open_run(folder)
+    assert set(run.pairs()["prompt"]) == {"a red cat", "a dog"}
+    write_run(folder, ["a bus"], overwrite=True)
+    with pytest.raises(FileError, match=r"pairs/part-00000\.parquet, but"):
+        run.pairs()
+
+
+def test_names_of_tables_and_files_in_place_of_folders_are_explained(folder):
+    run = runs.open_run(folder)
+    for name in ("nope", "attention", "../run/pairs"):
+        with pytest.raises(ValueError, match="one of the tables pairs, words, maps, images, prob"):
+            run.table(name)
+    with pytest.raises(ValueError, match="one of the tables pairs, words of a reanalysis"):
+        run.reanalyze().table("maps")
+    with pytest.raises(FileError, match=r"manifest\.json is not a folder; name the folder"):
+        runs.open_run(folder / "manifest.json")
+
+
+@pytest.mark.parametrize("seed", [2**31 - 1, 0])
+def test_every_seed_that_is_drawn_is_read(tmp_path, seed):
+    assert check_seeds([seed, 5]) == (seed, 5)
+    run = write_run(tmp_path / "run", PROMPTS, seeds=(seed, 5))
+    assert run.images()["seed"].tolist() == [seed, 5, seed, 5]
+
+
+def test_a_threshold_that_is_given_twice_counts_once(folder):
+    again = runs.open_run(folder).reanalyze(threshold=["relative:0.4", "relative:0.40"])
+    pd.testing.assert_frame_equal(again.pairs(), runs.open_run(folder).pairs())
+    assert RunOptions(thresholds=("relative:0.4",) * 2).checked().thresholds == ("relative:0.4",)
 
 
 def test_a_view_of_another_size_is_not_read(folder, monkeypatch):

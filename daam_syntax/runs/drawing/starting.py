@@ -93,7 +93,7 @@ class RunOptions:
         return replace(
             self,
             seeds=check_seeds(self.seeds),
-            thresholds=tuple(str(parse_threshold(rule)) for rule in self.thresholds),
+            thresholds=tuple(dict.fromkeys(str(parse_threshold(r)) for r in self.thresholds)),
             map_size=check_optional("map_size", self.map_size),
             relations=check_stored_relations(self.relations),
             relation_axes=check_relation_axes(self.relation_axes, self.relations),

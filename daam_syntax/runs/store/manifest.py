@@ -144,6 +144,10 @@ def _read(path: Path) -> dict[str, Any]:
             f"Expected the folder of a run, but there is no {path}; make one with `daam-syntax run` or "
             "`daam-syntax analyze`."
         ) from None
+    except NotADirectoryError:
+        raise FileError(
+            f"Expected the folder of a run, but {path.parent} is not a folder; name the folder."
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedManifestError(
             f"Expected the manifest of a run in {path}, but {one_line(error)}; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from daam_syntax.language import PromptSet, Sentence
 from daam_syntax.maps import HeatMaps, WordAttention
 from daam_syntax.runs.problems import PROBLEM_COLUMNS, Problem
 from daam_syntax.runs.run_settings import RunSettings
-from daam_syntax.runs.store.contents.checks import ContentChecks
 from daam_syntax.runs.store.contents.ranges import impossible
+from daam_syntax.runs.store.contents.verified_tables import VerifiedTables
 from daam_syntax.runs.store.images import decoded
 from daam_syntax.runs.store.manifest import MANIFEST
 from daam_syntax.runs.store.records import ShardRecord
@@ -35,9 +34,9 @@ from daam_syntax.runs.store.tables.schemas import (
     tables_of,
     to_frame,
 )
-from daam_syntax.runs.store.tables.stored_prompts import PromptNames
 from daam_syntax.runs.store.tables.table_files import ShardedTables
 from daam_syntax.util.arguments.checks import checked
+from daam_syntax.util.whole_files import errors_with
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,13 +63,14 @@ class RunReader(ShardedTables):
         self._folder = RunFolder(path)
         self._folder.shards.check_folders()
         self._manifest = self._folder.manifest()
-        with _errors_with(self.path / MANIFEST):
+        with errors_with(self.path / MANIFEST):
             self.settings = RunSettings.from_dict(self._manifest["settings"])
         self.plan = ShardPlan.from_dict(self._manifest["plan"])
         self._digest = entries_digest(self._manifest)
         self._last: tuple[str, Sentence] | None = None
-        self._verified: set[tuple[str, int]] = set()
-        self._contents = ContentChecks(self.settings)
+        self._verified = VerifiedTables(
+            self._folder, self._manifest["run"], self._digest, self.settings, self.plan
+        )
 
     @property
     def path(self) -> Path:
@@ -95,10 +95,8 @@ class RunReader(ShardedTables):
         record = self._folder.shards.record(shard, n_images)
         if record is not None:
             return record
-        return self._folder.shards.embedded_record(self._stamp(shard), n_images, tables)
-
-    def _stamp(self, shard: int) -> Stamp:
-        return Stamp(self._manifest["run"], shard, self._digest)
+        stamp = Stamp(self._manifest["run"], shard, self._digest)
+        return self._folder.shards.embedded_record(stamp, n_images, tables)
 
     @property
     def is_complete(self) -> bool:
@@ -110,7 +108,7 @@ class RunReader(ShardedTables):
         """The parses of the prompts of finished shards, in order."""
         rows = self.table("images", ["image", "prompt", "sentence"])
         first = rows.drop_duplicates("prompt").sort_values("image")
-        with _errors_with(self.path / "images"):
+        with errors_with(self.path / "images"):
             return tuple(
                 parse_of({str(name): value for name, value in row.items()})
                 for row in first.to_dict("records")
@@ -172,7 +170,7 @@ class RunReader(ShardedTables):
     ) -> Iterator[tuple[int, HeatMaps]]:
         """Yield the numbers of the images of a finished shard with their heat maps; see `maps`."""
         for row, rows in self._rows_by_image(record, "maps", where):
-            with _errors_with(self._folder.shards.file("maps", record.shard)):
+            with errors_with(self._folder.shards.file("maps", record.shard)):
                 maps = from_table(rows, row, self._parse_of(row))
             yield row["image"], maps
 
@@ -211,7 +209,7 @@ class RunReader(ShardedTables):
         """Yield the numbers of the images of a finished shard with their attention between words, if it is stored."""
         if self.settings.relations:
             for row, rows in self._rows_by_image(record, "attention", where):
-                with _errors_with(self._folder.shards.file("attention", record.shard)):
+                with errors_with(self._folder.shards.file("attention", record.shard)):
                     attention = from_attention_table(rows, row, self._parse_of(row))
                 yield row["image"], attention
 
@@ -307,51 +305,26 @@ class RunReader(ShardedTables):
         return self._last[1]
 
     def _files(self, table: str) -> Iterator[Path]:
-        return (self._verified_file(record, table) for record in self.records)
+        return (self._verified_file(record, table) for record in self._records_with(table))
 
     def _stored(self, table: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        for record in self.records:
-            rows = self._verify(record, table)  # what was just checked is not read twice
+        for record in self._records_with(table):
+            rows = self._verified.verify(record, table)  # what was just checked is not read twice
             if rows is None or not set(columns or ()) <= set(rows.column_names):
                 path = self._folder.shards.file(table, record.shard)
                 yield read_table(path, table, columns=columns)
             else:
                 yield rows if columns is None else rows.select(list(columns))
 
+    def _records_with(self, table: str) -> tuple[ShardRecord, ...]:
+        """Return the finished shards, each of which has a file of a table."""
+        tables = tables_of(self.settings.relations)
+        if table not in tables:
+            known = ", ".join(tables)
+            raise ValueError(f"Expected one of the tables {known} of a run, but got {table!r}.")
+        return self.records
+
     def _verified_file(self, record: ShardRecord, table: str) -> Path:
-        """Return the path of a table's file after comparing it with its checksum, once."""
-        self._verify(record, table)
+        """Return the path of a table's file after comparing it, see `VerifiedTables`."""
+        self._verified.verify(record, table)
         return self._folder.shards.file(table, record.shard)
-
-    def _verify(self, record: ShardRecord, table: str) -> pa.Table | None:
-        """Compare a table with its checksum and the run, once; return it if it was read whole for that."""
-        key, rows = (table, record.shard), None
-        if key not in self._verified:
-            path = self._folder.shards.verify(record, table, self._stamp(record.shard))
-            if table != "problems":
-                rows = self._check_rows(path, table, record)
-            self._verified.add(key)
-        return rows
-
-    def _check_rows(self, path: Path, table: str, record: ShardRecord) -> pa.Table | None:
-        """Check that a table is of the images of its shard, with their prompts and seeds, and possible values."""
-        images = self._folder.shards.file("images", record.shard)
-        planned = self._names.planned(record.shard)
-        try:
-            return self._contents.check(table, path, images, record, planned)
-        except FileError:
-            self._folder.prompts()  # raises if they are not those of the run
-            raise
-
-    @cached_property
-    def _names(self) -> PromptNames:
-        return PromptNames(self.path, self.plan)
-
-
-@contextmanager
-def _errors_with(path: Path) -> Iterator[None]:
-    """Add the path of a file to errors about what it holds."""
-    try:
-        yield
-    except FileError as error:
-        raise FileError(f"{path}: {error}") from error

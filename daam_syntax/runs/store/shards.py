@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from daam_syntax.runs.arguments import LARGEST_SEED
 from daam_syntax.runs.field_types import MOST, check_fields, each, whole
 
 _LARGEST: Final = 1_000_000
@@ -90,7 +91,7 @@ class ShardPlan:
             If the values are anything else.
         """
         numbers = dict.fromkeys(("n_prompts", "n_seeds", "batch_size", "shard_size"), whole(1))
-        found = check_fields(values, numbers, {"seeds": each(whole())})
+        found = check_fields(values, numbers, {"seeds": each(whole(most=LARGEST_SEED))})
         plan = cls(**{**found, "seeds": tuple(found.get("seeds", ()))})
         if plan.n_images > MOST:
             raise ValueError(f"it has {plan.n_images} images")
