@@ -433,7 +433,7 @@ class TestPhotosOfAnySize:
         other = make_image(40, 60)
         with pytest.raises(ValueError, match=r"64x64 .* original of 80x120, but got 40x60"):
             ds.fit_image(other, maps)
-        with pytest.raises(ValueError, match=r'Image 1: Expected .*64x64.*fit="crop"'):
+        with pytest.raises(ValueError, match=r'Image 0: Expected .*64x64.*fit="crop"'):
             ds.explore(other, maps)
 
     def test_refusals_and_warnings(self, sd, monkeypatch):
