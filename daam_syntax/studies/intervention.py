@@ -381,7 +381,7 @@ def _curve_means(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_curves(means: pd.DataFrame) -> Figure:
-    figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.6), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.0), layout="constrained", sharey=True)
     for ax, kind, label in zip(
         axes, ("deletion", "insertion"), ("deleted", "restored"), strict=True
     ):
@@ -391,4 +391,7 @@ def _draw_curves(means: pd.DataFrame) -> Figure:
             deleted=f"share of the pixels, {label}",
             ax=ax,
         )
+        ax.set_xlabel(ax.get_xlabel().replace("; ", "\n"))  # as wide as its axes
+        ax.yaxis.label.set_size("small")
+    axes[1].set_ylabel("")  # that of the first
     return figure

@@ -262,7 +262,7 @@ def _findings(
             ),
         ),
         Finding(
-            "Similarity of the images",
+            "Difference of the images",
             "difference of images (ratio; 1: the prompt makes no difference)",
             (
                 estimate_mean(

@@ -159,6 +159,15 @@ def test_a_result_is_written_completely(result, tmp_path):
     assert len(changes) == len(result.tables["changes"])
 
 
+def test_labels_of_curves_stay_below_their_own_axes(result):
+    figure = result.figures["curves"]
+    figure.draw_without_rendering()
+    first, second = (ax.xaxis.label.get_window_extent() for ax in figure.axes)
+    assert first.x1 < second.x0
+    assert second.x1 <= figure.bbox.x1
+    assert [bool(ax.get_ylabel()) for ax in figure.axes] == [True, False]
+
+
 def test_figures_are_closed_in_pyplot(result):
     listed = [plt.figure(number) for number in plt.get_fignums()]
     assert not any(figure in listed for figure in result.figures.values())

@@ -126,6 +126,13 @@ def draw_summary(table: pd.DataFrame) -> Figure:
         _draw_panel(ax, title, unit, lines)
         if any(len(markers) > 1 for _, markers in lines):
             _explain_markers(ax)
+    if panels:
+        several = any(len(markers) > 1 for *_, lines in panels for _, markers in lines)
+        of_both = ", of the edited and of the other noun if they differ" if several else ""
+        intervals = "; lines: 95% intervals" if panels[-1][1].startswith("share") else ""
+        axes[-1, 0].set_xlabel(
+            f"{panels[-1][1]}\n\n(n): prompts{of_both}{intervals}", fontsize="small"
+        )
     return figure
 
 
@@ -210,11 +217,11 @@ def _draw_panel(ax: Axes, title: str, unit: str, lines: Sequence[Line]) -> None:
                 ax.hlines(at, low, high, color=color, lw=1.4)
             style: dict[str, Any] = {"color": color, "ms": 5, "clip_on": False, "zorder": 3}
             ax.plot(mean, at, "o", markerfacecolor="white" if role == OTHER else color, **style)
-    labels = [textwrap.fill(label, _LABEL) for label, _ in lines]
+    labels = [textwrap.fill(f"{label}{_numbers(markers)}", _LABEL) for label, markers in lines]
     ax.set_yticks(places, labels, fontsize="small", parse_math=False)
     ax.set_ylim(-0.6, len(lines) - 0.4)
     if is_share:
-        ax.set_xlim(0, 1)
+        ax.set_xlim(-0.02, 1.02)  # so that a marker at 0 is apart from the labels
     ax.set_title(title, fontsize="medium", loc="left")
     ax.set_xlabel(unit, fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
@@ -222,6 +229,13 @@ def _draw_panel(ax: Axes, title: str, unit: str, lines: Sequence[Line]) -> None:
     ax.grid(axis="x", color="0.92", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _numbers(markers: Sequence[tuple[str, pd.DataFrame, str]]) -> str:
+    """Return the number of prompts of each marker, once if all have the same, kept in one line."""
+    numbers = dict.fromkeys(rows["prompt_id"].nunique() for _, rows, _ in markers)
+    listed = ", ".join(map(str, numbers))
+    return f" ({listed})".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _explain_markers(ax: Axes) -> None:

@@ -246,7 +246,7 @@ def _test(row: Mapping[Any, Any]) -> list[str]:
     parts = [f"Holm-adjusted p {format_p(p, equals=True)}"]
     if row["least_p"] > ALPHA:
         parts.append(
-            f"p cannot be below {row['least_p']:.3g} in {row['n_clusters'] or row['n_prompts']} prompts"
+            f"p cannot be below {row['least_p']:.3g} in {plural(row['n_clusters'] or row['n_prompts'], 'prompt')}"
         )
     elif row["p"] <= ALPHA < p:
         # The interval is that of one test, and excludes 0 if that test alone rejects.

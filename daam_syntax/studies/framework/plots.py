@@ -21,7 +21,10 @@ _LABEL: Final = 50  # characters per line of a label
 _PANEL: Final = 1.7  # inches: the width of an image
 _TITLE: Final = 44  # characters of a line of a title
 _UNDER: Final = 19  # characters per line of its name; more would touch the next name
-_ROW, _FRAME = 0.28, 0.85  # inches: a line of a label; title and axis of a panel
+_ROW, _FRAME = 0.28, 0.95  # inches: a line of a label; title and axis of a panel
+_BETWEEN: Final = (
+    0.08  # inches: above and below a panel, so that a title is apart from the axis above it
+)
 
 
 def draw_findings(findings: Sequence[Finding]) -> Figure:
@@ -51,9 +54,9 @@ def draw_findings(findings: Sequence[Finding]) -> Figure:
         1,
         figsize=(7.4, sum(heights) or 1),
         height_ratios=heights or None,
-        layout="constrained",
         squeeze=False,
     )
+    figure.set_layout_engine("constrained", h_pad=_BETWEEN)
     for ax, finding in zip(axes[:, 0], drawn, strict=False):
         _draw_panel(ax, finding)
     if drawn:
@@ -75,7 +78,9 @@ def _lines(estimate: Estimate) -> int:
 
 
 def _label(estimate: Estimate) -> str:
-    return textwrap.fill(f"{estimate.label} ({estimate.n_prompts})", _LABEL)
+    """Return the label with its number of prompts, which never stands in a line of its own."""
+    n = f"\N{NO-BREAK SPACE}({estimate.n_prompts})"
+    return textwrap.fill(f"{estimate.label}{n}", _LABEL)
 
 
 def _with_measures(finding: Finding) -> Finding:
@@ -161,17 +166,21 @@ def draw_images(images: Sequence[tuple[str, np.ndarray]], title: str = "") -> Fi
     """
     n = len(images)
     height, width = images[0][1].shape[:2]
+    names = [
+        "\n".join(textwrap.fill(line, _UNDER) for line in name.splitlines()) for name, _ in images
+    ]
+    most = max(name.count("\n") + 1 for name in names)
+    above = 0.1 + 0.15 * most + (0.18 if title else 0)
     figure, axes = plt.subplots(
         1,
         n,
-        figsize=(_PANEL * n, _PANEL * min(height / width, 2) + (0.65 if title else 0.35)),
+        figsize=(_PANEL * n, _PANEL * min(height / width, 2) + above),
         layout="constrained",
         squeeze=False,
     )
-    for ax, (name, image) in zip(axes[0], images, strict=True):
+    for ax, name, (_, image) in zip(axes[0], names, images, strict=True):
         ax.imshow(image, cmap=color_map(), interpolation="nearest")
-        lines = [textwrap.fill(line, _UNDER) for line in name.splitlines()]
-        ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
+        ax.set_title(name, fontsize="small", parse_math=False)
         ax.set_axis_off()
     if title:
         figure.suptitle(title, fontsize="medium", parse_math=False)

@@ -78,7 +78,8 @@ DESIGN: Final = StudyDesign(
         "containment": "Each pair by its overlap relative to the area of the head and to that of the dependent. The "
         "direction from the origin shows the ratio of the areas; only the distance shows how much the masks overlap.",
         "sweep": "Overlap by threshold, for the relations with the most pairs; the order of the relations may depend "
-        "on the threshold. Differences from unrelated words are not relatedness: the words differ.",
+        "on the threshold. Unrelated words differ from the others in more than that, so the distance from their curve "
+        "does not show what a relation adds.",
     },
     tables={
         "paper": "The table of relations of Tang et al. (2023, ACL) beside this run: means of overlap relative to the "
@@ -325,7 +326,7 @@ def _described(pairs: pd.DataFrame, measure: str) -> Finding:
         "Means of related and of other words (described, not compared)",
         _names(measure),
         tuple(
-            estimate_mean(pairs[chosen], name, label=f"{label}, {name_of(name)}")
+            estimate_mean(pairs[chosen], name, label=label)
             for label, chosen in groups.items()
             for name in with_corrected(measure)
         ),
@@ -334,6 +335,7 @@ def _described(pairs: pd.DataFrame, measure: str) -> Finding:
             "These pairs differ from related ones in their parts of speech, places and areas, so a difference of the "
             "means does not show what a relation does.",
         ),
+        side_by_side=True,
     )
 
 

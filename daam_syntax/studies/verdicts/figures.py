@@ -44,7 +44,7 @@ def draw_forest(evaluated: Mapping[str, Evaluation]) -> Figure:
         _draw_panel(ax, failure, evaluation, sets)
     for ax in axes.flat[len(evaluated) :]:
         ax.set_axis_off()
-    for ax in axes[-1]:
+    for ax in axes.flat[: len(evaluated)][-n_columns:]:  # the lowest of each column
         ax.set_xlabel("AUC (0.5 is chance)", fontsize="small")
     return figure
 
@@ -114,7 +114,10 @@ def draw_examples(images: pd.DataFrame, thumbnails: Mapping[Key, np.ndarray]) ->
         ax.set_axis_off()
     for line, (kind, sides) in zip(axes, rows, strict=True):
         what = name_of_failure(kind)
-        names = (f"{what[:1].upper()}{what[1:]}, most overlap", "Not so, least overlap")
+        names = (
+            f"{what[:1].upper()}{what[1:]}, most overlap",
+            "Without this failure, least overlap",
+        )
         for start, name, side in zip((0, N_EXAMPLES + 1), names, sides, strict=True):
             for ax, row in zip(line[start:], side.to_dict("records"), strict=False):
                 _show(ax, row, thumbnails)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from daam_syntax.analysis import Estimate
 from daam_syntax.studies.framework.findings import Finding, estimates_table, is_found
-from daam_syntax.studies.verdicts.discrimination import N_EXCHANGES, interval, within_prompts
+from daam_syntax.studies.verdicts.discrimination import LEVEL, N_EXCHANGES, interval, within_prompts
 from daam_syntax.studies.verdicts.evaluation import (
     ALL,
     PROMPT,
@@ -44,6 +44,10 @@ _FEWEST_MIXED: Final = 6
 
 _LEAST_P: Final = 1 / (1 + N_EXCHANGES)
 
+_FIRST: Final = (
+    f"{100 * LEVEL:g}% interval "  # those that follow in a sentence are of the same kind
+)
+
 
 def make_findings(
     images: pd.DataFrame,
@@ -75,7 +79,7 @@ def make_findings(
             ),
             Finding(
                 "Failed against right images of the same prompt",
-                "share of pairs as expected minus share of pairs against it (−1 to 1; 0 is chance)",
+                "share of expected minus share of opposite pairs (−1 to 1; 0 is chance)",
                 tuple(e for name, each in tested.items() for e in _within(name, each, images)),
                 notes=(
                     "Expected of a failed image: more overlap, a smaller binding margin, more neglect. The prompt "
@@ -200,8 +204,8 @@ def _answers(failure: str, evaluation: Evaluation, table: pd.DataFrame) -> Itera
     what = name_of_failure(failure)
     baseline = evaluation.auc(PROMPT)
     yield (
-        f"{_capital(what)}: the prompt alone predicts this with an AUC of {_with_interval(*baseline)}, all measures of "
-        f"maps alone with {_with_interval(*evaluation.auc(ALL))}, both together with "
+        f"{_capital(what)}: the prompt alone predicts this with an AUC of {_with_interval(*baseline, _FIRST)}, all "
+        f"measures of maps alone with {_with_interval(*evaluation.auc(ALL))}, both together with "
         f"{_with_interval(*evaluation.auc(with_prompt(ALL)))}."
     )
     sets = [name for name in SETS if name in evaluation.predictions]
@@ -224,26 +228,26 @@ def _answers(failure: str, evaluation: Evaluation, table: pd.DataFrame) -> Itera
         )
     if missed:
         yield (
-            f"It was not found that {listed([_lower(_SUBJECT[name]) for name in missed])} "
-            f"{'adds' if len(missed) == 1 else 'add'} to what the prompt says about whether {what}."
+            f"No evidence was found that {listed([_lower(_SUBJECT[name]) for name in missed], 'or')} adds to what the "
+            f"prompt says about whether {what}."
         )
 
 
 def _answers_within(what: str, rows: list[dict[Any, Any]]) -> Iterator[str]:
     """Say which measures separate images of one prompt, and in which direction."""
-    for sign, words in ((1, "as expected"), (-1, "against expectation")):
+    for sign, words in ((1, "as expected"), (-1, "in the unexpected direction")):
         found = [row for row in rows if is_found(row) and sign * row["estimate"] > 0]
         if found:
             named = listed([row["label"].split(": ", 1)[1] for row in found])
             yield (
-                f"Images of the same prompt in which {what} differ {words} from those in which it is not so, by "
+                f"Among images of the same prompt, those in which {what} differ {words} from the others, by "
                 f"{plural(len(found), 'measure')}: {named}."
             )
 
 
-def _with_interval(value: float, replicates: np.ndarray) -> str:
+def _with_interval(value: float, replicates: np.ndarray, what: str = "") -> str:
     low, high = interval(replicates)
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{value:.3f} ({what}{low:.3f} to {high:.3f})"
 
 
 def _of_judge(

@@ -17,6 +17,7 @@ from daam_syntax.figures.shared.colors import PALETTE, color_map
 from daam_syntax.maps import HeatMaps
 from daam_syntax.studies.framework.word_classes import class_name
 from daam_syntax.studies.words.deletions import ATTENTION, TEXT, Deletion, attention_to, words_of
+from daam_syntax.util.wording import plural
 
 _SIDE: Final = 1.05  # inches, of an image
 _MOST: Final = 12  # columns of words
@@ -126,7 +127,7 @@ def draw_effects(rows: pd.DataFrame) -> Figure:
             ms=4.5,
             alpha=0.8,
             mew=0,
-            label=class_name(str(name), many=True),
+            label=f"{class_name(str(name), many=True)} ({len(own)})",
         )
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -134,7 +135,8 @@ def draw_effects(rows: pd.DataFrame) -> Figure:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
-    ax.set_xlabel("attention to the word (%)")
+    n = plural(rows["prompt_id"].nunique(), "prompt")
+    ax.set_xlabel(f"attention to the word (%)\n(n): words in the images of {n}")
     ax.set_ylabel("change of the image without it (%)")
     ax.grid(color="0.92", lw=0.6)
     ax.set_axisbelow(True)

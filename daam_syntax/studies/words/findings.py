@@ -149,7 +149,7 @@ def _of_objects(of: dict[str, pd.DataFrame]) -> Finding:
             estimates.append(estimate_mean(text, "fewer", label=label, bounds=SHARE))
     unit = "share of the images that have fewer objects than before"
     notes = () if estimates else ("No image shows several objects that do not touch.",)
-    return Finding("Objects that are left", unit, tuple(estimates), notes=notes)
+    return Finding("Objects lost", unit, tuple(estimates), notes=notes)
 
 
 def _of_colors(of: dict[str, pd.DataFrame]) -> Finding:
@@ -181,7 +181,7 @@ def _of_colors(of: dict[str, pd.DataFrame]) -> Finding:
     if not notes:
         notes.append("No color word of the prompts names the color of an object in its image.")
     return Finding(
-        "Colors that are left",
+        "Colors kept",
         "share of the objects that keep the color that their color word names",
         tuple(estimates),
         notes=tuple(notes),

@@ -211,6 +211,10 @@ def test_every_condition_is_drawn_and_the_same_vectors_change_nothing(result):
     assert changes["first noun mirrored"] == 0
     assert (changes.drop([ITSELF, "first noun mirrored", "first noun alone"]) > 0).all()
     assert set(result.figures) == {"estimates", "summary", "strip"}
+    panels = result.figures["summary"].axes
+    assert "(n): prompts" in panels[-1].get_xlabel()
+    for ax in panels:
+        assert all(text.get_text().endswith(")") for text in ax.get_yticklabels())
     assert "changes the image by at most 0, in 1 image" in " ".join(
         result.findings["Size of the change"]
     )

@@ -86,6 +86,6 @@ def test_two_measures_of_one_difference_stay_together():
         [label.get_text() for label in ax.get_yticklabels()] for ax in draw_findings([finding]).axes
     ]
     assert labels == [
-        ["mean, IoU (9)", "mean, phi (9)"],
-        ["change, IoU (9)", "change, phi (9)"],
+        ["mean, IoU\N{NO-BREAK SPACE}(9)", "mean, phi\N{NO-BREAK SPACE}(9)"],
+        ["change, IoU\N{NO-BREAK SPACE}(9)", "change, phi\N{NO-BREAK SPACE}(9)"],
     ]

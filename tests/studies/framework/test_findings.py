@@ -54,7 +54,9 @@ def test_every_finding_with_estimates_has_a_panel():
     first, second = draw_findings(findings).axes
     assert (first.get_title("left"), second.get_title("left")) == ("first", "second")
     assert [text.get_text() for text in first.texts] == ["undefined"]
-    assert [label.get_text() for label in second.get_yticklabels()] == ["difference (6)"]
+    assert [label.get_text() for label in second.get_yticklabels()] == [
+        "difference\N{NO-BREAK SPACE}(6)"
+    ]
 
 
 def difference(estimate=0.1, p=0.01, least_p=0.001, **fields):
@@ -103,10 +105,22 @@ def test_two_measures_side_by_side_say_first_where_they_disagree(first, second, 
     assert sentence.startswith(f"amod: {warning}")
     assert sentence.endswith("; n = 9 prompts.")
     labels = [label.get_text() for label in draw_findings([finding]).axes[0].get_yticklabels()]
-    assert labels == ["amod, IoU (9)", "amod, phi (9)"]
+    assert labels == [f"amod, {name}\N{NO-BREAK SPACE}(9)" for name in ("IoU", "phi")]
 
 
 def test_an_end_that_excludes_0_does_not_look_like_0():
     estimate = Estimate("d", "x", 0.02, low=0.0003, high=0.05, p=0.01, least_p=0.001)
     assert "interval 0.0003 to 0.0500;" in reported(estimate)[0]
     assert "interval 0.000 to 0.050;" in reported(replace(estimate, p=0.2))[0]
+
+
+def test_the_number_of_prompts_stays_in_the_last_line_of_a_label():
+    label = "coordinating conjunctions, word minus equal mass"  # 48 characters, of 50 that fit
+    finding = Finding("title", "unit", (Estimate(label, "x", 0.1, n_prompts=4),))
+    (shown,) = draw_findings([finding]).axes[0].get_yticklabels()
+    assert shown.get_text().splitlines()[-1] == "mass\N{NO-BREAK SPACE}(4)"
+
+
+def test_one_prompt_is_counted_in_the_singular():
+    alone = reported(difference(p=1.0, least_p=1.0, n_clusters=1))[0]
+    assert "p cannot be below 1 in 1 prompt;" in alone

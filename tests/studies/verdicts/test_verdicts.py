@@ -213,9 +213,15 @@ def test_what_predicts_a_failure_is_found_and_said(true_world):
         "The overlap of maps predicts that an object is missing beyond what is counted of the prompt"
         in answers[1]
     )
-    assert any("It was not found that the binding of modifiers" in answer for answer in answers)
+    assert "with an AUC of " in answers[0]
+    assert answers[0].count("95% interval") == 1
     assert any(
-        "differ as expected" in answer and "phi of two nouns" in answer for answer in answers
+        "No evidence was found that the binding of modifiers" in answer for answer in answers
+    )
+    assert any(
+        "those in which an object is missing differ as expected from the others" in answer
+        and "phi of two nouns" in answer
+        for answer in answers
     )
     assert answers[-1].startswith(
         "Nothing can be said about whether an object has a wrong color: 4 "
@@ -252,6 +258,13 @@ def test_figures_show_every_set_and_examples(true_world):
     figure = draw_forest({"missing": found["missing"]})
     assert "An object is missing" in figure.axes[0].get_title(loc="left")
     assert len(figure.axes[0].get_yticklabels()) == 1 + 2 * len(SETS)
+    three = draw_forest(dict.fromkeys(("missing", "fused", "color"), found["missing"])).axes
+    assert [bool(ax.get_xlabel()) for ax in three] == [
+        False,
+        True,
+        True,
+        False,
+    ]  # below each column
     keys = zip(images["prompt_id"], images["seed"], strict=True)
     thumbnails = {key: np.zeros((8, 8, 3)) for key in keys}
     examples = draw_examples(images, thumbnails)

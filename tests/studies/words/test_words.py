@@ -41,6 +41,9 @@ def test_every_word_is_deleted_in_every_condition(result):
     assert by_word["relation"].to_list() == ["det", "amod", "root", "cc", "det", "conj"]
     assert 0 < by_word["attention"].sum() < 1
     assert set(result.figures) == {"estimates", "strip", "effects"}
+    (ax,) = result.figures["effects"].axes
+    assert ax.get_xlabel().endswith("images of 1 prompt")
+    assert "nouns (2)" in [text.get_text() for text in ax.get_legend().get_texts()]
     drawn = [image for ax in result.figures["strip"].axes[2:9] for image in ax.images]
     tops = [(image.get_clim(), float(image.get_array().max())) for image in drawn[1:]]
     assert [limits for limits, _ in tops] == [(0, top) for _, top in tops]  # also of faint words
@@ -69,7 +72,7 @@ def test_any_pipeline_has_changes_but_only_the_embedded_model_has_objects(sd):
     result = run_study("words", sd, prompts=["a red cat", "cat"], steps=1)
     words = result.tables["words"]
     assert "objects" not in words
-    assert not {"Objects that are left", "Colors that are left"} & set(result.findings)
+    assert not {"Objects lost", "Colors kept"} & set(result.findings)
     alone = words[words["prompt"] == "cat"]
     assert set(alone["condition"]) == {"attention", "equal mass"}  # no text would be left
 
