@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 import pandas as pd
@@ -55,8 +56,22 @@ def check_columns(
     if missing := [name for name in dict.fromkeys(columns) if name not in table.columns]:
         raise ValueError(
             f"Expected {what} with the columns {', '.join(map(repr, missing))}, but it has only "
-            f"{', '.join(map(str, table.columns)) or 'none'}."
+            f"{', '.join(map(str, table.columns)) or 'none'}.{meant(missing, table.columns)}"
         )
+
+
+def meant(missing: Iterable[object], columns: Iterable[object]) -> str:
+    """Return a question for names that a table does not have, if they are like some that it has; "" otherwise.
+
+    The own columns of prompts are called ``metadata.NAME`` or ``slot.NAME``.
+    """
+    known = [str(name) for name in columns]
+    found = []
+    for name in map(str, missing):
+        found += [one for one in known if one.endswith(f".{name}")] or get_close_matches(
+            name, known, n=1
+        )
+    return f" Did you mean {', '.join(dict.fromkeys(found))}?" if found else ""
 
 
 def check_level(level: float) -> None:

@@ -1,5 +1,5 @@
 """Entry point of `python -m daam_syntax.cli`."""
 
-from daam_syntax.cli import main
+from daam_syntax.cli.entry import main
 
 main()

@@ -468,7 +468,7 @@ _HINTS = {
     "det": "Is a difference of 0 inside the interval?",
     "case": "Is there an interval or a p-value that could have been small? The note says why.",
     "cc": "Look for the p-value, and read the note.",
-    "fixed": "Are there like words in the image to exchange partners with?",
+    "fixed": "Does the image have words of the same parts of speech to exchange partners with?",
     "flaws": "For each statement ask: is it true of this analysis, and would it produce the result in a world without "
     "any effect of relations?",
 }

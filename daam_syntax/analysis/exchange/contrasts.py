@@ -130,7 +130,7 @@ def exchange_partners(
     symmetric: Sequence[str] = (),
     covariates: Sequence[str] = (),
 ) -> Exchange:
-    """Compare every dependency with unrelated pairs in which its words trade partners with like words.
+    """Compare every dependency with unrelated pairs in which its words trade partners with others like them.
 
     Take "a red cat and a blue car". If attention to *red* overlaps with attention to *cat* because they are related,
     then o(cat, red) + o(car, blue) exceeds o(cat, blue) + o(car, red). The area of each word's map, its place, and
@@ -263,7 +263,13 @@ def _contrasts(columns: dict[str, Any]) -> list[_Rows]:
     for sentences in word_matrices(columns):
         i, j = sentences.places
         found = exchange(
-            sentences.values, i, j, sentences.twins, sentences.unrelated, sentences.alike
+            sentences.values,
+            i,
+            j,
+            sentences.relations,
+            sentences.joined,
+            sentences.unrelated,
+            sentences.alike,
         )
         for tier, contrast in enumerate((found.two_sided, found.one_sided)):
             kept = sentences.measured & ~np.isnan(contrast[0, 0])  # (channel, image, row)

@@ -65,9 +65,11 @@ class WordMatrices:
         Unrelated pairs with a value, in both orders. *Shape:* ``(head, dependent)``, boolean.
     alike
         Different words of one part of speech. *Shape:* ``(word, word)``, boolean.
-    twins
-        Of each row: the pairs with a value that are joined by the same relation; none if the row is unrelated.
-        *Shape:* ``(row, head, dependent)``, boolean.
+    relations
+        Relation of each row, as a place in `joined`; -1 if it is unrelated or has no value. *Shape:* ``(row,)``.
+    joined
+        The pairs with a value that each relation joins; none in the last place. *Shape:* ``(relation, head,
+        dependent)``, boolean.
     places
         Head and dependent of each row as rows and columns of the matrices. *Shape:* ``(row,)`` each.
     measured
@@ -79,7 +81,8 @@ class WordMatrices:
     values: np.ndarray
     unrelated: np.ndarray
     alike: np.ndarray
-    twins: np.ndarray
+    relations: np.ndarray
+    joined: np.ndarray
     places: tuple[np.ndarray, np.ndarray]
     measured: np.ndarray
 
@@ -299,9 +302,11 @@ def _matrices(rows: np.ndarray, measures: list[int], columns: dict[str, Any]) ->
     unrelated[i[related], j[related]] = unrelated[j[related], i[related]] = False
     related = related & measured
     matrix[..., i[related], j[related]] = values[..., related]
-    codes = np.where(related, columns["relation"][first], -1)
-    joined = np.zeros((codes.max(initial=-1) + 2, n, n), dtype=bool)
-    joined[codes[related], i[related], j[related]] = (
-        True  # the last matrix, of code -1, stays empty
+    found, places = np.unique(columns["relation"][first][related], return_inverse=True)
+    relations = np.full(len(first), -1)
+    relations[related] = places
+    joined = np.zeros((len(found) + 1, n, n), dtype=bool)
+    joined[places, i[related], j[related]] = True  # the last matrix, of -1, stays empty
+    return WordMatrices(
+        measures, rows, matrix, unrelated, alike, relations, joined, (i, j), measured
     )
-    return WordMatrices(measures, rows, matrix, unrelated, alike, joined[codes], (i, j), measured)

@@ -110,7 +110,7 @@ def infer_difference(
         fields["p_equivalent"] = _equivalence((sums, counts), moved, margin, n, options)
     if n < MIN_FLIPPED:
         return fields | {
-            "reason": f"{plural(n, noun)}, and an interval of sign flips needs at least {MIN_FLIPPED}"
+            "reason": f"{plural(n, noun)}, and an interval from sign flips needs at least {MIN_FLIPPED}"
         }
     if error == 0:
         return fields | {"reason": f"all {many(noun)} have the same value"}

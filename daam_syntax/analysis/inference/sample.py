@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.checks import check_table
+from daam_syntax.analysis.checks import check_columns, check_table
 from daam_syntax.util.arguments.annotations import shown
 from daam_syntax.util.wording import plural
 
@@ -31,13 +31,7 @@ def check_rows(pairs: pd.DataFrame, columns: Sequence[str], cluster: Clusters) -
     clusters = cluster_columns(cluster)
     if len(clusters) not in (1, 2):
         raise ValueError(f"Expected one or two cluster columns, but got {cluster!r}.")
-    wanted = list(dict.fromkeys(["prompt_id", "image", *columns, *clusters]))
-    missing = [column for column in wanted if column not in pairs.columns]
-    if missing:
-        raise ValueError(
-            f"Expected a pair table with the columns {', '.join(wanted)}, but it has no "
-            f"{', '.join(missing)} (only {', '.join(map(str, pairs.columns))})."
-        )
+    check_columns(pairs, ["prompt_id", "image", *columns, *clusters])
     check_one_rule(pairs)
     unnamed = [column for column in clusters if pairs[column].isna().any()]
     if unnamed:

@@ -295,8 +295,12 @@ def choose_tier(shares: np.ndarray, tier: str | None) -> tuple[str, float, str]:
         return wanted, found[wanted], ""
     largest = max(found.values())
     if largest > 0:
-        return "", 0.0, f"like words for only {largest:.0%} of the pairs"
-    return "", 0.0, "no like words to exchange with"
+        return (
+            "",
+            0.0,
+            f"only {largest:.0%} of the pairs have words of the same parts of speech to exchange",
+        )
+    return "", 0.0, "no words of the same parts of speech to exchange with"
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ def relation_components(
         known = ", ".join(name for name, result in found.items() if result.tier) or "none"
         raise ValueError(
             f"Expected a relation with exchanged pairs ({known}), but got {relation!r}: choose one of these, or add "
-            "prompts with like words."
+            "prompts with several words of a part of speech."
         )
     result = found[relation]
     exchange = exchange_partners(pairs, measure, symmetric=symmetric)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from daam_syntax.analysis.checks import check_level, check_table
+from daam_syntax.analysis.checks import check_columns, check_level, check_table
 from daam_syntax.analysis.exchange.contrasts import TIERS
 from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.inference.sample import Clusters
@@ -149,12 +149,7 @@ def summarize(
     wanted = [by] if isinstance(by, str) else list(by)
     groups = [*dict.fromkeys(["kind", *RULE, *wanted])]
     means = [name for name in (*PAIR_MEASURES, *BINDING_MEASURES) if name in pairs.columns]
-    missing = [c for c in [*groups, "prompt_id", "image", measure] if c not in pairs.columns]
-    if missing:
-        raise ValueError(
-            f"Expected a pair table with the columns {', '.join(missing)}, but it has only "
-            f"{', '.join(pairs.columns)}."
-        )
+    check_columns(pairs, [*groups, "prompt_id", "image", measure])
     pairs = pairs.reset_index(drop=True)  # concatenated tables can repeat labels
     options: dict[str, Any] = {
         "cluster": cluster,

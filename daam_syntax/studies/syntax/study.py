@@ -255,7 +255,8 @@ def _of_relations(relations: pd.DataFrame, pairs: pd.DataFrame, measure: str) ->
         )
     if without:
         notes.append(
-            f"Not compared, because no like words are there to exchange with: {', '.join(without)}."
+            "Not compared, because there are no words of the same parts of speech to exchange with: "
+            f"{', '.join(without)}."
         )
     seen = {basic_name(relation) for relation in names}
     absent = [name for name in PAPER_RELATIONS if name not in seen]

@@ -1,5 +1,6 @@
 """Exchange of partners, against loops over words and worlds in which the answer is known."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from daam_syntax.analysis import (
     summarize,
     variance_components,
 )
-from daam_syntax.analysis.exchange import matrices
+from daam_syntax.analysis.exchange import matrices, quadruples
 from daam_syntax.analysis.exchange.contrasts import exchange_by_measure
 from helpers.examples import make_maps
 from helpers.simulated import phrase_pairs, sentence_rows
@@ -81,8 +82,11 @@ def loop(rows, target, relation):
     return two, own - np.mean(sides) if sides else np.nan
 
 
+@pytest.mark.parametrize("at_once", [2**21, 100])
 @pytest.mark.parametrize("seed", range(4))
-def test_contrasts_of_random_trees_are_those_of_a_loop(seed):
+def test_contrasts_of_random_trees_are_those_of_a_loop(seed, at_once, monkeypatch):
+    """Of few words, all at once; of many words, in parts and by another way."""
+    monkeypatch.setattr(quadruples, "_CELLS_AT_ONCE", at_once)
     rng = np.random.default_rng(seed)
     pos = rng.choice(["DET", "ADJ", "NOUN", "NOUN"], 9)
     edges = [(int(rng.integers(k)), k, str(rng.choice(["amod", "conj"]))) for k in range(1, 9)]
@@ -225,6 +229,21 @@ def test_images_and_measures_that_share_a_pass_give_what_each_gives_alone(monkey
     assert len(found["iou"].table) > len(found["phi"].table) > 100
 
 
+def test_the_memory_for_a_long_prompt_is_limited():
+    """150 words are 11,175 pairs: an array of pairs by words by words would have 2 GB."""
+    rng = np.random.default_rng(0)
+    pos = list(rng.choice(["NOUN", "ADJ", "VERB"], 150))
+    edges = [(k - 1, k, "amod") for k in range(1, 150)]
+    rows = sentence_rows(pos, edges)
+    rows["iou"] = rng.random(len(rows))
+    tracemalloc.start()
+    exchange = exchange_partners(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(exchange.table) > 10_000
+    assert peak < 200e6
+
+
 def test_rates_say_what_each_tier_matches():
     rows = pd.concat(
         [
@@ -251,7 +270,10 @@ def test_a_tier_that_matches_few_pairs_is_not_reported():
     ]
     summary = summarize(pd.concat(tables).assign(iou=0.5)).set_index("relation")
     assert summary.loc["amod", "tier"] == ""
-    assert "like words for only 18% of the pairs" in summary.loc["amod", "note"]
+    assert (
+        "only 18% of the pairs have words of the same parts of speech"
+        in summary.loc["amod", "note"]
+    )
 
 
 def test_pairs_of_real_maps_are_exchanged():

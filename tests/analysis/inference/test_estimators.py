@@ -344,7 +344,7 @@ def test_invalid_arguments_are_named(pairs):
 
 def test_invalid_tables_are_named(pairs):
     amod, control = sides(pairs)
-    with pytest.raises(ValueError, match="no lift"):
+    with pytest.raises(ValueError, match="the columns 'lift'"):
         estimate_mean(amod, "lift")
     with pytest.raises(ValueError, match="one threshold"):
         estimate_mean(pd.concat([amod, amod.assign(threshold="absolute:0.15")]))

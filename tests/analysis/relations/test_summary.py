@@ -144,7 +144,7 @@ def test_one_prompt_has_means_without_intervals_and_says_why():
     assert amod["p"] == 1  # flipping one sign gives two equal totals
     reason = "1 prompt, and an interval needs at least 5"
     assert summary.loc[0, "note"] == reason
-    flips = "difference: 1 prompt, and an interval of sign flips needs at least 6"
+    flips = "difference: 1 prompt, and an interval from sign flips needs at least 6"
     assert summary.loc[1, "note"] == f"{reason}; {flips}"
 
 

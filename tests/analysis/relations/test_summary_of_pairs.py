@@ -64,7 +64,7 @@ def test_the_control_comes_first_then_the_largest_groups(pairs):
 def test_summaries_by_other_columns(pairs):
     by_pos = summarize(pairs, by=["relation", "dependent_pos"])
     assert {"relation", "dependent_pos"} <= set(by_pos.columns)
-    with pytest.raises(ValueError, match="columns color"):
+    with pytest.raises(ValueError, match="columns 'color'"):
         summarize(pairs, by="color")
 
 
@@ -80,3 +80,9 @@ def test_summaries_by_image_and_by_prompt():
     table = measure_pairs([make_maps(), make_maps()])
     assert summarize(table, by="image")["n_images"].tolist() == [1, 1, 1, 1]
     assert summarize(table, by="prompt_id")["n_images"].tolist() == [2, 2]
+
+
+def test_the_prefix_of_a_prompts_own_column_is_suggested(pairs):
+    rows = pairs.assign(**{"metadata.length": 1})
+    with pytest.raises(ValueError, match=r"the columns 'length'.* Did you mean metadata.length\?"):
+        summarize(rows, by="length")

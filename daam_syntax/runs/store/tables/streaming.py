@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from daam_syntax.analysis import summarize
+from daam_syntax.analysis.checks import meant
 from daam_syntax.analysis.inference.differences import check_accepted
 from daam_syntax.analysis.relations.comparisons import EXCHANGED, RULE
 from daam_syntax.analysis.relations.displayed_summary import Summary
@@ -87,7 +88,8 @@ def summarize_shards(
     unknown = [name for name in [*wanted, measure] if name not in names]
     if unknown:
         raise ValueError(
-            f"Expected columns of this pair table or of its prompts ({', '.join(names)}), but got {', '.join(unknown)}."
+            f"Expected columns of this pair table or of its prompts ({', '.join(names)}), but got "
+            f"{', '.join(unknown)}.{meant(unknown, names)}"
         )
     groups = list(dict.fromkeys(["kind", *RULE, *wanted]))
     keys = list(dict.fromkeys([*groups, "prompt_id"]))
