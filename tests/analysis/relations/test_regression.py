@@ -226,5 +226,5 @@ def test_invalid_arguments_are_named(pairs):
         regress(pairs.assign(iou=pairs["iou"] * 7), model="gee")
     with pytest.raises(ValueError, match='"ols", which takes two'):
         regress(pairs, model="mixed", cluster=("prompt_id", "head_lemma"))
-"):
+    with pytest.raises(ValueError, match="the columns 'tree_depth'"):
         regress(pairs, covariates=["tree_depth"])
