@@ -167,7 +167,8 @@ def sentence_of_both(
         else:
             values.append(f"{name} {_value(each, digits, margin)}{own})")
     shared = f"; n = {samples[0]}" if len(set(samples)) == 1 else ""
-    return f"{row['label']}: {disagreement(row, other)}{', '.join(values)}{shared}."
+    label = _label(row) if " " in row["label"].split(" (")[0] else row["label"]  # "amod" is a name
+    return f"{label}: {disagreement(row, other)}{', '.join(values)}{shared}."
 
 
 def name_of(measure: str) -> str:

@@ -124,3 +124,13 @@ def test_the_number_of_prompts_stays_in_the_last_line_of_a_label():
 def test_one_prompt_is_counted_in_the_singular():
     alone = reported(difference(p=1.0, least_p=1.0, n_clusters=1))[0]
     assert "p cannot be below 1 in 1 prompt;" in alone
+
+
+@pytest.mark.parametrize(
+    ("label", "start"),
+    [("per edge", "Per edge: "), ("obj (relation plus place)", "obj (relation plus place): ")],
+)
+def test_sentences_of_two_measures_begin_with_a_capital_except_names_of_relations(label, start):
+    pair = tuple(Estimate(label, name, 0.1, n_prompts=9) for name in ("iou", "phi"))
+    finding = Finding("title", "unit", pair, side_by_side=True)
+    assert sentences(finding, estimates_table([finding]))[0].startswith(start)
