@@ -112,7 +112,8 @@ def _run(
         Path | None,
         typer.Option(
             "--run",
-            help="Folder that `analyze` or `run` wrote: measure its maps instead of drawing. Needs no model.",
+            help="Folder that `analyze` or `run` wrote: measure its maps instead of drawing. Needs no model. "
+            "Studies that must draw images themselves refuse it.",
         ),
     ] = None,
     seeds: Annotated[
