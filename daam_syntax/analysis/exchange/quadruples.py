@@ -71,12 +71,15 @@ def exchange(
     words = _Words(values, joined, unrelated, alike)
     if len(heads) * joined[0].size <= _CELLS_AT_ONCE:
         return _by_cells(words, heads, dependents, relations)
-    # Memory must not grow with the number of pairs times the square of the number of words.
+    # Memory must not grow with the number of pairs times the square of the number of words. Only related pairs, of
+    # which there are as many as words, have twins among single cells.
     found = np.full((2, *values.shape[:-2], len(heads)), np.nan)
     n_channels = max(1, values[..., 0, 0].size)
     for is_related, size in ((True, joined[0].size), (False, n_channels * len(alike))):
         rows = np.flatnonzero((relations >= 0) == is_related)
-        for part in np.split(rows, range(0, len(rows), max(1, _CELLS_AT_ONCE // size)))[1:]:
+        n_at_once = max(1, _CELLS_AT_ONCE // size)
+        for start in range(0, len(rows), n_at_once):
+            part = rows[start : start + n_at_once]
             own = heads[part], dependents[part]
             some = _by_cells(words, *own, relations[part]) if is_related else _by_words(words, *own)
             found[..., part] = some.two_sided, some.one_sided
@@ -85,7 +88,7 @@ def exchange(
 
 @dataclass(frozen=True)
 class _Words:
-    """What `exchange` knows of the words."""
+    """The arguments of `exchange` that all pairs share."""
 
     values: np.ndarray
     joined: np.ndarray
